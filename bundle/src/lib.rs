@@ -1,0 +1,16 @@
+//! The adapter build `*.medsa`: one file with a manifest and the two models, read as if it were
+//! hostile.
+//!
+//! A build is a tar archive: `manifest.json` first, then the files that it lists, each with its
+//! size and SHA-256. The same content gives the same bytes.
+//!
+//! **Architecture invariant:** this crate knows no runtime: what is in a model file is opaque to it.
+#![forbid(unsafe_code)]
+
+mod archive;
+mod error;
+mod manifest;
+
+pub use archive::{Build, Limits, sha256_hex};
+pub use error::Error;
+pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision};

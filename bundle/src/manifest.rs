@@ -1,0 +1,85 @@
+//! What a build says about itself.
+
+use std::collections::BTreeMap;
+
+use medsa_sam::image::Preprocess;
+use serde::{Deserialize, Serialize};
+
+/// `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this format; readers refuse others. See [`Manifest::FORMAT`].
+    pub format: u32,
+    /// Name of the build, for people.
+    pub name: String,
+    /// Version of the build, for people and for ordering.
+    pub version: String,
+    /// Lowest version of the edge service that can run it.
+    pub min_edge_version: String,
+    /// The base model.
+    pub base: Origin,
+    /// The adapter, if one is folded in.
+    pub adapter: Option<Origin>,
+    /// From a frame to the network's input.
+    pub preprocess: Preprocess,
+    /// Arithmetic of the models.
+    pub precision: Precision,
+    /// How well the int8 model agrees with f32 on the calibration frames.
+    pub agreement: Option<Agreement>,
+    /// Every other file in the build.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+impl Manifest {
+    /// The format that this version of the crate writes and reads.
+    pub const FORMAT: u32 = 1;
+    /// The image encoder: `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
+    pub const ENCODER: &'static str = "encoder.onnx";
+    /// Prompt encoder and mask decoder: `embedding`, `point_coords` `[1, N, 2]`, `point_labels`
+    /// `[1, N]`, `mask_input` `[1, 1, 4h, 4w]`, `has_mask` `[1]` -> `masks` `[1, 4, 4h, 4w]`
+    /// (logits), `iou` `[1, 4]`.
+    pub const DECODER: &'static str = "decoder.onnx";
+}
+
+/// A file that went into the build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// Its name.
+    pub name: String,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+}
+
+/// Arithmetic of the models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit float.
+    F32,
+    /// Weights in 8 bits per output channel, activations in 8 bits per token.
+    Int8,
+}
+
+/// How well the int8 model's masks agree with the f32 model's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreement {
+    /// Frames compared, one box prompt each.
+    pub frames: usize,
+    /// Mean intersection over union of the masks.
+    pub mean_iou: f64,
+    /// Lowest of them.
+    pub min_iou: f64,
+}
+
+/// Size and hash of a file in the build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, in hex.
+    pub sha256: String,
+}

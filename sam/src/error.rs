@@ -1,0 +1,103 @@
+//! What can go wrong, and whose fault it is.
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's: a frame's bytes do not fit its size.
+    #[error("frame of {width} x {height} pixels has {bytes} bytes of RGB, expected {}", width * height * 3)]
+    FrameSize {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Bytes given.
+        bytes: usize,
+    },
+    /// The file's: a weight that the network needs is not there.
+    #[error("tensor {name} is missing, expected shape {expected:?}")]
+    MissingTensor {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that the network needs.
+        expected: Vec<usize>,
+    },
+    /// The file's: a weight has another shape than the network needs.
+    #[error("tensor {name} has shape {found:?}, expected {expected:?}")]
+    TensorShape {
+        /// Name of the tensor.
+        name: String,
+        /// Shape in the file.
+        found: Vec<usize>,
+        /// Shape that the network needs.
+        expected: Vec<usize>,
+    },
+    /// The file's: weights that no part of the network uses.
+    #[error("{} that the network does not have: {}", plural(names.len(), "tensor"), names.join(", "))]
+    ExtraTensors {
+        /// Names and shapes.
+        names: Vec<String>,
+    },
+    /// The file's: the kind of network cannot be told from the weights.
+    #[error("not a SAM checkpoint that is known here: {0}")]
+    UnknownNetwork(String),
+    /// The caller's: an input size that this network cannot run at.
+    #[error("input size {found} px: expected a multiple of {multiple} from {min} to {max} px")]
+    InputSize {
+        /// Size asked for.
+        found: usize,
+        /// What it must be a multiple of.
+        multiple: usize,
+        /// Smallest.
+        min: usize,
+        /// Largest.
+        max: usize,
+    },
+}
+
+/// A prompt that does not fit its frame; the message is fit to be shown to who sent it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PromptError {
+    /// Neither a click nor a box.
+    #[error("prompt has neither a point nor a box")]
+    Empty,
+    /// More clicks than the decoder has slots for.
+    #[error("prompt has {found} points, at most {} are allowed", crate::prompt::MAX_POINTS)]
+    TooManyPoints {
+        /// Clicks given.
+        found: usize,
+    },
+    /// A click outside the frame, or not a number.
+    #[error("point ({x}, {y}) is outside the frame of {width} x {height} pixels")]
+    PointOutside {
+        /// Column.
+        x: f32,
+        /// Row.
+        y: f32,
+        /// Width of the frame.
+        width: usize,
+        /// Height of the frame.
+        height: usize,
+    },
+    /// A box corner outside the frame, or not a number.
+    #[error("box corner ({x}, {y}) is outside the frame of {width} x {height} pixels")]
+    BoxOutside {
+        /// Column.
+        x: f32,
+        /// Row.
+        y: f32,
+        /// Width of the frame.
+        width: usize,
+        /// Height of the frame.
+        height: usize,
+    },
+    /// Corners in the wrong order or on one line.
+    #[error("box {bbox:?} has no area: expected x0 < x1 and y0 < y1")]
+    BoxWithoutArea {
+        /// The box as given.
+        bbox: [f32; 4],
+    },
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,200 @@
+//! From a frame to the network's input and back: resizing, normalization, padding, and where
+//! the frame lies in the input.
+
+use ndarray::{Array2, Array4, ArrayView2, s};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::resize::resize_bilinear_u8;
+
+/// A picture to segment: 8-bit RGB, row-major, `[H, W, 3]`.
+#[derive(Clone, Copy, Debug)]
+pub struct RgbView<'a> {
+    width: usize,
+    height: usize,
+    data: &'a [u8],
+}
+
+impl<'a> RgbView<'a> {
+    /// A view of `data`, which holds `height` rows of `width` RGB pixels.
+    ///
+    /// # Errors
+    /// [`Error::FrameSize`] when a side is 0 or `data` is not `height * width * 3` bytes long.
+    pub fn new(width: usize, height: usize, data: &'a [u8]) -> Result<Self, Error> {
+        if width == 0 || height == 0 || data.len() != width * height * 3 {
+            return Err(Error::FrameSize { width, height, bytes: data.len() });
+        }
+        Ok(Self { width, height, data })
+    }
+
+    /// Pixels `[H, W, 3]`.
+    pub fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+}
+
+/// How 8-bit values become network input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// `(x - min) / (max - min)` over the resized frame (LiteMedSAM).
+    MinMax,
+    /// ImageNet mean and standard deviation per channel (SAM, MobileSAM).
+    MeanStd,
+}
+
+/// Longest side resized to the input size (bilinear with antialiasing), normalized, zero-padded
+/// at the bottom and right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// Side of the square network input, in pixels.
+    pub input_size: usize,
+    /// How values are normalized.
+    pub normalization: Normalization,
+}
+
+impl Preprocess {
+    /// The network input `[1, 3, S, S]` for a frame, and where the frame lies in it.
+    pub fn run(&self, frame: RgbView) -> (Array4<f32>, Geometry) {
+        let geometry = Geometry::new(frame.size(), self.input_size);
+        let (width, height) = geometry.resized;
+        let resized = resize_bilinear_u8(frame, width, height);
+        let mut image = Array4::zeros((1, 3, self.input_size, self.input_size));
+        let affine = self.normalization.affine(&resized);
+        for (channel, (scale, shift)) in affine.into_iter().enumerate() {
+            let mut plane = image.slice_mut(s![0, channel, ..height, ..width]);
+            let values = resized.iter().skip(channel).step_by(3);
+            for (out, &value) in plane.iter_mut().zip(values) {
+                *out = (f32::from(value) - shift) / scale;
+            }
+        }
+        (image, geometry)
+    }
+}
+
+impl Normalization {
+    /// Divisor and subtrahend for each channel.
+    fn affine(self, pixels: &[u8]) -> [(f32, f32); 3] {
+        match self {
+            Self::MinMax => {
+                let min = f32::from(pixels.iter().copied().min().unwrap_or(0));
+                let max = f32::from(pixels.iter().copied().max().unwrap_or(0));
+                // A picture of one grey level is all zeros.
+                [((max - min).max(1e-8), min); 3]
+            }
+            Self::MeanStd => [(58.395, 123.675), (57.12, 116.28), (57.375, 103.53)],
+        }
+    }
+}
+
+/// Where a frame lies in the network's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Width and height of the frame, in its own pixels.
+    pub frame: (usize, usize),
+    /// Width and height of the frame after resizing, in input pixels.
+    pub resized: (usize, usize),
+    /// Side of the network input, in pixels.
+    pub input_size: usize,
+}
+
+impl Geometry {
+    /// The geometry of a frame of `frame` = (width, height) pixels in an input of side
+    /// `input_size`.
+    pub fn new(frame: (usize, usize), input_size: usize) -> Self {
+        let longest = frame.0.max(frame.1) as f64;
+        let scale = input_size as f64 / longest;
+        let side = |length: usize| ((length as f64 * scale + 0.5) as usize).clamp(1, input_size);
+        Self { frame, resized: (side(frame.0), side(frame.1)), input_size }
+    }
+
+    /// A point in frame pixels, in input pixels.
+    pub fn to_input(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+        [
+            x * self.resized.0 as f32 / self.frame.0 as f32,
+            y * self.resized.1 as f32 / self.frame.1 as f32,
+        ]
+    }
+
+    /// Width and height of the part of a mask of `size` = (width, height) that shows the frame
+    /// and not the padding.
+    pub fn mask_size(&self, size: (usize, usize)) -> (usize, usize) {
+        let part = |resized: usize, side: usize| (resized * side).div_ceil(self.input_size);
+        (part(self.resized.0, size.0), part(self.resized.1, size.1))
+    }
+
+    /// The mask of the frame, `[H, W]` in frame pixels: low-resolution logits `[h, w]`
+    /// interpolated bilinearly (pixel centres aligned, padding left out), then `> 0`.
+    pub fn mask_in_frame(&self, logits: ArrayView2<f32>) -> Array2<bool> {
+        let (low_h, low_w) = logits.dim();
+        let (part_w, part_h) = self.mask_size((low_w, low_h));
+        let columns = taps(self.frame.0, self.resized.0, self.input_size, low_w, part_w);
+        let rows = taps(self.frame.1, self.resized.1, self.input_size, low_h, part_h);
+        Array2::from_shape_fn((self.frame.1, self.frame.0), |(y, x)| {
+            let (y0, y1, fy) = rows[y];
+            let (x0, x1, fx) = columns[x];
+            let top = logits[[y0, x0]] * (1.0 - fx) + logits[[y0, x1]] * fx;
+            let bottom = logits[[y1, x0]] * (1.0 - fx) + logits[[y1, x1]] * fx;
+            top * (1.0 - fy) + bottom * fy > 0.0
+        })
+    }
+}
+
+/// For each of `frame` output positions: the two source positions and the weight of the second.
+fn taps(
+    frame: usize,
+    resized: usize,
+    input: usize,
+    low: usize,
+    part: usize,
+) -> Vec<(usize, usize, f32)> {
+    let scale = resized as f32 / frame as f32 * low as f32 / input as f32;
+    (0..frame)
+        .map(|position| {
+            let source = ((position as f32 + 0.5) * scale - 0.5).max(0.0);
+            let first = (source as usize).min(part - 1);
+            (first, (first + 1).min(part - 1), source - first as f32)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longest_side_fills_the_input_and_the_rest_is_zero() {
+        let pixels = vec![200u8; 40 * 20 * 3];
+        let frame = RgbView::new(40, 20, &pixels).unwrap();
+        let preprocess = Preprocess { input_size: 16, normalization: Normalization::MeanStd };
+        let (image, geometry) = preprocess.run(frame);
+        assert_eq!(geometry.resized, (16, 8));
+        assert!(image.slice(s![.., .., 8.., ..]).iter().all(|&v| v == 0.0));
+        assert!(image.slice(s![0, 0, ..8, ..]).iter().all(|&v| v == (200.0 - 123.675) / 58.395));
+    }
+
+    #[test]
+    fn points_and_masks_go_through_the_same_geometry() {
+        let geometry = Geometry::new((320, 240), 256);
+        assert_eq!(geometry.resized, (256, 192));
+        assert_eq!(geometry.to_input([160.0, 120.0]), [128.0, 96.0]);
+        // A left half in the input is a left half in the frame.
+        let logits = Array2::from_shape_fn((256, 256), |(_, x)| if x < 128 { 1.0 } else { -1.0 });
+        let mask = geometry.mask_in_frame(logits.view());
+        assert_eq!(mask.dim(), (240, 320));
+        assert_eq!(mask.iter().filter(|&&inside| inside).count(), 240 * 160);
+        assert!(mask[[0, 159]] && !mask[[0, 160]]);
+    }
+
+    #[test]
+    fn a_frame_with_too_few_bytes_is_refused() {
+        let error = RgbView::new(2, 2, &[0; 11]).unwrap_err();
+        assert_eq!(error.to_string(), "frame of 2 x 2 pixels has 11 bytes of RGB, expected 12");
+    }
+}

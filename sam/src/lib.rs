@@ -1,0 +1,15 @@
+//! SAM-family networks (LiteMedSAM, MobileSAM, SAM ViT), written once over a small
+//! [`backend::Backend`], with what stands around them: weights by name, preprocessing and
+//! prompt geometry.
+//!
+//! **Architecture invariant:** this crate knows no tensor library, no ONNX and no I/O. What is
+//! trained and what is exported is the same code by construction.
+// Not `forbid`: ndarray's `s!` expands to an `allow`.
+#![deny(unsafe_code)]
+
+mod error;
+pub mod image;
+pub mod prompt;
+mod resize;
+
+pub use error::{Error, PromptError};
