@@ -7,9 +7,20 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
+pub mod backend;
+mod decoder;
 mod error;
 pub mod image;
+pub mod layers;
+mod model;
+mod neck;
 pub mod prompt;
 mod resize;
+pub mod tiny_vit;
+pub mod vit;
+mod weights;
 
+pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
+pub use model::{DecoderConfig, Encoder, EncoderConfig, Sam, SamConfig};
+pub use weights::{Param, Reader, Weights};

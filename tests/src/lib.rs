@@ -1,1 +1,5 @@
-//! .
+//! What the end-to-end tests share: where real data is, reference tensors, and tools that are
+//! not ours.
+
+pub mod golden;
+pub mod place;

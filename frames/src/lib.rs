@@ -1,0 +1,1 @@
+//! Recorded pictures: DICOM files, PNG, JPEG, folders of them.

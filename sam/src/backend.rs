@@ -1,0 +1,65 @@
+//! What a tensor library has to offer so that the networks can run on it.
+//!
+//! Maps are channels-last, `[B, H, W, C]`, and tokens `[B, N, C]`: so a 1x1 convolution, a
+//! patch embedding and a 2x2 transposed convolution all are [`Backend::linear`], and the only
+//! true convolutions left are the 3x3 ones.
+
+use crate::layers::{Conv2d, LayerNorm, Linear};
+use crate::weights::Param;
+
+/// A tensor or the backend's error.
+pub type Output<B> = Result<<B as Backend>::Tensor, <B as Backend>::Error>;
+
+/// The operations of SAM-family networks. Shapes are static and known at every call.
+///
+/// Binary operations broadcast as NumPy does.
+pub trait Backend {
+    /// A value: computed (candle) or recorded (ONNX).
+    type Tensor: Clone;
+    /// What can go wrong in the tensor library.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// A weight or constant.
+    fn param(&self, param: &Param) -> Output<Self>;
+    /// Shape of a tensor.
+    fn shape(&self, x: &Self::Tensor) -> Vec<usize>;
+
+    /// `x W^T + b` over the last axis: `[.., in]` -> `[.., out]`.
+    fn linear(&self, x: &Self::Tensor, layer: &Linear) -> Output<Self>;
+    /// Convolution of `[B, H, W, C]`.
+    fn conv2d(&self, x: &Self::Tensor, layer: &Conv2d) -> Output<Self>;
+    /// Normalization over the last axis, then gamma and beta.
+    fn layer_norm(&self, x: &Self::Tensor, layer: &LayerNorm) -> Output<Self>;
+    /// Matrix product of the last two axes; the others broadcast.
+    fn matmul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
+    /// Softmax over the last axis.
+    fn softmax(&self, x: &Self::Tensor) -> Output<Self>;
+    /// `x/2 (1 + erf(x / sqrt 2))`, the exact form.
+    fn gelu(&self, x: &Self::Tensor) -> Output<Self>;
+    /// `max(x, 0)`.
+    fn relu(&self, x: &Self::Tensor) -> Output<Self>;
+    /// Sine.
+    fn sin(&self, x: &Self::Tensor) -> Output<Self>;
+    /// Cosine.
+    fn cos(&self, x: &Self::Tensor) -> Output<Self>;
+    /// 1 where `x` equals `value`, else 0.
+    fn indicator(&self, x: &Self::Tensor, value: f32) -> Output<Self>;
+
+    /// Sum.
+    fn add(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
+    /// Elementwise product.
+    fn mul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
+    /// `x * scale + shift`.
+    fn affine(&self, x: &Self::Tensor, scale: f32, shift: f32) -> Output<Self>;
+
+    /// The same values in another shape.
+    fn reshape(&self, x: &Self::Tensor, shape: &[usize]) -> Output<Self>;
+    /// Axes in another order.
+    fn permute(&self, x: &Self::Tensor, axes: &[usize]) -> Output<Self>;
+    /// `count` zeros after the end of `axis`.
+    fn pad_end(&self, x: &Self::Tensor, axis: usize, count: usize) -> Output<Self>;
+    /// `len` entries of `axis` from `start`.
+    fn narrow(&self, x: &Self::Tensor, axis: usize, start: usize, len: usize) -> Output<Self>;
+    /// Tensors one after the other along `axis`.
+    fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
+}

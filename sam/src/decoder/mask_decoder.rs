@@ -1,0 +1,131 @@
+//! From an embedding and a prompt to masks and how good they probably are.
+
+use ndarray::{Array3, Axis, concatenate};
+
+use super::PromptInput;
+use super::prompt_encoder::PromptEncoder;
+use super::two_way::{Positions, TwoWayTransformer};
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, Upscale2x};
+use crate::prompt::label;
+use crate::weights::{Param, Reader};
+
+/// What the decoder answers.
+pub struct Masks<T> {
+    /// `[B, 4, 4h, 4w]`: logits of the single-mask answer, then of the three of multi-mask
+    /// output.
+    pub logits: T,
+    /// `[B, 4]`: predicted intersection over union of each.
+    pub iou: T,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MaskDecoder {
+    /// `[1, 5, C]`: the token that predicts quality, then one for each mask.
+    output_tokens: Param,
+    transformer: TwoWayTransformer,
+    upscale1: Upscale2x,
+    upscale_norm: LayerNorm,
+    upscale2: Upscale2x,
+    /// For each mask, from its token to the weights of its channels.
+    hypernetworks: Vec<Mlp>,
+    iou_head: Mlp,
+}
+
+impl MaskDecoder {
+    /// The single-mask answer and three for multi-mask output.
+    const MASKS: usize = 4;
+
+    pub(crate) fn read(
+        from: &Reader,
+        dim: usize,
+        mlp_dim: usize,
+        heads: usize,
+    ) -> Result<Self, Error> {
+        let iou_token = from.at("iou_token").array("weight", &[1, dim])?;
+        let mask_tokens = from.at("mask_tokens").array("weight", &[Self::MASKS, dim])?;
+        let tokens = concatenate(Axis(0), &[iou_token.view(), mask_tokens.view()])
+            .expect("both have C columns")
+            .insert_axis(Axis(0));
+        let upscaling = from.at("output_upscaling");
+        let mlp = |from: &Reader, outputs: usize| -> Result<Mlp, Error> {
+            let layers = from.at("layers");
+            let layers = vec![
+                Linear::read(&layers.at(0), dim, dim)?,
+                Linear::read(&layers.at(1), dim, dim)?,
+                Linear::read(&layers.at(2), dim, outputs)?,
+            ];
+            Ok(Mlp::new(layers, Activation::Relu))
+        };
+        let hypernetworks = (0..Self::MASKS)
+            .map(|i| mlp(&from.at("output_hypernetworks_mlps").at(i), dim / 8))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            output_tokens: Param::new(from.name("output_tokens"), tokens),
+            transformer: TwoWayTransformer::read(&from.at("transformer"), dim, mlp_dim, heads)?,
+            upscale1: Upscale2x::read(&upscaling.at(0), dim, dim / 4)?,
+            upscale_norm: LayerNorm::read(&upscaling.at(1), dim / 4, LayerNorm::EPSILON_SAM)?,
+            upscale2: Upscale2x::read(&upscaling.at(3), dim / 4, dim / 8)?,
+            hypernetworks,
+            iou_head: mlp(&from.at("iou_prediction_head"), Self::MASKS)?,
+        })
+    }
+
+    /// Masks for an embedding `[B, h, w, C]`.
+    pub(crate) fn forward<B: Backend>(
+        &self,
+        b: &B,
+        prompt_encoder: &PromptEncoder,
+        embedding: &B::Tensor,
+        prompt: &PromptInput<B::Tensor>,
+    ) -> Result<Masks<B::Tensor>, B::Error> {
+        let [_, h, w, c] = b.shape(embedding)[..] else { unreachable!("maps have four axes") };
+        let batch = b.shape(&prompt.labels)[0];
+        let sparse = prompt_encoder.sparse(b, &prompt.coords, &prompt.labels)?;
+        let dense = prompt_encoder.dense(b, prompt.mask.as_ref())?;
+        let image = b.reshape(&b.add(embedding, &dense)?, &[batch, h * w, c])?;
+        let tokens = b.concat(&[&self.output_tokens(b, batch)?, &sparse], 1)?;
+        let positions = Positions {
+            tokens: &tokens,
+            image: &b.param(prompt_encoder.dense_positions())?,
+            token_bias: &self.token_bias(b, &prompt.labels)?,
+        };
+        let (tokens, image) = self.transformer.forward(b, &image, &positions)?;
+
+        let x = self.upscale1.forward(b, &b.reshape(&image, &[batch, h, w, c])?)?;
+        let x = b.gelu(&b.layer_norm(&x, &self.upscale_norm)?)?;
+        let x = b.gelu(&self.upscale2.forward(b, &x)?)?;
+        let pixels = b.reshape(&x, &[batch, 16 * h * w, c / 8])?;
+        let channels = self
+            .hypernetworks
+            .iter()
+            .enumerate()
+            .map(|(i, mlp)| mlp.forward(b, &b.narrow(&tokens, 1, 1 + i, 1)?))
+            .collect::<Result<Vec<_>, _>>()?;
+        let channels = b.concat(&channels.iter().collect::<Vec<_>>(), 1)?;
+        let logits = b.matmul(&channels, &b.permute(&pixels, &[0, 2, 1])?)?;
+        let iou = self.iou_head.forward(b, &b.narrow(&tokens, 1, 0, 1)?)?;
+        Ok(Masks {
+            logits: b.reshape(&logits, &[batch, Self::MASKS, 4 * h, 4 * w])?,
+            iou: b.reshape(&iou, &[batch, Self::MASKS])?,
+        })
+    }
+
+    /// `[B, 5, C]`.
+    fn output_tokens<B: Backend>(&self, b: &B, batch: usize) -> Output<B> {
+        let tokens = b.param(&self.output_tokens)?;
+        b.concat(&vec![&tokens; batch], 0)
+    }
+
+    /// `[B, 1, 1, 5 + N]`: 0, or so low that no attention is left for an unused token.
+    fn token_bias<B: Backend>(&self, b: &B, labels: &B::Tensor) -> Output<B> {
+        const NO_ATTENTION: f32 = -1e9;
+        let [batch, slots] = b.shape(labels)[..] else { unreachable!("labels have two axes") };
+        let unused = b.affine(&b.indicator(labels, label::UNUSED)?, NO_ATTENTION, 0.0)?;
+        let outputs = Param::new("mask_decoder.used", Array3::zeros((1, 1, 1 + Self::MASKS)));
+        let outputs = b.reshape(&b.param(&outputs)?, &[1, 1 + Self::MASKS])?;
+        let bias = b.concat(&[&b.concat(&vec![&outputs; batch], 0)?, &unused], 1)?;
+        b.reshape(&bias, &[batch, 1, 1, 1 + Self::MASKS + slots])
+    }
+}

@@ -1,0 +1,10 @@
+//! Prompt encoder and mask decoder.
+
+mod mask_decoder;
+mod prompt_encoder;
+mod two_way;
+
+pub(crate) use mask_decoder::MaskDecoder;
+pub use mask_decoder::Masks;
+pub(crate) use prompt_encoder::PromptEncoder;
+pub use prompt_encoder::{MaskPrompt, PromptInput};

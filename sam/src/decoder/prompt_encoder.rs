@@ -1,0 +1,184 @@
+//! Points, boxes and masks as embeddings.
+
+use std::f32::consts::PI;
+
+use ndarray::{Array2, Array3, Ix2};
+
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
+use crate::prompt::label;
+use crate::weights::{Param, Reader};
+
+/// What the decoder is asked, as tensors. `B` is the number of prompts.
+pub struct PromptInput<T> {
+    /// `[B, N, 2]`, (x, y) in input pixels.
+    pub coords: T,
+    /// `[B, N]`, values of [`crate::prompt::label`].
+    pub labels: T,
+    /// A mask to start from, if this call can have one.
+    pub mask: Option<MaskPrompt<T>>,
+}
+
+/// A mask prompt, usually the logits of an earlier answer.
+pub struct MaskPrompt<T> {
+    /// `[B, 1, 4h, 4w]` logits for an embedding of h x w.
+    pub logits: T,
+    /// `[B]`: 1 where the mask counts, 0 where there is none.
+    pub present: T,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PromptEncoder {
+    /// `[2, C/2]`: random spatial frequencies.
+    frequencies: Param,
+    /// Embeddings `[1, 1, C]` by label.
+    by_label: [(f32, Param); 5],
+    mask_downscaling: MaskDownscaling,
+    /// `[1, 1, 1, C]`.
+    no_mask: Param,
+    /// `[1, h * w, C]`: the position of each cell of the embedding.
+    dense_positions: Param,
+    input_size: usize,
+}
+
+impl PromptEncoder {
+    /// For inputs of side `input_size` and embeddings of side `grid`.
+    pub(crate) fn read(
+        from: &Reader,
+        dim: usize,
+        mask_channels: usize,
+        input_size: usize,
+        grid: usize,
+    ) -> Result<Self, Error> {
+        let frequencies =
+            from.at("pe_layer").param("positional_encoding_gaussian_matrix", &[2, dim / 2])?;
+        let embedding = |from: &Reader| -> Result<Param, Error> {
+            let weight = from.array("weight", &[1, dim])?;
+            let weight = weight.into_shape_with_order((1, 1, dim)).expect("1 x C is 1 x 1 x C");
+            Ok(Param::new(from.name("weight"), weight))
+        };
+        let point = |i: usize| embedding(&from.at("point_embeddings").at(i));
+        let no_mask = from.at("no_mask_embed");
+        let no_mask_weight = no_mask.array("weight", &[1, dim])?;
+        let no_mask_weight =
+            no_mask_weight.into_shape_with_order((1, 1, 1, dim)).expect("1 x C is 1 x 1 x 1 x C");
+        let positions = dense_positions(&frequencies, grid);
+        Ok(Self {
+            by_label: [
+                (label::NOT_A_POINT, embedding(&from.at("not_a_point_embed"))?),
+                (label::NEGATIVE, point(0)?),
+                (label::POSITIVE, point(1)?),
+                (label::BOX_MIN, point(2)?),
+                (label::BOX_MAX, point(3)?),
+            ],
+            mask_downscaling: MaskDownscaling::read(
+                &from.at("mask_downscaling"),
+                mask_channels,
+                dim,
+            )?,
+            no_mask: Param::new(no_mask.name("weight"), no_mask_weight),
+            dense_positions: Param::new(from.name("dense_positions"), positions),
+            frequencies,
+            input_size,
+        })
+    }
+
+    /// Sparse embeddings `[B, N, C]`.
+    pub(crate) fn sparse<B: Backend>(
+        &self,
+        b: &B,
+        coords: &B::Tensor,
+        labels: &B::Tensor,
+    ) -> Output<B> {
+        let shape = b.shape(labels);
+        let labels = b.reshape(labels, &[shape[0], shape[1], 1])?;
+        let is = |value: f32| b.indicator(&labels, value);
+        let placeless = b.add(&is(label::NOT_A_POINT)?, &is(label::UNUSED)?)?;
+        let placed = b.affine(&placeless, -1.0, 1.0)?;
+        let mut sparse = b.mul(&self.positions(b, coords)?, &placed)?;
+        for (value, embedding) in &self.by_label {
+            sparse = b.add(&sparse, &b.mul(&is(*value)?, &b.param(embedding)?)?)?;
+        }
+        Ok(sparse)
+    }
+
+    /// Dense embedding of the mask prompt, `[B or 1, h, w, C]` (or `[1, 1, 1, C]` without one).
+    pub(crate) fn dense<B: Backend>(
+        &self,
+        b: &B,
+        mask: Option<&MaskPrompt<B::Tensor>>,
+    ) -> Output<B> {
+        let no_mask = b.param(&self.no_mask)?;
+        let Some(mask) = mask else { return Ok(no_mask) };
+        let batch = b.shape(&mask.present)[0];
+        let present = b.reshape(&mask.present, &[batch, 1, 1, 1])?;
+        let absent = b.affine(&present, -1.0, 1.0)?;
+        let embedded = self.mask_downscaling.forward(b, &mask.logits)?;
+        b.add(&b.mul(&embedded, &present)?, &b.mul(&no_mask, &absent)?)
+    }
+
+    /// Position of each cell of the embedding, `[1, h * w, C]`.
+    pub(crate) fn dense_positions(&self) -> &Param {
+        &self.dense_positions
+    }
+
+    /// `[B, N, 2]` in input pixels -> `[B, N, C]`.
+    fn positions<B: Backend>(&self, b: &B, coords: &B::Tensor) -> Output<B> {
+        // Pixel centres, then to [-1, 1].
+        let scale = 2.0 / self.input_size as f32;
+        let unit = b.affine(coords, scale, 0.5 * scale - 1.0)?;
+        let angles = b.affine(&b.matmul(&unit, &b.param(&self.frequencies)?)?, 2.0 * PI, 0.0)?;
+        b.concat(&[&b.sin(&angles)?, &b.cos(&angles)?], 2)
+    }
+}
+
+/// From mask logits to a map of the embedding's size: two 2x2 convolutions of stride 2 and a
+/// 1x1.
+#[derive(Clone, Debug)]
+struct MaskDownscaling {
+    first: (Linear, LayerNorm),
+    second: (Linear, LayerNorm),
+    last: Linear,
+}
+
+impl MaskDownscaling {
+    fn read(from: &Reader, channels: usize, dim: usize) -> Result<Self, Error> {
+        let step = |conv: usize, inputs: usize, outputs: usize| -> Result<_, Error> {
+            let bias = ConvBias::Yes;
+            Ok((
+                Linear::read_patch_conv(&from.at(conv), inputs, outputs, 2, bias)?,
+                LayerNorm::read(&from.at(conv + 1), outputs, LayerNorm::EPSILON_SAM)?,
+            ))
+        };
+        Ok(Self {
+            first: step(0, 1, channels / 4)?,
+            second: step(3, channels / 4, channels)?,
+            last: Linear::read_patch_conv(&from.at(6), channels, dim, 1, ConvBias::Yes)?,
+        })
+    }
+
+    fn forward<B: Backend>(&self, b: &B, mask: &B::Tensor) -> Output<B> {
+        let step = |x: &B::Tensor, (linear, norm): &(Linear, LayerNorm)| {
+            b.gelu(&b.layer_norm(&b.linear(x, linear)?, norm)?)
+        };
+        let x = step(&pixel_patches(b, mask, 2)?, &self.first)?;
+        let x = step(&depth_patches(b, &x, 2)?, &self.second)?;
+        b.linear(&x, &self.last)
+    }
+}
+
+/// Positions of the centres of a `grid` x `grid` map, `[1, grid * grid, C]`.
+fn dense_positions(frequencies: &Param, grid: usize) -> Array3<f32> {
+    let frequencies = frequencies.value().view().into_dimensionality::<Ix2>();
+    let frequencies = frequencies.expect("the reader checked the shape");
+    let half = frequencies.ncols();
+    let unit = |i: usize| 2.0 * ((i as f32 + 0.5) / grid as f32) - 1.0;
+    let cells = Array2::from_shape_fn((grid * grid, 2), |(cell, axis)| {
+        unit(if axis == 0 { cell % grid } else { cell / grid })
+    });
+    let angles = cells.dot(&frequencies) * (2.0 * PI);
+    Array3::from_shape_fn((1, grid * grid, 2 * half), |(_, cell, c)| {
+        if c < half { angles[[cell, c]].sin() } else { angles[[cell, c - half]].cos() }
+    })
+}

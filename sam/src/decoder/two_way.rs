@@ -1,0 +1,173 @@
+//! The two-way transformer: tokens attend to the image and the image to tokens.
+
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, merge_heads, split_heads};
+use crate::weights::Reader;
+
+#[derive(Clone, Debug)]
+pub(super) struct TwoWayTransformer {
+    layers: Vec<TwoWayBlock>,
+    final_attention: Attention,
+    final_norm: LayerNorm,
+}
+
+/// Constant inputs of every block.
+pub(super) struct Positions<'a, T> {
+    /// The tokens as they came in, `[B, N, C]`.
+    pub tokens: &'a T,
+    /// `[1, h * w, C]`.
+    pub image: &'a T,
+    /// Added to scores where a token is the key, `[B, 1, 1, N]`: 0, or very low for unused ones.
+    pub token_bias: &'a T,
+}
+
+impl TwoWayTransformer {
+    /// SAM's depth.
+    const DEPTH: usize = 2;
+
+    pub(super) fn read(
+        from: &Reader,
+        dim: usize,
+        mlp_dim: usize,
+        heads: usize,
+    ) -> Result<Self, Error> {
+        let layers = (0..Self::DEPTH)
+            .map(|i| TwoWayBlock::read(&from.at("layers").at(i), dim, mlp_dim, heads, i == 0))
+            .collect::<Result<_, _>>()?;
+        let final_attention = from.at("final_attn_token_to_image");
+        Ok(Self {
+            layers,
+            final_attention: Attention::read(&final_attention, dim, dim / 2, heads)?,
+            final_norm: LayerNorm::read(&from.at("norm_final_attn"), dim, LayerNorm::EPSILON)?,
+        })
+    }
+
+    /// Tokens `[B, N, C]` and image `[B, h * w, C]`, after the transformer.
+    pub(super) fn forward<B: Backend>(
+        &self,
+        b: &B,
+        image: &B::Tensor,
+        positions: &Positions<B::Tensor>,
+    ) -> Result<(B::Tensor, B::Tensor), B::Error> {
+        let mut tokens = positions.tokens.clone();
+        let mut image = image.clone();
+        for layer in &self.layers {
+            (tokens, image) = layer.forward(b, &tokens, &image, positions)?;
+        }
+        let q = b.add(&tokens, positions.tokens)?;
+        let k = b.add(&image, positions.image)?;
+        let attended = self.final_attention.forward(b, &q, &k, &image, None)?;
+        let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.final_norm)?;
+        Ok((tokens, image))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct TwoWayBlock {
+    self_attention: Attention,
+    norm1: LayerNorm,
+    token_to_image: Attention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    norm3: LayerNorm,
+    image_to_token: Attention,
+    norm4: LayerNorm,
+    /// In the first block tokens are nothing but their positions, and self-attention replaces
+    /// them.
+    first: bool,
+}
+
+impl TwoWayBlock {
+    fn read(
+        from: &Reader,
+        dim: usize,
+        mlp_dim: usize,
+        heads: usize,
+        first: bool,
+    ) -> Result<Self, Error> {
+        let norm = |name: &str| LayerNorm::read(&from.at(name), dim, LayerNorm::EPSILON);
+        let cross = |name: &str| Attention::read(&from.at(name), dim, dim / 2, heads);
+        let mlp = from.at("mlp");
+        let layers = vec![
+            Linear::read(&mlp.at("lin1"), dim, mlp_dim)?,
+            Linear::read(&mlp.at("lin2"), mlp_dim, dim)?,
+        ];
+        Ok(Self {
+            self_attention: Attention::read(&from.at("self_attn"), dim, dim, heads)?,
+            norm1: norm("norm1")?,
+            token_to_image: cross("cross_attn_token_to_image")?,
+            norm2: norm("norm2")?,
+            mlp: Mlp::new(layers, Activation::Relu),
+            norm3: norm("norm3")?,
+            image_to_token: cross("cross_attn_image_to_token")?,
+            norm4: norm("norm4")?,
+            first,
+        })
+    }
+
+    fn forward<B: Backend>(
+        &self,
+        b: &B,
+        tokens: &B::Tensor,
+        image: &B::Tensor,
+        positions: &Positions<B::Tensor>,
+    ) -> Result<(B::Tensor, B::Tensor), B::Error> {
+        let token_bias = Some(positions.token_bias);
+        let tokens = if self.first {
+            self.self_attention.forward(b, tokens, tokens, tokens, token_bias)?
+        } else {
+            let q = b.add(tokens, positions.tokens)?;
+            b.add(tokens, &self.self_attention.forward(b, &q, &q, tokens, token_bias)?)?
+        };
+        let tokens = b.layer_norm(&tokens, &self.norm1)?;
+
+        let q = b.add(&tokens, positions.tokens)?;
+        let k = b.add(image, positions.image)?;
+        let attended = self.token_to_image.forward(b, &q, &k, image, None)?;
+        let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.norm2)?;
+
+        let tokens = b.add(&tokens, &self.mlp.forward(b, &tokens)?)?;
+        let tokens = b.layer_norm(&tokens, &self.norm3)?;
+
+        let q = b.add(&tokens, positions.tokens)?;
+        let attended = self.image_to_token.forward(b, &k, &q, &tokens, token_bias)?;
+        let image = b.layer_norm(&b.add(image, &attended)?, &self.norm4)?;
+        Ok((tokens, image))
+    }
+}
+
+/// Attention with its own projections, to `inner` channels.
+#[derive(Clone, Debug)]
+struct Attention {
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn read(from: &Reader, dim: usize, inner: usize, heads: usize) -> Result<Self, Error> {
+        Ok(Self {
+            q: Linear::read(&from.at("q_proj"), dim, inner)?,
+            k: Linear::read(&from.at("k_proj"), dim, inner)?,
+            v: Linear::read(&from.at("v_proj"), dim, inner)?,
+            out: Linear::read(&from.at("out_proj"), inner, dim)?,
+            heads,
+        })
+    }
+
+    fn forward<B: Backend>(
+        &self,
+        b: &B,
+        q: &B::Tensor,
+        k: &B::Tensor,
+        v: &B::Tensor,
+        bias: Option<&B::Tensor>,
+    ) -> Output<B> {
+        let heads = |x, layer| split_heads(b, &b.linear(x, layer)?, self.heads);
+        let x = attention(b, &heads(q, &self.q)?, &heads(k, &self.k)?, &heads(v, &self.v)?, bias)?;
+        b.linear(&merge_heads(b, &x)?, &self.out)
+    }
+}

@@ -1,0 +1,143 @@
+//! Linear layers, and what becomes one: 1x1 convolutions.
+
+use ndarray::{Array1, Array2, Axis, Ix1, Ix2};
+
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::conv::batch_norm;
+use crate::weights::{Param, Reader};
+
+/// `y = x W^T + b`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Param,
+    /// `[out]`.
+    pub bias: Option<Param>,
+}
+
+impl Linear {
+    /// `weight` and `bias` of a part.
+    pub(crate) fn read(from: &Reader, inputs: usize, outputs: usize) -> Result<Self, Error> {
+        let weight = from.param("weight", &[outputs, inputs])?;
+        Ok(Self { weight, bias: Some(from.param("bias", &[outputs])?) })
+    }
+
+    /// A convolution whose kernel covers its stride: a linear layer of patches, each flattened
+    /// as `[in, k, k]`.
+    pub(crate) fn read_patch_conv(
+        from: &Reader,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        bias: ConvBias,
+    ) -> Result<Self, Error> {
+        let weight = from.array("weight", &[outputs, inputs, kernel, kernel])?;
+        let weight = flatten(weight, outputs);
+        let bias = match bias {
+            ConvBias::Yes => Some(from.param("bias", &[outputs])?),
+            ConvBias::No => None,
+        };
+        Ok(Self { weight: Param::new(from.name("weight"), weight), bias })
+    }
+
+    /// A 1x1 convolution and its batch norm, folded.
+    pub(crate) fn read_conv_bn(
+        from: &Reader,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, Error> {
+        let weight = from.array("c.weight", &[outputs, inputs, 1, 1])?;
+        let (scale, shift) = batch_norm(&from.at("bn"), outputs)?;
+        let weight = flatten(weight, outputs) * &scale.insert_axis(Axis(1));
+        Ok(Self::new(&from.name(""), weight, shift))
+    }
+
+    /// A layer that was computed from others. `name` ends in a dot.
+    pub(crate) fn new(name: &str, weight: Array2<f32>, bias: Array1<f32>) -> Self {
+        Self {
+            weight: Param::new(format!("{name}weight"), weight),
+            bias: Some(Param::new(format!("{name}bias"), bias)),
+        }
+    }
+
+    /// Length of the last axis of the input.
+    pub fn inputs(&self) -> usize {
+        self.weight.shape()[1]
+    }
+
+    /// Length of the last axis of the output.
+    pub fn outputs(&self) -> usize {
+        self.weight.shape()[0]
+    }
+
+    /// The weight `[out, in]`.
+    pub fn weight_array(&self) -> Array2<f32> {
+        let weight = self.weight.value().to_owned().into_dimensionality::<Ix2>();
+        weight.expect("every constructor makes a matrix")
+    }
+
+    /// The bias `[out]`, zeros if there is none.
+    pub fn bias_array(&self) -> Array1<f32> {
+        match &self.bias {
+            Some(bias) => bias
+                .value()
+                .to_owned()
+                .into_dimensionality::<Ix1>()
+                .expect("every constructor makes a vector"),
+            None => Array1::zeros(self.outputs()),
+        }
+    }
+}
+
+/// Whether a convolution has a bias.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConvBias {
+    Yes,
+    No,
+}
+
+/// Nonlinearity between the layers of an MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    Gelu,
+    Relu,
+}
+
+impl Activation {
+    pub(crate) fn forward<B: Backend>(self, b: &B, x: &B::Tensor) -> Output<B> {
+        match self {
+            Self::Gelu => b.gelu(x),
+            Self::Relu => b.relu(x),
+        }
+    }
+}
+
+/// Linear layers with a nonlinearity between them (none after the last).
+#[derive(Clone, Debug)]
+pub(crate) struct Mlp {
+    layers: Vec<Linear>,
+    activation: Activation,
+}
+
+impl Mlp {
+    pub(crate) fn new(layers: Vec<Linear>, activation: Activation) -> Self {
+        Self { layers, activation }
+    }
+
+    pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
+        let mut x = x.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                x = self.activation.forward(b, &x)?;
+            }
+            x = b.linear(&x, layer)?;
+        }
+        Ok(x)
+    }
+}
+
+fn flatten(weight: ndarray::ArrayD<f32>, outputs: usize) -> Array2<f32> {
+    let inputs = weight.len() / outputs;
+    weight.into_shape_with_order((outputs, inputs)).expect("a file's tensor is contiguous")
+}

@@ -1,0 +1,27 @@
+//! Layer normalization.
+
+use crate::error::Error;
+use crate::weights::{Param, Reader};
+
+/// Normalization over the last axis.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// `[C]`.
+    pub gamma: Param,
+    /// `[C]`.
+    pub beta: Param,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl LayerNorm {
+    /// PyTorch's default epsilon: TinyViT and the mask decoder.
+    pub(crate) const EPSILON: f32 = 1e-5;
+    /// SAM's own, in ViT blocks and in all norms over channels of maps.
+    pub(crate) const EPSILON_SAM: f32 = 1e-6;
+
+    pub(crate) fn read(from: &Reader, channels: usize, epsilon: f32) -> Result<Self, Error> {
+        let gamma = from.param("weight", &[channels])?;
+        Ok(Self { gamma, beta: from.param("bias", &[channels])?, epsilon })
+    }
+}

@@ -1,0 +1,211 @@
+//! A whole SAM: its shape, read off a checkpoint, and the network.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, Output};
+use crate::decoder::{MaskDecoder, Masks, PromptEncoder, PromptInput};
+use crate::error::Error;
+use crate::image::{Normalization, Preprocess};
+use crate::tiny_vit::{Stem, TinyVit, TinyVitConfig};
+use crate::vit::{Vit, VitConfig};
+use crate::weights::{Reader, Weights};
+
+/// Shape of a SAM-family network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamConfig {
+    /// From a frame to the network's input.
+    pub preprocess: Preprocess,
+    /// The image encoder.
+    pub encoder: EncoderConfig,
+    /// Prompt encoder and mask decoder.
+    pub decoder: DecoderConfig,
+}
+
+/// Shape of an image encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderConfig {
+    /// LiteMedSAM, MobileSAM.
+    TinyVit(TinyVitConfig),
+    /// SAM ViT-B, -L, -H.
+    Vit(VitConfig),
+}
+
+/// Shape of prompt encoder and mask decoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecoderConfig {
+    /// Channels of embedding and tokens.
+    pub dim: usize,
+    /// Hidden width of the two-way blocks' MLP.
+    pub mlp_dim: usize,
+    /// Attention heads. The one thing that weights do not tell: SAM has 8.
+    pub heads: usize,
+    /// Channels of the mask prompt's downscaling.
+    pub mask_channels: usize,
+}
+
+impl SamConfig {
+    const ENCODER: &'static str = "image_encoder";
+    /// Attention heads of every published SAM's decoder.
+    const DECODER_HEADS: usize = 8;
+
+    /// Reads the shape off a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNetwork`] names the tensor that gives it away.
+    pub fn detect(weights: &Weights) -> Result<Self, Error> {
+        let prefix = Self::ENCODER;
+        let (encoder, input_size, normalization) =
+            if weights.contains_key(&format!("{prefix}.pos_embed")) {
+                let vit = VitConfig::detect(weights, prefix)?;
+                let input_size = vit.trained_grid * vit.patch;
+                (EncoderConfig::Vit(vit), input_size, Normalization::MeanStd)
+            } else if weights.contains_key(&format!("{prefix}.patch_embed.seq.0.c.weight")) {
+                let tiny = TinyVitConfig::detect(weights, prefix)?;
+                let (size, normalization) = match tiny.stem {
+                    Stem::Pointwise => (256, Normalization::MinMax),
+                    Stem::Strided => (1024, Normalization::MeanStd),
+                };
+                (EncoderConfig::TinyVit(tiny), size, normalization)
+            } else {
+                let found = weights.keys().take(3).cloned().collect::<Vec<_>>().join(", ");
+                return Err(Error::UnknownNetwork(format!(
+                    "expected {prefix}.pos_embed (SAM ViT) or \
+                     {prefix}.patch_embed.seq.0.c.weight (TinyViT), found {} tensors: {found} ...",
+                    weights.len()
+                )));
+            };
+        let decoder = DecoderConfig::detect(weights, Self::DECODER_HEADS)?;
+        Ok(Self { preprocess: Preprocess { input_size, normalization }, encoder, decoder })
+    }
+
+    /// The same network for inputs of another side.
+    ///
+    /// # Errors
+    /// [`Error::InputSize`].
+    pub fn with_input_size(mut self, input_size: usize) -> Result<Self, Error> {
+        let (min, max) = (64, 2048);
+        let multiple = self.stride();
+        if !(min..=max).contains(&input_size) || !input_size.is_multiple_of(multiple) {
+            return Err(Error::InputSize { found: input_size, multiple, min, max });
+        }
+        self.preprocess.input_size = input_size;
+        Ok(self)
+    }
+
+    /// Side of the embedding.
+    pub fn grid(&self) -> usize {
+        self.preprocess.input_size / self.stride()
+    }
+
+    /// Side of the mask logits.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid()
+    }
+
+    fn stride(&self) -> usize {
+        match &self.encoder {
+            EncoderConfig::TinyVit(tiny) => tiny.stride(),
+            EncoderConfig::Vit(vit) => vit.patch,
+        }
+    }
+}
+
+impl DecoderConfig {
+    fn detect(weights: &Weights, heads: usize) -> Result<Self, Error> {
+        let rows = |name: &str| {
+            let found = weights.get(name).and_then(|value| value.shape().first().copied());
+            found.ok_or_else(|| Error::UnknownNetwork(format!("tensor {name} is missing")))
+        };
+        Ok(Self {
+            dim: rows("prompt_encoder.mask_downscaling.6.weight")?,
+            mlp_dim: rows("mask_decoder.transformer.layers.0.mlp.lin1.weight")?,
+            heads,
+            mask_channels: rows("prompt_encoder.mask_downscaling.3.weight")?,
+        })
+    }
+}
+
+/// A SAM: image encoder, prompt encoder and mask decoder.
+#[derive(Clone, Debug)]
+pub struct Sam {
+    config: SamConfig,
+    encoder: Encoder,
+    prompt_encoder: PromptEncoder,
+    mask_decoder: MaskDecoder,
+}
+
+/// An image encoder.
+#[derive(Clone, Debug)]
+pub enum Encoder {
+    /// LiteMedSAM, MobileSAM.
+    TinyVit(TinyVit),
+    /// SAM ViT-B, -L, -H.
+    Vit(Vit),
+}
+
+impl Sam {
+    /// The network of a checkpoint. `weights` must hold just its tensors, by the names of the
+    /// original PyTorch code.
+    ///
+    /// # Errors
+    /// A missing, misshapen or extra tensor, by name.
+    pub fn read(weights: &Weights, config: SamConfig) -> Result<Self, Error> {
+        let from = Reader::new(weights);
+        let Preprocess { input_size, .. } = config.preprocess;
+        let DecoderConfig { dim, mlp_dim, heads, mask_channels } = config.decoder;
+        let encoder = from.at(SamConfig::ENCODER);
+        let encoder = match &config.encoder {
+            EncoderConfig::TinyVit(tiny) => Encoder::TinyVit(TinyVit::read(&encoder, tiny, dim)?),
+            EncoderConfig::Vit(vit) => Encoder::Vit(Vit::read(&encoder, vit, input_size, dim)?),
+        };
+        let grid = config.grid();
+        let prompt = from.at("prompt_encoder");
+        let prompt_encoder = PromptEncoder::read(&prompt, dim, mask_channels, input_size, grid)?;
+        let mask_decoder = MaskDecoder::read(&from.at("mask_decoder"), dim, mlp_dim, heads)?;
+        from.finish()?;
+        Ok(Self { config, encoder, prompt_encoder, mask_decoder })
+    }
+
+    /// The network's shape.
+    pub fn config(&self) -> &SamConfig {
+        &self.config
+    }
+
+    /// The image encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// Network input `[B, 3, S, S]` -> embedding `[B, C, h, w]`.
+    pub fn encode<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
+        let embedding = match &self.encoder {
+            Encoder::TinyVit(tiny) => tiny.forward(b, image)?,
+            Encoder::Vit(vit) => vit.forward(b, image)?,
+        };
+        b.permute(&embedding, &[0, 3, 1, 2])
+    }
+
+    /// Embedding `[B, C, h, w]` and as many prompts -> masks.
+    pub fn decode<B: Backend>(
+        &self,
+        b: &B,
+        embedding: &B::Tensor,
+        prompt: &PromptInput<B::Tensor>,
+    ) -> Result<Masks<B::Tensor>, B::Error> {
+        let embedding = b.permute(embedding, &[0, 2, 3, 1])?;
+        self.mask_decoder.forward(b, &self.prompt_encoder, &embedding, prompt)
+    }
+
+    /// Sparse prompt embeddings `[B, N, C]`, the first step of [`Sam::decode`].
+    pub fn sparse_prompt<B: Backend>(
+        &self,
+        b: &B,
+        coords: &B::Tensor,
+        labels: &B::Tensor,
+    ) -> Output<B> {
+        self.prompt_encoder.sparse(b, coords, labels)
+    }
+}

@@ -1,0 +1,115 @@
+//! Shape of a TinyViT, as read off its weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::weights::Weights;
+
+/// Shape of a TinyViT encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TinyVitConfig {
+    /// Kind of stem.
+    pub stem: Stem,
+    /// Channels after the stem and in the MBConv stage.
+    pub stem_dim: usize,
+    /// Blocks in the MBConv stage.
+    pub conv_blocks: usize,
+    /// The stages of window attention.
+    pub stages: Vec<Stage>,
+}
+
+/// What turns pixels into the first map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stem {
+    /// Two 1x1 convolutions at full resolution (LiteMedSAM).
+    Pointwise,
+    /// Two 3x3 convolutions of stride 2 (MobileSAM).
+    Strided,
+}
+
+impl Stem {
+    /// Reduction of the map's side.
+    pub fn stride(self) -> usize {
+        match self {
+            Self::Pointwise => 1,
+            Self::Strided => 4,
+        }
+    }
+}
+
+/// One stage of window attention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Channels.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of a window.
+    pub window: usize,
+    /// Stride of the merging that leads into the stage.
+    pub stride: usize,
+}
+
+impl TinyVitConfig {
+    /// Reads the shape off the weights of an image encoder whose names start with `prefix`.
+    pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<Self, Error> {
+        let shape = |name: &str| -> Result<&[usize], Error> {
+            let name = format!("{prefix}.{name}");
+            let found = weights.get(&name).map(|value| value.shape());
+            found.ok_or_else(|| Error::UnknownNetwork(format!("tensor {name} is missing")))
+        };
+        let depth = |layer: usize, block: &str| {
+            let exists = |i: &usize| shape(&format!("layers.{layer}.blocks.{i}.{block}")).is_ok();
+            (0..).take_while(exists).count()
+        };
+        let kernel = shape("patch_embed.seq.0.c.weight")?;
+        let stem = match kernel.last() {
+            Some(1) => Stem::Pointwise,
+            Some(3) => Stem::Strided,
+            _ => {
+                let found = format!(
+                    "{prefix}.patch_embed.seq.0.c.weight has shape {kernel:?}, expected a 1x1 or 3x3 kernel"
+                );
+                return Err(Error::UnknownNetwork(found));
+            }
+        };
+        let mut stages = Vec::new();
+        for layer in 1.. {
+            let Ok(biases) = shape(&format!("layers.{layer}.blocks.0.attn.attention_biases"))
+            else {
+                break;
+            };
+            let [heads, offsets] = biases[..] else {
+                let name = format!("{prefix}.layers.{layer}.blocks.0.attn.attention_biases");
+                return Err(Error::UnknownNetwork(format!(
+                    "{name} has shape {biases:?}, expected two axes"
+                )));
+            };
+            let dim = shape(&format!("layers.{layer}.blocks.0.attn.norm.weight"))?[0];
+            stages.push(Stage {
+                dim,
+                depth: depth(layer, "attn.attention_biases"),
+                heads,
+                window: offsets.isqrt(),
+                // The one thing that weights do not tell: TinyViT's rule by width.
+                stride: if [320, 448, 576].contains(&dim) { 1 } else { 2 },
+            });
+        }
+        Ok(Self {
+            stem,
+            stem_dim: shape("patch_embed.seq.2.c.weight")?[0],
+            conv_blocks: depth(0, "conv1.c.weight"),
+            stages,
+        })
+    }
+
+    /// Reduction of the map's side from the image to the embedding.
+    pub fn stride(&self) -> usize {
+        self.stem.stride() * self.stages.iter().map(|stage| stage.stride).product::<usize>()
+    }
+}

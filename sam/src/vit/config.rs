@@ -1,0 +1,67 @@
+//! Shape of a SAM ViT, as read off its weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::weights::Weights;
+
+/// Shape of a ViT encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VitConfig {
+    /// Side of a patch, in pixels.
+    pub patch: usize,
+    /// Channels.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden width of the MLPs.
+    pub mlp_dim: usize,
+    /// Side of a window of the windowed blocks.
+    pub window: usize,
+    /// Which blocks attend to the whole map.
+    pub global_blocks: Vec<usize>,
+    /// Side of the map, in patches, at which positions were trained.
+    pub trained_grid: usize,
+}
+
+impl VitConfig {
+    /// Reads the shape off the weights of an image encoder whose names start with `prefix`.
+    pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<Self, Error> {
+        let shape = |name: &str, axes: usize| -> Result<&[usize], Error> {
+            let name = format!("{prefix}.{name}");
+            let unknown = |what: String| Error::UnknownNetwork(format!("tensor {name} {what}"));
+            let found = weights.get(&name).ok_or_else(|| unknown("is missing".into()))?.shape();
+            if found.len() != axes {
+                return Err(unknown(format!("has shape {found:?}, expected {axes} axes")));
+            }
+            Ok(found)
+        };
+        let trained_grid = shape("pos_embed", 4)?[1];
+        let patches = shape("patch_embed.proj.weight", 4)?;
+        let (dim, patch) = (patches[0], patches[2]);
+        // Relative positions reach from -(side - 1) to side - 1.
+        let sides: Vec<usize> = (0..)
+            .map_while(|i| shape(&format!("blocks.{i}.attn.rel_pos_h"), 2).ok())
+            .map(|shape| shape[0].div_ceil(2))
+            .collect();
+        if sides.is_empty() {
+            shape("blocks.0.attn.rel_pos_h", 2)?;
+        }
+        let global_blocks: Vec<usize> =
+            (0..sides.len()).filter(|&i| sides[i] == trained_grid).collect();
+        let window = sides.iter().copied().find(|&side| side != trained_grid);
+        Ok(Self {
+            patch,
+            dim,
+            depth: sides.len(),
+            heads: dim / shape("blocks.0.attn.rel_pos_h", 2)?[1],
+            mlp_dim: shape("blocks.0.mlp.lin1.weight", 2)?[0],
+            window: window.unwrap_or(trained_grid),
+            global_blocks,
+            trained_grid,
+        })
+    }
+}

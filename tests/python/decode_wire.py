@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Decodes a Med-SA mask message and prints it as JSON. Written from wire/SPEC.md alone.
+
+Usage: decode_wire.py HEX | decode_wire.py --file PATH | decode_wire.py --lines
+`--lines` reads one message in hex per line from standard input.
+"""
+
+import json
+import math
+import struct
+import sys
+
+
+class Reader:
+    """Takes fields off the front of a payload."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        part = self.data[self.at : self.at + count]
+        if len(part) < count:
+            raise ValueError(f"ends early: {count} bytes wanted at {self.at}, {len(part)} left")
+        self.at += count
+        return part
+
+    def varint(self, bits):
+        value = 0
+        for index in range(-(-bits // 7)):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                return in_range("varint", value, 0, 2**bits - 1)
+        raise ValueError(f"varint before byte {self.at} is too long for {bits} bits")
+
+
+def in_range(name, value, low, high):
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}, expected {low} to {high}")
+    return value
+
+
+def decode_mask_message(data):
+    reader = Reader(data)
+    version = reader.take(1)[0]
+    if version != 1:
+        raise ValueError(f"format version {version}, expected 1")
+    message = {
+        "frame_id": reader.varint(64),
+        "captured_us": reader.varint(64),
+        "age_us": reader.varint(32),
+        "object": in_range("object", reader.take(1)[0], 0, 7),
+        "state": ["Segmented"][in_range("state", reader.varint(32), 0, 0)],
+        "score": struct.unpack("<f", reader.take(4))[0],
+        "frame_width_px": in_range("frame_width_px", reader.varint(16), 1, 65535),
+        "frame_height_px": in_range("frame_height_px", reader.varint(16), 1, 65535),
+    }
+    if not math.isfinite(message["score"]):
+        raise ValueError("score is not finite")
+    frame_area = message["frame_width_px"] * message["frame_height_px"]
+    message["area_px"] = in_range("area_px", reader.varint(32), 0, frame_area)
+    width = in_range("mask.width", reader.varint(16), 1, 256)
+    height = in_range("mask.height", reader.varint(16), 1, 256)
+    coding = in_range("mask.coding", reader.varint(32), 0, 1)
+    payload = reader.take(in_range("payload length", reader.varint(32), 0, 8192))
+    if reader.at != len(data):
+        raise ValueError(f"{len(data) - reader.at} bytes left over")
+    runs = runs_of_packed(payload, width * height) if coding else runs_of_run_length(payload)
+    if sum(runs) != width * height:
+        raise ValueError(f"runs sum to {sum(runs)}, expected {width * height}")
+    mask = {"width": width, "height": height, "coding": ["RunLength", "Packed"][coding]}
+    message["mask"] = mask | {"runs": runs, "area_cells": sum(runs[1::2])}
+    return message
+
+
+def runs_of_run_length(payload):
+    reader, runs = Reader(payload), []
+    while reader.at < len(payload):
+        runs.append(in_range("run", reader.varint(17), 1 if runs else 0, 65536))
+    return runs
+
+
+def runs_of_packed(payload, cells):
+    bits = "".join(f"{byte:08b}" for byte in payload)
+    if len(payload) != -(-cells // 8) or "1" in bits[cells:]:
+        raise ValueError(f"packed payload of {len(payload)} bytes does not fit {cells} cells")
+    runs, value = [0], "0"
+    for bit in bits[:cells]:
+        if bit != value:
+            runs.append(0)
+            value = bit
+        runs[-1] += 1
+    return runs
+
+
+def main(arguments):
+    if arguments == ["--lines"]:
+        messages = [bytes.fromhex(line) for line in sys.stdin]
+    elif len(arguments) == 2 and arguments[0] == "--file":
+        with open(arguments[1], "rb") as file:
+            messages = [file.read()]
+    elif len(arguments) == 1:
+        messages = [bytes.fromhex(arguments[0])]
+    else:
+        sys.exit(__doc__)
+    for message in messages:
+        print(json.dumps(decode_mask_message(message)))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"decode_wire.py: {error}")

@@ -1,0 +1,207 @@
+//! `medsa-sam`'s operations on candle tensors.
+//!
+//! Softmax and layer norm are composed of basic operations: candle's own lose gradients without
+//! an error.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use candle_core::{D, DType, Device, Result, Tensor};
+use medsa_sam::Param;
+use medsa_sam::backend::Backend;
+use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
+use ndarray::{Array, ArrayD, Dimension};
+
+/// Computes on one device. Weights are moved there once, at first use.
+pub struct CandleBackend {
+    device: Device,
+    params: RefCell<HashMap<String, Tensor>>,
+}
+
+impl CandleBackend {
+    /// A backend for `device`.
+    pub fn new(device: Device) -> Self {
+        Self { device, params: RefCell::default() }
+    }
+
+    /// An array as a tensor on this device.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn tensor<T: Dimension>(&self, array: Array<f32, T>) -> Result<Tensor> {
+        let shape = array.shape().to_vec();
+        let values = array.as_standard_layout().iter().copied().collect();
+        Tensor::from_vec(values, shape, &self.device)
+    }
+
+    /// A tensor as an array.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
+        let values = tensor.flatten_all()?.to_vec1()?;
+        let array = ArrayD::from_shape_vec(tensor.dims(), values);
+        Ok(array.expect("a tensor has as many values as its shape says"))
+    }
+
+    /// The 3x3 neighbourhood, one tap at a time: for each kernel position the input value of
+    /// every output position, `[B, H, W, C]` -> k * k times `[B, H', W', C]`, row-major.
+    fn taps(&self, x: &Tensor, layer: &Conv2d) -> Result<Vec<Tensor>> {
+        let (batch, h, w, c) = x.dims4()?;
+        let (s, p) = (layer.stride, layer.padding);
+        let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
+        let kernel = layer.weight.shape()[2];
+        // A side that the stride divides, so that strided taps are a plain slice of phases.
+        let fill = |side: usize| (side + 2 * p).next_multiple_of(s) - side - p;
+        let x = x.pad_with_zeros(1, p, fill(h))?.pad_with_zeros(2, p, fill(w))?;
+        let (padded_h, padded_w) = (h + p + fill(h), w + p + fill(w));
+        let phases = x.reshape((batch, padded_h / s, s, padded_w / s, s, c))?;
+        (0..kernel * kernel)
+            .map(|tap| {
+                let (dy, dx) = (tap / kernel, tap % kernel);
+                phases
+                    .narrow(1, dy / s, out_h)?
+                    .narrow(2, dy % s, 1)?
+                    .narrow(3, dx / s, out_w)?
+                    .narrow(4, dx % s, 1)?
+                    .reshape((batch, out_h, out_w, c))
+            })
+            .collect()
+    }
+}
+
+impl Backend for CandleBackend {
+    type Tensor = Tensor;
+    type Error = candle_core::Error;
+
+    fn param(&self, param: &Param) -> Result<Tensor> {
+        if let Some(tensor) = self.params.borrow().get(param.name()) {
+            return Ok(tensor.clone());
+        }
+        let tensor = self.tensor(param.value().to_owned())?;
+        self.params.borrow_mut().insert(param.name().to_owned(), tensor.clone());
+        Ok(tensor)
+    }
+
+    fn shape(&self, x: &Tensor) -> Vec<usize> {
+        x.dims().to_vec()
+    }
+
+    fn linear(&self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
+        let weight = self.param(&layer.weight)?;
+        let rows = x.elem_count() / layer.inputs();
+        let y = x.reshape((rows, layer.inputs()))?.matmul(&weight.t()?)?;
+        let y = match &layer.bias {
+            Some(bias) => y.broadcast_add(&self.param(bias)?)?,
+            None => y,
+        };
+        let mut shape = x.dims().to_vec();
+        shape[x.rank() - 1] = layer.outputs();
+        y.reshape(shape)
+    }
+
+    fn conv2d(&self, x: &Tensor, layer: &Conv2d) -> Result<Tensor> {
+        let [outputs, inputs, kernel, _] = *layer.weight.shape() else {
+            unreachable!("convolution weights have four axes")
+        };
+        let weight = self.param(&layer.weight)?;
+        let taps = self.taps(x, layer)?;
+        let y = if layer.groups == 1 {
+            let columns = Tensor::cat(&taps, D::Minus1)?;
+            let (batch, h, w, width) = columns.dims4()?;
+            let weight =
+                weight.permute((2, 3, 1, 0))?.reshape((kernel * kernel * inputs, outputs))?;
+            let y = columns.reshape((batch * h * w, width))?.matmul(&weight)?;
+            y.reshape((batch, h, w, outputs))?
+        } else if layer.groups == outputs && inputs == 1 {
+            let by_tap = weight.reshape((outputs, kernel * kernel))?.t()?.contiguous()?;
+            let mut sum = taps[0].broadcast_mul(&by_tap.get(0)?)?;
+            for (i, tap) in taps.iter().enumerate().skip(1) {
+                sum = (sum + tap.broadcast_mul(&by_tap.get(i)?)?)?;
+            }
+            sum
+        } else {
+            candle_core::bail!(
+                "{}: {} groups of {inputs} channels, expected 1 group or depthwise",
+                layer.weight.name(),
+                layer.groups
+            )
+        };
+        match &layer.bias {
+            Some(bias) => y.broadcast_add(&self.param(bias)?),
+            None => Ok(y),
+        }
+    }
+
+    fn layer_norm(&self, x: &Tensor, layer: &LayerNorm) -> Result<Tensor> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let deviation = variance.affine(1.0, f64::from(layer.epsilon))?.sqrt()?;
+        centred
+            .broadcast_div(&deviation)?
+            .broadcast_mul(&self.param(&layer.gamma)?)?
+            .broadcast_add(&self.param(&layer.beta)?)
+    }
+
+    fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.contiguous()?.broadcast_matmul(&b.contiguous()?)
+    }
+
+    fn softmax(&self, x: &Tensor) -> Result<Tensor> {
+        // The maximum only keeps the exponentials in range: no gradient goes through it.
+        let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
+        exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
+    }
+
+    fn gelu(&self, x: &Tensor) -> Result<Tensor> {
+        x.gelu_erf()
+    }
+
+    fn relu(&self, x: &Tensor) -> Result<Tensor> {
+        x.relu()
+    }
+
+    fn sin(&self, x: &Tensor) -> Result<Tensor> {
+        x.sin()
+    }
+
+    fn cos(&self, x: &Tensor) -> Result<Tensor> {
+        x.cos()
+    }
+
+    fn indicator(&self, x: &Tensor, value: f32) -> Result<Tensor> {
+        x.eq(value)?.to_dtype(DType::F32)
+    }
+
+    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.broadcast_add(b)
+    }
+
+    fn mul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.broadcast_mul(b)
+    }
+
+    fn affine(&self, x: &Tensor, scale: f32, shift: f32) -> Result<Tensor> {
+        x.affine(f64::from(scale), f64::from(shift))
+    }
+
+    fn reshape(&self, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        x.reshape(shape)
+    }
+
+    fn permute(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+        x.permute(axes)
+    }
+
+    fn pad_end(&self, x: &Tensor, axis: usize, count: usize) -> Result<Tensor> {
+        x.pad_with_zeros(axis, 0, count)
+    }
+
+    fn narrow(&self, x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
+        x.narrow(axis, start, len)
+    }
+
+    fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor> {
+        Tensor::cat(parts, axis)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a device is: topics `availability` and `info`, both retained.
+
+use heapless::String;
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Checked, check_range};
+use crate::{Message, WireError};
+
+/// Whether the device is there. `Offline` is also the last will, so the broker says it when the
+/// device cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Availability {
+    /// The device left, or its connection broke.
+    Offline,
+    /// The device is connected.
+    Online,
+}
+
+impl Message for Availability {
+    const NAME: &'static str = "availability";
+    /// Version and variant.
+    const MAX_ENCODED_LEN: usize = 1 + 1;
+}
+
+impl Checked for Availability {
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// What runs on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Name of the adapter build that is loaded.
+    pub build_name: String<64>,
+    /// Version of the build.
+    pub build_version: String<32>,
+    /// SHA-256 of the build file.
+    pub build_sha256: [u8; 32],
+    /// Name of the board, as in `boards/<name>`.
+    pub board: String<32>,
+    /// Version of the edge service.
+    pub edge_version: String<32>,
+    /// Side of the network's square input in pixels, at least 1.
+    pub input_size_px: u16,
+}
+
+impl Message for Info {
+    const NAME: &'static str = "info";
+    /// Version; four texts with one length byte each (all shorter than 128); hash; varint(u16).
+    const MAX_ENCODED_LEN: usize = 1 + (1 + 64) + (1 + 32) + 32 + (1 + 32) + (1 + 32) + 3;
+}
+
+impl Checked for Info {
+    fn check(&self) -> Result<(), WireError> {
+        check_range("info.input_size_px", self.input_size_px, 1u8, u16::MAX)
+    }
+}

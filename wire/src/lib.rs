@@ -1,0 +1,58 @@
+//! What a device says and hears over MQTT: topics, messages and the code for masks.
+//!
+//! Every payload is one format version byte followed by the [postcard] encoding of a message
+//! type. `SPEC.md` beside this crate describes the bytes well enough to write a decoder in
+//! another language.
+//!
+//! ```
+//! use medsa_wire::{Mask, MaskMessage, MaskState, Message};
+//!
+//! let mask = Mask::from_bits(4, 2, [0, 1, 1, 0, 0, 1, 1, 0].map(|bit| bit == 1))?;
+//! let message = MaskMessage {
+//!     frame_id: 7,
+//!     captured_us: 1_700_000_000_000_000,
+//!     age_us: 45_000,
+//!     object: 0,
+//!     state: MaskState::Segmented,
+//!     score: 0.93,
+//!     frame_width_px: 320,
+//!     frame_height_px: 160,
+//!     area_px: 25_600,
+//!     mask,
+//! };
+//! let mut buffer = [0; MaskMessage::MAX_ENCODED_LEN];
+//! let payload = message.encode(&mut buffer)?;
+//! assert_eq!(MaskMessage::decode(payload)?, message);
+//! # Ok::<(), medsa_wire::WireError>(())
+//! ```
+//!
+//! **Architecture invariants:** no `std`, no allocation, no panic on any input. Every type is
+//! bounded, so a buffer of [`Message::MAX_ENCODED_LEN`] bytes always holds the message. Values
+//! are checked on the way out and on the way in: what [`Message::decode`] returns is valid.
+//!
+//! [postcard]: https://postcard.jamesmunns.com
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod topic;
+
+mod command;
+mod error;
+mod info;
+mod mask;
+mod mask_message;
+mod message;
+mod prompt;
+mod stats;
+
+pub use command::Command;
+pub use error::WireError;
+pub use info::{Availability, Info};
+pub use mask::{Bits, MAX_MASK_SIDE, MAX_PAYLOAD_LEN, Mask, MaskCoding};
+pub use mask_message::{MaskMessage, MaskState};
+pub use message::{FORMAT_VERSION, Message};
+pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
+pub use stats::{MAX_STAGES, Stage, StageLatency, Stats};
+
+/// Largest object number; objects are numbered from 0.
+pub const MAX_OBJECT: u8 = 7;

@@ -1,0 +1,65 @@
+//! A mask of one object on one frame: topic `mask/<object>`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::mask::MAX_PAYLOAD_LEN;
+use crate::message::{Checked, check_finite, check_range};
+use crate::{MAX_OBJECT, Mask, Message, WireError};
+
+/// The mask of one object on one frame, with what a viewer needs to trust or drop it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MaskMessage {
+    /// Number of the frame, counted by the device from its start.
+    pub frame_id: u64,
+    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    pub captured_us: u64,
+    /// Time from capture to publish in microseconds, by the device's own clock, so that age can
+    /// be judged where clocks differ.
+    pub age_us: u32,
+    /// Object number, 0 to [`MAX_OBJECT`].
+    pub object: u8,
+    /// How the mask came about.
+    pub state: MaskState,
+    /// Intersection over union that the network predicts for this mask; near 0 to 1, finite.
+    pub score: f32,
+    /// Width of the frame in pixels, at least 1.
+    pub frame_width_px: u16,
+    /// Height of the frame in pixels, at least 1.
+    pub frame_height_px: u16,
+    /// Area of the object in frame pixels, at most the whole frame.
+    pub area_px: u32,
+    /// The mask, stretched over the whole frame.
+    pub mask: Mask,
+}
+
+/// How a mask came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum MaskState {
+    /// The network segmented this frame from the object's prompt.
+    Segmented,
+}
+
+impl MaskMessage {
+    /// Length of the longest encoding without the mask's payload: version; two varint(u64);
+    /// varint(u32); object, state; f32; two varint(u16); varint(u32); mask width and height (at
+    /// most 256, two bytes each), coding, and the payload's length (at most 8192, two bytes).
+    pub const MAX_HEADER_LEN: usize = 1 + 10 + 10 + 5 + 1 + 1 + 4 + 3 + 3 + 5 + (2 + 2 + 1 + 2);
+}
+
+impl Message for MaskMessage {
+    const NAME: &'static str = "mask";
+    const MAX_ENCODED_LEN: usize = Self::MAX_HEADER_LEN + MAX_PAYLOAD_LEN;
+}
+
+impl Checked for MaskMessage {
+    fn check(&self) -> Result<(), WireError> {
+        check_range("mask.object", self.object, 0u8, MAX_OBJECT)?;
+        check_finite("mask.score", self.score)?;
+        check_range("mask.frame_width_px", self.frame_width_px, 1u8, u16::MAX)?;
+        check_range("mask.frame_height_px", self.frame_height_px, 1u8, u16::MAX)?;
+        let frame_area_px = u64::from(self.frame_width_px) * u64::from(self.frame_height_px);
+        check_range("mask.area_px", self.area_px, 0u8, frame_area_px)?;
+        self.mask.check()
+    }
+}

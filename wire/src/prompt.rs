@@ -1,0 +1,90 @@
+//! What to outline: topic `prompt`.
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Checked, check_finite, check_range};
+use crate::{MAX_OBJECT, Message, WireError};
+
+/// Most points in one prompt.
+pub const MAX_POINTS: usize = 16;
+
+/// Sets or clears the prompt of one object.
+///
+/// Coordinates are frame pixels with the origin at the top left corner of the frame; the middle
+/// of the first pixel is (0.5, 0.5). Whether they lie inside the frame only the device can tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptMessage {
+    /// Object number, 0 to [`MAX_OBJECT`].
+    pub object: u8,
+    /// What becomes of the object's prompt.
+    pub change: PromptChange,
+}
+
+/// What becomes of an object's prompt.
+// The large variant is the usual one, and there is no heap to put it on.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PromptChange {
+    /// Replaces the prompt. At least one point or a box.
+    Set {
+        /// Points on the object or beside it.
+        points: Vec<PromptPoint, MAX_POINTS>,
+        /// Box around the object.
+        bbox: Option<PromptBox>,
+    },
+    /// Removes the prompt: the object is no longer segmented.
+    Clear,
+}
+
+/// A point on an object or beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptPoint {
+    /// Horizontal position in frame pixels.
+    pub x: f32,
+    /// Vertical position in frame pixels.
+    pub y: f32,
+    /// Whether the point belongs to the object.
+    pub positive: bool,
+}
+
+/// An upright box, `x0 < x1` and `y0 < y1`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptBox {
+    /// Left edge in frame pixels.
+    pub x0: f32,
+    /// Top edge in frame pixels.
+    pub y0: f32,
+    /// Right edge in frame pixels.
+    pub x1: f32,
+    /// Bottom edge in frame pixels.
+    pub y1: f32,
+}
+
+impl Message for PromptMessage {
+    const NAME: &'static str = "prompt";
+    /// Version, object, variant; point count and points of two f32 and a bool; option and box.
+    const MAX_ENCODED_LEN: usize = 1 + 1 + 1 + (1 + MAX_POINTS * 9) + (1 + 16);
+}
+
+impl Checked for PromptMessage {
+    fn check(&self) -> Result<(), WireError> {
+        check_range("prompt.object", self.object, 0u8, MAX_OBJECT)?;
+        let PromptChange::Set { points, bbox } = &self.change else { return Ok(()) };
+        if points.is_empty() && bbox.is_none() {
+            return Err(WireError::PromptsNothing);
+        }
+        for point in points {
+            check_finite("prompt.points.x", point.x)?;
+            check_finite("prompt.points.y", point.y)?;
+        }
+        bbox.as_ref().map_or(Ok(()), check_box)
+    }
+}
+
+fn check_box(&PromptBox { x0, y0, x1, y1 }: &PromptBox) -> Result<(), WireError> {
+    for edge in [x0, y0, x1, y1] {
+        check_finite("prompt.box", edge)?;
+    }
+    if x0 < x1 && y0 < y1 { Ok(()) } else { Err(WireError::InvertsBox { x0, y0, x1, y1 }) }
+}

@@ -1,0 +1,230 @@
+//! Topics: `medsa/<device>/<channel>`.
+
+use core::fmt::{self, Write};
+use core::str::FromStr;
+
+use heapless::String;
+
+use crate::MAX_OBJECT;
+
+/// First level of every topic.
+pub const ROOT: &str = "medsa";
+
+/// Longest device name in bytes.
+pub const MAX_DEVICE_LEN: usize = 32;
+
+/// Longest topic or filter in bytes: root, device and `availability`.
+pub const MAX_TOPIC_LEN: usize = ROOT.len() + 1 + MAX_DEVICE_LEN + 1 + "availability".len();
+
+/// A topic of one device.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Topic {
+    /// The device.
+    pub device: DeviceId,
+    /// What is said there.
+    pub channel: Channel,
+}
+
+impl Topic {
+    /// Parses a topic.
+    ///
+    /// # Errors
+    /// When the text is not exactly a topic of this scheme.
+    pub fn parse(text: &str) -> Result<Self, TopicError> {
+        let rest = text
+            .strip_prefix(ROOT)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .ok_or(TopicError::LiesElsewhere)?;
+        let (device, channel) = rest.split_once('/').ok_or(TopicError::NamesNoChannel)?;
+        Ok(Self { device: DeviceId::parse(device)?, channel: Channel::parse(channel)? })
+    }
+
+    /// The topic as text.
+    pub fn to_text(&self) -> String<MAX_TOPIC_LEN> {
+        text(format_args!("{self}"))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{ROOT}/{}/{}", self.device, self.channel)
+    }
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        Self::parse(text)
+    }
+}
+
+/// Name of a device: 1 to 32 of `A-Z a-z 0-9 _ -`, so it can neither split a topic nor act as a
+/// wildcard.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceId(String<MAX_DEVICE_LEN>);
+
+impl DeviceId {
+    /// Parses a device name.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or holds another character.
+    pub fn parse(name: &str) -> Result<Self, TopicError> {
+        if let Some(found) = name.chars().find(|&c| !is_device_char(c)) {
+            return Err(TopicError::MisnamesDevice { found });
+        }
+        if name.is_empty() {
+            return Err(TopicError::MeasuresDevice { found: 0 });
+        }
+        String::try_from(name)
+            .map(Self)
+            .map_err(|_| TopicError::MeasuresDevice { found: name.len() })
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The topic of `channel` on this device.
+    pub fn topic(&self, channel: Channel) -> Topic {
+        Topic { device: self.clone(), channel }
+    }
+
+    /// Filter for the masks of all objects: `medsa/<device>/mask/+`.
+    pub fn mask_filter(&self) -> String<MAX_TOPIC_LEN> {
+        text(format_args!("{ROOT}/{self}/mask/+"))
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = TopicError;
+
+    fn from_str(name: &str) -> Result<Self, TopicError> {
+        Self::parse(name)
+    }
+}
+
+/// What is said on a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// [`Availability`](crate::Availability), from the device, retained, last will.
+    Availability,
+    /// [`Info`](crate::Info), from the device, retained.
+    Info,
+    /// [`MaskMessage`](crate::MaskMessage) of one object, from the device.
+    Mask(ObjectId),
+    /// Records that an operator captured, from the device.
+    Record,
+    /// [`Stats`](crate::Stats), from the device.
+    Stats,
+    /// [`PromptMessage`](crate::PromptMessage), to the device.
+    Prompt,
+    /// [`Command`](crate::Command), to the device.
+    Command,
+}
+
+impl Channel {
+    fn parse(text: &str) -> Result<Self, TopicError> {
+        Ok(match text {
+            "availability" => Self::Availability,
+            "info" => Self::Info,
+            "record" => Self::Record,
+            "stats" => Self::Stats,
+            "prompt" => Self::Prompt,
+            "command" => Self::Command,
+            _ => match text.strip_prefix("mask/").map(str::as_bytes) {
+                // One digit only: `mask/01` would be a second name of `mask/1`.
+                Some(&[digit @ b'0'..=b'9']) => Self::Mask(ObjectId::new(digit - b'0')?),
+                _ => return Err(TopicError::NamesNoChannel),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Availability => formatter.write_str("availability"),
+            Self::Info => formatter.write_str("info"),
+            Self::Mask(object) => write!(formatter, "mask/{}", object.get()),
+            Self::Record => formatter.write_str("record"),
+            Self::Stats => formatter.write_str("stats"),
+            Self::Prompt => formatter.write_str("prompt"),
+            Self::Command => formatter.write_str("command"),
+        }
+    }
+}
+
+/// Number of an object, 0 to [`MAX_OBJECT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId(u8);
+
+impl ObjectId {
+    /// Checks an object number.
+    ///
+    /// # Errors
+    /// When it is above [`MAX_OBJECT`].
+    pub fn new(number: u8) -> Result<Self, TopicError> {
+        if number <= MAX_OBJECT {
+            Ok(Self(number))
+        } else {
+            Err(TopicError::CountsPastObjects { found: number })
+        }
+    }
+
+    /// The number.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// Why a text is not a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// Another first level than [`ROOT`].
+    #[error("topic does not start with `medsa/`")]
+    LiesElsewhere,
+    /// A character that device names may not have.
+    #[error("device name holds {found:?}, expected only A-Z a-z 0-9 _ -")]
+    MisnamesDevice {
+        /// The first such character.
+        found: char,
+    },
+    /// A device name that is empty or too long.
+    #[error("device name has {found} characters, expected 1 to {MAX_DEVICE_LEN}")]
+    MeasuresDevice {
+        /// Length found.
+        found: usize,
+    },
+    /// An unknown channel.
+    #[error(
+        "topic ends in no known channel, expected availability, info, mask/<object>, record, \
+         stats, prompt or command"
+    )]
+    NamesNoChannel,
+    /// An object number above [`MAX_OBJECT`].
+    #[error("object is {found}, expected 0 to {MAX_OBJECT}")]
+    CountsPastObjects {
+        /// Number found.
+        found: u8,
+    },
+}
+
+fn is_device_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+fn text(arguments: fmt::Arguments<'_>) -> String<MAX_TOPIC_LEN> {
+    let mut text = String::new();
+    // Invariant: `MAX_TOPIC_LEN` is the length of the longest device with the longest channel.
+    text.write_fmt(arguments).expect("MAX_TOPIC_LEN holds every topic");
+    text
+}

@@ -1,0 +1,125 @@
+//! Strategies for valid messages.
+// Each test file uses its own part.
+#![allow(dead_code)]
+
+use medsa_wire::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Width, height and cells: noise of any density, which packs, or few long runs, which do not.
+pub fn cells() -> impl Strategy<Value = (u16, u16, Vec<bool>)> {
+    (1..=MAX_MASK_SIDE, 1..=MAX_MASK_SIDE).prop_flat_map(|(width, height)| {
+        let count = usize::from(width) * usize::from(height);
+        let noise = (0.0..=1.0f64, any::<u64>()).prop_map(move |(density, seed)| {
+            noise(seed).take(count).map(|value| value < density).collect()
+        });
+        let runs = (any::<bool>(), vec(1..=count, 0..12)).prop_map(move |(start, lengths)| {
+            let mut value = start;
+            let mut cells = Vec::with_capacity(count);
+            for length in lengths {
+                cells.extend(std::iter::repeat_n(value, length.min(count - cells.len())));
+                value = !value;
+            }
+            cells.resize(count, value);
+            cells
+        });
+        (Just(width), Just(height), prop_oneof![noise, runs])
+    })
+}
+
+pub fn mask_message() -> impl Strategy<Value = MaskMessage> {
+    let mask = cells().prop_map(|(width, height, cells)| {
+        Mask::from_bits(width, height, cells).expect("as many cells as the sides ask for")
+    });
+    let times = (any::<u64>(), any::<u64>(), any::<u32>());
+    let frame = (1..=u16::MAX, 1..=u16::MAX, 0.0..=1.0f64);
+    (times, 0..=MAX_OBJECT, finite(), frame, mask).prop_map(
+        |((frame_id, captured_us, age_us), object, score, (width, height, part), mask)| {
+            MaskMessage {
+                frame_id,
+                captured_us,
+                age_us,
+                object,
+                state: MaskState::Segmented,
+                score,
+                frame_width_px: width,
+                frame_height_px: height,
+                area_px: (f64::from(width) * f64::from(height) * part) as u32,
+                mask,
+            }
+        },
+    )
+}
+
+pub fn prompt() -> impl Strategy<Value = PromptMessage> {
+    let point = (finite(), finite(), any::<bool>()).prop_map(|(x, y, positive)| PromptPoint {
+        x,
+        y,
+        positive,
+    });
+    let edges = (0.0..4000.0f32, 0.0..4000.0f32, 1.0..4000.0f32, 1.0..4000.0f32);
+    let bbox = edges.prop_map(|(x0, y0, width, height)| PromptBox {
+        x0,
+        y0,
+        x1: x0 + width,
+        y1: y0 + height,
+    });
+    let set = (vec(point, 0..=MAX_POINTS), proptest::option::of(bbox))
+        .prop_filter("a prompt sets something", |(points, bbox)| {
+            !points.is_empty() || bbox.is_some()
+        })
+        .prop_map(|(points, bbox)| PromptChange::Set {
+            points: points.into_iter().collect(),
+            bbox,
+        });
+    let change = prop_oneof![set, Just(PromptChange::Clear)];
+    (0..=MAX_OBJECT, change).prop_map(|(object, change)| PromptMessage { object, change })
+}
+
+pub fn info() -> impl Strategy<Value = Info> {
+    let texts = ("[ -~]{0,64}", "[ -~]{0,32}", "[a-z0-9]{0,32}", "[0-9.]{0,32}");
+    (texts, any::<[u8; 32]>(), 1..=u16::MAX).prop_map(
+        |((name, version, board, edge), build_sha256, input_size_px)| Info {
+            build_name: name.as_str().try_into().expect("at most 64 bytes"),
+            build_version: version.as_str().try_into().expect("at most 32 bytes"),
+            build_sha256,
+            board: board.as_str().try_into().expect("at most 32 bytes"),
+            edge_version: edge.as_str().try_into().expect("at most 32 bytes"),
+            input_size_px,
+        },
+    )
+}
+
+pub fn stats() -> impl Strategy<Value = Stats> {
+    let stage = prop_oneof![Just(Stage::Source), Just(Stage::Encoder), Just(Stage::Total)];
+    let latency = (stage, any::<u32>(), any::<u32>())
+        .prop_map(|(stage, p50_us, p95_us)| StageLatency { stage, p50_us, p95_us });
+    (any::<[u64; 6]>(), vec(latency, 0..=MAX_STAGES)).prop_map(|(counters, latency)| {
+        let [uptime_ms, frames_in, frames_dropped, masks_out, refused_messages, publish_dropped] =
+            counters;
+        Stats {
+            uptime_ms,
+            frames_in,
+            frames_dropped,
+            masks_out,
+            refused_messages,
+            publish_dropped,
+            latency: latency.into_iter().collect(),
+        }
+    })
+}
+
+/// A repeatable sequence of numbers from 0 to 1 (splitmix64).
+pub fn noise(mut seed: u64) -> impl Iterator<Item = f64> {
+    std::iter::repeat_with(move || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    })
+}
+
+fn finite() -> impl Strategy<Value = f32> {
+    any::<f32>().prop_filter("finite", |value| value.is_finite())
+}

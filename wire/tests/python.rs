@@ -1,0 +1,116 @@
+//! The decoder in Python, written from SPEC.md, reads what this crate writes.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use medsa_wire::*;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+
+#[test]
+fn python_reads_generated_messages() {
+    let mut runner = TestRunner::deterministic();
+    let messages: Vec<MaskMessage> = (0..60)
+        .map(|_| common::mask_message().new_tree(&mut runner).expect("a value").current())
+        .collect();
+    let packed = messages.iter().filter(|m| m.mask.coding() == MaskCoding::Packed).count();
+    assert!((5..55).contains(&packed), "both codings occur: {packed} of 60 are packed");
+
+    let lines: String = messages.iter().map(|message| hex(&encode(message)) + "\n").collect();
+    let output = run_python(&["--lines"], &lines);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded: Vec<Value> = String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(decoded.len(), messages.len());
+    for (message, mut decoded) in messages.iter().zip(decoded) {
+        // Apart: reading a double from JSON may cost its last bit, which an f32 does not have.
+        let score = decoded["score"].take().as_f64().expect("a number");
+        assert_eq!(score as f32, message.score);
+        assert_eq!(decoded, as_json(message));
+    }
+}
+
+#[test]
+fn python_refuses_a_truncated_message() {
+    let mask = Mask::from_bits(2, 1, [true, false]).unwrap();
+    let message = MaskMessage {
+        frame_id: 1,
+        captured_us: 2,
+        age_us: 3,
+        object: 4,
+        state: MaskState::Segmented,
+        score: 0.5,
+        frame_width_px: 20,
+        frame_height_px: 10,
+        area_px: 100,
+        mask,
+    };
+    let bytes = encode(&message);
+    let output = run_python(&[&hex(&bytes[..bytes.len() - 1])], "");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ends early"));
+}
+
+/// What the script should print, but for the score.
+fn as_json(message: &MaskMessage) -> Value {
+    let mut runs = vec![0];
+    let mut value = false;
+    for bit in message.mask.bits() {
+        if bit != value {
+            runs.push(0);
+            value = bit;
+        }
+        *runs.last_mut().expect("starts with one run") += 1;
+    }
+    json!({
+        "frame_id": message.frame_id,
+        "captured_us": message.captured_us,
+        "age_us": message.age_us,
+        "object": message.object,
+        "state": "Segmented",
+        "score": null,
+        "frame_width_px": message.frame_width_px,
+        "frame_height_px": message.frame_height_px,
+        "area_px": message.area_px,
+        "mask": {
+            "width": message.mask.width(),
+            "height": message.mask.height(),
+            "coding": format!("{:?}", message.mask.coding()),
+            "runs": runs,
+            "area_cells": message.mask.area_cells(),
+        },
+    })
+}
+
+fn run_python(arguments: &[&str], input: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python/decode_wire.py");
+    let mut child = Command::new("python3")
+        .arg(script)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python3 is installed");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    // The script reads all its input before it prints, so neither side can block the other.
+    stdin.write_all(input.as_bytes()).expect("the script reads its input");
+    drop(stdin);
+    child.wait_with_output().expect("the script ends")
+}
+
+fn encode(message: &MaskMessage) -> Vec<u8> {
+    let mut buffer = vec![0; MaskMessage::MAX_ENCODED_LEN];
+    message.encode(&mut buffer).expect("valid message").to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,79 @@
+//! SPEC.md says what the code does: its example and its lengths.
+
+use medsa_wire::*;
+
+const SPEC: &str = include_str!("../SPEC.md");
+
+#[test]
+fn example_of_the_spec_is_what_is_sent() {
+    let hex: String = SPEC
+        .split_once("```hex\n")
+        .and_then(|(_, rest)| rest.split_once("```"))
+        .expect("SPEC.md has a block of hex")
+        .0
+        .split_whitespace()
+        .collect();
+    let bytes: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex digits"))
+        .collect();
+
+    let picture = "........ ........ ..####.. ..####.. ........ ........";
+    assert!(SPEC.contains(&picture.replace(' ', "\n")));
+    let cells = picture.chars().filter(|c| *c != ' ').map(|c| c == '#');
+    let expected = MaskMessage {
+        frame_id: 300,
+        captured_us: 1_700_000_000_000_000,
+        age_us: 45_000,
+        object: 2,
+        state: MaskState::Segmented,
+        score: 0.9375,
+        frame_width_px: 320,
+        frame_height_px: 240,
+        area_px: 12_800,
+        mask: Mask::from_bits(8, 6, cells).unwrap(),
+    };
+    assert_eq!(MaskMessage::decode(&bytes).as_ref(), Ok(&expected));
+    let mut buffer = [0; MaskMessage::MAX_ENCODED_LEN];
+    assert_eq!(expected.encode(&mut buffer), Ok(bytes.as_slice()));
+    assert!(SPEC.contains(&format!("A mask message of {} bytes", bytes.len())));
+}
+
+#[test]
+fn lengths_in_the_spec_are_those_of_the_code() {
+    for (heading, len) in [
+        ("### Availability (", Availability::MAX_ENCODED_LEN),
+        ("### Info (at most ", Info::MAX_ENCODED_LEN),
+        ("### Mask message (at most ", MaskMessage::MAX_ENCODED_LEN),
+        ("### Stats (at most ", Stats::MAX_ENCODED_LEN),
+        ("### Prompt (at most ", PromptMessage::MAX_ENCODED_LEN),
+        ("### Command (", Command::MAX_ENCODED_LEN),
+    ] {
+        assert!(SPEC.contains(&format!("{heading}{len} bytes")), "{heading}{len}");
+    }
+}
+
+#[test]
+fn variants_have_the_numbers_of_the_spec() {
+    let number = |bytes: &[u8]| bytes[1];
+    let mut buffer = [0; 200];
+    assert_eq!(number(Availability::Offline.encode(&mut buffer).unwrap()), 0);
+    assert_eq!(number(Availability::Online.encode(&mut buffer).unwrap()), 1);
+    assert_eq!(number(Command::Pause.encode(&mut buffer).unwrap()), 0);
+    assert_eq!(number(Command::Resume.encode(&mut buffer).unwrap()), 1);
+    let stages = ["Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total"];
+    let values = [
+        Stage::Source,
+        Stage::Preprocess,
+        Stage::Encoder,
+        Stage::Decoder,
+        Stage::Postprocess,
+        Stage::Total,
+    ];
+    for (expected, (name, stage)) in stages.iter().zip(values).enumerate() {
+        assert!(SPEC.contains(&format!("{expected} `{name}`")));
+        assert_eq!(postcard::to_slice(&stage, &mut buffer).unwrap(), [expected as u8]);
+    }
+    let clear = PromptMessage { object: 5, change: PromptChange::Clear };
+    assert_eq!(clear.encode(&mut buffer), Ok([1, 5, 1].as_slice()));
+}
