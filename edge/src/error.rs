@@ -150,7 +150,7 @@ pub enum Error {
     },
     /// The operator's: the file or folder of the source cannot be opened.
     #[error(transparent)]
-    Source(#[from] medsa_frames::Error),
+    Source(#[from] medsa_frames::FramesError),
     /// The build cannot be read.
     #[error(transparent)]
     Build(#[from] medsa_bundle::Error),
@@ -160,7 +160,28 @@ pub enum Error {
     /// A frame that the preprocessing refuses.
     #[error(transparent)]
     Frame(#[from] medsa_sam::Error),
+    /// The operator's: a prompt of the configuration does not fit the source's frames.
+    #[error("prompt of object {object}: {source}")]
+    ConfiguredPrompt {
+        /// The object.
+        object: u8,
+        /// What does not fit.
+        source: medsa_sam::PromptError,
+    },
     /// A prompt that does not fit the frame.
     #[error(transparent)]
     Prompt(#[from] medsa_sam::PromptError),
+}
+
+impl Error {
+    /// Whether what was typed is at fault, and not a file, the machine or the network.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::ConfigSyntax { .. }
+                | Self::ConfigValue { .. }
+                | Self::ConfiguredPrompt { .. }
+                | Self::Prompt(_)
+        )
+    }
 }

@@ -1,9 +1,11 @@
 //! `medsa-edge`: see `medsa-edge --help`.
 
 use std::io::IsTerminal;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use medsa_edge::Error;
 use medsa_edge::command::{run, segment, watch};
 use tracing_subscriber::EnvFilter;
 
@@ -22,10 +24,18 @@ enum Command {
     Watch(watch::Args),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
-    match &cli.command {
+    let Err(error) = run(&cli.command) else { return ExitCode::SUCCESS };
+    eprintln!("medsa-edge: {error:#}");
+    // As clap does for what it refuses itself.
+    let usage = error.downcast_ref::<Error>().is_some_and(Error::is_usage);
+    ExitCode::from(if usage { 2 } else { 1 })
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
         Command::Segment(args) => {
             let report = segment::run(args)?;
             println!("{}", serde_json::to_string_pretty(&report)?);

@@ -7,7 +7,6 @@ use std::time::Instant;
 use image::{DynamicImage, GrayImage};
 use medsa_bundle::{Build, Limits};
 use medsa_frames::Clip;
-use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use ndarray::Array2;
 use serde::Serialize;
@@ -15,6 +14,7 @@ use serde::Serialize;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::overlay::{self, Layer};
+use crate::pipeline::frame_view;
 use crate::typed::{parse_box, parse_point};
 
 /// Segments one frame and prints score, area and the latency of each stage as JSON.
@@ -65,9 +65,9 @@ pub struct FrameReport {
     /// Its number in the file.
     pub index: usize,
     /// Width.
-    pub width_px: usize,
+    pub width_px: u32,
     /// Height.
-    pub height_px: usize,
+    pub height_px: u32,
 }
 
 /// Time of each stage.
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     let clip = Clip::open(&args.image)?;
     let frame = clip.frame(args.frame)?;
     let decode_frame = lap_ms();
-    let view = RgbView::new(frame.width, frame.height, &frame.rgb)?;
+    let view = frame_view(&frame)?;
     let prompt = Prompt::new(args.points.clone(), args.bbox, view.size())?;
     lap_ms();
     let build = Build::read(&args.build, &Limits::default())?;
@@ -120,11 +120,7 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     let report = Report {
         score,
         area_px: mask.iter().filter(|&&inside| inside).count(),
-        frame: FrameReport {
-            index: args.frame,
-            width_px: frame.width,
-            height_px: frame.height,
-        },
+        frame: FrameReport { index: args.frame, width_px: frame.width, height_px: frame.height },
         latency_ms: LatencyReport { load, decode_frame, preprocess, encode, decode, postprocess },
     };
     save(&args.out, mask_picture(&mask).into())?;

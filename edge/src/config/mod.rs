@@ -2,13 +2,15 @@
 
 mod raw;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use medsa_frames::Clip;
 use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
@@ -21,6 +23,8 @@ use raw::{RawAtEnd, RawBroker, RawBrokerKind, RawConfig, RawPace, RawPrompt, Raw
 /// A configuration whose every value is in range.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that it was read from, for messages.
+    pub file: PathBuf,
     /// Name of the device, a level of every topic.
     pub device: DeviceId,
     /// Name of the board, told in `info`.
@@ -68,6 +72,15 @@ pub enum SourceKind {
     Dicom,
     /// A folder of PNG or JPEG files in the order of their names, or one such file.
     Images,
+}
+
+impl Display for SourceKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Dicom => "dicom",
+            Self::Images => "images",
+        })
+    }
 }
 
 /// What happens after the last frame.
@@ -162,6 +175,7 @@ impl Config {
             None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         };
         Ok(Self {
+            file: path.to_owned(),
             device,
             board,
             build: BuildConfig {
@@ -187,6 +201,33 @@ impl Config {
             },
         })
     }
+}
+
+impl SourceConfig {
+    /// Opens the source.
+    ///
+    /// # Errors
+    /// [`Error::Source`], or [`Error::ConfigValue`] when it is of another kind; `config` names the
+    /// file in that message.
+    pub fn open(&self, config: &Path) -> Result<Clip, Error> {
+        let clip = Clip::open(&self.path)?;
+        let found = if is_dicom(&self.path)? { SourceKind::Dicom } else { SourceKind::Images };
+        if found != self.kind {
+            return Err(value_error(config, "source.kind", self.kind, found));
+        }
+        Ok(clip)
+    }
+}
+
+fn is_dicom(path: &Path) -> Result<bool, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(132).read_to_end(&mut start).map_err(io)?;
+    Ok(start.get(128..) == Some(b"DICM"))
 }
 
 /// Checks values of one file.
@@ -237,15 +278,15 @@ impl Check<'_> {
         for (index, prompt) in raw.iter().enumerate() {
             let key = format!("prompt[{index}].object");
             let object = u8::try_from(prompt.object).ok().and_then(|n| ObjectId::new(n).ok());
-            let object = object.ok_or_else(|| {
-                self.error(&key, prompt.object, format!("0 to {MAX_OBJECT}"))
-            })?;
+            let object = object
+                .ok_or_else(|| self.error(&key, prompt.object, format!("0 to {MAX_OBJECT}")))?;
             if prompts.iter().any(|p| p.object == object) {
                 return Err(self.error(&key, prompt.object, "a number that no other prompt has"));
             }
             let points = prompt.points.iter().map(|text| {
                 let key = format!("prompt[{index}].points");
-                parse_point(text).map_err(|expected| self.error(&key, format!("{text:?}"), expected))
+                parse_point(text)
+                    .map_err(|expected| self.error(&key, format!("{text:?}"), expected))
             });
             let points = points.collect::<Result<Vec<_>, _>>()?;
             if points.is_empty() && prompt.bbox.is_none() {
@@ -330,12 +371,16 @@ impl Check<'_> {
     }
 
     fn error(&self, key: &str, found: impl Display, expected: impl Display) -> Error {
-        Error::ConfigValue {
-            file: self.file.to_owned(),
-            key: key.to_owned(),
-            found: found.to_string(),
-            expected: expected.to_string(),
-        }
+        value_error(self.file, key, found, expected)
+    }
+}
+
+fn value_error(file: &Path, key: &str, found: impl Display, expected: impl Display) -> Error {
+    Error::ConfigValue {
+        file: file.to_owned(),
+        key: key.to_owned(),
+        found: found.to_string(),
+        expected: expected.to_string(),
     }
 }
 

@@ -87,12 +87,7 @@ impl Engine {
             let [found, expected] =
                 [format!("f32 [1, {channels}, {height}, {width}]"), "a square grid".to_owned()];
             let tensor = "output embedding".to_owned();
-            return Err(Error::NetworkTensor {
-                file: Manifest::ENCODER,
-                tensor,
-                found,
-                expected,
-            });
+            return Err(Error::NetworkTensor { file: Manifest::ENCODER, tensor, found, expected });
         }
         Ok(Self { encoder, decoder, preprocess, mask_side_px: mask_height })
     }

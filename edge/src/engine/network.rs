@@ -183,12 +183,7 @@ fn expectation(shape: &[Option<usize>]) -> String {
     format!("f32 [{}]", sides.join(", "))
 }
 
-fn within(
-    file: &'static str,
-    found: usize,
-    limit: usize,
-    unit: &'static str,
-) -> Result<(), Error> {
+fn within(file: &'static str, found: usize, limit: usize, unit: &'static str) -> Result<(), Error> {
     if found > limit {
         return Err(Error::NetworkTooLarge { file, found, limit, unit });
     }

@@ -1,7 +1,7 @@
 //! One client over rumqttc's two, which differ in types and not in meaning.
 
 use bytes::Bytes;
-use rumqttc::{v5, Outgoing};
+use rumqttc::{Outgoing, v5};
 
 use super::{LinkOptions, MAX_PACKET_BYTES, Protocol};
 
@@ -184,7 +184,8 @@ fn options_v5(link: &LinkOptions) -> v5::MqttOptions {
     if let Some(Message { topic, payload, retention, delivery }) = &link.last_will {
         let retain = *retention == Retention::Retained;
         let payload = payload.to_vec();
-        let will = v5::mqttbytes::v5::LastWill::new(topic, payload, qos_v5(*delivery), retain, None);
+        let will =
+            v5::mqttbytes::v5::LastWill::new(topic, payload, qos_v5(*delivery), retain, None);
         options.set_last_will(will);
     }
     options
@@ -243,10 +244,8 @@ fn lost_v4(error: &rumqttc::ConnectionError) -> Lost {
 
 fn lost_v5(error: &v5::ConnectionError) -> Lost {
     use v5::{ConnectionError, StateError};
-    let oversized = matches!(
-        error,
-        ConnectionError::MqttState(StateError::IncomingPacketTooLarge { .. })
-    );
+    let oversized =
+        matches!(error, ConnectionError::MqttState(StateError::IncomingPacketTooLarge { .. }));
     lost(error.to_string(), oversized)
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::client::{self, Client, Event, LostCause, Message};
 use super::LinkOptions;
+use super::client::{self, Client, Event, LostCause, Message};
 
 /// First wait after a connection is lost; doubles up to [`MAX_BACK_OFF`].
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);

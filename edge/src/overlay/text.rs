@@ -11,14 +11,11 @@ pub(super) fn pixels(text: &str, scale: u32) -> impl Iterator<Item = (u32, u32)>
     let letters = (0..).zip(text.chars());
     letters.flat_map(move |(index, letter)| {
         let rows = glyph(letter.to_ascii_uppercase());
-        let set = move |x: u32, y: u32| {
-            rows[(y / scale) as usize] >> (WIDTH_PX - 1 - x / scale) & 1 == 1
-        };
+        let set =
+            move |x: u32, y: u32| rows[(y / scale) as usize] >> (WIDTH_PX - 1 - x / scale) & 1 == 1;
         let (width, height) = (WIDTH_PX * scale, HEIGHT_PX * scale);
         (0..height).flat_map(move |y| {
-            (0..width)
-                .filter(move |&x| set(x, y))
-                .map(move |x| (index * ADVANCE_PX * scale + x, y))
+            (0..width).filter(move |&x| set(x, y)).map(move |x| (index * ADVANCE_PX * scale + x, y))
         })
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use medsa_sam::image::{Geometry, Preprocess, RgbView};
+use medsa_sam::image::{Geometry, Preprocess};
 use medsa_sam::prompt::{Prompt, PromptTokens};
 use medsa_wire::{Mask, MaskMessage, MaskState, Stage};
 use ndarray::{Array4, s};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::mailbox::Mailbox;
 use super::meter::{Counter, Meter};
 use super::prompts::{Activity, Prompts};
-use super::source::Captured;
+use super::source::{Captured, frame_view};
 use crate::config::Pace;
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
@@ -115,7 +115,7 @@ fn segment(
     meter: &Meter,
 ) -> Result<Vec<Box<MaskMessage>>, Error> {
     let frame = &captured.frame;
-    let view = RgbView::new(frame.width, frame.height, &frame.rgb)?;
+    let view = frame_view(frame)?;
     let prompts = prompts.for_frame(view.size(), |object, error| {
         meter.count(Counter::MessagesRefused);
         tracing::warn!("prompt of object {object} removed: {error}");
@@ -165,8 +165,8 @@ fn message(
         object,
         state: MaskState::Segmented,
         score,
-        frame_width_px: side(captured.frame.width),
-        frame_height_px: side(captured.frame.height),
+        frame_width_px: side(geometry.frame.0),
+        frame_height_px: side(geometry.frame.1),
         area_px: u32::try_from(area).unwrap_or(u32::MAX),
         mask,
     })

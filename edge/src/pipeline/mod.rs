@@ -24,7 +24,7 @@ use source::Captured;
 pub use inference::{Ready, Segmenter};
 pub use meter::{Counter, Meter};
 pub use prompts::{Activity, Prompts};
-pub use source::{ClipSource, Source};
+pub use source::{ClipSource, Source, frame_view};
 
 /// The running threads; they end when the source does, when the receiver of masks is gone, or by
 /// [`Pipeline::stop`].

@@ -34,11 +34,8 @@ pub enum Activity {
 impl Prompts {
     /// No prompts, for frames of `frame` = (width, height) pixels.
     pub fn new(frame: (usize, usize)) -> Self {
-        let state = State {
-            frame,
-            objects: std::array::from_fn(|_| None),
-            activity: Activity::Running,
-        };
+        let state =
+            State { frame, objects: std::array::from_fn(|_| None), activity: Activity::Running };
         Self { state: Mutex::new(state) }
     }
 

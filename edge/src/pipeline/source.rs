@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use medsa_frames::{Clip, Frame};
+use medsa_sam::image::RgbView;
 use medsa_wire::Stage;
 
 use super::mailbox::{Mailbox, Wake};
@@ -58,7 +59,7 @@ impl ClipSource {
 impl Source for ClipSource {
     fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
         if self.next == self.clip.len() {
-            if self.after_last != AfterLast::Repeat || self.clip.len() == 0 {
+            if self.after_last != AfterLast::Repeat {
                 return None;
             }
             self.next = 0;
@@ -116,6 +117,14 @@ pub(super) fn play(
         }
     }
     mailbox.finish();
+}
+
+/// A frame as the preprocessing takes it.
+///
+/// # Errors
+/// [`Error::Frame`] when its pixels do not fit its size.
+pub fn frame_view(frame: &Frame) -> Result<RgbView<'_>, Error> {
+    Ok(RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?)
 }
 
 /// Microseconds since 1970; 0 on a machine whose clock is before that.

@@ -56,10 +56,8 @@ impl Inbox {
                 Ok(format!("prompt of object {} cleared", object.get()))
             }
             PromptChange::Set { points, bbox } => {
-                let points: Vec<_> = points
-                    .iter()
-                    .map(|p| Point { x: p.x, y: p.y, positive: p.positive })
-                    .collect();
+                let points: Vec<_> =
+                    points.iter().map(|p| Point { x: p.x, y: p.y, positive: p.positive }).collect();
                 let count = points.len();
                 let bbox = bbox.map(|b| [b.x0, b.y0, b.x1, b.y1]);
                 let boxes = if bbox.is_some() { " and a box" } else { "" };

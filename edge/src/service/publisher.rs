@@ -55,9 +55,8 @@ impl Publisher {
         }
         let age = captured.elapsed();
         message.age_us = u32::try_from(age.as_micros()).unwrap_or(u32::MAX);
-        let encoded = ObjectId::new(message.object)
-            .map_err(|error| error.to_string())
-            .and_then(|object| {
+        let encoded =
+            ObjectId::new(message.object).map_err(|error| error.to_string()).and_then(|object| {
                 self.out.passing(Channel::Mask(object), &*message).map_err(|e| e.to_string())
             });
         let sent = match encoded {

@@ -4,7 +4,6 @@ use std::fs;
 use std::sync::Arc;
 
 use medsa_bundle::{Build, Limits, sha256_hex};
-use medsa_frames::Clip;
 use medsa_wire::topic::Channel;
 use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 
@@ -14,7 +13,7 @@ use crate::config::{BrokerPlace, Config};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Embedded, LinkOptions};
-use crate::pipeline::{ClipSource, Meter, Pipeline, Prompts};
+use crate::pipeline::{ClipSource, Meter, Pipeline, Prompts, frame_view};
 
 impl Service {
     /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
@@ -40,11 +39,14 @@ impl Service {
             keep_alive: config.broker.keep_alive,
             last_will: Some(out.retained(Channel::Availability, &Availability::Offline)?),
         };
-        let clip = Clip::open(&config.source.path)?;
+        let clip = config.source.open(&config.file)?;
         let first = clip.frame(0)?;
-        let prompts = Prompts::new((first.width, first.height));
+        let prompts = Prompts::new(frame_view(&first)?.size());
         for prompt in &config.prompts {
-            prompts.set(prompt.object, prompt.points.clone(), prompt.bbox)?;
+            let object = prompt.object;
+            prompts
+                .set(object, prompt.points.clone(), prompt.bbox)
+                .map_err(|source| Error::ConfiguredPrompt { object: object.get(), source })?;
         }
         let build = Build::read(&config.build.path, &Limits::default())?;
         let engine = Engine::load(&build, config.build.threads)?;
@@ -95,10 +97,7 @@ fn info(config: &Config, build: &Build) -> Result<Info, Error> {
 }
 
 /// A text that fits the message.
-fn bounded<const N: usize>(
-    key: &'static str,
-    text: &str,
-) -> Result<heapless::String<N>, Error> {
+fn bounded<const N: usize>(key: &'static str, text: &str) -> Result<heapless::String<N>, Error> {
     heapless::String::try_from(text).map_err(|_| Error::Manifest {
         key,
         found: text.to_owned(),

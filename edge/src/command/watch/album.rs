@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, Frame, ImageError, RgbImage};
-use medsa_frames::Clip;
-use medsa_sam::image::RgbView;
+use image::{Delay, ImageError, RgbImage};
+use medsa_frames::{Clip, Frame};
 use medsa_wire::MaskMessage;
 use ndarray::Array2;
 
 use crate::error::Error;
 use crate::overlay::{self, Layer};
+use crate::pipeline::frame_view;
 
 /// Most pictures that are kept for the animation and the sheet; later ones still go to the folder.
 const MAX_KEPT: usize = 150;
@@ -92,14 +92,13 @@ impl Album {
         let masks = std::mem::take(&mut self.open);
         let wanted = self.folder.is_some() || self.gif.is_some() || self.sheet.is_some();
         let (true, Some(first)) = (wanted, masks.first()) else { return Ok(()) };
-        let (width, height) =
-            (usize::from(first.frame_width_px), usize::from(first.frame_height_px));
+        let size = (first.frame_width_px.into(), first.frame_height_px.into());
         // Without the clip, or when it is another one, there is nothing to show behind the mask.
         let frame = self.clip.as_ref().and_then(|clip| {
-            let index = first.frame_id % clip.len().max(1) as u64;
-            clip.frame(index as usize).ok().filter(|f| (f.width, f.height) == (width, height))
+            let index = first.frame_id % clip.len() as u64;
+            clip.frame(index as usize).ok().filter(|f| (f.width, f.height) == size)
         });
-        let rgb = frame.map_or_else(|| vec![0; width * height * 3], |frame| frame.rgb);
+        let frame = frame.unwrap_or_else(|| black(size));
         let layers: Vec<_> = masks.iter().map(layer).collect();
         let age_ms = f64::from(masks.iter().map(|m| m.age_us).max().unwrap_or(0)) / 1e3;
         let caption = format!(
@@ -107,7 +106,7 @@ impl Album {
             first.frame_id,
             masks.iter().map(|m| m.score).fold(f32::INFINITY, f32::min)
         );
-        let image = overlay::draw(RgbView::new(width, height, &rgb)?, &layers, &caption);
+        let image = overlay::draw(frame_view(&frame)?, &layers, &caption);
         let frame_id = first.frame_id;
         if let Some(folder) = &self.folder {
             save(&folder.join(format!("frame-{frame_id:06}.png")), &image)?;
@@ -145,9 +144,8 @@ impl Album {
             let delay_ms = (frames * interval_ms).clamp(20.0, 1000.0);
             let small = overlay::scaled(&picture.image, width_px.min(picture.image.width()));
             let rgba = image::DynamicImage::from(small).into_rgba8();
-            let delay =
-                Delay::from_saturating_duration(Duration::from_secs_f64(delay_ms / 1e3));
-            encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
+            let delay = Delay::from_saturating_duration(Duration::from_secs_f64(delay_ms / 1e3));
+            encoder.encode_frame(image::Frame::from_parts(rgba, 0, 0, delay))?;
         }
         drop(encoder);
         Ok(gif)
@@ -161,6 +159,11 @@ fn layer(message: &MaskMessage) -> Layer {
     // `bits` gives exactly width x height cells.
     let mask = Array2::from_shape_vec(shape, cells).unwrap_or_default();
     Layer { object: message.object, mask, points: Vec::new(), bbox: None }
+}
+
+fn black((width, height): (u32, u32)) -> Frame {
+    let rgb = vec![0; width as usize * height as usize * 3];
+    Frame { width, height, rgb, pixel_spacing_mm: None }
 }
 
 fn save(path: &Path, image: &RgbImage) -> Result<(), Error> {

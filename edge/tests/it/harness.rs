@@ -1,0 +1,332 @@
+//! Processes, brokers and observers. Everything waits for an event, with a time-out that only
+//! says that something is broken.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use medsa_edge::mqtt::{
+    BrokerUrl, Client, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
+};
+use medsa_wire::topic::{Channel, Topic};
+use medsa_wire::{Availability, MaskMessage, Message as _};
+use tempfile::TempDir;
+
+use crate::tiny;
+
+/// Longest wait for anything.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+pub const FRAME: (u32, u32) = (128, 96);
+
+/// A mosquitto of its own, killed at the end.
+pub struct Mosquitto {
+    pub port: u16,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Mosquitto {
+    pub fn start() -> Self {
+        Self::start_at(free_port())
+    }
+
+    pub fn start_at(port: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("mosquitto.conf");
+        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
+        std::fs::write(&config, text).unwrap();
+        // Debian keeps it where only root's path looks.
+        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
+            .into_iter()
+            .find(|path| Path::new(path).exists())
+            .unwrap_or("mosquitto");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{program}: {e}: install it: apt-get install mosquitto"));
+        let broker = Self { port, child, folder };
+        wait_until("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        broker
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it and starts another at the same port.
+    pub fn restart(mut self) -> Self {
+        self.kill();
+        Self::start_at(self.port)
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        self.kill();
+        debug_assert!(self.folder.path().exists());
+    }
+}
+
+/// A running `medsa-edge`, killed at the end.
+pub struct Edge {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Edge {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = edge_command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary of this package runs");
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    pub fn run(config: &Path) -> Self {
+        Self::start(&["run", "--config", config.to_str().unwrap()])
+    }
+
+    /// The first line of the log from here on that holds `text`.
+    pub fn logged(&self, text: &str) -> String {
+        find_line(&self.stderr, text)
+    }
+
+    /// The first line of the output from here on that holds `text`.
+    pub fn printed(&self, text: &str) -> String {
+        find_line(&self.stdout, text)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn edge_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_medsa-edge"));
+    command.args(arguments).env_remove("MEDSA_LOG");
+    command
+}
+
+/// Another client of the broker, which hears everything.
+pub struct Observer {
+    client: Client,
+    messages: Receiver<Message>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Observer {
+    /// Connected and subscribed when this returns.
+    pub fn start(url: &str, protocol: Protocol) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let broker: BrokerUrl = url.parse().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let (ready, subscribed) = mpsc::channel();
+        let port = broker.port;
+        let mut link = {
+            let _inside = runtime.enter();
+            Link::start(&LinkOptions {
+                broker,
+                protocol,
+                client_id: format!("observer-{port}"),
+                keep_alive: Duration::from_secs(30),
+                last_will: None,
+            })
+        };
+        let client = link.client.clone();
+        runtime.spawn(async move {
+            while let Some(event) = link.next().await {
+                match event {
+                    LinkEvent::Up => link.client.subscribe("medsa/#").await.unwrap(),
+                    LinkEvent::Subscribed => drop(ready.send(())),
+                    LinkEvent::Message(message) => drop(sender.send(message)),
+                    _ => {}
+                }
+            }
+        });
+        subscribed.recv_timeout(LIMIT).expect("the observer subscribes");
+        Self { client, messages, runtime }
+    }
+
+    /// The first message from here on that `choose` takes.
+    pub fn wait<T>(&self, what: &str, mut choose: impl FnMut(&Message) -> Option<T>) -> T {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match self.messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(message) => {
+                    if let Some(found) = choose(&message) {
+                        return found;
+                    }
+                }
+                Err(_) => panic!("not seen within {LIMIT:?}: {what}"),
+            }
+        }
+    }
+
+    pub fn wait_for_mask(
+        &self,
+        what: &str,
+        mut choose: impl FnMut(&MaskMessage) -> bool,
+    ) -> MaskMessage {
+        self.wait(what, |message| as_mask(message).filter(&mut choose))
+    }
+
+    pub fn wait_for_availability(&self, availability: Availability) -> Retention {
+        self.wait(&format!("{availability:?}"), |message| {
+            let topic = Topic::parse(&message.topic).ok()?;
+            let found = (topic.channel == Channel::Availability)
+                .then(|| Availability::decode(&message.payload).unwrap())?;
+            (found == availability).then_some(message.retention)
+        })
+    }
+
+    pub fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
+        let message = Message {
+            topic: topic.to_owned(),
+            payload: payload.into(),
+            retention: Retention::Passing,
+            delivery: Delivery::AtLeastOnce,
+        };
+        self.runtime.block_on(self.client.publish(message)).unwrap();
+    }
+
+    /// Publishes a message of the wire format.
+    pub fn send<M: medsa_wire::Message>(&self, topic: &str, message: &M) {
+        let mut buffer = vec![0; M::MAX_ENCODED_LEN];
+        let payload = message.encode(&mut buffer).unwrap().to_vec();
+        self.publish(topic, payload);
+    }
+}
+
+pub fn as_mask(message: &Message) -> Option<MaskMessage> {
+    let topic = Topic::parse(&message.topic).ok()?;
+    matches!(topic.channel, Channel::Mask(_))
+        .then(|| MaskMessage::decode(&message.payload).unwrap())
+}
+
+/// A folder with a build, a clip and a configuration.
+pub struct Place {
+    pub folder: TempDir,
+    pub build: PathBuf,
+    pub clip: PathBuf,
+}
+
+impl Place {
+    pub fn new(frames: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let build = tiny::build(folder.path());
+        let clip = folder.path().join("clip");
+        std::fs::create_dir(&clip).unwrap();
+        for index in 0..frames {
+            let picture = image::RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
+                image::Rgb([(x + index) as u8, y as u8, 60])
+            });
+            picture.save(clip.join(format!("{index:03}.png"))).unwrap();
+        }
+        Self { folder, build, clip }
+    }
+
+    /// Writes a configuration: `source` and `broker` are lines of their sections.
+    pub fn config(&self, source: &str, broker: &str) -> PathBuf {
+        let text = format!(
+            "[device]\nid = \"bench\"\n\
+             [build]\npath = \"tiny.medsa\"\nthreads = 1\n\
+             [source]\nkind = \"images\"\npath = \"clip\"\n{source}\n\
+             [[prompt]]\nobject = 0\npoints = [\"64,48\"]\n\
+             [broker]\n{broker}\n\
+             [output]\nstats_interval_s = 1\n"
+        );
+        self.write("edge.toml", &text)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+pub fn external(url: &str) -> String {
+    format!("kind = \"external\"\nurl = \"{url}\"")
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+fn find_line(lines: &Receiver<String>, text: &str) -> String {
+    let deadline = Instant::now() + LIMIT;
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen.push(line),
+            Err(RecvTimeoutError::Timeout) => panic!("no {text:?} within {LIMIT:?}: {seen:#?}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("no {text:?} to the end: {seen:#?}"),
+        }
+    }
+}
+
+/// For what the system gives no event for: looks again and again.
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !done() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+        thread::yield_now();
+        thread::park_timeout(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,11 @@
+//! The service and its binary against real brokers, with a network small enough for
+//! milliseconds.
+
+mod config;
+mod engine;
+mod harness;
+mod pipeline;
+mod segment;
+mod service;
+mod tiny;
+mod watch;

@@ -1,0 +1,218 @@
+//! Which frames are segmented when the network is slow, with a network that waits for the test.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use medsa_edge::Error;
+use medsa_edge::config::Pace;
+use medsa_edge::engine::{Decoded, MASKS};
+use medsa_edge::pipeline::{Activity, Counter, Meter, Pipeline, Prompts, Ready, Segmenter, Source};
+use medsa_frames::Frame;
+use medsa_sam::image::Preprocess;
+use medsa_sam::prompt::{Point, PromptTokens};
+use medsa_wire::topic::ObjectId;
+use ndarray::{Array3, Array4};
+
+use crate::harness::LIMIT;
+use crate::tiny::{PREPROCESS, SIDE};
+
+#[test]
+fn the_newest_frame_wins_and_the_others_are_counted() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    bench.frames(1);
+    bench.wait_until_encoding();
+    // These five come while frame 0 is in the network: only the last is still there afterwards.
+    bench.frames(5);
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 5);
+    assert_eq!(bench.meter.get(Counter::FramesIn), 6);
+    assert_eq!(bench.meter.get(Counter::FramesDropped), 4);
+    bench.end();
+}
+
+#[test]
+fn every_frame_is_segmented_when_the_source_waits() {
+    let mut bench = Bench::start(Pace::EveryFrame, 1);
+    let frames: Vec<_> = (0..20).map(|_| Ok(frame())).collect();
+    bench.send(frames);
+    for frame_id in 0..20 {
+        bench.release();
+        assert_eq!(bench.mask().frame_id, frame_id);
+    }
+    assert_eq!(bench.meter.get(Counter::FramesDropped), 0);
+    bench.end();
+}
+
+#[test]
+fn a_full_queue_drops_masks_and_does_not_stop_the_network() {
+    let mut bench = Bench::start(Pace::Live, 1);
+    for _ in 0..3 {
+        bench.frames(1);
+        bench.wait_until_encoding();
+        bench.release();
+    }
+    // The third frame is in the network only after the second mask was dealt with.
+    bench.frames(1);
+    bench.wait_until_encoding();
+    assert_eq!(bench.meter.get(Counter::PublishDropped), 2);
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.release();
+    bench.end();
+}
+
+#[test]
+fn frames_that_cannot_be_read_are_counted_and_skipped() {
+    let mut bench = Bench::start(Pace::EveryFrame, 8);
+    let broken = Error::Score { score: f32::NAN, object: 0 };
+    bench.send(vec![Ok(frame()), Err(broken), Ok(frame())]);
+    bench.release();
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 0);
+    // The frame that could not be read keeps its number.
+    assert_eq!(bench.mask().frame_id, 2);
+    assert_eq!(bench.meter.get(Counter::FramesFailed), 1);
+    bench.end();
+}
+
+#[test]
+fn a_paused_service_drops_frames() {
+    let mut bench = Bench::start(Pace::EveryFrame, 8);
+    bench.prompts.set_activity(Activity::Paused);
+    bench.frames(3);
+    // In lockstep the fourth is only taken after the third was dropped.
+    bench.prompts.set_activity(Activity::Paused);
+    bench.finish_source();
+    assert!(bench.masks.blocking_recv().is_none());
+    assert_eq!(bench.meter.get(Counter::FramesDropped), 3);
+}
+
+#[test]
+fn a_pipeline_is_stopped_while_everything_waits() {
+    let mut bench = Bench::start(Pace::EveryFrame, 1);
+    bench.send((0..5).map(|_| Ok(frame())).collect());
+    bench.wait_until_encoding();
+    bench.pipeline.stop();
+    bench.release();
+    while bench.masks.blocking_recv().is_some() {}
+    bench.pipeline.join().unwrap();
+}
+
+/// A pipeline whose frames and pace the test decides.
+struct Bench {
+    pipeline: Pipeline,
+    masks: tokio::sync::mpsc::Receiver<Ready>,
+    meter: Arc<Meter>,
+    prompts: Arc<Prompts>,
+    frames: Option<Sender<Result<Frame, Error>>>,
+    played: Receiver<()>,
+    encoding: Receiver<()>,
+    release: Sender<()>,
+}
+
+impl Bench {
+    fn start(pace: Pace, queue: usize) -> Self {
+        let prompts = Arc::new(Prompts::new((SIDE, SIDE)));
+        let point = Point { x: 8.0, y: 8.0, positive: true };
+        prompts.set(ObjectId::new(0).unwrap(), vec![point], None).unwrap();
+        let (frames, script) = channel();
+        let (asked, played) = channel();
+        let (entered, encoding) = channel();
+        let (release, gate) = channel();
+        let meter = Arc::new(Meter::new());
+        let source = Script { frames: script, asked };
+        let network = Gated { entered, gate };
+        let (pipeline, masks) =
+            Pipeline::start(source, network, pace, prompts.clone(), meter.clone(), queue).unwrap();
+        // The source waits for its first frame.
+        played.recv_timeout(LIMIT).unwrap();
+        let frames = Some(frames);
+        Self { pipeline, masks, meter, prompts, frames, played, encoding, release }
+    }
+
+    /// Plays frames and returns when the source has passed on the last of them.
+    fn frames(&mut self, count: usize) {
+        for _ in 0..count {
+            self.send(vec![Ok(frame())]);
+            self.played.recv_timeout(LIMIT).unwrap();
+        }
+    }
+
+    fn send(&mut self, frames: Vec<Result<Frame, Error>>) {
+        let source = self.frames.as_ref().unwrap();
+        frames.into_iter().for_each(|frame| source.send(frame).unwrap());
+    }
+
+    fn wait_until_encoding(&self) {
+        self.encoding.recv_timeout(LIMIT).unwrap();
+    }
+
+    /// Lets one frame through the network.
+    fn release(&self) {
+        self.release.send(()).unwrap();
+    }
+
+    fn mask(&mut self) -> Box<medsa_wire::MaskMessage> {
+        self.masks.blocking_recv().unwrap().message
+    }
+
+    fn finish_source(&mut self) {
+        self.frames = None;
+    }
+
+    fn end(mut self) {
+        self.finish_source();
+        drop(self.release);
+        while self.masks.blocking_recv().is_some() {}
+        self.pipeline.join().unwrap();
+    }
+}
+
+/// A source that plays what the test sends, and says each time it asks for more.
+struct Script {
+    frames: Receiver<Result<Frame, Error>>,
+    asked: Sender<()>,
+}
+
+impl Source for Script {
+    fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
+        // The test may not listen any more.
+        let _ = self.asked.send(());
+        self.frames.recv().ok()
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A network that says when a frame enters and keeps it until the test lets it go.
+struct Gated {
+    entered: Sender<()>,
+    gate: Receiver<()>,
+}
+
+impl Segmenter for Gated {
+    type Embedding = ();
+
+    fn preprocess(&self) -> &Preprocess {
+        &PREPROCESS
+    }
+
+    fn encode(&mut self, _: &Array4<f32>) -> Result<(), Error> {
+        let _ = self.entered.send(());
+        let _ = self.gate.recv();
+        Ok(())
+    }
+
+    fn decode(&mut self, (): &(), _: &PromptTokens) -> Result<Decoded, Error> {
+        Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
+    }
+}
+
+fn frame() -> Frame {
+    let side = SIDE as u32;
+    Frame { width: side, height: side, rgb: vec![7; SIDE * SIDE * 3], pixel_spacing_mm: None }
+}

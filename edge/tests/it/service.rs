@@ -1,0 +1,303 @@
+//! `medsa-edge run` against real brokers.
+
+use medsa_edge::mqtt::{Protocol, Retention};
+use medsa_wire::topic::{Channel, Topic};
+use medsa_wire::{
+    Availability, Command, Info, Message as _, PromptChange, PromptMessage, PromptPoint, Stats,
+};
+
+use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
+
+const LOOP: &str = "loop = true\nrate_fps = 100";
+
+#[test]
+fn masks_arrive_by_mqtt_3_at_mosquitto() {
+    masks_arrive(Protocol::V4, 4);
+}
+
+#[test]
+fn masks_arrive_by_mqtt_5_at_mosquitto() {
+    masks_arrive(Protocol::V5, 5);
+}
+
+fn masks_arrive(protocol: Protocol, number: u8) {
+    let (place, broker) = (Place::new(4), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), protocol);
+    let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+    let mut edge = Edge::run(&place.config(LOOP, &settings));
+    let mask = observer.wait_for_mask("a mask", |_| true);
+    assert_eq!((mask.object, mask.frame_width_px, mask.frame_height_px), (0, 128, 96));
+    assert_eq!((mask.mask.width(), mask.mask.height()), (64, 48));
+    assert!(mask.age_us > 0 && (mask.score - 0.9).abs() < 1e-3);
+    // 32 cells of two pixels, so an area of four times the cells.
+    let ratio = f64::from(mask.area_px) / f64::from(mask.mask.area_cells());
+    assert!((ratio - 4.0).abs() < 0.2, "{ratio}");
+    let stats = observer.wait("statistics", |message| {
+        message.topic.ends_with("/stats").then(|| Stats::decode(&message.payload).unwrap())
+    });
+    assert!(stats.masks_out > 0 && !stats.latency.is_empty());
+    edge.signal("TERM");
+    observer.wait_for_availability(Availability::Offline);
+    assert!(edge.wait().success());
+    assert!(edge.printed("encoder").contains("encoder"));
+}
+
+#[test]
+fn masks_arrive_at_the_embedded_broker() {
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        let place = Place::new(4);
+        let settings =
+            format!("kind = \"embedded\"\nlisten = \"127.0.0.1:0\"\nprotocol = {number}");
+        let mut edge = Edge::run(&place.config(LOOP, &settings));
+        let line = edge.logged("embedded broker listens at ");
+        let url = line.rsplit(' ').next().unwrap();
+        let observer = Observer::start(url, protocol);
+        observer.wait_for_mask("a mask", |_| true);
+        edge.signal("INT");
+        observer.wait_for_availability(Availability::Offline);
+        assert!(edge.wait().success());
+    }
+}
+
+#[test]
+fn availability_and_info_are_there_for_those_who_come_later() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    edge.logged("connected to the broker");
+    // The masks of a first observer say that all before them has arrived.
+    Observer::start(&broker.url(), Protocol::V4).wait_for_mask("a mask", |_| true);
+    let late = Observer::start(&broker.url(), Protocol::V4);
+    let mut online = None;
+    let mut info = None;
+    late.wait("availability and info", |message| {
+        match Topic::parse(&message.topic).unwrap().channel {
+            Channel::Availability => {
+                assert_eq!(message.retention, Retention::Retained);
+                online = Some(Availability::decode(&message.payload).unwrap());
+            }
+            Channel::Info => info = Some(Info::decode(&message.payload).unwrap()),
+            _ => {}
+        }
+        (online.is_some() && info.is_some()).then_some(())
+    });
+    assert_eq!(online, Some(Availability::Online));
+    let info = info.unwrap();
+    assert_eq!((info.build_name.as_str(), info.input_size_px), ("tiny", 64));
+    let build = std::fs::read(&place.build).unwrap();
+    let hex: String = info.build_sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, medsa_bundle::sha256_hex(&build));
+}
+
+#[test]
+fn a_killed_device_is_declared_offline_by_its_last_will() {
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        let (place, broker) = (Place::new(1), Mosquitto::start());
+        let observer = Observer::start(&broker.url(), protocol);
+        let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+        let edge = Edge::run(&place.config(LOOP, &settings));
+        observer.wait_for_availability(Availability::Online);
+        edge.signal("KILL");
+        observer.wait_for_availability(Availability::Offline);
+    }
+}
+
+#[test]
+fn a_broker_that_appears_late_gets_masks() {
+    let (place, port) = (Place::new(2), free_port());
+    let url = format!("mqtt://127.0.0.1:{port}");
+    let edge = Edge::run(&place.config(LOOP, &external(&url)));
+    edge.logged("no broker");
+    edge.logged("next attempt in 0.50 s");
+    let broker = Mosquitto::start_at(port);
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    observer.wait_for_mask("a mask", |mask| mask.frame_id > 0);
+}
+
+#[test]
+fn a_broker_that_restarts_gets_masks_again() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let before = observer.wait_for_mask("a mask", |_| true);
+    drop(observer);
+    let broker = broker.restart();
+    edge.logged("connected to the broker");
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let after = observer.wait_for_mask("a mask", |mask| mask.frame_id > before.frame_id);
+    assert!(after.frame_id > before.frame_id);
+    // And it listens again.
+    observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
+    observer.wait_for_mask("the new place", is_left);
+}
+
+#[test]
+fn a_prompt_by_mqtt_moves_the_object_and_clears_it() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let _edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_mask("the configured place", |mask| !is_left(mask));
+    observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
+    observer.wait_for_mask("the new place", is_left);
+    let second = PromptMessage { object: 5, ..click_at(100.0, 50.0) };
+    observer.send("medsa/bench/prompt", &second);
+    observer.wait_for_mask("the second object", |mask| mask.object == 5);
+    observer.send("medsa/bench/prompt", &PromptMessage { object: 0, change: PromptChange::Clear });
+    // Two masks of the second object in a row: the first object is gone.
+    let mut last = 0;
+    observer.wait_for_mask("the second object alone", |mask| {
+        last = if mask.object == 5 { last + 1 } else { 0 };
+        last == 2
+    });
+}
+
+#[test]
+fn garbage_and_wrong_prompts_are_refused_and_counted() {
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        let (place, broker) = (Place::new(2), Mosquitto::start());
+        let observer = Observer::start(&broker.url(), protocol);
+        let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+        let edge = Edge::run(&place.config(LOOP, &settings));
+        observer.wait_for_mask("a mask", |_| true);
+        observer.publish("medsa/bench/prompt", &b"\x01garbage"[..]);
+        assert!(edge.logged("refused").contains("prompt"));
+        observer.publish("medsa/bench/command", &b""[..]);
+        assert!(edge.logged("refused").contains("empty"));
+        observer.send("medsa/bench/prompt", &click_at(500.0, 20.0));
+        assert!(edge.logged("refused").contains("point (500, 20) is outside"));
+        observer.publish("medsa/bench/prompt", vec![1; 100_000]);
+        assert!(edge.logged("refused").contains("100000 bytes, at most 4096 are accepted"));
+        // Counted, and the connection is the same: the masks go on and nothing was lost.
+        let stats = observer.wait("the count", |message| {
+            let stats = Stats::decode(&message.payload).ok()?;
+            (message.topic.ends_with("/stats") && stats.refused_messages == 4).then_some(stats)
+        });
+        assert_eq!(stats.refused_messages, 4);
+        edge.signal("USR1");
+        assert!(edge.printed("connection lost").ends_with(" 0"));
+    }
+}
+
+/// A packet that the protocol itself refuses costs the connection, which comes back.
+#[test]
+fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_availability(Availability::Online);
+    observer.publish("medsa/bench/prompt", vec![1; (1 << 20) - 100]);
+    assert!(edge.logged("refused").contains("at most 4096"));
+    observer.publish("medsa/bench/prompt", vec![1; (1 << 20) + 100]);
+    edge.logged("no broker");
+    edge.logged("connected to the broker");
+    observer.wait_for_availability(Availability::Online);
+    edge.signal("USR1");
+    assert!(edge.printed("messages refused").ends_with(" 2"));
+    assert!(edge.printed("connection lost").ends_with(" 1"));
+}
+
+#[test]
+fn pause_and_resume() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_mask("a mask", |_| true);
+    observer.send("medsa/bench/command", &Command::Pause);
+    edge.logged("paused");
+    observer.wait("frames dropped", |message| {
+        let stats = Stats::decode(&message.payload).ok()?;
+        (message.topic.ends_with("/stats") && stats.frames_dropped > 10).then_some(())
+    });
+    observer.send("medsa/bench/command", &Command::Resume);
+    edge.logged("resumed");
+    observer.wait_for_mask("a mask", |_| true);
+}
+
+#[test]
+fn a_recording_is_published_whole_and_then_the_service_ends() {
+    let (place, broker) = (Place::new(25), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let source = "rate_fps = 240\npace = \"every-frame\"";
+    let mut edge = Edge::run(&place.config(source, &external(&broker.url())));
+    for frame_id in 0..25 {
+        assert_eq!(observer.wait_for_mask("every mask", |_| true).frame_id, frame_id);
+    }
+    let stats = observer.wait("the last statistics", |message| {
+        let stats = Stats::decode(&message.payload).ok()?;
+        (message.topic.ends_with("/stats") && stats.masks_out == 25).then_some(stats)
+    });
+    assert_eq!((stats.frames_in, stats.frames_dropped, stats.publish_dropped), (25, 0, 0));
+    observer.wait_for_availability(Availability::Offline);
+    assert!(edge.wait().success());
+    assert!(edge.printed("masks published").ends_with(" 25"));
+}
+
+#[test]
+fn a_recording_waits_for_its_broker() {
+    let (place, port) = (Place::new(40), free_port());
+    let url = format!("mqtt://127.0.0.1:{port}");
+    let source = "rate_fps = 240\npace = \"every-frame\"";
+    let mut edge = Edge::run(&place.config(source, &external(&url)));
+    edge.logged("no broker");
+    let _broker = Mosquitto::start_at(port);
+    assert!(edge.wait().success());
+    assert!(edge.printed("masks published").ends_with(" 40"));
+    assert!(edge.printed("masks not published").ends_with(" 0"));
+}
+
+#[test]
+fn a_service_may_stay_after_its_source() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let source = "rate_fps = 240\nat_end = \"stay\"";
+    let mut edge = Edge::run(&place.config(source, &external(&broker.url())));
+    edge.logged("the service stays");
+    observer.wait_for_availability(Availability::Online);
+    edge.signal("TERM");
+    observer.wait_for_availability(Availability::Offline);
+    assert!(edge.wait().success());
+}
+
+#[test]
+fn it_stops_when_there_never_was_a_broker() {
+    let (place, port) = (Place::new(2), free_port());
+    let url = format!("mqtt://127.0.0.1:{port}");
+    for source in [LOOP, "loop = true\npace = \"every-frame\""] {
+        let mut edge = Edge::run(&place.config(source, &external(&url)));
+        edge.logged("no broker");
+        edge.signal("TERM");
+        assert!(edge.wait().success());
+    }
+}
+
+#[test]
+fn a_taken_address_is_told() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let listen = format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{}\"", broker.port);
+    let mut edge = Edge::run(&place.config(LOOP, &listen));
+    let line = edge.logged("broker.listen 127.0.0.1:");
+    assert!(line.contains("in use"), "{line}");
+    assert!(!edge.wait().success());
+}
+
+#[test]
+fn the_kind_of_source_has_to_be_right() {
+    let place = Place::new(1);
+    let config = place.config(LOOP, "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("kind = \"images\"", "kind = \"dicom\"")).unwrap();
+    let mut edge = Edge::run(&config);
+    let line = edge.logged("source.kind");
+    assert!(line.contains("edge.toml: source.kind is dicom, expected images"), "{line}");
+    assert_eq!(edge.wait().code(), Some(2));
+}
+
+fn click_at(x: f32, y: f32) -> PromptMessage {
+    let points = [PromptPoint { x, y, positive: true }].into_iter().collect();
+    PromptMessage { object: 0, change: PromptChange::Set { points, bbox: None } }
+}
+
+/// Whether the disc is at (20, 20) and not in the middle.
+fn is_left(mask: &medsa_wire::MaskMessage) -> bool {
+    let row = 10 * usize::from(mask.mask.width());
+    mask.object == 0 && mask.mask.bits().nth(row + 10) == Some(true)
+}
