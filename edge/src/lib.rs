@@ -1,1 +1,24 @@
-//! .
+//! The device service: frames in, masks out over MQTT.
+//!
+//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `run` the service,
+//! `watch` what devices say. [`engine`] runs the network on tract and [`overlay`] draws; both
+//! stand alone.
+//!
+//! **Architecture invariants:** the inference thread does no I/O; the newest frame wins and
+//! dropped frames are counted; a picture with an outline carries frame number and age; pixels
+//! never leave the device by MQTT.
+// Not `forbid`: ndarray's `s!` expands to an `allow`.
+#![deny(unsafe_code)]
+
+pub mod command;
+pub mod config;
+pub mod engine;
+pub mod mqtt;
+pub mod overlay;
+pub mod pipeline;
+pub mod service;
+
+mod error;
+mod typed;
+
+pub use error::Error;

@@ -1,0 +1,5 @@
+//! The commands of `medsa-edge`.
+
+pub mod run;
+pub mod segment;
+pub mod watch;

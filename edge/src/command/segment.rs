@@ -1,0 +1,152 @@
+//! `medsa-edge segment`: one frame, one prompt, one mask.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use image::{DynamicImage, GrayImage};
+use medsa_bundle::{Build, Limits};
+use medsa_frames::Clip;
+use medsa_sam::image::RgbView;
+use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::overlay::{self, Layer};
+use crate::typed::{parse_box, parse_point};
+
+/// Segments one frame and prints score, area and the latency of each stage as JSON.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The build (`.medsa`).
+    #[arg(long, value_name = "FILE")]
+    build: PathBuf,
+    /// DICOM file, PNG, JPEG, or folder of pictures.
+    #[arg(long, value_name = "PATH")]
+    image: PathBuf,
+    /// Which frame of it, from 0.
+    #[arg(long, default_value_t = 0)]
+    frame: usize,
+    /// A click in frame pixels, on the structure (`X,Y`) or beside it (`X,Y,-`); repeatable.
+    #[arg(long = "point", value_name = "X,Y[,-]", value_parser = parse_point, allow_hyphen_values = true)]
+    points: Vec<Point>,
+    /// A box around the structure, in frame pixels.
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = parse_box, allow_hyphen_values = true)]
+    bbox: Option<BoxXyxy>,
+    /// Where the mask goes: a PNG of the frame's size, 0 or 255.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where a picture with outline and prompts goes: a PNG.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+    /// Threads of the runtime; all cores when not given.
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+/// What is printed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Intersection over union that the network predicts.
+    pub score: f32,
+    /// Area of the mask in frame pixels.
+    pub area_px: usize,
+    /// Size of the frame.
+    pub frame: FrameReport,
+    /// Time of each stage.
+    pub latency_ms: LatencyReport,
+}
+
+/// Size of the frame.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FrameReport {
+    /// Its number in the file.
+    pub index: usize,
+    /// Width.
+    pub width_px: usize,
+    /// Height.
+    pub height_px: usize,
+}
+
+/// Time of each stage.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct LatencyReport {
+    /// Reading, checking and optimizing the build.
+    pub load: f64,
+    /// Reading and decompressing the frame.
+    pub decode_frame: f64,
+    /// Resizing, normalizing, padding.
+    pub preprocess: f64,
+    /// Image encoder.
+    pub encode: f64,
+    /// Prompt encoder and mask decoder.
+    pub decode: f64,
+    /// Mask in frame pixels.
+    pub postprocess: f64,
+}
+
+/// Runs the command. Files are written when everything else has succeeded.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(args: &Args) -> Result<Report, Error> {
+    let mut lap = Instant::now();
+    let mut lap_ms = move || {
+        let begun = std::mem::replace(&mut lap, Instant::now());
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    // The prompt first: it takes no time, and nor does telling that it does not fit.
+    let clip = Clip::open(&args.image)?;
+    let frame = clip.frame(args.frame)?;
+    let decode_frame = lap_ms();
+    let view = RgbView::new(frame.width, frame.height, &frame.rgb)?;
+    let prompt = Prompt::new(args.points.clone(), args.bbox, view.size())?;
+    lap_ms();
+    let build = Build::read(&args.build, &Limits::default())?;
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
+    let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN))?;
+    let load = lap_ms();
+    let (image, geometry) = engine.preprocess().run(view);
+    let preprocess = lap_ms();
+    let embedding = engine.encode(&image)?;
+    let encode = lap_ms();
+    let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None)?;
+    let decode = lap_ms();
+    let (logits, score) = decoded.single();
+    let mask = geometry.mask_in_frame(logits);
+    let postprocess = lap_ms();
+    let report = Report {
+        score,
+        area_px: mask.iter().filter(|&&inside| inside).count(),
+        frame: FrameReport {
+            index: args.frame,
+            width_px: frame.width,
+            height_px: frame.height,
+        },
+        latency_ms: LatencyReport { load, decode_frame, preprocess, encode, decode, postprocess },
+    };
+    save(&args.out, mask_picture(&mask).into())?;
+    if let Some(path) = &args.overlay {
+        let caption =
+            format!("frame {}   score {score:.2}   area {} px", args.frame, report.area_px);
+        let layer = Layer { object: 0, mask, points: args.points.clone(), bbox: args.bbox };
+        save(path, overlay::draw(view, &[layer], &caption).into())?;
+    }
+    Ok(report)
+}
+
+fn mask_picture(mask: &Array2<bool>) -> GrayImage {
+    let (height, width) = mask.dim();
+    GrayImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Luma([if mask[[y as usize, x as usize]] { 255 } else { 0 }])
+    })
+}
+
+fn save(path: &Path, picture: DynamicImage) -> Result<(), Error> {
+    let format = image::ImageFormat::Png;
+    picture
+        .save_with_format(path, format)
+        .map_err(|source| Error::Picture { path: path.to_owned(), source })
+}

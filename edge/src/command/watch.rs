@@ -1,0 +1,179 @@
+//! `medsa-edge watch`: what devices say, in lines and pictures.
+
+mod album;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use medsa_frames::Clip;
+use medsa_wire::topic::{Channel, DeviceId, Topic};
+use medsa_wire::{Availability, Info, MaskMessage, Message as _, Stats};
+
+use self::album::Album;
+use super::run::stop_signal;
+use crate::error::Error;
+use crate::mqtt::{BrokerUrl, Link, LinkEvent, LinkOptions, Message, Protocol};
+
+/// Prints a line for every mask that comes by, and draws what it shows.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The broker.
+    #[arg(long, value_name = "mqtt://HOST:PORT", value_parser = str::parse::<BrokerUrl>)]
+    broker: BrokerUrl,
+    /// Version of MQTT: 4 (3.1.1) or 5.
+    #[arg(long, default_value = "4", value_parser = str::parse::<Protocol>)]
+    protocol: Protocol,
+    /// One device only.
+    #[arg(long, value_parser = DeviceId::parse)]
+    device: Option<DeviceId>,
+    /// The clip that the device plays, to draw masks over its frames. Looped or not, frame
+    /// number modulo length is the frame.
+    #[arg(long, value_name = "PATH")]
+    clip: Option<PathBuf>,
+    /// Folder for one picture (PNG) per frame.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// An animation of the pictures.
+    #[arg(long, value_name = "FILE")]
+    gif: Option<PathBuf>,
+    /// A sheet of up to twelve of the pictures (PNG).
+    #[arg(long, value_name = "FILE")]
+    strip: Option<PathBuf>,
+    /// Ends after this many masks.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Ends when a device that was online goes offline.
+    #[arg(long)]
+    until_offline: bool,
+}
+
+/// Runs the command until it has seen enough or is told to stop.
+///
+/// # Errors
+/// [`Error`]; messages that cannot be decoded are told and passed over.
+pub async fn run(args: &Args) -> Result<(), Error> {
+    let stop = stop_signal()?;
+    let mut stop = std::pin::pin!(stop);
+    let clip = args.clip.as_deref().map(Clip::open).transpose()?;
+    let mut watcher = Watcher {
+        album: Album::new(clip, args.out.clone(), args.gif.clone(), args.strip.clone())?,
+        masks: 0,
+        online: false,
+    };
+    let mut link = Link::start(&LinkOptions {
+        broker: args.broker.clone(),
+        protocol: args.protocol,
+        client_id: format!("medsa-watch-{}", std::process::id()),
+        keep_alive: Duration::from_secs(5),
+        last_will: None,
+    });
+    loop {
+        let event = tokio::select! {
+            () = &mut stop => break,
+            event = link.next() => event,
+        };
+        match event {
+            Some(LinkEvent::Up) => {
+                tracing::info!("connected to {}", args.broker);
+                let device = args.device.as_ref().map_or("+", DeviceId::as_str);
+                let filter = format!("{}/{device}/#", medsa_wire::topic::ROOT);
+                // The link only ends when we end it.
+                let _ = link.client.subscribe(&filter).await;
+            }
+            Some(LinkEvent::Down { reason, retry_in, .. }) => {
+                let retry_s = retry_in.as_secs_f32();
+                tracing::warn!("no broker: {reason}; next attempt in {retry_s:.2} s");
+            }
+            Some(LinkEvent::Message(message)) => {
+                let seen = watcher.see(&message)?;
+                let enough = args.count.is_some_and(|count| watcher.masks >= count);
+                if enough || (args.until_offline && seen == Seen::Farewell) {
+                    break;
+                }
+            }
+            Some(LinkEvent::Subscribed | LinkEvent::Confirmed) => {}
+            None => break,
+        }
+    }
+    watcher.album.finish()
+}
+
+struct Watcher {
+    album: Album,
+    masks: u64,
+    online: bool,
+}
+
+/// What a message meant for the end of watching.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// A device that was online said that it is not any more.
+    Farewell,
+    Something,
+}
+
+impl Watcher {
+    /// Prints and draws; garbage is told and passed over.
+    fn see(&mut self, message: &Message) -> Result<Seen, Error> {
+        let topic = match Topic::parse(&message.topic) {
+            Ok(topic) => topic,
+            Err(error) => {
+                tracing::warn!("{}: {error}", message.topic);
+                return Ok(Seen::Something);
+            }
+        };
+        let payload = &message.payload;
+        let told = match topic.channel {
+            Channel::Mask(_) => match MaskMessage::decode(payload) {
+                Ok(mask) => {
+                    self.masks += 1;
+                    println!("{}", mask_line(&topic.device, &mask));
+                    return self.album.add(&mask).map(|()| Seen::Something);
+                }
+                Err(error) => Err(error),
+            },
+            Channel::Availability => Availability::decode(payload).map(|availability| {
+                let farewell = self.online && availability == Availability::Offline;
+                self.online = availability == Availability::Online;
+                println!("{}  {availability:?}", topic.device);
+                if farewell { Seen::Farewell } else { Seen::Something }
+            }),
+            Channel::Info => Info::decode(payload).map(|info| {
+                println!("{}  build {} {}", topic.device, info.build_name, info.build_version);
+                Seen::Something
+            }),
+            Channel::Stats => Stats::decode(payload).map(|stats| {
+                println!("{}", stats_line(&topic.device, &stats));
+                Seen::Something
+            }),
+            // To the device, or not for us.
+            Channel::Prompt | Channel::Command | Channel::Record => Ok(Seen::Something),
+        };
+        Ok(told.unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", message.topic);
+            Seen::Something
+        }))
+    }
+}
+
+fn mask_line(device: &DeviceId, mask: &MaskMessage) -> String {
+    format!(
+        "{device}  frame {:>6}  age {:>6.0} ms  object {}  score {:.2}  area {} px",
+        mask.frame_id,
+        f64::from(mask.age_us) / 1e3,
+        mask.object,
+        mask.score,
+        mask.area_px
+    )
+}
+
+fn stats_line(device: &DeviceId, stats: &Stats) -> String {
+    format!(
+        "{device}  {} frames, {} dropped, {} masks, {} not published, {} messages refused",
+        stats.frames_in,
+        stats.frames_dropped,
+        stats.masks_out,
+        stats.publish_dropped,
+        stats.refused_messages
+    )
+}

@@ -1,0 +1,174 @@
+//! Pictures of what was seen: one per frame, an animation, a sheet.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, Frame, ImageError, RgbImage};
+use medsa_frames::Clip;
+use medsa_sam::image::RgbView;
+use medsa_wire::MaskMessage;
+use ndarray::Array2;
+
+use crate::error::Error;
+use crate::overlay::{self, Layer};
+
+/// Most pictures that are kept for the animation and the sheet; later ones still go to the folder.
+const MAX_KEPT: usize = 150;
+
+/// Largest animation; it is made smaller until it fits.
+const MAX_GIF_BYTES: usize = 3_000_000;
+
+/// Widths that are tried for the animation.
+const GIF_WIDTHS_PX: [u32; 4] = [480, 400, 320, 240];
+
+const SHEET_PICTURES: usize = 12;
+const SHEET_COLUMNS: u32 = 4;
+const SHEET_WIDTH_PX: u32 = 320;
+
+/// Time from frame to frame where the clip does not tell.
+const DEFAULT_INTERVAL_MS: f64 = 100.0;
+
+/// Collects the masks of one frame after the other.
+pub(super) struct Album {
+    clip: Option<Clip>,
+    folder: Option<PathBuf>,
+    gif: Option<PathBuf>,
+    sheet: Option<PathBuf>,
+    /// Masks of the frame that is being collected.
+    open: Vec<MaskMessage>,
+    kept: Vec<Picture>,
+}
+
+struct Picture {
+    frame_id: u64,
+    image: RgbImage,
+}
+
+impl Album {
+    pub(super) fn new(
+        clip: Option<Clip>,
+        folder: Option<PathBuf>,
+        gif: Option<PathBuf>,
+        sheet: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        if let Some(path) = &folder {
+            fs::create_dir_all(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
+        Ok(Self { clip, folder, gif, sheet, open: Vec::new(), kept: Vec::new() })
+    }
+
+    /// Adds a mask; the frame before is drawn when the first mask of another one comes.
+    pub(super) fn add(&mut self, mask: &MaskMessage) -> Result<(), Error> {
+        if self.open.first().is_some_and(|open| open.frame_id != mask.frame_id) {
+            self.close_frame()?;
+        }
+        self.open.push(mask.clone());
+        Ok(())
+    }
+
+    /// Draws the last frame and writes what was asked for.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.close_frame()?;
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        if let Some(path) = &self.gif {
+            let gif = self.animation().map_err(|source| picture_error(path, source))?;
+            fs::write(path, gif).map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
+        if let Some(path) = &self.sheet {
+            let count = self.kept.len().min(SHEET_PICTURES);
+            let chosen: Vec<_> =
+                (0..count).map(|i| &self.kept[i * self.kept.len() / count].image).collect();
+            let sheet = overlay::contact_sheet(&chosen, SHEET_COLUMNS, SHEET_WIDTH_PX);
+            save(path, &sheet)?;
+        }
+        Ok(())
+    }
+
+    fn close_frame(&mut self) -> Result<(), Error> {
+        let masks = std::mem::take(&mut self.open);
+        let wanted = self.folder.is_some() || self.gif.is_some() || self.sheet.is_some();
+        let (true, Some(first)) = (wanted, masks.first()) else { return Ok(()) };
+        let (width, height) =
+            (usize::from(first.frame_width_px), usize::from(first.frame_height_px));
+        // Without the clip, or when it is another one, there is nothing to show behind the mask.
+        let frame = self.clip.as_ref().and_then(|clip| {
+            let index = first.frame_id % clip.len().max(1) as u64;
+            clip.frame(index as usize).ok().filter(|f| (f.width, f.height) == (width, height))
+        });
+        let rgb = frame.map_or_else(|| vec![0; width * height * 3], |frame| frame.rgb);
+        let layers: Vec<_> = masks.iter().map(layer).collect();
+        let age_ms = f64::from(masks.iter().map(|m| m.age_us).max().unwrap_or(0)) / 1e3;
+        let caption = format!(
+            "frame {}   age {age_ms:.0} ms   score {:.2}",
+            first.frame_id,
+            masks.iter().map(|m| m.score).fold(f32::INFINITY, f32::min)
+        );
+        let image = overlay::draw(RgbView::new(width, height, &rgb)?, &layers, &caption);
+        let frame_id = first.frame_id;
+        if let Some(folder) = &self.folder {
+            save(&folder.join(format!("frame-{frame_id:06}.png")), &image)?;
+        }
+        if self.kept.len() < MAX_KEPT {
+            self.kept.push(Picture { frame_id, image });
+        }
+        Ok(())
+    }
+
+    /// The animation in the largest size that fits.
+    fn animation(&self) -> Result<Vec<u8>, ImageError> {
+        let mut gif = Vec::new();
+        for width_px in GIF_WIDTHS_PX {
+            gif = self.encode(width_px)?;
+            if gif.len() <= MAX_GIF_BYTES {
+                break;
+            }
+        }
+        Ok(gif)
+    }
+
+    fn encode(&self, width_px: u32) -> Result<Vec<u8>, ImageError> {
+        /// Of 30: 1 is the slowest with the best colours.
+        const SPEED: i32 = 10;
+        let own = self.clip.as_ref().and_then(Clip::frame_interval_ms);
+        let interval_ms = own.unwrap_or(DEFAULT_INTERVAL_MS);
+        let mut gif = Vec::new();
+        let mut encoder = GifEncoder::new_with_speed(&mut gif, SPEED);
+        encoder.set_repeat(Repeat::Infinite)?;
+        for (index, picture) in self.kept.iter().enumerate() {
+            // A picture stays until the next one came, dropped frames included.
+            let next = self.kept.get(index + 1).map_or(picture.frame_id + 1, |p| p.frame_id);
+            let frames = next.saturating_sub(picture.frame_id) as f64;
+            let delay_ms = (frames * interval_ms).clamp(20.0, 1000.0);
+            let small = overlay::scaled(&picture.image, width_px.min(picture.image.width()));
+            let rgba = image::DynamicImage::from(small).into_rgba8();
+            let delay =
+                Delay::from_saturating_duration(Duration::from_secs_f64(delay_ms / 1e3));
+            encoder.encode_frame(Frame::from_parts(rgba, 0, 0, delay))?;
+        }
+        drop(encoder);
+        Ok(gif)
+    }
+}
+
+fn layer(message: &MaskMessage) -> Layer {
+    let mask = &message.mask;
+    let cells: Vec<bool> = mask.bits().collect();
+    let shape = (usize::from(mask.height()), usize::from(mask.width()));
+    // `bits` gives exactly width x height cells.
+    let mask = Array2::from_shape_vec(shape, cells).unwrap_or_default();
+    Layer { object: message.object, mask, points: Vec::new(), bbox: None }
+}
+
+fn save(path: &Path, image: &RgbImage) -> Result<(), Error> {
+    image
+        .save_with_format(path, image::ImageFormat::Png)
+        .map_err(|source| picture_error(path, source))
+}
+
+fn picture_error(path: &Path, source: ImageError) -> Error {
+    Error::Picture { path: path.to_owned(), source }
+}

@@ -1,0 +1,166 @@
+//! What can go wrong on the device, and whose fault it is.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The build's: it asks for a later service than this one.
+    #[error("build {build} needs medsa-edge {needed} or later, this is {found}: update the device")]
+    BuildTooNew {
+        /// Name and version of the build.
+        build: String,
+        /// Version that it asks for.
+        needed: String,
+        /// Version of this service.
+        found: &'static str,
+    },
+    /// The build's: a key of the manifest that only the edge can judge.
+    #[error("manifest.json: {key} is {found:?}, expected {expected}")]
+    Manifest {
+        /// Key in the manifest.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The build's: a model that the runtime cannot load or run.
+    #[error("{file}: {reason}")]
+    Network {
+        /// `encoder.onnx` or `decoder.onnx`.
+        file: &'static str,
+        /// The runtime's answer.
+        reason: String,
+    },
+    /// The build's: a model larger than a device loads.
+    #[error("{file} has {found} {unit}, at most {limit} are accepted")]
+    NetworkTooLarge {
+        /// `encoder.onnx` or `decoder.onnx`.
+        file: &'static str,
+        /// Size.
+        found: usize,
+        /// Largest size.
+        limit: usize,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// The build's: a model's input or output is not what the contract says.
+    #[error("{file}: {tensor} is {found}, expected {expected}")]
+    NetworkTensor {
+        /// `encoder.onnx` or `decoder.onnx`.
+        file: &'static str,
+        /// `input NAME` or `output NAME`.
+        tensor: String,
+        /// Type and shape found, or that it is missing.
+        found: String,
+        /// Type and shape of the contract.
+        expected: String,
+    },
+    /// The build's: masks finer than a message holds.
+    #[error("the build's masks are {found} px wide, a mask message holds at most {limit}")]
+    MaskTooFine {
+        /// Side of the masks.
+        found: usize,
+        /// Largest side.
+        limit: u16,
+    },
+    /// The network's: a predicted IoU that is not a number.
+    #[error("decoder.onnx: output iou is {score} for object {object}, expected a finite number")]
+    Score {
+        /// What was predicted.
+        score: f32,
+        /// The object.
+        object: u8,
+    },
+    /// The operator's: the configuration is not TOML, or a key is unknown, missing or of the
+    /// wrong type.
+    #[error("{}:{line}: `{text}`: {reason}", file.display())]
+    ConfigSyntax {
+        /// The configuration.
+        file: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// The operator's: a value in the configuration is out of its range.
+    #[error("{}: {key} is {found}, expected {expected}", file.display())]
+    ConfigValue {
+        /// The configuration.
+        file: PathBuf,
+        /// The key, as in `source.rate_fps`.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The machine's: a file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The machine's: a picture cannot be written.
+    #[error("{}: {source}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// The encoder's answer.
+        source: image::ImageError,
+    },
+    /// The operator's: the address of the embedded broker is taken or not this machine's.
+    #[error("broker.listen {listen}: {source}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Ours or the machine's: the embedded broker ended or never began to listen.
+    #[error("embedded broker on {listen}: {reason}")]
+    EmbeddedBroker {
+        /// Its address.
+        listen: SocketAddr,
+        /// What happened.
+        reason: String,
+    },
+    /// The machine's: a thread cannot be started.
+    #[error("cannot start the thread {name}: {source}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The machine's: signals cannot be received.
+    #[error("cannot wait for signals: {0}")]
+    Signal(std::io::Error),
+    /// Ours: a thread of the pipeline panicked.
+    #[error("the thread {name} panicked")]
+    Panicked {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The operator's: the file or folder of the source cannot be opened.
+    #[error(transparent)]
+    Source(#[from] medsa_frames::Error),
+    /// The build cannot be read.
+    #[error(transparent)]
+    Build(#[from] medsa_bundle::Error),
+    /// A message that breaks a rule of the format.
+    #[error(transparent)]
+    Wire(#[from] medsa_wire::WireError),
+    /// A frame that the preprocessing refuses.
+    #[error(transparent)]
+    Frame(#[from] medsa_sam::Error),
+    /// A prompt that does not fit the frame.
+    #[error(transparent)]
+    Prompt(#[from] medsa_sam::PromptError),
+}

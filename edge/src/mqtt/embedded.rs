@@ -1,0 +1,111 @@
+//! A broker in this process, for a device that stands alone and for demonstrations.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
+
+use super::{BrokerUrl, MAX_PACKET_BYTES, Protocol};
+use crate::error::Error;
+
+/// Longest wait for the broker to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// A running broker. It has no way to be stopped and ends with the process.
+pub struct Embedded {
+    listen: SocketAddr,
+}
+
+impl Embedded {
+    /// Starts a broker for clients of one protocol version and returns once it listens; port 0
+    /// picks a free port.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the address cannot be had, [`Error::EmbeddedBroker`] when the broker
+    /// does not begin to listen, [`Error::Thread`].
+    pub fn start(listen: SocketAddr, protocol: Protocol) -> Result<Self, Error> {
+        // The broker binds by itself and only logs when it cannot, so the address is tried here,
+        // which also finds the free port.
+        let listen = TcpListener::bind(listen)
+            .and_then(|listener| listener.local_addr())
+            .map_err(|source| Error::Listen { listen, source })?;
+        let mut broker = Broker::new(settings(listen, protocol));
+        let thread = thread::Builder::new()
+            .name("broker".into())
+            .spawn(move || broker.start().map_err(|error| error.to_string()))
+            .map_err(|source| Error::Thread { name: "broker", source })?;
+        let deadline = Instant::now() + START;
+        while TcpStream::connect_timeout(&reachable(listen), START).is_err() {
+            let reason = if thread.is_finished() {
+                match thread.join() {
+                    Ok(Err(reason)) => reason,
+                    _ => "it ended at once".into(),
+                }
+            } else if Instant::now() > deadline {
+                format!("it did not listen within {} s", START.as_secs())
+            } else {
+                // It says nowhere when it is ready.
+                thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            return Err(Error::EmbeddedBroker { listen, reason });
+        }
+        Ok(Self { listen })
+    }
+
+    /// Where clients of this machine reach it.
+    pub fn url(&self) -> BrokerUrl {
+        let address = reachable(self.listen);
+        BrokerUrl { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+/// Loopback in place of "all addresses", which nobody can connect to.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn settings(listen: SocketAddr, protocol: Protocol) -> rumqttd::Config {
+    let server = ServerSettings {
+        name: "medsa".into(),
+        listen,
+        tls: None,
+        next_connection_delay_ms: 1,
+        connections: ConnectionSettings {
+            connection_timeout_ms: 5_000,
+            max_payload_size: MAX_PACKET_BYTES,
+            max_inflight_count: 100,
+            auth: None,
+            external_auth: None,
+            dynamic_filters: true,
+        },
+    };
+    let servers = Some(HashMap::from([("medsa".to_owned(), server)]));
+    let (v4, v5) = match protocol {
+        Protocol::V4 => (servers, None),
+        Protocol::V5 => (None, servers),
+    };
+    rumqttd::Config {
+        id: 0,
+        router: RouterConfig {
+            max_connections: 64,
+            max_outgoing_packet_count: 200,
+            // Per topic; it holds what slow subscribers have yet to read.
+            max_segment_size: 1 << 20,
+            max_segment_count: 4,
+            ..RouterConfig::default()
+        },
+        v4,
+        v5,
+        ..rumqttd::Config::default()
+    }
+}

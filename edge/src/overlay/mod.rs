@@ -1,0 +1,126 @@
+//! Pictures for people: the frame, the outline of each structure, and what was prompted.
+
+mod canvas;
+mod text;
+
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+use medsa_sam::image::RgbView;
+use medsa_sam::prompt::{BoxXyxy, Point};
+use ndarray::Array2;
+
+use canvas::Canvas;
+
+/// Small frames are enlarged, by a whole number, until their longest side reaches this: an
+/// outline that is one pixel of a small frame wide hides what it outlines.
+const MIN_LONGEST_PX: u32 = 640;
+
+/// Largest enlargement.
+const MAX_ENLARGEMENT: u32 = 4;
+
+/// One structure in a picture.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Number of the object; it decides the colour.
+    pub object: u8,
+    /// Mask `[H, W]` of any resolution, stretched over the whole frame.
+    pub mask: Array2<bool>,
+    /// Clicks to show, in frame pixels.
+    pub points: Vec<Point>,
+    /// Box to show, in frame pixels.
+    pub bbox: Option<BoxXyxy>,
+}
+
+/// Draws the layers over a frame. The caption goes below it, where it hides no anatomy; letters
+/// are shown as capitals.
+pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
+    let (width, height) = frame.size();
+    let (width, height) = (width as u32, height as u32);
+    let enlargement = MIN_LONGEST_PX.div_ceil(width.max(height)).clamp(1, MAX_ENLARGEMENT);
+    // `RgbView` guarantees the length.
+    let picture = RgbImage::from_raw(width, height, frame.data().to_vec()).unwrap_or_default();
+    let (out_width, out_height) = (width * enlargement, height * enlargement);
+    let picture = match enlargement {
+        1 => picture,
+        _ => imageops::resize(&picture, out_width, out_height, FilterType::Triangle),
+    };
+    let mut canvas = Canvas::new(picture);
+    for layer in layers {
+        canvas.draw_mask(&layer.mask, colour(layer.object));
+    }
+    let scale = enlargement as f32;
+    for layer in layers {
+        if let Some(bbox) = layer.bbox {
+            canvas.draw_box(bbox.map(|side| side * scale));
+        }
+        for point in &layer.points {
+            canvas.draw_point([point.x * scale, point.y * scale], point.positive);
+        }
+    }
+    canvas.finish(caption)
+}
+
+/// Pictures side by side in rows of at most `columns`, each `width_px` wide.
+pub fn contact_sheet(pictures: &[&RgbImage], columns: u32, width_px: u32) -> RgbImage {
+    const GAP_PX: u32 = 4;
+    let small: Vec<_> = pictures.iter().map(|picture| scaled(picture, width_px)).collect();
+    let columns = columns.min(small.len() as u32).max(1);
+    let row_height = small.iter().map(RgbImage::height).max().unwrap_or(1) + GAP_PX;
+    let rows = (small.len() as u32).div_ceil(columns).max(1);
+    let mut sheet =
+        RgbImage::new(columns * (width_px + GAP_PX) - GAP_PX, rows * row_height - GAP_PX);
+    for (index, picture) in (0..).zip(&small) {
+        let (column, row) = (index % columns, index / columns);
+        let (x, y) = (column * (width_px + GAP_PX), row * row_height);
+        imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y));
+    }
+    sheet
+}
+
+/// The picture, `width_px` wide.
+pub fn scaled(picture: &RgbImage, width_px: u32) -> RgbImage {
+    let height = u64::from(picture.height()) * u64::from(width_px);
+    let height = height.div_ceil(u64::from(picture.width().max(1))).max(1) as u32;
+    imageops::resize(picture, width_px, height, FilterType::Triangle)
+}
+
+/// Bright colours that differ in lightness too, as not everybody tells all hues apart.
+fn colour(object: u8) -> [u8; 3] {
+    const COLOURS: [[u8; 3]; 8] = [
+        [0, 230, 118],
+        [255, 196, 0],
+        [64, 196, 255],
+        [255, 82, 160],
+        [238, 255, 65],
+        [255, 112, 67],
+        [178, 136, 255],
+        [29, 233, 182],
+    ];
+    COLOURS[usize::from(object) % COLOURS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outline_follows_the_mask_and_the_rest_stays() {
+        let pixels = vec![100u8; 700 * 10 * 3];
+        let frame = RgbView::new(700, 10, &pixels).unwrap();
+        let mask = Array2::from_shape_fn((10, 700), |(_, x)| x >= 350);
+        let layer = Layer { object: 0, mask, points: vec![], bbox: None };
+        let picture = draw(frame, &[layer], "");
+        assert_eq!(picture.get_pixel(300, 5).0, [100; 3]);
+        let [red, green, blue] = picture.get_pixel(350, 5).0;
+        assert!(green > 200 && red < 60 && blue < 160, "{red} {green} {blue}");
+    }
+
+    #[test]
+    fn small_frames_are_enlarged_and_captions_go_below() {
+        let pixels = vec![0u8; 100 * 50 * 3];
+        let picture = draw(RgbView::new(100, 50, &pixels).unwrap(), &[], "frame 1");
+        assert_eq!(picture.width(), 400);
+        assert!(picture.height() > 200);
+        assert!((200..picture.height()).any(|y| picture.get_pixel(11, y).0[0] > 128));
+    }
+}

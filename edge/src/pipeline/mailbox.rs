@@ -1,0 +1,157 @@
+//! One slot between a producer and a consumer, where the newest wins or the producer waits.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A slot for one item.
+pub struct Mailbox<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    slot: Option<T>,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    /// Nothing more is put; what is in the slot is still taken.
+    Finished,
+    /// Both sides stop at once.
+    Stopped,
+}
+
+impl<T> Mailbox<T> {
+    /// An empty mailbox.
+    pub fn new() -> Self {
+        let state = State { slot: None, end: End::Open };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Puts an item in the place of the one that waits, which is returned.
+    pub fn replace(&self, item: T) -> Option<T> {
+        let replaced = self.lock().slot.replace(item);
+        self.changed.notify_all();
+        replaced
+    }
+
+    /// Waits until the slot is free and puts an item there; gives the item back when stopped.
+    pub fn put(&self, item: T) -> Result<(), T> {
+        let mut state = self.lock();
+        while state.slot.is_some() && state.end == End::Open {
+            state = self.wait(state);
+        }
+        if state.end != End::Open {
+            return Err(item);
+        }
+        state.slot = Some(item);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits for an item; `None` when no more will come.
+    pub fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            match (state.end, state.slot.take()) {
+                (End::Stopped, _) => return None,
+                (_, Some(item)) => {
+                    self.changed.notify_all();
+                    return Some(item);
+                }
+                (End::Finished, None) => return None,
+                (End::Open, None) => state = self.wait(state),
+            }
+        }
+    }
+
+    /// Says that nothing more will be put.
+    pub fn finish(&self) {
+        let mut state = self.lock();
+        if state.end == End::Open {
+            state.end = End::Finished;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Stops both sides; what is in the slot is lost.
+    pub fn stop(&self) {
+        self.lock().end = End::Stopped;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `time`, or shorter when stopped.
+    pub fn sleep_until(&self, time: Instant) -> Wake {
+        let mut state = self.lock();
+        loop {
+            if state.end == End::Stopped {
+                return Wake::Stopped;
+            }
+            let Some(left) = time.checked_duration_since(Instant::now()) else {
+                return Wake::Due;
+            };
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A panic of the other side leaves the slot whole: it is only ever assigned.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The time has come.
+    Due,
+    /// The mailbox was stopped.
+    Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_item_wins() {
+        let mailbox = Mailbox::new();
+        assert_eq!(mailbox.replace(1), None);
+        assert_eq!(mailbox.replace(2), Some(1));
+        assert_eq!(mailbox.take(), Some(2));
+    }
+
+    #[test]
+    fn what_was_put_before_the_end_is_taken() {
+        let mailbox = Mailbox::new();
+        mailbox.put(1).unwrap();
+        mailbox.finish();
+        assert_eq!(mailbox.put(2), Err(2));
+        assert_eq!(mailbox.take(), Some(1));
+        assert_eq!(mailbox.take(), None);
+    }
+
+    #[test]
+    fn a_producer_that_waits_is_stopped() {
+        let mailbox = Mailbox::new();
+        mailbox.put(1).unwrap();
+        std::thread::scope(|scope| {
+            let producer = scope.spawn(|| mailbox.put(2));
+            mailbox.stop();
+            assert_eq!(producer.join().unwrap(), Err(2));
+        });
+    }
+}

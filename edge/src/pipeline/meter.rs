@@ -1,0 +1,136 @@
+//! What the service counts and how long its stages take.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use medsa_wire::{Stage, StageLatency, Stats};
+
+use super::histogram::Histogram;
+
+/// Counters and latencies, shared by all threads.
+pub struct Meter {
+    started: Instant,
+    counts: [AtomicU64; COUNTERS],
+    latencies: Mutex<Latencies>,
+}
+
+struct Latencies {
+    /// Since the last statistics.
+    recent: [Histogram; STAGES.len()],
+    /// Since the start.
+    all: [Histogram; STAGES.len()],
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Frames that the source delivered.
+    FramesIn,
+    /// Frames that a newer one replaced, or that came while the service was paused.
+    FramesDropped,
+    /// Frames that could not be decoded or segmented.
+    FramesFailed,
+    /// Masks made.
+    MasksOut,
+    /// Masks handed to the connection.
+    MasksPublished,
+    /// Masks given up because the connection was down or slow.
+    PublishDropped,
+    /// Incoming messages that were refused.
+    MessagesRefused,
+    /// Times that the connection was lost or could not be made.
+    LinkDown,
+}
+
+const COUNTERS: usize = Counter::LinkDown as usize + 1;
+
+/// Stages in the order of a frame's way.
+const STAGES: [(Stage, &str); 6] = [
+    (Stage::Source, "source"),
+    (Stage::Preprocess, "preprocess"),
+    (Stage::Encoder, "encoder"),
+    (Stage::Decoder, "decoder"),
+    (Stage::Postprocess, "postprocess"),
+    (Stage::Total, "total"),
+];
+
+impl Meter {
+    /// All zero.
+    pub fn new() -> Self {
+        let histograms = || std::array::from_fn(|_| Histogram::new());
+        let latencies = Mutex::new(Latencies { recent: histograms(), all: histograms() });
+        Self { started: Instant::now(), counts: Default::default(), latencies }
+    }
+
+    /// Counts one.
+    pub fn count(&self, counter: Counter) {
+        self.counts[counter as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Records how long a stage took.
+    pub fn record(&self, stage: Stage, latency: Duration) {
+        let Some(index) = STAGES.iter().position(|(known, _)| *known == stage) else { return };
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        latencies.recent[index].record(latency);
+        latencies.all[index].record(latency);
+    }
+
+    /// The message for `stats`; latencies begin anew.
+    pub fn report(&self) -> Stats {
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = &mut latencies.recent;
+        let latency = recent.iter_mut().zip(STAGES).filter_map(|(histogram, (stage, _))| {
+            let past = std::mem::take(histogram);
+            let [p50_us, p95_us] = [0.5, 0.95].map(|quantile| past.quantile_us(quantile));
+            (past.total() > 0).then_some(StageLatency { stage, p50_us, p95_us })
+        });
+        Stats {
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            frames_in: self.get(Counter::FramesIn),
+            frames_dropped: self.get(Counter::FramesDropped),
+            masks_out: self.get(Counter::MasksOut),
+            refused_messages: self.get(Counter::MessagesRefused),
+            publish_dropped: self.get(Counter::PublishDropped),
+            latency: latency.collect(),
+        }
+    }
+
+    /// Everything since the start, for people.
+    pub fn table(&self) -> String {
+        let counters = [
+            ("frames", Counter::FramesIn),
+            ("frames dropped", Counter::FramesDropped),
+            ("frames failed", Counter::FramesFailed),
+            ("masks", Counter::MasksOut),
+            ("masks published", Counter::MasksPublished),
+            ("masks not published", Counter::PublishDropped),
+            ("messages refused", Counter::MessagesRefused),
+            ("connection lost", Counter::LinkDown),
+        ];
+        let mut table = String::new();
+        // Writing to a string does not fail.
+        for (name, counter) in counters {
+            let _ = writeln!(table, "{name:<20}{:>10}", self.get(counter));
+        }
+        let _ = writeln!(table, "\n{:<20}{:>10}{:>12}{:>12}", "stage", "runs", "p50 ms", "p95 ms");
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        for (histogram, (_, name)) in latencies.all.iter().zip(STAGES) {
+            let [p50, p95] = [0.5, 0.95].map(|q| f64::from(histogram.quantile_us(q)) / 1e3);
+            let _ = writeln!(table, "{name:<20}{:>10}{p50:>12.1}{p95:>12.1}", histogram.total());
+        }
+        table
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}

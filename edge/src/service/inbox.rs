@@ -1,0 +1,81 @@
+//! The incoming half: prompts and commands, refused unless they are right.
+
+use std::sync::Arc;
+
+use medsa_sam::prompt::Point;
+use medsa_wire::topic::{Channel, DeviceId, ObjectId, Topic};
+use medsa_wire::{Command, Message as _, PromptChange, PromptMessage};
+
+use crate::mqtt::Message;
+use crate::pipeline::{Activity, Counter, Meter, Prompts};
+
+/// Applies messages to the prompts in force.
+pub(super) struct Inbox {
+    pub device: DeviceId,
+    pub max_payload_bytes: usize,
+    pub prompts: Arc<Prompts>,
+    pub meter: Arc<Meter>,
+}
+
+impl Inbox {
+    /// Applies a message, or refuses it: counted, logged, and never fatal.
+    pub(super) fn handle(&self, message: &Message) {
+        match self.apply(message) {
+            Ok(done) => tracing::info!("{done}"),
+            Err(reason) => {
+                self.meter.count(Counter::MessagesRefused);
+                tracing::warn!("message on {} refused: {reason}", message.topic);
+            }
+        }
+    }
+
+    fn apply(&self, Message { topic, payload, .. }: &Message) -> Result<String, String> {
+        let (found, limit) = (payload.len(), self.max_payload_bytes);
+        if found > limit {
+            return Err(format!("{found} bytes, at most {limit} are accepted"));
+        }
+        let topic = Topic::parse(topic).map_err(|error| error.to_string())?;
+        match topic.channel {
+            Channel::Prompt if topic.device == self.device => {
+                let message = PromptMessage::decode(payload).map_err(|error| error.to_string())?;
+                self.prompt(message)
+            }
+            Channel::Command if topic.device == self.device => {
+                let command = Command::decode(payload).map_err(|error| error.to_string())?;
+                self.command(command)
+            }
+            _ => Err("not a topic that this device listens to".into()),
+        }
+    }
+
+    fn prompt(&self, message: PromptMessage) -> Result<String, String> {
+        let object = ObjectId::new(message.object).map_err(|error| error.to_string())?;
+        match message.change {
+            PromptChange::Clear => {
+                self.prompts.clear(object);
+                Ok(format!("prompt of object {} cleared", object.get()))
+            }
+            PromptChange::Set { points, bbox } => {
+                let points: Vec<_> = points
+                    .iter()
+                    .map(|p| Point { x: p.x, y: p.y, positive: p.positive })
+                    .collect();
+                let count = points.len();
+                let bbox = bbox.map(|b| [b.x0, b.y0, b.x1, b.y1]);
+                let boxes = if bbox.is_some() { " and a box" } else { "" };
+                self.prompts.set(object, points, bbox).map_err(|error| error.to_string())?;
+                Ok(format!("prompt of object {}: {count} points{boxes}", object.get()))
+            }
+        }
+    }
+
+    fn command(&self, command: Command) -> Result<String, String> {
+        let (activity, done) = match command {
+            Command::Pause => (Activity::Paused, "paused"),
+            Command::Resume => (Activity::Running, "resumed"),
+            other => return Err(format!("{other:?} is not a command that this version knows")),
+        };
+        self.prompts.set_activity(activity);
+        Ok(done.to_owned())
+    }
+}

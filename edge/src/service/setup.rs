@@ -1,0 +1,113 @@
+//! From a configuration to a service that is ready to run.
+
+use std::fs;
+use std::sync::Arc;
+
+use medsa_bundle::{Build, Limits, sha256_hex};
+use medsa_frames::Clip;
+use medsa_wire::topic::Channel;
+use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
+
+use super::Service;
+use super::publisher::Outbound;
+use crate::config::{BrokerPlace, Config};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::mqtt::{Embedded, LinkOptions};
+use crate::pipeline::{ClipSource, Meter, Pipeline, Prompts};
+
+impl Service {
+    /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
+    /// first, so that others can connect while the build loads.
+    ///
+    /// # Errors
+    /// Whatever of the configuration cannot be had.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        let (embedded, broker) = match &config.broker.place {
+            BrokerPlace::Embedded { listen } => {
+                let broker = Embedded::start(*listen, config.broker.protocol)?;
+                let url = broker.url();
+                tracing::info!("embedded broker listens at {url}");
+                (Some(broker), url)
+            }
+            BrokerPlace::External(url) => (None, url.clone()),
+        };
+        let out = Outbound { device: config.device.clone() };
+        let link = LinkOptions {
+            broker,
+            protocol: config.broker.protocol,
+            client_id: format!("medsa-edge-{}", config.device),
+            keep_alive: config.broker.keep_alive,
+            last_will: Some(out.retained(Channel::Availability, &Availability::Offline)?),
+        };
+        let clip = Clip::open(&config.source.path)?;
+        let first = clip.frame(0)?;
+        let prompts = Prompts::new((first.width, first.height));
+        for prompt in &config.prompts {
+            prompts.set(prompt.object, prompt.points.clone(), prompt.bbox)?;
+        }
+        let build = Build::read(&config.build.path, &Limits::default())?;
+        let engine = Engine::load(&build, config.build.threads)?;
+        let found = engine.mask_side_px();
+        if found > usize::from(MAX_MASK_SIDE) {
+            return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
+        }
+        let info = info(&config, &build)?;
+        let (name, version) = (&info.build_name, &info.build_version);
+        let (frames, threads) = (clip.len(), config.build.threads);
+        tracing::info!(
+            "build {name} {version} on {threads} threads; {frames} frames of {} x {} px",
+            first.width,
+            first.height
+        );
+        let source = ClipSource::new(clip, config.source.interval, config.source.after_last);
+        let (prompts, meter) = (Arc::new(prompts), Arc::new(Meter::new()));
+        let (pipeline, masks) = Pipeline::start(
+            source,
+            engine,
+            config.source.pace,
+            prompts.clone(),
+            meter.clone(),
+            config.output.queue_masks,
+        )?;
+        Ok(Self { config, info, link, embedded, pipeline, masks, prompts, meter })
+    }
+}
+
+/// What the device tells about itself.
+fn info(config: &Config, build: &Build) -> Result<Info, Error> {
+    let manifest = build.manifest();
+    let path = &config.build.path;
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let input_size = manifest.preprocess.input_size;
+    Ok(Info {
+        build_name: bounded("name", &manifest.name)?,
+        build_version: bounded("version", &manifest.version)?,
+        build_sha256: sha256(&bytes),
+        board: config.board.clone(),
+        edge_version: bounded("edge version", env!("CARGO_PKG_VERSION"))?,
+        input_size_px: u16::try_from(input_size).map_err(|_| Error::Manifest {
+            key: "preprocess.input_size",
+            found: input_size.to_string(),
+            expected: "at most 65535".into(),
+        })?,
+    })
+}
+
+/// A text that fits the message.
+fn bounded<const N: usize>(
+    key: &'static str,
+    text: &str,
+) -> Result<heapless::String<N>, Error> {
+    heapless::String::try_from(text).map_err(|_| Error::Manifest {
+        key,
+        found: text.to_owned(),
+        expected: format!("a text of at most {N} bytes"),
+    })
+}
+
+fn sha256(data: &[u8]) -> [u8; 32] {
+    let hex = sha256_hex(data);
+    // Invariant: 64 hexadecimal digits.
+    std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap_or(0))
+}
