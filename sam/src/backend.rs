@@ -5,7 +5,7 @@
 //! true convolutions left are the 3x3 ones.
 
 use crate::layers::{Conv2d, LayerNorm, Linear};
-use crate::weights::Param;
+use crate::weights::{Indices, Param};
 
 /// A tensor or the backend's error.
 pub type Output<B> = Result<<B as Backend>::Tensor, <B as Backend>::Error>;
@@ -60,6 +60,8 @@ pub trait Backend {
     fn pad_end(&self, x: &Self::Tensor, axis: usize, count: usize) -> Output<Self>;
     /// `len` entries of `axis` from `start`.
     fn narrow(&self, x: &Self::Tensor, axis: usize, start: usize, len: usize) -> Output<Self>;
+    /// Entries of the last axis by index: `[.., n]` -> `[.., indices]`.
+    fn take(&self, x: &Self::Tensor, indices: &Indices) -> Output<Self>;
     /// Tensors one after the other along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
 }

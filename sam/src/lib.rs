@@ -23,4 +23,4 @@ mod weights;
 pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
 pub use model::{DecoderConfig, Encoder, EncoderConfig, Sam, SamConfig};
-pub use weights::{Param, Reader, Weights};
+pub use weights::{Indices, Param, Reader, Weights};

@@ -139,6 +139,7 @@ pub struct Sam {
 
 /// An image encoder.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a network")]
 pub enum Encoder {
     /// LiteMedSAM, MobileSAM.
     TinyVit(TinyVit),

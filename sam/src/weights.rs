@@ -47,6 +47,15 @@ impl Param {
     }
 }
 
+/// Named constant indices. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Indices {
+    /// Unique for these values, so that equal ones are stored once.
+    pub name: Arc<str>,
+    /// The indices.
+    pub values: Arc<[u32]>,
+}
+
 /// Reads a checkpoint: every tensor that is asked for must be there in the expected shape, and
 /// at the end every tensor must have been asked for.
 pub struct Reader<'a> {

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use medsa_sam::Param;
 use medsa_sam::backend::Backend;
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
+use medsa_sam::{Indices, Param};
 use ndarray::{Array, ArrayD, Dimension};
 
 /// Computes on one device. Weights are moved there once, at first use.
@@ -199,6 +199,11 @@ impl Backend for CandleBackend {
 
     fn narrow(&self, x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
         x.narrow(axis, start, len)
+    }
+
+    fn take(&self, x: &Tensor, indices: &Indices) -> Result<Tensor> {
+        let indices = Tensor::new(&*indices.values, &self.device)?;
+        x.index_select(&indices, x.rank() - 1)
     }
 
     fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor> {

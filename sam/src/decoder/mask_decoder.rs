@@ -88,7 +88,7 @@ impl MaskDecoder {
         let tokens = b.concat(&[&self.output_tokens(b, batch)?, &sparse], 1)?;
         let positions = Positions {
             tokens: &tokens,
-            image: &b.param(prompt_encoder.dense_positions())?,
+            image: &prompt_encoder.dense_positions(b)?,
             token_bias: &self.token_bias(b, &prompt.labels)?,
         };
         let (tokens, image) = self.transformer.forward(b, &image, &positions)?;

@@ -2,7 +2,7 @@
 
 use std::f32::consts::PI;
 
-use ndarray::{Array2, Array3, Ix2};
+use ndarray::Array3;
 
 use crate::backend::{Backend, Output};
 use crate::error::Error;
@@ -37,8 +37,8 @@ pub(crate) struct PromptEncoder {
     mask_downscaling: MaskDownscaling,
     /// `[1, 1, 1, C]`.
     no_mask: Param,
-    /// `[1, h * w, C]`: the position of each cell of the embedding.
-    dense_positions: Param,
+    /// `[1, h * w, 2]`: where each cell of the embedding lies, in input pixels.
+    cells: Param,
     input_size: usize,
 }
 
@@ -63,7 +63,6 @@ impl PromptEncoder {
         let no_mask_weight = no_mask.array("weight", &[1, dim])?;
         let no_mask_weight =
             no_mask_weight.into_shape_with_order((1, 1, 1, dim)).expect("1 x C is 1 x 1 x 1 x C");
-        let positions = dense_positions(&frequencies, grid);
         Ok(Self {
             by_label: [
                 (label::NOT_A_POINT, embedding(&from.at("not_a_point_embed"))?),
@@ -78,7 +77,7 @@ impl PromptEncoder {
                 dim,
             )?,
             no_mask: Param::new(no_mask.name("weight"), no_mask_weight),
-            dense_positions: Param::new(from.name("dense_positions"), positions),
+            cells: Param::new(from.name("cells"), cells(input_size, grid)),
             frequencies,
             input_size,
         })
@@ -118,9 +117,9 @@ impl PromptEncoder {
         b.add(&b.mul(&embedded, &present)?, &b.mul(&no_mask, &absent)?)
     }
 
-    /// Position of each cell of the embedding, `[1, h * w, C]`.
-    pub(crate) fn dense_positions(&self) -> &Param {
-        &self.dense_positions
+    /// Position of each cell of the embedding, `[1, h * w, C]`: a constant.
+    pub(crate) fn dense_positions<B: Backend>(&self, b: &B) -> Output<B> {
+        self.positions(b, &b.param(&self.cells)?)
     }
 
     /// `[B, N, 2]` in input pixels -> `[B, N, C]`.
@@ -168,17 +167,12 @@ impl MaskDownscaling {
     }
 }
 
-/// Positions of the centres of a `grid` x `grid` map, `[1, grid * grid, C]`.
-fn dense_positions(frequencies: &Param, grid: usize) -> Array3<f32> {
-    let frequencies = frequencies.value().view().into_dimensionality::<Ix2>();
-    let frequencies = frequencies.expect("the reader checked the shape");
-    let half = frequencies.ncols();
-    let unit = |i: usize| 2.0 * ((i as f32 + 0.5) / grid as f32) - 1.0;
-    let cells = Array2::from_shape_fn((grid * grid, 2), |(cell, axis)| {
-        unit(if axis == 0 { cell % grid } else { cell / grid })
-    });
-    let angles = cells.dot(&frequencies) * (2.0 * PI);
-    Array3::from_shape_fn((1, grid * grid, 2 * half), |(_, cell, c)| {
-        if c < half { angles[[cell, c]].sin() } else { angles[[cell, c - half]].cos() }
+/// Where the cells of a `grid` x `grid` map lie in an input of side `input_size`, as pixel
+/// coordinates (which count from pixel centres).
+fn cells(input_size: usize, grid: usize) -> Array3<f32> {
+    let cell_size = input_size as f32 / grid as f32;
+    Array3::from_shape_fn((1, grid * grid, 2), |(_, cell, axis)| {
+        let index = if axis == 0 { cell % grid } else { cell / grid };
+        (index as f32 + 0.5) * cell_size - 0.5
     })
 }

@@ -1,12 +1,10 @@
 //! Window attention, a depthwise convolution over the whole map, and an MLP.
 
-use ndarray::Array3;
-
 use super::config::Stage;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, Windows, attention, merge_heads};
-use crate::weights::{Param, Reader};
+use crate::weights::{Indices, Param, Reader};
 
 #[derive(Clone, Debug)]
 pub(super) struct TinyVitBlock {
@@ -51,8 +49,10 @@ struct WindowAttention {
     norm: LayerNorm,
     qkv: Linear,
     proj: Linear,
-    /// `[heads, N, N]`.
-    bias: Param,
+    /// `[heads, window * window]`: by how many rows and columns two positions are apart.
+    offset_bias: Param,
+    /// For each pair of positions, its offset: N * N.
+    offsets: Indices,
     window: usize,
     heads: usize,
 }
@@ -60,18 +60,12 @@ struct WindowAttention {
 impl WindowAttention {
     fn read(from: &Reader, stage: &Stage) -> Result<Self, Error> {
         let Stage { dim, heads, window, .. } = *stage;
-        let offsets = from.array("attention_biases", &[heads, window * window])?;
-        let tokens = window * window;
-        let bias = Array3::from_shape_fn((heads, tokens, tokens), |(head, i, j)| {
-            let dy = (i / window).abs_diff(j / window);
-            let dx = (i % window).abs_diff(j % window);
-            offsets[[head, offset_index(dy, dx, window)]]
-        });
         Ok(Self {
             norm: LayerNorm::read(&from.at("norm"), dim, LayerNorm::EPSILON)?,
             qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
             proj: Linear::read(&from.at("proj"), dim, dim)?,
-            bias: Param::new(from.name("attention_bias"), bias),
+            offset_bias: from.param("attention_biases", &[heads, window * window])?,
+            offsets: offsets(window),
             window,
             heads,
         })
@@ -90,14 +84,25 @@ impl WindowAttention {
         let qkv = b.permute(&qkv, &[3, 0, 2, 1, 4])?;
         let part =
             |i: usize| b.reshape(&b.narrow(&qkv, 0, i, 1)?, &[batch, self.heads, tokens, head_dim]);
-        let bias = b.param(&self.bias)?;
+        let bias = b.take(&b.param(&self.offset_bias)?, &self.offsets)?;
+        let bias = b.reshape(&bias, &[self.heads, tokens, tokens])?;
         let x = attention(b, &part(0)?, &part(1)?, &part(2)?, Some(&bias))?;
         b.reshape(&b.linear(&merge_heads(b, &x)?, &self.proj)?, &shape)
     }
 }
 
-/// Where TinyViT stores the bias of an offset: in the order in which offsets first appear when
-/// all pairs of positions are listed, which is row-major.
-fn offset_index(dy: usize, dx: usize, window: usize) -> usize {
-    dy * window + dx
+/// The offset of each pair of positions in a window. TinyViT numbers offsets in the order in
+/// which they first appear when all pairs are listed, which is row-major.
+fn offsets(window: usize) -> Indices {
+    let tokens = window * window;
+    let offset = |pair: usize| {
+        let (i, j) = (pair / tokens, pair % tokens);
+        let dy = (i / window).abs_diff(j / window);
+        let dx = (i % window).abs_diff(j % window);
+        (dy * window + dx) as u32
+    };
+    Indices {
+        name: format!("window_offsets.{window}").into(),
+        values: (0..tokens * tokens).map(offset).collect(),
+    }
 }

@@ -1,0 +1,62 @@
+//! The two models of a build, recorded from the network.
+
+use std::convert::Infallible;
+
+use medsa_bundle::Precision;
+use medsa_sam::prompt::TOKEN_SLOTS;
+use medsa_sam::{MaskPrompt, PromptInput, Sam};
+
+use crate::onnx::Recorder;
+
+/// The ONNX files of a network, of static shapes, batch 1.
+pub struct Models {
+    /// `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
+    pub encoder: Vec<u8>,
+    /// `embedding`, `point_coords` `[1, N, 2]`, `point_labels` `[1, N]`, `mask_input`
+    /// `[1, 1, 4h, 4w]`, `has_mask` `[1]` -> `masks` `[1, 4, 4h, 4w]`, `iou` `[1, 4]`.
+    pub decoder: Vec<u8>,
+}
+
+impl Models {
+    /// Records both. `metadata` goes into the files' properties.
+    pub fn record(sam: &Sam, precision: Precision, metadata: &[(&str, &str)]) -> Self {
+        let Ok(encoder) = record_encoder(sam, precision, metadata);
+        let Ok(decoder) = record_decoder(sam, precision, metadata);
+        Self { encoder, decoder }
+    }
+}
+
+fn record_encoder(
+    sam: &Sam,
+    precision: Precision,
+    metadata: &[(&str, &str)],
+) -> Result<Vec<u8>, Infallible> {
+    let recorder = Recorder::new(precision);
+    let side = sam.config().preprocess.input_size;
+    let image = recorder.input("image", &[1, 3, side, side]);
+    recorder.output("embedding", &sam.encode(&recorder, &image)?);
+    Ok(recorder.into_onnx("encoder", metadata))
+}
+
+fn record_decoder(
+    sam: &Sam,
+    precision: Precision,
+    metadata: &[(&str, &str)],
+) -> Result<Vec<u8>, Infallible> {
+    let recorder = Recorder::new(precision);
+    let config = sam.config();
+    let (grid, side) = (config.grid(), config.mask_side());
+    let embedding = recorder.input("embedding", &[1, config.decoder.dim, grid, grid]);
+    let prompt = PromptInput {
+        coords: recorder.input("point_coords", &[1, TOKEN_SLOTS, 2]),
+        labels: recorder.input("point_labels", &[1, TOKEN_SLOTS]),
+        mask: Some(MaskPrompt {
+            logits: recorder.input("mask_input", &[1, 1, side, side]),
+            present: recorder.input("has_mask", &[1]),
+        }),
+    };
+    let masks = sam.decode(&recorder, &embedding, &prompt)?;
+    recorder.output("masks", &masks.logits);
+    recorder.output("iou", &masks.iou);
+    Ok(recorder.into_onnx("decoder", metadata))
+}

@@ -1,0 +1,172 @@
+//! The parts of an ONNX file, in the few forms that are used here.
+
+use std::collections::BTreeSet;
+
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto, tensor_proto,
+    tensor_shape_proto, type_proto,
+};
+
+/// Version of the standard operators: the first with Gelu.
+const OPSET: i64 = 20;
+/// The ONNX file version that goes with it.
+const IR_VERSION: i64 = 9;
+
+/// A graph that grows node by node.
+#[derive(Default)]
+pub(super) struct Graph {
+    nodes: Vec<NodeProto>,
+    initializers: Vec<TensorProto>,
+    initializer_names: BTreeSet<String>,
+    inputs: Vec<ValueInfoProto>,
+    outputs: Vec<ValueInfoProto>,
+}
+
+impl Graph {
+    /// Adds a node with one output, and returns the output's name.
+    pub(super) fn node(
+        &mut self,
+        op_type: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
+        let name = format!("{op_type}_{}", self.nodes.len());
+        self.nodes.push(NodeProto {
+            name: name.clone(),
+            op_type: op_type.into(),
+            input: inputs.iter().map(|&input| input.into()).collect(),
+            output: vec![name.clone()],
+            attribute: attributes,
+            ..NodeProto::default()
+        });
+        name
+    }
+
+    /// Adds a constant, once for each name.
+    pub(super) fn initializer(&mut self, name: &str, make: impl FnOnce() -> TensorProto) -> String {
+        if self.initializer_names.insert(name.to_owned()) {
+            self.initializers.push(TensorProto { name: name.into(), ..make() });
+        }
+        name.to_owned()
+    }
+
+    /// Adds a constant whose name is made from its values.
+    pub(super) fn i64s(&mut self, values: &[i64]) -> String {
+        let words: Vec<_> = values.iter().map(i64::to_string).collect();
+        self.initializer(&format!("i64.{}", words.join("_")), || i64_tensor(values))
+    }
+
+    /// Adds a scalar whose name is made from its value.
+    pub(super) fn scalar(&mut self, value: f32) -> String {
+        self.initializer(&format!("f32.{value}"), || f32_tensor(&[], [value]))
+    }
+
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) {
+        self.inputs.push(value_info(name, shape));
+    }
+
+    /// Makes a value an output of the graph under the name `name`.
+    pub(super) fn output(&mut self, value: &str, name: &str, shape: &[usize]) {
+        self.nodes.push(NodeProto {
+            name: name.into(),
+            op_type: "Identity".into(),
+            input: vec![value.into()],
+            output: vec![name.into()],
+            ..NodeProto::default()
+        });
+        self.outputs.push(value_info(name, shape));
+    }
+
+    pub(super) fn into_model(self, name: &str, metadata: &[(&str, &str)]) -> ModelProto {
+        ModelProto {
+            ir_version: IR_VERSION,
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            producer_name: "medsa-export".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(GraphProto {
+                name: name.into(),
+                node: self.nodes,
+                initializer: self.initializers,
+                input: self.inputs,
+                output: self.outputs,
+                ..GraphProto::default()
+            }),
+            metadata_props: metadata
+                .iter()
+                .map(|&(key, value)| StringStringEntryProto {
+                    key: key.into(),
+                    value: value.into(),
+                })
+                .collect(),
+            ..ModelProto::default()
+        }
+    }
+}
+
+pub(super) fn f32_tensor(shape: &[usize], values: impl IntoIterator<Item = f32>) -> TensorProto {
+    let raw = values.into_iter().flat_map(f32::to_le_bytes).collect();
+    tensor(tensor_proto::DataType::Float, shape, raw)
+}
+
+pub(super) fn i8_tensor(shape: &[usize], values: impl IntoIterator<Item = i8>) -> TensorProto {
+    let raw = values.into_iter().map(|value| value as u8).collect();
+    tensor(tensor_proto::DataType::Int8, shape, raw)
+}
+
+pub(super) fn i64_tensor(values: &[i64]) -> TensorProto {
+    let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(tensor_proto::DataType::Int64, &[values.len()], raw)
+}
+
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
+    let attribute = attribute(name, attribute_proto::AttributeType::Int);
+    AttributeProto { i: value, ..attribute }
+}
+
+pub(super) fn ints(name: &str, values: impl IntoIterator<Item = usize>) -> AttributeProto {
+    let attribute = attribute(name, attribute_proto::AttributeType::Ints);
+    AttributeProto { ints: values.into_iter().map(|value| value as i64).collect(), ..attribute }
+}
+
+pub(super) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { f: value, ..attribute(name, attribute_proto::AttributeType::Float) }
+}
+
+pub(super) fn cast_to(data_type: tensor_proto::DataType) -> AttributeProto {
+    int("to", data_type as i64)
+}
+
+fn attribute(name: &str, kind: attribute_proto::AttributeType) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: kind as i32, ..AttributeProto::default() }
+}
+
+fn tensor(data_type: tensor_proto::DataType, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    TensorProto {
+        dims: shape.iter().map(|&side| side as i64).collect(),
+        data_type: data_type as i32,
+        raw_data,
+        ..TensorProto::default()
+    }
+}
+
+fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
+    let dim = shape
+        .iter()
+        .map(|&side| tensor_shape_proto::Dimension {
+            value: Some(tensor_shape_proto::dimension::Value::DimValue(side as i64)),
+            ..tensor_shape_proto::Dimension::default()
+        })
+        .collect();
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                elem_type: tensor_proto::DataType::Float as i32,
+                shape: Some(TensorShapeProto { dim }),
+            })),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    }
+}

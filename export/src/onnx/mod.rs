@@ -1,0 +1,7 @@
+//! `medsa-sam`'s operations, recorded as standard ONNX.
+
+mod graph;
+mod quantize;
+mod recorder;
+
+pub use recorder::Recorder;

@@ -1,0 +1,119 @@
+//! A file or folder as a sequence of frames.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::dicom::DicomClip;
+use crate::pictures::Pictures;
+use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES};
+
+/// One or more frames, decoded when asked for.
+#[derive(Debug)]
+pub struct Clip {
+    path: PathBuf,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Dicom(Box<DicomClip>),
+    Pictures(Pictures),
+}
+
+impl Clip {
+    /// Opens a DICOM file, a PNG or JPEG file, or a folder of PNG and JPEG files.
+    ///
+    /// Files are told apart by their first bytes, not by their names. In a folder, files with
+    /// other endings are passed over, and numbers in names sort by value.
+    ///
+    /// # Errors
+    /// When the path cannot be read, is of another kind, is damaged as far as that shows before
+    /// decoding, or passes the limits of this crate.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FramesError> {
+        let path = path.as_ref().to_owned();
+        let metadata = fs::metadata(&path).map_err(FramesError::read(&path))?;
+        let source = if metadata.is_dir() {
+            Source::Pictures(Pictures::in_folder(&path)?)
+        } else if metadata.len() > MAX_FILE_BYTES {
+            return Err(FramesError::FileTooLarge { path, found: metadata.len() });
+        } else {
+            open_file(&path)?
+        };
+        let clip = Self { path, source };
+        if (1..=MAX_FRAMES).contains(&clip.len()) {
+            Ok(clip)
+        } else {
+            let found = clip.len() as u64;
+            Err(FramesError::FrameCount { path: clip.path, found })
+        }
+    }
+
+    /// Number of frames, at least 1.
+    // No `is_empty`: a clip is never empty.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        match &self.source {
+            Source::Dicom(dicom) => dicom.len(),
+            Source::Pictures(pictures) => pictures.len(),
+        }
+    }
+
+    /// Decodes frame `index`, counted from 0.
+    ///
+    /// # Errors
+    /// When there is no such frame, or its data is damaged.
+    pub fn frame(&self, index: usize) -> Result<Frame, FramesError> {
+        if index >= self.len() {
+            let (path, len) = (self.path.clone(), self.len());
+            return Err(FramesError::FrameRange { path, index, len });
+        }
+        match &self.source {
+            Source::Dicom(dicom) => dicom
+                .frame(index)
+                .map_err(|source| FramesError::Dicom { path: self.path.clone(), source }),
+            Source::Pictures(pictures) => pictures.frame(index),
+        }
+    }
+
+    /// Time from one frame to the next in ms, where the file states one.
+    pub fn frame_interval_ms(&self) -> Option<f64> {
+        match &self.source {
+            Source::Dicom(dicom) => dicom.frame_interval_ms(),
+            Source::Pictures(_) => None,
+        }
+    }
+
+    /// A name for frame `index` to show and to build file names from: the picture's file name,
+    /// or that of the DICOM file with the frame's number (`cine.dcm-07`) when it has several.
+    /// `None` when there is no such frame.
+    pub fn frame_name(&self, index: usize) -> Option<String> {
+        match &self.source {
+            Source::Pictures(pictures) => pictures.name(index),
+            Source::Dicom(dicom) if index < dicom.len() => {
+                let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+                let digits = (dicom.len() - 1).to_string().len();
+                Some(match dicom.len() {
+                    1 => file.into_owned(),
+                    _ => format!("{file}-{index:0digits$}"),
+                })
+            }
+            Source::Dicom(_) => None,
+        }
+    }
+}
+
+fn open_file(path: &Path) -> Result<Source, FramesError> {
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(132).read_to_end(&mut start))
+        .map_err(FramesError::read(path))?;
+    if start.get(128..132) == Some(b"DICM") {
+        Ok(Source::Dicom(Box::new(DicomClip::open(path)?)))
+    } else if start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff") {
+        Ok(Source::Pictures(Pictures::one(path)?))
+    } else {
+        start.truncate(8);
+        Err(FramesError::Unrecognized { path: path.to_owned(), found: start })
+    }
+}

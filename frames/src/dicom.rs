@@ -1,0 +1,99 @@
+//! DICOM files with pixel data (PS3.3, PS3.5).
+//!
+//! `dicom-object` reads the data set; the pixels are decoded here, straight from the fragments of
+//! one frame. Its sibling `dicom-pixeldata` was tried first: its decoders copy every fragment of
+//! the file for each frame, and index out of bounds (a panic) when a stream holds more pixels
+//! than the header states.
+
+mod codec;
+mod colour;
+mod header;
+mod meaning;
+mod palette;
+mod pixels;
+mod problem;
+mod scan;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use dicom_object::{DefaultDicomObject, OpenFileOptions};
+
+use self::header::{Header, Photometric};
+use self::palette::Palette;
+use self::pixels::{Pixels, Samples};
+pub use self::problem::DicomProblem;
+use crate::{Frame, FramesError, MAX_SIDE_PX};
+
+/// A DICOM file, parsed, its pixels still encoded.
+#[derive(Debug)]
+pub(crate) struct DicomClip {
+    header: Header,
+    /// For the photometric interpretation PALETTE COLOR.
+    palette: Option<Palette>,
+    pixels: Pixels,
+    pixel_spacing_mm: Option<[f32; 2]>,
+    frame_interval_ms: Option<f64>,
+}
+
+impl DicomClip {
+    pub(crate) fn open(path: &Path) -> Result<Self, FramesError> {
+        let problem = |source| FramesError::Dicom { path: path.to_owned(), source };
+        let file = File::open(path).map_err(FramesError::read(path))?;
+        let file_len = file.metadata().map_err(FramesError::read(path))?.len();
+        scan::check_structure(&mut BufReader::new(file), file_len).map_err(problem)?;
+
+        let object = OpenFileOptions::new()
+            .open_file(path)
+            .map_err(|source| problem(DicomProblem::Parse { source: Box::new(source) }))?;
+        let header = Header::read(&object).map_err(problem)?;
+        let (width, height) = (header.columns, header.rows);
+        if [width, height].iter().any(|side| !(1..=MAX_SIDE_PX).contains(side)) {
+            return Err(FramesError::FrameSize { path: path.to_owned(), width, height });
+        }
+        if !(1..=crate::MAX_FRAMES as u64).contains(&header.frames) {
+            let found = header.frames;
+            return Err(FramesError::FrameCount { path: path.to_owned(), found });
+        }
+        Self::from_object(object, header).map_err(problem)
+    }
+
+    fn from_object(object: DefaultDicomObject, header: Header) -> Result<Self, DicomProblem> {
+        let palette = match header.photometric {
+            Photometric::Palette => Some(Palette::read(&object)?),
+            _ => None,
+        };
+        Ok(Self {
+            palette,
+            pixel_spacing_mm: meaning::pixel_spacing_mm(&object, &header),
+            frame_interval_ms: meaning::frame_interval_ms(&object),
+            pixels: Pixels::take(object, &header)?,
+            header,
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        // `open` checked it against the limit.
+        self.header.frames as usize
+    }
+
+    pub(crate) fn frame_interval_ms(&self) -> Option<f64> {
+        self.frame_interval_ms
+    }
+
+    /// Decodes frame `index`, which must be below `len`.
+    pub(crate) fn frame(&self, index: usize) -> Result<Frame, DicomProblem> {
+        let rgb = match (self.pixels.samples(&self.header, index)?, &self.palette) {
+            (Samples::Single(indices), Some(palette)) => palette.look_up(&indices),
+            (Samples::Single(grey), None) => colour::grey_to_rgb(&grey, &self.header),
+            (Samples::Rgb(rgb), _) => rgb,
+        };
+        Ok(Frame {
+            width: self.header.columns,
+            height: self.header.rows,
+            rgb,
+            pixel_spacing_mm: self.pixel_spacing_mm,
+        })
+    }
+}

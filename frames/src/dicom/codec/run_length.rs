@@ -1,0 +1,83 @@
+//! RLE Lossless (PS3.5 annex G): byte planes, each packed as runs and literals.
+
+use super::super::DicomProblem;
+use super::super::colour::{single_samples, three_to_rgb};
+use super::super::header::{Header, Layout};
+use super::super::pixels::Samples;
+
+/// Bytes of the header: the number of segments and 15 offsets.
+const HEADER_BYTES: usize = 64;
+
+pub(super) fn decode(
+    stream: &[u8],
+    header: &Header,
+    frame: usize,
+) -> Result<Samples, DicomProblem> {
+    let damaged = |reason: String| DicomProblem::Undecodable { frame, codec: "RLE", reason };
+    let expected = header.samples_per_pixel * header.bytes_per_sample;
+    let word = |index: usize| {
+        let bytes = stream.get(4 * index..4 * index + 4)?;
+        Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize)
+    };
+    let segments = word(0).filter(|_| stream.len() >= HEADER_BYTES);
+    if segments != Some(expected) {
+        return Err(damaged(format!("{segments:?} segments, expected Some({expected})")));
+    }
+    let mut planes = Vec::with_capacity(expected * header.frame_pixels());
+    for segment in 0..expected {
+        // Each segment stops by itself once its plane is full; padding may follow.
+        let plane = word(1 + segment)
+            .filter(|offset| *offset >= HEADER_BYTES)
+            .and_then(|offset| unpack(stream.get(offset..)?, header.frame_pixels()))
+            .ok_or_else(|| damaged(format!("segment {segment} ends early")))?;
+        planes.extend_from_slice(&plane);
+    }
+    Ok(match (header.samples_per_pixel, header.bytes_per_sample) {
+        (1, 1) => Samples::Single(single_samples(&planes, header)),
+        (1, _) => {
+            // The plane of high bytes comes first.
+            let (high, low) = planes.split_at(header.frame_pixels());
+            let bytes: Vec<u8> = low.iter().zip(high).flat_map(|(&l, &h)| [l, h]).collect();
+            Samples::Single(single_samples(&bytes, header))
+        }
+        _ => Samples::Rgb(three_to_rgb(planes, header, Layout::Planar)),
+    })
+}
+
+/// Unpacks exactly `len` bytes; `None` when the segment ends before.
+fn unpack(packed: &[u8], len: usize) -> Option<Vec<u8>> {
+    let mut plane = Vec::with_capacity(len);
+    let mut rest = packed;
+    while plane.len() < len {
+        let (&control, after) = rest.split_first()?;
+        let room = len - plane.len();
+        rest = match control {
+            0..=127 => {
+                let (literal, after) = after.split_at_checked(usize::from(control) + 1)?;
+                plane.extend_from_slice(&literal[..literal.len().min(room)]);
+                after
+            }
+            128 => after,
+            129..=255 => {
+                let (&value, after) = after.split_first()?;
+                let run = 257 - usize::from(control);
+                plane.resize(plane.len() + run.min(room), value);
+                after
+            }
+        };
+    }
+    Some(plane)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_and_literals_unpack() {
+        assert_eq!(unpack(&[1, 7, 8, 128, 254, 9], 5).unwrap(), [7, 8, 9, 9, 9]);
+        assert_eq!(unpack(&[254, 9], 2).unwrap(), [9, 9]);
+        assert!(unpack(&[1, 7], 2).is_none());
+        assert!(unpack(&[254, 9], 4).is_none());
+    }
+}

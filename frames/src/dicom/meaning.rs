@@ -1,0 +1,77 @@
+//! Scale and pace: how large a pixel is and how long a frame lasts.
+
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, Tag};
+
+use super::header::{Header, float, floats, integer};
+
+/// Distance between pixels in mm, down the rows and along a row.
+///
+/// Ultrasound has it per region (PS3.3 C.8.5.5); of several regions the largest counts. A region
+/// that reaches past the frame says that the picture was scaled or cropped and the region was
+/// not: it counts for nothing, for a wrong scale is worse than none. Other pictures have one
+/// spacing for the whole frame.
+pub(super) fn pixel_spacing_mm(object: &InMemDicomObject, header: &Header) -> Option<[f32; 2]> {
+    if let Some(regions) = object.get(tags::SEQUENCE_OF_ULTRASOUND_REGIONS) {
+        return region_spacing_mm(regions.items()?, header);
+    }
+    row_column_spacing_mm(object, tags::PIXEL_SPACING)
+        .or_else(|| row_column_spacing_mm(object, tags::IMAGER_PIXEL_SPACING))
+}
+
+/// Time from frame to frame in ms: by FrameTime, CineRate, RecommendedDisplayFrameRate, or the
+/// first entry of FrameTimeVector that is not 0 (its first is the delay before the first frame).
+pub(super) fn frame_interval_ms(object: &InMemDicomObject) -> Option<f64> {
+    let positive = |tag| float(object, tag).filter(|value| *value > 0.0);
+    positive(tags::FRAME_TIME)
+        .or_else(|| positive(tags::CINE_RATE).map(|per_s| 1000.0 / per_s))
+        .or_else(|| positive(tags::RECOMMENDED_DISPLAY_FRAME_RATE).map(|per_s| 1000.0 / per_s))
+        .or_else(|| {
+            floats(object, tags::FRAME_TIME_VECTOR)?.into_iter().find(|interval| *interval > 0.0)
+        })
+}
+
+/// Value of PhysicalUnitsXDirection that stands for centimetres.
+const CENTIMETRES: i64 = 3;
+
+fn region_spacing_mm(regions: &[InMemDicomObject], header: &Header) -> Option<[f32; 2]> {
+    regions
+        .iter()
+        .filter_map(|region| Some((area_px(region, header)?, centimetre_spacing_mm(region)?)))
+        // The first of equals: `max_by_key` would take the last.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, spacing)| spacing)
+}
+
+/// Area of a region that lies within the frame.
+fn area_px(region: &InMemDicomObject, header: &Header) -> Option<i64> {
+    // Corners belong to the region, but some writers give the first pixel after it.
+    let side = |low, high, frame_side: u32| {
+        let (low, high) = (integer(region, low)?, integer(region, high)?);
+        (0 <= low && low < high && high <= i64::from(frame_side)).then(|| high - low)
+    };
+    let width = side(tags::REGION_LOCATION_MIN_X0, tags::REGION_LOCATION_MAX_X1, header.columns)?;
+    let height = side(tags::REGION_LOCATION_MIN_Y0, tags::REGION_LOCATION_MAX_Y1, header.rows)?;
+    Some(width * height)
+}
+
+fn centimetre_spacing_mm(region: &InMemDicomObject) -> Option<[f32; 2]> {
+    let in_centimetres = |tag| integer(region, tag) == Some(CENTIMETRES);
+    if !in_centimetres(tags::PHYSICAL_UNITS_X_DIRECTION)
+        || !in_centimetres(tags::PHYSICAL_UNITS_Y_DIRECTION)
+    {
+        return None;
+    }
+    let mm = |tag| float(region, tag).map(|cm| cm.abs() * 10.0);
+    usable([mm(tags::PHYSICAL_DELTA_Y)?, mm(tags::PHYSICAL_DELTA_X)?])
+}
+
+fn row_column_spacing_mm(object: &InMemDicomObject, tag: Tag) -> Option<[f32; 2]> {
+    let values = floats(object, tag)?;
+    usable([*values.first()?, *values.get(1)?])
+}
+
+fn usable(spacing_mm: [f64; 2]) -> Option<[f32; 2]> {
+    let spacing_mm = spacing_mm.map(|mm| mm as f32);
+    spacing_mm.iter().all(|mm| mm.is_finite() && *mm > 0.0).then_some(spacing_mm)
+}

@@ -1,0 +1,230 @@
+//! Palette colour lookup tables, plain and segmented (PS3.3 C.7.6.3.1.5, C.7.9.2).
+
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, Tag};
+
+use super::DicomProblem;
+
+/// Colours by index.
+#[derive(Debug)]
+pub(super) struct Palette {
+    /// Index of the first colour; lower indices take it too, as higher ones take the last.
+    first: u16,
+    /// At least one.
+    colours: Vec<[u8; 3]>,
+}
+
+impl Palette {
+    pub(super) fn read(object: &InMemDicomObject) -> Result<Self, DicomProblem> {
+        let [red, green, blue] = [&CHANNELS[0], &CHANNELS[1], &CHANNELS[2]];
+        let (first, red) = red.read(object)?;
+        let (_, green) = green.read(object)?;
+        let (_, blue) = blue.read(object)?;
+        // Should the channels' lengths differ, the shortest counts.
+        let colours = red.iter().zip(green).zip(blue).map(|((&r, g), b)| [r, g, b]).collect();
+        Ok(Self { first, colours })
+    }
+
+    /// Indices `[H, W]` to RGB `[H, W, 3]`.
+    pub(super) fn look_up(&self, indices: &[u16]) -> Vec<u8> {
+        let last = self.colours.len() - 1;
+        indices
+            .iter()
+            .flat_map(|index| self.colours[usize::from(index.saturating_sub(self.first)).min(last)])
+            .collect()
+    }
+}
+
+/// Where one channel's table stands.
+struct Channel {
+    descriptor: (Tag, &'static str),
+    plain: (Tag, &'static str),
+    segmented: (Tag, &'static str),
+}
+
+const CHANNELS: [Channel; 3] = [
+    Channel {
+        descriptor: (
+            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            "RedPaletteColorLookupTableDescriptor",
+        ),
+        plain: (tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA, "RedPaletteColorLookupTableData"),
+        segmented: (
+            tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            "SegmentedRedPaletteColorLookupTableData",
+        ),
+    },
+    Channel {
+        descriptor: (
+            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            "GreenPaletteColorLookupTableDescriptor",
+        ),
+        plain: (tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA, "GreenPaletteColorLookupTableData"),
+        segmented: (
+            tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            "SegmentedGreenPaletteColorLookupTableData",
+        ),
+    },
+    Channel {
+        descriptor: (
+            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+            "BluePaletteColorLookupTableDescriptor",
+        ),
+        plain: (tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA, "BluePaletteColorLookupTableData"),
+        segmented: (
+            tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+            "SegmentedBluePaletteColorLookupTableData",
+        ),
+    },
+];
+
+impl Channel {
+    /// First index and 8-bit values of one channel.
+    fn read(&self, object: &InMemDicomObject) -> Result<(u16, Vec<u8>), DicomProblem> {
+        let (tag, attribute) = self.descriptor;
+        let descriptor = object
+            .get(tag)
+            .and_then(|element| element.to_multi_int::<i32>().ok())
+            .ok_or(DicomProblem::Missing { attribute })?;
+        // The first two are read as signed by some: 65,536 entries are written as 0.
+        let (entries, first, bits) = match descriptor[..] {
+            [entries, first, bits @ (8 | 16)] => (entries as u16, first as u16, bits),
+            _ => {
+                let found = format!("{descriptor:?}");
+                let expected = "number of entries, first index, and 8 or 16 bits";
+                return Err(DicomProblem::Unsupported { attribute, found, expected });
+            }
+        };
+        let entries = if entries == 0 { 65_536 } else { usize::from(entries) };
+
+        let (values, attribute) = match (object.get(self.plain.0), object.get(self.segmented.0)) {
+            (Some(plain), _) => {
+                (table_values(&plain.to_bytes().unwrap_or_default(), bits), self.plain.1)
+            }
+            (None, Some(segmented)) => {
+                let words = table_values(&segmented.to_bytes().unwrap_or_default(), bits);
+                (expand_segments(&words, entries, self.segmented.1)?, self.segmented.1)
+            }
+            (None, None) => return Err(DicomProblem::Missing { attribute: self.plain.1 }),
+        };
+        // 8-bit tables of odd length are padded.
+        let Some(values) = values.get(..entries) else {
+            let found = format!("{} entries long", values.len());
+            let expected = "as many entries as its descriptor states";
+            return Err(DicomProblem::Unsupported { attribute, found, expected });
+        };
+        let shift = bits - 8;
+        Ok((first, values.iter().map(|value| (value >> shift) as u8).collect()))
+    }
+}
+
+fn table_values(bytes: &[u8], bits: i32) -> Vec<u16> {
+    match bits {
+        8 => bytes.iter().map(|&byte| byte.into()).collect(),
+        _ => bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+    }
+}
+
+/// Expands discrete, linear and indirect segments to at most `entries` values.
+fn expand_segments(
+    words: &[u16],
+    entries: usize,
+    attribute: &'static str,
+) -> Result<Vec<u16>, DicomProblem> {
+    let mut table = Vec::with_capacity(entries);
+    let mut position = 0;
+    // Padding to an even length may follow the last segment.
+    while position < words.len() && table.len() < entries {
+        position = match words[position] {
+            INDIRECT => expand_indirect(words, position, entries, &mut table),
+            _ => expand_direct(words, position, entries, &mut table),
+        }
+        .ok_or_else(|| DicomProblem::Unsupported {
+            attribute,
+            found: format!("damaged at word {position}"),
+            expected: "discrete, linear or indirect segments",
+        })?;
+    }
+    Ok(table)
+}
+
+const DISCRETE: u16 = 0;
+const LINEAR: u16 = 1;
+const INDIRECT: u16 = 2;
+
+/// Expands the discrete or linear segment at `position`; returns where the next one starts.
+fn expand_direct(
+    words: &[u16],
+    position: usize,
+    entries: usize,
+    table: &mut Vec<u16>,
+) -> Option<usize> {
+    let length = usize::from(*words.get(position + 1)?);
+    let room = entries.saturating_sub(table.len());
+    match words[position] {
+        DISCRETE => {
+            let values = words.get(position + 2..position + 2 + length)?;
+            table.extend_from_slice(&values[..length.min(room)]);
+            Some(position + 2 + length)
+        }
+        LINEAR => {
+            let end = f64::from(*words.get(position + 2)?);
+            let start = f64::from(*table.last()?);
+            let step = (end - start) / length as f64;
+            let value = |index: usize| (start + step * index as f64).round_ties_even() as u16;
+            table.extend((1..=length.min(room)).map(value));
+            Some(position + 3)
+        }
+        _ => None,
+    }
+}
+
+/// Expands the segments that an indirect one points at, which may not be indirect themselves.
+fn expand_indirect(
+    words: &[u16],
+    position: usize,
+    entries: usize,
+    table: &mut Vec<u16>,
+) -> Option<usize> {
+    let segments = *words.get(position + 1)?;
+    let (low, high) = (*words.get(position + 2)?, *words.get(position + 3)?);
+    // An offset in bytes from the start of the table.
+    let mut target = (u32::from(high) << 16 | u32::from(low)) as usize / 2;
+    for _ in 0..segments {
+        target = words.get(target).and_then(|_| expand_direct(words, target, entries, table))?;
+    }
+    Some(position + 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_expand_as_the_standard_says() {
+        let words = [0, 2, 10, 20, 1, 4, 40, 2, 2, 0, 0];
+        let table = expand_segments(&words, 12, "X").unwrap();
+        assert_eq!(table, [10, 20, 25, 30, 35, 40, 10, 20, 25, 30, 35, 40]);
+    }
+
+    #[test]
+    fn expansion_stops_at_the_stated_length() {
+        assert_eq!(expand_segments(&[0, 1, 7, 1, 65535, 9], 3, "X").unwrap(), [7, 7, 7]);
+    }
+
+    #[test]
+    fn damaged_segments_are_refused() {
+        let cases: [&[u16]; 7] = [
+            &[3, 1, 1],
+            &[0, 5, 1],
+            &[1, 2, 9],
+            &[0, 1, 5, 1, 2],
+            &[0, 1, 5, 2, 1, 6, 0],
+            &[0, 1, 5, 2, 1, 0xffff, 0xffff],
+            &[0],
+        ];
+        for words in cases {
+            assert!(expand_segments(words, 100, "X").is_err(), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Damage anywhere in a real file gives frames or an error, never a panic.
+
+mod common;
+
+use std::fs;
+
+use medsa_frames::{Clip, MAX_SIDE_PX};
+use tempfile::tempdir;
+
+/// Damaged copies of each file.
+const COPIES: u64 = 60;
+
+#[test]
+fn damaged_files_never_panic() {
+    let Some(data) = common::dicom_us() else { return };
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("damaged.dcm");
+    let mut random = Random(1);
+    let mut refused = 0;
+    for name in
+        ["examples_ybr_color.dcm", "examples_jpeg2k.dcm", "US1_J2KI.dcm", "examples_palette.dcm"]
+    {
+        let whole = fs::read(data.join(name)).unwrap();
+        let pixels = whole.windows(4).position(|tag| tag == [0xe0, 0x7f, 0x10, 0]).unwrap();
+        for copy in 0..COPIES {
+            let mut bytes = whole.clone();
+            for _ in 0..=copy % 4 {
+                // In turn: the attributes, the start of the compressed stream, anywhere.
+                let at = match copy % 3 {
+                    0 => 132 + random.below(pixels - 132),
+                    1 => pixels + random.below(800),
+                    _ => random.below(bytes.len()),
+                };
+                bytes[at] = random.below(256) as u8;
+            }
+            fs::write(&path, bytes).unwrap();
+            let frame = Clip::open(&path).and_then(|clip| clip.frame(clip.len() - 1));
+            match frame {
+                Ok(frame) => {
+                    assert!(frame.width.max(frame.height) <= MAX_SIDE_PX);
+                    assert_eq!(frame.rgb.len() as u32, frame.width * frame.height * 3);
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 20, "only {refused} damaged files refused: is the damage real?");
+}
+
+/// A repeatable sequence (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit
+    }
+}

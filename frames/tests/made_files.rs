@@ -1,0 +1,130 @@
+//! Kinds of files that the real ones do not cover, made on the spot.
+
+mod common;
+
+use std::fs;
+
+use common::{DicomFile, EXPLICIT_VR, RLE};
+use medsa_frames::{Clip, Frame};
+use tempfile::tempdir;
+
+#[test]
+fn grey_16_bit_frames_follow_one_another() {
+    let words: Vec<u8> = [0u16, 65535, 32768, 257].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let file = DicomFile::new(EXPLICIT_VR)
+        .cine(1, "MONOCHROME2", 2, [1, 2], 16)
+        .element(0x7fe0, 0x0010, b"OW", &words);
+    let clip = open(file);
+    assert_eq!(clip.frame(0).unwrap().rgb, [0, 0, 0, 255, 255, 255]);
+    assert_eq!(clip.frame(1).unwrap().rgb, [128, 128, 128, 1, 1, 1]);
+    assert_eq!(clip.frame_name(1).unwrap(), "made.dcm-1");
+}
+
+#[test]
+fn native_ybr_becomes_rgb() {
+    let full = DicomFile::new(EXPLICIT_VR)
+        .image(3, "YBR_FULL", [1, 2], 8)
+        .pixels(&[76, 85, 255, 100, 128, 128]);
+    assert_eq!(open(full).frame(0).unwrap().rgb, [254, 0, 0, 100, 100, 100]);
+    let pairs =
+        DicomFile::new(EXPLICIT_VR).image(3, "YBR_FULL_422", [1, 2], 8).pixels(&[50, 60, 128, 128]);
+    assert_eq!(open(pairs).frame(0).unwrap().rgb, [50, 50, 50, 60, 60, 60]);
+}
+
+#[test]
+fn run_length_planes_become_rgb() {
+    let mut stream = vec![0; 64];
+    for (index, word) in [3u32, 64, 66, 70].iter().enumerate() {
+        stream[4 * index..4 * index + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    // Red: two of 9. Green: 1, 2. Blue: two of 5.
+    stream.extend_from_slice(&[255, 9, 1, 1, 2, 0, 255, 5]);
+    let file = DicomFile::new(RLE).image(3, "RGB", [1, 2], 8).fragments(&[&stream]);
+    assert_eq!(open(file).frame(0).unwrap().rgb, [9, 1, 5, 9, 2, 5]);
+}
+
+#[test]
+fn pace_is_read_from_each_attribute() {
+    let cases: [(DicomFile, Option<f64>); 5] = [
+        (DicomFile::new(EXPLICIT_VR), None),
+        (DicomFile::new(EXPLICIT_VR).text(0x0018, 0x1063, b"DS", "40"), Some(40.0)),
+        (DicomFile::new(EXPLICIT_VR).text(0x0018, 0x0040, b"IS", "50"), Some(20.0)),
+        (DicomFile::new(EXPLICIT_VR).text(0x0008, 0x2144, b"IS", "25"), Some(40.0)),
+        (DicomFile::new(EXPLICIT_VR).text(0x0018, 0x1065, b"DS", "0\\33.5\\34"), Some(33.5)),
+    ];
+    for (file, expected) in cases {
+        let clip = open(file.image(1, "MONOCHROME2", [1, 2], 8).pixels(&[0, 0]));
+        assert_eq!(clip.frame_interval_ms(), expected);
+    }
+}
+
+#[test]
+fn pixel_spacing_is_row_then_column() {
+    let file = DicomFile::new(EXPLICIT_VR).image(1, "MONOCHROME2", [1, 2], 8);
+    // PixelSpacing lies among the attributes of `image`; the parser takes any order.
+    let file = file.text(0x0028, 0x0030, b"DS", "0.5\\0.25").pixels(&[0, 0]);
+    assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
+}
+
+#[test]
+fn region_past_the_frame_gives_no_spacing() {
+    let region = |max_x: u32| {
+        let corner = |file: DicomFile, element, value: u32| {
+            file.element(0x0018, element, b"UL", &value.to_le_bytes())
+        };
+        let mut item = DicomFile::bare().u16(0x0018, 0x6024, 3).u16(0x0018, 0x6026, 3);
+        for (element, value) in [(0x6018, 0), (0x601a, 0), (0x601c, max_x), (0x601e, 1)] {
+            item = corner(item, element, value);
+        }
+        item.element(0x0018, 0x602c, b"FD", &0.02f64.to_le_bytes())
+            .element(0x0018, 0x602e, b"FD", &0.03f64.to_le_bytes())
+            .into_item()
+    };
+    for (max_x, expected) in [(3, Some([0.3, 0.2])), (5, None)] {
+        let file = DicomFile::new(EXPLICIT_VR)
+            .element(0x0018, 0x6011, b"SQ", &region(max_x))
+            .image(1, "MONOCHROME2", [2, 4], 8)
+            .pixels(&[0; 8]);
+        assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, expected);
+    }
+}
+
+#[test]
+fn folder_plays_in_the_order_of_its_numbers() {
+    let folder = tempdir().unwrap();
+    for number in [10u8, 2, 1] {
+        let picture = image::RgbImage::from_pixel(3, 2, image::Rgb([number, 0, 255]));
+        picture.save(folder.path().join(format!("frame{number}.png"))).unwrap();
+    }
+    fs::write(folder.path().join("notes.txt"), "passed over").unwrap();
+    let clip = Clip::open(folder.path()).unwrap();
+    assert_eq!(clip.len(), 3);
+    assert_eq!(clip.frame_interval_ms(), None);
+    for (index, number) in [1u8, 2, 10].into_iter().enumerate() {
+        let rgb = [number, 0, 255].repeat(6);
+        let expected = Frame { width: 3, height: 2, rgb, pixel_spacing_mm: None };
+        assert_eq!(clip.frame(index).unwrap(), expected);
+        assert_eq!(clip.frame_name(index).unwrap(), format!("frame{number}.png"));
+    }
+}
+
+#[test]
+fn jpeg_file_is_a_clip_of_one_frame() {
+    let folder = tempdir().unwrap();
+    // The ending is wrong on purpose: the content decides.
+    let path = folder.path().join("picture.dat");
+    let picture = image::RgbImage::from_pixel(16, 8, image::Rgb([200, 100, 50]));
+    picture.save_with_format(&path, image::ImageFormat::Jpeg).unwrap();
+    let clip = Clip::open(&path).unwrap();
+    assert_eq!((clip.len(), clip.frame_name(0).unwrap().as_str()), (1, "picture.dat"));
+    let frame = clip.frame(0).unwrap();
+    assert_eq!((frame.width, frame.height), (16, 8));
+    let far = frame.rgb.iter().zip([200u8, 100, 50].repeat(128)).any(|(a, b)| a.abs_diff(b) > 3);
+    assert!(!far);
+}
+
+fn open(file: DicomFile) -> Clip {
+    let folder = tempdir().unwrap();
+    // The clip holds what it needs of the file.
+    Clip::open(file.write(folder.path())).unwrap()
+}
