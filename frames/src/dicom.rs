@@ -1,7 +1,7 @@
 //! DICOM files with pixel data (PS3.3, PS3.5).
 //!
 //! `dicom-object` reads the data set; the pixels are decoded here, straight from the fragments of
-//! one frame. Its sibling `dicom-pixeldata` was tried first: its decoders copy every fragment of
+//! one frame. Its sibling `dicom-pixeldata` does not serve: its decoders copy every fragment of
 //! the file for each frame, and index out of bounds (a panic) when a stream holds more pixels
 //! than the header states.
 

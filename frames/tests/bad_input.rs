@@ -184,6 +184,50 @@ fn stream_of_another_size_than_the_header_is_refused() {
     }
 }
 
+#[test]
+fn streams_cut_short_are_refused() {
+    let Some(data) = common::dicom_us() else { return };
+    let files = [
+        ("examples_ybr_color.dcm", "1.2.840.10008.1.2.4.50", "YBR_FULL_422", [240, 320]),
+        ("examples_jpeg2k.dcm", "1.2.840.10008.1.2.4.90", "YBR_RCT", [480, 640]),
+        ("US1_J2KI.dcm", "1.2.840.10008.1.2.4.91", "YBR_ICT", [480, 640]),
+    ];
+    for (name, transfer_syntax, photometric, size) in files {
+        let stream = first_stream(&fs::read(data.join(name)).unwrap());
+        let clip = |stream: &[u8]| {
+            let file = DicomFile::new(transfer_syntax).image(3, photometric, size, 8);
+            Clip::open(write(file.fragments(&[stream])).1).unwrap()
+        };
+        assert!(clip(&stream).frame(0).is_ok(), "{name}: the whole stream decodes");
+        for tenths in 1..10 {
+            let error = clip(&stream[..stream.len() * tenths / 10]).frame(0).expect_err(name);
+            let damaged = error.to_string().contains("frame 0: damaged JPEG");
+            assert!(damaged, "{name}, {tenths} tenths: {error}");
+        }
+    }
+}
+
+/// The stream of the first frame: of several fragments those up to the next frame's start.
+fn first_stream(file: &[u8]) -> Vec<u8> {
+    let pixels = file.windows(4).position(|tag| tag == [0xe0, 0x7f, 0x10, 0]).expect("PixelData");
+    let mut rest = &file[pixels + 12..];
+    let mut stream = Vec::new();
+    // The offset table is the first item.
+    for item in 0.. {
+        let (header, after) = rest.split_at(8);
+        let len = u32::from_le_bytes(header[4..].try_into().expect("four bytes")) as usize;
+        let next_frame = item > 1 && after.starts_with(&[0xff, 0xd8]);
+        if header[..4] == [0xfe, 0xff, 0xdd, 0xe0] || next_frame {
+            break;
+        }
+        if item > 0 {
+            stream.extend_from_slice(&after[..len]);
+        }
+        rest = &after[len..];
+    }
+    stream
+}
+
 fn grey(frames: u32, size: [u16; 2]) -> DicomFile {
     DicomFile::new(EXPLICIT_VR).cine(1, "MONOCHROME2", frames, size, 8)
 }
