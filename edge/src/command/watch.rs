@@ -66,6 +66,8 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         protocol: args.protocol,
         client_id: format!("medsa-watch-{}", std::process::id()),
         keep_alive: Duration::from_secs(5),
+        // Somebody is waiting.
+        max_back_off: Duration::from_secs(1),
         last_will: None,
     });
     loop {

@@ -8,11 +8,8 @@ use tokio::task::JoinHandle;
 use super::LinkOptions;
 use super::client::{self, Client, Event, LostCause, Message};
 
-/// First wait after a connection is lost; doubles up to [`MAX_BACK_OFF`].
+/// First wait after a connection is lost.
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);
-
-/// Longest wait between two attempts to connect.
-const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
 /// Events that wait for the service at most; the connection is not read while it is full.
 const EVENTS: usize = 64;
@@ -52,7 +49,7 @@ impl Link {
     pub fn start(options: &LinkOptions) -> Self {
         let (client, event_loop) = client::connect(options);
         let (sender, events) = mpsc::channel(EVENTS);
-        let task = tokio::spawn(drive(event_loop, sender));
+        let task = tokio::spawn(drive(event_loop, options.max_back_off, sender));
         Self { client, events, task }
     }
 
@@ -68,7 +65,11 @@ impl Drop for Link {
     }
 }
 
-async fn drive(mut event_loop: client::EventLoop, events: mpsc::Sender<LinkEvent>) {
+async fn drive(
+    mut event_loop: client::EventLoop,
+    max_back_off: Duration,
+    events: mpsc::Sender<LinkEvent>,
+) {
     let mut back_off = MIN_BACK_OFF;
     loop {
         let event = match event_loop.next().await {
@@ -88,7 +89,7 @@ async fn drive(mut event_loop: client::EventLoop, events: mpsc::Sender<LinkEvent
                     return;
                 }
                 tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(MAX_BACK_OFF);
+                back_off = (back_off * 2).min(max_back_off);
                 continue;
             }
         };

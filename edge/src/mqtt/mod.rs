@@ -91,6 +91,8 @@ pub struct LinkOptions {
     pub client_id: String,
     /// Time without traffic after which either side gives the connection up.
     pub keep_alive: Duration,
+    /// Longest wait between two attempts to connect; the first is short and each doubles.
+    pub max_back_off: Duration,
     /// What the broker says when the connection breaks.
     pub last_will: Option<Message>,
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use medsa_bundle::{Build, Limits, sha256_hex};
 use medsa_wire::topic::Channel;
@@ -14,6 +15,9 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Embedded, LinkOptions};
 use crate::pipeline::{ClipSource, Meter, Pipeline, Prompts, frame_view};
+
+/// A broker that is away for long is not asked more often than this.
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
 impl Service {
     /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
@@ -37,6 +41,7 @@ impl Service {
             protocol: config.broker.protocol,
             client_id: format!("medsa-edge-{}", config.device),
             keep_alive: config.broker.keep_alive,
+            max_back_off: MAX_BACK_OFF,
             last_will: Some(out.retained(Channel::Availability, &Availability::Offline)?),
         };
         let clip = config.source.open(&config.file)?;

@@ -168,6 +168,7 @@ impl Observer {
                 protocol,
                 client_id: format!("observer-{port}"),
                 keep_alive: Duration::from_secs(30),
+                max_back_off: Duration::from_secs(1),
                 last_will: None,
             })
         };
