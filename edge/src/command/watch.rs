@@ -2,6 +2,7 @@
 
 mod album;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub struct Args {
     /// number modulo length is the frame.
     #[arg(long, value_name = "PATH")]
     clip: Option<PathBuf>,
-    /// Folder for one picture (PNG) per frame.
+    /// Folder for one picture (PNG) per frame. Pictures are of the first device that is seen.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// An animation of the pictures.
@@ -58,7 +59,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let mut watcher = Watcher {
         album: Album::new(clip, args.out.clone(), args.gif.clone(), args.strip.clone())?,
         masks: 0,
-        online: false,
+        online: HashSet::new(),
     };
     let mut link = Link::start(&LinkOptions {
         broker: args.broker.clone(),
@@ -101,7 +102,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
 struct Watcher {
     album: Album,
     masks: u64,
-    online: bool,
+    online: HashSet<DeviceId>,
 }
 
 /// What a message meant for the end of watching.
@@ -128,15 +129,20 @@ impl Watcher {
                 Ok(mask) => {
                     self.masks += 1;
                     println!("{}", mask_line(&topic.device, &mask));
-                    return self.album.add(&mask).map(|()| Seen::Something);
+                    return self.album.add(&topic.device, mask).map(|()| Seen::Something);
                 }
                 Err(error) => Err(error),
             },
             Channel::Availability => Availability::decode(payload).map(|availability| {
-                let farewell = self.online && availability == Availability::Offline;
-                self.online = availability == Availability::Online;
                 println!("{}  {availability:?}", topic.device);
-                if farewell { Seen::Farewell } else { Seen::Something }
+                match availability {
+                    Availability::Online => self.online.insert(topic.device.clone()),
+                    Availability::Offline if self.online.remove(&topic.device) => {
+                        return Seen::Farewell;
+                    }
+                    Availability::Offline => false,
+                };
+                Seen::Something
             }),
             Channel::Info => Info::decode(payload).map(|info| {
                 println!("{}  build {} {}", topic.device, info.build_name, info.build_version);

@@ -107,7 +107,11 @@ impl Engine {
     /// # Errors
     /// [`Error::Network`] when the runtime fails.
     pub fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
-        let mut outputs = self.encoder.run(vec![Tensor::from(image.clone()).into()])?;
+        let values = image.as_standard_layout();
+        // Invariant: the standard layout is one slice.
+        let image = Tensor::from_shape(image.shape(), values.as_slice().unwrap_or_default());
+        let image = image.map_err(|e| network::runtime_error(Manifest::ENCODER, &e))?;
+        let mut outputs = self.encoder.run(vec![image.into()])?;
         Ok(Embedding(outputs.swap_remove(0)))
     }
 

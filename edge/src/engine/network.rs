@@ -199,7 +199,7 @@ fn guarded<T>(file: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> 
     })
 }
 
-fn runtime_error(file: &'static str, error: &impl std::fmt::Display) -> Error {
+pub(super) fn runtime_error(file: &'static str, error: &impl std::fmt::Display) -> Error {
     // The alternate form is the whole chain in one line.
     let reason = format!("{error:#}").replace('\n', " ");
     Error::Network { file, reason }

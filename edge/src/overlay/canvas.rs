@@ -8,7 +8,7 @@ use super::text;
 const LINE_RADIUS_PX: f32 = 1.1;
 /// A dark rim keeps the line visible on bright tissue.
 const RIM_RADIUS_PX: f32 = 2.3;
-const FILL: f32 = 0.2;
+const FILL: f32 = 0.12;
 const RIM: f32 = 0.55;
 const MARK_RADIUS_PX: f32 = 6.0;
 const DASH_PX: f32 = 9.0;

@@ -82,6 +82,11 @@ impl<T> Mailbox<T> {
         self.changed.notify_all();
     }
 
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().end == End::Stopped
+    }
+
     /// Waits until `time`, or shorter when stopped.
     pub fn sleep_until(&self, time: Instant) -> Wake {
         let mut state = self.lock();

@@ -63,6 +63,11 @@ impl Pipeline {
         self.mailbox.stop();
     }
 
+    /// Whether it was stopped, by [`Pipeline::stop`] or because a thread panicked.
+    pub fn is_stopped(&self) -> bool {
+        self.mailbox.is_stopped()
+    }
+
     /// Waits for both threads.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl Service {
                 // Ends with the last mask of the last frame.
                 _ = &mut publisher, if publishing => {
                     publishing = false;
-                    if config.source.after_last != AfterLast::Stay {
+                    if config.source.after_last != AfterLast::Stay || pipeline.is_stopped() {
                         tracing::info!("the source has ended");
                         break;
                     }

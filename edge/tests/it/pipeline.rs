@@ -82,8 +82,6 @@ fn a_paused_service_drops_frames() {
     let mut bench = Bench::start(Pace::EveryFrame, 8);
     bench.prompts.set_activity(Activity::Paused);
     bench.frames(3);
-    // In lockstep the fourth is only taken after the third was dropped.
-    bench.prompts.set_activity(Activity::Paused);
     bench.finish_source();
     assert!(bench.masks.blocking_recv().is_none());
     assert_eq!(bench.meter.get(Counter::FramesDropped), 3);

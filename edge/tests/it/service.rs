@@ -115,14 +115,22 @@ fn a_broker_that_appears_late_gets_masks() {
 
 #[test]
 fn a_broker_that_restarts_gets_masks_again() {
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        broker_restarts(protocol, number);
+    }
+}
+
+fn broker_restarts(protocol: Protocol, number: u8) {
     let (place, broker) = (Place::new(2), Mosquitto::start());
-    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
-    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+    let edge = Edge::run(&place.config(LOOP, &settings));
+    let observer = Observer::start(&broker.url(), protocol);
     let before = observer.wait_for_mask("a mask", |_| true);
     drop(observer);
     let broker = broker.restart();
+    edge.logged("no broker");
     edge.logged("connected to the broker");
-    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let observer = Observer::start(&broker.url(), protocol);
     let after = observer.wait_for_mask("a mask", |mask| mask.frame_id > before.frame_id);
     assert!(after.frame_id > before.frame_id);
     // And it listens again.
@@ -186,7 +194,7 @@ fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
     observer.wait_for_availability(Availability::Online);
     observer.publish("medsa/bench/prompt", vec![1; (1 << 20) - 100]);
     assert!(edge.logged("refused").contains("at most 4096"));
-    observer.publish("medsa/bench/prompt", vec![1; (1 << 20) + 100]);
+    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100);
     edge.logged("no broker");
     edge.logged("connected to the broker");
     observer.wait_for_availability(Availability::Online);
@@ -289,6 +297,18 @@ fn the_kind_of_source_has_to_be_right() {
     let line = edge.logged("source.kind");
     assert!(line.contains("edge.toml: source.kind is dicom, expected images"), "{line}");
     assert_eq!(edge.wait().code(), Some(2));
+}
+
+/// Publishes more than the service's own client would.
+fn publish_monster(port: u16, topic: &str, bytes: usize) {
+    let mut options = rumqttc::MqttOptions::new("monster", "127.0.0.1", port);
+    options.set_max_packet_size(2 * bytes, 2 * bytes);
+    let (client, mut connection) = rumqttc::Client::new(options, 4);
+    client.publish(topic, rumqttc::QoS::AtLeastOnce, false, vec![1; bytes]).unwrap();
+    let confirmed = |event: &rumqttc::Event| {
+        matches!(event, rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_)))
+    };
+    assert!(connection.iter().any(|event| confirmed(&event.expect("the monster leaves"))));
 }
 
 fn click_at(x: f32, y: f32) -> PromptMessage {

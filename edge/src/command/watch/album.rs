@@ -8,6 +8,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, ImageError, RgbImage};
 use medsa_frames::{Clip, Frame};
 use medsa_wire::MaskMessage;
+use medsa_wire::topic::DeviceId;
 use ndarray::Array2;
 
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub(super) struct Album {
     folder: Option<PathBuf>,
     gif: Option<PathBuf>,
     sheet: Option<PathBuf>,
+    /// The device whose masks are drawn: the first that was seen.
+    device: Option<DeviceId>,
     /// Masks of the frame that is being collected.
     open: Vec<MaskMessage>,
     kept: Vec<Picture>,
@@ -56,15 +59,18 @@ impl Album {
         if let Some(path) = &folder {
             fs::create_dir_all(path).map_err(|source| Error::Io { path: path.clone(), source })?;
         }
-        Ok(Self { clip, folder, gif, sheet, open: Vec::new(), kept: Vec::new() })
+        Ok(Self { clip, folder, gif, sheet, device: None, open: Vec::new(), kept: Vec::new() })
     }
 
     /// Adds a mask; the frame before is drawn when the first mask of another one comes.
-    pub(super) fn add(&mut self, mask: &MaskMessage) -> Result<(), Error> {
+    pub(super) fn add(&mut self, device: &DeviceId, mask: MaskMessage) -> Result<(), Error> {
+        if self.device.get_or_insert_with(|| device.clone()) != device {
+            return Ok(());
+        }
         if self.open.first().is_some_and(|open| open.frame_id != mask.frame_id) {
             self.close_frame()?;
         }
-        self.open.push(mask.clone());
+        self.open.push(mask);
         Ok(())
     }
 
