@@ -22,8 +22,8 @@ mkdir -p "$out"
 say "3/5 importing LiteMedSAM"
 "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$out/base.safetensors"
 
-say "4/5 exporting a build at $input_size px ($precision)"
-"$bin/medsa-export" build --base "$out/base.safetensors" --calibration "$clip" --frames 3 \
+say "4/5 exporting a build at $input_size px ($precision); comparing with int8 takes up to a minute"
+"$bin/medsa-export" build --base "$out/base.safetensors" --calibration "$clip" --frames 1 \
     --input-size "$input_size" --precision "$precision" --out "$out/build.medsa"
 
 say "5/5 running the clip through the edge service: every frame, embedded broker, one box prompt"

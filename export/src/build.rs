@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use medsa_bundle::{Agreement, Build, Manifest, Origin, Precision};
+use medsa_bundle::{Agreement, Build, Manifest, Precision};
 use medsa_edge::engine::Engine;
 use medsa_frames::Clip;
 use medsa_sam::Sam;
@@ -61,15 +61,13 @@ impl Recipe {
             None => base.sam(self.input_size)?,
         };
         let preprocess = sam.config().preprocess;
-        let adapter = adapter.map(|adapter| {
-            let name = adapter.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Origin { name, sha256: adapter.sha256 }
-        });
-        let name = adapter.as_ref().map_or_else(|| base.name(), |adapter| adapter.name.clone());
+        let adapter = adapter.map(|adapter| adapter.origin);
+        let name = adapter.as_ref().unwrap_or(&base.origin).name.clone();
         report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
 
         let size = preprocess.input_size.to_string();
-        let metadata = [("medsa.base_sha256", base.sha256.as_str()), ("medsa.input_size", &size)];
+        let metadata =
+            [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
         let float = self.record(&sam, Precision::F32, &metadata, &mut report)?;
         let int8 = self.record(&sam, Precision::Int8, &metadata, &mut report)?;
 
@@ -86,7 +84,7 @@ impl Recipe {
             name,
             version: self.version.clone(),
             min_edge_version: env!("CARGO_PKG_VERSION").into(),
-            base: Origin { name: base.name(), sha256: base.sha256.clone() },
+            base: base.origin.clone(),
             adapter,
             preprocess,
             precision: self.precision,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of [`AdapterInfo`], as JSON.
 const INFO: &str = "medsa.adapter";
@@ -19,8 +19,8 @@ const INFO: &str = "medsa.adapter";
 pub struct Adapter {
     /// Its file.
     pub path: PathBuf,
-    /// SHA-256 of the file, in hex.
-    pub sha256: String,
+    /// Name and hash of the file.
+    pub origin: Origin,
     /// What its tensors do not tell.
     pub info: AdapterInfo,
     weights: Weights,
@@ -46,12 +46,11 @@ impl Adapter {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
         let TensorFile { weights, metadata } = TensorFile::parse(path, &bytes)?;
-        let info = metadata.get(INFO).ok_or_else(|| {
+        let info = from_metadata(path, &metadata, INFO)?.ok_or_else(|| {
             Error::format(path, format!("not an adapter: metadata {INFO} is missing"))
         })?;
-        let info = serde_json::from_str(info)
-            .map_err(|e| Error::format(path, format!("metadata {INFO}: {e}")))?;
-        Ok(Self { path: path.to_owned(), sha256: sha256_hex(&bytes), info, weights })
+        let origin = Origin { name: stem(path), sha256: sha256_hex(&bytes) };
+        Ok(Self { path: path.to_owned(), origin, info, weights })
     }
 
     /// Writes an adapter file.
@@ -70,12 +69,12 @@ impl Adapter {
     /// [`Error::OtherBase`], or tensors that do not fit the network.
     pub fn sam(&self, base: &Checkpoint, input_size: Option<usize>) -> Result<Sam, Error> {
         let AdapterInfo { base: expected, config, input_size: trained } = &self.info;
-        if expected.sha256 != base.sha256 {
+        if expected.sha256 != base.origin.sha256 {
             return Err(Error::OtherBase {
                 path: self.path.clone(),
                 name: expected.name.clone(),
                 expected: expected.sha256.clone(),
-                found: base.sha256.clone(),
+                found: base.origin.sha256.clone(),
             });
         }
         let sam = base.sam(Some(input_size.unwrap_or(*trained)))?;

@@ -5,24 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, pickle};
-use medsa_bundle::sha256_hex;
+use medsa_bundle::{Origin, sha256_hex};
 use medsa_sam::{Sam, SamConfig, Weights};
 use ndarray::{ArcArray, IxDyn};
 
 use crate::error::Error;
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of the network's shape, as JSON.
 const CONFIG: &str = "medsa.config";
-/// Metadata key of the SHA-256 of the file that was imported.
-const SOURCE_SHA256: &str = "medsa.source_sha256";
+/// Metadata key of the file that was imported, as JSON.
+const SOURCE: &str = "medsa.source";
 
 /// A base model: its weights by name, and its shape.
 pub struct Checkpoint {
     /// The file that it was read from.
     pub path: PathBuf,
-    /// SHA-256 in hex of the original file, whether read from that or from an imported one.
-    pub sha256: String,
+    /// Name and hash of the original file, whether read from that or from an imported one.
+    pub origin: Origin,
     /// Tensors by the names of the original PyTorch code.
     pub weights: Weights,
     /// The network's shape.
@@ -41,15 +41,13 @@ impl Checkpoint {
         } else {
             TensorFile::parse(path, &bytes)?
         };
-        let config = match metadata.get(CONFIG) {
-            Some(json) => {
-                let config = serde_json::from_str(json);
-                config.map_err(|e| Error::format(path, format!("metadata {CONFIG}: {e}")))?
-            }
+        let config = match from_metadata(path, &metadata, CONFIG)? {
+            Some(config) => config,
             None => SamConfig::detect(&weights).map_err(|e| Error::network(path, e))?,
         };
-        let sha256 = metadata.get(SOURCE_SHA256).cloned().unwrap_or_else(|| sha256_hex(&bytes));
-        Ok(Self { path: path.to_owned(), sha256, weights, config })
+        let origin = from_metadata(path, &metadata, SOURCE)?
+            .unwrap_or_else(|| Origin { name: stem(path), sha256: sha256_hex(&bytes) });
+        Ok(Self { path: path.to_owned(), origin, weights, config })
     }
 
     /// Writes weights and shape as `.safetensors`.
@@ -58,10 +56,8 @@ impl Checkpoint {
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let config = serde_json::to_string(&self.config).expect("a config is plain data");
-        let metadata = HashMap::from([
-            (CONFIG.to_owned(), config),
-            (SOURCE_SHA256.to_owned(), self.sha256.clone()),
-        ]);
+        let source = serde_json::to_string(&self.origin).expect("an origin is plain data");
+        let metadata = HashMap::from([(CONFIG.to_owned(), config), (SOURCE.to_owned(), source)]);
         TensorFile { weights: self.weights.clone(), metadata }.write(path)
     }
 
@@ -77,11 +73,6 @@ impl Checkpoint {
         };
         let sam = config.and_then(|config| Sam::read(&self.weights, config));
         sam.map_err(|e| Error::network(&self.path, e))
-    }
-
-    /// File name without folder and extension.
-    pub fn name(&self) -> String {
-        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 

@@ -44,7 +44,7 @@ fn import(base: PathBuf, out: PathBuf) -> anyhow::Result<()> {
         checkpoint.weights.len(),
         parameters as f64 / 1e6,
         checkpoint.config.preprocess.input_size,
-        checkpoint.sha256
+        checkpoint.origin.sha256
     );
     Ok(())
 }

@@ -8,6 +8,7 @@ use medsa_sam::Weights;
 use ndarray::ArcArray;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
@@ -58,4 +59,22 @@ impl TensorFile {
         let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
         written.map_err(|e| Error::io(path, e))
     }
+}
+
+/// Parses a metadata entry of the file `path`, if it is there.
+pub(crate) fn from_metadata<T: DeserializeOwned>(
+    path: &Path,
+    metadata: &HashMap<String, String>,
+    key: &str,
+) -> Result<Option<T>, Error> {
+    let parse = |json: &String| {
+        let value = serde_json::from_str(json);
+        value.map_err(|e| Error::format(path, format!("metadata {key}: {e}")))
+    };
+    metadata.get(key).map(parse).transpose()
+}
+
+/// File name without folder and extension.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

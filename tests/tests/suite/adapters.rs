@@ -71,7 +71,10 @@ fn an_adapter_of_another_base_is_refused() {
     let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
     Adapter::write(&path, &info, adapters(&[0], noise)).unwrap();
     let error = Adapter::read(&path).unwrap().sam(&vit.base, None).unwrap_err().to_string();
-    assert!(error.contains("trained on other") && error.contains(&vit.base.sha256), "{error}");
+    assert!(
+        error.contains("trained on other") && error.contains(&vit.base.origin.sha256),
+        "{error}"
+    );
     // And a base model is not an adapter.
     vit.base.write(&path).unwrap();
     let error = Adapter::read(&path).err().unwrap().to_string();
@@ -97,7 +100,7 @@ impl Vit {
     fn adapted(&self, weights: &Weights) -> Result<medsa_sam::Sam, String> {
         let folder = place::scratch();
         let path = folder.path().join("adapter.safetensors");
-        let base = Origin { name: self.base.name(), sha256: self.base.sha256.clone() };
+        let base = self.base.origin.clone();
         let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
         Adapter::write(&path, &info, weights.clone()).unwrap();
         Adapter::read(&path).unwrap().sam(&self.base, None).map_err(|e| e.to_string())

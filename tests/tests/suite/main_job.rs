@@ -64,7 +64,7 @@ fn int8_agrees_with_f32_and_both_files_run() {
     let folder = place::scratch();
     let out = folder.path().join("build.medsa");
     let printed = run(command("medsa-export")
-        .args(["build", "--frames", "2", "--base"])
+        .args(["build", "--frames", "1", "--base"])
         .arg(place::lite_medsam())
         .arg("--calibration")
         .arg(place::cine())
