@@ -42,7 +42,8 @@ pace = "every-frame"
 
 [[prompt]]
 object = 0
-box = [75.0, 75.0, 225.0, 187.5]
+# The left ventricle.
+box = [150.0, 78.0, 214.0, 152.0]
 
 [broker]
 kind = "embedded"
