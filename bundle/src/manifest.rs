@@ -58,7 +58,8 @@ pub struct Origin {
 pub enum Precision {
     /// 32-bit float.
     F32,
-    /// Weights in 8 bits per output channel, activations in 8 bits per token.
+    /// Linear layers with weights in 8 bits per output channel and activations in 8 bits per
+    /// token; the rest in 32-bit float.
     Int8,
 }
 
@@ -66,8 +67,10 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
-    /// Frames compared, one box prompt each.
+    /// Frames compared.
     pub frames: usize,
+    /// Masks compared: one for each frame and box prompt.
+    pub masks: usize,
     /// Mean intersection over union of the masks.
     pub mean_iou: f64,
     /// Lowest of them.

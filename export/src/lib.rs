@@ -4,7 +4,13 @@
 //! **Architecture invariant:** this is the only crate that knows candle and ONNX both.
 #![forbid(unsafe_code)]
 
+mod agreement;
+mod build;
+mod error;
 mod network;
 mod onnx;
 
+pub use build::{Recipe, Step};
+pub use error::Error;
 pub use network::Models;
+pub use onnx::Recorder;

@@ -1,2 +1,97 @@
-//! .
-fn main() {}
+//! `medsa-export`: builds for devices.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use medsa_bundle::Precision;
+use medsa_export::{Recipe, Step};
+
+/// Export networks to builds that devices run.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Record the network as ONNX in f32 and int8, compare the two on real frames, and pack
+    Build {
+        /// The base model: .pth, or .safetensors made by `medsa-train import`
+        #[arg(long)]
+        base: PathBuf,
+        /// The adapter that was trained on it
+        #[arg(long)]
+        adapter: Option<PathBuf>,
+        /// Frames on which int8 is compared with f32: a DICOM file or a folder of pictures
+        #[arg(long)]
+        calibration: PathBuf,
+        /// The build to write; ONNX files of both precisions go into a folder beside it
+        #[arg(long)]
+        out: PathBuf,
+        /// Side of the network input in pixels; by default that of the base's training
+        #[arg(long)]
+        input_size: Option<usize>,
+        /// Arithmetic that goes into the build
+        #[arg(long, value_enum, default_value = "int8")]
+        precision: PrecisionArg,
+        /// Compare on at most this many frames, spread evenly
+        #[arg(long, default_value_t = 8)]
+        frames: usize,
+        /// Version of the build
+        #[arg(long, default_value = "0.1.0")]
+        build_version: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Int8,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Command::Build {
+        base,
+        adapter,
+        calibration,
+        out,
+        input_size,
+        precision,
+        frames,
+        build_version,
+    } = Cli::parse().command;
+    let precision = match precision {
+        PrecisionArg::F32 => Precision::F32,
+        PrecisionArg::Int8 => Precision::Int8,
+    };
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let version = build_version;
+    let recipe =
+        Recipe { base, adapter, calibration, frames, input_size, precision, version, out, threads };
+    let style =
+        ProgressStyle::with_template("comparing int8 with f32 {bar:30} {pos}/{len} frames")?;
+    let bar = ProgressBar::hidden().with_style(style);
+    let build = recipe.build(|step| match step {
+        Step::Done(what) => println!("{what}"),
+        Step::Comparing(0, all) => {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            bar.set_length(all as u64);
+        }
+        Step::Comparing(done, _) => bar.set_position(done as u64),
+        Step::Compared(agreement) => {
+            bar.finish_and_clear();
+            println!(
+                "int8 against f32: mask IoU {:.4} mean, {:.4} lowest, of {} masks on {} frames",
+                agreement.mean_iou, agreement.min_iou, agreement.masks, agreement.frames
+            );
+        }
+    })?;
+    let bytes: u64 = build.manifest().files.values().map(|file| file.bytes).sum();
+    println!("{} ({:.1} MB)", recipe.out.display(), bytes as f64 / 1e6);
+    Ok(())
+}

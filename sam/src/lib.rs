@@ -7,6 +7,7 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
+mod adapter;
 pub mod backend;
 mod decoder;
 mod error;
@@ -20,6 +21,7 @@ pub mod tiny_vit;
 pub mod vit;
 mod weights;
 
+pub use adapter::AdapterConfig;
 pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
 pub use model::{DecoderConfig, Encoder, EncoderConfig, Sam, SamConfig};

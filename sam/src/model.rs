@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::decoder::{MaskDecoder, Masks, PromptEncoder, PromptInput};
 use crate::error::Error;
@@ -168,6 +169,25 @@ impl Sam {
         let mask_decoder = MaskDecoder::read(&from.at("mask_decoder"), dim, mlp_dim, heads)?;
         from.finish()?;
         Ok(Self { config, encoder, prompt_encoder, mask_decoder })
+    }
+
+    /// The network with the adapters of an adapter file, whose tensors must all belong to it.
+    ///
+    /// # Errors
+    /// A missing, misshapen or extra tensor, by name.
+    pub fn with_adapters(
+        mut self,
+        adapters: &Weights,
+        config: &AdapterConfig,
+    ) -> Result<Self, Error> {
+        let from = Reader::new(adapters);
+        let blocks = from.at("encoder").at("blocks");
+        match &mut self.encoder {
+            Encoder::TinyVit(tiny) => tiny.adapt(&blocks, config)?,
+            Encoder::Vit(vit) => vit.adapt(&blocks, config)?,
+        }
+        from.finish()?;
+        Ok(self)
     }
 
     /// The network's shape.

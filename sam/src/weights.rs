@@ -106,6 +106,11 @@ impl<'a> Reader<'a> {
         Ok(self.param(name, expected)?.value.into_owned())
     }
 
+    /// Length of the first axis of a tensor of this part, if it is there.
+    pub fn rows(&self, name: &str) -> Option<usize> {
+        self.weights.get(&self.name(name)).and_then(|value| value.shape().first().copied())
+    }
+
     /// Accepts a tensor that frameworks save and networks do not need.
     pub fn ignore(&self, name: &str) {
         self.taken.borrow_mut().insert(self.name(name));

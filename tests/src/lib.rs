@@ -2,4 +2,7 @@
 //! not ours.
 
 pub mod golden;
+pub mod model;
+pub mod onnxruntime;
 pub mod place;
+pub mod program;

@@ -1,7 +1,7 @@
 //! Where tests find what is not in the repository.
 
+use std::env;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 /// The folder with reference tensors and real images, which stands beside the repository. Where
 /// it does not exist, tests that need it say so and pass.
@@ -30,6 +30,16 @@ pub fn cine() -> PathBuf {
     asset("examples_ybr_color.dcm")
 }
 
+/// Python with onnx and onnxruntime, in the virtual environment that `make setup` makes.
+///
+/// # Panics
+/// If it is not there.
+pub fn python() -> PathBuf {
+    let path = cache().join("venv/bin/python");
+    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
+    path
+}
+
 /// A fresh folder for a test's files.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("the system's folder for temporary files is writable")
@@ -37,7 +47,7 @@ pub fn scratch() -> tempfile::TempDir {
 
 fn asset(name: &str) -> PathBuf {
     let path = cache().join("assets").join(name);
-    assert!(fs::exists(&path).unwrap_or(false), "{} is missing: run `make setup`", path.display());
+    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
     path
 }
 

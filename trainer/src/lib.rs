@@ -1,10 +1,16 @@
 //! Med-SA on candle: the backend that computes (and, for training, differentiates) `medsa-sam`'s
-//! networks, and the reading and writing of checkpoints.
+//! networks, and the files of base models and adapters.
 //!
 //! **Architecture invariant:** this crate knows no ONNX.
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod backend;
-pub mod checkpoint;
+mod checkpoint;
+mod error;
+mod tensor_file;
 
+pub use adapter::{Adapter, AdapterInfo};
 pub use backend::CandleBackend;
+pub use checkpoint::Checkpoint;
+pub use error::Error;

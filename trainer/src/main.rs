@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use medsa_trainer::checkpoint::Checkpoint;
+use medsa_trainer::Checkpoint;
 
 /// Train Med-SA adapters.
 #[derive(Parser)]
@@ -36,7 +35,7 @@ fn main() -> anyhow::Result<()> {
 fn import(base: PathBuf, out: PathBuf) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::read(&base)?;
     // Building the network once is what proves that every tensor is there and fits.
-    checkpoint.sam(None).with_context(|| base.display().to_string())?;
+    checkpoint.sam(None)?;
     checkpoint.write(&out)?;
     let parameters: usize = checkpoint.weights.values().map(|value| value.len()).sum();
     println!(
@@ -45,7 +44,7 @@ fn import(base: PathBuf, out: PathBuf) -> anyhow::Result<()> {
         checkpoint.weights.len(),
         parameters as f64 / 1e6,
         checkpoint.config.preprocess.input_size,
-        checkpoint.sha256
+        checkpoint.origin.sha256
     );
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `medsa-sam`'s operations, recorded as standard ONNX.
 
 mod graph;
-mod quantize;
 mod recorder;
 
 pub use recorder::Recorder;

@@ -5,25 +5,26 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use medsa_bundle::Precision;
+use medsa_kernels::{LinearS8, S8_MAX};
 use medsa_sam::backend::Backend;
-use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
+use medsa_sam::layers::{Conv2d, LayerNorm, Linear, LinearInput};
 use medsa_sam::{Indices, Param};
-use ndarray::{Array2, Ix4};
+use ndarray::Array2;
 use prost::Message;
 use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int, ints};
-use super::quantize::{QuantizedWeight, S8_MAX};
 
 type Recorded = Result<Value, Infallible>;
 
 /// Records a network as an ONNX graph.
 ///
-/// In [`Precision::Int8`], linear layers and dense convolutions become integer matrix products:
-/// weights in symmetric 8 bits per output channel, activations in symmetric 8 bits with one
-/// scale for each token, found as the model runs. Depthwise convolutions (1 % of the products),
-/// attention products, softmax, norms and residual sums stay in float.
+/// In [`Precision::Int8`], linear layers over tokens become integer matrix products: weights in
+/// symmetric 8 bits per output channel, activations in symmetric 8 bits with one scale for each
+/// token, found as the model runs. Convolutions stay in float, since the channels of their
+/// inputs differ too much in range for one scale; so do attention products, softmax, norms and
+/// residual sums.
 pub struct Recorder {
     graph: RefCell<Graph>,
     precision: Precision,
@@ -110,7 +111,7 @@ impl Recorder {
         self.node("MatMul", &[&x.name, &weight], vec![], with_last(&x.shape, outputs))
     }
 
-    /// `x W^T` in integers: `x` quantized with a scale for each token.
+    /// `x W^T` in integers, as [`LinearS8::forward`].
     fn integer_product(&self, x: &Value, name: &str, weight: &Array2<f32>) -> Value {
         // Small enough to leave a token of zeros alone.
         const TINY: f32 = 1e-12;
@@ -128,60 +129,46 @@ impl Recorder {
         let steps = self.map("Div", x, &[&scale.name], vec![]);
         let steps = self.map("Round", &steps, &[], vec![]);
         let steps = self.map("Cast", &steps, &[], vec![cast_to(DataType::Int8)]);
-        let weight = QuantizedWeight::new(weight.view());
-        let values = self.graph.borrow_mut().initializer(&format!("{name}.s8"), || {
-            i8_tensor(&[inputs, outputs], weight.values.iter().copied())
-        });
-        let scales = self.constant(&format!("{name}.scale"), &[outputs], weight.scales);
+        let quantized = LinearS8::new(&weight.iter().copied().collect::<Vec<_>>(), inputs);
+        let columns = (0..inputs).flat_map(|i| (0..outputs).map(move |o| o * inputs + i));
+        let values = columns.map(|at| quantized.weight()[at]);
+        let values = self
+            .graph
+            .borrow_mut()
+            .initializer(&format!("{name}.s8"), || i8_tensor(&[inputs, outputs], values));
+        let scales = quantized.scales().iter().copied();
+        let scales = self.constant(&format!("{name}.scale"), &[outputs], scales);
         let shape = with_last(&x.shape, outputs);
         let sum = self.node("MatMulInteger", &[&steps.name, &values], vec![], shape);
         let sum = self.map("Cast", &sum, &[], vec![cast_to(DataType::Float)]);
         let y = self.map("Mul", &sum, &[&scale.name], vec![]);
         self.map("Mul", &y, &[&scales], vec![])
     }
+}
 
-    fn product(&self, x: &Value, name: &str, weight: &Array2<f32>) -> Value {
-        match self.precision {
-            Precision::F32 => self.float_product(x, name, weight),
-            Precision::Int8 => self.integer_product(x, name, weight),
-        }
+impl Backend for Recorder {
+    type Tensor = Value;
+    type Error = Infallible;
+
+    fn param(&self, param: &Param) -> Recorded {
+        let name = self.constant(param.name(), param.shape(), param.value().iter().copied());
+        Ok(Value { name: name.into(), shape: param.shape().to_vec() })
     }
 
-    /// A dense convolution as a matrix product of every position's neighbourhood.
-    fn dense_conv_by_product(&self, x: &Value, layer: &Conv2d) -> Recorded {
-        let [batch, h, w, c] = x.shape[..] else { unreachable!("maps have four axes") };
-        let kernel = layer.weight.shape()[2];
-        let pads = [0, 1, 1, 0, 0, 1, 1, 0].map(|side| side * layer.padding as i64);
-        let side = |length| length + 2 * layer.padding;
-        let x = self.node(
-            "Pad",
-            &[&x.name, &self.i64s(&pads)],
-            vec![],
-            vec![batch, side(h), side(w), c],
-        );
-        let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
-        let step = layer.stride as i64;
-        let taps: Vec<Value> = (0..kernel * kernel)
-            .map(|tap| {
-                let (dy, dx) = ((tap / kernel) as i64, (tap % kernel) as i64);
-                let starts = self.i64s(&[dy, dx]);
-                let ends = self.i64s(&[dy + step * out_h as i64, dx + step * out_w as i64]);
-                let (axes, steps) = (self.i64s(&[1, 2]), self.i64s(&[step, step]));
-                let shape = vec![batch, out_h, out_w, c];
-                self.node("Slice", &[&x.name, &starts, &ends, &axes, &steps], vec![], shape)
-            })
-            .collect();
-        let columns = self.concat(&taps.iter().collect::<Vec<_>>(), 3)?;
-        let weight = layer.weight.value().view().into_dimensionality::<Ix4>();
-        let weight =
-            weight.expect("convolution weights have four axes").permuted_axes([0, 2, 3, 1]);
-        let shape = (layer.weight.shape()[0], kernel * kernel * c);
-        let weight = weight.as_standard_layout().into_owned().into_shape_with_order(shape);
-        let weight = weight.expect("a copy in standard layout can be reshaped");
-        Ok(self.product(&columns, layer.weight.name(), &weight))
+    fn shape(&self, x: &Value) -> Vec<usize> {
+        x.shape.clone()
     }
 
-    fn conv(&self, x: &Value, layer: &Conv2d) -> Recorded {
+    fn linear(&self, x: &Value, layer: &Linear) -> Recorded {
+        let (name, weight) = (layer.weight.name(), layer.weight_array());
+        let y = match (self.precision, layer.input) {
+            (Precision::Int8, LinearInput::Tokens) => self.integer_product(x, name, &weight),
+            _ => self.float_product(x, name, &weight),
+        };
+        Ok(self.add_bias(y, layer.bias.as_ref()))
+    }
+
+    fn conv2d(&self, x: &Value, layer: &Conv2d) -> Recorded {
         let [batch, h, w, _] = x.shape[..] else { unreachable!("maps have four axes") };
         let weight = &layer.weight;
         let [outputs, _, kernel, _] = weight.shape()[..] else {
@@ -201,33 +188,7 @@ impl Recorder {
             ],
             vec![batch, outputs, out_h, out_w],
         );
-        self.permute(&y, &[0, 2, 3, 1])
-    }
-}
-
-impl Backend for Recorder {
-    type Tensor = Value;
-    type Error = Infallible;
-
-    fn param(&self, param: &Param) -> Recorded {
-        let name = self.constant(param.name(), param.shape(), param.value().iter().copied());
-        Ok(Value { name: name.into(), shape: param.shape().to_vec() })
-    }
-
-    fn shape(&self, x: &Value) -> Vec<usize> {
-        x.shape.clone()
-    }
-
-    fn linear(&self, x: &Value, layer: &Linear) -> Recorded {
-        let y = self.product(x, layer.weight.name(), &layer.weight_array());
-        Ok(self.add_bias(y, layer.bias.as_ref()))
-    }
-
-    fn conv2d(&self, x: &Value, layer: &Conv2d) -> Recorded {
-        let y = match self.precision {
-            Precision::Int8 if layer.groups == 1 => self.dense_conv_by_product(x, layer)?,
-            _ => self.conv(x, layer)?,
-        };
+        let y = self.permute(&y, &[0, 2, 3, 1])?;
         Ok(self.add_bias(y, layer.bias.as_ref()))
     }
 
@@ -345,4 +306,45 @@ fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
         *side = (*side).max(*other);
     }
     shape
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use medsa_sam::layers::LinearInput;
+    use ndarray::Array2;
+    use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tract_ndarray};
+
+    use super::*;
+
+    /// As the suite shows for onnxruntime.
+    #[test]
+    fn a_linear_layer_takes_the_same_steps_in_tract() {
+        let (tokens, inputs, outputs) = (49, 128, 96);
+        let wave = |i: usize| (i as f32 * 0.7).sin() + 0.1 * (i as f32 * 0.13).cos();
+        let x = Array2::from_shape_fn((tokens, inputs), |(n, i)| wave(n * inputs + i) * n as f32);
+        let weight = Array2::from_shape_fn((outputs, inputs), |(o, i)| wave(o * 331 + i * 7));
+        let expected =
+            LinearS8::new(weight.as_slice().unwrap(), inputs).forward(x.as_slice().unwrap());
+
+        let recorder = Recorder::new(Precision::Int8);
+        let weight = Param::new("w", weight);
+        let layer = Linear { weight, bias: None, input: LinearInput::Tokens };
+        let input = recorder.input("x", &[1, tokens, inputs]);
+        let Ok(y) = recorder.linear(&input, &layer);
+        recorder.output("y", &y);
+        let onnx = recorder.into_onnx("linear", &[]);
+        let model = tract_onnx::onnx().model_for_read(&mut Cursor::new(onnx)).unwrap();
+        let model = model.into_optimized().unwrap().into_runnable().unwrap();
+        let x = x.into_raw_vec_and_offset().0;
+        let x = tract_ndarray::Array3::from_shape_vec((1, tokens, inputs), x).unwrap();
+        let y = model.run(vec![Tensor::from(x).into()].into()).unwrap();
+        let y = y[0].to_plain_array_view::<f32>().unwrap();
+        // tract multiplies the two scales first, so the last bit may differ; a wrong step of one
+        // value would show as 1e-3.
+        for (found, expected) in y.iter().zip(&expected) {
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Linear layers, and what becomes one: 1x1 convolutions.
 
 use ndarray::{Array1, Array2, Axis, Ix1, Ix2};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Output};
 use crate::error::Error;
@@ -14,13 +15,26 @@ pub struct Linear {
     pub weight: Param,
     /// `[out]`.
     pub bias: Option<Param>,
+    /// What it is applied to.
+    pub input: LinearInput,
+}
+
+/// What a linear layer is applied to, which decides how it can be quantized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinearInput {
+    /// Tokens, as a transformer has them.
+    Tokens,
+    /// Positions of a map: the layer is a convolution in the original network, and the channels
+    /// of its input may differ widely in range.
+    Map,
 }
 
 impl Linear {
     /// `weight` and `bias` of a part.
     pub(crate) fn read(from: &Reader, inputs: usize, outputs: usize) -> Result<Self, Error> {
         let weight = from.param("weight", &[outputs, inputs])?;
-        Ok(Self { weight, bias: Some(from.param("bias", &[outputs])?) })
+        let bias = Some(from.param("bias", &[outputs])?);
+        Ok(Self { weight, bias, input: LinearInput::Tokens })
     }
 
     /// A convolution whose kernel covers its stride: a linear layer of patches, each flattened
@@ -38,7 +52,8 @@ impl Linear {
             ConvBias::Yes => Some(from.param("bias", &[outputs])?),
             ConvBias::No => None,
         };
-        Ok(Self { weight: Param::new(from.name("weight"), weight), bias })
+        let weight = Param::new(from.name("weight"), weight);
+        Ok(Self { weight, bias, input: LinearInput::Map })
     }
 
     /// A 1x1 convolution and its batch norm, folded.
@@ -50,14 +65,15 @@ impl Linear {
         let weight = from.array("c.weight", &[outputs, inputs, 1, 1])?;
         let (scale, shift) = batch_norm(&from.at("bn"), outputs)?;
         let weight = flatten(weight, outputs) * &scale.insert_axis(Axis(1));
-        Ok(Self::new(&from.name(""), weight, shift))
+        Ok(Self::map(&from.name(""), weight, shift))
     }
 
-    /// A layer that was computed from others. `name` ends in a dot.
-    pub(crate) fn new(name: &str, weight: Array2<f32>, bias: Array1<f32>) -> Self {
+    /// A convolution that was rewritten. `name` ends in a dot.
+    pub(crate) fn map(name: &str, weight: Array2<f32>, bias: Array1<f32>) -> Self {
         Self {
             weight: Param::new(format!("{name}weight"), weight),
             bias: Some(Param::new(format!("{name}bias"), bias)),
+            input: LinearInput::Map,
         }
     }
 
@@ -97,10 +113,13 @@ pub(crate) enum ConvBias {
     No,
 }
 
-/// Nonlinearity between the layers of an MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
+/// Nonlinearity between linear layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// The exact form.
     Gelu,
+    /// `max(x, 0)`.
     Relu,
 }
 

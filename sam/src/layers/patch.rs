@@ -41,7 +41,7 @@ impl Upscale2x {
             kernel[[input, output, y, x]]
         });
         let bias = Array1::from_shape_fn(4 * outputs, |row| bias[[part(row).2]]);
-        Ok(Self { linear: Linear::new(&from.name(""), weight, bias) })
+        Ok(Self { linear: Linear::map(&from.name(""), weight, bias) })
     }
 
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {

@@ -1,6 +1,7 @@
 //! Window attention, a depthwise convolution over the whole map, and an MLP.
 
 use super::config::Stage;
+use crate::adapter::BlockAdapters;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, Windows, attention, merge_heads};
@@ -12,6 +13,7 @@ pub(super) struct TinyVitBlock {
     local_conv: Conv2d,
     norm: LayerNorm,
     mlp: Mlp,
+    pub(super) adapters: BlockAdapters,
 }
 
 impl TinyVitBlock {
@@ -30,16 +32,24 @@ impl TinyVitBlock {
             local_conv: Conv2d::read_depthwise_bn(&from.at("local_conv"), dim, 1)?,
             norm: LayerNorm::read(&mlp.at("norm"), dim, LayerNorm::EPSILON)?,
             mlp: Mlp::new(layers, Activation::Gelu),
+            adapters: BlockAdapters::default(),
         })
+    }
+
+    /// Channels.
+    pub(super) fn dim(&self) -> usize {
+        self.attention.proj.outputs()
     }
 
     /// `[B, H, W, C]` -> `[B, H, W, C]`.
     pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
         let windows = Windows::new(b, x, self.attention.window);
         let attended = self.attention.forward(b, &windows.split(b, x)?)?;
-        let x = b.add(x, &windows.join(b, &attended)?)?;
-        let x = b.conv2d(&x, &self.local_conv)?;
-        b.add(&x, &self.mlp.forward(b, &b.layer_norm(&x, &self.norm)?)?)
+        let attended = self.adapters.after_attention(b, windows.join(b, &attended)?)?;
+        let x = b.conv2d(&b.add(x, &attended)?, &self.local_conv)?;
+        let normed = b.layer_norm(&x, &self.norm)?;
+        let mlp = self.mlp.forward(b, &normed)?;
+        b.add(&x, &self.adapters.beside_mlp(b, &normed, mlp)?)
     }
 }
 

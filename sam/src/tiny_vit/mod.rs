@@ -10,6 +10,7 @@ pub use config::{Stage, Stem, TinyVitConfig};
 use self::block::TinyVitBlock;
 use self::mbconv::{MbConv, PatchMerging};
 use self::stem::PatchEmbed;
+use crate::adapter::{AdapterConfig, BlockAdapters};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::neck::Neck;
@@ -68,6 +69,17 @@ impl TinyVit {
             stages,
             neck: Neck::read(&from.at("neck"), inputs, outputs)?,
         })
+    }
+
+    /// Puts adapters into blocks; `from` is at `encoder.blocks`.
+    pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        for (stage, AttentionStage { blocks, .. }) in self.stages.iter_mut().enumerate() {
+            for (i, block) in blocks.iter_mut().enumerate() {
+                let from = from.at(stage + 1).at(i);
+                block.adapters = BlockAdapters::read(&from, block.dim(), config)?;
+            }
+        }
+        Ok(())
     }
 
     /// `[B, 3, S, S]` -> embedding `[B, S/r, S/r, C]`.

@@ -2,6 +2,7 @@
 
 use super::config::VitConfig;
 use super::position::relative;
+use crate::adapter::BlockAdapters;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, Windows, attention, merge_heads};
@@ -13,6 +14,7 @@ pub(super) struct VitBlock {
     attention: Attention,
     norm2: LayerNorm,
     mlp: Mlp,
+    pub(super) adapters: BlockAdapters,
 }
 
 impl VitBlock {
@@ -39,6 +41,7 @@ impl VitBlock {
             attention: Attention::read(&from.at("attn"), config, trained, side)?,
             norm2: LayerNorm::read(&from.at("norm2"), dim, LayerNorm::EPSILON_SAM)?,
             mlp: Mlp::new(layers, Activation::Gelu),
+            adapters: BlockAdapters::default(),
         })
     }
 
@@ -48,8 +51,11 @@ impl VitBlock {
         // A global block is one window that covers the map.
         let windows = Windows::new(b, &normed, self.attention.side);
         let attended = self.attention.forward(b, &windows.split(b, &normed)?)?;
-        let x = b.add(x, &windows.join(b, &attended)?)?;
-        b.add(&x, &self.mlp.forward(b, &b.layer_norm(&x, &self.norm2)?)?)
+        let attended = self.adapters.after_attention(b, windows.join(b, &attended)?)?;
+        let x = b.add(x, &attended)?;
+        let normed = b.layer_norm(&x, &self.norm2)?;
+        let mlp = self.mlp.forward(b, &normed)?;
+        b.add(&x, &self.adapters.beside_mlp(b, &normed, mlp)?)
     }
 }
 

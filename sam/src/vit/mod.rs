@@ -8,6 +8,7 @@ pub use config::VitConfig;
 
 use self::block::VitBlock;
 use self::position::resize_grid;
+use crate::adapter::{AdapterConfig, BlockAdapters};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{ConvBias, Linear, pixel_patches};
@@ -44,6 +45,15 @@ impl Vit {
             .collect::<Result<_, _>>()?;
         let neck = Neck::read(&from.at("neck"), dim, outputs)?;
         Ok(Self { patch, patch_embed, pos_embed, blocks, neck })
+    }
+
+    /// Puts adapters into blocks; `from` is at `encoder.blocks`.
+    pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        let dim = self.patch_embed.outputs();
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            block.adapters = BlockAdapters::read(&from.at(0).at(i), dim, config)?;
+        }
+        Ok(())
     }
 
     /// `[B, 3, S, S]` -> embedding `[B, S/p, S/p, C]`.

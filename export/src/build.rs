@@ -1,0 +1,136 @@
+//! From files to a build.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use medsa_bundle::{Agreement, Build, Manifest, Precision};
+use medsa_edge::engine::Engine;
+use medsa_frames::Clip;
+use medsa_sam::Sam;
+use medsa_trainer::{Adapter, Checkpoint};
+
+use crate::agreement;
+use crate::error::Error;
+use crate::network::Models;
+
+/// What a build is made of.
+pub struct Recipe {
+    /// Base model, `.pth` or `.safetensors`.
+    pub base: PathBuf,
+    /// Adapter, `.safetensors`.
+    pub adapter: Option<PathBuf>,
+    /// Frames on which int8 is compared with f32: a DICOM file, a picture or a folder.
+    pub calibration: PathBuf,
+    /// At most so many of them.
+    pub frames: usize,
+    /// Side of the network input, or that at which the base was trained.
+    pub input_size: Option<usize>,
+    /// Which arithmetic goes into the build.
+    pub precision: Precision,
+    /// Version of the build.
+    pub version: String,
+    /// The build file; the ONNX files of both precisions go into a folder beside it.
+    pub out: PathBuf,
+    /// Threads for the comparison.
+    pub threads: NonZeroUsize,
+}
+
+/// What is being done, for who waits.
+pub enum Step<'a> {
+    /// A part is finished.
+    Done(String),
+    /// Frames compared, of how many.
+    Comparing(usize, usize),
+    /// The result.
+    Compared(&'a Agreement),
+}
+
+impl Recipe {
+    /// Makes the build.
+    ///
+    /// # Errors
+    /// Any input that cannot be read or used; then no build is written.
+    pub fn build(&self, mut report: impl FnMut(Step)) -> Result<Build, Error> {
+        let clip = Clip::open(&self.calibration)?;
+        let base = Checkpoint::read(&self.base)?;
+        let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
+        let sam = match &adapter {
+            Some(adapter) => adapter.sam(&base, self.input_size)?,
+            None => base.sam(self.input_size)?,
+        };
+        let preprocess = sam.config().preprocess;
+        let adapter = adapter.map(|adapter| adapter.origin);
+        let name = adapter.as_ref().unwrap_or(&base.origin).name.clone();
+        report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
+
+        let size = preprocess.input_size.to_string();
+        let metadata =
+            [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
+        let float = self.record(&sam, Precision::F32, &metadata, &mut report)?;
+        let int8 = self.record(&sam, Precision::Int8, &metadata, &mut report)?;
+
+        let engine = |models: &Models| {
+            Engine::from_onnx(&models.encoder, &models.decoder, preprocess, self.threads)
+        };
+        let progress = |done, all| report(Step::Comparing(done, all));
+        let agreement =
+            agreement::measure(&engine(&float)?, &engine(&int8)?, &clip, self.frames, progress)?;
+        report(Step::Compared(&agreement));
+
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
+            name,
+            version: self.version.clone(),
+            min_edge_version: env!("CARGO_PKG_VERSION").into(),
+            base: base.origin.clone(),
+            adapter,
+            preprocess,
+            precision: self.precision,
+            agreement: Some(agreement),
+            files: BTreeMap::new(),
+        };
+        let models = match self.precision {
+            Precision::F32 => float,
+            Precision::Int8 => int8,
+        };
+        let files = BTreeMap::from([
+            (Manifest::ENCODER.to_owned(), models.encoder),
+            (Manifest::DECODER.to_owned(), models.decoder),
+        ]);
+        let build = Build::new(manifest, files);
+        build.write(&self.out)?;
+        Ok(build)
+    }
+
+    /// Records both models in one precision and writes them beside the build.
+    fn record(
+        &self,
+        sam: &Sam,
+        precision: Precision,
+        metadata: &[(&str, &str)],
+        report: &mut impl FnMut(Step),
+    ) -> Result<Models, Error> {
+        let models = Models::record(sam, precision, metadata);
+        let name = match precision {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        };
+        let folder = self.out.with_extension("onnx").join(name);
+        fs::create_dir_all(&folder).map_err(|e| io(&folder, e))?;
+        for (file, bytes) in
+            [(Manifest::ENCODER, &models.encoder), (Manifest::DECODER, &models.decoder)]
+        {
+            let path = folder.join(file);
+            fs::write(&path, bytes).map_err(|e| io(&path, e))?;
+            let size = bytes.len() as f64 / 1e6;
+            report(Step::Done(format!("{} ({size:.1} MB)", path.display())));
+        }
+        Ok(models)
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.to_owned(), source }
+}

@@ -1,0 +1,35 @@
+//! What can go wrong on the way to a build.
+
+use std::path::PathBuf;
+
+/// Errors of this crate. Most come from the part that found them, whose message says whose
+/// fault it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The base model or the adapter.
+    #[error(transparent)]
+    Model(#[from] medsa_trainer::Error),
+    /// A frame whose pixels do not fit its size.
+    #[error(transparent)]
+    Frame(#[from] medsa_sam::Error),
+    /// A prompt; the ones used here fit every frame.
+    #[error(transparent)]
+    Prompt(#[from] medsa_sam::PromptError),
+    /// The calibration frames.
+    #[error(transparent)]
+    Frames(#[from] medsa_frames::FramesError),
+    /// The edge's engine.
+    #[error(transparent)]
+    Engine(#[from] medsa_edge::Error),
+    /// The build file.
+    #[error(transparent)]
+    Build(#[from] medsa_bundle::Error),
+    /// A file that is to be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,63 @@
+//! The project's own programs, as a user runs them.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output};
+
+/// A command that runs one of the workspace's binaries.
+///
+/// # Panics
+/// If it was not built; `make test` builds all of them first.
+pub fn command(binary: &str) -> Command {
+    // This test's binary lies in `<profile>/deps`.
+    let test = env::current_exe().expect("the system knows this program's path");
+    let profile: PathBuf = test.ancestors().nth(2).expect("tests lie two folders deep").into();
+    let path = profile.join(binary);
+    assert!(path.exists(), "{} is missing: run `make test`", path.display());
+    Command::new(path)
+}
+
+/// What a command prints to standard output.
+///
+/// # Panics
+/// If it fails; with what it said.
+pub fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the program can be started");
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    assert!(
+        status.success(),
+        "{command:?}: {status}\n{stdout}\n{}",
+        String::from_utf8_lossy(&stderr)
+    );
+    stdout
+}
+
+/// A program in the background that does not outlive its test.
+pub struct Background(Child);
+
+impl Background {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("the program can be started"))
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn wait(mut self) {
+        let status = self.0.wait().expect("a started program can be waited for");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Already ended, or ended now: either is fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

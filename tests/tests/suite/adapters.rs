@@ -1,0 +1,139 @@
+//! Adapters: zero-initialised they change nothing, otherwise something, in candle and ONNX alike;
+//! and a file that does not fit is refused by name.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use medsa_bundle::{Origin, Precision};
+use medsa_export::Models;
+use medsa_sam::{AdapterConfig, Weights};
+use medsa_tests::golden::{Golden, max_difference};
+use medsa_tests::model::Model;
+use medsa_tests::{onnxruntime, place};
+use medsa_trainer::{Adapter, AdapterInfo, Checkpoint};
+use ndarray::{ArcArray, ArrayD, IxDyn};
+
+#[test]
+fn zero_initialised_adapters_leave_the_network_as_it_is() {
+    let Some(vit) = Vit::read() else { return };
+    let zeros = Model::new(vit.adapted(&adapters(&[0, 1, 2, 3], |_| 0.0)).unwrap());
+    let base = Model::new(vit.base.sam(None).unwrap());
+    assert_eq!(vit.embedding(&zeros), vit.embedding(&base));
+}
+
+#[test]
+fn adapters_are_exported_as_they_compute() {
+    let Some(vit) = Vit::read() else { return };
+    let model = Model::new(vit.adapted(&adapters(&[1, 3], noise)).unwrap());
+    let embedding = vit.embedding(&model);
+    let base = Model::new(vit.base.sam(None).unwrap());
+    assert!(max_difference(&embedding, &vit.embedding(&base)) > 0.1);
+    let models = Models::record(&model.sam, Precision::F32, &[]);
+    let found = onnxruntime::run(&models.encoder, &BTreeMap::from([("image", vit.image.clone())]));
+    assert!(max_difference(&found.get("embedding"), &embedding) < 1e-3);
+}
+
+#[test]
+fn tinyvit_adapters_count_stages_from_1() {
+    let base = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let weights = adapter(128, "encoder.blocks.1.0.space", noise);
+    let sam = base.sam(Some(64)).unwrap();
+    sam.clone().with_adapters(&weights, &AdapterConfig::default()).unwrap();
+    let nowhere = adapter(128, "encoder.blocks.0.0.space", noise);
+    let error = sam.with_adapters(&nowhere, &AdapterConfig::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("encoder.blocks.0.0.space.down.weight [16, 128]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_adapter_that_does_not_fit_is_refused_by_name() {
+    let Some(vit) = Vit::read() else { return };
+    let mut short = adapters(&[0], noise);
+    short.remove("encoder.blocks.0.0.mlp.up.bias");
+    let error = vit.adapted(&short).unwrap_err();
+    let expected = "tensor encoder.blocks.0.0.mlp.up.bias is missing, expected shape [64]";
+    assert!(error.ends_with(expected), "{error}");
+    let wide = adapter(65, "encoder.blocks.0.0.space", noise);
+    let error = vit.adapted(&wide).unwrap_err();
+    let expected =
+        "tensor encoder.blocks.0.0.space.down.weight has shape [16, 65], expected [16, 64]";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn an_adapter_of_another_base_is_refused() {
+    let Some(vit) = Vit::read() else { return };
+    let folder = place::scratch();
+    let path = folder.path().join("adapter.safetensors");
+    let base = Origin { name: "other".into(), sha256: "ab".repeat(32) };
+    let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
+    Adapter::write(&path, &info, adapters(&[0], noise)).unwrap();
+    let error = Adapter::read(&path).unwrap().sam(&vit.base, None).unwrap_err().to_string();
+    assert!(
+        error.contains("trained on other") && error.contains(&vit.base.origin.sha256),
+        "{error}"
+    );
+    // And a base model is not an adapter.
+    vit.base.write(&path).unwrap();
+    let error = Adapter::read(&path).err().unwrap().to_string();
+    assert!(error.contains("not an adapter: metadata medsa.adapter is missing"), "{error}");
+    fs::write(&path, b"garbage").unwrap();
+    assert!(Adapter::read(&path).err().unwrap().to_string().contains("adapter.safetensors"));
+}
+
+/// The small ViT of the reference tensors.
+struct Vit {
+    base: Checkpoint,
+    image: ArrayD<f32>,
+}
+
+impl Vit {
+    fn read() -> Option<Self> {
+        let golden = place::shared()?.join("golden");
+        let image = Golden::read(&golden.join("sam_vit_io.safetensors")).get("x");
+        Some(Self { base: Checkpoint::read(&golden.join("sam_vit_weights.pth")).unwrap(), image })
+    }
+
+    /// The network with an adapter, by way of a file.
+    fn adapted(&self, weights: &Weights) -> Result<medsa_sam::Sam, String> {
+        let folder = place::scratch();
+        let path = folder.path().join("adapter.safetensors");
+        let base = self.base.origin.clone();
+        let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
+        Adapter::write(&path, &info, weights.clone()).unwrap();
+        Adapter::read(&path).unwrap().sam(&self.base, None).map_err(|e| e.to_string())
+    }
+
+    fn embedding(&self, model: &Model) -> ArrayD<f32> {
+        let image = model.tensor(self.image.clone());
+        model.array(&model.sam.encode(&model.candle, &image).unwrap())
+    }
+}
+
+/// Both adapters for some blocks of the small ViT; `up` gives the values of the up-projections.
+fn adapters(blocks: &[usize], up: impl Fn(usize) -> f32 + Copy) -> Weights {
+    let names = blocks
+        .iter()
+        .flat_map(|block| ["space", "mlp"].map(|kind| format!("encoder.blocks.0.{block}.{kind}")));
+    names.flat_map(|name| adapter(64, &name, up)).collect()
+}
+
+fn adapter(dim: usize, name: &str, up: impl Fn(usize) -> f32) -> Weights {
+    let bottleneck = 16;
+    let tensor = |part: &str, shape: &[usize], value: &dyn Fn(usize) -> f32| {
+        let values = (0..shape.iter().product()).map(value).collect();
+        (format!("{name}.{part}"), ArcArray::from_shape_vec(IxDyn(shape), values).unwrap())
+    };
+    Weights::from([
+        tensor("down.weight", &[bottleneck, dim], &noise),
+        tensor("down.bias", &[bottleneck], &noise),
+        tensor("up.weight", &[dim, bottleneck], &up),
+        tensor("up.bias", &[dim], &up),
+    ])
+}
+
+fn noise(i: usize) -> f32 {
+    ((i * 7919 + 11) % 1009) as f32 / 1009.0 - 0.5
+}

@@ -1,0 +1,114 @@
+//! The recorded ONNX files are valid, and give in onnxruntime and in the edge's engine what
+//! candle gives.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use medsa_bundle::Precision;
+use medsa_edge::engine::Engine;
+use medsa_export::Models;
+use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
+use medsa_tests::golden::{Golden, max_difference};
+use medsa_tests::model::{Model, litemedsam};
+use medsa_tests::{onnxruntime, place};
+use medsa_trainer::Checkpoint;
+use ndarray::{Array1, ArrayD, Axis, Ix4, IxDyn};
+
+#[test]
+fn litemedsam_f32_equals_candle() {
+    let Some((model, golden)) = litemedsam() else { return };
+    let points = Some(("points3.coords_xy", "points3.labels"));
+    let tokens = golden.tokens(points, Some("box.box_xyxy"));
+    compare(&model, &golden.get("image"), &tokens, None);
+    // And with a mask prompt, at half the size.
+    let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let half = Model::new(checkpoint.sam(Some(128)).unwrap());
+    let image = golden.get::<Ix4>("image").slice_move(ndarray::s![.., .., ..128, 64..192]);
+    let tokens = golden.tokens(None, Some("box.box_xyxy"));
+    let tokens = PromptTokens { coords: tokens.coords / 2.0, ..tokens };
+    let mask = golden.get::<Ix4>("box.mask").slice_move(ndarray::s![.., .., ..;2, ..;2]);
+    compare(&half, &image.into_dyn(), &tokens, Some(mask.into_dyn()));
+}
+
+#[test]
+fn sam_vit_f32_equals_candle() {
+    let Some(shared) = place::shared() else { return };
+    let golden = Golden::read(&shared.join("golden/sam_vit_io.safetensors"));
+    let mut checkpoint = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
+    checkpoint.config.decoder.heads = 4;
+    let model = Model::new(checkpoint.sam(None).unwrap());
+    compare(&model, &golden.get("x"), &golden.tokens(Some(("coords_xy", "labels")), None), None);
+}
+
+#[test]
+fn int8_agrees_between_runtimes_and_with_f32() {
+    let Some((_, golden)) = litemedsam() else { return };
+    let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let model = Model::new(checkpoint.sam(Some(128)).unwrap());
+    let image = golden.get::<Ix4>("image").slice_move(ndarray::s![.., .., ..128, 64..192]);
+    let image = image.into_dyn();
+    let models = Models::record(&model.sam, Precision::Int8, &[]);
+    let reference = onnxruntime::run(&models.encoder, &BTreeMap::from([("image", image.clone())]));
+    let reference = reference.get::<IxDyn>("embedding");
+    let edge = engine(&model, &models);
+    let embedding = edge.encode(&image.clone().into_dimensionality().unwrap()).unwrap();
+    let embedding = embedding.view().unwrap().to_owned().into_dyn();
+    // Every layer takes the same steps from the same input (tested elsewhere), but tract's GELU
+    // and softmax are approximations, and a value near the edge between two steps may fall
+    // either way.
+    let agreement = cosine(&embedding, &reference);
+    assert!(agreement > 0.998, "cosine of tract to onnxruntime is {agreement}");
+    let float = model.array(&model.sam.encode(&model.candle, &model.tensor(image)).unwrap());
+    let agreement = cosine(&embedding, &float);
+    assert!(agreement > 0.98, "cosine of int8 to f32 is {agreement}");
+}
+
+/// Both runtimes against candle, encoder and decoder, within 1e-3.
+fn compare(model: &Model, image: &ArrayD<f32>, tokens: &PromptTokens, mask: Option<ArrayD<f32>>) {
+    const TOLERANCE: f32 = 1e-3;
+    let models = Models::record(&model.sam, Precision::F32, &[]);
+    let expected = model.sam.encode(&model.candle, &model.tensor(image.clone())).unwrap();
+    let (masks, iou) = model.decode(&expected, tokens, mask.clone());
+    let expected = model.array(&expected);
+    let check = |runtime: &str, what: &str, found: &ArrayD<f32>, expected: &ArrayD<f32>| {
+        let difference = max_difference(found, expected);
+        assert!(difference < TOLERANCE, "{runtime}: {what} differs by {difference}");
+    };
+
+    let found = onnxruntime::run(&models.encoder, &BTreeMap::from([("image", image.clone())]));
+    check("onnxruntime", "embedding", &found.get("embedding"), &expected);
+    let padded = tokens.padded(TOKEN_SLOTS);
+    let side = model.sam.config().mask_side();
+    let inputs = BTreeMap::from([
+        ("embedding", expected.clone()),
+        ("point_coords", padded.coords.into_dyn()),
+        ("point_labels", padded.labels.into_dyn()),
+        ("mask_input", mask.clone().unwrap_or_else(|| ArrayD::zeros(vec![1, 1, side, side]))),
+        ("has_mask", Array1::from_elem(1, f32::from(u8::from(mask.is_some()))).into_dyn()),
+    ]);
+    let found = onnxruntime::run(&models.decoder, &inputs);
+    check("onnxruntime", "logits", &found.get("masks"), &masks);
+    check("onnxruntime", "predicted IoU", &found.get("iou"), &iou);
+
+    let edge = engine(model, &models);
+    let image = image.clone().into_dimensionality().unwrap();
+    let embedding = edge.encode(&image).unwrap();
+    check("tract", "embedding", &embedding.view().unwrap().to_owned().into_dyn(), &expected);
+    let mask = mask.map(|mask| mask.into_dimensionality::<Ix4>().unwrap());
+    let mask = mask.as_ref().map(|mask| mask.slice(ndarray::s![0, 0, .., ..]));
+    let decoded = edge.decode(&embedding, tokens, mask).unwrap();
+    let found = decoded.masks.insert_axis(Axis(0)).into_dyn();
+    check("tract", "logits", &found, &masks);
+    let found = ndarray::arr2(&[decoded.iou]).into_dyn();
+    check("tract", "predicted IoU", &found, &iou);
+}
+
+fn engine(model: &Model, models: &Models) -> Engine {
+    let preprocess = model.sam.config().preprocess;
+    Engine::from_onnx(&models.encoder, &models.decoder, preprocess, NonZeroUsize::MIN).unwrap()
+}
+
+fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
+    let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

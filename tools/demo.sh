@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# The main job, from the original model to masks over MQTT, on a real ultrasound clip: an
+# echocardiography cine of 30 frames. Leaves pictures in demo-out/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+input_size=${INPUT_SIZE:-256}
+precision=${PRECISION:-f32}
+cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
+clip=$cache/assets/examples_ybr_color.dcm
+out=demo-out
+say() { printf '\n== %s\n' "$*"; }
+
+say "1/5 what is needed (installed only if missing)"
+tools/setup.sh demo
+
+say "2/5 building (the first time takes about ten minutes on two cores)"
+cargo build --release -p medsa-trainer -p medsa-export -p medsa-edge
+bin=${CARGO_TARGET_DIR:-target}/release
+mkdir -p "$out"
+
+say "3/5 importing LiteMedSAM"
+"$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$out/base.safetensors"
+
+say "4/5 exporting a build at $input_size px ($precision); comparing with int8 takes up to a minute"
+"$bin/medsa-export" build --base "$out/base.safetensors" --calibration "$clip" --frames 1 \
+    --input-size "$input_size" --precision "$precision" --out "$out/build.medsa"
+
+say "5/5 running the clip through the edge service: every frame, embedded broker, one box prompt"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >"$out/edge.toml" <<CONFIG
+[device]
+id = "demo"
+
+[build]
+path = "build.medsa"
+
+[source]
+kind = "dicom"
+path = "$clip"
+pace = "every-frame"
+
+[[prompt]]
+object = 0
+# The left ventricle.
+box = [150.0, 78.0, 214.0, 152.0]
+
+[broker]
+kind = "embedded"
+listen = "127.0.0.1:$port"
+CONFIG
+"$bin/medsa-edge" watch --broker "mqtt://127.0.0.1:$port" --clip "$clip" --until-offline \
+    --out "$out/frames" --gif "$out/overlay.gif" --strip "$out/overlay.png" &
+watch=$!
+trap 'kill $watch 2>/dev/null || true' EXIT
+"$bin/medsa-edge" run --config "$out/edge.toml" | tee "$out/table.txt"
+wait $watch
+trap - EXIT
+say "done: $out/overlay.gif, $out/overlay.png (contact sheet), $out/table.txt"

