@@ -40,7 +40,10 @@ asset() {
     rm -r "$folder"
 }
 
-need cargo cargo
+command -v cargo >/dev/null || {
+    echo "error: cargo is missing: install Rust 1.92 or later (rustup), then try again" >&2
+    exit 1
+}
 need cc build-essential
 need python3 python3 python3-venv
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then

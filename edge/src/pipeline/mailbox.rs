@@ -1,4 +1,4 @@
-//! One slot between a producer and a consumer, where the newest wins or the producer waits.
+//! One slot between a producer and a consumer, where the newest wins.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,6 +11,8 @@ pub struct Mailbox<T> {
 
 struct State<T> {
     slot: Option<T>,
+    /// Whether a consumer waits for the slot to be filled.
+    wanted: bool,
     end: End,
 }
 
@@ -26,29 +28,28 @@ enum End {
 impl<T> Mailbox<T> {
     /// An empty mailbox.
     pub fn new() -> Self {
-        let state = State { slot: None, end: End::Open };
+        let state = State { slot: None, wanted: false, end: End::Open };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Puts an item in the place of the one that waits, which is returned.
     pub fn replace(&self, item: T) -> Option<T> {
-        let replaced = self.lock().slot.replace(item);
+        let mut state = self.lock();
+        state.wanted = false;
         self.changed.notify_all();
-        replaced
+        state.slot.replace(item)
     }
 
-    /// Waits until the slot is free and puts an item there; gives the item back when stopped.
-    pub fn put(&self, item: T) -> Result<(), T> {
+    /// Waits until somebody waits for an item, so that it is new when it is taken.
+    pub fn until_wanted(&self) -> Wake {
         let mut state = self.lock();
-        while state.slot.is_some() && state.end == End::Open {
+        while !state.wanted {
+            if state.end == End::Stopped {
+                return Wake::Stopped;
+            }
             state = self.wait(state);
         }
-        if state.end != End::Open {
-            return Err(item);
-        }
-        state.slot = Some(item);
-        self.changed.notify_all();
-        Ok(())
+        Wake::Due
     }
 
     /// Waits for an item; `None` when no more will come.
@@ -57,12 +58,13 @@ impl<T> Mailbox<T> {
         loop {
             match (state.end, state.slot.take()) {
                 (End::Stopped, _) => return None,
-                (_, Some(item)) => {
-                    self.changed.notify_all();
-                    return Some(item);
-                }
+                (_, Some(item)) => return Some(item),
                 (End::Finished, None) => return None,
-                (End::Open, None) => state = self.wait(state),
+                (End::Open, None) => {
+                    state.wanted = true;
+                    self.changed.notify_all();
+                    state = self.wait(state);
+                }
             }
         }
     }
@@ -121,7 +123,7 @@ impl<T> Default for Mailbox<T> {
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// The time has come.
+    /// What was waited for has come.
     Due,
     /// The mailbox was stopped.
     Stopped,
@@ -140,23 +142,27 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_before_the_end_is_taken() {
+    fn what_came_before_the_end_is_taken() {
         let mailbox = Mailbox::new();
-        mailbox.put(1).unwrap();
+        mailbox.replace(1);
         mailbox.finish();
-        assert_eq!(mailbox.put(2), Err(2));
         assert_eq!(mailbox.take(), Some(1));
         assert_eq!(mailbox.take(), None);
     }
 
     #[test]
-    fn a_producer_that_waits_is_stopped() {
+    fn an_item_is_wanted_once_somebody_waits_for_it() {
         let mailbox = Mailbox::new();
-        mailbox.put(1).unwrap();
         std::thread::scope(|scope| {
-            let producer = scope.spawn(|| mailbox.put(2));
+            let consumer = scope.spawn(|| mailbox.take());
+            assert_eq!(mailbox.until_wanted(), Wake::Due);
+            mailbox.replace(1);
+            assert_eq!(consumer.join().unwrap(), Some(1));
+        });
+        std::thread::scope(|scope| {
+            let producer = scope.spawn(|| mailbox.until_wanted());
             mailbox.stop();
-            assert_eq!(producer.join().unwrap(), Err(2));
+            assert_eq!(producer.join().unwrap(), Wake::Stopped);
         });
     }
 }

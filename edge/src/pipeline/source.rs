@@ -87,6 +87,10 @@ pub(super) fn play(
         if mailbox.sleep_until(due) == Wake::Stopped {
             break;
         }
+        // Then nothing is replaced, and a frame is no older than its own segmentation.
+        if pace == Pace::EveryFrame && mailbox.until_wanted() == Wake::Stopped {
+            break;
+        }
         let begun = Instant::now();
         // A source that falls behind does not catch up in a burst.
         due = (due + interval).max(begun);
@@ -103,17 +107,8 @@ pub(super) fn play(
         meter.count(Counter::FramesIn);
         meter.record(Stage::Source, captured - begun);
         let captured = Captured { frame_id, captured, captured_us: unix_us(), frame };
-        match pace {
-            Pace::Live => {
-                if mailbox.replace(captured).is_some() {
-                    meter.count(Counter::FramesDropped);
-                }
-            }
-            Pace::EveryFrame => {
-                if mailbox.put(captured).is_err() {
-                    break;
-                }
-            }
+        if mailbox.replace(captured).is_some() {
+            meter.count(Counter::FramesDropped);
         }
     }
     mailbox.finish();

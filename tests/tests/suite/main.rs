@@ -2,6 +2,7 @@
 
 mod adapters;
 mod candle_parity;
+mod checkpoints;
 mod int8;
 mod main_job;
 mod onnx_parity;

@@ -1,0 +1,100 @@
+//! A checkpoint is used whole or refused, by the tensor that is wrong; and kinds of network that
+//! no published weights are here for.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use medsa_bundle::Precision;
+use medsa_export::Models;
+use medsa_tests::golden::max_difference;
+use medsa_tests::model::Model;
+use medsa_tests::{onnxruntime, place};
+use medsa_trainer::Checkpoint;
+use ndarray::{ArcArray, ArrayD, IxDyn};
+
+#[test]
+fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
+    let mut base = lite_medsam();
+    base.weights.remove("mask_decoder.iou_token.weight");
+    let expected = "tensor mask_decoder.iou_token.weight is missing, expected shape [1, 256]";
+    assert_refused(&base, expected);
+}
+
+#[test]
+fn a_misshapen_tensor_is_named_with_both_shapes() {
+    let mut base = lite_medsam();
+    let name = "image_encoder.layers.1.blocks.0.attn.proj.weight";
+    base.weights.insert(name.into(), tensor(&[128, 64]));
+    assert_refused(&base, &format!("tensor {name} has shape [128, 64], expected [128, 128]"));
+}
+
+#[test]
+fn extra_tensors_are_all_named() {
+    let mut base = lite_medsam();
+    base.weights.insert("image_encoder.extra".into(), tensor(&[3]));
+    base.weights.insert("optimizer.step".into(), tensor(&[1]));
+    let expected =
+        "2 tensors that the network does not have: image_encoder.extra [3], optimizer.step [1]";
+    assert_refused(&base, expected);
+}
+
+#[test]
+fn what_is_no_checkpoint_is_refused_by_name() {
+    let folder = place::scratch();
+    let path = folder.path().join("base.pth");
+    let pth = fs::read(place::lite_medsam()).unwrap();
+    for content in [&pth[..pth.len() / 2], b"PK\x03\x04 and then something else", b"", b"text"] {
+        fs::write(&path, content).unwrap();
+        let error = Checkpoint::read(&path).err().unwrap().to_string();
+        assert!(error.contains("base.pth"), "{error}");
+    }
+    let absent = Checkpoint::read(&folder.path().join("absent.pth")).err().unwrap();
+    assert!(absent.to_string().contains("absent.pth: No such file"), "{absent}");
+}
+
+#[test]
+fn an_imported_checkpoint_is_the_same_network() {
+    let folder = place::scratch();
+    let path = folder.path().join("base.safetensors");
+    let original = lite_medsam();
+    original.write(&path).unwrap();
+    let imported = Checkpoint::read(&path).unwrap();
+    assert_eq!(imported.weights, original.weights);
+    assert_eq!(imported.config, original.config);
+    assert_eq!(imported.origin, original.origin);
+}
+
+#[test]
+fn a_strided_stem_is_exported_as_it_computes() {
+    // MobileSAM differs from LiteMedSAM in its stem alone.
+    let mut base = lite_medsam();
+    for (name, shape) in [("0", [32, 3, 3, 3]), ("2", [64, 32, 3, 3])] {
+        let name = format!("image_encoder.patch_embed.seq.{name}.c.weight");
+        base.weights.insert(name, tensor(&shape));
+    }
+    base.config = medsa_sam::SamConfig::detect(&base.weights).unwrap();
+    assert_eq!(base.config.preprocess.input_size, 1024);
+    let model = Model::new(base.sam(Some(128)).unwrap());
+    let image = tensor(&[1, 3, 128, 128]).into_owned();
+    let expected = model.sam.encode(&model.candle, &model.tensor(image.clone())).unwrap();
+    assert_eq!(expected.dims(), [1, 256, 8, 8]);
+    let models = Models::record(&model.sam, Precision::F32, &[]);
+    let found: ArrayD<f32> =
+        onnxruntime::run(&models.encoder, &BTreeMap::from([("image", image)])).get("embedding");
+    assert!(max_difference(&found, &model.array(&expected)) < 1e-3);
+}
+
+fn lite_medsam() -> Checkpoint {
+    Checkpoint::read(&place::lite_medsam()).unwrap()
+}
+
+fn assert_refused(base: &Checkpoint, expected: &str) {
+    let error = base.sam(None).err().unwrap().to_string();
+    assert!(error.starts_with(&base.path.display().to_string()), "{error}");
+    assert!(error.ends_with(expected), "{error}");
+}
+
+fn tensor(shape: &[usize]) -> ArcArray<f32, IxDyn> {
+    let values = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.37).sin() * 0.2);
+    ArcArray::from_shape_vec(IxDyn(shape), values.collect()).unwrap()
+}
