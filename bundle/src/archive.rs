@@ -78,7 +78,11 @@ impl Build {
             .and_then(|file| self.write_to(file))
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&partial, path));
-        written.map_err(|source| Error::Io { path: path.to_owned(), source })
+        written.map_err(|source| {
+            // Nothing half-written stays; if it cannot be removed, the first error tells more.
+            let _ = fs::remove_file(&partial);
+            Error::Io { path: path.to_owned(), source }
+        })
     }
 
     /// The manifest.

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     let Err(error) = run(&cli.command) else { return ExitCode::SUCCESS };
-    eprintln!("medsa-edge: {error:#}");
+    eprintln!("medsa-edge: {error}");
     // As clap does for what it refuses itself.
     let usage = error.downcast_ref::<Error>().is_some_and(Error::is_usage);
     ExitCode::from(if usage { 2 } else { 1 })

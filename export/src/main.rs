@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::thread;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -11,7 +12,7 @@ use medsa_export::{Recipe, Step};
 
 /// Export networks to builds that devices run.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "medsa-export", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +55,14 @@ enum PrecisionArg {
     Int8,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    // The message says it all: what it came from is in it.
+    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    eprintln!("medsa-export: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     let Command::Build {
         base,
         adapter,
@@ -64,7 +72,7 @@ fn main() -> anyhow::Result<()> {
         precision,
         frames,
         build_version,
-    } = Cli::parse().command;
+    } = command;
     let precision = match precision {
         PrecisionArg::F32 => Precision::F32,
         PrecisionArg::Int8 => Precision::Int8,

@@ -31,6 +31,12 @@ pub enum Error {
         /// Shape that the network needs.
         expected: Vec<usize>,
     },
+    /// The file's: a weight that nothing can be computed with.
+    #[error("tensor {name} is empty or holds values that are not finite")]
+    TensorValues {
+        /// Name of the tensor.
+        name: String,
+    },
     /// The file's: weights that no part of the network uses.
     #[error("{} that the network does not have: {}", plural(names.len(), "tensor"), names.join(", "))]
     ExtraTensors {

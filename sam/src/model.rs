@@ -57,6 +57,11 @@ impl SamConfig {
     /// # Errors
     /// [`Error::UnknownNetwork`] names the tensor that gives it away.
     pub fn detect(weights: &Weights) -> Result<Self, Error> {
+        // What follows divides by lengths.
+        if let Some((name, value)) = weights.iter().find(|(_, value)| value.is_empty()) {
+            let found = format!("tensor {name} is empty, shape {:?}", value.shape());
+            return Err(Error::UnknownNetwork(found));
+        }
         let prefix = Self::ENCODER;
         let (encoder, input_size, normalization) =
             if weights.contains_key(&format!("{prefix}.pos_embed")) {
@@ -80,6 +85,26 @@ impl SamConfig {
             };
         let decoder = DecoderConfig::detect(weights, Self::DECODER_HEADS)?;
         Ok(Self { preprocess: Preprocess { input_size, normalization }, encoder, decoder })
+    }
+
+    /// Checks a shape that came from a file: no length is 0, and heads divide channels.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNetwork`] names the key.
+    pub fn check(&self) -> Result<(), Error> {
+        let DecoderConfig { dim, mlp_dim, heads, mask_channels } = self.decoder;
+        // Upscaling goes to an eighth of the channels, cross-attention to half.
+        check_lengths(&[
+            ("decoder.dim", dim, 8),
+            ("decoder.dim", dim, 2 * heads),
+            ("decoder.mlp_dim", mlp_dim, 1),
+            ("decoder.mask_channels", mask_channels, 4),
+        ])?;
+        match &self.encoder {
+            EncoderConfig::TinyVit(tiny) => tiny.check()?,
+            EncoderConfig::Vit(vit) => vit.check()?,
+        }
+        self.clone().with_input_size(self.preprocess.input_size).map(drop)
     }
 
     /// The same network for inputs of another side.
@@ -112,6 +137,21 @@ impl SamConfig {
             EncoderConfig::Vit(vit) => vit.patch,
         }
     }
+}
+
+/// Each length of a configuration must be a multiple of its divisor, and neither is 0.
+pub(crate) fn check_lengths(lengths: &[(&str, usize, usize)]) -> Result<(), Error> {
+    for &(key, length, divisor) in lengths {
+        if length == 0 || divisor == 0 || !length.is_multiple_of(divisor) {
+            let expected = if divisor == 0 {
+                "heads above 0".into()
+            } else {
+                format!("a multiple of {divisor} above 0")
+            };
+            return Err(Error::UnknownNetwork(format!("{key} is {length}, expected {expected}")));
+        }
+    }
+    Ok(())
 }
 
 impl DecoderConfig {

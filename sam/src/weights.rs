@@ -40,11 +40,6 @@ impl Param {
     pub fn shape(&self) -> &[usize] {
         self.value.shape()
     }
-
-    /// The same parameter with other values or shape.
-    pub fn with_value<D: Dimension>(&self, value: Array<f32, D>) -> Self {
-        Self::new(self.name.clone(), value)
-    }
 }
 
 /// Named constant indices. Cloning shares them.
@@ -84,7 +79,7 @@ impl<'a> Reader<'a> {
     /// The tensor `name` of this part.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`] or [`Error::TensorShape`].
+    /// [`Error::MissingTensor`], [`Error::TensorShape`] or [`Error::TensorValues`].
     pub fn param(&self, name: &str, expected: &[usize]) -> Result<Param, Error> {
         let name = self.name(name);
         let Some(value) = self.weights.get(&name) else {
@@ -93,6 +88,9 @@ impl<'a> Reader<'a> {
         if value.shape() != expected {
             let (found, expected) = (value.shape().to_vec(), expected.to_vec());
             return Err(Error::TensorShape { name, found, expected });
+        }
+        if value.is_empty() || value.iter().any(|v| !v.is_finite()) {
+            return Err(Error::TensorValues { name });
         }
         self.taken.borrow_mut().insert(name.clone());
         Ok(Param { name: name.into(), value: value.clone() })

@@ -12,7 +12,9 @@ use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
 use medsa_sam::{Indices, Param};
 use ndarray::{Array, ArrayD, Dimension};
 
-/// Computes on one device. Weights are moved there once, at first use.
+/// Computes one network on one device. Weights are moved there once, at first use, and known by
+/// name from then on: another network, or the same for another input size, needs a backend of
+/// its own.
 pub struct CandleBackend {
     device: Device,
     params: RefCell<HashMap<String, Tensor>>,

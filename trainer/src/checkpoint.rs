@@ -41,10 +41,11 @@ impl Checkpoint {
         } else {
             TensorFile::parse(path, &bytes)?
         };
-        let config = match from_metadata(path, &metadata, CONFIG)? {
+        let config: SamConfig = match from_metadata(path, &metadata, CONFIG)? {
             Some(config) => config,
             None => SamConfig::detect(&weights).map_err(|e| Error::network(path, e))?,
         };
+        config.check().map_err(|e| Error::network(path, e))?;
         let origin = from_metadata(path, &metadata, SOURCE)?
             .unwrap_or_else(|| Origin { name: stem(path), sha256: sha256_hex(&bytes) });
         Ok(Self { path: path.to_owned(), origin, weights, config })

@@ -1,5 +1,5 @@
-//! Med-SA on candle: the backend that computes (and, for training, differentiates) `medsa-sam`'s
-//! networks, and the files of base models and adapters.
+//! Med-SA on candle: the backend that computes `medsa-sam`'s networks, and the files of base
+//! models and adapters.
 //!
 //! **Architecture invariant:** this crate knows no ONNX.
 #![forbid(unsafe_code)]

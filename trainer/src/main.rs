@@ -1,13 +1,14 @@
-//! `medsa-train`: base models and adapters.
+//! `medsa-train`: base models.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use medsa_trainer::Checkpoint;
 
-/// Train Med-SA adapters.
+/// Base models for Med-SA.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "medsa-train", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,8 +27,15 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    // The message says it all: what it came from is in it.
+    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    eprintln!("medsa-train: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Import { base, out } => import(base, out),
     }
 }

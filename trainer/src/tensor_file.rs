@@ -57,7 +57,11 @@ impl TensorFile {
         let bytes = serialize(views, Some(self.metadata)).map_err(|e| Error::format(path, e))?;
         let partial = path.with_extension("partial");
         let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-        written.map_err(|e| Error::io(path, e))
+        written.map_err(|e| {
+            // Nothing half-written stays; if it cannot be removed, the first error tells more.
+            let _ = fs::remove_file(&partial);
+            Error::io(path, e)
+        })
     }
 }
 

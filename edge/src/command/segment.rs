@@ -42,8 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
     /// Threads of the runtime; all cores when not given.
-    #[arg(long)]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: Option<u8>,
 }
 
 /// What is printed.
@@ -105,7 +105,8 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     let prompt = Prompt::new(args.points.clone(), args.bbox, view.size())?;
     lap_ms();
     let build = Build::read(&args.build, &Limits::default())?;
-    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = args.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok());
     let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN))?;
     let load = lap_ms();
     let (image, geometry) = engine.preprocess().run(view);

@@ -1,6 +1,6 @@
 //! A connection that comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -10,6 +10,11 @@ use super::client::{self, Client, Event, LostCause, Message};
 
 /// First wait after a connection is lost.
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);
+
+/// A connection that lasted as long was a good one: what ends it is new, and the first attempt
+/// comes soon. Otherwise a message that the broker keeps and that costs the connection each time
+/// would have the device come and go several times a second.
+const STABLE: Duration = Duration::from_secs(10);
 
 /// Events that wait for the service at most; the connection is not read while it is full.
 const EVENTS: usize = 64;
@@ -71,10 +76,11 @@ async fn drive(
     events: mpsc::Sender<LinkEvent>,
 ) {
     let mut back_off = MIN_BACK_OFF;
+    let mut connected: Option<Instant> = None;
     loop {
         let event = match event_loop.next().await {
             Ok(Event::Connected) => {
-                back_off = MIN_BACK_OFF;
+                connected = Some(Instant::now());
                 LinkEvent::Up
             }
             Ok(Event::Subscribed) => LinkEvent::Subscribed,
@@ -83,6 +89,9 @@ async fn drive(
             Ok(Event::Disconnected) => return,
             Ok(Event::Other) => continue,
             Err(lost) => {
+                if connected.take().is_some_and(|since| since.elapsed() >= STABLE) {
+                    back_off = MIN_BACK_OFF;
+                }
                 let oversized = lost.cause == LostCause::OversizedPacket;
                 let down = LinkEvent::Down { reason: lost.reason, retry_in: back_off, oversized };
                 if events.send(down).await.is_err() {

@@ -1,6 +1,6 @@
 //! Linear layers, and what becomes one: 1x1 convolutions.
 
-use ndarray::{Array1, Array2, Axis, Ix1, Ix2};
+use ndarray::{Array1, Array2, Axis, Ix2};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Output};
@@ -91,18 +91,6 @@ impl Linear {
     pub fn weight_array(&self) -> Array2<f32> {
         let weight = self.weight.value().to_owned().into_dimensionality::<Ix2>();
         weight.expect("every constructor makes a matrix")
-    }
-
-    /// The bias `[out]`, zeros if there is none.
-    pub fn bias_array(&self) -> Array1<f32> {
-        match &self.bias {
-            Some(bias) => bias
-                .value()
-                .to_owned()
-                .into_dimensionality::<Ix1>()
-                .expect("every constructor makes a vector"),
-            None => Array1::zeros(self.outputs()),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::model::check_lengths;
 use crate::weights::Weights;
 
 /// Shape of a TinyViT encoder.
@@ -63,6 +64,11 @@ impl TinyVitConfig {
             let found = weights.get(&name).map(|value| value.shape());
             found.ok_or_else(|| Error::UnknownNetwork(format!("tensor {name} is missing")))
         };
+        let channels = |name: &str| {
+            let found = shape(name)?;
+            let scalar = || Error::UnknownNetwork(format!("tensor {prefix}.{name} has no axis"));
+            found.first().copied().ok_or_else(scalar)
+        };
         let depth = |layer: usize, block: &str| {
             let exists = |i: &usize| shape(&format!("layers.{layer}.blocks.{i}.{block}")).is_ok();
             (0..).take_while(exists).count()
@@ -90,7 +96,7 @@ impl TinyVitConfig {
                     "{name} has shape {biases:?}, expected two axes"
                 )));
             };
-            let dim = shape(&format!("layers.{layer}.blocks.0.attn.norm.weight"))?[0];
+            let dim = channels(&format!("layers.{layer}.blocks.0.attn.norm.weight"))?;
             stages.push(Stage {
                 dim,
                 depth: depth(layer, "attn.attention_biases"),
@@ -102,10 +108,23 @@ impl TinyVitConfig {
         }
         Ok(Self {
             stem,
-            stem_dim: shape("patch_embed.seq.2.c.weight")?[0],
+            stem_dim: channels("patch_embed.seq.2.c.weight")?,
             conv_blocks: depth(0, "conv1.c.weight"),
             stages,
         })
+    }
+
+    /// See [`crate::SamConfig::check`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_lengths(&[("encoder.stem_dim", self.stem_dim, 2)])?;
+        for Stage { dim, heads, window, stride, .. } in &self.stages {
+            check_lengths(&[
+                ("encoder.stages.dim", *dim, *heads),
+                ("encoder.stages.window", *window, 1),
+                ("encoder.stages.stride", *stride, 1),
+            ])?;
+        }
+        Ok(())
     }
 
     /// Reduction of the map's side from the image to the embedding.

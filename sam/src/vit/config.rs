@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::model::check_lengths;
 use crate::weights::Weights;
 
 /// Shape of a ViT encoder.
@@ -63,5 +64,16 @@ impl VitConfig {
             global_blocks,
             trained_grid,
         })
+    }
+
+    /// See [`crate::SamConfig::check`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_lengths(&[
+            ("encoder.patch", self.patch, 1),
+            ("encoder.dim", self.dim, self.heads),
+            ("encoder.mlp_dim", self.mlp_dim, 1),
+            ("encoder.window", self.window, 1),
+            ("encoder.trained_grid", self.trained_grid, 1),
+        ])
     }
 }

@@ -39,6 +39,25 @@ fn extra_tensors_are_all_named() {
 }
 
 #[test]
+fn values_and_shapes_that_nothing_can_be_computed_with_are_refused() {
+    let folder = place::scratch();
+    let path = folder.path().join("base.safetensors");
+    let mut base = lite_medsam();
+    base.config.decoder.heads = 0;
+    base.write(&path).unwrap();
+    let error = Checkpoint::read(&path).err().unwrap().to_string();
+    assert!(error.ends_with("decoder.dim is 256, expected heads above 0"), "{error}");
+    let name = "image_encoder.layers.1.blocks.0.attn.attention_biases";
+    let mut infinite = lite_medsam();
+    let qkv = "image_encoder.layers.1.blocks.0.attn.qkv.weight";
+    infinite.weights.insert(qkv.into(), tensor(&[384, 128]).mapv(|_| f32::NAN).into_shared());
+    assert_refused(&infinite, &format!("{qkv} is empty or holds values that are not finite"));
+    base.weights.insert(name.into(), tensor(&[0, 49]));
+    let error = medsa_sam::SamConfig::detect(&base.weights).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("tensor {name} is empty, shape [0, 49]")), "{error}");
+}
+
+#[test]
 fn what_is_no_checkpoint_is_refused_by_name() {
     let folder = place::scratch();
     let path = folder.path().join("base.pth");
