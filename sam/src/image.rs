@@ -5,7 +5,7 @@ use ndarray::{Array2, Array4, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::resize::resize_bilinear_u8;
+pub use crate::resize::resize_bilinear_u8;
 
 /// A picture to segment: 8-bit RGB, row-major, `[H, W, 3]`.
 #[derive(Clone, Copy, Debug)]

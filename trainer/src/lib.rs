@@ -7,7 +7,10 @@
 mod adapter;
 mod backend;
 mod checkpoint;
+pub mod data;
 mod error;
+pub mod metrics;
+pub mod region;
 mod tensor_file;
 
 pub use adapter::{Adapter, AdapterInfo};

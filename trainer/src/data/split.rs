@@ -96,7 +96,7 @@ impl SplitError {
 /// Grey values of a small version, mean 0 and length 1, so that a product is a correlation.
 fn thumbnail(width: usize, height: usize, rgb: &[u8]) -> Vec<f32> {
     let frame = RgbView::new(width, height, rgb).expect("a decoded picture is whole");
-    let small = medsa_sam::image::resize(frame, THUMBNAIL_PX, THUMBNAIL_PX);
+    let small = medsa_sam::image::resize_bilinear_u8(frame, THUMBNAIL_PX, THUMBNAIL_PX);
     let grey: Vec<f32> =
         small.chunks_exact(3).map(|p| p.iter().map(|&v| f32::from(v)).sum()).collect();
     let mean = grey.iter().sum::<f32>() / grey.len() as f32;
