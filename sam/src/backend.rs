@@ -4,7 +4,7 @@
 //! patch embedding and a 2x2 transposed convolution all are [`Backend::linear`], and the only
 //! true convolutions left are the 3x3 ones.
 
-use crate::layers::{Conv2d, LayerNorm, Linear};
+use crate::layers::{Conv2d, LayerNorm, Linear, Packing, attend, split_heads, unpack};
 use crate::weights::{Indices, Param};
 
 /// A tensor or the backend's error.
@@ -13,7 +13,7 @@ pub type Output<B> = Result<<B as Backend>::Tensor, <B as Backend>::Error>;
 /// The operations of SAM-family networks. Shapes are static and known at every call.
 ///
 /// Binary operations broadcast as NumPy does.
-pub trait Backend {
+pub trait Backend: Sized {
     /// A value: computed (candle) or recorded (ONNX).
     type Tensor: Clone;
     /// What can go wrong in the tensor library.
@@ -64,4 +64,27 @@ pub trait Backend {
     fn take(&self, x: &Self::Tensor, indices: &Indices) -> Output<Self>;
     /// Tensors one after the other along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
+
+    /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`, with
+    /// scores scaled by `1/sqrt(d)`; `bias` broadcasts to `[B, heads, Nq, Nk]`.
+    fn attention(
+        &self,
+        [q, k, v]: [&Self::Tensor; 3],
+        heads: usize,
+        bias: Option<&Self::Tensor>,
+    ) -> Output<Self> {
+        let split = |x| split_heads(self, x, heads);
+        attend(self, &[split(q)?, split(k)?, split(v)?], bias)
+    }
+
+    /// The same for tokens that attend to each other, from `[B, N, 3 * heads * d]`.
+    fn self_attention(
+        &self,
+        qkv: &Self::Tensor,
+        heads: usize,
+        packing: Packing,
+        bias: Option<&Self::Tensor>,
+    ) -> Output<Self> {
+        attend(self, &unpack(self, qkv, heads, packing)?, bias)
+    }
 }

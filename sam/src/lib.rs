@@ -21,8 +21,8 @@ pub mod tiny_vit;
 pub mod vit;
 mod weights;
 
-pub use adapter::AdapterConfig;
+pub use adapter::{AdapterConfig, AdapterPlan, DecoderPlan, Init, MlpInput, NewTensor};
 pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
-pub use model::{DecoderConfig, Encoder, EncoderConfig, Sam, SamConfig};
+pub use model::{DecoderConfig, EncoderConfig, Sam, SamConfig};
 pub use weights::{Indices, Param, Reader, Weights};

@@ -1,5 +1,7 @@
 //! A whole SAM: its shape, read off a checkpoint, and the network.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::AdapterConfig;
@@ -9,7 +11,7 @@ use crate::error::Error;
 use crate::image::{Normalization, Preprocess};
 use crate::tiny_vit::{Stem, TinyVit, TinyVitConfig};
 use crate::vit::{Vit, VitConfig};
-use crate::weights::{Reader, Weights};
+use crate::weights::{Param, Reader, VisitParams, Weights};
 
 /// Shape of a SAM-family network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ impl SamConfig {
         let (encoder, input_size, normalization) =
             if weights.contains_key(&format!("{prefix}.pos_embed")) {
                 let vit = VitConfig::detect(weights, prefix)?;
-                let input_size = vit.trained_grid * vit.patch;
+                let input_size = vit.trained_grid.saturating_mul(vit.patch);
                 (EncoderConfig::Vit(vit), input_size, Normalization::MeanStd)
             } else if weights.contains_key(&format!("{prefix}.patch_embed.seq.0.c.weight")) {
                 let tiny = TinyVitConfig::detect(weights, prefix)?;
@@ -96,7 +98,7 @@ impl SamConfig {
         // Upscaling goes to an eighth of the channels, cross-attention to half.
         check_lengths(&[
             ("decoder.dim", dim, 8),
-            ("decoder.dim", dim, 2 * heads),
+            ("decoder.dim", dim, heads.saturating_mul(2)),
             ("decoder.mlp_dim", mlp_dim, 1),
             ("decoder.mask_channels", mask_channels, 4),
         ])?;
@@ -178,13 +180,9 @@ pub struct Sam {
     mask_decoder: MaskDecoder,
 }
 
-/// An image encoder.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a network")]
-pub enum Encoder {
-    /// LiteMedSAM, MobileSAM.
+enum Encoder {
     TinyVit(TinyVit),
-    /// SAM ViT-B, -L, -H.
     Vit(Vit),
 }
 
@@ -226,8 +224,23 @@ impl Sam {
             Encoder::TinyVit(tiny) => tiny.adapt(&blocks, config)?,
             Encoder::Vit(vit) => vit.adapt(&blocks, config)?,
         }
+        self.mask_decoder.adapt(&from.at("decoder").at("layers"), config)?;
+        let mut replaced = Ok(());
+        self.visit(&mut |param| {
+            if replaced.is_ok() {
+                replaced = from.replace(param);
+            }
+        });
+        replaced?;
         from.finish()?;
         Ok(self)
+    }
+
+    /// The weights of prompt encoder and mask decoder, which can be trained themselves.
+    pub fn decoder_params(&self) -> Vec<Param> {
+        let mut params = Vec::new();
+        self.clone().visit(&mut |param| params.push(param.clone()));
+        params
     }
 
     /// The network's shape.
@@ -235,18 +248,44 @@ impl Sam {
         &self.config
     }
 
-    /// The image encoder.
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
-    }
-
     /// Network input `[B, 3, S, S]` -> embedding `[B, C, h, w]`.
     pub fn encode<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        let embedding = match &self.encoder {
-            Encoder::TinyVit(tiny) => tiny.forward(b, image)?,
-            Encoder::Vit(vit) => vit.forward(b, image)?,
-        };
+        let embedding = self.encode_steps(b, image, 0..self.encoder_steps(), 1)?;
         b.permute(&embedding, &[0, 3, 1, 2])
+    }
+
+    /// How many steps the encoder has, one after the other: stem, convolutions, merging or
+    /// block each are one; the last is the neck.
+    pub fn encoder_steps(&self) -> usize {
+        match &self.encoder {
+            Encoder::TinyVit(tiny) => tiny.steps(),
+            Encoder::Vit(vit) => vit.steps(),
+        }
+    }
+
+    /// How many of them come before the first adapter: what they give for a picture never
+    /// changes.
+    pub fn frozen_encoder_steps(&self) -> usize {
+        match &self.encoder {
+            Encoder::TinyVit(tiny) => tiny.frozen_steps(),
+            Encoder::Vit(vit) => vit.frozen_steps(),
+        }
+    }
+
+    /// Some steps of the encoder. The first takes the network input `[B, 3, S, S]`, the others
+    /// the map `[B, H, W, C]` that the step before gave. B holds volumes of `slices` pictures
+    /// each, which the Depth adapters connect.
+    pub fn encode_steps<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        steps: Range<usize>,
+        slices: usize,
+    ) -> Output<B> {
+        match &self.encoder {
+            Encoder::TinyVit(tiny) => tiny.forward(b, x, steps, slices),
+            Encoder::Vit(vit) => vit.forward(b, x, steps, slices),
+        }
     }
 
     /// Embedding `[B, C, h, w]` and as many prompts -> masks.
@@ -268,5 +307,12 @@ impl Sam {
         labels: &B::Tensor,
     ) -> Output<B> {
         self.prompt_encoder.sparse(b, coords, labels)
+    }
+}
+
+impl VisitParams for Sam {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        self.prompt_encoder.visit(f);
+        self.mask_decoder.visit(f);
     }
 }

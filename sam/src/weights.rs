@@ -42,6 +42,12 @@ impl Param {
     }
 }
 
+/// Layers whose weights can be trained in place of adapters.
+pub(crate) trait VisitParams {
+    /// Hands over every weight; its name and shape must stay.
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param));
+}
+
 /// Named constant indices. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Indices {
@@ -107,6 +113,17 @@ impl<'a> Reader<'a> {
     /// Length of the first axis of a tensor of this part, if it is there.
     pub fn rows(&self, name: &str) -> Option<usize> {
         self.weights.get(&self.name(name)).and_then(|value| value.shape().first().copied())
+    }
+
+    /// Puts the tensor of a parameter's name, if there is one, in its place.
+    ///
+    /// # Errors
+    /// As [`Reader::param`].
+    pub(crate) fn replace(&self, param: &mut Param) -> Result<(), Error> {
+        if self.weights.contains_key(&self.name(param.name())) {
+            *param = self.param(&param.name.clone(), &param.shape().to_vec())?;
+        }
+        Ok(())
     }
 
     /// Accepts a tensor that frameworks save and networks do not need.

@@ -5,11 +5,12 @@ use ndarray::{Array3, Axis, concatenate};
 use super::PromptInput;
 use super::prompt_encoder::PromptEncoder;
 use super::two_way::{Positions, TwoWayTransformer};
+use crate::adapter::{AdapterConfig, PromptSummary};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, Upscale2x};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, NO_ATTENTION, Upscale2x};
 use crate::prompt::label;
-use crate::weights::{Param, Reader};
+use crate::weights::{Param, Reader, VisitParams};
 
 /// What the decoder answers.
 pub struct Masks<T> {
@@ -72,6 +73,11 @@ impl MaskDecoder {
         })
     }
 
+    /// Puts adapters into the two-way blocks; `from` is at `decoder.layers`.
+    pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        self.transformer.adapt(from, config)
+    }
+
     /// Masks for an embedding `[B, h, w, C]`.
     pub(crate) fn forward<B: Backend>(
         &self,
@@ -90,6 +96,7 @@ impl MaskDecoder {
             tokens: &tokens,
             image: &prompt_encoder.dense_positions(b)?,
             token_bias: &self.token_bias(b, &prompt.labels)?,
+            prompt: PromptSummary { tokens: &sparse, labels: &prompt.labels },
         };
         let (tokens, image) = self.transformer.forward(b, &image, &positions)?;
 
@@ -120,12 +127,23 @@ impl MaskDecoder {
 
     /// `[B, 1, 1, 5 + N]`: 0, or so low that no attention is left for an unused token.
     fn token_bias<B: Backend>(&self, b: &B, labels: &B::Tensor) -> Output<B> {
-        const NO_ATTENTION: f32 = -1e9;
         let [batch, slots] = b.shape(labels)[..] else { unreachable!("labels have two axes") };
         let unused = b.affine(&b.indicator(labels, label::UNUSED)?, NO_ATTENTION, 0.0)?;
         let outputs = Param::new("mask_decoder.used", Array3::zeros((1, 1, 1 + Self::MASKS)));
         let outputs = b.reshape(&b.param(&outputs)?, &[1, 1 + Self::MASKS])?;
         let bias = b.concat(&[&b.concat(&vec![&outputs; batch], 0)?, &unused], 1)?;
         b.reshape(&bias, &[batch, 1, 1, 1 + Self::MASKS + slots])
+    }
+}
+
+impl VisitParams for MaskDecoder {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        f(&mut self.output_tokens);
+        self.transformer.visit(f);
+        self.upscale1.visit(f);
+        self.upscale_norm.visit(f);
+        self.upscale2.visit(f);
+        self.hypernetworks.iter_mut().for_each(|mlp| mlp.visit(f));
+        self.iou_head.visit(f);
     }
 }

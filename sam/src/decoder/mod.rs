@@ -8,3 +8,4 @@ pub(crate) use mask_decoder::MaskDecoder;
 pub use mask_decoder::Masks;
 pub(crate) use prompt_encoder::PromptEncoder;
 pub use prompt_encoder::{MaskPrompt, PromptInput};
+pub(crate) use two_way::TWO_WAY_DEPTH;

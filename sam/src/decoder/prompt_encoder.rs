@@ -8,7 +8,7 @@ use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
 use crate::prompt::label;
-use crate::weights::{Param, Reader};
+use crate::weights::{Param, Reader, VisitParams};
 
 /// What the decoder is asked, as tensors. `B` is the number of prompts.
 pub struct PromptInput<T> {
@@ -129,6 +129,19 @@ impl PromptEncoder {
         let unit = b.affine(coords, scale, 0.5 * scale - 1.0)?;
         let angles = b.affine(&b.matmul(&unit, &b.param(&self.frequencies)?)?, 2.0 * PI, 0.0)?;
         b.concat(&[&b.sin(&angles)?, &b.cos(&angles)?], 2)
+    }
+}
+
+impl VisitParams for PromptEncoder {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        self.by_label.iter_mut().for_each(|(_, embedding)| f(embedding));
+        let MaskDownscaling { first, second, last } = &mut self.mask_downscaling;
+        for (linear, norm) in [first, second] {
+            linear.visit(f);
+            norm.visit(f);
+        }
+        last.visit(f);
+        f(&mut self.no_mask);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The two-way transformer: tokens attend to the image and the image to tokens.
 
+use crate::adapter::{AdapterConfig, DecoderAdapters, Lora, PromptSummary};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, attention, merge_heads, split_heads};
-use crate::weights::Reader;
+use crate::layers::{Activation, LayerNorm, Linear, Mlp};
+use crate::weights::{Param, Reader, VisitParams};
 
 #[derive(Clone, Debug)]
 pub(super) struct TwoWayTransformer {
@@ -20,19 +21,21 @@ pub(super) struct Positions<'a, T> {
     pub image: &'a T,
     /// Added to scores where a token is the key, `[B, 1, 1, N]`: 0, or very low for unused ones.
     pub token_bias: &'a T,
+    /// For adapters that the prompt conditions.
+    pub prompt: PromptSummary<'a, T>,
 }
 
-impl TwoWayTransformer {
-    /// SAM's depth.
-    const DEPTH: usize = 2;
+/// SAM's number of two-way blocks.
+pub(crate) const TWO_WAY_DEPTH: usize = 2;
 
+impl TwoWayTransformer {
     pub(super) fn read(
         from: &Reader,
         dim: usize,
         mlp_dim: usize,
         heads: usize,
     ) -> Result<Self, Error> {
-        let layers = (0..Self::DEPTH)
+        let layers = (0..TWO_WAY_DEPTH)
             .map(|i| TwoWayBlock::read(&from.at("layers").at(i), dim, mlp_dim, heads, i == 0))
             .collect::<Result<_, _>>()?;
         let final_attention = from.at("final_attn_token_to_image");
@@ -41,6 +44,15 @@ impl TwoWayTransformer {
             final_attention: Attention::read(&final_attention, dim, dim / 2, heads)?,
             final_norm: LayerNorm::read(&from.at("norm_final_attn"), dim, LayerNorm::EPSILON)?,
         })
+    }
+
+    /// Puts adapters into blocks; `from` is at `decoder.layers`.
+    pub(super) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        let dim = self.final_attention.q.inputs();
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            layer.adapters = DecoderAdapters::read(&from.at(i), dim, config)?;
+        }
+        Ok(())
     }
 
     /// Tokens `[B, N, C]` and image `[B, h * w, C]`, after the transformer.
@@ -57,7 +69,7 @@ impl TwoWayTransformer {
         }
         let q = b.add(&tokens, positions.tokens)?;
         let k = b.add(&image, positions.image)?;
-        let attended = self.final_attention.forward(b, &q, &k, &image, None)?;
+        let attended = self.final_attention.forward(b, [&q, &k, &image], None, None)?;
         let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.final_norm)?;
         Ok((tokens, image))
     }
@@ -76,6 +88,7 @@ struct TwoWayBlock {
     /// In the first block tokens are nothing but their positions, and self-attention replaces
     /// them.
     first: bool,
+    adapters: DecoderAdapters,
 }
 
 impl TwoWayBlock {
@@ -103,6 +116,7 @@ impl TwoWayBlock {
             image_to_token: cross("cross_attn_image_to_token")?,
             norm4: norm("norm4")?,
             first,
+            adapters: DecoderAdapters::default(),
         })
     }
 
@@ -114,24 +128,30 @@ impl TwoWayBlock {
         positions: &Positions<B::Tensor>,
     ) -> Result<(B::Tensor, B::Tensor), B::Error> {
         let token_bias = Some(positions.token_bias);
+        let Self { adapters, .. } = self;
+        let lora = adapters.lora.self_attention.as_ref();
         let tokens = if self.first {
-            self.self_attention.forward(b, tokens, tokens, tokens, token_bias)?
+            self.self_attention.forward(b, [tokens; 3], token_bias, lora)?
         } else {
             let q = b.add(tokens, positions.tokens)?;
-            b.add(tokens, &self.self_attention.forward(b, &q, &q, tokens, token_bias)?)?
+            b.add(tokens, &self.self_attention.forward(b, [&q, &q, tokens], token_bias, lora)?)?
         };
         let tokens = b.layer_norm(&tokens, &self.norm1)?;
 
         let q = b.add(&tokens, positions.tokens)?;
         let k = b.add(image, positions.image)?;
-        let attended = self.token_to_image.forward(b, &q, &k, image, None)?;
+        let lora = adapters.lora.prompt_to_image.as_ref();
+        let attended = self.token_to_image.forward(b, [&q, &k, image], None, lora)?;
+        let attended = adapters.after_prompt_to_image(b, attended, &positions.prompt)?;
         let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.norm2)?;
 
-        let tokens = b.add(&tokens, &self.mlp.forward(b, &tokens)?)?;
-        let tokens = b.layer_norm(&tokens, &self.norm3)?;
+        let mlp = adapters.beside_mlp(b, &tokens, self.mlp.forward(b, &tokens)?)?;
+        let tokens = b.layer_norm(&b.add(&tokens, &mlp)?, &self.norm3)?;
 
         let q = b.add(&tokens, positions.tokens)?;
-        let attended = self.image_to_token.forward(b, &k, &q, &tokens, token_bias)?;
+        let lora = adapters.lora.image_to_prompt.as_ref();
+        let attended = self.image_to_token.forward(b, [&k, &q, &tokens], token_bias, lora)?;
+        let attended = adapters.after_image_to_prompt(b, attended)?;
         let image = b.layer_norm(&b.add(image, &attended)?, &self.norm4)?;
         Ok((tokens, image))
     }
@@ -161,13 +181,48 @@ impl Attention {
     fn forward<B: Backend>(
         &self,
         b: &B,
-        q: &B::Tensor,
-        k: &B::Tensor,
-        v: &B::Tensor,
+        [q, k, v]: [&B::Tensor; 3],
         bias: Option<&B::Tensor>,
+        lora: Option<&Lora>,
     ) -> Output<B> {
-        let heads = |x, layer| split_heads(b, &b.linear(x, layer)?, self.heads);
-        let x = attention(b, &heads(q, &self.q)?, &heads(k, &self.k)?, &heads(v, &self.v)?, bias)?;
-        b.linear(&merge_heads(b, &x)?, &self.out)
+        let mut queries = b.linear(q, &self.q)?;
+        let mut values = b.linear(v, &self.v)?;
+        if let Some(lora) = lora {
+            queries = b.add(&queries, &lora.q(b, q)?)?;
+            values = b.add(&values, &lora.v(b, v)?)?;
+        }
+        let keys = b.linear(k, &self.k)?;
+        b.linear(&b.attention([&queries, &keys, &values], self.heads, bias)?, &self.out)
+    }
+}
+
+impl VisitParams for TwoWayTransformer {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        let Self { layers, final_attention, final_norm } = self;
+        layers.iter_mut().for_each(|layer| layer.visit(f));
+        final_attention.visit(f);
+        final_norm.visit(f);
+    }
+}
+
+impl VisitParams for TwoWayBlock {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        for attention in
+            [&mut self.self_attention, &mut self.token_to_image, &mut self.image_to_token]
+        {
+            attention.visit(f);
+        }
+        for norm in [&mut self.norm1, &mut self.norm2, &mut self.norm3, &mut self.norm4] {
+            norm.visit(f);
+        }
+        self.mlp.visit(f);
+    }
+}
+
+impl VisitParams for Attention {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        for linear in [&mut self.q, &mut self.k, &mut self.v, &mut self.out] {
+            linear.visit(f);
+        }
     }
 }

@@ -1,6 +1,39 @@
-//! Scaled dot-product attention.
+//! Scaled dot-product attention, composed of basic operations.
 
 use crate::backend::{Backend, Output};
+
+/// Added to a score, so low that nothing is left of it in a softmax.
+pub(crate) const NO_ATTENTION: f32 = -1e9;
+
+/// How queries, keys and values stand side by side in the last axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// `[heads, 3, d]`: each head's q, k and v together (TinyViT).
+    ByHead,
+    /// `[3, heads, d]` (ViT).
+    ByPart,
+}
+
+/// `[B, N, 3 * heads * d]` -> queries, keys and values `[B, heads, N, d]`.
+pub(crate) fn unpack<B: Backend>(
+    b: &B,
+    qkv: &B::Tensor,
+    heads: usize,
+    packing: Packing,
+) -> Result<[B::Tensor; 3], B::Error> {
+    let [batch, tokens, width] = b.shape(qkv)[..] else { unreachable!("tokens have three axes") };
+    let d = width / (3 * heads);
+    let parts = match packing {
+        Packing::ByHead => {
+            b.permute(&b.reshape(qkv, &[batch, tokens, heads, 3, d])?, &[3, 0, 2, 1, 4])
+        }
+        Packing::ByPart => {
+            b.permute(&b.reshape(qkv, &[batch, tokens, 3, heads, d])?, &[2, 0, 3, 1, 4])
+        }
+    }?;
+    let part = |i: usize| b.reshape(&b.narrow(&parts, 0, i, 1)?, &[batch, heads, tokens, d]);
+    Ok([part(0)?, part(1)?, part(2)?])
+}
 
 /// `[B, N, heads * d]` -> `[B, heads, N, d]`.
 pub(crate) fn split_heads<B: Backend>(b: &B, x: &B::Tensor, heads: usize) -> Output<B> {
@@ -10,19 +43,17 @@ pub(crate) fn split_heads<B: Backend>(b: &B, x: &B::Tensor, heads: usize) -> Out
 }
 
 /// `[B, heads, N, d]` -> `[B, N, heads * d]`.
-pub(crate) fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
+fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
     let [batch, heads, tokens, d] = b.shape(x)[..] else { unreachable!("heads have four axes") };
     let x = b.permute(x, &[0, 2, 1, 3])?;
     b.reshape(&x, &[batch, tokens, heads * d])
 }
 
-/// `softmax(q k^T / sqrt(d) + bias) v` for `[B, heads, N, d]`; `bias` broadcasts to
-/// `[B, heads, Nq, Nk]`.
-pub(crate) fn attention<B: Backend>(
+/// `softmax(q k^T / sqrt(d) + bias) v` for `[B, heads, N, d]`, heads merged: `[B, N, heads * d]`;
+/// `bias` broadcasts to `[B, heads, Nq, Nk]`.
+pub(crate) fn attend<B: Backend>(
     b: &B,
-    q: &B::Tensor,
-    k: &B::Tensor,
-    v: &B::Tensor,
+    [q, k, v]: &[B::Tensor; 3],
     bias: Option<&B::Tensor>,
 ) -> Output<B> {
     let d = b.shape(q)[3];
@@ -32,5 +63,5 @@ pub(crate) fn attention<B: Backend>(
     if let Some(bias) = bias {
         scores = b.add(&scores, bias)?;
     }
-    b.matmul(&b.softmax(&scores)?, v)
+    merge_heads(b, &b.matmul(&b.softmax(&scores)?, v)?)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::conv::batch_norm;
-use crate::weights::{Param, Reader};
+use crate::weights::{Param, Reader, VisitParams};
 
 /// `y = x W^T + b`.
 #[derive(Clone, Debug)]
@@ -94,6 +94,13 @@ impl Linear {
     }
 }
 
+impl VisitParams for Linear {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        f(&mut self.weight);
+        self.bias.as_mut().map(f);
+    }
+}
+
 /// Whether a convolution has a bias.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConvBias {
@@ -141,6 +148,12 @@ impl Mlp {
             x = b.linear(&x, layer)?;
         }
         Ok(x)
+    }
+}
+
+impl VisitParams for Mlp {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        self.layers.iter_mut().for_each(|layer| layer.visit(f));
     }
 }
 

@@ -7,7 +7,8 @@ mod norm;
 mod patch;
 mod window;
 
-pub(crate) use attention::{attention, merge_heads, split_heads};
+pub use attention::Packing;
+pub(crate) use attention::{NO_ATTENTION, attend, split_heads, unpack};
 pub use conv::Conv2d;
 pub use linear::{Activation, Linear, LinearInput};
 pub(crate) use linear::{ConvBias, Mlp};

@@ -1,7 +1,7 @@
 //! Layer normalization.
 
 use crate::error::Error;
-use crate::weights::{Param, Reader};
+use crate::weights::{Param, Reader, VisitParams};
 
 /// Normalization over the last axis.
 #[derive(Clone, Debug)]
@@ -23,5 +23,12 @@ impl LayerNorm {
     pub(crate) fn read(from: &Reader, channels: usize, epsilon: f32) -> Result<Self, Error> {
         let gamma = from.param("weight", &[channels])?;
         Ok(Self { gamma, beta: from.param("bias", &[channels])?, epsilon })
+    }
+}
+
+impl VisitParams for LayerNorm {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        f(&mut self.gamma);
+        f(&mut self.beta);
     }
 }

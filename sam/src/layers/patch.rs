@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::Linear;
-use crate::weights::Reader;
+use crate::weights::{Param, Reader, VisitParams};
 
 /// Patches of an image: `[B, C, H, W]` -> `[B, H/p, W/p, C * p * p]`.
 pub(crate) fn pixel_patches<B: Backend>(b: &B, image: &B::Tensor, p: usize) -> Output<B> {
@@ -50,5 +50,11 @@ impl Upscale2x {
         let x = b.reshape(&b.linear(x, &self.linear)?, &[batch, h, w, 2, 2, outputs])?;
         let x = b.permute(&x, &[0, 1, 3, 2, 4, 5])?;
         b.reshape(&x, &[batch, 2 * h, 2 * w, outputs])
+    }
+}
+
+impl VisitParams for Upscale2x {
+    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
+        self.linear.visit(f);
     }
 }

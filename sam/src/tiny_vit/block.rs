@@ -1,25 +1,30 @@
 //! Window attention, a depthwise convolution over the whole map, and an MLP.
 
 use super::config::Stage;
-use crate::adapter::BlockAdapters;
+use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, Windows, attention, merge_heads};
+use crate::layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, Packing, Windows};
 use crate::weights::{Indices, Param, Reader};
 
+/// A block of TinyViT's attention stages.
 #[derive(Clone, Debug)]
-pub(super) struct TinyVitBlock {
+pub struct TinyVitBlock {
     attention: WindowAttention,
     local_conv: Conv2d,
     norm: LayerNorm,
     mlp: Mlp,
-    pub(super) adapters: BlockAdapters,
+    adapters: BlockAdapters,
 }
 
 impl TinyVitBlock {
     const MLP_RATIO: usize = 4;
 
-    pub(super) fn read(from: &Reader, stage: &Stage) -> Result<Self, Error> {
+    /// Reads a block of `stage`.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, by name.
+    pub fn read(from: &Reader, stage: &Stage) -> Result<Self, Error> {
         let dim = stage.dim;
         let mlp = from.at("mlp");
         let hidden = dim * Self::MLP_RATIO;
@@ -36,20 +41,37 @@ impl TinyVitBlock {
         })
     }
 
-    /// Channels.
-    pub(super) fn dim(&self) -> usize {
-        self.attention.proj.outputs()
+    /// Puts adapters into the block, as far as there are any.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, by name.
+    pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        self.adapters = BlockAdapters::read(from, self.attention.proj.outputs(), config)?;
+        Ok(())
     }
 
-    /// `[B, H, W, C]` -> `[B, H, W, C]`.
-    pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let windows = Windows::new(b, x, self.attention.window);
-        let attended = self.attention.forward(b, &windows.split(b, x)?)?;
-        let attended = self.adapters.after_attention(b, windows.join(b, &attended)?)?;
+    /// Whether it has adapters.
+    pub(super) fn is_adapted(&self) -> bool {
+        !self.adapters.is_empty()
+    }
+
+    /// `[B, H, W, C]` -> `[B, H, W, C]`; B holds volumes of `slices` maps each.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
+        let Self { attention, adapters, .. } = self;
+        let windows = Windows::new(b, x, attention.window);
+        let attended = attention.in_windows(b, &windows.split(b, x)?, adapters.lora.as_ref())?;
+        let over_depth = || {
+            let attend = |x: &B::Tensor| attention.forward(b, x, None, adapters.lora.as_ref());
+            attend_over_depth(b, x, slices, attend)
+        };
+        let attended = adapters.after_attention(b, windows.join(b, &attended)?, over_depth)?;
         let x = b.conv2d(&b.add(x, &attended)?, &self.local_conv)?;
         let normed = b.layer_norm(&x, &self.norm)?;
         let mlp = self.mlp.forward(b, &normed)?;
-        b.add(&x, &self.adapters.beside_mlp(b, &normed, mlp)?)
+        b.add(&x, &adapters.beside_mlp(b, &x, &normed, mlp)?)
     }
 }
 
@@ -82,22 +104,29 @@ impl WindowAttention {
     }
 
     /// `[B, side, side, C]` -> `[B, side, side, C]`.
-    fn forward<B: Backend>(&self, b: &B, windows: &B::Tensor) -> Output<B> {
+    fn in_windows<B: Backend>(&self, b: &B, windows: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
         let shape = b.shape(windows);
-        let (batch, dim) = (shape[0], shape[3]);
         let tokens = self.window * self.window;
-        let x = b.reshape(windows, &[batch, tokens, dim])?;
-        let qkv = b.linear(&b.layer_norm(&x, &self.norm)?, &self.qkv)?;
-        // Interleaved by head: each head's q, k and v stand side by side.
-        let head_dim = dim / self.heads;
-        let qkv = b.reshape(&qkv, &[batch, tokens, self.heads, 3, head_dim])?;
-        let qkv = b.permute(&qkv, &[3, 0, 2, 1, 4])?;
-        let part =
-            |i: usize| b.reshape(&b.narrow(&qkv, 0, i, 1)?, &[batch, self.heads, tokens, head_dim]);
         let bias = b.take(&b.param(&self.offset_bias)?, &self.offsets)?;
         let bias = b.reshape(&bias, &[self.heads, tokens, tokens])?;
-        let x = attention(b, &part(0)?, &part(1)?, &part(2)?, Some(&bias))?;
-        b.reshape(&b.linear(&merge_heads(b, &x)?, &self.proj)?, &shape)
+        let x = b.reshape(windows, &[shape[0], tokens, shape[3]])?;
+        b.reshape(&self.forward(b, &x, Some(&bias), lora)?, &shape)
+    }
+
+    /// `[B, N, C]` -> `[B, N, C]`.
+    fn forward<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        bias: Option<&B::Tensor>,
+        lora: Option<&Lora>,
+    ) -> Output<B> {
+        let x = b.layer_norm(x, &self.norm)?;
+        let mut qkv = b.linear(&x, &self.qkv)?;
+        if let Some(lora) = lora {
+            qkv = lora.add_to_packed(b, &x, &qkv, self.heads, Packing::ByHead)?;
+        }
+        b.linear(&b.self_attention(&qkv, self.heads, Packing::ByHead, bias)?, &self.proj)
     }
 }
 

@@ -129,6 +129,7 @@ impl TinyVitConfig {
 
     /// Reduction of the map's side from the image to the embedding.
     pub fn stride(&self) -> usize {
-        self.stem.stride() * self.stages.iter().map(|stage| stage.stride).product::<usize>()
+        let strides = self.stages.iter().map(|stage| stage.stride);
+        strides.fold(self.stem.stride(), usize::saturating_mul)
     }
 }

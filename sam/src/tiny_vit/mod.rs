@@ -5,32 +5,38 @@ mod config;
 mod mbconv;
 mod stem;
 
+use std::ops::Range;
+
 pub use config::{Stage, Stem, TinyVitConfig};
 
-use self::block::TinyVitBlock;
+pub use self::block::TinyVitBlock;
 use self::mbconv::{MbConv, PatchMerging};
 use self::stem::PatchEmbed;
-use crate::adapter::{AdapterConfig, BlockAdapters};
+use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::neck::Neck;
 use crate::weights::Reader;
 
 /// Stem, one stage of MBConv, three of window attention with a merging between stages, and
-/// SAM's neck.
+/// SAM's neck: one step after the other.
 #[derive(Clone, Debug)]
 pub struct TinyVit {
-    patch_embed: PatchEmbed,
-    conv_blocks: Vec<MbConv>,
-    stages: Vec<AttentionStage>,
-    neck: Neck,
+    steps: Vec<Step>,
 }
 
-/// The merging that leads into a stage, and its blocks.
 #[derive(Clone, Debug)]
-struct AttentionStage {
-    merging: PatchMerging,
-    blocks: Vec<TinyVitBlock>,
+enum Step {
+    PatchEmbed(PatchEmbed),
+    Convolutions(MbConv),
+    Merging(PatchMerging),
+    Block {
+        /// Counts from 1, as in the names of adapters.
+        stage: usize,
+        index: usize,
+        block: Box<TinyVitBlock>,
+    },
+    Neck(Neck),
 }
 
 impl TinyVit {
@@ -41,68 +47,70 @@ impl TinyVit {
     ) -> Result<Self, Error> {
         let layer = |index: usize| from.at("layers").at(index);
         let dim = config.stem_dim;
-        let conv_blocks = (0..config.conv_blocks)
-            .map(|i| MbConv::read(&layer(0).at("blocks").at(i), dim))
-            .collect::<Result<_, _>>()?;
+        let patch_embed = PatchEmbed::read(&from.at("patch_embed").at("seq"), config.stem, dim)?;
+        let mut steps = vec![Step::PatchEmbed(patch_embed)];
+        for i in 0..config.conv_blocks {
+            steps.push(Step::Convolutions(MbConv::read(&layer(0).at("blocks").at(i), dim)?));
+        }
         let mut inputs = dim;
-        let mut stages = Vec::new();
-        for (index, stage) in config.stages.iter().enumerate() {
-            let merging = PatchMerging::read(
-                &layer(index).at("downsample"),
-                inputs,
-                stage.dim,
-                stage.stride,
-            )?;
-            let blocks = (0..stage.depth)
-                .map(|i| TinyVitBlock::read(&layer(index + 1).at("blocks").at(i), stage))
-                .collect::<Result<_, _>>()?;
-            stages.push(AttentionStage { merging, blocks });
-            inputs = stage.dim;
+        for (stage, config) in (1..).zip(&config.stages) {
+            let merging = layer(stage - 1).at("downsample");
+            let merging = PatchMerging::read(&merging, inputs, config.dim, config.stride)?;
+            steps.push(Step::Merging(merging));
+            for index in 0..config.depth {
+                let from = layer(stage).at("blocks").at(index);
+                let block = Box::new(TinyVitBlock::read(&from, config)?);
+                steps.push(Step::Block { stage, index, block });
+            }
+            inputs = config.dim;
         }
         // The classifier's last norm, which the encoder of SAM never runs.
         for name in ["norm_head.weight", "norm_head.bias", "head.weight", "head.bias"] {
             from.ignore(name);
         }
-        Ok(Self {
-            patch_embed: PatchEmbed::read(&from.at("patch_embed").at("seq"), config.stem, dim)?,
-            conv_blocks,
-            stages,
-            neck: Neck::read(&from.at("neck"), inputs, outputs)?,
-        })
+        steps.push(Step::Neck(Neck::read(&from.at("neck"), inputs, outputs)?));
+        Ok(Self { steps })
     }
 
     /// Puts adapters into blocks; `from` is at `encoder.blocks`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
-        for (stage, AttentionStage { blocks, .. }) in self.stages.iter_mut().enumerate() {
-            for (i, block) in blocks.iter_mut().enumerate() {
-                let from = from.at(stage + 1).at(i);
-                block.adapters = BlockAdapters::read(&from, block.dim(), config)?;
+        for step in &mut self.steps {
+            if let Step::Block { stage, index, block } = step {
+                block.adapt(&from.at(*stage).at(*index), config)?;
             }
         }
         Ok(())
     }
 
-    /// `[B, 3, S, S]` -> embedding `[B, S/r, S/r, C]`.
-    pub(crate) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        self.neck.forward(b, &self.tokens(b, image)?)
+    /// How many steps there are.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps.len()
     }
 
-    /// The map after the stem: `[B, 3, S, S]` -> `[B, S/p, S/p, C]`.
-    pub fn patch_embed<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        self.patch_embed.forward(b, image)
+    /// How many steps come before the first adapter.
+    pub(crate) fn frozen_steps(&self) -> usize {
+        let adapted = |step: &Step| matches!(step, Step::Block { block, .. } if block.is_adapted());
+        self.steps.iter().position(adapted).unwrap_or(self.steps.len())
     }
 
-    /// The map before the neck: `[B, 3, S, S]` -> `[B, S/r, S/r, C]`.
-    pub fn tokens<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        let mut x = self.patch_embed(b, image)?;
-        for block in &self.conv_blocks {
-            x = block.forward(b, &x)?;
-        }
-        for stage in &self.stages {
-            x = stage.merging.forward(b, &x)?;
-            for block in &stage.blocks {
-                x = block.forward(b, &x)?;
-            }
+    /// Some of the steps, one after the other: the first takes the image `[B, 3, S, S]`, all
+    /// others a map `[B, H, W, C]`.
+    pub(crate) fn forward<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        steps: Range<usize>,
+        slices: usize,
+    ) -> Output<B> {
+        let mut x = x.clone();
+        for step in &self.steps[steps] {
+            x = match step {
+                Step::PatchEmbed(patch_embed) => patch_embed.forward(b, &x),
+                Step::Convolutions(block) => block.forward(b, &x),
+                Step::Merging(merging) => merging.forward(b, &x),
+                Step::Block { block, .. } => block.forward(b, &x, slices),
+                Step::Neck(neck) => neck.forward(b, &x),
+            }?;
         }
         Ok(x)
     }

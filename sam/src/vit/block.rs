@@ -2,24 +2,29 @@
 
 use super::config::VitConfig;
 use super::position::relative;
-use crate::adapter::BlockAdapters;
+use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, Windows, attention, merge_heads};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, Packing, Windows, attend, unpack};
 use crate::weights::{Param, Reader};
 
+/// A block of a SAM ViT.
 #[derive(Clone, Debug)]
-pub(super) struct VitBlock {
+pub struct VitBlock {
     norm1: LayerNorm,
     attention: Attention,
     norm2: LayerNorm,
     mlp: Mlp,
-    pub(super) adapters: BlockAdapters,
+    adapters: BlockAdapters,
 }
 
 impl VitBlock {
-    /// Block `index` for a map of side `grid`.
-    pub(super) fn read(
+    /// Reads block `index` for a map of side `grid`. Relative positions may be missing: then
+    /// there are none.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, by name.
+    pub fn read(
         from: &Reader,
         config: &VitConfig,
         index: usize,
@@ -45,17 +50,40 @@ impl VitBlock {
         })
     }
 
-    /// `[B, H, W, C]` -> `[B, H, W, C]`.
-    pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
+    /// Puts adapters into the block, as far as there are any.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, by name.
+    pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
+        self.adapters = BlockAdapters::read(from, self.attention.proj.outputs(), config)?;
+        Ok(())
+    }
+
+    /// Whether it has adapters.
+    pub(super) fn is_adapted(&self) -> bool {
+        !self.adapters.is_empty()
+    }
+
+    /// `[B, H, W, C]` -> `[B, H, W, C]`; B holds volumes of `slices` maps each.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
+        let Self { attention, adapters, .. } = self;
         let normed = b.layer_norm(x, &self.norm1)?;
         // A global block is one window that covers the map.
-        let windows = Windows::new(b, &normed, self.attention.side);
-        let attended = self.attention.forward(b, &windows.split(b, &normed)?)?;
-        let attended = self.adapters.after_attention(b, windows.join(b, &attended)?)?;
+        let windows = Windows::new(b, &normed, attention.side);
+        let split = windows.split(b, &normed)?;
+        let attended = attention.in_windows(b, &split, adapters.lora.as_ref())?;
+        let over_depth = || {
+            let attend = |x: &B::Tensor| attention.forward(b, x, None, adapters.lora.as_ref());
+            attend_over_depth(b, &normed, slices, attend)
+        };
+        let attended = adapters.after_attention(b, windows.join(b, &attended)?, over_depth)?;
         let x = b.add(x, &attended)?;
         let normed = b.layer_norm(&x, &self.norm2)?;
         let mlp = self.mlp.forward(b, &normed)?;
-        b.add(&x, &self.adapters.beside_mlp(b, &normed, mlp)?)
+        b.add(&x, &adapters.beside_mlp(b, &x, &normed, mlp)?)
     }
 }
 
@@ -63,58 +91,82 @@ impl VitBlock {
 struct Attention {
     qkv: Linear,
     proj: Linear,
-    /// `[side, d, side]`: row of the query, channel, row of the key.
-    rel_pos_h: Param,
-    /// The same for columns.
-    rel_pos_w: Param,
+    relative: Option<Relative>,
     side: usize,
     heads: usize,
+}
+
+/// Positions of keys relative to queries, by axis.
+#[derive(Clone, Debug)]
+struct Relative {
+    /// `[side, d, side]`: row of the query, channel, row of the key.
+    h: Param,
+    /// The same for columns.
+    w: Param,
 }
 
 impl Attention {
     fn read(from: &Reader, config: &VitConfig, trained: usize, side: usize) -> Result<Self, Error> {
         let VitConfig { dim, heads, .. } = *config;
-        let rel_pos = |name: &str| -> Result<Param, Error> {
+        let positions = |name: &str| -> Result<Param, Error> {
             let table = from.array(name, &[2 * trained - 1, dim / heads])?;
             Ok(Param::new(from.name(name), relative(table, side)))
+        };
+        let relative = match from.rows("rel_pos_h") {
+            Some(_) => Some(Relative { h: positions("rel_pos_h")?, w: positions("rel_pos_w")? }),
+            None => None,
         };
         Ok(Self {
             qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
             proj: Linear::read(&from.at("proj"), dim, dim)?,
-            rel_pos_h: rel_pos("rel_pos_h")?,
-            rel_pos_w: rel_pos("rel_pos_w")?,
+            relative,
             side,
             heads,
         })
     }
 
     /// `[B, side, side, C]` -> `[B, side, side, C]`.
-    fn forward<B: Backend>(&self, b: &B, windows: &B::Tensor) -> Output<B> {
+    fn in_windows<B: Backend>(&self, b: &B, windows: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
         let shape = b.shape(windows);
-        let (batch, dim) = (shape[0], shape[3]);
-        let (tokens, head_dim) = (self.side * self.side, dim / self.heads);
-        let x = b.reshape(windows, &[batch, tokens, dim])?;
-        let qkv =
-            b.reshape(&b.linear(&x, &self.qkv)?, &[batch, tokens, 3, self.heads, head_dim])?;
-        let qkv = b.permute(&qkv, &[2, 0, 3, 1, 4])?;
-        let part =
-            |i: usize| b.reshape(&b.narrow(&qkv, 0, i, 1)?, &[batch, self.heads, tokens, head_dim]);
-        let q = part(0)?;
-        let bias = self.relative_bias(b, &q)?;
-        let x = attention(b, &q, &part(1)?, &part(2)?, Some(&bias))?;
-        b.reshape(&b.linear(&merge_heads(b, &x)?, &self.proj)?, &shape)
+        let x = b.reshape(windows, &[shape[0], self.side * self.side, shape[3]])?;
+        b.reshape(&self.forward(b, &x, self.relative.as_ref(), lora)?, &shape)
     }
 
+    /// `[B, N, C]` -> `[B, N, C]`.
+    fn forward<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        relative: Option<&Relative>,
+        lora: Option<&Lora>,
+    ) -> Output<B> {
+        let mut qkv = b.linear(x, &self.qkv)?;
+        if let Some(lora) = lora {
+            qkv = lora.add_to_packed(b, x, &qkv, self.heads, Packing::ByPart)?;
+        }
+        let attended = match relative {
+            Some(relative) => {
+                let parts = unpack(b, &qkv, self.heads, Packing::ByPart)?;
+                let bias = relative.bias(b, &parts[0], self.side)?;
+                attend(b, &parts, Some(&bias))
+            }
+            None => b.self_attention(&qkv, self.heads, Packing::ByPart, None),
+        }?;
+        b.linear(&attended, &self.proj)
+    }
+}
+
+impl Relative {
     /// `[B, heads, N, d]` -> `[B, heads, N, N]`, from the unscaled queries.
-    fn relative_bias<B: Backend>(&self, b: &B, q: &B::Tensor) -> Output<B> {
+    fn bias<B: Backend>(&self, b: &B, q: &B::Tensor, side: usize) -> Output<B> {
         let [batch, heads, tokens, d] = b.shape(q)[..] else {
             unreachable!("heads have four axes")
         };
-        let (side, all) = (self.side, batch * heads);
+        let all = batch * heads;
         let map = b.reshape(q, &[all, side, side, d])?;
-        let rows = b.matmul(&map, &b.param(&self.rel_pos_h)?)?;
+        let rows = b.matmul(&map, &b.param(&self.h)?)?;
         let columns = b.permute(&map, &[0, 2, 1, 3])?;
-        let columns = b.matmul(&columns, &b.param(&self.rel_pos_w)?)?;
+        let columns = b.matmul(&columns, &b.param(&self.w)?)?;
         let columns = b.permute(&columns, &[0, 2, 1, 3])?;
         let rows = b.reshape(&rows, &[all, side, side, side, 1])?;
         let columns = b.reshape(&columns, &[all, side, side, 1, side])?;

@@ -4,11 +4,13 @@ mod block;
 mod config;
 mod position;
 
+use std::ops::Range;
+
 pub use config::VitConfig;
 
-use self::block::VitBlock;
+pub use self::block::VitBlock;
 use self::position::resize_grid;
-use crate::adapter::{AdapterConfig, BlockAdapters};
+use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{ConvBias, Linear, pixel_patches};
@@ -49,20 +51,43 @@ impl Vit {
 
     /// Puts adapters into blocks; `from` is at `encoder.blocks`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
-        let dim = self.patch_embed.outputs();
         for (i, block) in self.blocks.iter_mut().enumerate() {
-            block.adapters = BlockAdapters::read(&from.at(0).at(i), dim, config)?;
+            block.adapt(&from.at(0).at(i), config)?;
         }
         Ok(())
     }
 
-    /// `[B, 3, S, S]` -> embedding `[B, S/p, S/p, C]`.
-    pub(crate) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        let x = b.linear(&pixel_patches(b, image, self.patch)?, &self.patch_embed)?;
-        let mut x = b.add(&x, &b.param(&self.pos_embed)?)?;
-        for block in &self.blocks {
-            x = block.forward(b, &x)?;
+    /// How many steps there are: patches, blocks, neck.
+    pub(crate) fn steps(&self) -> usize {
+        self.blocks.len() + 2
+    }
+
+    /// How many steps come before the first adapter.
+    pub(crate) fn frozen_steps(&self) -> usize {
+        let adapted = self.blocks.iter().position(VitBlock::is_adapted);
+        adapted.map_or(self.steps(), |block| block + 1)
+    }
+
+    /// Some of the steps, one after the other: the first takes the image `[B, 3, S, S]`, all
+    /// others a map `[B, S/p, S/p, C]`.
+    pub(crate) fn forward<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        steps: Range<usize>,
+        slices: usize,
+    ) -> Output<B> {
+        let mut x = x.clone();
+        for step in steps {
+            x = match step.checked_sub(1).map(|block| self.blocks.get(block)) {
+                None => {
+                    let x = b.linear(&pixel_patches(b, &x, self.patch)?, &self.patch_embed)?;
+                    b.add(&x, &b.param(&self.pos_embed)?)
+                }
+                Some(Some(block)) => block.forward(b, &x, slices),
+                Some(None) => self.neck.forward(b, &x),
+            }?;
         }
-        self.neck.forward(b, &x)
+        Ok(x)
     }
 }

@@ -69,7 +69,9 @@ impl Dataset {
             }
         }
         problems.extend(
-            masks.into_values().map(|mask| Problem::MissingImage { mask, images: image_folder.clone() }),
+            masks
+                .into_values()
+                .map(|mask| Problem::MissingImage { mask, images: image_folder.clone() }),
         );
         Ok((Self { items }, problems))
     }

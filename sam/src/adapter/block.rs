@@ -1,0 +1,99 @@
+//! The adapters of one encoder block.
+
+use super::{Adapter, AdapterConfig, Lora, MlpInput};
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::weights::Reader;
+
+/// Adapters and LoRA of an encoder block, as far as there are any.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BlockAdapters {
+    space: Option<Adapter>,
+    depth: Option<Adapter>,
+    mlp: Option<ParallelAdapter>,
+    pub(crate) lora: Option<Lora>,
+}
+
+#[derive(Clone, Debug)]
+struct ParallelAdapter {
+    adapter: Adapter,
+    scale: f32,
+    input: MlpInput,
+}
+
+impl BlockAdapters {
+    /// The adapters of one block of `dim` channels.
+    pub(crate) fn read(from: &Reader, dim: usize, config: &AdapterConfig) -> Result<Self, Error> {
+        let adapter = |name: &str| Adapter::read(&from.at(name), dim, config.activation);
+        let AdapterConfig { scale, mlp_input, .. } = *config;
+        let mlp =
+            adapter("mlp")?.map(|adapter| ParallelAdapter { adapter, scale, input: mlp_input });
+        let (space, depth) = (adapter("space")?, adapter("depth")?);
+        let lora = Lora::read(&from.at("lora"), dim, dim, config.lora_alpha)?;
+        Ok(Self { space, depth, mlp, lora })
+    }
+
+    /// Whether the block computes as the base does.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { space, depth, mlp, lora } = self;
+        space.is_none() && depth.is_none() && mlp.is_none() && lora.is_none()
+    }
+
+    /// After the attention's output projection: `x + Space(x)`, and for volumes
+    /// `+ Depth(attention over depth)`; `over_depth` computes that attention.
+    pub(crate) fn after_attention<B: Backend>(
+        &self,
+        b: &B,
+        attended: B::Tensor,
+        over_depth: impl FnOnce() -> Result<Option<B::Tensor>, B::Error>,
+    ) -> Output<B> {
+        let mut sum = match &self.space {
+            Some(space) => b.add(&attended, &space.forward(b, &attended)?)?,
+            None => attended,
+        };
+        if let Some(depth) = &self.depth
+            && let Some(attended) = over_depth()?
+        {
+            sum = b.add(&sum, &depth.forward(b, &attended)?)?;
+        }
+        Ok(sum)
+    }
+
+    /// Parallel to the MLP: `mlp + scale * Mlp(normed)`, or of `raw`.
+    pub(crate) fn beside_mlp<B: Backend>(
+        &self,
+        b: &B,
+        raw: &B::Tensor,
+        normed: &B::Tensor,
+        mlp: B::Tensor,
+    ) -> Output<B> {
+        let Some(ParallelAdapter { adapter, scale, input }) = &self.mlp else { return Ok(mlp) };
+        let input = match input {
+            MlpInput::Normed => normed,
+            MlpInput::Raw => raw,
+        };
+        b.add(&mlp, &b.affine(&adapter.forward(b, input)?, *scale, 0.0)?)
+    }
+}
+
+/// SD-Trans's depth branch (section 3.2): maps `[B * D, H, W, C]` of D slices each, attended to
+/// over the slices at every position; `None` for single slices, where there is nothing to attend
+/// to. `attend` maps tokens `[N, D, C]` to tokens.
+pub(crate) fn attend_over_depth<B: Backend>(
+    b: &B,
+    maps: &B::Tensor,
+    slices: usize,
+    attend: impl FnOnce(&B::Tensor) -> Output<B>,
+) -> Result<Option<B::Tensor>, B::Error> {
+    if slices == 1 {
+        return Ok(None);
+    }
+    let shape = b.shape(maps);
+    let [maps_count, h, w, c] = shape[..] else { unreachable!("maps have four axes") };
+    let (volumes, positions) = (maps_count / slices, h * w);
+    let x = b.reshape(maps, &[volumes, slices, positions, c])?;
+    let x = b.permute(&x, &[0, 2, 1, 3])?;
+    let x = attend(&b.reshape(&x, &[volumes * positions, slices, c])?)?;
+    let x = b.reshape(&x, &[volumes, positions, slices, c])?;
+    b.reshape(&b.permute(&x, &[0, 2, 1, 3])?, &shape).map(Some)
+}

@@ -1,0 +1,125 @@
+//! The three adapters of a two-way block, and LoRA in its attentions.
+
+use super::hyper::HyperMaps;
+use super::{Adapter, AdapterConfig, Lora};
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::{Activation, Linear};
+use crate::weights::Reader;
+
+/// What prompt-conditioned adapters are told about the prompt.
+pub(crate) struct PromptSummary<'a, T> {
+    /// Sparse tokens `[B, N, C]`.
+    pub tokens: &'a T,
+    /// `[B, N]`, values of [`crate::prompt::label`].
+    pub labels: &'a T,
+}
+
+/// Adapters of a two-way block, as far as there are any.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DecoderAdapters {
+    prompt_to_image: Option<PromptedAdapter>,
+    mlp: Option<(Adapter, f32)>,
+    image_to_prompt: Option<Adapter>,
+    pub(crate) lora: AttentionLora,
+}
+
+/// LoRA of a two-way block's attentions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AttentionLora {
+    pub self_attention: Option<Lora>,
+    pub prompt_to_image: Option<Lora>,
+    pub image_to_prompt: Option<Lora>,
+}
+
+impl DecoderAdapters {
+    pub(crate) fn read(from: &Reader, dim: usize, config: &AdapterConfig) -> Result<Self, Error> {
+        let adapter = |name: &str| Adapter::read(&from.at(name), dim, config.activation);
+        let lora = |name: &str, inner: usize| {
+            Lora::read(&from.at("lora").at(name), dim, inner, config.lora_alpha)
+        };
+        let prompted = from.at("prompt_to_image");
+        Ok(Self {
+            prompt_to_image: PromptedAdapter::read(&prompted, dim, config.activation)?,
+            mlp: adapter("mlp")?.map(|adapter| (adapter, config.scale)),
+            image_to_prompt: adapter("image_to_prompt")?,
+            lora: AttentionLora {
+                self_attention: lora("self", dim)?,
+                prompt_to_image: lora("prompt_to_image", dim / 2)?,
+                image_to_prompt: lora("image_to_prompt", dim / 2)?,
+            },
+        })
+    }
+
+    /// After the attention of the tokens to the image, `[B, N, C]`: with skip.
+    pub(crate) fn after_prompt_to_image<B: Backend>(
+        &self,
+        b: &B,
+        attended: B::Tensor,
+        prompt: &PromptSummary<B::Tensor>,
+    ) -> Output<B> {
+        match &self.prompt_to_image {
+            Some(adapter) => b.add(&attended, &adapter.forward(b, &attended, prompt)?),
+            None => Ok(attended),
+        }
+    }
+
+    /// Parallel to the MLP: `mlp + scale * Mlp(tokens)`.
+    pub(crate) fn beside_mlp<B: Backend>(
+        &self,
+        b: &B,
+        tokens: &B::Tensor,
+        mlp: B::Tensor,
+    ) -> Output<B> {
+        match &self.mlp {
+            Some((adapter, scale)) => {
+                b.add(&mlp, &b.affine(&adapter.forward(b, tokens)?, *scale, 0.0)?)
+            }
+            None => Ok(mlp),
+        }
+    }
+
+    /// After the attention of the image to the tokens, `[B, h * w, C]`: with skip.
+    pub(crate) fn after_image_to_prompt<B: Backend>(
+        &self,
+        b: &B,
+        attended: B::Tensor,
+    ) -> Output<B> {
+        match &self.image_to_prompt {
+            Some(adapter) => b.add(&attended, &adapter.forward(b, &attended)?),
+            None => Ok(attended),
+        }
+    }
+}
+
+/// An adapter whose bottleneck may be HyP-Adpt's.
+#[derive(Clone, Debug)]
+enum PromptedAdapter {
+    Plain(Adapter),
+    Hyper { down: Linear, maps: HyperMaps, up: Linear },
+}
+
+impl PromptedAdapter {
+    fn read(from: &Reader, dim: usize, activation: Activation) -> Result<Option<Self>, Error> {
+        let Some(length) = from.rows("down.weight") else { return Ok(None) };
+        let Some(maps) = HyperMaps::read(&from.at("hyp"), dim, length)? else {
+            return Ok(Adapter::read(from, dim, activation)?.map(Self::Plain));
+        };
+        let down = Linear::read(&from.at("down"), dim, length)?;
+        Ok(Some(Self::Hyper { down, maps, up: Linear::read(&from.at("up"), length, dim)? }))
+    }
+
+    fn forward<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        prompt: &PromptSummary<B::Tensor>,
+    ) -> Output<B> {
+        match self {
+            Self::Plain(adapter) => adapter.forward(b, x),
+            Self::Hyper { down, maps, up } => {
+                b.linear(&maps.forward(b, &b.linear(x, down)?, prompt)?, up)
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Med-SA's adapters: small bottlenecks that learn beside frozen weights (Med-SA, section 3).
+//!
+//! Names in an adapter file, where a part without tensors has no adapter:
+//! - `encoder.blocks.<stage>.<i>.{space,mlp,depth}.{down,up}.{weight,bias}`; the stages of a
+//!   TinyViT count from 1 (0 has no attention), a ViT is all stage 0;
+//! - `encoder.blocks.<stage>.<i>.lora.{q,v}.{a,b}`;
+//! - `decoder.layers.<i>.{prompt_to_image,mlp,image_to_prompt}.{down,up}.{weight,bias}`;
+//! - `decoder.layers.<i>.prompt_to_image.hyp.{reduce,maps.<k>,norms.<k>}.{weight,bias}`;
+//! - `decoder.layers.<i>.lora.{self,prompt_to_image,image_to_prompt}.{q,v}.{a,b}`;
+//! - `prompt_encoder...` and `mask_decoder...`: weights of the base that were trained themselves,
+//!   in the layout that this crate computes with.
+
+mod block;
+mod decoder;
+mod hyper;
+mod lora;
+mod plan;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::block::{BlockAdapters, attend_over_depth};
+pub(crate) use self::decoder::{DecoderAdapters, PromptSummary};
+pub(crate) use self::lora::Lora;
+pub use self::plan::{AdapterPlan, DecoderPlan, Init, NewTensor};
+use crate::backend::{Backend, Output};
+use crate::error::Error;
+use crate::layers::{Activation, Linear};
+use crate::weights::Reader;
+
+/// What the weights of adapters do not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdapterConfig {
+    /// Nonlinearity between the two projections.
+    pub activation: Activation,
+    /// Factor of the adapters that stand parallel to an MLP.
+    pub scale: f32,
+    /// What the adapters parallel to the encoder's MLPs are given.
+    pub mlp_input: MlpInput,
+    /// LoRA's alpha: its part is scaled by alpha / rank.
+    pub lora_alpha: f32,
+}
+
+impl Default for AdapterConfig {
+    fn default() -> Self {
+        Self {
+            activation: Activation::Gelu,
+            scale: 0.5,
+            mlp_input: MlpInput::Normed,
+            lora_alpha: 4.0,
+        }
+    }
+}
+
+/// What an adapter parallel to an encoder block's MLP is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MlpInput {
+    /// What the MLP is given, so that the adapter folds into it (the paper, and SAM ViT).
+    Normed,
+    /// What comes before the norm (TinyViT in the released code).
+    Raw,
+}
+
+/// `W_up act(W_down x + b_down) + b_up`.
+#[derive(Clone, Debug)]
+pub(crate) struct Adapter {
+    down: Linear,
+    up: Linear,
+    activation: Activation,
+}
+
+impl Adapter {
+    pub(crate) fn read(
+        from: &Reader,
+        dim: usize,
+        activation: Activation,
+    ) -> Result<Option<Self>, Error> {
+        let Some(bottleneck) = from.rows("down.weight") else { return Ok(None) };
+        let down = Linear::read(&from.at("down"), dim, bottleneck)?;
+        Ok(Some(Self { down, up: Linear::read(&from.at("up"), bottleneck, dim)?, activation }))
+    }
+
+    pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
+        b.linear(&self.activation.forward(b, &b.linear(x, &self.down)?)?, &self.up)
+    }
+}
