@@ -4,7 +4,7 @@
 //! patch embedding and a 2x2 transposed convolution all are [`Backend::linear`], and the only
 //! true convolutions left are the 3x3 ones.
 
-use crate::layers::{Conv2d, LayerNorm, Linear, Packing, attend, split_heads, unpack};
+use crate::layers::{Conv2d, LayerNorm, Linear, Packing};
 use crate::weights::{Indices, Param};
 
 /// A tensor or the backend's error.
@@ -73,8 +73,7 @@ pub trait Backend: Sized {
         heads: usize,
         bias: Option<&Self::Tensor>,
     ) -> Output<Self> {
-        let split = |x| split_heads(self, x, heads);
-        attend(self, &[split(q)?, split(k)?, split(v)?], bias)
+        compose::attention(self, [q, k, v], heads, bias)
     }
 
     /// The same for tokens that attend to each other, from `[B, N, 3 * heads * d]`.
@@ -85,6 +84,40 @@ pub trait Backend: Sized {
         packing: Packing,
         bias: Option<&Self::Tensor>,
     ) -> Output<Self> {
-        attend(self, &unpack(self, qkv, heads, packing)?, bias)
+        compose::self_attention(self, qkv, heads, packing, bias)
+    }
+}
+
+/// What a backend may do faster, composed of basic operations.
+pub mod compose {
+    use super::{Backend, Output};
+    use crate::layers::{Packing, attend, split_heads, unpack};
+
+    /// [`Backend::attention`].
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn attention<B: Backend>(
+        b: &B,
+        [q, k, v]: [&B::Tensor; 3],
+        heads: usize,
+        bias: Option<&B::Tensor>,
+    ) -> Output<B> {
+        let split = |x| split_heads(b, x, heads);
+        attend(b, &[split(q)?, split(k)?, split(v)?], bias)
+    }
+
+    /// [`Backend::self_attention`].
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn self_attention<B: Backend>(
+        b: &B,
+        qkv: &B::Tensor,
+        heads: usize,
+        packing: Packing,
+        bias: Option<&B::Tensor>,
+    ) -> Output<B> {
+        attend(b, &unpack(b, qkv, heads, packing)?, bias)
     }
 }

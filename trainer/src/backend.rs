@@ -1,16 +1,18 @@
 //! `medsa-sam`'s operations on candle tensors.
 //!
 //! Softmax and layer norm are composed of basic operations: candle's own lose gradients without
-//! an error.
+//! an error. On the CPU, what costs is done by operators of our own, see [`crate::ops`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use candle_core::{D, DType, Device, Result, Tensor};
-use medsa_sam::backend::Backend;
-use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+use medsa_sam::backend::{Backend, compose};
+use medsa_sam::layers::{Conv2d, LayerNorm, Linear, Packing};
 use medsa_sam::{Indices, Param};
 use ndarray::{Array, ArrayD, Dimension};
+
+use crate::ops;
 
 /// Computes one network on one device. Weights are moved there once, at first use, and known by
 /// name from then on: another network, or the same for another input size, needs a backend of
@@ -24,6 +26,17 @@ impl CandleBackend {
     /// A backend for `device`.
     pub fn new(device: Device) -> Self {
         Self { device, params: RefCell::default() }
+    }
+
+    /// Makes weights trainable: from now on they are `vars`, by name.
+    pub fn train(&self, vars: impl IntoIterator<Item = (String, Var)>) {
+        let tensors = vars.into_iter().map(|(name, var)| (name, var.as_tensor().clone()));
+        self.params.borrow_mut().extend(tensors);
+    }
+
+    /// Whether operators of our own can compute this.
+    fn has_ops(&self) -> bool {
+        self.device.is_cpu()
     }
 
     /// An array as a tensor on this device.
@@ -91,10 +104,18 @@ impl Backend for CandleBackend {
 
     fn linear(&self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
         let weight = self.param(&layer.weight)?;
+        let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
+        if self.has_ops() {
+            match &bias {
+                _ if !weight.track_op() => return ops::frozen_linear(x, &weight, bias.as_ref()),
+                Some(bias) => return ops::trained_linear(x, &weight, bias),
+                None => {}
+            }
+        }
         let rows = x.elem_count() / layer.inputs();
         let y = x.reshape((rows, layer.inputs()))?.matmul(&weight.t()?)?;
-        let y = match &layer.bias {
-            Some(bias) => y.broadcast_add(&self.param(bias)?)?,
+        let y = match &bias {
+            Some(bias) => y.broadcast_add(bias)?,
             None => y,
         };
         let mut shape = x.dims().to_vec();
@@ -107,6 +128,11 @@ impl Backend for CandleBackend {
             unreachable!("convolution weights have four axes")
         };
         let weight = self.param(&layer.weight)?;
+        if self.has_ops() {
+            let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
+            let conv = if layer.groups == 1 { ops::dense_conv } else { ops::depthwise_conv };
+            return conv(x, &weight, bias.as_ref(), layer.stride, layer.padding);
+        }
         let taps = self.taps(x, layer)?;
         let y = if layer.groups == 1 {
             let columns = Tensor::cat(&taps, D::Minus1)?;
@@ -136,6 +162,12 @@ impl Backend for CandleBackend {
     }
 
     fn layer_norm(&self, x: &Tensor, layer: &LayerNorm) -> Result<Tensor> {
+        if self.has_ops() {
+            let (gamma, beta) = (self.param(&layer.gamma)?, self.param(&layer.beta)?);
+            let trains = gamma.track_op() || beta.track_op();
+            let norm = if trains { ops::trained_layer_norm } else { ops::frozen_layer_norm };
+            return norm(x, &gamma, &beta, layer.epsilon);
+        }
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let deviation = variance.affine(1.0, f64::from(layer.epsilon))?.sqrt()?;
@@ -156,7 +188,7 @@ impl Backend for CandleBackend {
     }
 
     fn gelu(&self, x: &Tensor) -> Result<Tensor> {
-        x.gelu_erf()
+        if self.has_ops() { ops::gelu(x) } else { x.gelu_erf() }
     }
 
     fn relu(&self, x: &Tensor) -> Result<Tensor> {
@@ -176,11 +208,19 @@ impl Backend for CandleBackend {
     }
 
     fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        a.broadcast_add(b)
+        match (self.has_ops(), a.track_op(), b.track_op()) {
+            (true, true, false) if fits(b, a) => ops::add_constant(a, b),
+            (true, false, true) if fits(a, b) => ops::add_constant(b, a),
+            _ => a.broadcast_add(b),
+        }
     }
 
     fn mul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        a.broadcast_mul(b)
+        match (self.has_ops(), a.track_op(), b.track_op()) {
+            (true, true, false) if fits(b, a) => ops::mul_constant(a, b),
+            (true, false, true) if fits(a, b) => ops::mul_constant(b, a),
+            _ => a.broadcast_mul(b),
+        }
     }
 
     fn affine(&self, x: &Tensor, scale: f32, shift: f32) -> Result<Tensor> {
@@ -211,4 +251,35 @@ impl Backend for CandleBackend {
     fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor> {
         Tensor::cat(parts, axis)
     }
+
+    fn attention(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        heads: usize,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        if self.has_ops() && !bias.is_some_and(Tensor::track_op) {
+            return ops::attention([q, k, v], heads, bias);
+        }
+        compose::attention(self, [q, k, v], heads, bias)
+    }
+
+    fn self_attention(
+        &self,
+        qkv: &Tensor,
+        heads: usize,
+        packing: Packing,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        if self.has_ops() && !bias.is_some_and(Tensor::track_op) {
+            return ops::self_attention(qkv, heads, packing, bias);
+        }
+        compose::self_attention(self, qkv, heads, packing, bias)
+    }
+}
+
+/// Whether `small` broadcasts to the shape of `large`.
+fn fits(small: &Tensor, large: &Tensor) -> bool {
+    let pairs = small.dims().iter().rev().zip(large.dims().iter().rev());
+    small.rank() <= large.rank() && pairs.into_iter().all(|(&a, &b)| a == b || a == 1)
 }

@@ -1,0 +1,401 @@
+//! Scaled dot-product attention, one head at a time: scores never leave the cache, and the
+//! backward pass computes them again instead of keeping them.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use medsa_sam::layers::Packing;
+use rayon::prelude::*;
+
+use super::product::{View, add_product, padded};
+use super::{exp, stored, sum_of, tensor, tensor_values, values, vectorize};
+
+/// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. `bias`
+/// broadcasts to `[B, heads, Nq, Nk]` and gets no gradient.
+pub(crate) fn attention(
+    [q, k, v]: [&Tensor; 3],
+    heads: usize,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (batch, queries, width) = q.dims3()?;
+    let sizes = Sizes { batch, heads, queries, keys: k.dim(1)?, d: width / heads };
+    let op = Attention { sizes, bias: Bias::new(bias, &sizes)? };
+    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+}
+
+/// Attention of tokens to each other, from `[B, N, 3 * heads * d]`.
+pub(crate) fn self_attention(
+    qkv: &Tensor,
+    heads: usize,
+    packing: Packing,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (batch, tokens, width) = qkv.dims3()?;
+    let sizes = Sizes { batch, heads, queries: tokens, keys: tokens, d: width / (3 * heads) };
+    let op = SelfAttention { sizes, packing, bias: Bias::new(bias, &sizes)? };
+    qkv.contiguous()?.apply_op1(op)
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    batch: usize,
+    heads: usize,
+    queries: usize,
+    keys: usize,
+    d: usize,
+}
+
+impl Sizes {
+    fn output(&self) -> [usize; 3] {
+        [self.batch, self.queries, self.heads * self.d]
+    }
+}
+
+struct Attention {
+    sizes: Sizes,
+    bias: Bias,
+}
+
+impl CustomOp3 for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let heads = self.sizes.heads;
+        let q = Part::merged(values(q, q_layout)?, self.sizes.queries, heads, self.sizes.d);
+        let k = Part::merged(values(k, k_layout)?, self.sizes.keys, heads, self.sizes.d);
+        let v = Part::merged(values(v, v_layout)?, self.sizes.keys, heads, self.sizes.d);
+        forward(&self.sizes, [q, k, v], &self.bias)
+    }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let Sizes { batch, heads, queries, keys, d } = self.sizes;
+        let grad = grad.contiguous()?;
+        let [qs, ks, vs, gs] = [q, k, v, &grad].map(Tensor::storage_and_layout);
+        let parts = [
+            Part::merged(tensor_values(&qs)?, queries, heads, d),
+            Part::merged(tensor_values(&ks)?, keys, heads, d),
+            Part::merged(tensor_values(&vs)?, keys, heads, d),
+        ];
+        let bias = self.bias.rows()?;
+        let grad = Part::merged(tensor_values(&gs)?, queries, heads, d);
+        let mut grads = [queries, keys, keys].map(|rows| vec![0.0; batch * rows * heads * d]);
+        let [for_q, for_k, for_v] = &mut grads;
+        let size = |rows: usize| rows * heads * d;
+        for_q
+            .par_chunks_mut(size(queries))
+            .zip(for_k.par_chunks_mut(size(keys)))
+            .zip(for_v.par_chunks_mut(size(keys)))
+            .enumerate()
+            .for_each(|(b, ((for_q, for_k), for_v))| {
+                for (head, [dq, dk, dv]) in
+                    backward_heads(&self.sizes, &parts, &grad, &bias, b).into_iter().enumerate()
+                {
+                    scatter(for_q, &dq, [heads * d, head * d], d);
+                    scatter(for_k, &dk, [heads * d, head * d], d);
+                    scatter(for_v, &dv, [heads * d, head * d], d);
+                }
+            });
+        let [for_q, for_k, for_v] = grads;
+        Ok((
+            Some(tensor(for_q, q.dims())?),
+            Some(tensor(for_k, k.dims())?),
+            Some(tensor(for_v, v.dims())?),
+        ))
+    }
+}
+
+struct SelfAttention {
+    sizes: Sizes,
+    packing: Packing,
+    bias: Bias,
+}
+
+impl CustomOp1 for SelfAttention {
+    fn name(&self) -> &'static str {
+        "self_attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        forward(&self.sizes, self.parts(values(qkv, layout)?), &self.bias)
+    }
+
+    fn bwd(&self, qkv: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let Sizes { heads, queries, d, .. } = self.sizes;
+        let grad = grad.contiguous()?;
+        let (qkvs, grads) = (qkv.storage_and_layout(), grad.storage_and_layout());
+        let parts = self.parts(tensor_values(&qkvs)?);
+        let bias = self.bias.rows()?;
+        let grad = Part::merged(tensor_values(&grads)?, queries, heads, d);
+        let mut out = vec![0.0; qkv.elem_count()];
+        out.par_chunks_mut(queries * 3 * heads * d).enumerate().for_each(|(b, out)| {
+            for (head, grads) in
+                backward_heads(&self.sizes, &parts, &grad, &bias, b).into_iter().enumerate()
+            {
+                for (part, grad) in parts.iter().zip(&grads) {
+                    let offset = part.offset + head * part.head_stride;
+                    scatter(out, grad, [part.row_stride, offset], d);
+                }
+            }
+        });
+        tensor(out, qkv.dims()).map(Some)
+    }
+}
+
+impl SelfAttention {
+    fn parts<'a>(&self, qkv: &'a [f32]) -> [Part<'a>; 3] {
+        let Sizes { heads, queries, d, .. } = self.sizes;
+        let row_stride = 3 * heads * d;
+        [0, 1, 2].map(|part| {
+            let (offset, head_stride) = match self.packing {
+                Packing::ByHead => (part * d, 3 * d),
+                Packing::ByPart => (part * heads * d, d),
+            };
+            Part {
+                values: qkv,
+                batch_stride: queries * row_stride,
+                row_stride,
+                head_stride,
+                offset,
+            }
+        })
+    }
+}
+
+/// Queries, keys or values in memory.
+struct Part<'a> {
+    values: &'a [f32],
+    batch_stride: usize,
+    row_stride: usize,
+    head_stride: usize,
+    offset: usize,
+}
+
+impl<'a> Part<'a> {
+    /// `[B, rows, heads * d]`.
+    fn merged(values: &'a [f32], rows: usize, heads: usize, d: usize) -> Self {
+        let row_stride = heads * d;
+        Self { values, batch_stride: rows * row_stride, row_stride, head_stride: d, offset: 0 }
+    }
+
+    /// `[rows, d]` of one head.
+    fn head(&self, b: usize, head: usize) -> View<'a> {
+        let start = b * self.batch_stride + self.offset + head * self.head_stride;
+        View { values: &self.values[start..], row_stride: self.row_stride, column_stride: 1 }
+    }
+}
+
+/// A constant that is added to scores.
+struct Bias(Option<Tensor>);
+
+impl Bias {
+    fn new(bias: Option<&Tensor>, sizes: &Sizes) -> Result<Self> {
+        let Sizes { batch, heads, queries, keys, .. } = *sizes;
+        let expand = |bias: &Tensor| bias.contiguous()?.broadcast_as((batch, heads, queries, keys));
+        Ok(Self(bias.map(expand).transpose()?))
+    }
+
+    fn rows(&self) -> Result<BiasRows> {
+        let Some(bias) = &self.0 else { return Ok(BiasRows(None)) };
+        let strides: [usize; 4] = bias.stride().try_into().expect("four axes");
+        // Copies a table, not what it is broadcast to.
+        let (storage, layout) = bias.storage_and_layout();
+        let candle_core::Storage::Cpu(storage) = &*storage else {
+            candle_core::bail!("a bias is not in CPU memory")
+        };
+        let values = storage.as_slice::<f32>()?[layout.start_offset()..].to_vec();
+        Ok(BiasRows(Some((values, strides))))
+    }
+}
+
+struct BiasRows(Option<(Vec<f32>, [usize; 4])>);
+
+impl BiasRows {
+    /// Adds the bias of query `row` to its scores.
+    #[inline(always)]
+    fn add(&self, scores: &mut [f32], [b, head, row]: [usize; 3]) {
+        let Some((values, strides)) = &self.0 else { return };
+        let start = b * strides[0] + head * strides[1] + row * strides[2];
+        if strides[3] == 1 {
+            scores.iter_mut().zip(&values[start..]).for_each(|(score, bias)| *score += bias);
+        } else {
+            scores.iter_mut().for_each(|score| *score += values[start]);
+        }
+    }
+}
+
+/// Queries whose scores are computed together.
+const BLOCK: usize = 64;
+
+fn forward(sizes: &Sizes, parts: [Part; 3], bias: &Bias) -> Result<(CpuStorage, Shape)> {
+    let Sizes { heads, queries, keys, d, .. } = *sizes;
+    let bias = bias.rows()?;
+    let shape = sizes.output();
+    let mut out = vec![0.0; shape.iter().product()];
+    out.par_chunks_mut(queries * heads * d).enumerate().for_each(|(b, out)| {
+        let of_head = |head: usize| {
+            let [q, k, v] = parts.each_ref().map(|part| part.head(b, head));
+            vectorize(
+                #[inline(always)]
+                || {
+                    let keys_by_channel = k.transposed().pack(d, keys);
+                    let v = v.pack(keys, d);
+                    let width = padded(d);
+                    let mut attended = vec![0.0; queries * width];
+                    let mut scores = vec![0.0; BLOCK * padded(keys)];
+                    for (block, out) in attended.chunks_mut(BLOCK * width).enumerate() {
+                        let (first, rows) = (block * BLOCK, out.len() / width);
+                        let shares = shares(
+                            &mut scores,
+                            q,
+                            &keys_by_channel,
+                            sizes,
+                            &bias,
+                            [b, head, first, rows],
+                        );
+                        add_product(out, shares, &v, [rows, keys, width], 1.0);
+                    }
+                    attended
+                },
+            )
+        };
+        let of_heads: Vec<Vec<f32>> = (0..heads).into_par_iter().map(of_head).collect();
+        for (head, attended) in of_heads.iter().enumerate() {
+            scatter(out, attended, [heads * d, head * d], d);
+        }
+    });
+    stored(out, shape.as_slice())
+}
+
+/// Softmax of the scores of a block of queries.
+#[inline(always)]
+fn shares<'a>(
+    scores: &'a mut [f32],
+    q: View,
+    keys_by_channel: &[f32],
+    sizes: &Sizes,
+    bias: &BiasRows,
+    [b, head, first, rows]: [usize; 4],
+) -> View<'a> {
+    let Sizes { keys, d, .. } = *sizes;
+    let width = padded(keys);
+    let scores = &mut scores[..rows * width];
+    scores.fill(0.0);
+    let q = View { values: &q.values[first * q.row_stride..], ..q };
+    add_product(scores, q, keys_by_channel, [rows, d, width], 1.0 / (d as f32).sqrt());
+    for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
+        let (scores, padding) = scores.split_at_mut(keys);
+        bias.add(scores, [b, head, first + row]);
+        softmax(scores);
+        padding.fill(0.0);
+    }
+    View { values: scores, row_stride: width, column_stride: 1 }
+}
+
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let chunks = scores.chunks_exact(16);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        for (lane, &score) in lanes.iter_mut().zip(chunk) {
+            *lane = if score > *lane { score } else { *lane };
+        }
+    }
+    let max = lanes.into_iter().fold(rest, f32::max);
+    scores.iter_mut().for_each(|score| *score = exp(*score - max));
+    let scale = 1.0
+        / sum_of(
+            [scores],
+            #[inline(always)]
+            |[share]| share,
+        );
+    scores.iter_mut().for_each(|score| *score *= scale);
+}
+
+/// Gradients of queries, keys and values for all heads of one batch entry, rows padded.
+fn backward_heads(
+    sizes: &Sizes,
+    parts: &[Part; 3],
+    grad: &Part,
+    bias: &BiasRows,
+    b: usize,
+) -> Vec<[Vec<f32>; 3]> {
+    let of_head = |head: usize| {
+        let [q, k, v] = parts.each_ref().map(|part| part.head(b, head));
+        let grad = grad.head(b, head);
+        vectorize(
+            #[inline(always)]
+            || backward_head(sizes, [q, k, v], grad, bias, [b, head]),
+        )
+    };
+    (0..sizes.heads).into_par_iter().map(of_head).collect()
+}
+
+#[inline(always)]
+fn backward_head(
+    sizes: &Sizes,
+    [q, k, v]: [View; 3],
+    grad: View,
+    bias: &BiasRows,
+    [b, head]: [usize; 2],
+) -> [Vec<f32>; 3] {
+    let Sizes { queries, keys, d, .. } = *sizes;
+    let (width, score_width) = (padded(d), padded(keys));
+    let scale = 1.0 / (d as f32).sqrt();
+    let keys_by_channel = k.transposed().pack(d, keys);
+    let values_by_channel = v.transposed().pack(d, keys);
+    let (packed_q, packed_k) = (q.pack(queries, d), k.pack(keys, d));
+    let packed_grad = grad.pack(queries, d);
+    let mut for_q = vec![0.0; queries * width];
+    let [mut for_k, mut for_v] = [(); 2].map(|()| vec![0.0; keys * width]);
+    let [mut scores, mut for_scores] = [(); 2].map(|()| vec![0.0; BLOCK * score_width]);
+    for (block, for_q) in for_q.chunks_mut(BLOCK * width).enumerate() {
+        let (first, rows) = (block * BLOCK, for_q.len() / width);
+        let shares = shares(&mut scores, q, &keys_by_channel, sizes, bias, [b, head, first, rows]);
+        let block_of = |packed: &[f32]| -> std::ops::Range<usize> {
+            debug_assert!(packed.len() >= (first + rows) * width);
+            first * width..(first + rows) * width
+        };
+        let grad_block = &packed_grad[block_of(&packed_grad)];
+        add_product(&mut for_v, shares.transposed(), grad_block, [keys, rows, width], 1.0);
+        // Of the shares, then of the scores through the softmax.
+        let for_scores = &mut for_scores[..rows * score_width];
+        for_scores.fill(0.0);
+        let grad_rows = View { values: grad_block, row_stride: width, column_stride: 1 };
+        add_product(for_scores, grad_rows, &values_by_channel, [rows, d, score_width], 1.0);
+        let shares = shares.values.chunks_exact(score_width);
+        for (for_scores, shares) in for_scores.chunks_exact_mut(score_width).zip(shares) {
+            let mean = super::linear::dot(for_scores, shares);
+            for (for_score, share) in for_scores.iter_mut().zip(shares) {
+                *for_score = share * (*for_score - mean);
+            }
+        }
+        let for_scores = View { values: for_scores, row_stride: score_width, column_stride: 1 };
+        add_product(for_q, for_scores, &packed_k, [rows, keys, width], scale);
+        let q_block = &packed_q[block_of(&packed_q)];
+        add_product(&mut for_k, for_scores.transposed(), q_block, [keys, rows, width], scale);
+    }
+    [for_q, for_k, for_v]
+}
+
+/// Copies the padded rows of one head to their places.
+fn scatter(out: &mut [f32], head: &[f32], [row_stride, offset]: [usize; 2], d: usize) {
+    for (row, values) in head.chunks_exact(padded(d)).enumerate() {
+        out[row * row_stride + offset..][..d].copy_from_slice(&values[..d]);
+    }
+}
