@@ -69,7 +69,9 @@ impl Dataset {
             }
         }
         problems.extend(
-            masks.into_values().map(|mask| Problem::MissingImage { mask, images: image_folder.clone() }),
+            masks
+                .into_values()
+                .map(|mask| Problem::MissingImage { mask, images: image_folder.clone() }),
         );
         Ok((Self { items }, problems))
     }
@@ -125,9 +127,8 @@ impl Picture {
             match kind {
                 Targets::Class => targets.push((class, mask)),
                 Targets::Component => {
-                    let parts = components(mask.view()).into_iter();
-                    let large = parts.filter(|part| part.iter().filter(|&&p| p).count() >= min_px);
-                    targets.extend(large.map(|part| (class, part)));
+                    let parts = components(mask.view(), min_px).into_iter();
+                    targets.extend(parts.map(|part| (class, part)));
                 }
             }
         }
