@@ -10,6 +10,7 @@ mod checkpoint;
 pub mod data;
 mod error;
 pub mod metrics;
+pub mod prompts;
 pub mod region;
 mod tensor_file;
 

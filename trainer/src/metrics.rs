@@ -94,15 +94,17 @@ fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
     let Some((rows, columns)) = extent(either.view()) else { return 0.0 };
     let a = outline(crop(a, rows.clone(), columns.clone()));
     let b = outline(crop(b, rows, columns));
-    let directed = |from: &Array2<bool>, to: &Array2<bool>| -> Vec<f64> {
-        let squared = squared_distance(to.view());
-        let pixels = from.iter().zip(&squared).filter(|(on, _)| **on);
-        pixels.map(|(_, &squared)| f64::from(squared).sqrt()).collect()
-    };
-    let mut distances = directed(&a, &b);
-    distances.extend(directed(&b, &a));
-    distances.sort_by(f64::total_cmp);
-    percentile(&distances, 0.95)
+    let mut squared = Vec::new();
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let distance = squared_distance(to.view());
+        squared.extend(from.iter().zip(&distance).filter(|(on, _)| **on).map(|(_, &d)| d));
+    }
+    // Only the two values around the percentile are wanted in order.
+    let (below, share) = position(squared.len(), 0.95);
+    let (_, low, above) = squared.select_nth_unstable_by(below, f32::total_cmp);
+    let low = f64::from(*low).sqrt();
+    let next = above.iter().copied().min_by(f32::total_cmp).map_or(low, |d| f64::from(d).sqrt());
+    low + (next - low) * share
 }
 
 /// Pixels of the mask with a neighbour (of four) outside it, or at the border.
@@ -122,11 +124,16 @@ fn outline(mask: ArrayView2<bool>) -> Array2<bool> {
 }
 
 /// Linear interpolation between the two nearest of `sorted`.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let position = share * (sorted.len() - 1) as f64;
-    let below = position.floor();
-    let (low, high) = (sorted[below as usize], sorted[position.ceil() as usize]);
-    low + (high - low) * (position - below)
+fn percentile(sorted: &[f64], at: f64) -> f64 {
+    let (below, share) = position(sorted.len(), at);
+    let low = sorted[below];
+    low + (sorted[(below + 1).min(sorted.len() - 1)] - low) * share
+}
+
+/// Where percentile `at` of `count` values lies: the index below it, and the way to the next.
+fn position(count: usize, at: f64) -> (usize, f64) {
+    let position = at * (count - 1) as f64;
+    (position as usize, position.fract())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, Slice};
 
 /// The connected components of a mask (8-neighbourhood) of at least `min_px` pixels, each
 /// `[H, W]`, largest first; equally large ones in reading order.
@@ -79,14 +79,25 @@ pub fn most_interior(mask: ArrayView2<bool>) -> Option<(usize, usize)> {
 }
 
 /// Squared Euclidean distance of every pixel to the nearest `true` one, `[H, W]`; infinite if
-/// there is none. Lower envelopes of parabolas, columns then rows (Felzenszwalb and
-/// Huttenlocher, 2012).
+/// there is none. Distances along columns, then lower envelopes of parabolas along rows
+/// (Felzenszwalb and Huttenlocher, 2012).
 pub fn squared_distance(targets: ArrayView2<bool>) -> Array2<f32> {
     let mut distance = targets.mapv(|target| if target { 0.0 } else { f32::INFINITY });
-    let mut envelope = Envelope::default();
-    for lane in distance.columns_mut() {
-        envelope.lower(lane);
+    // Down and up, whole rows at a time: columns one by one would miss the cache at each step.
+    let step = |near: &ArrayViewMut1<f32>, row: &mut ArrayViewMut1<f32>| {
+        row.zip_mut_with(near, |here, near| *here = here.min(near + 1.0));
+    };
+    let mut rows: Vec<_> = distance.rows_mut().into_iter().collect();
+    for y in 1..rows.len() {
+        let (above, row) = rows.split_at_mut(y);
+        step(&above[y - 1], &mut row[0]);
     }
+    for y in (1..rows.len()).rev() {
+        let (row, below) = rows.split_at_mut(y);
+        step(&below[0], &mut row[y - 1]);
+    }
+    distance.mapv_inplace(|steps| steps * steps);
+    let mut envelope = Envelope::default();
     for lane in distance.rows_mut() {
         envelope.lower(lane);
     }
@@ -103,7 +114,7 @@ struct Envelope {
 
 impl Envelope {
     /// Replaces `lane[p]` by the minimum over q of `(p - q)^2 + lane[q]`.
-    fn lower(&mut self, mut lane: ndarray::ArrayViewMut1<f32>) {
+    fn lower(&mut self, mut lane: ArrayViewMut1<f32>) {
         let Self { values, parabolas } = self;
         values.clear();
         values.extend(lane.iter());
