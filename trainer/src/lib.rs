@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adapter;
+pub mod augment;
 mod backend;
 mod checkpoint;
 pub mod data;

@@ -39,7 +39,7 @@ pub enum Targets {
 }
 
 /// A decoded picture with its targets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels.
     pub width: usize,
