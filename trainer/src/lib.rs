@@ -1,18 +1,21 @@
-//! Med-SA on candle: the backend that computes `medsa-sam`'s networks, and the files of base
-//! models and adapters.
+//! Med-SA on candle: the backend that computes `medsa-sam`'s networks, the files of base models
+//! and adapters, data sets, prompts, and training.
 //!
 //! **Architecture invariant:** this crate knows no ONNX.
 #![forbid(unsafe_code)]
 
 mod adapter;
+pub mod augment;
 mod backend;
 mod checkpoint;
 pub mod data;
 mod error;
 pub mod metrics;
 mod ops;
+pub mod prompts;
 pub mod region;
 mod tensor_file;
+pub mod train;
 
 pub use adapter::{Adapter, AdapterInfo};
 pub use backend::CandleBackend;

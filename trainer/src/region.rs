@@ -1,26 +1,175 @@
 //! Regions of masks: connected components, their most interior pixel, distances.
+//!
+//! Masks are `[H, W]`, pixels (row, column). Everything here looks at the part of a mask that
+//! holds something and no further, so that small structures in large pictures cost little.
 
-use ndarray::{Array2, ArrayView2};
+use std::ops::Range;
 
-/// The connected components of a mask (8-neighbourhood), largest first; equally large ones in
-/// reading order.
-pub fn components(mask: ArrayView2<bool>) -> Vec<Array2<bool>> {
+use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, Slice};
+
+/// The connected components of a mask (8-neighbourhood) of at least `min_px` pixels, each
+/// `[H, W]`, largest first; equally large ones in reading order.
+pub fn components(mask: ArrayView2<bool>, min_px: usize) -> Vec<Array2<bool>> {
+    // Filtered before they become masks: a noisy prediction has thousands of specks.
+    let mut found = component_pixels(mask);
+    found.retain(|pixels| pixels.len() >= min_px);
+    found.sort_by_key(|pixels| std::cmp::Reverse(pixels.len()));
+    found.into_iter().map(|pixels| from_pixels(mask.dim(), pixels)).collect()
+}
+
+/// The largest component `[H, W]` with its size in pixels, the first in reading order among
+/// equally large ones; none for an empty mask.
+pub fn largest_component(mask: ArrayView2<bool>) -> Option<(Array2<bool>, usize)> {
+    let mut largest: Vec<(usize, usize)> = Vec::new();
+    for pixels in component_pixels(mask) {
+        if pixels.len() > largest.len() {
+            largest = pixels;
+        }
+    }
+    let size = largest.len();
+    (size > 0).then(|| (from_pixels(mask.dim(), largest), size))
+}
+
+/// Rows and columns of the smallest rectangle that holds all of the mask; none for an empty one.
+pub fn extent(mask: ArrayView2<bool>) -> Option<(Range<usize>, Range<usize>)> {
+    let (mut rows, mut columns) = (usize::MAX..0, usize::MAX..0);
+    for (y, row) in mask.rows().into_iter().enumerate() {
+        let Some(first) = row.iter().position(|&inside| inside) else { continue };
+        let last = row.iter().rposition(|&inside| inside).unwrap_or(first);
+        rows = rows.start.min(y)..y + 1;
+        columns = columns.start.min(first)..columns.end.max(last + 1);
+    }
+    (!rows.is_empty()).then_some((rows, columns))
+}
+
+/// A rectangle of the mask.
+pub(crate) fn crop(
+    mask: ArrayView2<bool>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> ArrayView2<bool> {
+    // Not `s!`: it expands to an `unsafe` block, which this crate forbids.
+    let mut part = mask;
+    part.slice_axis_inplace(Axis(0), Slice::from(rows));
+    part.slice_axis_inplace(Axis(1), Slice::from(columns));
+    part
+}
+
+/// The pixel (row, column) that is farthest from everything outside the mask (and the picture's
+/// border), the first in reading order; none for an empty mask.
+pub fn most_interior(mask: ArrayView2<bool>) -> Option<(usize, usize)> {
+    let (rows, columns) = extent(mask)?;
+    let (top, left) = (rows.start, columns.start);
+    let part = crop(mask, rows, columns);
+    let (height, width) = part.dim();
+    // A margin of one pixel that is outside: what the mask has around it, or the border.
+    let outside = Array2::from_shape_fn((height + 2, width + 2), |(y, x)| {
+        let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
+        !(inside && part[(y - 1, x - 1)])
+    });
+    let squared = squared_distance(outside.view());
+    let mut best: Option<((usize, usize), f32)> = None;
+    for ((y, x), _) in part.indexed_iter().filter(|(_, inside)| **inside) {
+        let distance = squared[(y + 1, x + 1)];
+        if best.is_none_or(|(_, most)| distance > most) {
+            best = Some(((y + top, x + left), distance));
+        }
+    }
+    best.map(|(at, _)| at)
+}
+
+/// Squared Euclidean distance of every pixel to the nearest `true` one, `[H, W]`; infinite if
+/// there is none. Distances along columns, then lower envelopes of parabolas along rows
+/// (Felzenszwalb and Huttenlocher, 2012).
+pub fn squared_distance(targets: ArrayView2<bool>) -> Array2<f32> {
+    let mut distance = targets.mapv(|target| if target { 0.0 } else { f32::INFINITY });
+    // Down and up, whole rows at a time: columns one by one would miss the cache at each step.
+    let step = |near: &ArrayViewMut1<f32>, row: &mut ArrayViewMut1<f32>| {
+        row.zip_mut_with(near, |here, near| *here = here.min(near + 1.0));
+    };
+    let mut rows: Vec<_> = distance.rows_mut().into_iter().collect();
+    for y in 1..rows.len() {
+        let (above, row) = rows.split_at_mut(y);
+        step(&above[y - 1], &mut row[0]);
+    }
+    for y in (1..rows.len()).rev() {
+        let (row, below) = rows.split_at_mut(y);
+        step(&below[0], &mut row[y - 1]);
+    }
+    distance.mapv_inplace(|steps| steps * steps);
+    let mut envelope = Envelope::default();
+    for lane in distance.rows_mut() {
+        envelope.lower(lane);
+    }
+    distance
+}
+
+/// Room for one lane at a time.
+#[derive(Default)]
+struct Envelope {
+    values: Vec<f32>,
+    /// Parabolas of the envelope: where each stands, and from where on it is the lowest.
+    parabolas: Vec<(usize, f64)>,
+}
+
+impl Envelope {
+    /// Replaces `lane[p]` by the minimum over q of `(p - q)^2 + lane[q]`.
+    fn lower(&mut self, mut lane: ArrayViewMut1<f32>) {
+        let Self { values, parabolas } = self;
+        values.clear();
+        values.extend(lane.iter());
+        parabolas.clear();
+        for (q, &value) in values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
+            // f64: squares of positions beyond 4096 px are not whole numbers of f32.
+            let crossing = |p: usize| {
+                let (pf, qf) = (p as f64, q as f64);
+                let rise = f64::from(value) - f64::from(values[p]) + qf * qf - pf * pf;
+                rise / (2.0 * (qf - pf))
+            };
+            let mut from = f64::NEG_INFINITY;
+            while let Some(&(p, start)) = parabolas.last() {
+                from = crossing(p);
+                if from > start {
+                    break;
+                }
+                parabolas.pop();
+                from = f64::NEG_INFINITY;
+            }
+            parabolas.push((q, from));
+        }
+        if parabolas.is_empty() {
+            return;
+        }
+        let mut current = 0;
+        for (p, out) in lane.iter_mut().enumerate() {
+            while parabolas.get(current + 1).is_some_and(|&(_, from)| from <= p as f64) {
+                current += 1;
+            }
+            let (q, _) = parabolas[current];
+            let offset = p as f32 - q as f32;
+            *out = offset * offset + values[q];
+        }
+    }
+}
+
+/// The pixels of each component, in the reading order of their first pixels.
+fn component_pixels(mask: ArrayView2<bool>) -> Vec<Vec<(usize, usize)>> {
     let (height, width) = mask.dim();
-    let mut seen = Array2::from_elem((height, width), false);
-    let mut found: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut unseen = mask.to_owned();
+    let mut found = Vec::new();
     for start in ndarray::indices((height, width)) {
-        if !mask[start] || seen[start] {
+        if !unseen[start] {
             continue;
         }
-        seen[start] = true;
+        unseen[start] = false;
         let mut pixels = vec![start];
         let mut next = 0;
         while let Some(&(y, x)) = pixels.get(next) {
             next += 1;
             for y in y.saturating_sub(1)..(y + 2).min(height) {
                 for x in x.saturating_sub(1)..(x + 2).min(width) {
-                    if mask[(y, x)] && !seen[(y, x)] {
-                        seen[(y, x)] = true;
+                    if unseen[(y, x)] {
+                        unseen[(y, x)] = false;
                         pixels.push((y, x));
                     }
                 }
@@ -28,85 +177,15 @@ pub fn components(mask: ArrayView2<bool>) -> Vec<Array2<bool>> {
         }
         found.push(pixels);
     }
-    found.sort_by_key(|pixels| std::cmp::Reverse(pixels.len()));
-    let as_mask = |pixels: Vec<(usize, usize)>| {
-        let mut component = Array2::from_elem((height, width), false);
-        for pixel in pixels {
-            component[pixel] = true;
-        }
-        component
-    };
-    found.into_iter().map(as_mask).collect()
+    found
 }
 
-/// The pixel (row, column) that is farthest from everything outside the mask (and the picture's
-/// border), the first in reading order; none for an empty mask.
-pub fn most_interior(mask: ArrayView2<bool>) -> Option<(usize, usize)> {
-    let (height, width) = mask.dim();
-    let padded = Array2::from_shape_fn((height + 2, width + 2), |(y, x)| {
-        (1..=height).contains(&y) && (1..=width).contains(&x) && mask[(y - 1, x - 1)]
-    });
-    let outside = padded.mapv(|inside| !inside);
-    let squared = squared_distance(outside.view());
-    let mut best: Option<((usize, usize), f32)> = None;
-    for (at, inside) in mask.indexed_iter() {
-        let distance = squared[(at.0 + 1, at.1 + 1)];
-        if *inside && best.is_none_or(|(_, most)| distance > most) {
-            best = Some((at, distance));
-        }
+fn from_pixels(shape: (usize, usize), pixels: Vec<(usize, usize)>) -> Array2<bool> {
+    let mut mask = Array2::from_elem(shape, false);
+    for pixel in pixels {
+        mask[pixel] = true;
     }
-    best.map(|(at, _)| at)
-}
-
-/// Squared Euclidean distance of every pixel to the nearest `true` one; infinite if there is
-/// none. Lower envelopes of parabolas, columns then rows (Felzenszwalb and Huttenlocher, 2012).
-pub fn squared_distance(targets: ArrayView2<bool>) -> Array2<f32> {
-    let mut distance = targets.mapv(|target| if target { 0.0 } else { f32::INFINITY });
-    for mut lane in distance.columns_mut() {
-        let transformed = envelope(&lane.to_vec());
-        lane.assign(&ndarray::ArrayView1::from(&transformed));
-    }
-    for mut lane in distance.rows_mut() {
-        let transformed = envelope(&lane.to_vec());
-        lane.assign(&ndarray::ArrayView1::from(&transformed));
-    }
-    distance
-}
-
-/// `min over q of (p - q)^2 + values[q]` for every p.
-fn envelope(values: &[f32]) -> Vec<f32> {
-    // Parabolas of the envelope: where each stands, and from where on it is the lowest.
-    let mut parabolas: Vec<(usize, f32)> = Vec::new();
-    for (q, &value) in values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-        let crossing = |p: usize| {
-            let (pf, qf) = (p as f32, q as f32);
-            ((value + qf * qf) - (values[p] + pf * pf)) / (2.0 * (qf - pf))
-        };
-        let mut from = f32::NEG_INFINITY;
-        while let Some(&(p, start)) = parabolas.last() {
-            from = crossing(p);
-            if from > start {
-                break;
-            }
-            parabolas.pop();
-            from = f32::NEG_INFINITY;
-        }
-        parabolas.push((q, from));
-    }
-    if parabolas.is_empty() {
-        return values.to_vec();
-    }
-    let mut current = 0;
-    (0..values.len())
-        .map(|p| {
-            while parabolas.get(current + 1).is_some_and(|&(_, from)| from <= p as f32) {
-                current += 1;
-            }
-            let (q, _) = parabolas[current];
-            let offset = p as f32 - q as f32;
-            offset * offset + values[q]
-        })
-        .collect()
+    mask
 }
 
 #[cfg(test)]
@@ -130,11 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn distances_are_exact_at_the_far_end_of_a_long_row() {
+        let targets = Array2::from_shape_fn((1, 16_000), |(_, x)| x == 15_000 || x == 15_007);
+        let found = squared_distance(targets.view());
+        let end = &found.row(0).to_vec()[15_000..15_008];
+        assert_eq!(end, [0., 1., 4., 9., 9., 4., 1., 0.]);
+    }
+
+    #[test]
     fn components_come_largest_first_and_diagonals_touch() {
         let mask = picture(&["##...", "..#..", ".....", "#...#", "....#"]);
-        let found = components(mask.view());
-        let sizes: Vec<usize> = found.iter().map(|c| c.iter().filter(|&&p| p).count()).collect();
-        assert_eq!(sizes, [3, 2, 1]);
+        let sizes = |min_px| -> Vec<usize> {
+            let found = components(mask.view(), min_px);
+            found.iter().map(|c| c.iter().filter(|&&p| p).count()).collect()
+        };
+        assert_eq!(sizes(1), [3, 2, 1]);
+        assert_eq!(sizes(2), [3, 2]);
+        let (largest, size) = largest_component(mask.view()).unwrap();
+        assert_eq!((largest, size), (components(mask.view(), 1)[0].clone(), 3));
+        assert_eq!(largest_component(picture(&["..", ".."]).view()), None);
+    }
+
+    #[test]
+    fn the_extent_is_tight() {
+        let mask = picture(&[".....", "..#..", ".#...", "....."]);
+        assert_eq!(extent(mask.view()), Some((1..3, 1..3)));
+        assert_eq!(extent(picture(&["...", "..."]).view()), None);
     }
 
     #[test]
@@ -143,6 +243,8 @@ mod tests {
         assert_eq!(most_interior(mask.view()), Some((2, 2)));
         let ring = picture(&["####", "#..#", "####", "####", "####"]);
         assert_eq!(most_interior(ring.view()), Some((3, 1)));
+        let low = picture(&["......", "...###", "...###", "...###"]);
+        assert_eq!(most_interior(low.view()), Some((2, 4)));
         assert_eq!(most_interior(Array2::from_elem((3, 3), false).view()), None);
     }
 

@@ -1,10 +1,32 @@
-//! Data sets: folders of pictures with masks, checked, and split so that near-identical frames
-//! stay together.
+//! Data sets: pictures, volumes and cine loops with masks, checked, and split so that
+//! near-identical frames stay together.
+//!
+//! One folder holds `images/` and `masks/`; what belongs together has the same stem:
+//!
+//! | image | mask | items |
+//! |---|---|---|
+//! | `a.png`, `.jpg`, `.jpeg` | `a.png` (or JPEG) | `a` |
+//! | `b.nii`, `b.nii.gz` | `b.nii`, `b.nii.gz` of the same shape | `b#0000`, `b#0001`, ... each slice along the last axis |
+//! | `c.dcm`, several frames | `c/0.png`, `c/17.png`, ... by frame number from 0, padded or not | `c#0000`, `c#0017`, ... the frames that have a mask |
+//! | `d.dcm`, one frame | `d.png` | `d` |
+//!
+//! Masks hold class indices, 0 for background, or 0 and 255 for a single class.
+//!
+//! **Architecture invariant:** files are hostile. Sizes are checked against limits before
+//! anything of that size is allocated, and a file that is damaged is a [`Problem`], never a panic.
 
-mod folder;
+mod cache;
+mod dataset;
+mod files;
+mod item;
+mod picture;
 mod problem;
+mod raster;
 mod split;
+mod volume;
 
-pub use folder::{Dataset, Item, Picture, Targets};
+pub use dataset::Dataset;
+pub use item::Item;
+pub use picture::{Picture, Targets};
 pub use problem::Problem;
 pub use split::{Split, SplitError};

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::folder::Dataset;
+use super::dataset::Dataset;
 use super::problem::Problem;
 
 /// Which items are for training, and which for validation.

@@ -1,0 +1,231 @@
+//! Variations of training pictures that ultrasound and endoscopy really show: another hand on the
+//! probe (flip, rotation, scale, place) and another setting of the machine (gain, gamma, depth
+//! compensation, speckle).
+//!
+//! Everything photometric multiplies, so what is black, such as the surroundings of an ultrasound
+//! fan, stays black.
+
+mod config;
+mod photometry;
+mod warp;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+pub use self::config::{Augment, AugmentError};
+use self::photometry::Photometry;
+use self::warp::Affine;
+use crate::data::Picture;
+
+impl Augment {
+    /// A variation of `picture`, of the same size; the same for the same state of `rng`. Colours
+    /// are interpolated bilinearly, classes taken from the nearest pixel, and what comes from
+    /// outside the picture is black and background. What is not drawn to change is not touched:
+    /// with [`Augment::none`] the result is equal bit for bit.
+    pub fn apply(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Picture {
+        let affine = self.draw_affine(rng, picture);
+        let photometry = self.draw_photometry(rng);
+        let mut varied = affine.map_or_else(|| picture.clone(), |affine| affine.apply(picture));
+        if let Some(photometry) = photometry {
+            photometry.apply(varied.width, &mut varied.rgb);
+        }
+        varied
+    }
+
+    fn draw_affine(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Option<Affine> {
+        let flip = rng.random_bool(self.flip_probability);
+        let moves = rng.random_bool(self.move_probability);
+        let rotation = symmetric(rng, self.rotation_deg).to_radians();
+        let scale = between(rng, self.scale);
+        let shift = [symmetric(rng, self.translation), symmetric(rng, self.translation)];
+        if moves {
+            Some(Affine::new(picture, flip, rotation, scale, shift))
+        } else if flip {
+            Some(Affine::new(picture, true, 0.0, 1.0, [0.0; 2]))
+        } else {
+            None
+        }
+    }
+
+    fn draw_photometry(&self, rng: &mut ChaCha8Rng) -> Option<Photometry> {
+        let mut draws = |probability: f64| rng.random_bool(probability);
+        let [gain, gamma, depth, speckle] = [
+            draws(self.gain_probability),
+            draws(self.gamma_probability),
+            draws(self.depth_shading_probability),
+            draws(self.speckle_probability),
+        ];
+        if !(gain || gamma || depth || speckle) {
+            return None;
+        }
+        Some(Photometry {
+            gain: if gain { between(rng, self.gain) } else { 1.0 },
+            gamma: if gamma { between(rng, self.gamma) } else { 1.0 },
+            depth: depth.then(|| std::array::from_fn(|_| 1.0 + symmetric(rng, self.depth_shading))),
+            speckle: speckle.then(|| (rng.random_range(0.0..=self.speckle), rng.random())),
+        })
+    }
+}
+
+fn between(rng: &mut ChaCha8Rng, [low, high]: [f32; 2]) -> f32 {
+    low + (high - low) * rng.random::<f32>()
+}
+
+fn symmetric(rng: &mut ChaCha8Rng, most: f32) -> f32 {
+    between(rng, [-most, most])
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use rand::SeedableRng;
+
+    use super::*;
+
+    /// Grey blocks on black with a class on some of them.
+    fn picture(width: usize, height: usize) -> Picture {
+        let grey = |i: usize| {
+            let (x, y) = (i % width, i / width);
+            if x < width / 8 { 0 } else { (40 + (x / 7 * 31 + y / 5 * 17) % 180) as u8 }
+        };
+        let rgb = (0..width * height).flat_map(|i| [grey(i); 3]).collect();
+        let classes = Array2::from_shape_fn((height, width), |(y, x)| {
+            let inside =
+                (height / 4..height / 2).contains(&y) && (width / 2..width - 9).contains(&x);
+            if inside { 2 } else { 0 }
+        });
+        Picture { width, height, rgb, classes }
+    }
+
+    fn only(change: impl FnOnce(&mut Augment)) -> Augment {
+        let mut augment = Augment::none();
+        change(&mut augment);
+        augment.check().unwrap();
+        augment
+    }
+
+    #[test]
+    fn none_changes_no_bit() {
+        let picture = picture(61, 47);
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            assert_eq!(Augment::none().apply(&mut rng, &picture), picture);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+        let picture = picture(90, 70);
+        let varied =
+            |seed| Augment::default().apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
+        assert_eq!(varied(1), varied(1));
+        assert_ne!(varied(1), varied(2));
+    }
+
+    #[test]
+    fn a_flip_mirrors_picture_and_classes_exactly() {
+        let picture = picture(61, 47);
+        let augment = only(|a| a.flip_probability = 1.0);
+        let flipped = augment.apply(&mut ChaCha8Rng::seed_from_u64(0), &picture);
+        for y in 0..47 {
+            for x in 0..61 {
+                assert_eq!(flipped.rgb[(y * 61 + x) * 3], picture.rgb[(y * 61 + 60 - x) * 3]);
+                assert_eq!(flipped.classes[(y, x)], picture.classes[(y, 60 - x)]);
+            }
+        }
+    }
+
+    #[test]
+    fn picture_and_classes_move_together() {
+        // A picture that shows its own classes: bright where class 1 is.
+        let classes = Array2::from_shape_fn((80, 100), |(y, x)| {
+            u8::from((x as i32 - 60).pow(2) + (y as i32 - 30).pow(2) < 300)
+        });
+        let rgb = classes.iter().flat_map(|&class| [class * 200; 3]).collect();
+        let picture = Picture { width: 100, height: 80, rgb, classes };
+        let augment = only(|a| {
+            a.flip_probability = 0.5;
+            a.move_probability = 1.0;
+            (a.rotation_deg, a.scale, a.translation) = (25.0, [0.8, 1.25], 0.1);
+        });
+        for seed in 0..10 {
+            let varied = augment.apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
+            assert_ne!(varied.classes, picture.classes);
+            let bright = varied.rgb.chunks_exact(3).map(|pixel| u8::from(pixel[0] >= 100));
+            // Nearest and bilinear may disagree by rounding on the very edge.
+            let wrong = bright.zip(&varied.classes).filter(|(bright, class)| bright != *class);
+            assert!(wrong.count() < 60);
+            let area = varied.classes.iter().filter(|&&class| class == 1).count();
+            assert!((550..1500).contains(&area), "{area} px of 931");
+        }
+    }
+
+    #[test]
+    fn gain_brightens_and_black_stays_black() {
+        let picture = picture(120, 90);
+        let brighter = only(|a| (a.gain_probability, a.gain) = (1.0, [1.2, 1.2]));
+        let varied = brighter.apply(&mut ChaCha8Rng::seed_from_u64(0), &picture);
+        for (&before, &after) in picture.rgb.iter().zip(&varied.rgb) {
+            assert_eq!(after, (f32::from(before) * 1.2).round().min(255.0) as u8);
+        }
+        assert_eq!(varied.classes, picture.classes);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let all = only(|a| {
+            *a = Augment { flip_probability: 0.0, move_probability: 0.0, ..Augment::default() };
+            (a.gain_probability, a.gamma_probability) = (1.0, 1.0);
+            (a.depth_shading_probability, a.speckle_probability) = (1.0, 1.0);
+        });
+        let varied = all.apply(&mut rng, &picture);
+        let black = |rgb: &[u8]| rgb.iter().filter(|&&value| value == 0).count();
+        assert_eq!(black(&varied.rgb), black(&picture.rgb));
+    }
+
+    #[test]
+    fn speckle_has_the_strength_it_says_and_keeps_the_mean() {
+        let (width, height) = (300, 200);
+        let classes = Array2::zeros((height, width));
+        let picture = Picture { width, height, rgb: vec![100; width * height * 3], classes };
+        let speckle = Photometry { gain: 1.0, gamma: 1.0, depth: None, speckle: Some((0.2, 9)) };
+        let mut rgb = picture.rgb.clone();
+        speckle.apply(width, &mut rgb);
+        let values: Vec<f64> = rgb.iter().step_by(3).map(|&value| f64::from(value)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        assert!((mean - 100.0).abs() < 1.0, "{mean}");
+        assert!((variance.sqrt() - 20.0).abs() < 1.0, "{}", variance.sqrt());
+        assert!(rgb.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+    }
+
+    #[test]
+    fn depth_shading_is_smooth_along_rows_and_equal_in_each() {
+        let (width, height) = (20, 200);
+        let mut rgb = vec![100; width * height * 3];
+        let depth = Some([0.7, 1.3, 1.0, 0.8]);
+        Photometry { gain: 1.0, gamma: 1.0, depth, speckle: None }.apply(width, &mut rgb);
+        let rows: Vec<&[u8]> = rgb.chunks_exact(width * 3).collect();
+        assert!(rows.iter().all(|row| row.iter().all(|value| value == &row[0])));
+        assert_eq!((rows[0][0], rows[height - 1][0]), (70, 80));
+        assert!(rows.windows(2).all(|pair| pair[0][0].abs_diff(pair[1][0]) <= 2));
+        assert!((128..=130).contains(&rows.iter().map(|row| row[0]).max().unwrap()));
+    }
+
+    #[test]
+    fn a_picture_takes_less_than_10_ms() {
+        let picture = picture(500, 400);
+        let all = only(|a| {
+            *a = Augment { move_probability: 1.0, flip_probability: 1.0, ..Augment::default() };
+            (a.gain_probability, a.gamma_probability) = (1.0, 1.0);
+            (a.depth_shading_probability, a.speckle_probability) = (1.0, 1.0);
+        });
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut time = |_| {
+            let start = std::time::Instant::now();
+            assert_eq!(all.apply(&mut rng, &picture).rgb.len(), 500 * 400 * 3);
+            start.elapsed()
+        };
+        // The best of a few: other programs may have had the processor in between.
+        let best = (0..20).map(&mut time).min().unwrap();
+
+        assert!(best.as_millis() < 10, "{best:?}");
+    }
+}

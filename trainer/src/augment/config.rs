@@ -1,0 +1,145 @@
+//! How much pictures are varied.
+
+use serde::{Deserialize, Serialize};
+
+/// Probabilities and ranges of the variations; every number is drawn uniformly. The default suits
+/// ultrasound and endoscopy alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Probability of a mirror image, left and right.
+    pub flip_probability: f64,
+    /// Probability of rotation, scale and translation, which come together.
+    pub move_probability: f64,
+    /// Largest rotation either way, about the middle, in degrees.
+    pub rotation_deg: f32,
+    /// Smallest and largest magnification.
+    pub scale: [f32; 2],
+    /// Largest translation along each axis, as a share of that side.
+    pub translation: f32,
+    /// Probability of another gain.
+    pub gain_probability: f64,
+    /// Smallest and largest factor of all values.
+    pub gain: [f32; 2],
+    /// Probability of another gamma.
+    pub gamma_probability: f64,
+    /// Smallest and largest exponent of values between 0 and 1; below 1 is brighter.
+    pub gamma: [f32; 2],
+    /// Probability of shading by depth.
+    pub depth_shading_probability: f64,
+    /// Largest deviation from 1 of a smooth gain along the rows, as of depth compensation that is
+    /// set otherwise.
+    pub depth_shading: f32,
+    /// Probability of speckle.
+    pub speckle_probability: f64,
+    /// Largest standard deviation of the factor by which speckle multiplies a pixel.
+    pub speckle: f32,
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            flip_probability: 0.5,
+            move_probability: 0.7,
+            rotation_deg: 12.0,
+            scale: [0.85, 1.25],
+            translation: 0.08,
+            gain_probability: 0.5,
+            gain: [0.75, 1.3],
+            gamma_probability: 0.5,
+            gamma: [0.75, 1.35],
+            depth_shading_probability: 0.4,
+            depth_shading: 0.25,
+            speckle_probability: 0.3,
+            speckle: 0.15,
+        }
+    }
+}
+
+/// A variation that cannot be drawn: the configuration's author has to change it.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("augment.{field} is {found}, expected {expected}")]
+pub struct AugmentError {
+    /// Name of the field.
+    pub field: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What it may be.
+    pub expected: &'static str,
+}
+
+impl Augment {
+    /// No variation at all.
+    pub fn none() -> Self {
+        Self {
+            flip_probability: 0.0,
+            move_probability: 0.0,
+            gain_probability: 0.0,
+            gamma_probability: 0.0,
+            depth_shading_probability: 0.0,
+            speckle_probability: 0.0,
+            ..Self::default()
+        }
+    }
+
+    /// Checks what [`Augment::apply`] relies on; without it, that may panic.
+    ///
+    /// # Errors
+    /// [`AugmentError`] names the field.
+    pub fn check(&self) -> Result<(), AugmentError> {
+        let probability = "a probability from 0 to 1";
+        let share = "a number from 0 to 1";
+        let factors = "two numbers from 0.1 to 10, the smaller one first";
+        let unit = 0.0..=1.0;
+        let range = |[low, high]: [f32; 2]| low >= 0.1 && low <= high && high <= 10.0;
+        let single = |value: f32| (0.0..=1.0).contains(&value);
+        let fields = [
+            ("flip_probability", unit.contains(&self.flip_probability), probability),
+            ("move_probability", unit.contains(&self.move_probability), probability),
+            ("rotation_deg", (0.0..=180.0).contains(&self.rotation_deg), "degrees from 0 to 180"),
+            ("scale", range(self.scale), factors),
+            ("translation", single(self.translation), share),
+            ("gain_probability", unit.contains(&self.gain_probability), probability),
+            ("gain", range(self.gain), factors),
+            ("gamma_probability", unit.contains(&self.gamma_probability), probability),
+            ("gamma", range(self.gamma), factors),
+            (
+                "depth_shading_probability",
+                unit.contains(&self.depth_shading_probability),
+                probability,
+            ),
+            ("depth_shading", single(self.depth_shading), share),
+            ("speckle_probability", unit.contains(&self.speckle_probability), probability),
+            ("speckle", single(self.speckle), share),
+        ];
+        match fields.into_iter().find(|(_, fits, _)| !fits) {
+            Some((field, _, expected)) => {
+                // As the configuration's author wrote it.
+                let value = serde_json::to_value(self).expect("a configuration is plain data");
+                Err(AugmentError { field, found: value[field].to_string(), expected })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_drawn_is_named() {
+        let error = |toml: &str| toml::from_str::<Augment>(toml).unwrap().check().unwrap_err();
+        assert_eq!(
+            error("flip_probability = 5.0").to_string(),
+            "augment.flip_probability is 5.0, expected a probability from 0 to 1"
+        );
+        let reversed = error("gain = [1.5, 0.5]");
+        assert_eq!((reversed.field, reversed.found.as_str()), ("gain", "[1.5,0.5]"));
+        assert_eq!(error("rotation_deg = nan").field, "rotation_deg");
+        assert_eq!(error("scale = [0.0, 1.0]").field, "scale");
+        assert!(toml::from_str::<Augment>("flips = 0.5").is_err());
+        Augment::default().check().unwrap();
+        Augment::none().check().unwrap();
+    }
+}

@@ -1,0 +1,84 @@
+//! Gain, gamma, shading by depth and speckle.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What changes the brightness of one picture.
+pub(super) struct Photometry {
+    /// Factor of all values.
+    pub(super) gain: f32,
+    /// Exponent of values between 0 and 1.
+    pub(super) gamma: f32,
+    /// Factors at the top, at one and two thirds, and at the bottom.
+    pub(super) depth: Option<[f32; 4]>,
+    /// Standard deviation of a pixel's factor, and the seed of the noise.
+    pub(super) speckle: Option<(f32, u64)>,
+}
+
+impl Photometry {
+    /// Changes `rgb`, `[H, width, 3]`.
+    pub(super) fn apply(&self, width: usize, rgb: &mut [u8]) {
+        let curve: [f32; 256] = std::array::from_fn(|value| {
+            255.0 * (value as f32 / 255.0).powf(self.gamma) * self.gain
+        });
+        let height = rgb.len() / (width * 3);
+        let mut speckle = self.speckle.map(|(strength, seed)| Speckle::new(width, strength, seed));
+        for (y, row) in rgb.chunks_exact_mut(width * 3).enumerate() {
+            let shade =
+                self.depth.map_or(1.0, |gains| along(gains, y as f32 / (height - 1).max(1) as f32));
+            let factors = speckle.as_mut().map(Speckle::row);
+            for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+                let factor = factors.map_or(shade, |factors| shade * factors[x]);
+                for value in pixel {
+                    // Rounded: the cast cuts off, and stops at 255.
+                    let lit = (curve[usize::from(*value)] * factor + 0.5) as u8;
+                    // What is not black stays so: black is where there is no picture.
+                    *value = lit.max(u8::from(*value > 0));
+                }
+            }
+        }
+    }
+}
+
+/// Cosine interpolation of four equally spaced values, `at` from 0 to 1.
+fn along(values: [f32; 4], at: f32) -> f32 {
+    let position = at * 3.0;
+    let first = (position as usize).min(2);
+    let way = (1.0 - ((position - first as f32) * std::f32::consts::PI).cos()) / 2.0;
+    values[first] + (values[first + 1] - values[first]) * way
+}
+
+/// Factors around 1, drawn row by row. Grains are three pixels wide: speckle is coarser across
+/// the beam than along it.
+struct Speckle {
+    rng: ChaCha8Rng,
+    scale: f32,
+    noise: Vec<f32>,
+    factors: Vec<f32>,
+    bytes: Vec<u8>,
+}
+
+impl Speckle {
+    fn new(width: usize, strength: f32, seed: u64) -> Self {
+        // A sum of 3 x 4 uniform bytes, each with variance (256^2 - 1) / 12.
+        let scale = strength / (65535.0f32).sqrt();
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            scale,
+            noise: vec![0.0; width + 2],
+            factors: vec![0.0; width],
+            bytes: vec![0; (width + 2) * 4],
+        }
+    }
+
+    fn row(&mut self) -> &[f32] {
+        self.rng.fill_bytes(&mut self.bytes);
+        for (noise, bytes) in self.noise.iter_mut().zip(self.bytes.chunks_exact(4)) {
+            *noise = bytes.iter().map(|&byte| f32::from(byte) - 127.5).sum();
+        }
+        for (factor, near) in self.factors.iter_mut().zip(self.noise.windows(3)) {
+            *factor = (1.0 + self.scale * near.iter().sum::<f32>()).max(0.0);
+        }
+        &self.factors
+    }
+}

@@ -1,0 +1,107 @@
+//! Volumes and recordings that were read last, so that a slice does not cost its whole volume.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use medsa_frames::Clip;
+
+use super::problem::Problem;
+use super::volume::Volume;
+
+/// Most memory that the cache takes, in bytes; the one that was opened last stays in any case.
+const MAX_CACHED_BYTES: u64 = 1 << 30;
+
+/// What is open, for all threads that read items of one data set.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    volumes: Mutex<Recent<Volume>>,
+    clips: Mutex<Recent<Clip>>,
+}
+
+impl Cache {
+    pub(super) fn volume(&self, image: &Path, mask: &Path) -> Result<Arc<Volume>, Problem> {
+        lock(&self.volumes).find_or_open(image, || {
+            let volume = Volume::open(image, mask)?;
+            let bytes = volume.bytes();
+            Ok((volume, bytes))
+        })
+    }
+
+    pub(super) fn clip(&self, image: &Path) -> Result<Arc<Clip>, Problem> {
+        lock(&self.clips).find_or_open(image, || {
+            let unreadable = |reason: &dyn ToString| Problem::unreadable(image, reason.to_string());
+            let clip = Clip::open(image).map_err(|e| unreadable(&e))?;
+            // A clip holds its file.
+            let bytes = std::fs::metadata(image).map_err(|e| unreadable(&e))?.len();
+            Ok((clip, bytes))
+        })
+    }
+}
+
+/// Opening happens under the lock, so that no two threads open the same file.
+fn lock<T>(recent: &Mutex<Recent<T>>) -> std::sync::MutexGuard<'_, Recent<T>> {
+    // A thread that panicked left the list as it was.
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opened files, the one that was asked for last at the end.
+#[derive(Debug)]
+struct Recent<T> {
+    opened: Vec<(PathBuf, Arc<T>, u64)>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { opened: Vec::new() }
+    }
+}
+
+impl<T> Recent<T> {
+    fn find_or_open(
+        &mut self,
+        path: &Path,
+        open: impl FnOnce() -> Result<(T, u64), Problem>,
+    ) -> Result<Arc<T>, Problem> {
+        let entry = match self.opened.iter().position(|(known, ..)| known == path) {
+            Some(at) => self.opened.remove(at),
+            None => {
+                let (opened, bytes) = open()?;
+                (path.to_owned(), Arc::new(opened), bytes)
+            }
+        };
+        let found = Arc::clone(&entry.1);
+        self.opened.push(entry);
+        while self.opened.len() > 1 && self.bytes() > MAX_CACHED_BYTES {
+            self.opened.remove(0);
+        }
+        Ok(found)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.opened.iter().map(|&(_, _, bytes)| bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_stays_and_the_oldest_goes() {
+        let mut recent = Recent::default();
+        let half = MAX_CACHED_BYTES / 2;
+        let mut opened = Vec::new();
+        for name in ["a", "b", "a", "c", "a", "b"] {
+            let found = recent.find_or_open(Path::new(name), || {
+                opened.push(name);
+                Ok((name, half))
+            });
+            assert_eq!(*found.unwrap(), name);
+        }
+        assert_eq!(opened, ["a", "b", "c", "b"]);
+        assert!(recent.bytes() <= MAX_CACHED_BYTES);
+        let large = recent.find_or_open(Path::new("large"), || Ok(("large", u64::MAX / 4)));
+        assert_eq!(*large.unwrap(), "large");
+        assert_eq!(recent.opened.len(), 1);
+    }
+}

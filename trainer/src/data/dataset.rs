@@ -1,0 +1,157 @@
+//! All items of a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::files::{Entry, Kind, by_frame, by_stem};
+use super::item::{Item, Source};
+use super::problem::Problem;
+use super::volume;
+use crate::Error;
+
+/// Pictures with masks, in the order of their stems and, within a volume or recording, of their
+/// numbers.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    items: Vec<Item>,
+}
+
+impl Dataset {
+    /// The items of `path`, a folder with `images/` and `masks/`, and what is wrong with files as
+    /// far as that shows before pixels are decoded.
+    ///
+    /// # Errors
+    /// `images/` or `masks/` cannot be listed.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Problem>), Error> {
+        let (images, masks) = (path.join("images"), path.join("masks"));
+        let mut problems = Vec::new();
+        let entries = by_stem(&images, &mut problems)?;
+        let mut mask_entries = by_stem(&masks, &mut problems)?;
+        let cache = Arc::new(Cache::default());
+        let mut items = Vec::new();
+        for (stem, image) in entries {
+            match mask_entries.remove(&stem) {
+                Some(mask) => match pair(&stem, image, mask, &cache, &mut problems) {
+                    Ok(found) => items.extend(found),
+                    Err(problem) => problems.push(problem),
+                },
+                None => {
+                    let masks = masks.clone();
+                    problems.push(Problem::MissingMask { image: image.path, masks });
+                }
+            }
+        }
+        problems.extend(
+            mask_entries
+                .into_values()
+                .map(|mask| Problem::MissingImage { mask: mask.path, images: images.clone() }),
+        );
+        Ok((Self { items }, problems))
+    }
+
+    /// The items.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// `depth` slices or frames of one volume or recording that follow each other without a gap,
+    /// from item `start` on; none where there are not that many.
+    pub fn run(&self, start: usize, depth: usize) -> Option<&[Item]> {
+        let items = self.items.get(start..start.checked_add(depth)?)?;
+        let (stem, first) = items.first()?.sequence.as_ref()?;
+        let follows = |(step, item): (usize, &Item)| {
+            item.sequence.as_ref().is_some_and(|(s, n)| s == stem && *n == first + step)
+        };
+        items.iter().enumerate().all(follows).then_some(items)
+    }
+
+    /// Reads every item; what is wrong is passed to `report`, and the rest goes on. A slice
+    /// without a label is nothing wrong, a whole volume without one is. With `classes`, others
+    /// than those are reported, once for each file.
+    pub fn check(&self, classes: Option<&[u8]>, mut report: impl FnMut(Problem)) {
+        let mut broken: BTreeSet<&Path> = BTreeSet::new();
+        let mut found: BTreeMap<PathBuf, BTreeSet<u8>> = BTreeMap::new();
+        for item in &self.items {
+            // Of a broken volume or recording every item would say the same.
+            if broken.contains(item.image.as_path()) {
+                continue;
+            }
+            match item.read() {
+                Ok(picture) => {
+                    found.entry(item.mask.clone()).or_default().extend(picture.class_indices());
+                }
+                Err(problem) => {
+                    let about_image =
+                        matches!(&problem, Problem::Unreadable { path, .. } if *path == item.image);
+                    if about_image || item.shares_mask() {
+                        broken.insert(&item.image);
+                    }
+                    report(problem);
+                }
+            }
+        }
+        for (mask, found) in found {
+            if found.is_empty() {
+                report(Problem::EmptyMask { mask: mask.clone() });
+            }
+            let Some(expected) = classes else { continue };
+            for class in found.into_iter().filter(|class| !expected.contains(class)) {
+                let (mask, expected) = (mask.clone(), expected.to_vec());
+                report(Problem::UnlistedClass { mask, class, expected });
+            }
+        }
+    }
+}
+
+/// The items of two files of the same stem.
+fn pair(
+    stem: &str,
+    image: Entry,
+    mask: Entry,
+    cache: &Arc<Cache>,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<Item>, Problem> {
+    let single = |source| Item {
+        name: stem.to_owned(),
+        image: image.path.clone(),
+        mask: mask.path.clone(),
+        sequence: None,
+        source,
+    };
+    let numbered = |number: usize, mask: PathBuf, source| Item {
+        name: format!("{stem}#{number:04}"),
+        image: image.path.clone(),
+        mask,
+        sequence: Some((stem.to_owned(), number)),
+        source,
+    };
+    match (image.kind, mask.kind) {
+        (Kind::Raster, Kind::Raster) => Ok(vec![single(Source::Pair)]),
+        (Kind::Dicom, Kind::Raster) => Ok(vec![single(Source::OnlyFrame(Arc::clone(cache)))]),
+        (Kind::Dicom, Kind::Folder) => Ok(by_frame(&mask.path, problems)
+            .into_iter()
+            .map(|(frame, mask)| numbered(frame, mask, Source::Frame(frame, Arc::clone(cache))))
+            .collect()),
+        (Kind::Volume, Kind::Volume) => {
+            let (shape, mask_shape) = (volume::shape(&image.path)?, volume::shape(&mask.path)?);
+            if shape != mask_shape {
+                let (mask_size, image_size) = (mask_shape.0.to_vec(), shape.0.to_vec());
+                return Err(Problem::SizeMismatch { mask: mask.path, mask_size, image_size });
+            }
+            let slice =
+                |index| numbered(index, mask.path.clone(), Source::Slice(index, Arc::clone(cache)));
+            Ok((0..shape.0[2]).map(slice).collect())
+        }
+        (kind, _) => {
+            let expected = match kind {
+                Kind::Raster => "a .png or .jpg file",
+                Kind::Volume => "a .nii or .nii.gz file",
+                Kind::Dicom => "a folder with a mask for each frame, or a .png file",
+                Kind::Folder => "no folder of pictures but a .dcm file with a folder of masks",
+            };
+            Err(Problem::WrongKind { mask: mask.path, image: image.path, expected })
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Which files a folder holds, told apart by their endings.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::problem::Problem;
+use crate::Error;
+
+/// A file, or a folder of masks.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+}
+
+/// What an ending says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `.png`, `.jpg`, `.jpeg`.
+    Raster,
+    /// `.nii`, `.nii.gz`.
+    Volume,
+    /// `.dcm`.
+    Dicom,
+    /// A folder.
+    Folder,
+}
+
+/// What is in `folder`, by stem; other files are passed over. Of two with the same stem the one
+/// that sorts first is kept.
+pub(super) fn by_stem(
+    folder: &Path,
+    problems: &mut Vec<Problem>,
+) -> Result<BTreeMap<String, Entry>, Error> {
+    let failed = |e| Error::io(folder, e);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    let mut entries = BTreeMap::<String, Entry>::new();
+    for path in paths {
+        let Some((stem, kind)) = recognize(&path) else { continue };
+        match entries.get(&stem) {
+            Some(first) => problems.push(Problem::SameName { path, used: first.path.clone() }),
+            None => drop(entries.insert(stem, Entry { path, kind })),
+        }
+    }
+    Ok(entries)
+}
+
+/// The masks of frames in `folder`, by frame number.
+pub(super) fn by_frame(folder: &Path, problems: &mut Vec<Problem>) -> BTreeMap<usize, PathBuf> {
+    let mut frames = BTreeMap::<usize, PathBuf>::new();
+    let entries = match by_stem(folder, problems) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(Problem::unreadable(folder, error));
+            return frames;
+        }
+    };
+    for (stem, Entry { path, kind }) in entries {
+        if kind != Kind::Raster {
+            continue;
+        }
+        // `parse` alone would take a sign.
+        let digits = stem.bytes().all(|byte| byte.is_ascii_digit());
+        let Some(frame) = stem.parse().ok().filter(|_| digits) else {
+            problems.push(Problem::NotAFrameNumber { mask: path });
+            continue;
+        };
+        match frames.get(&frame) {
+            Some(used) => problems.push(Problem::SameName { path, used: used.clone() }),
+            None => drop(frames.insert(frame, path)),
+        }
+    }
+    frames
+}
+
+fn recognize(path: &Path) -> Option<(String, Kind)> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    if name.starts_with('.') {
+        return None;
+    }
+    if path.is_dir() {
+        return Some((name, Kind::Folder));
+    }
+    let lower = name.to_ascii_lowercase();
+    let endings = [
+        (".png", Kind::Raster),
+        (".jpg", Kind::Raster),
+        (".jpeg", Kind::Raster),
+        (".nii.gz", Kind::Volume),
+        (".nii", Kind::Volume),
+        (".dcm", Kind::Dicom),
+    ];
+    let (ending, kind) = endings.into_iter().find(|(ending, _)| lower.ends_with(ending))?;
+    // ASCII endings: lower case has the same length.
+    Some((name[..name.len() - ending.len()].to_owned(), kind))
+}

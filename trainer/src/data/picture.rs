@@ -1,0 +1,96 @@
+//! A decoded picture, and what prompts ask for in it.
+
+use std::collections::BTreeSet;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::region::components;
+
+/// What one prompt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Targets {
+    /// All that a class marks.
+    Class,
+    /// Each connected component of a class.
+    Component,
+}
+
+/// A decoded picture with its mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// `[H, W, 3]`.
+    pub rgb: Vec<u8>,
+    /// Class index of each pixel, 0 for background, `[H, W]`.
+    pub classes: Array2<u8>,
+}
+
+impl Picture {
+    /// The masks that prompts ask for, each `[H, W]` with its class. Components of fewer than
+    /// `min_px` pixels are specks of the annotation and left out.
+    pub fn targets(&self, kind: Targets, min_px: usize) -> Vec<(u8, Array2<bool>)> {
+        let mut targets = Vec::new();
+        for class in self.class_indices() {
+            let mask = self.classes.mapv(|value| value == class);
+            match kind {
+                Targets::Class => targets.push((class, mask)),
+                Targets::Component => {
+                    let parts = components(mask.view(), min_px).into_iter();
+                    targets.extend(parts.map(|part| (class, part)));
+                }
+            }
+        }
+        targets
+    }
+
+    /// The classes that are marked somewhere.
+    pub fn class_indices(&self) -> BTreeSet<u8> {
+        let mut present = [false; 256];
+        self.classes.iter().for_each(|&class| present[usize::from(class)] = true);
+        (1..=255).filter(|&class: &u8| present[usize::from(class)]).collect()
+    }
+}
+
+/// Values of a mask as class indices: a mask of black and white, perhaps blurred by JPEG, has one
+/// class.
+pub(super) fn as_classes(values: &mut [u8]) {
+    if values.contains(&255) {
+        values.iter_mut().for_each(|value| *value = u8::from(*value >= 128));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn black_and_white_is_one_class_and_indices_stay() {
+        let mut blurred = [0, 3, 120, 130, 250, 255];
+        as_classes(&mut blurred);
+        assert_eq!(blurred, [0, 0, 0, 1, 1, 1]);
+        let mut indices = [0, 1, 2, 7];
+        as_classes(&mut indices);
+        assert_eq!(indices, [0, 1, 2, 7]);
+    }
+
+    #[test]
+    fn targets_are_classes_or_their_parts() {
+        let mut classes = Array2::zeros((10, 10));
+        for (y, x, class) in [(1, 1, 1), (1, 2, 1), (5, 5, 1), (8, 1, 3), (8, 2, 3), (8, 3, 3)] {
+            classes[(y, x)] = class;
+        }
+        let picture = Picture { width: 10, height: 10, rgb: vec![0; 300], classes };
+        let found = |kind, min_px| -> Vec<(u8, usize)> {
+            let targets = picture.targets(kind, min_px).into_iter();
+            targets.map(|(class, mask)| (class, mask.iter().filter(|&&p| p).count())).collect()
+        };
+        assert_eq!(found(Targets::Class, 2), [(1, 3), (3, 3)]);
+        assert_eq!(found(Targets::Component, 1), [(1, 2), (1, 1), (3, 3)]);
+        assert_eq!(found(Targets::Component, 2), [(1, 2), (3, 3)]);
+    }
+}

@@ -1,0 +1,277 @@
+//! NIfTI-1 volumes: `.nii`, `.nii.gz`.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use ndarray::Array2;
+use nifti::object::GzDecodedFile;
+use nifti::{InMemNiftiVolume, IntoNdArray, NiftiHeader, NiftiType};
+
+use super::picture::{Picture, as_classes};
+use super::problem::Problem;
+use super::raster::MAX_SIDE_PX;
+
+/// Largest volume in bytes, as it is stored and as 32-bit floats.
+const MAX_VOLUME_BYTES: u64 = 1 << 30;
+
+/// Where voxels may start in the file: the header, and what extensions may take.
+const VOXELS_AT: std::ops::RangeInclusive<f32> = 352.0..=1_048_576.0;
+
+/// Bytes of the header.
+const HEADER_BYTES: u64 = 348;
+
+/// Shares of the voxels that are darker than black and brighter than white.
+const WINDOW: [f64; 2] = [0.005, 0.995];
+
+/// Most voxels that decide about the window.
+const WINDOW_SAMPLES: usize = 1 << 22;
+
+/// Width, height and slices: the three axes of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape(pub(super) [usize; 3]);
+
+/// An image volume, windowed to 8 bits, with its labels.
+#[derive(Debug)]
+pub(super) struct Volume {
+    shape: Shape,
+    /// `[D, H, W]`.
+    grey: Vec<u8>,
+    /// Class indices `[D, H, W]`.
+    classes: Vec<u8>,
+}
+
+impl Volume {
+    /// Reads both files. The grey values go from 0 to 255 between the 0.5th and 99.5th percentile
+    /// of the volume.
+    pub(super) fn open(image: &Path, mask: &Path) -> Result<Self, Problem> {
+        let (shape, voxels) = voxels(image)?;
+        let grey = windowed(&voxels);
+        drop(voxels);
+        let (mask_shape, labels) = self::voxels(mask)?;
+        if mask_shape != shape {
+            let (mask_size, image_size) = (mask_shape.0.to_vec(), shape.0.to_vec());
+            return Err(Problem::SizeMismatch { mask: mask.to_owned(), mask_size, image_size });
+        }
+        let class = |&label: &f32| {
+            // The cast alone would hide fractions, negative values and NaN.
+            let class = label as u8;
+            let expected = "expected a whole number from 0 to 255";
+            let strange = || Problem::unreadable(mask, format!("a label is {label}, {expected}"));
+            if f32::from(class) == label { Ok(class) } else { Err(strange()) }
+        };
+        let mut classes = labels.iter().map(class).collect::<Result<Vec<u8>, _>>()?;
+        as_classes(&mut classes);
+        Ok(Self { shape, grey, classes })
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.grey.len() + self.classes.len()) as u64
+    }
+
+    /// Slice `index` along the last axis, which must be below the number of slices: the first axis
+    /// of the file runs along the width, the second down the height.
+    pub(super) fn slice(&self, index: usize) -> Picture {
+        let Shape([width, height, _]) = self.shape;
+        let pixels = index * width * height..(index + 1) * width * height;
+        let rgb = self.grey[pixels.clone()].iter().flat_map(|&value| [value; 3]).collect();
+        let classes = Array2::from_shape_vec((height, width), self.classes[pixels].to_vec());
+        Picture { width, height, rgb, classes: classes.expect("a class for each pixel") }
+    }
+}
+
+/// The shape that the header states, checked against the limits.
+pub(super) fn shape(path: &Path) -> Result<Shape, Problem> {
+    let unreadable = |reason: String| Problem::unreadable(path, reason);
+    let header = open(path).and_then(|reader| header(reader).map(|(header, _)| header));
+    check(&header.map_err(|e| unreadable(e.to_string()))?).map_err(unreadable)
+}
+
+/// All voxels, slope and intercept applied, the first axis fastest.
+fn voxels(path: &Path) -> Result<(Shape, Vec<f32>), Problem> {
+    let unreadable = |reason: String| Problem::unreadable(path, reason);
+    let (mut header, mut reader) =
+        open(path).and_then(header).map_err(|e| unreadable(e.to_string()))?;
+    let shape = check(&header).map_err(unreadable)?;
+    // Some writers leave NaN where there is nothing to apply.
+    if !(header.scl_slope.is_finite() && header.scl_inter.is_finite()) {
+        header.scl_slope = 0.0;
+    }
+    // Extensions are skipped unread: their sizes are one more thing that could be wrong.
+    let gap = header.vox_offset as u64 - HEADER_BYTES;
+    let skipped = io::copy(&mut reader.by_ref().take(gap), &mut io::sink());
+    skipped.map_err(|e| unreadable(e.to_string()))?;
+    let volume = InMemNiftiVolume::from_reader(reader, &header);
+    let volume = volume.map_err(|e| unreadable(e.to_string()))?;
+    let array = volume.into_ndarray::<f32>().map_err(|e| unreadable(e.to_string()))?;
+    // The crate keeps the order of the file.
+    Ok((shape, array.into_raw_vec_and_offset().0))
+}
+
+fn open(path: &Path) -> nifti::Result<Box<dyn Read>> {
+    // By content: a name may lie.
+    let mut magic = [0; 2];
+    File::open(path)?.read_exact(&mut magic)?;
+    let file = BufReader::new(File::open(path)?);
+    if magic == [0x1f, 0x8b] { Ok(Box::new(GzDecodedFile::new(file))) } else { Ok(Box::new(file)) }
+}
+
+fn header(mut reader: Box<dyn Read>) -> nifti::Result<(NiftiHeader, Box<dyn Read>)> {
+    Ok((NiftiHeader::from_reader(&mut reader)?, reader))
+}
+
+/// Everything that the header claims and that reading relies on.
+fn check(header: &NiftiHeader) -> Result<Shape, String> {
+    if &header.magic != nifti::header::MAGIC_CODE_NIP1 {
+        return Err("voxels in another file (.hdr and .img), expected one .nii file".into());
+    }
+    let dim = header.dim().map_err(|e| e.to_string())?;
+    let sides: Vec<usize> = dim.iter().map(|&side| usize::from(side)).collect();
+    let used = sides.iter().rposition(|&side| side > 1).map_or(1, |last| last + 1);
+    if used > 3 {
+        return Err(format!("{used} axes {sides:?}, expected a volume of 2 or 3"));
+    }
+    let shape = std::array::from_fn(|axis| sides.get(axis).copied().unwrap_or(1));
+    if shape[0].max(shape[1]) > MAX_SIDE_PX as usize {
+        return Err(format!(
+            "slices of {} x {} px, expected at most {MAX_SIDE_PX}",
+            shape[0], shape[1]
+        ));
+    }
+    let kind = header.data_type().map_err(|e| e.to_string())?;
+    use NiftiType::*;
+    if !matches!(
+        kind,
+        Uint8 | Int8 | Uint16 | Int16 | Uint32 | Int32 | Uint64 | Int64 | Float32 | Float64
+    ) {
+        return Err(format!(
+            "voxels of type {kind:?}, expected integers or floats of 8 to 64 bits"
+        ));
+    }
+    let bytes = kind.size_of();
+    if usize::try_from(header.bitpix) != Ok(bytes * 8) {
+        return Err(format!("{} bits a voxel, expected {} for {kind:?}", header.bitpix, bytes * 8));
+    }
+    // Three sides of 16 bits do not overflow.
+    let total = shape.iter().map(|&side| side as u64).product::<u64>() * bytes.max(4) as u64;
+    if total > MAX_VOLUME_BYTES {
+        return Err(format!(
+            "{shape:?} voxels take {total} bytes, expected at most {MAX_VOLUME_BYTES}"
+        ));
+    }
+    if !VOXELS_AT.contains(&header.vox_offset) {
+        let (least, most) = (VOXELS_AT.start(), VOXELS_AT.end());
+        return Err(format!("voxels at byte {}, expected {least} to {most}", header.vox_offset));
+    }
+    Ok(Shape(shape))
+}
+
+/// 8-bit values between the percentiles of [`WINDOW`]; what is not a number is black.
+fn windowed(voxels: &[f32]) -> Vec<u8> {
+    let [low, high] = window(voxels);
+    let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
+    // The cast stops at 0 and 255 and makes 0 of NaN.
+    voxels.iter().map(|&value| ((value - low) * scale + 0.5) as u8).collect()
+}
+
+fn window(voxels: &[f32]) -> [f32; 2] {
+    let count = voxels.len().min(WINDOW_SAMPLES);
+    // Of a large volume, places that no regular pattern can be in step with (golden ratio).
+    let place = |i: usize| match voxels.len() <= WINDOW_SAMPLES {
+        true => i,
+        false => {
+            let turn = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ((u128::from(turn) * voxels.len() as u128) >> 64) as usize
+        }
+    };
+    let samples = (0..count).map(|i| voxels[place(i)]);
+    let mut samples: Vec<f32> = samples.filter(|value| value.is_finite()).collect();
+    if samples.is_empty() {
+        return [0.0; 2];
+    }
+    let last = (samples.len() - 1) as f64;
+    let [low, high] = WINDOW.map(|share| {
+        let at = (share * last).round() as usize;
+        *samples.select_nth_unstable_by(at, f32::total_cmp).1
+    });
+    if high > low {
+        return [low, high];
+    }
+    // Nearly all is background: then all that differs counts.
+    let finite = voxels.iter().copied().filter(|value| value.is_finite());
+    finite.fold([low, high], |[low, high], value| [low.min(value), high.max(value)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> NiftiHeader {
+        NiftiHeader {
+            dim: [3, 20, 10, 5, 1, 1, 1, 1],
+            datatype: NiftiType::Int16 as i16,
+            bitpix: 16,
+            magic: *nifti::header::MAGIC_CODE_NIP1,
+            ..NiftiHeader::default()
+        }
+    }
+
+    #[test]
+    fn headers_that_claim_too_much_are_refused_with_what_they_claim() {
+        assert_eq!(check(&header()), Ok(Shape([20, 10, 5])));
+        let refusal = |change: &dyn Fn(&mut NiftiHeader)| {
+            let mut header = header();
+            change(&mut header);
+            check(&header).unwrap_err()
+        };
+        let huge = refusal(&|h| h.dim = [3, 16_000, 16_000, 60_000, 1, 1, 1, 1]);
+        assert!(huge.contains("expected at most 1073741824"), "{huge}");
+        assert!(refusal(&|h| h.dim = [3, 60_000, 1, 1, 1, 1, 1, 1]).contains("60000 x 1 px"));
+        assert!(refusal(&|h| h.dim = [4, 2, 2, 2, 3, 1, 1, 1]).contains("4 axes"));
+        assert!(refusal(&|h| h.bitpix = 8).contains("8 bits a voxel, expected 16"));
+        assert!(refusal(&|h| h.datatype = NiftiType::Rgb24 as i16).contains("Rgb24"));
+        assert!(refusal(&|h| h.vox_offset = f32::NAN).contains("NaN"));
+        assert!(refusal(&|h| h.vox_offset = 1e9).contains("1000000000"));
+        refusal(&|h| h.dim[2] = 0);
+        refusal(&|h| h.dim[0] = 0);
+        refusal(&|h| h.magic = *nifti::header::MAGIC_CODE_NI1);
+    }
+
+    #[test]
+    fn trailing_axes_of_one_are_no_axes() {
+        let shape = |dim| check(&NiftiHeader { dim, ..header() }).unwrap();
+        assert_eq!(shape([5, 20, 10, 5, 1, 1, 1, 1]), Shape([20, 10, 5]));
+        assert_eq!(shape([2, 20, 10, 9, 9, 1, 1, 1]), Shape([20, 10, 1]));
+    }
+
+    #[test]
+    fn the_window_leaves_out_half_a_percent_on_each_side() {
+        let mut voxels: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+        (voxels[0], voxels[999]) = (-1e6, 1e6);
+        assert_eq!(window(&voxels), [5.0, 994.0]);
+        let grey = windowed(&voxels);
+        assert_eq!((grey[0], grey[5], grey[994], grey[999]), (0, 0, 255, 255));
+        assert_eq!(grey[500], ((500.0 - 5.0) / 989.0 * 255.0 + 0.5) as u8);
+    }
+
+    #[test]
+    fn a_few_bright_voxels_are_seen_and_nan_is_black() {
+        let mut voxels = vec![0.0; 10_000];
+        voxels[77] = 40.0;
+        voxels[78] = f32::NAN;
+        let grey = windowed(&voxels);
+        assert_eq!((grey[76], grey[77], grey[78]), (0, 255, 0));
+        assert_eq!(windowed(&[7.0; 9]), [0; 9]);
+        assert_eq!(windowed(&[f32::NAN; 3]), [0; 3]);
+    }
+
+    #[test]
+    fn the_window_of_a_large_volume_is_that_of_all_its_voxels() {
+        // A pattern along rows of a power of two, which a regular stride would be in step with.
+        let count = WINDOW_SAMPLES * 2;
+        let voxels: Vec<f32> = (0..count).map(|i| (i % 1024) as f32).collect();
+        let [low, high] = window(&voxels);
+        assert!((low - 5.0).abs() <= 1.0 && (high - 1018.0).abs() <= 1.0, "{low} {high}");
+    }
+}

@@ -1,0 +1,83 @@
+//! A training picture as the network takes it.
+
+use medsa_sam::image::{Geometry, Preprocess, RgbView};
+use medsa_sam::prompt::PromptTokens;
+use ndarray::{Array2, Array3, Array4, Axis, concatenate, s};
+
+use crate::data::{Picture, Targets};
+use crate::prompts::Prompting;
+
+/// A picture and what prompts ask for in it.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Network input `[1, 3, S, S]`.
+    pub image: Array4<f32>,
+    /// Where the truth lies in the input: its "frame" is the part of the mask logits that shows
+    /// the picture.
+    pub geometry: Geometry,
+    /// Class and truth `[h, w]` of each target, in pixels of the mask logits.
+    pub targets: Vec<(u8, Array2<bool>)>,
+}
+
+impl Example {
+    /// Preprocesses `picture` for a network whose mask logits have `mask_side` pixels. Targets of
+    /// fewer than `min_px` of these are left out.
+    ///
+    /// # Panics
+    /// If the picture's bytes do not fit its size.
+    pub fn new(
+        picture: &Picture,
+        preprocess: &Preprocess,
+        mask_side: usize,
+        kind: Targets,
+        min_px: usize,
+    ) -> Self {
+        let view = RgbView::new(picture.width, picture.height, &picture.rgb)
+            .expect("a decoded picture is whole");
+        let (image, geometry) = preprocess.run(view);
+        let (width, height) = geometry.mask_size((mask_side, mask_side));
+        // The nearest pixel: a class index in between would be another class.
+        let source = |i: usize, to: usize, from: usize| (2 * i + 1) * from / (2 * to);
+        let classes = Array2::from_shape_fn((height, width), |(y, x)| {
+            let (y, x) = (source(y, height, picture.height), source(x, width, picture.width));
+            picture.classes[[y, x]]
+        });
+        let small = Picture { width, height, rgb: Vec::new(), classes };
+        let geometry = Geometry { frame: (width, height), ..geometry };
+        Self { image, geometry, targets: small.targets(kind, min_px) }
+    }
+
+    /// Tokens of several prompts, padded to the same number: coordinates `[T, N, 2]` and labels
+    /// `[T, N]`.
+    ///
+    /// # Panics
+    /// If a prompt was not made from this example's targets.
+    pub fn tokens(&self, prompts: &[&Prompting]) -> PromptTokens {
+        let tokens: Vec<PromptTokens> = prompts
+            .iter()
+            .map(|prompt| {
+                let prompt = prompt.prompt(self.geometry.frame);
+                prompt.expect("prompts are made from these masks").tokens(&self.geometry)
+            })
+            .collect();
+        let slots = tokens.iter().map(|tokens| tokens.labels.ncols()).max().unwrap_or(0);
+        let tokens: Vec<_> = tokens.iter().map(|tokens| tokens.padded(slots)).collect();
+        let coords: Vec<_> = tokens.iter().map(|tokens| tokens.coords.view()).collect();
+        let labels: Vec<_> = tokens.iter().map(|tokens| tokens.labels.view()).collect();
+        let same = "all have the same number of slots";
+        PromptTokens {
+            coords: concatenate(Axis(0), &coords).expect(same),
+            labels: concatenate(Axis(0), &labels).expect(same),
+        }
+    }
+
+    /// Truth of some targets as 0 and 1, `[T, h, w]`.
+    pub fn truth(&self, targets: &[usize]) -> Array3<f32> {
+        let (width, height) = self.geometry.frame;
+        let mut truth = Array3::zeros((targets.len(), height, width));
+        for (i, &target) in targets.iter().enumerate() {
+            truth.slice_mut(s![i, .., ..]).assign(&self.targets[target].1.mapv(f32::from));
+        }
+        truth
+    }
+}
