@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
+use crate::prompts::PromptMix;
 use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of [`AdapterInfo`], as JSON.
@@ -36,6 +37,26 @@ pub struct AdapterInfo {
     pub input_size: usize,
     /// Activation and scale.
     pub config: AdapterConfig,
+    /// How it came about, if our trainer made it.
+    #[serde(default)]
+    pub training: Option<TrainingRecord>,
+}
+
+/// How an adapter came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// What it is for.
+    pub task: String,
+    /// Names of the classes that it was trained on.
+    pub classes: Vec<String>,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// The seed.
+    pub seed: u64,
+    /// Prompts in training.
+    pub prompts: PromptMix,
+    /// Validation at that step, as `medsa-train eval --json` prints it.
+    pub metrics: serde_json::Value,
 }
 
 impl Adapter {
@@ -62,13 +83,18 @@ impl Adapter {
         TensorFile { weights, metadata: HashMap::from([(INFO.to_owned(), info)]) }.write(path)
     }
 
+    /// Its tensors, by name.
+    pub fn into_weights(self) -> Weights {
+        self.weights
+    }
+
     /// The network of `base` with this adapter, for inputs of side `input_size` (by default the
     /// size in training).
     ///
     /// # Errors
     /// [`Error::OtherBase`], or tensors that do not fit the network.
     pub fn sam(&self, base: &Checkpoint, input_size: Option<usize>) -> Result<Sam, Error> {
-        let AdapterInfo { base: expected, config, input_size: trained } = &self.info;
+        let AdapterInfo { base: expected, config, input_size: trained, .. } = &self.info;
         if expected.sha256 != base.origin.sha256 {
             return Err(Error::OtherBase {
                 path: self.path.clone(),

@@ -34,6 +34,13 @@ impl CandleBackend {
         self.params.borrow_mut().extend(tensors);
     }
 
+    /// The same weights as they are now, none of them trainable.
+    pub(crate) fn detached(&self) -> Self {
+        let params = self.params.borrow();
+        let params = params.iter().map(|(name, tensor)| (name.clone(), tensor.detach()));
+        Self { device: self.device.clone(), params: RefCell::new(params.collect()) }
+    }
+
     /// Whether operators of our own can compute this.
     fn has_ops(&self) -> bool {
         self.device.is_cpu()

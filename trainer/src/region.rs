@@ -188,6 +188,18 @@ fn from_pixels(shape: (usize, usize), pixels: Vec<(usize, usize)>) -> Array2<boo
     mask
 }
 
+/// The mask moved by rows and columns; nothing comes in at the border.
+pub fn shifted(mask: ArrayView2<bool>, [rows, columns]: [isize; 2]) -> Array2<bool> {
+    let (height, width) = mask.dim();
+    let source = |i: usize, by: isize, side: usize| i.checked_add_signed(-by).filter(|&i| i < side);
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        match (source(y, rows, height), source(x, columns, width)) {
+            (Some(y), Some(x)) => mask[[y, x]],
+            _ => false,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -68,7 +68,8 @@ fn an_adapter_of_another_base_is_refused() {
     let folder = place::scratch();
     let path = folder.path().join("adapter.safetensors");
     let base = Origin { name: "other".into(), sha256: "ab".repeat(32) };
-    let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
+    let info =
+        AdapterInfo { base, input_size: 128, config: AdapterConfig::default(), training: None };
     Adapter::write(&path, &info, adapters(&[0], noise)).unwrap();
     let error = Adapter::read(&path).unwrap().sam(&vit.base, None).unwrap_err().to_string();
     assert!(
@@ -101,7 +102,8 @@ impl Vit {
         let folder = place::scratch();
         let path = folder.path().join("adapter.safetensors");
         let base = self.base.origin.clone();
-        let info = AdapterInfo { base, input_size: 128, config: AdapterConfig::default() };
+        let info =
+            AdapterInfo { base, input_size: 128, config: AdapterConfig::default(), training: None };
         Adapter::write(&path, &info, weights.clone()).unwrap();
         Adapter::read(&path).unwrap().sam(&self.base, None).map_err(|e| e.to_string())
     }

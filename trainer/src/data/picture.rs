@@ -15,6 +15,8 @@ pub enum Targets {
     Class,
     /// Each connected component of a class.
     Component,
+    /// The largest connected component of a class.
+    Largest,
 }
 
 /// A decoded picture with its mask.
@@ -42,6 +44,10 @@ impl Picture {
                 Targets::Component => {
                     let parts = components(mask.view(), min_px).into_iter();
                     targets.extend(parts.map(|part| (class, part)));
+                }
+                Targets::Largest => {
+                    let largest = components(mask.view(), min_px).into_iter().next();
+                    targets.extend(largest.map(|part| (class, part)));
                 }
             }
         }

@@ -15,7 +15,8 @@ pub struct Example {
     /// Where the truth lies in the input: its "frame" is the part of the mask logits that shows
     /// the picture.
     pub geometry: Geometry,
-    /// Class and truth `[h, w]` of each target, in pixels of the mask logits.
+    /// Class and truth `[h, w]` of each target, in pixels of the mask logits; one without pixels
+    /// where nothing is marked.
     pub targets: Vec<(u8, Array2<bool>)>,
 }
 
@@ -44,7 +45,12 @@ impl Example {
         });
         let small = Picture { width, height, rgb: Vec::new(), classes };
         let geometry = Geometry { frame: (width, height), ..geometry };
-        Self { image, geometry, targets: small.targets(kind, min_px) }
+        let mut targets = small.targets(kind, min_px);
+        if targets.is_empty() {
+            // There is something to learn from nothing too: a negative click has no mask.
+            targets.push((0, Array2::from_elem((height, width), false)));
+        }
+        Self { image, geometry, targets }
     }
 
     /// Tokens of several prompts, padded to the same number: coordinates `[T, N, 2]` and labels

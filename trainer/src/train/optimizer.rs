@@ -88,7 +88,8 @@ impl AdamW {
                 None => (gradient.zeros_like()?, gradient.zeros_like()?),
             };
             let mean = (mean.affine(beta1, 0.0)? + gradient.affine(1.0 - beta1, 0.0)?)?;
-            let square = (square.affine(beta2, 0.0)? + gradient.sqr()?.affine(1.0 - beta2, 0.0)?)?;
+            let square =
+                (square.affine(beta2, 0.0)? + gradient.sqr()?.affine(1.0 - beta2, 0.0)?)?;
             let deviation = square.affine(1.0 / unbiased(beta2), 0.0)?.sqrt()?;
             let update = mean.affine(rate / unbiased(beta1), 0.0)?;
             let update = (update / deviation.affine(1.0, EPSILON)?)?;

@@ -1,0 +1,249 @@
+//! The configuration of a training, every key with its default.
+
+use std::path::{Path, PathBuf};
+
+use medsa_sam::{AdapterConfig, AdapterPlan};
+use serde::{Deserialize, Serialize};
+
+use super::optimizer::OptimizerConfig;
+use crate::augment::Augment;
+use crate::data::Targets;
+use crate::error::Error;
+use crate::prompts::{PromptKind, PromptMix};
+
+/// A training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The base model, `.pth` or `.safetensors`.
+    pub base: PathBuf,
+    /// An adapter to go on from, instead of new ones.
+    pub adapter: Option<PathBuf>,
+    /// The run folder to write.
+    pub out: PathBuf,
+    /// Where features of frozen steps are kept; without it they are computed every time.
+    pub cache: Option<PathBuf>,
+    /// Name of the task, for the adapter's metadata.
+    pub task: String,
+    /// Side of the network input, in pixels.
+    pub input_size: usize,
+    /// Decides everything random.
+    pub seed: u64,
+    /// Data sets.
+    pub data: Vec<DataConfig>,
+    /// Which adapters train.
+    pub adapters: AdapterPlan,
+    /// How they compute.
+    pub form: AdapterConfig,
+    /// Prompts in training.
+    pub prompts: PromptMix,
+    /// Variations of pictures in training.
+    pub augment: Augment,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// The course of training.
+    pub fit: FitConfig,
+    /// Validation on the way.
+    pub validation: ValidationConfig,
+}
+
+/// A data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The folder with `images/` and `masks/`.
+    pub path: PathBuf,
+    /// The split that `medsa-train split` wrote.
+    pub split: PathBuf,
+    /// Names of the classes 1, 2, ...
+    pub classes: Vec<String>,
+    /// What one prompt asks for in training.
+    #[serde(default = "DataConfig::component")]
+    pub targets: Targets,
+    /// Components of fewer pixels (of the mask logits) are left out in training.
+    #[serde(default = "DataConfig::min_px")]
+    pub min_px: usize,
+}
+
+impl DataConfig {
+    /// A data set, all else as by default.
+    pub fn new(path: &Path, split: &Path, classes: &[String]) -> Self {
+        Self {
+            path: path.to_owned(),
+            split: split.to_owned(),
+            classes: classes.to_vec(),
+            targets: Self::component(),
+            min_px: Self::min_px(),
+        }
+    }
+
+    fn component() -> Targets {
+        Targets::Component
+    }
+
+    fn min_px() -> usize {
+        30
+    }
+}
+
+/// The course of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitConfig {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Pictures in a step; their gradients are accumulated, so that memory is that of one.
+    pub batch: usize,
+    /// Slices of a volume or frames of a cine that are seen together (SD-Trans); 1 for pictures.
+    pub slices: usize,
+    /// Most targets of one picture that are prompted for.
+    pub targets_per_picture: usize,
+    /// Variations of each picture that are drawn once and used again, so that their features
+    /// can be kept; 0 for another one every time.
+    pub variants: usize,
+    /// Probability that a prompt comes with the mask of an earlier frame.
+    pub previous_mask: f64,
+    /// Steps between two states from which training can go on.
+    pub checkpoint_every: usize,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            batch: 4,
+            slices: 1,
+            targets_per_picture: 2,
+            variants: 8,
+            previous_mask: 0.15,
+            checkpoint_every: 100,
+        }
+    }
+}
+
+/// Validation on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValidationConfig {
+    /// Steps between two validations; also after the last step.
+    pub every: usize,
+    /// Prompts; the best adapter is that of the highest mean Dice over these and all classes.
+    pub prompts: Vec<PromptKind>,
+    /// What one prompt asks for.
+    pub targets: Targets,
+}
+
+impl Default for ValidationConfig {
+    fn default() -> Self {
+        let prompts = vec![PromptKind::Center, PromptKind::Box75];
+        Self { every: 200, prompts, targets: Targets::Largest }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            base: "base.safetensors".into(),
+            adapter: None,
+            out: "run".into(),
+            cache: None,
+            task: "task".into(),
+            input_size: 256,
+            seed: 0,
+            data: Vec::new(),
+            adapters: AdapterPlan::default(),
+            form: AdapterConfig::default(),
+            prompts: PromptMix::default(),
+            augment: Augment::default(),
+            optimizer: OptimizerConfig::default(),
+            fit: FitConfig::default(),
+            validation: ValidationConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a TOML file and applies `overrides`, each `key=value` with a dotted key and a TOML
+    /// value. Paths in the file are relative to its folder.
+    ///
+    /// # Errors
+    /// [`Error::Format`] names the file and the key.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let mut table: toml::Table = text.parse().map_err(|e| Error::format(path, e))?;
+        for text in overrides {
+            set(&mut table, text).map_err(|reason| Error::format(path, reason))?;
+        }
+        let mut config: Self = table.try_into().map_err(|e| Error::format(path, e))?;
+        config.check().map_err(|reason| Error::format(path, reason))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
+        resolve(&mut config.base);
+        resolve(&mut config.out);
+        config.cache.iter_mut().chain(&mut config.adapter).for_each(resolve);
+        for data in &mut config.data {
+            resolve(&mut data.path);
+            resolve(&mut data.split);
+        }
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.prompts.check().map_err(|e| e.to_string())?;
+        self.augment.check().map_err(|e| e.to_string())?;
+        if self.data.is_empty() {
+            return Err("no [[data]], expected at least one data set".into());
+        }
+        let FitConfig { steps, batch, slices, targets_per_picture, checkpoint_every, .. } =
+            self.fit;
+        for (key, value) in [
+            ("fit.steps", steps),
+            ("fit.batch", batch),
+            ("fit.slices", slices),
+            ("fit.targets_per_picture", targets_per_picture),
+            ("fit.checkpoint_every", checkpoint_every),
+            ("validation.every", self.validation.every),
+            ("adapters.reduction", self.adapters.reduction),
+            ("adapters.decoder.reduction", self.adapters.decoder.reduction),
+            ("adapters.decoder.hyp_reduction", self.adapters.decoder.hyp_reduction),
+            ("validation.prompts (how many)", self.validation.prompts.len()),
+        ] {
+            if value == 0 {
+                return Err(format!("{key} is 0, expected 1 or more"));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.fit.previous_mask) {
+            let found = self.fit.previous_mask;
+            return Err(format!(
+                "fit.previous_mask is {found}, expected a probability from 0 to 1"
+            ));
+        }
+        let rate = self.optimizer.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(format!("optimizer.learning_rate is {rate}, expected above 0"));
+        }
+        Ok(())
+    }
+}
+
+/// Sets a dotted key.
+fn set(table: &mut toml::Table, text: &str) -> Result<(), String> {
+    let expected = || format!("override {text}: expected key=value, as fit.steps=100");
+    let (key, value) = text.split_once('=').ok_or_else(expected)?;
+    // What is not a TOML value is meant as a string.
+    let value = format!("value = {value}").parse::<toml::Table>().ok();
+    let value = value.and_then(|mut table| table.remove("value"));
+    let value = value.unwrap_or_else(|| text[key.len() + 1..].into());
+    let (folders, name) = match key.rsplit_once('.') {
+        Some((folders, name)) => (folders.split('.').collect(), name),
+        None => (Vec::new(), key),
+    };
+    let mut table = table;
+    for folder in folders {
+        let entry = table.entry(folder).or_insert_with(|| toml::Table::new().into());
+        table =
+            entry.as_table_mut().ok_or_else(|| format!("override {text}: {folder} is a value"))?;
+    }
+    table.insert(name.to_owned(), value);
+    Ok(())
+}

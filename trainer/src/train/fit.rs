@@ -1,0 +1,334 @@
+//! The course of a training. Everything random in a step comes from the seed and the numbers of
+//! step and picture, so that training goes on after a restart as if it had never stopped, and
+//! does not depend on which process takes which picture.
+
+use candle_core::{Device, Tensor};
+use medsa_sam::Weights;
+use medsa_sam::image::Geometry;
+use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, Ix3, concatenate, s};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::config::Config;
+use super::evaluate::EvaluateError;
+use super::example::Example;
+use super::features::FeatureCache;
+use super::learner::{Learner, initial_weights};
+use super::loss::dice_bce;
+use super::network::{Network, Previous};
+use super::optimizer::{AdamW, Gradients, clip};
+use super::stock::Stock;
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::prompts::Prompting;
+use crate::region::shifted;
+
+/// A training.
+pub struct Fit {
+    config: Config,
+    learner: Learner,
+    optimizer: AdamW,
+    stocks: Vec<(Stock, FeatureCache)>,
+    /// Stock and item of every training picture.
+    pictures: Vec<(usize, usize)>,
+}
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// Its number, from 0.
+    pub step: usize,
+    /// Mean loss of its pictures.
+    pub loss: f64,
+    /// Norm of all gradients, before clipping.
+    pub gradient_norm: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+impl Fit {
+    /// A training of `config` on `base`, from new adapters, or from `trained` ones.
+    ///
+    /// # Errors
+    /// What in the data or the network does not fit.
+    pub fn new(
+        config: Config,
+        base: &Checkpoint,
+        trained: Option<Weights>,
+        device: Device,
+    ) -> anyhow::Result<Self> {
+        let sam = base.sam(Some(config.input_size))?;
+        let trained = match trained {
+            Some(trained) => trained,
+            None => initial_weights(&sam, &config.adapters, config.seed),
+        };
+        if trained.is_empty() {
+            anyhow::bail!("nothing to train: all of [adapters] is off and train_base is empty");
+        }
+        let learner = Learner::new(sam, &trained, &config.form, device)
+            .map_err(|e| anyhow::anyhow!("{}: {e}", base.path.display()))?;
+        let mut stocks = Vec::new();
+        let mut pictures = Vec::new();
+        for (index, data) in config.data.iter().enumerate() {
+            let stock = Stock::open(data)?;
+            pictures.extend(stock.train.iter().map(|&item| (index, item)));
+            let recipe = recipe(&config, data, base, learner.network());
+            let cache = FeatureCache::open(config.cache.as_deref(), &recipe)?;
+            stocks.push((stock, cache));
+        }
+        Ok(Self { config, learner, optimizer: AdamW::default(), stocks, pictures })
+    }
+
+    /// The network in training.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// The optimizer.
+    pub fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
+
+    /// Goes on with the optimizer of an earlier state.
+    pub fn resume(&mut self, optimizer: AdamW) {
+        self.optimizer = optimizer;
+    }
+
+    /// The data sets, each with what is kept of its pictures.
+    pub fn stocks(&self) -> &[(Stock, FeatureCache)] {
+        &self.stocks
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> usize {
+        self.optimizer.steps
+    }
+
+    /// Takes one step.
+    ///
+    /// # Errors
+    /// A picture that cannot be read, or the device's.
+    pub fn step(&mut self) -> Result<StepRecord, EvaluateError> {
+        let step = self.optimizer.steps;
+        let batch = self.config.fit.batch;
+        let frozen = self.learner.network().detached();
+        let mut gradients = Gradients::new();
+        let mut loss = 0.0;
+        for number in step * batch..(step + 1) * batch {
+            let picture = self.loss(number, &frozen)?;
+            let scaled = picture.affine(1.0 / batch as f64, 0.0)?;
+            loss += f64::from(scaled.to_scalar::<f32>()?);
+            self.learner.collect(&scaled.backward()?, &mut gradients)?;
+        }
+        let optimizer = &self.config.optimizer;
+        let gradient_norm = clip(&mut gradients, optimizer.clip_norm)?;
+        let learning_rate = optimizer.rate(step, self.config.fit.steps);
+        self.optimizer.step(self.learner.vars(), &gradients, learning_rate, optimizer)?;
+        Ok(StepRecord { step, loss, gradient_norm, learning_rate })
+    }
+
+    /// Loss of the picture that comes as number `number`, counted over all steps.
+    fn loss(&self, number: usize, frozen: &Network) -> Result<Tensor, EvaluateError> {
+        let (stock, item) = self.picture(number);
+        let mut rng = self.rng(1, number);
+        let (examples, features) = self.load(stock, item, &mut rng, frozen)?;
+        let slices = self.config.fit.slices;
+        let network = self.learner.network();
+        let embeddings = network.embedding(&features, slices)?;
+        let mut losses = Vec::new();
+        for (slice, example) in examples.iter().enumerate() {
+            let embedding = embeddings.narrow(0, slice, 1)?;
+            losses.push(self.loss_of_slice(example, &embedding, &mut rng, frozen)?);
+        }
+        Ok(Tensor::stack(&losses, 0)?.mean_all()?)
+    }
+
+    /// Prompts for some targets of one picture, corrects as the plans say, and takes the loss of
+    /// the last answer.
+    fn loss_of_slice(
+        &self,
+        example: &Example,
+        embedding: &Tensor,
+        rng: &mut ChaCha8Rng,
+        frozen: &Network,
+    ) -> Result<Tensor, EvaluateError> {
+        let mut targets: Vec<usize> = (0..example.targets.len()).collect();
+        targets.shuffle(rng);
+        targets.truncate(self.config.fit.targets_per_picture);
+        let truth = |target: &usize| example.targets[*target].1.view();
+        let mut prompts: Vec<Prompting> = targets
+            .iter()
+            .map(|target| self.config.prompts.draw(rng).start(rng, truth(target)))
+            .collect();
+        let detached = embedding.detach();
+        loop {
+            let open: Vec<usize> =
+                (0..prompts.len()).filter(|&i| prompts[i].corrections_left() > 0).collect();
+            if open.is_empty() {
+                break;
+            }
+            let asked: Vec<&Prompting> = open.iter().map(|&i| &prompts[i]).collect();
+            let logits = frozen.answer(&detached, &example.tokens(&asked), None)?;
+            let found = masks(frozen, &logits, &example.geometry)?;
+            for (&i, found) in open.iter().zip(&found) {
+                prompts[i].next(Some(rng), found.view(), truth(&targets[i]));
+            }
+        }
+        let previous = self.previous(example, &targets, rng);
+        let asked: Vec<&Prompting> = prompts.iter().collect();
+        let network = self.learner.network();
+        let logits = network.answer(embedding, &example.tokens(&asked), previous)?;
+        let (width, height) = example.geometry.frame;
+        let logits = logits.narrow(1, 0, height)?.narrow(2, 0, width)?;
+        Ok(dice_bce(&logits, &network.tensor(example.truth(&targets))?)?)
+    }
+
+    /// Masks as an earlier frame of a live picture might have left them: the truth, moved and
+    /// scaled a little.
+    fn previous(
+        &self,
+        example: &Example,
+        targets: &[usize],
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Previous> {
+        /// A logit that is quite sure.
+        const SURE: f32 = 6.0;
+        let side = self.learner.network().sam().config().mask_side();
+        let mut logits = Array4::from_elem((targets.len(), 1, side, side), -SURE);
+        let mut present = Array1::zeros(targets.len());
+        for (i, &target) in targets.iter().enumerate() {
+            let truth = example.targets[target].1.view();
+            let (height, width) = truth.dim();
+            let mut reach = |side: usize| (rng.random_range(-0.06..0.06) * side as f32) as isize;
+            let moved = shifted(truth, [reach(height), reach(width)]);
+            if !rng.random_bool(self.config.fit.previous_mask) {
+                continue;
+            }
+            present[i] = 1.0;
+            let mut part = logits.slice_mut(s![i, 0, ..height, ..width]);
+            part.assign(&moved.mapv(|inside| if inside { SURE } else { -SURE }));
+        }
+        present.iter().any(|&p| p > 0.0).then_some(Previous { logits, present })
+    }
+
+    /// Examples of one picture (or run of slices) and their features.
+    fn load(
+        &self,
+        stock: usize,
+        item: usize,
+        rng: &mut ChaCha8Rng,
+        frozen: &Network,
+    ) -> Result<(Vec<Example>, Tensor), EvaluateError> {
+        let (stock_index, (stock, cache)) = (stock, &self.stocks[stock]);
+        let fit = &self.config.fit;
+        let variant = match fit.variants {
+            0 => None,
+            variants => Some(rng.random_range(0..variants)),
+        };
+        let mut variation = match variant {
+            Some(variant) => self.rng(2 + stock_index as u64, item * fit.variants + variant),
+            None => rng.clone(),
+        };
+        let pictures = stock.read(item, fit.slices)?;
+        let config = self.learner.network().sam().config();
+        let examples: Vec<Example> = pictures
+            .iter()
+            .map(|picture| {
+                // The same variation for all slices: they stay one volume.
+                let picture = self.config.augment.apply(&mut variation.clone(), picture);
+                let (kind, min_px) = (stock.config.targets, stock.config.min_px);
+                Example::new(&picture, &config.preprocess, config.mask_side(), kind, min_px)
+            })
+            .collect();
+        if variant.is_none() {
+            // What the pictures took is not drawn again.
+            variation.random::<u64>();
+            *rng = variation;
+        }
+        let images: Vec<_> = examples.iter().map(|example| example.image.view()).collect();
+        let images = concatenate(Axis(0), &images).expect("all have the input's size");
+        let compute = || frozen.features(&images, fit.slices);
+        let features = match variant {
+            Some(variant) => cache.get(&format!("{item}-{variant}"), compute)?,
+            None => compute()?,
+        };
+        Ok((examples, features))
+    }
+
+    /// Stock and item of picture `number`: all once in an epoch, in an order of its own.
+    fn picture(&self, number: usize) -> (usize, usize) {
+        let count = self.pictures.len();
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut self.rng(0, number / count));
+        self.pictures[order[number % count]]
+    }
+
+    /// Random numbers for one purpose.
+    fn rng(&self, purpose: u64, number: usize) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(purpose << 48 | number as u64);
+        rng
+    }
+}
+
+/// What the features of a data set depend on.
+fn recipe(
+    config: &Config,
+    data: &super::config::DataConfig,
+    base: &Checkpoint,
+    network: &Network,
+) -> String {
+    format!(
+        "base {}\ninput {} px\nsteps {}\ndata {}\nvariants {}\nslices {}\nseed {}\naugment {}\n",
+        base.origin.sha256,
+        config.input_size,
+        network.frozen_steps(),
+        data.path.display(),
+        config.fit.variants,
+        config.fit.slices,
+        config.seed,
+        serde_json::to_string(&config.augment).expect("a configuration is plain data"),
+    )
+}
+
+/// Masks of logits `[T, 4h, 4w]`, in the part that shows the picture.
+fn masks(
+    network: &Network,
+    logits: &Tensor,
+    geometry: &Geometry,
+) -> Result<Vec<Array2<bool>>, candle_core::Error> {
+    let (width, height) = geometry.frame;
+    let logits = network.array(logits)?.into_dimensionality::<Ix3>().expect("three axes");
+    let mask =
+        |logits: ArrayView2<f32>| logits.slice(s![..height, ..width]).mapv(|logit| logit > 0.0);
+    Ok(logits.outer_iter().map(mask).collect())
+}
+
+impl Fit {
+    /// Writes the state from which training can go on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &std::path::Path, best: Option<f64>) -> Result<(), Error> {
+        super::state::write(path, &self.learner, &self.optimizer, best)
+    }
+
+    /// A training that goes on from a state; with it the best score so far.
+    ///
+    /// # Errors
+    /// As [`Fit::new`], or a state of another training.
+    pub fn load_state(
+        config: Config,
+        base: &Checkpoint,
+        path: &std::path::Path,
+        device: Device,
+    ) -> anyhow::Result<(Self, Option<f64>)> {
+        let state = super::state::State::read(path)?;
+        let mut fit = Self::new(config, base, Some(state.weights.clone()), device)?;
+        let optimizer = state.optimizer(path, &fit.learner)?;
+        fit.resume(optimizer);
+        Ok((fit, state.best))
+    }
+}

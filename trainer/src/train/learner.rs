@@ -1,0 +1,119 @@
+//! A network in training: which tensors train, and their gradients.
+
+use std::collections::BTreeMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{Device, Result, Var};
+use medsa_sam::{AdapterConfig, AdapterPlan, Init, Sam, Weights};
+use ndarray::ArrayD;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::network::Network;
+use super::optimizer::Gradients;
+
+/// A network with trainable tensors.
+pub struct Learner {
+    network: Network,
+    vars: BTreeMap<String, Var>,
+}
+
+/// A network that cannot be made trainable.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnerError {
+    /// A tensor does not fit the network.
+    #[error(transparent)]
+    Network(#[from] medsa_sam::Error),
+    /// The device's.
+    #[error(transparent)]
+    Device(#[from] candle_core::Error),
+}
+
+/// The first values of a plan's tensors, the same for the same seed: what ends an adapter is
+/// zero, so that training starts exactly at the base.
+pub fn initial_weights(sam: &Sam, plan: &AdapterPlan, seed: u64) -> Weights {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut weights = Weights::new();
+    for new in plan.tensors(sam.config()) {
+        let length: usize = new.shape.iter().product();
+        let side = length.isqrt();
+        let value = |i: usize| match new.init {
+            Init::Zeros => 0.0,
+            Init::Ones => 1.0,
+            Init::Uniform { bound } => rng.random_range(-bound..bound),
+            Init::Identity => f32::from(i / side == i % side),
+        };
+        let values = (0..length).map(value).collect();
+        let array = ArrayD::from_shape_vec(new.shape, values).expect("as many as the shape says");
+        weights.insert(new.name, array.into_shared());
+    }
+    for param in sam.decoder_params() {
+        if plan.train_base.iter().any(|prefix| param.name().starts_with(prefix.as_str())) {
+            weights.insert(param.name().to_owned(), param.value().clone());
+        }
+    }
+    weights
+}
+
+impl Learner {
+    /// The network `base` with the tensors `trained`, all of which train.
+    ///
+    /// # Errors
+    /// A tensor that does not fit the network, or the device's.
+    pub fn new(
+        base: Sam,
+        trained: &Weights,
+        config: &AdapterConfig,
+        device: Device,
+    ) -> std::result::Result<Self, LearnerError> {
+        let network = Network::new(base.with_adapters(trained, config)?, device);
+        let var = |(name, value): (&String, &ndarray::ArcArray<f32, _>)| {
+            Ok((name.clone(), Var::from_tensor(&network.tensor(value.to_owned())?)?))
+        };
+        let vars: BTreeMap<String, Var> = trained.iter().map(var).collect::<Result<_>>()?;
+        network.backend.train(vars.clone());
+        Ok(Self { network, vars })
+    }
+
+    /// The network whose answers have gradients.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What trains.
+    pub fn vars(&self) -> &BTreeMap<String, Var> {
+        &self.vars
+    }
+
+    /// What trains, as it is now.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn weights(&self) -> Result<Weights> {
+        let array = |(name, var): (&String, &Var)| {
+            Ok((name.clone(), self.network.array(var.as_tensor())?.into_shared()))
+        };
+        self.vars.iter().map(array).collect()
+    }
+
+    /// The number of values that train.
+    pub fn parameters(&self) -> usize {
+        self.vars.values().map(|var| var.elem_count()).sum()
+    }
+
+    /// Adds the gradients of what trains to `sum`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn collect(&self, gradients: &GradStore, sum: &mut Gradients) -> Result<()> {
+        for (name, var) in &self.vars {
+            let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
+            let total = match sum.remove(name) {
+                Some(total) => (total + gradient)?,
+                None => gradient.clone(),
+            };
+            sum.insert(name.clone(), total);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! Training and evaluation.
+
+mod config;
+mod evaluate;
+mod example;
+mod features;
+mod fit;
+mod learner;
+mod loss;
+mod network;
+mod optimizer;
+mod state;
+mod stock;
+
+pub use config::{Config, DataConfig, FitConfig, ValidationConfig};
+pub use evaluate::{Answer, EvaluateError, Evaluation, Row, Summary, evaluate};
+pub use example::Example;
+pub use features::FeatureCache;
+pub use fit::{Fit, StepRecord};
+pub use learner::{Learner, LearnerError, initial_weights};
+pub use loss::dice_bce;
+pub use network::{Network, Previous};
+pub use optimizer::{AdamW, Gradients, OptimizerConfig, clip};
+pub use stock::{Stock, StockError};

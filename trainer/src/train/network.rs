@@ -1,0 +1,114 @@
+//! A network that answers prompts.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use candle_core::{Device, Result, Tensor};
+use medsa_sam::prompt::PromptTokens;
+use medsa_sam::{MaskPrompt, PromptInput, Sam};
+use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
+
+use crate::backend::CandleBackend;
+
+/// A network on a device.
+pub struct Network {
+    sam: Rc<Sam>,
+    pub(super) backend: CandleBackend,
+    frozen_steps: usize,
+}
+
+/// Mask prompts, usually logits of an earlier frame.
+pub struct Previous {
+    /// `[T, 1, 4h, 4w]`.
+    pub logits: Array4<f32>,
+    /// `[T]`: 1 where there is one.
+    pub present: Array1<f32>,
+}
+
+impl Network {
+    /// The network `sam` on `device`.
+    pub fn new(sam: Sam, device: Device) -> Self {
+        let frozen_steps = sam.frozen_encoder_steps();
+        Self { sam: Rc::new(sam), backend: CandleBackend::new(device), frozen_steps }
+    }
+
+    /// The same network with its values as they are now, for answers without gradients.
+    pub fn detached(&self) -> Self {
+        let Self { sam, backend, frozen_steps } = self;
+        Self { sam: sam.clone(), backend: backend.detached(), frozen_steps: *frozen_steps }
+    }
+
+    /// The network's structure.
+    pub fn sam(&self) -> &Sam {
+        &self.sam
+    }
+
+    /// Steps of the encoder that no adapter changes, so that what they give for a picture can be
+    /// kept.
+    pub fn frozen_steps(&self) -> usize {
+        self.frozen_steps
+    }
+
+    /// The frozen steps for images `[B, 3, S, S]`: no gradient goes through them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn features(&self, image: &Array4<f32>, slices: usize) -> Result<Tensor> {
+        self.encode(&self.tensor(image.clone())?, 0..self.frozen_steps, slices)
+    }
+
+    /// The other steps: features to embeddings `[B, C, h, w]`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Tensor> {
+        let rest = self.frozen_steps..self.sam.encoder_steps();
+        self.encode(features, rest, slices)?.permute((0, 3, 1, 2))
+    }
+
+    fn encode(&self, x: &Tensor, steps: Range<usize>, slices: usize) -> Result<Tensor> {
+        self.sam.encode_steps(&self.backend, x, steps, slices)
+    }
+
+    /// Logits `[T, 4h, 4w]` of the single-mask answer to T prompts about one picture, whose
+    /// embedding is `[1, C, h, w]`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn answer(
+        &self,
+        embedding: &Tensor,
+        tokens: &PromptTokens,
+        previous: Option<Previous>,
+    ) -> Result<Tensor> {
+        let embedding = match tokens.labels.nrows() {
+            1 => embedding.clone(),
+            prompts => Tensor::cat(&vec![embedding; prompts], 0)?,
+        };
+        let mask = match previous {
+            Some(Previous { logits, present }) => {
+                Some(MaskPrompt { logits: self.tensor(logits)?, present: self.tensor(present)? })
+            }
+            None => None,
+        };
+        let coords = self.tensor(tokens.coords.clone())?;
+        let prompt = PromptInput { coords, labels: self.tensor(tokens.labels.clone())?, mask };
+        self.sam.decode(&self.backend, &embedding, &prompt)?.logits.narrow(1, 0, 1)?.squeeze(1)
+    }
+
+    /// An array as a tensor.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn tensor<D: Dimension>(&self, array: Array<f32, D>) -> Result<Tensor> {
+        self.backend.tensor(array)
+    }
+
+    /// A tensor as an array.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
+        self.backend.array(tensor)
+    }
+}
