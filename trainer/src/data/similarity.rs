@@ -76,28 +76,28 @@ impl Scene {
     }
 }
 
-/// Groups of indices whose scenes are alike, directly or through others. Pairs that `together`
-/// names are in one group whatever they show, and are not compared.
-pub(super) fn group(
-    scenes: &[Scene],
-    together: impl Fn(usize, usize) -> bool + Sync,
-) -> Vec<Vec<usize>> {
-    let same = |&(i, j): &(usize, usize)| together(i, j) || scenes[i].is_like(&scenes[j]);
-    let pairs: Vec<(usize, usize)> = (0..scenes.len())
-        .into_par_iter()
-        .flat_map_iter(|i| (0..i).map(move |j| (i, j)).filter(same))
-        .collect();
+/// Groups of indices whose scenes are alike, directly or through others. What `bundle` gives the
+/// same (smallest) index for is in one group whatever it shows and is not compared, nor is what
+/// has no scene.
+pub(super) fn group(scenes: &[Option<Scene>], bundle: &[usize]) -> Vec<Vec<usize>> {
     // Each index points to a smaller one of its group, or to itself.
-    let mut leader: Vec<usize> = (0..scenes.len()).collect();
+    let mut leader = bundle.to_vec();
     let find = |leader: &[usize], mut i: usize| {
         while leader[i] != i {
             i = leader[i];
         }
         i
     };
-    for (i, j) in pairs {
-        let (a, b) = (find(&leader, i), find(&leader, j));
-        leader[a.max(b)] = a.min(b);
+    for (i, scene) in scenes.iter().enumerate() {
+        let Some(scene) = scene else { continue };
+        let others = scenes[..i].par_iter().enumerate();
+        let alike = others.filter(|(j, other)| {
+            bundle[*j] != bundle[i] && other.as_ref().is_some_and(|other| scene.is_like(other))
+        });
+        for j in alike.map(|(j, _)| j).collect::<Vec<_>>() {
+            let (a, b) = (find(&leader, i), find(&leader, j));
+            leader[a.max(b)] = a.min(b);
+        }
     }
     let mut groups = vec![Vec::new(); scenes.len()];
     for i in 0..scenes.len() {
@@ -215,7 +215,7 @@ mod tests {
         let blobs: Vec<[f32; 3]> =
             (0..150).map(|_| [0.0; 3].map(|_| rng.random_range(0.0f32..1.0))).collect();
         let value = |x: usize, y: usize| {
-            if y < 12 || y > 107 {
+            if !(12..108).contains(&y) {
                 return 0u8;
             }
             let shade = 1.2 - y as f32 / 120.0;
@@ -242,18 +242,21 @@ mod tests {
 
     #[test]
     fn other_scenes_under_the_same_shading_are_not_alike() {
-        let scenes: Vec<Scene> = (0..12).map(|seed| Scene::new(&scan(seed, 0, 1.0))).collect();
-        let groups = group(&scenes, |_, _| false);
-        assert_eq!(groups, (0..12).map(|i| vec![i]).collect::<Vec<_>>());
+        let scenes: Vec<_> = (0..12).map(|seed| Some(Scene::new(&scan(seed, 0, 1.0)))).collect();
+        let alone: Vec<usize> = (0..12).collect();
+        assert_eq!(group(&scenes, &alone), alone.iter().map(|&i| vec![i]).collect::<Vec<_>>());
     }
 
     #[test]
     fn groups_join_what_is_alike_through_others() {
         let pictures = [(1, 0), (2, 0), (1, 14), (3, 0), (1, 28)];
-        let scenes = pictures.map(|(seed, shift)| Scene::new(&scan(seed, shift, 1.0)));
-        assert!(!scenes[0].is_like(&scenes[4]), "too far apart to be alike directly");
-        assert_eq!(group(&scenes, |_, _| false), [vec![0, 2, 4], vec![1], vec![3]]);
-        assert_eq!(group(&scenes, |i, j| (i, j) == (3, 1)), [vec![0, 2, 4], vec![1, 3]]);
+        let mut scenes = pictures.map(|(seed, shift)| Some(Scene::new(&scan(seed, shift, 1.0))));
+        let [Some(first), .., Some(last)] = &scenes else { unreachable!() };
+        assert!(!first.is_like(last), "too far apart to be alike directly");
+        assert_eq!(group(&scenes, &[0, 1, 2, 3, 4]), [vec![0, 2, 4], vec![1], vec![3]]);
+        assert_eq!(group(&scenes, &[0, 1, 2, 1, 4]), [vec![0, 2, 4], vec![1, 3]]);
+        scenes[2] = None;
+        assert_eq!(group(&scenes, &[0, 1, 2, 3, 4]), [[0], [1], [2], [3], [4]]);
     }
 
     #[test]
@@ -264,8 +267,8 @@ mod tests {
             rgb: vec![0; 1200],
             classes: Array2::zeros((20, 20)),
         };
-        let scenes = [Scene::new(&black()), Scene::new(&black())];
-        assert_eq!(group(&scenes, |_, _| false), [[0], [1]]);
+        let scenes = [(); 2].map(|()| Some(Scene::new(&black())));
+        assert_eq!(group(&scenes, &[0, 1]), [[0], [1]]);
     }
 
     #[test]

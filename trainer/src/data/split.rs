@@ -126,23 +126,41 @@ struct Group {
     classes: BTreeSet<u8>,
 }
 
+/// Most slices or frames of one sequence that are compared with other pictures. They are of one
+/// group anyway, and what resembles some of them resembles others.
+const MAX_COMPARED: usize = 32;
+
 fn groups(dataset: &Dataset) -> Result<Vec<Group>, Problem> {
     let items = dataset.items();
-    let looked_at = items
-        .par_iter()
-        .map(|item| {
+    let mut sequences: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, item) in items.iter().enumerate() {
+        if let Some((stem, _)) = &item.sequence {
+            sequences.entry(stem).or_default().push(i);
+        }
+    }
+    let mut bundle: Vec<usize> = (0..items.len()).collect();
+    let mut compared = vec![true; items.len()];
+    for members in sequences.values() {
+        let part = |k: usize| k * MAX_COMPARED / members.len();
+        for (k, &i) in members.iter().enumerate() {
+            bundle[i] = members[0];
+            // The first of each of as many equal parts.
+            compared[i] = k == 0 || part(k) != part(k - 1);
+        }
+    }
+    let looked_at = (items, &compared)
+        .into_par_iter()
+        .map(|(item, compared)| {
             let picture = item.read()?;
-            Ok((Scene::new(&picture), picture.class_indices()))
+            Ok((compared.then(|| Scene::new(&picture)), picture.class_indices()))
         })
         .collect::<Result<Vec<_>, Problem>>()?;
     let (scenes, classes): (Vec<_>, Vec<_>) = looked_at.into_iter().unzip();
-    let stem = |i: usize| items[i].sequence.as_ref().map(|(stem, _)| stem);
-    let together = |i: usize, j: usize| stem(i).is_some() && stem(i) == stem(j);
     let group = |members: Vec<usize>| {
         let classes = members.iter().flat_map(|&i| classes[i].iter().copied()).collect();
         Group { members, classes }
     };
-    Ok(self::group(&scenes, together).into_iter().map(group).collect())
+    Ok(self::group(&scenes, &bundle).into_iter().map(group).collect())
 }
 
 /// Groups on their way to validation.

@@ -71,6 +71,17 @@ fn slices_follow_each_other_in_one_volume_only() {
 }
 
 #[test]
+fn names_are_unique_whatever_pictures_are_called() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    for part in ["images", "masks"] {
+        folder.grey(&format!("{part}/a#0001.png"), (4, 4), |_, _| 1);
+    }
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, ["images/a#0001.png: not used, images/a.nii has the same name"]);
+    assert_eq!(names(&dataset), ["a#0000", "a#0001", "a#0002", "a#0003", "a#0004"]);
+}
+
+#[test]
 fn slope_and_intercept_change_no_picture_but_labels_obey_them() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
