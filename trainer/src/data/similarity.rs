@@ -17,8 +17,12 @@ use super::picture::Picture;
 /// at 0.5 to 1, and of unrelated pictures about one pair in a thousand passes 0.3.
 const ALIKE: f32 = 0.3;
 
-/// The same of the coarse thumbnails, below which the fine ones are not looked at.
+/// Correlation of local contrast, coarse or fine, below which nothing else is looked at.
 const WORTH_A_LOOK: f32 = 0.2;
+
+/// Plain correlation from which on less local contrast has to agree: two frames of even tissue
+/// have little of it beside noise.
+const PLAINLY_ALIKE: f32 = 0.85;
 
 /// Sides of the two thumbnails, in pixels; the fine one is twice the coarse one.
 const SIDES_PX: [usize; 2] = [32, 64];
@@ -34,9 +38,10 @@ const MAX_SHIFT_PX: i32 = 3;
 /// picture does not, its noise is brighter.
 const BLACK: f32 = 4.0;
 
-/// What is remembered of a picture: its local contrast at two sizes, each of length 1, so that a
-/// product is a correlation.
+/// What is remembered of a picture: itself, coarsely, and its local contrast at two sizes, each of
+/// length 1, so that a product is a correlation.
 pub(super) struct Scene {
+    plain: Vec<f32>,
     coarse: Vec<f32>,
     fine: Vec<f32>,
 }
@@ -45,17 +50,24 @@ impl Scene {
     pub(super) fn new(picture: &Picture) -> Self {
         let frame = RgbView::new(picture.width, picture.height, &picture.rgb);
         let frame = frame.expect("a decoded picture is whole");
-        let [coarse, fine] = SIDES_PX.map(|side| {
+        let [small, large] = SIDES_PX.map(|side| {
             let small = resize_bilinear_u8(frame, side, side);
             let grey = small.chunks_exact(3).map(|p| p.iter().map(|&v| f32::from(v)).sum::<f32>());
-            let grey: Vec<f32> = grey.map(|sum| sum / 3.0).collect();
-            local_contrast(&grey, side, RADIUS_PX * side / SIDES_PX[0])
+            grey.map(|sum| sum / 3.0).collect::<Vec<f32>>()
         });
-        Self { coarse, fine }
+        let mean = small.iter().sum::<f32>() / small.len() as f32;
+        Self {
+            plain: of_length_1(small.iter().map(|value| value - mean).collect()),
+            coarse: local_contrast(&small, SIDES_PX[0], RADIUS_PX),
+            fine: local_contrast(&large, SIDES_PX[1], 2 * RADIUS_PX),
+        }
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        self.correlation(other) > ALIKE
+        let correlation = self.correlation(other);
+        let plainly =
+            || shifted_product(&self.plain, &other.plain, SIDES_PX[0], (0, 0)) > PLAINLY_ALIKE;
+        correlation > ALIKE || (correlation > WORTH_A_LOOK && plainly())
     }
 
     /// The best correlation over all shifts; found coarsely, and where that is worth it refined.
@@ -68,7 +80,7 @@ impl Scene {
         let mut all = shifts.clone().flat_map(|dy| shifts.clone().map(move |dx| (dy, dx)));
         let (product, (dy, dx)) = best(&mut all, &self.coarse, &other.coarse, SIDES_PX[0]);
         if product < WORTH_A_LOOK {
-            return product.min(ALIKE);
+            return product;
         }
         let around = |at: i32| 2 * at - 1..=2 * at + 1;
         let mut near = around(dy).flat_map(|dy| around(dx).map(move |dx| (dy, dx)));
@@ -128,8 +140,8 @@ fn overlap(side: usize, shift: i32) -> [Range<usize>; 2] {
     if shift >= 0 { [0..side - by, by..side] } else { [by..side, 0..side - by] }
 }
 
-/// `(value - mean around it) / (deviation around it)`, 0 outside of what the picture fills,
-/// scaled to length 1.
+/// `(value - mean around it) / (deviation around it)`, 0 outside of what the picture fills, of
+/// length 1.
 fn local_contrast(grey: &[f32], side: usize, radius: usize) -> Vec<f32> {
     /// Keeps even surroundings, which hold nothing but noise, from counting as much as others.
     const LEAST_DEVIATION: f32 = 4.0;
@@ -146,15 +158,18 @@ fn local_contrast(grey: &[f32], side: usize, radius: usize) -> Vec<f32> {
     let difference = masked(&difference);
     let squares: Vec<f32> = difference.iter().map(|d| d * d).collect();
     let variance = local_mean(&squares, 2 * radius);
-    let mut contrast: Vec<f32> = difference
+    let contrast = difference
         .iter()
         .zip(&variance)
         // Sums that were taken apart again may end a little below 0.
-        .map(|(d, variance)| d / (variance.max(0.0).sqrt() + LEAST_DEVIATION))
-        .collect();
-    let length = contrast.iter().map(|c| c * c).sum::<f32>().sqrt().max(1e-6);
-    contrast.iter_mut().for_each(|c| *c /= length);
-    contrast
+        .map(|(d, variance)| d / (variance.max(0.0).sqrt() + LEAST_DEVIATION));
+    of_length_1(contrast.collect())
+}
+
+fn of_length_1(mut values: Vec<f32>) -> Vec<f32> {
+    let length = values.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
+    values.iter_mut().for_each(|v| *v /= length);
+    values
 }
 
 /// 1 in what the picture fills, 0 in the black around it (and in black boxes at the border) and

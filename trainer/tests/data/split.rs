@@ -1,6 +1,7 @@
 //! Splits of whole data sets.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use medsa_trainer::data::{Dataset, Split, SplitError};
 use ndarray::Array3;
@@ -71,6 +72,40 @@ fn slices_of_a_volume_stay_together_however_different_they_look() {
     let split = Split::by_similarity(&dataset, 0.2, 0).unwrap();
     assert_eq!((split.train.len(), split.validation.len()), (32, 8));
     assert!(split.validation.iter().all(|name| name[..1] == split.validation[0][..1]));
+}
+
+/// Frames of real scans that were found to show the same by looking at them: neighbours, the same
+/// frame annotated twice, and at the end a probe that moved.
+const SAME_SCENE: [[&str; 2]; 10] = [
+    ["0043", "0077"],
+    ["0055", "0058"],
+    ["0003", "0050"],
+    ["0127", "0145"],
+    ["0025", "0116"],
+    ["0021", "0104"],
+    ["0038", "0151"],
+    ["0069", "0076"],
+    ["0212", "0221"],
+    ["0195", "0229"],
+];
+
+#[test]
+fn near_identical_frames_of_real_scans_never_straddle_the_split() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/usgra-nerve");
+    if !path.is_dir() {
+        println!("skipped: {} is not there", path.display());
+        return;
+    }
+    let (dataset, problems) = Dataset::open(&path).unwrap();
+    assert_eq!((dataset.items().len(), problems.len()), (204, 0));
+    for seed in 0..3 {
+        let split = Split::by_similarity(&dataset, 0.2, seed).unwrap();
+        assert_eq!((split.train.len(), split.validation.len()), (163, 41));
+        for pair in SAME_SCENE {
+            let [a, b] = pair.map(|name| split.train.iter().any(|n| n == name));
+            assert_eq!(a, b, "{pair:?} with seed {seed}");
+        }
+    }
 }
 
 #[test]
