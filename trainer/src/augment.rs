@@ -210,6 +210,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(debug_assertions, ignore = "a limit for optimised code")]
     fn a_picture_takes_less_than_10_ms() {
         let picture = picture(500, 400);
         let all = only(|a| {

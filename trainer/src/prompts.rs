@@ -7,8 +7,8 @@
 //! a click so lands a quarter of an input pixel off.) The edges of a box lie between pixels: one
 //! that covers columns 3 to 5 goes from `x0 = 3` to `x1 = 6`.
 //!
-//! Formulas and settings are those of the paper's training and evaluation (section 4.2), with the
-//! central click and error-driven clicks of interactive segmentation.
+//! The settings are those of the paper's training and evaluation, and besides a central click and
+//! clicks on errors, which are the same every time.
 
 mod boxes;
 mod clicks;

@@ -32,14 +32,18 @@ pub fn largest_component(mask: ArrayView2<bool>) -> Option<(Array2<bool>, usize)
 
 /// Rows and columns of the smallest rectangle that holds all of the mask; none for an empty one.
 pub fn extent(mask: ArrayView2<bool>) -> Option<(Range<usize>, Range<usize>)> {
-    let (mut rows, mut columns) = (usize::MAX..0, usize::MAX..0);
+    let mut found: Option<(Range<usize>, Range<usize>)> = None;
     for (y, row) in mask.rows().into_iter().enumerate() {
-        let Some(first) = row.iter().position(|&inside| inside) else { continue };
-        let last = row.iter().rposition(|&inside| inside).unwrap_or(first);
-        rows = rows.start.min(y)..y + 1;
-        columns = columns.start.min(first)..columns.end.max(last + 1);
+        let Some(left) = row.iter().position(|&inside| inside) else { continue };
+        let right = row.iter().rposition(|&inside| inside).unwrap_or(left) + 1;
+        found = Some(match found {
+            None => (y..y + 1, left..right),
+            Some((rows, columns)) => {
+                (rows.start..y + 1, columns.start.min(left)..columns.end.max(right))
+            }
+        });
     }
-    (!rows.is_empty()).then_some((rows, columns))
+    found
 }
 
 /// A rectangle of the mask.

@@ -48,6 +48,16 @@ impl Dataset {
                 .into_values()
                 .map(|mask| Problem::MissingImage { mask: mask.path, images: images.clone() }),
         );
+        // `a#0001.png` beside the slices of `a.nii`.
+        let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+        items.retain(|item: &Item| match names.get(&item.name) {
+            None => names.insert(item.name.clone(), item.image.clone()).is_none(),
+            Some(used) => {
+                let (path, used) = (item.image.clone(), used.clone());
+                problems.push(Problem::SameName { path, used });
+                false
+            }
+        });
         Ok((Self { items }, problems))
     }
 

@@ -22,6 +22,7 @@ mod item;
 mod picture;
 mod problem;
 mod raster;
+mod similarity;
 mod split;
 mod volume;
 

@@ -21,6 +21,9 @@ const VOXELS_AT: std::ops::RangeInclusive<f32> = 352.0..=1_048_576.0;
 /// Bytes of the header.
 const HEADER_BYTES: u64 = 348;
 
+/// How far is read after the voxels.
+const MAX_TRAILING_BYTES: u64 = 1 << 20;
+
 /// Shares of the voxels that are darker than black and brighter than white.
 const WINDOW: [f64; 2] = [0.005, 0.995];
 
@@ -100,13 +103,18 @@ fn voxels(path: &Path) -> Result<(Shape, Vec<f32>), Problem> {
     }
     // Extensions are skipped unread: their sizes are one more thing that could be wrong.
     let gap = header.vox_offset as u64 - HEADER_BYTES;
-    let skipped = io::copy(&mut reader.by_ref().take(gap), &mut io::sink());
-    skipped.map_err(|e| unreadable(e.to_string()))?;
-    let volume = InMemNiftiVolume::from_reader(reader, &header);
+    pass(&mut reader, gap).map_err(|e| unreadable(e.to_string()))?;
+    let volume = InMemNiftiVolume::from_reader(&mut reader, &header);
     let volume = volume.map_err(|e| unreadable(e.to_string()))?;
+    // The checksum of a compressed file is looked at only by who reads to its end.
+    pass(&mut reader, MAX_TRAILING_BYTES).map_err(|e| unreadable(e.to_string()))?;
     let array = volume.into_ndarray::<f32>().map_err(|e| unreadable(e.to_string()))?;
     // The crate keeps the order of the file.
     Ok((shape, array.into_raw_vec_and_offset().0))
+}
+
+fn pass(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
+    io::copy(&mut reader.take(bytes), &mut io::sink())
 }
 
 fn open(path: &Path) -> nifti::Result<Box<dyn Read>> {

@@ -1,0 +1,135 @@
+//! Splits of whole data sets.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use medsa_trainer::data::{Dataset, Split, SplitError};
+use ndarray::Array3;
+use nifti::writer::WriterOptions;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::fixtures::Folder;
+
+/// Thirty scenes of one to three frames each, the probe moving by a few pixels, with class 2 in
+/// every tenth; `scene-frame` is the name.
+fn scans() -> Folder {
+    let folder = Folder::new();
+    for scene in 0..30u64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(scene);
+        let dots: Vec<[f32; 2]> = (0..150).map(|_| [0; 2].map(|_| rng.random())).collect();
+        for frame in 0..=scene % 3 {
+            let name = format!("{scene:02}-{frame}.png");
+            let value = |x: u32, y: u32| {
+                let light = dots.iter().map(|[dx, dy]| {
+                    let (dx, dy) =
+                        (dx * 150.0 - (x as f32 + 4.0 * frame as f32), dy * 96.0 - y as f32);
+                    (-(dx * dx + dy * dy) / 12.0).exp()
+                });
+                (30.0 + 90.0 * light.sum::<f32>()).min(255.0) as u8
+            };
+            folder.grey(&format!("images/{name}"), (128, 96), value);
+            let class = if scene % 10 == 0 { 2 } else { 1 };
+            folder.grey(&format!("masks/{name}"), (128, 96), |x, _| u8::from(x > 60) * class);
+        }
+    }
+    folder
+}
+
+#[test]
+fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
+    let folder = scans();
+    let (dataset, problems) = Dataset::open(folder.root()).unwrap();
+    assert!(problems.is_empty());
+    assert_eq!(dataset.items().len(), 60);
+    for seed in 0..5 {
+        let split = Split::by_similarity(&dataset, 0.25, seed).unwrap();
+        let scenes = |names: &[String]| -> BTreeSet<u32> {
+            names.iter().map(|name| name[..2].parse().unwrap()).collect()
+        };
+        let (train, validation) = (scenes(&split.train), scenes(&split.validation));
+        assert!(train.is_disjoint(&validation), "{train:?} and {validation:?}");
+        assert_eq!((split.train.len(), split.validation.len()), (45, 15));
+        for side in [&train, &validation] {
+            assert!(side.iter().any(|scene| scene % 10 == 0), "class 2 with seed {seed}");
+            assert!(side.iter().any(|scene| scene % 10 != 0), "class 1 with seed {seed}");
+        }
+        assert_eq!(Split::by_similarity(&dataset, 0.25, seed).unwrap(), split);
+    }
+}
+
+#[test]
+fn slices_of_a_volume_stay_together_however_different_they_look() {
+    let folder = Folder::new();
+    for (volume, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(volume as u64);
+        let noise = Array3::from_shape_fn((48, 48, 8), |_| rng.random::<u8>());
+        let labels = noise.mapv(|value| u8::from(value > 200));
+        WriterOptions::new(folder.at(&format!("images/{name}.nii"))).write_nifti(&noise).unwrap();
+        WriterOptions::new(folder.at(&format!("masks/{name}.nii"))).write_nifti(&labels).unwrap();
+    }
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let split = Split::by_similarity(&dataset, 0.2, 0).unwrap();
+    assert_eq!((split.train.len(), split.validation.len()), (32, 8));
+    assert!(split.validation.iter().all(|name| name[..1] == split.validation[0][..1]));
+}
+
+/// Frames of real scans that were found to show the same by looking at them: neighbours, the same
+/// frame annotated twice, and at the end a probe that moved.
+const SAME_SCENE: [[&str; 2]; 10] = [
+    ["0043", "0077"],
+    ["0055", "0058"],
+    ["0003", "0050"],
+    ["0127", "0145"],
+    ["0025", "0116"],
+    ["0021", "0104"],
+    ["0038", "0151"],
+    ["0069", "0076"],
+    ["0212", "0221"],
+    ["0195", "0229"],
+];
+
+#[test]
+fn near_identical_frames_of_real_scans_never_straddle_the_split() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/usgra-nerve");
+    if !path.is_dir() {
+        println!("skipped: {} is not there", path.display());
+        return;
+    }
+    let (dataset, problems) = Dataset::open(&path).unwrap();
+    assert_eq!((dataset.items().len(), problems.len()), (204, 0));
+    for seed in 0..3 {
+        let split = Split::by_similarity(&dataset, 0.2, seed).unwrap();
+        assert_eq!((split.train.len(), split.validation.len()), (163, 41));
+        for pair in SAME_SCENE {
+            let [a, b] = pair.map(|name| split.train.iter().any(|n| n == name));
+            assert_eq!(a, b, "{pair:?} with seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_split_is_read_as_it_was_written_and_fits_its_data_set_only() {
+    let folder = Folder::new();
+    for name in ["a", "b", "c"] {
+        folder.grey(&format!("images/{name}.png"), (8, 8), |_, _| 9);
+        folder.grey(&format!("masks/{name}.png"), (8, 8), |_, _| 1);
+    }
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+    let split = Split { train: names(&["c", "a"]), validation: names(&["b"]) };
+    let path = folder.at("split.json");
+    split.write(&path).unwrap();
+    assert_eq!(Split::read(&path).unwrap(), split);
+    assert_eq!(split.indices(&dataset).unwrap(), (vec![2, 0], vec![1]));
+    let other = Split { train: names(&["z"]), validation: vec![] };
+    assert_eq!(other.indices(&dataset).unwrap_err().to_string(), "split: z is not in the data set");
+    let twice = Split { train: names(&["a"]), validation: names(&["a"]) };
+    assert!(matches!(
+        twice.indices(&dataset),
+        Err(SplitError::NamedTwice { name }) if name == "a"
+    ));
+    folder.write("split.json", b"{\"train\": [], \"test\": []}");
+    let error = Split::read(&path).unwrap_err().to_string();
+    assert!(error.contains("split.json") && error.contains("test"), "{error}");
+}

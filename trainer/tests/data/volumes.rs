@@ -1,0 +1,245 @@
+//! NIfTI volumes.
+
+use std::fs;
+
+use medsa_trainer::data::Dataset;
+use ndarray::Array3;
+use nifti::writer::WriterOptions;
+
+use crate::fixtures::{Folder, names};
+
+/// Width, height, slices.
+const SHAPE: (usize, usize, usize) = (9, 7, 5);
+
+fn intensity() -> Array3<i16> {
+    Array3::from_shape_fn(SHAPE, |(x, y, z)| (x * 100 + y * 10 + z) as i16)
+}
+
+/// Class 3 on two pixels of slices 1 to 3.
+fn labels() -> Array3<u8> {
+    Array3::from_shape_fn(SHAPE, |at| {
+        if (1..4).contains(&at.2) && at.1 == 2 && at.0 < 2 { 3 } else { 0 }
+    })
+}
+
+/// A data set of one volume, the files ending as given.
+fn folder(image: &str, mask: &str) -> Folder {
+    let folder = Folder::new();
+    WriterOptions::new(folder.at(image)).write_nifti(&intensity()).unwrap();
+    WriterOptions::new(folder.at(mask)).write_nifti(&labels()).unwrap();
+    folder
+}
+
+#[test]
+fn each_slice_is_an_item_and_the_first_axis_runs_along_the_width() {
+    let folder = folder("images/liver.nii", "masks/liver.nii.gz");
+    let (dataset, problems) = folder.check(Some(&[3]));
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(
+        names(&dataset),
+        ["liver#0000", "liver#0001", "liver#0002", "liver#0003", "liver#0004"]
+    );
+    let item = &dataset.items()[3];
+    assert_eq!(item.sequence, Some(("liver".to_owned(), 3)));
+    let picture = item.read().unwrap();
+    assert_eq!((picture.width, picture.height, picture.classes.dim()), (9, 7, (7, 9)));
+    // Values from 0 to 864: the percentiles of 315 of them are the second and last but one.
+    let (low, high) = (2.0, 862.0);
+    for (y, x) in [(0, 0), (2, 1), (6, 8), (3, 5)] {
+        let value = (x * 100 + y * 10 + 3) as f32;
+        let expected = ((value - low) * (255.0 / (high - low)) + 0.5).clamp(0.0, 255.0) as u8;
+        assert_eq!(picture.rgb[(y * 9 + x) * 3..][..3], [expected; 3], "row {y}, column {x}");
+        assert_eq!(picture.classes[(y, x)], if y == 2 && x < 2 { 3 } else { 0 });
+    }
+    assert!(dataset.items()[0].read().unwrap().class_indices().is_empty());
+}
+
+#[test]
+fn slices_follow_each_other_in_one_volume_only() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    fs::copy(folder.at("images/a.nii"), folder.at("images/b.nii")).unwrap();
+    fs::copy(folder.at("masks/a.nii"), folder.at("masks/b.nii")).unwrap();
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let run = |start, depth| {
+        let items = dataset.run(start, depth)?;
+        Some(items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>())
+    };
+    assert_eq!(run(1, 3), Some(vec!["a#0001", "a#0002", "a#0003"]));
+    assert_eq!(run(3, 3), None, "two of these are of the next volume");
+    assert_eq!(run(5, 5).map(|items| items.len()), Some(5));
+    assert_eq!(run(8, 3), None, "the data set ends before");
+}
+
+#[test]
+fn names_are_unique_whatever_pictures_are_called() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    for part in ["images", "masks"] {
+        folder.grey(&format!("{part}/a#0001.png"), (4, 4), |_, _| 1);
+    }
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, ["images/a#0001.png: not used, images/a.nii has the same name"]);
+    assert_eq!(names(&dataset), ["a#0000", "a#0001", "a#0002", "a#0003", "a#0004"]);
+}
+
+#[test]
+fn slope_and_intercept_change_no_picture_but_labels_obey_them() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let scale = |name: &str, slope: f32, inter: f32| {
+        let mut bytes = fs::read(folder.at(name)).unwrap();
+        bytes[112..116].copy_from_slice(&slope.to_ne_bytes());
+        bytes[116..120].copy_from_slice(&inter.to_ne_bytes());
+        folder.write(name, &bytes);
+    };
+    scale("images/a.nii", 0.5, -1000.0);
+    scale("masks/a.nii", 2.0, 0.0);
+    let scaled = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    assert_eq!(scaled.rgb, plain.rgb);
+    assert_eq!(scaled.class_indices().into_iter().collect::<Vec<_>>(), [6]);
+    scale("images/a.nii", -1.0, 0.0);
+    let inverted = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    assert!(inverted.rgb.iter().zip(&plain.rgb).all(|(a, b)| a.abs_diff(255 - b) <= 1));
+    scale("images/a.nii", f32::NAN, f32::NAN);
+    let unscaled = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    assert_eq!(unscaled.rgb, plain.rgb);
+}
+
+#[test]
+fn a_volume_is_read_once_for_all_its_slices_and_threads() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let first = dataset.items()[0].read().unwrap();
+    // Whoever reads the file again now fails.
+    fs::remove_file(folder.at("images/a.nii")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for item in dataset.items() {
+                    assert_eq!(item.read().unwrap().width, 9);
+                }
+            });
+        }
+    });
+    assert_eq!(dataset.items()[0].read().unwrap(), first);
+}
+
+#[test]
+fn volumes_that_do_not_fit_their_labels_are_reported_once() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    WriterOptions::new(folder.at("masks/a.nii"))
+        .write_nifti(&Array3::<u8>::ones((9, 7, 4)))
+        .unwrap();
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, ["masks/a.nii: 9 x 7 x 4 px, but its picture 9 x 7 x 5 px"]);
+    assert!(dataset.items().is_empty());
+    for (labels, expected) in [
+        (labels().mapv(|_| 0.0f32), "masks/a.nii: empty, no pixel is marked"),
+        (
+            labels().mapv(|label| f32::from(label) / 2.0),
+            "masks/a.nii: unreadable: a label is 1.5, expected a whole number from 0 to 255",
+        ),
+        (
+            labels().mapv(|label| -f32::from(label)),
+            "masks/a.nii: unreadable: a label is -3, expected a whole number from 0 to 255",
+        ),
+        (labels().mapv(f32::from), "masks/a.nii: class 3 is not listed, expected one of [1]"),
+    ] {
+        WriterOptions::new(folder.at("masks/a.nii")).write_nifti(&labels).unwrap();
+        assert_eq!(folder.check(Some(&[1])).1, [expected]);
+    }
+}
+
+#[test]
+fn files_that_end_too_early_are_problems() {
+    for ending in ["nii", "nii.gz"] {
+        let name = format!("images/a.{ending}");
+        let folder = folder(&name, "masks/a.nii");
+        let whole = fs::read(folder.at(&name)).unwrap();
+        for len in [0, 1, 2, 20, 100, 347, 348, 352, 360, whole.len() - 9] {
+            folder.write(&name, &whole[..len.min(whole.len() - 9)]);
+            let (_, problems) = folder.check(None);
+            assert_eq!(problems.len(), 1, "{len} bytes: {problems:?}");
+            assert!(problems[0].starts_with(&format!("{name}: unreadable: ")), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn extensions_are_skipped_whatever_sizes_they_claim() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let whole = fs::read(folder.at("images/a.nii")).unwrap();
+    for claimed in [16i32, 0, -1, i32::MAX] {
+        let mut bytes = whole[..348].to_vec();
+        bytes[108..112].copy_from_slice(&368f32.to_ne_bytes());
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend([claimed.to_ne_bytes(), 4i32.to_ne_bytes(), [7; 4], [7; 4]].concat());
+        bytes.extend(&whole[352..]);
+        folder.write("images/a.nii", &bytes);
+        assert_eq!(Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap(), plain);
+    }
+}
+
+#[test]
+fn headers_with_any_byte_changed_never_panic() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let whole = fs::read(folder.at("images/a.nii")).unwrap();
+    let mut refused = 0;
+    for at in 0..352 {
+        for value in [0x00, 0x7f, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] = value;
+            folder.write("images/a.nii", &bytes);
+            let (dataset, problems) = folder.check(None);
+            refused += usize::from(!problems.is_empty());
+            assert!(dataset.items().len() <= 5, "byte {at} as {value:#x}");
+        }
+    }
+    assert!(refused > 50, "{refused} of 1408 refused");
+}
+
+#[test]
+fn a_small_file_that_claims_a_gigabyte_is_refused() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let header = |dim: [u16; 8]| {
+        let mut bytes = fs::read(folder.at("masks/a.nii")).unwrap();
+        for (i, side) in dim.iter().enumerate() {
+            bytes[40 + 2 * i..42 + 2 * i].copy_from_slice(&side.to_ne_bytes());
+        }
+        bytes
+    };
+    folder.write("images/a.nii", &header([3, 16_000, 16_000, 16_000, 1, 1, 1, 1]));
+    let (_, problems) = folder.check(None);
+    let expected = "images/a.nii: unreadable: [16000, 16000, 16000] voxels take 16384000000000 \
+                    bytes, expected at most 1073741824";
+    assert_eq!(problems, [expected]);
+    // Within the limit, but not in the file.
+    let claimed = header([3, 1000, 1000, 200, 1, 1, 1, 1]);
+    folder.write("images/a.nii", &claimed);
+    folder.write("masks/a.nii", &claimed);
+    let (dataset, problems) = folder.check(None);
+    assert_eq!((dataset.items().len(), problems.len()), (200, 1), "{problems:?}");
+}
+
+#[test]
+fn a_header_without_its_voxels_is_refused() {
+    let folder = folder("images/a.nii", "masks/a.nii");
+    let mut bytes = fs::read(folder.at("images/a.nii")).unwrap();
+    bytes[344..348].copy_from_slice(b"ni1\0");
+    folder.write("images/a.nii", &bytes);
+    let (_, problems) = folder.check(None);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("voxels in another file"), "{problems:?}");
+}
+
+#[test]
+fn a_damaged_compressed_file_is_found_by_its_checksum() {
+    let folder = folder("images/a.nii.gz", "masks/a.nii");
+    let mut bytes = fs::read(folder.at("images/a.nii.gz")).unwrap();
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    folder.write("images/a.nii.gz", &bytes);
+    let (_, problems) = folder.check(None);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("images/a.nii.gz: unreadable: "), "{problems:?}");
+}
