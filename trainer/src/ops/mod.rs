@@ -105,10 +105,12 @@ fn sum_of<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f
 /// `e^x` to about 1e-7, in a form that vector instructions can follow.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // 2^n e^r with |r| <= ln(2)/2; adding and subtracting 1.5 * 2^23 rounds to an integer.
+    // 2^n e^r with |r| <= ln(2)/2; adding 1.5 * 2^23 leaves n in the lowest bits. Integers wrap:
+    // a check for overflow would stand in the way of vector instructions.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.clamp(-87.0, 88.0);
-    let n = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let x = x.max(-87.0).min(88.0);
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = n.mul_add(-0.693_359_4, x);
     let r = n.mul_add(2.121_944_4e-4, r);
     let p = 1.987_569_1e-4f32;
@@ -118,5 +120,6 @@ fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 1.666_666_5e-1);
     let p = p.mul_add(r, 5e-1);
     let e = p.mul_add(r * r, r) + 1.0;
-    e * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
+    e * f32::from_bits(exponent.wrapping_shl(23))
 }

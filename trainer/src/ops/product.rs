@@ -1,15 +1,13 @@
 //! Small matrix products whose operands stay in the cache: the products of one attention head.
 
-/// Columns that are computed together: two vectors of AVX2.
-const WIDE: usize = 16;
-/// Columns that are left over are computed in eights.
-const NARROW: usize = 8;
-/// Rows that are computed together.
-const ROWS: usize = 4;
+use pulp::{Arch, Simd, WithSimd};
 
-/// Length of a row of `columns` values with room for the last eight.
+/// Rows that are computed together.
+const ROWS: usize = 6;
+
+/// Length of a row of `columns` values in whole vectors, whatever the CPU's are.
 pub(super) fn padded(columns: usize) -> usize {
-    columns.next_multiple_of(NARROW)
+    columns.next_multiple_of(16)
 }
 
 /// A matrix in memory, with any strides.
@@ -23,7 +21,9 @@ pub(super) struct View<'a> {
 impl View<'_> {
     #[inline(always)]
     fn at(&self, row: usize, column: usize) -> f32 {
-        self.values[row * self.row_stride + column * self.column_stride]
+        // Without checks for overflow: an index that wraps is out of bounds.
+        let row = row.wrapping_mul(self.row_stride);
+        self.values[row.wrapping_add(column.wrapping_mul(self.column_stride))]
     }
 
     /// Copies it into rows that are padded with zeros.
@@ -32,6 +32,10 @@ impl View<'_> {
         let width = padded(columns);
         let mut packed = vec![0.0; rows * width];
         for (r, row) in packed.chunks_exact_mut(width).enumerate() {
+            if self.column_stride == 1 {
+                row[..columns].copy_from_slice(&self.values[r * self.row_stride..][..columns]);
+                continue;
+            }
             for (c, value) in row[..columns].iter_mut().enumerate() {
                 *value = self.at(r, c);
             }
@@ -48,7 +52,6 @@ impl View<'_> {
 
 /// `out += scale * a b`, where `a` is `[rows, inner]`, and the rows of `b` and `out` are padded
 /// to `width`.
-#[inline(always)]
 pub(super) fn add_product(
     out: &mut [f32],
     a: View,
@@ -56,56 +59,75 @@ pub(super) fn add_product(
     [rows, inner, width]: [usize; 3],
     scale: f32,
 ) {
-    let mut row = 0;
-    while row < rows {
-        let count = ROWS.min(rows - row);
-        let mut column = 0;
-        while column + WIDE <= width {
-            tile::<WIDE>(out, a, b, [row, count, inner, width, column], scale);
-            column += WIDE;
+    Arch::new().dispatch(AddProduct { out, a, b, rows, inner, width, scale });
+}
+
+struct AddProduct<'a> {
+    out: &'a mut [f32],
+    a: View<'a>,
+    b: &'a [f32],
+    rows: usize,
+    inner: usize,
+    width: usize,
+    scale: f32,
+}
+
+impl WithSimd for AddProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { out, a, b, rows, inner, width, scale } = self;
+        let vectors = width / (size_of::<S::f32s>() / size_of::<f32>());
+        let b = S::as_simd_f32s(b).0;
+        // Rows of `a` by column, so that a tile reads them one after the other.
+        let mut packed = vec![[0.0f32; ROWS]; inner];
+        let mut row = 0;
+        for out in out[..rows * width].chunks_mut(ROWS * width) {
+            let count = out.len() / width;
+            for (k, values) in packed.iter_mut().enumerate() {
+                for (r, value) in values.iter_mut().take(count).enumerate() {
+                    *value = a.at(row + r, k);
+                }
+            }
+            let out = S::as_mut_simd_f32s(out).0;
+            let mut column = 0;
+            while column + 2 <= vectors {
+                tile::<S, 2>(simd, out, &packed, b, [vectors, column], scale);
+                column += 2;
+            }
+            if column < vectors {
+                tile::<S, 1>(simd, out, &packed, b, [vectors, column], scale);
+            }
+            row += count;
         }
-        if column < width {
-            tile::<NARROW>(out, a, b, [row, count, inner, width, column], scale);
-        }
-        row += count;
     }
 }
 
+/// Some vectors, from `column` on, of a few rows.
 #[inline(always)]
-fn tile<const COLUMNS: usize>(
-    out: &mut [f32],
-    a: View,
-    b: &[f32],
-    [row, count, inner, width, column]: [usize; 5],
+fn tile<S: Simd, const VECTORS: usize>(
+    simd: S,
+    out: &mut [S::f32s],
+    a: &[[f32; ROWS]],
+    b: &[S::f32s],
+    [vectors, column]: [usize; 2],
     scale: f32,
 ) {
-    let mut sums = [[0.0f32; COLUMNS]; ROWS];
-    if count == ROWS {
-        for k in 0..inner {
-            let b: &[f32; COLUMNS] =
-                b[k * width + column..][..COLUMNS].try_into().expect("a slice of that length");
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let a = a.at(row + r, k);
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = a.mul_add(*b, *sum);
-                }
-            }
-        }
-    } else {
-        for (r, sums) in sums.iter_mut().take(count).enumerate() {
-            for k in 0..inner {
-                let a = a.at(row + r, k);
-                let b = &b[k * width + column..][..COLUMNS];
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = a.mul_add(*b, *sum);
-                }
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    for (a, b) in a.iter().zip(b.chunks_exact(vectors)) {
+        let b: &[S::f32s; VECTORS] = b[column..].first_chunk().expect("the column is in the row");
+        for (sums, a) in sums.iter_mut().zip(a) {
+            let a = simd.splat_f32s(*a);
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = simd.mul_add_e_f32s(a, *b, *sum);
             }
         }
     }
-    for (r, sums) in sums.iter().take(count).enumerate() {
-        let out = &mut out[(row + r) * width + column..][..COLUMNS];
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out += scale * sum;
+    let scale = simd.splat_f32s(scale);
+    for (out, sums) in out.chunks_exact_mut(vectors).zip(&sums) {
+        for (out, sum) in out[column..].iter_mut().zip(sums) {
+            *out = simd.mul_add_e_f32s(scale, *sum, *out);
         }
     }
 }
