@@ -11,6 +11,7 @@ pub mod data;
 mod error;
 pub mod metrics;
 pub mod region;
+pub mod report;
 mod tensor_file;
 
 pub use adapter::{Adapter, AdapterInfo};
