@@ -15,6 +15,7 @@ pub mod metrics;
 mod ops;
 pub mod prompts;
 pub mod region;
+pub mod report;
 mod tensor_file;
 pub mod train;
 
