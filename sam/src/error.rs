@@ -46,6 +46,10 @@ pub enum Error {
     /// The file's: the kind of network cannot be told from the weights.
     #[error("not a SAM checkpoint that is known here: {0}")]
     UnknownNetwork(String),
+    /// The caller's: adapters for a network that has some, as a checkpoint of the released
+    /// Med-SA code.
+    #[error("the network has adapters already, expected a base model without")]
+    AlreadyAdapted,
     /// The caller's: an input size that this network cannot run at.
     #[error("input size {found} px: expected a multiple of {multiple} from {min} to {max} px")]
     InputSize {

@@ -21,7 +21,9 @@ pub mod tiny_vit;
 pub mod vit;
 mod weights;
 
-pub use adapter::{AdapterConfig, AdapterPlan, DecoderPlan, Init, MlpInput, NewTensor};
+pub use adapter::{
+    AdapterConfig, AdapterPlan, DecoderPlan, Init, MlpInput, NewTensor, WindowPadding,
+};
 pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
 pub use model::{DecoderConfig, EncoderConfig, Sam, SamConfig};

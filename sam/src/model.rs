@@ -212,12 +212,15 @@ impl Sam {
     /// The network with the adapters of an adapter file, whose tensors must all belong to it.
     ///
     /// # Errors
-    /// A missing, misshapen or extra tensor, by name.
+    /// A missing, misshapen or extra tensor, by name; or [`Error::AlreadyAdapted`].
     pub fn with_adapters(
         mut self,
         adapters: &Weights,
         config: &AdapterConfig,
     ) -> Result<Self, Error> {
+        if self.frozen_encoder_steps() < self.encoder_steps() {
+            return Err(Error::AlreadyAdapted);
+        }
         let from = Reader::new(adapters);
         let blocks = from.at("encoder").at("blocks");
         match &mut self.encoder {

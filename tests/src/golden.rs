@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use medsa_sam::Weights;
 use medsa_sam::prompt::{PromptTokens, label};
 use ndarray::{ArrayD, Axis, Dimension, Ix2, Ix3};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
-/// A file of reference tensors; 8-bit values are read as f32.
+/// A file of reference tensors; integers are read as f32.
 pub struct Golden(BTreeMap<String, ArrayD<f32>>);
 
 impl Golden {
@@ -27,6 +28,10 @@ impl Golden {
                     let bytes = view.data().chunks_exact(4);
                     bytes.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
                 }
+                Dtype::I64 => {
+                    let bytes = view.data().chunks_exact(8);
+                    bytes.map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect()
+                }
                 other => panic!("{}: {other:?} is not expected", path.display()),
             };
             ArrayD::from_shape_vec(view.shape(), values).unwrap()
@@ -41,6 +46,14 @@ impl Golden {
     pub fn get<D: Dimension>(&self, name: &str) -> ndarray::Array<f32, D> {
         let value = self.0.get(name).unwrap_or_else(|| panic!("no reference tensor {name}"));
         value.clone().into_dimensionality().unwrap()
+    }
+
+    /// All tensors whose names begin with `prefix`, without it.
+    pub fn part(&self, prefix: &str) -> Weights {
+        let of_part = |(name, value): (&String, &ArrayD<f32>)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), value.clone().into_shared()))
+        };
+        self.0.iter().filter_map(of_part).collect()
     }
 
     /// The prompt of a case, as tokens: points of `points` (coordinates, labels), and `bbox`.

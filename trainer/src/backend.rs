@@ -19,13 +19,29 @@ use crate::ops;
 /// its own.
 pub struct CandleBackend {
     device: Device,
+    operators: Operators,
     params: RefCell<HashMap<String, Tensor>>,
+}
+
+/// Who computes what costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operators {
+    /// Operators of our own, on the CPU only.
+    Fused,
+    /// Compositions of candle's: what other devices run.
+    Composed,
 }
 
 impl CandleBackend {
     /// A backend for `device`.
     pub fn new(device: Device) -> Self {
-        Self { device, params: RefCell::default() }
+        let operators = if device.is_cpu() { Operators::Fused } else { Operators::Composed };
+        Self::with_operators(device, operators)
+    }
+
+    /// A backend that computes as it is told to.
+    pub fn with_operators(device: Device, operators: Operators) -> Self {
+        Self { device, operators, params: RefCell::default() }
     }
 
     /// Makes weights trainable: from now on they are `vars`, by name.
@@ -38,12 +54,14 @@ impl CandleBackend {
     pub(crate) fn detached(&self) -> Self {
         let params = self.params.borrow();
         let params = params.iter().map(|(name, tensor)| (name.clone(), tensor.detach()));
-        Self { device: self.device.clone(), params: RefCell::new(params.collect()) }
+        let Self { device, operators, .. } = self;
+        let params = RefCell::new(params.collect());
+        Self { device: device.clone(), operators: *operators, params }
     }
 
-    /// Whether operators of our own can compute this.
+    /// Whether operators of our own compute what costs.
     fn has_ops(&self) -> bool {
-        self.device.is_cpu()
+        self.operators == Operators::Fused
     }
 
     /// An array as a tensor on this device.
@@ -116,6 +134,17 @@ impl Backend for CandleBackend {
             match &bias {
                 _ if !weight.track_op() => return ops::frozen_linear(x, &weight, bias.as_ref()),
                 Some(bias) => return ops::trained_linear(x, &weight, bias),
+                None if !x.track_op() => {
+                    let rows = x.contiguous()?.reshape(((), layer.inputs()))?;
+                    let mut shape = x.dims().to_vec();
+                    shape[x.rank() - 1] = layer.outputs();
+                    let forward = |weight: &Tensor| rows.matmul(&weight.t()?);
+                    let (outputs, kept) = (layer.outputs(), rows.clone());
+                    let backward = move |grad: &Tensor| {
+                        grad.contiguous()?.reshape(((), outputs))?.t()?.matmul(&kept)
+                    };
+                    return ops::graft(&weight, forward, backward)?.reshape(shape);
+                }
                 None => {}
             }
         }
@@ -185,10 +214,29 @@ impl Backend for CandleBackend {
     }
 
     fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        // Only the side that trains gets a gradient, unless it was broadcast.
+        if self.has_ops() && a.track_op() != b.track_op() {
+            let (a, b) = (a.contiguous()?, b.contiguous()?);
+            if a.track_op() && fits_batch(&b, &a) {
+                let transposed = b.t()?.contiguous()?;
+                let backward =
+                    move |grad: &Tensor| grad.contiguous()?.broadcast_matmul(&transposed);
+                return ops::graft(&a, |a| a.broadcast_matmul(&b), backward);
+            }
+            if b.track_op() && fits_batch(&a, &b) {
+                let transposed = a.t()?.contiguous()?;
+                let backward =
+                    move |grad: &Tensor| transposed.broadcast_matmul(&grad.contiguous()?);
+                return ops::graft(&b, |b| a.broadcast_matmul(b), backward);
+            }
+        }
         a.contiguous()?.broadcast_matmul(&b.contiguous()?)
     }
 
     fn softmax(&self, x: &Tensor) -> Result<Tensor> {
+        if self.has_ops() {
+            return ops::softmax(x);
+        }
         // The maximum only keeps the exponentials in range: no gradient goes through it.
         let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
         exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
@@ -218,6 +266,12 @@ impl Backend for CandleBackend {
         match (self.has_ops(), a.track_op(), b.track_op()) {
             (true, true, false) if fits(b, a) => ops::add_constant(a, b),
             (true, false, true) if fits(a, b) => ops::add_constant(b, a),
+            (true, true, false) => {
+                with_larger(a, b, |a, b| a.broadcast_add(b), |g, _| Ok(g.clone()))
+            }
+            (true, false, true) => {
+                with_larger(b, a, |a, b| a.broadcast_add(b), |g, _| Ok(g.clone()))
+            }
             _ => a.broadcast_add(b),
         }
     }
@@ -226,6 +280,12 @@ impl Backend for CandleBackend {
         match (self.has_ops(), a.track_op(), b.track_op()) {
             (true, true, false) if fits(b, a) => ops::mul_constant(a, b),
             (true, false, true) if fits(a, b) => ops::mul_constant(b, a),
+            (true, true, false) => {
+                with_larger(a, b, |a, b| a.broadcast_mul(b), |g, b| g.broadcast_mul(b))
+            }
+            (true, false, true) => {
+                with_larger(b, a, |a, b| a.broadcast_mul(b), |g, b| g.broadcast_mul(b))
+            }
             _ => a.broadcast_mul(b),
         }
     }
@@ -243,6 +303,9 @@ impl Backend for CandleBackend {
     }
 
     fn pad_end(&self, x: &Tensor, axis: usize, count: usize) -> Result<Tensor> {
+        if self.has_ops() && x.track_op() {
+            return ops::pad(x, axis, 0, count);
+        }
         x.pad_with_zeros(axis, 0, count)
     }
 
@@ -256,7 +319,32 @@ impl Backend for CandleBackend {
     }
 
     fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor> {
-        Tensor::cat(parts, axis)
+        let tracked = parts.iter().filter(|part| part.track_op()).count();
+        if !self.has_ops() || tracked == 0 || tracked == parts.len() {
+            return Tensor::cat(parts, axis);
+        }
+        // Candle would compute gradients of the constants: each part that trains is padded to
+        // the whole, and the constants are added.
+        let lengths = parts.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
+        let whole: usize = lengths.iter().sum();
+        let constants = parts
+            .iter()
+            .map(
+                |part| {
+                    if part.track_op() { part.detach().zeros_like() } else { Ok((*part).clone()) }
+                },
+            )
+            .collect::<Result<Vec<_>>>()?;
+        let mut sum = Tensor::cat(&constants, axis)?;
+        let mut before = 0;
+        for (part, length) in parts.iter().zip(lengths) {
+            if part.track_op() {
+                let padded = ops::pad(part, axis, before, whole - before - length)?;
+                sum = self.add(&padded, &sum)?;
+            }
+            before += length;
+        }
+        Ok(sum)
     }
 
     fn attention(
@@ -285,8 +373,34 @@ impl Backend for CandleBackend {
     }
 }
 
+/// `forward` of a tracked tensor and a constant that it is broadcast to; `backward` is for the
+/// gradient before it is summed over what was broadcast.
+fn with_larger(
+    x: &Tensor,
+    constant: &Tensor,
+    forward: fn(&Tensor, &Tensor) -> Result<Tensor>,
+    backward: fn(&Tensor, &Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let (shape, kept) = (x.dims().to_vec(), constant.clone());
+    ops::graft(
+        x,
+        |x| forward(x, constant),
+        move |grad| ops::sum_to(&backward(grad, &kept)?, &shape),
+    )
+}
+
 /// Whether `small` broadcasts to the shape of `large`.
 fn fits(small: &Tensor, large: &Tensor) -> bool {
-    let pairs = small.dims().iter().rev().zip(large.dims().iter().rev());
-    small.rank() <= large.rank() && pairs.into_iter().all(|(&a, &b)| a == b || a == 1)
+    fits_shape(small.dims(), large.dims())
+}
+
+/// The same for all axes but the two of a matrix.
+fn fits_batch(small: &Tensor, large: &Tensor) -> bool {
+    let batch = |t: &Tensor| t.dims()[..t.rank().saturating_sub(2)].to_vec();
+    fits_shape(&batch(small), &batch(large))
+}
+
+fn fits_shape(small: &[usize], large: &[usize]) -> bool {
+    let mut pairs = small.iter().rev().zip(large.iter().rev());
+    small.len() <= large.len() && pairs.all(|(&a, &b)| a == b || a == 1)
 }

@@ -10,6 +10,7 @@ use medsa_sam::{Sam, SamConfig, Weights};
 use ndarray::{ArcArray, IxDyn};
 
 use crate::error::Error;
+use crate::released::Released;
 use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of the network's shape, as JSON.
@@ -23,7 +24,8 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// Name and hash of the original file, whether read from that or from an imported one.
     pub origin: Origin,
-    /// Tensors by the names of the original PyTorch code.
+    /// Tensors by the names of the original PyTorch code; a checkpoint of the released Med-SA
+    /// code has its adapters among them.
     pub weights: Weights,
     /// The network's shape.
     pub config: SamConfig,
@@ -43,7 +45,10 @@ impl Checkpoint {
         };
         let config: SamConfig = match from_metadata(path, &metadata, CONFIG)? {
             Some(config) => config,
-            None => SamConfig::detect(&weights).map_err(|e| Error::network(path, e))?,
+            None => {
+                let released = Released::new(&weights);
+                SamConfig::detect(&released.base).map_err(|e| Error::network(path, e))?
+            }
         };
         config.check().map_err(|e| Error::network(path, e))?;
         let origin = from_metadata(path, &metadata, SOURCE)?
@@ -72,7 +77,13 @@ impl Checkpoint {
             Some(size) => config.with_input_size(size),
             None => Ok(config),
         };
-        let sam = config.and_then(|config| Sam::read(&self.weights, config));
+        let Released { base, adapters, config: form } = Released::new(&self.weights);
+        let sam = config.and_then(|config| Sam::read(&base, config));
+        let sam = if adapters.is_empty() {
+            sam
+        } else {
+            sam.and_then(|sam| sam.with_adapters(&adapters, &form))
+        };
         sam.map_err(|e| Error::network(&self.path, e))
     }
 }

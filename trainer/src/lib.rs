@@ -15,11 +15,12 @@ pub mod metrics;
 mod ops;
 pub mod prompts;
 pub mod region;
+mod released;
 pub mod report;
 mod tensor_file;
 pub mod train;
 
 pub use adapter::{Adapter, AdapterInfo, TrainingRecord};
-pub use backend::CandleBackend;
+pub use backend::{CandleBackend, Operators};
 pub use checkpoint::Checkpoint;
 pub use error::Error;

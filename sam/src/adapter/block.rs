@@ -1,6 +1,6 @@
 //! The adapters of one encoder block.
 
-use super::{Adapter, AdapterConfig, Lora, MlpInput};
+use super::{Adapter, AdapterConfig, Lora, MlpInput, WindowPadding};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::weights::Reader;
@@ -12,6 +12,7 @@ pub(crate) struct BlockAdapters {
     depth: Option<Adapter>,
     mlp: Option<ParallelAdapter>,
     pub(crate) lora: Option<Lora>,
+    pub(crate) pads_before_norm: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,12 +31,13 @@ impl BlockAdapters {
             adapter("mlp")?.map(|adapter| ParallelAdapter { adapter, scale, input: mlp_input });
         let (space, depth) = (adapter("space")?, adapter("depth")?);
         let lora = Lora::read(&from.at("lora"), dim, dim, config.lora_alpha)?;
-        Ok(Self { space, depth, mlp, lora })
+        let pads_before_norm = config.window_padding == WindowPadding::BeforeNorm;
+        Ok(Self { space, depth, mlp, lora, pads_before_norm })
     }
 
     /// Whether the block computes as the base does.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { space, depth, mlp, lora } = self;
+        let Self { space, depth, mlp, lora, .. } = self;
         space.is_none() && depth.is_none() && mlp.is_none() && lora.is_none()
     }
 

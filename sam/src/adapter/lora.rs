@@ -1,9 +1,11 @@
 //! Low-rank updates of an attention's query and value projections (Hu et al., 2022).
 
+use ndarray::Array;
+
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{Linear, LinearInput, Packing};
-use crate::weights::Reader;
+use crate::weights::{Param, Reader};
 
 /// `(alpha / r) B A x` for queries and for values.
 #[derive(Clone, Debug)]
@@ -61,7 +63,8 @@ impl Lora {
             Packing::ByPart => ([batch, tokens, 1, heads, d], 2),
         };
         let (q, v) = (b.reshape(&self.q(b, x)?, &part)?, b.reshape(&self.v(b, x)?, &part)?);
-        let nothing = b.affine(&q, 0.0, 0.0)?;
+        let nothing = Param::new(format!("lora.nothing.{part:?}"), Array::zeros(part));
+        let nothing = b.param(&nothing)?;
         b.add(qkv, &b.reshape(&b.concat(&[&q, &nothing, &v], axis)?, &shape)?)
     }
 }

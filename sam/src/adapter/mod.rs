@@ -37,6 +37,8 @@ pub struct AdapterConfig {
     pub scale: f32,
     /// What the adapters parallel to the encoder's MLPs are given.
     pub mlp_input: MlpInput,
+    /// What fills windows of a SAM ViT that reach over the map's edge.
+    pub window_padding: WindowPadding,
     /// LoRA's alpha: its part is scaled by alpha / rank.
     pub lora_alpha: f32,
 }
@@ -47,6 +49,7 @@ impl Default for AdapterConfig {
             activation: Activation::Gelu,
             scale: 0.5,
             mlp_input: MlpInput::Normed,
+            window_padding: WindowPadding::AfterNorm,
             lora_alpha: 4.0,
         }
     }
@@ -60,6 +63,16 @@ pub enum MlpInput {
     Normed,
     /// What comes before the norm (TinyViT in the released code).
     Raw,
+}
+
+/// What fills windows of a SAM ViT that reach over the map's edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowPadding {
+    /// Zeros after the norm (SAM).
+    AfterNorm,
+    /// Zeros before the norm, which makes its bias of them (the released Med-SA code).
+    BeforeNorm,
 }
 
 /// `W_up act(W_down x + b_down) + b_up`.

@@ -73,7 +73,11 @@ impl VitBlock {
         let normed = b.layer_norm(x, &self.norm1)?;
         // A global block is one window that covers the map.
         let windows = Windows::new(b, &normed, attention.side);
-        let split = windows.split(b, &normed)?;
+        let split = if adapters.pads_before_norm {
+            b.layer_norm(&windows.split(b, x)?, &self.norm1)?
+        } else {
+            windows.split(b, &normed)?
+        };
         let attended = attention.in_windows(b, &split, adapters.lora.as_ref())?;
         let over_depth = || {
             let attend = |x: &B::Tensor| attention.forward(b, x, None, adapters.lora.as_ref());

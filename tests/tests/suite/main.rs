@@ -3,6 +3,8 @@
 mod adapters;
 mod candle_parity;
 mod checkpoints;
+mod gradients;
 mod int8;
 mod main_job;
+mod medsa_blocks;
 mod onnx_parity;

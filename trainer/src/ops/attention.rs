@@ -6,7 +6,8 @@ use medsa_sam::layers::Packing;
 use rayon::prelude::*;
 
 use super::product::{View, add_product, padded};
-use super::{exp, stored, sum_of, tensor, tensor_values, values, vectorize};
+use super::softmax::softmax_row;
+use super::{stored, tensor, tensor_values, values, vectorize};
 
 /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. `bias`
 /// broadcasts to `[B, heads, Nq, Nk]` and gets no gradient.
@@ -300,31 +301,10 @@ fn shares<'a>(
     for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
         let (scores, padding) = scores.split_at_mut(keys);
         bias.add(scores, [b, head, first + row]);
-        softmax(scores);
+        softmax_row(scores);
         padding.fill(0.0);
     }
     View { values: scores, row_stride: width, column_stride: 1 }
-}
-
-#[inline(always)]
-fn softmax(scores: &mut [f32]) {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let chunks = scores.chunks_exact(16);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for chunk in chunks {
-        for (lane, &score) in lanes.iter_mut().zip(chunk) {
-            *lane = if score > *lane { score } else { *lane };
-        }
-    }
-    let max = lanes.into_iter().fold(rest, f32::max);
-    scores.iter_mut().for_each(|score| *score = exp(*score - max));
-    let scale = 1.0
-        / sum_of(
-            [scores],
-            #[inline(always)]
-            |[share]| share,
-        );
-    scores.iter_mut().for_each(|score| *score *= scale);
 }
 
 /// Gradients of queries, keys and values for all heads of one batch entry, rows padded.

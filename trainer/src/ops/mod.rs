@@ -7,9 +7,11 @@
 mod attention;
 mod conv;
 mod gelu;
+mod graft;
 mod linear;
 mod norm;
 mod product;
+mod softmax;
 mod sum;
 
 use std::ops::Deref;
@@ -20,8 +22,10 @@ use rayon::prelude::*;
 pub(crate) use self::attention::{attention, self_attention};
 pub(crate) use self::conv::{dense_conv, depthwise_conv};
 pub(crate) use self::gelu::gelu;
+pub(crate) use self::graft::{graft, pad, sum_to};
 pub(crate) use self::linear::{frozen_linear, trained_linear};
 pub(crate) use self::norm::{frozen_layer_norm, trained_layer_norm};
+pub(crate) use self::softmax::softmax;
 pub(crate) use self::sum::{add_constant, mul_constant};
 
 /// Values that one task works on: large enough to be worth a task, small enough for the cache.

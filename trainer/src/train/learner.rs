@@ -66,7 +66,14 @@ impl Learner {
         config: &AdapterConfig,
         device: Device,
     ) -> std::result::Result<Self, LearnerError> {
-        let network = Network::new(base.with_adapters(trained, config)?, device);
+        Self::train(Network::new(base.with_adapters(trained, config)?, device), trained)
+    }
+
+    /// A network that has adapters already, with the tensors `trained` of it in training.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn train(network: Network, trained: &Weights) -> std::result::Result<Self, LearnerError> {
         let var = |(name, value): (&String, &ndarray::ArcArray<f32, _>)| {
             Ok((name.clone(), Var::from_tensor(&network.tensor(value.to_owned())?)?))
         };

@@ -8,7 +8,7 @@ use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{MaskPrompt, PromptInput, Sam};
 use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
 
-use crate::backend::CandleBackend;
+use crate::backend::{CandleBackend, Operators};
 
 /// A network on a device.
 pub struct Network {
@@ -28,8 +28,17 @@ pub struct Previous {
 impl Network {
     /// The network `sam` on `device`.
     pub fn new(sam: Sam, device: Device) -> Self {
+        Self::on(sam, CandleBackend::new(device))
+    }
+
+    fn on(sam: Sam, backend: CandleBackend) -> Self {
         let frozen_steps = sam.frozen_encoder_steps();
-        Self { sam: Rc::new(sam), backend: CandleBackend::new(device), frozen_steps }
+        Self { sam: Rc::new(sam), backend, frozen_steps }
+    }
+
+    /// The network `sam` computed as it is told to.
+    pub fn with_operators(sam: Sam, device: Device, operators: Operators) -> Self {
+        Self::on(sam, CandleBackend::with_operators(device, operators))
     }
 
     /// The same network with its values as they are now, for answers without gradients.
