@@ -6,7 +6,7 @@ use std::fs;
 
 use medsa_bundle::{Origin, Precision};
 use medsa_export::Models;
-use medsa_sam::{AdapterConfig, Weights};
+use medsa_sam::{AdapterConfig, Weights, WindowPadding};
 use medsa_tests::golden::{Golden, max_difference};
 use medsa_tests::model::Model;
 use medsa_tests::{onnxruntime, place};
@@ -82,6 +82,39 @@ fn an_adapter_of_another_base_is_refused() {
     assert!(error.contains("not an adapter: metadata medsa.adapter is missing"), "{error}");
     fs::write(&path, b"garbage").unwrap();
     assert!(Adapter::read(&path).err().unwrap().to_string().contains("adapter.safetensors"));
+}
+
+#[test]
+fn a_checkpoint_of_the_released_code_is_base_and_adapters_in_one() {
+    let Some(vit) = Vit::read() else { return };
+    let form =
+        AdapterConfig { window_padding: WindowPadding::BeforeNorm, ..AdapterConfig::default() };
+    let ours = adapters(&[0, 1, 2, 3], noise);
+    let expected = Model::new(vit.base.sam(None).unwrap().with_adapters(&ours, &form).unwrap());
+    // As the released code saves it after training on several GPUs, through our own import.
+    let mut released = Checkpoint::read(&vit.base.path).unwrap();
+    released.weights = released
+        .weights
+        .into_iter()
+        .chain(ours.into_iter().map(|(name, value)| (released_name(&name), value)))
+        .map(|(name, value)| (format!("module.{name}"), value))
+        .collect();
+    let folder = place::scratch();
+    let path = folder.path().join("released.safetensors");
+    released.write(&path).unwrap();
+    let released = Checkpoint::read(&path).unwrap();
+    let found = Model::new(released.sam(None).unwrap());
+    assert_eq!(vit.embedding(&found), vit.embedding(&expected));
+    let error = released.sam(None).unwrap().with_adapters(&adapters(&[0], noise), &form);
+    let expected = "the network has adapters already, expected a base model without";
+    assert_eq!(error.unwrap_err().to_string(), expected);
+}
+
+/// `encoder.blocks.0.<i>.space.down.weight` as the released code names it.
+fn released_name(name: &str) -> String {
+    let name = name.replace("encoder.blocks.0.", "image_encoder.blocks.");
+    let name = name.replace(".space.", ".Space_Adapter.").replace(".mlp.", ".MLP_Adapter.");
+    name.replace(".down.", ".D_fc1.").replace(".up.", ".D_fc2.")
 }
 
 /// The small ViT of the reference tensors.

@@ -8,3 +8,4 @@ mod int8;
 mod main_job;
 mod medsa_blocks;
 mod onnx_parity;
+mod training;

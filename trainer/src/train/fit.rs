@@ -49,7 +49,8 @@ pub struct StepRecord {
 }
 
 impl Fit {
-    /// A training of `config` on `base`, from new adapters, or from `trained` ones.
+    /// A training of `config` on `base`, from new adapters, or as far as there are any from
+    /// `trained` ones.
     ///
     /// # Errors
     /// What in the data or the network does not fit.
@@ -60,10 +61,9 @@ impl Fit {
         device: Device,
     ) -> anyhow::Result<Self> {
         let sam = base.sam(Some(config.input_size))?;
-        let trained = match trained {
-            Some(trained) => trained,
-            None => initial_weights(&sam, &config.adapters, config.seed),
-        };
+        let mut initial = initial_weights(&sam, &config.adapters, config.seed);
+        initial.extend(trained.into_iter().flatten());
+        let trained = initial;
         if trained.is_empty() {
             anyhow::bail!("nothing to train: all of [adapters] is off and train_base is empty");
         }

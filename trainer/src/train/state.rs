@@ -42,6 +42,13 @@ impl State {
     pub(super) fn optimizer(&self, path: &Path, learner: &Learner) -> Result<AdamW, Error> {
         let mut moments = BTreeMap::new();
         for name in learner.vars().keys() {
+            if ![MEAN, SQUARE]
+                .iter()
+                .any(|kind| self.moments.contains_key(&format!("{kind}{name}")))
+            {
+                // It trains, but no loss has reached it yet.
+                continue;
+            }
             let moment = |kind: &str| {
                 let value = self.moments.get(&format!("{kind}{name}")).ok_or_else(|| {
                     Error::format(path, format!("tensor {kind}{name} is missing"))
