@@ -43,6 +43,9 @@ impl FitCommand {
         }
         let folder = RunFolder::new(&config.out);
         let state = folder.state();
+        if self.resume && !state.exists() {
+            eprintln!("{} is not there yet: starting anew", state.display());
+        }
         let device = super::device()?;
         let (fit, best) = match (state.exists(), self.resume) {
             (true, true) => Fit::load_state(config.clone(), &base, &state, device)?,

@@ -44,6 +44,32 @@ fn data_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn a_training_that_diverges_stops_and_says_so() {
+    let Some(folder) = Folder::new() else { return };
+    folder.split();
+    let line = "fit --config fit.toml --set optimizer.learning_rate=1e30";
+    named(&folder, line, &["step ", "expected finite numbers", "optimizer.learning_rate"]);
+    assert!(!folder.at("run/best.safetensors").exists());
+}
+
+#[test]
+fn a_split_without_validation_is_refused_where_it_is_made() {
+    let Some(folder) = Folder::new() else { return };
+    for number in 1..crate::fixtures::PICTURES {
+        for part in ["images", "masks"] {
+            let path = |number: u32| folder.at(&format!("data/{part}/p{number}.png"));
+            fs::copy(path(0), path(number)).unwrap();
+        }
+    }
+    named(
+        &folder,
+        "split --data data --out split.json",
+        &["data: 10 pictures", "0 for validation"],
+    );
+    assert!(!folder.at("split.json").exists());
+}
+
+#[test]
 fn an_evaluation_of_nothing_is_an_error() {
     let Some(folder) = Folder::new() else { return };
     for number in 0..crate::fixtures::PICTURES {

@@ -93,7 +93,7 @@ fn answers(folder: &Folder) {
 fn steps_after_the_last_state_are_taken_again_and_logged_once() {
     let Some(folder) = Folder::new() else { return };
     folder.split();
-    folder.succeed("fit --config fit.toml --set fit.checkpoint_every=3");
+    folder.succeed("fit --config fit.toml");
     let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
     // As if the process had been killed in step 5 of 6: its state is that after step 4.
     let later: Vec<String> = [4, 5].iter().map(|step| later(&log, *step)).collect();

@@ -26,7 +26,7 @@ pub fn panels(log: &Log) -> Vec<Panel> {
             title: "Learning rate over steps".into(),
             y_label: "learning rate".into(),
             curves: vec![Curve {
-                name: "learning rate".into(),
+                name: "rate".into(),
                 points: log.steps().iter().map(rate).collect(),
             }],
         },

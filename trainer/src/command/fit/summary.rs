@@ -56,10 +56,10 @@ impl About {
 /// The summary as Markdown.
 pub fn markdown(config: &Config, about: &About, log: &Log) -> anyhow::Result<String> {
     let mut text = format!("# {}\n\n", config.task);
-    let (steps, all) = (log.steps().len(), config.fit.steps);
+    let (steps, all) = (log.steps().last().map_or(0, |e| e.train.step + 1), config.fit.steps);
     let training: f64 = log.steps().iter().map(|entry| entry.seconds).sum();
     let validation: f64 = log.validations().iter().map(|entry| entry.seconds).sum();
-    let rate = (steps * config.fit.batch) as f64 / training;
+    let rate = (log.steps().len() * config.fit.batch) as f64 / training;
     let rows = [
         ("base", format!("{}, sha256 `{}`", about.base.name, about.base.sha256)),
         ("input", format!("{0} x {0} px", config.input_size)),
