@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use medsa_bundle::{Origin, sha256_hex};
 use medsa_sam::{AdapterConfig, Sam, Weights};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
@@ -57,9 +58,27 @@ pub struct TrainingRecord {
     pub prompts: PromptMix,
     /// Validation at that step, as `medsa-train eval --json` prints it.
     pub metrics: serde_json::Value,
+    /// SHA-256 over the pictures and masks that it was trained on, as
+    /// [`dataset_sha256`](crate::train::dataset_sha256) has it; older files do not tell.
+    #[serde(default)]
+    pub dataset_sha256: Option<String>,
+    /// Commit of the trainer, if its build was told by `MEDSA_COMMIT`.
+    #[serde(default)]
+    pub commit: Option<String>,
 }
 
 impl Adapter {
+    /// Whether the file is an adapter as far as its metadata tells, and not a base model.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_at(path: &Path) -> Result<bool, Error> {
+        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        // What is not in this format is a base model's `.pth`, or nothing at all.
+        let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(false) };
+        Ok(header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(INFO)))
+    }
+
     /// Reads an adapter file.
     ///
     /// # Errors
@@ -84,6 +103,11 @@ impl Adapter {
     }
 
     /// Its tensors, by name.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Its tensors, by name.
     pub fn into_weights(self) -> Weights {
         self.weights
     }
@@ -105,5 +129,30 @@ impl Adapter {
         }
         let sam = base.sam(Some(input_size.unwrap_or(*trained)))?;
         sam.with_adapters(&self.weights, config).map_err(|e| Error::network(&self.path, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_without_the_later_fields_is_read() {
+        let mut record = serde_json::to_value(TrainingRecord {
+            task: "nerves".into(),
+            classes: vec!["nerve".into()],
+            steps: 7,
+            seed: 1,
+            prompts: PromptMix::default(),
+            metrics: serde_json::json!([]),
+            dataset_sha256: Some("ab".into()),
+            commit: Some("cd".into()),
+        })
+        .unwrap();
+        let fields = record.as_object_mut().unwrap();
+        fields.remove("dataset_sha256");
+        fields.remove("commit");
+        let record: TrainingRecord = serde_json::from_value(record).unwrap();
+        assert_eq!((record.steps, record.dataset_sha256, record.commit), (7, None, None));
     }
 }

@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use medsa_trainer::data::Targets;
 use medsa_trainer::prompts::PromptKind;
-use medsa_trainer::train::{
-    DataConfig, Evaluation, FeatureCache, Network, Row, Stock, Summary, evaluate,
-};
+use medsa_trainer::train::{DataConfig, Evaluation, FeatureCache, Network, Stock};
 use medsa_trainer::{Adapter, Checkpoint};
+
+use super::measure::measure;
+use super::{at, table, warn_of_problems};
 
 #[derive(Args)]
 pub struct Eval {
@@ -26,12 +26,17 @@ pub struct Eval {
     /// Names of the classes 1, 2, ...
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
-    /// Prompts
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [PromptKind::Center, PromptKind::Box75])]
+    /// Kinds of prompts, comma-separated
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = [PromptKind::Center, PromptKind::Box75]
+    )]
     prompt: Vec<PromptKind>,
-    /// What one prompt asks for: class, component or largest component of a class
-    #[arg(long, default_value = "largest")]
-    targets: String,
+    /// What one prompt asks for
+    #[arg(long, value_enum, default_value_t = Targets::Largest)]
+    targets: Targets,
     /// Side of the network input, in pixels; by default what it was trained at
     #[arg(long)]
     input_size: Option<usize>,
@@ -41,7 +46,11 @@ pub struct Eval {
     /// Keep features of frozen steps here
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Print JSON
+    /// Draw up to twelve answers (the worst, median and best) to this PNG file
+    #[arg(long, value_name = "FILE")]
+    gallery: Option<PathBuf>,
+    /// Print JSON: a list with class and prompt, and for each of dice, iou and hd95_px the mean,
+    /// low and high end of its 95 % interval, and the count of answers
     #[arg(long)]
     json: bool,
 }
@@ -53,8 +62,10 @@ impl Eval {
             Some(adapter) => Adapter::read(adapter)?.sam(&base, self.input_size)?,
             None => base.sam(self.input_size)?,
         };
-        let targets: Targets = serde_json::from_value(self.targets.clone().into())
-            .with_context(|| format!("--targets {}", self.targets))?;
+        if self.slices == 0 {
+            anyhow::bail!("--slices is 0, expected 1 or more");
+        }
+        warn_of_problems(&self.data)?;
         let stock = match &self.split {
             Some(split) => Stock::open(&DataConfig::new(&self.data, split, &self.classes))?,
             None => Stock::whole(&self.data, &self.classes)?,
@@ -68,44 +79,25 @@ impl Eval {
             self.data.display(),
             self.slices
         );
-        let cache = FeatureCache::open(self.cache.as_deref(), &recipe)?;
-        let evaluation = Evaluation { kinds: &self.prompt, targets, slices: self.slices, seed: 0 };
+        let cache = FeatureCache::open(self.cache.as_deref(), &recipe);
+        // Without a folder nothing can fail.
+        let cache = cache.map_err(at(self.cache.as_deref().unwrap_or(&self.data)))?;
+        let mut kinds = self.prompt;
+        kinds.sort();
+        kinds.dedup();
+        let evaluation =
+            Evaluation { kinds: &kinds, targets: self.targets, slices: self.slices, seed: 0 };
         let progress = indicatif::ProgressBar::new(stock.validation.len() as u64);
-        let mut summary = Summary::default();
-        evaluate(&network, &stock, &cache, &evaluation, |_, answers| {
-            answers.iter().for_each(|answer| summary.add(answer));
-            progress.inc(1);
-        })?;
+        let measured = measure(&network, [(&stock, &cache)], &evaluation, || progress.inc(1))?;
         progress.finish_and_clear();
-        let rows = summary.rows();
+        if let Some(path) = &self.gallery {
+            measured.sheet.draw(path)?;
+        }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
+            println!("{}", serde_json::to_string_pretty(&measured.lines)?);
         } else {
-            print!("{}", table(&rows));
+            print!("{}", table::text(&measured.lines));
         }
         Ok(())
     }
-}
-
-/// One line for each class and setting.
-pub fn table(rows: &[Row]) -> String {
-    let mut text = format!(
-        "{:16} {:8} {:>4}  {:22} {:22} {:22}\n",
-        "class", "prompt", "n", "Dice (95 %)", "IoU (95 %)", "HD95 px (95 %)"
-    );
-    for row in rows {
-        let mean = |m: &medsa_trainer::metrics::Mean, digits: usize| {
-            format!("{:.digits$} [{:.digits$}, {:.digits$}]", m.mean, m.low, m.high)
-        };
-        text += &format!(
-            "{:16} {:8} {:>4}  {:22} {:22} {:22}\n",
-            row.class,
-            row.prompt.name(),
-            row.dice.count,
-            mean(&row.dice, 3),
-            mean(&row.iou, 3),
-            mean(&row.hd95_px, 1)
-        );
-    }
-    text
 }

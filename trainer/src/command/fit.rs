@@ -1,23 +1,32 @@
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+//! `medsa-train fit`: the loop of a training, and what it leaves.
+
+mod curves;
+mod folder;
+mod log;
+mod summary;
+
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use medsa_trainer::train::{Config, Evaluation, Fit, Summary, evaluate};
+use medsa_sam::Weights;
+use medsa_trainer::train::{Config, Evaluation, Fit, dataset_sha256};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
-use serde_json::json;
 
-use super::eval::table;
+use self::folder::RunFolder;
+use self::log::{Log, StepEntry, ValidationEntry};
+use self::summary::About;
+use super::measure::{Measured, measure};
+use super::table::{self, Line};
 
 #[derive(Args)]
 pub struct FitCommand {
-    /// The configuration, TOML; every key is in trainer/fit.example.toml
+    /// The configuration, TOML; every key is in trainer/fit.example.toml. Relative paths in it
+    /// start at its folder
     #[arg(long)]
     config: PathBuf,
-    /// Overrides a key, as --set fit.steps=100
+    /// Overrides a key, as --set fit.steps=100; relative paths start at the current folder
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
     /// Go on where an earlier run in the same folder stopped
@@ -25,89 +34,134 @@ pub struct FitCommand {
     resume: bool,
 }
 
-/// Files of a run folder.
-struct Run {
-    folder: PathBuf,
-}
-
-impl Run {
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    fn log(&self, entry: &serde_json::Value) -> anyhow::Result<()> {
-        let path = self.path("log.jsonl");
-        let mut file = OpenOptions::new().create(true).append(true).open(&path);
-        let written = file
-            .as_mut()
-            .map_err(|e| e.to_string())
-            .and_then(|file| writeln!(file, "{entry}").map_err(|e| e.to_string()));
-        written.map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
-    }
-}
-
 impl FitCommand {
     pub fn run(self) -> anyhow::Result<()> {
         let config = Config::read(&self.config, &self.overrides)?;
         let base = Checkpoint::read(&config.base)?;
-        let run = Run { folder: config.out.clone() };
-        let state = run.path("state.safetensors");
+        for data in &config.data {
+            super::warn_of_problems(&data.path)?;
+        }
+        let folder = RunFolder::new(&config.out);
+        let state = folder.state();
+        if self.resume && !state.exists() {
+            eprintln!("{} is not there yet: starting anew", state.display());
+        }
         let device = super::device()?;
-        let (mut fit, mut best) = match (state.exists(), self.resume) {
+        let (fit, best) = match (state.exists(), self.resume) {
             (true, true) => Fit::load_state(config.clone(), &base, &state, device)?,
             (true, false) => anyhow::bail!(
                 "{} holds a training already: add --resume to go on with it, or choose another out",
-                run.folder.display()
+                config.out.display()
             ),
             (false, _) => (Fit::new(config.clone(), &base, start(&config, &base)?, device)?, None),
         };
-        fs::create_dir_all(&run.folder).with_context(|| run.folder.display().to_string())?;
-        fs::write(run.path("config.toml"), toml::to_string(&config)?)?;
-        let trained = fit.learner().parameters();
-        let all: usize = base.weights.values().map(|value| value.len()).sum();
-        println!(
-            "training {:.3} M of {:.2} M parameters ({:.1} %) in {} tensors",
-            trained as f64 / 1e6,
-            all as f64 / 1e6,
-            100.0 * trained as f64 / all as f64,
-            fit.learner().vars().len()
-        );
-        let bar = progress(config.fit.steps, fit.steps());
-        let mut smooth = None;
-        let start = (Instant::now(), fit.steps());
-        while fit.steps() < config.fit.steps {
-            let record = fit.step()?;
-            let mean = smooth.map_or(record.loss, |mean| 0.98 * mean + 0.02 * record.loss);
-            smooth = Some(mean);
-            let pictures = (fit.steps() - start.1) * config.fit.batch;
-            let rate = pictures as f64 / start.0.elapsed().as_secs_f64();
-            bar.set_message(format!("loss {mean:.4}, {rate:.2} images/s"));
-            bar.inc(1);
-            run.log(&json!({"train": record, "images_per_second": rate}))?;
-            let (steps, last) = (fit.steps(), fit.steps() == config.fit.steps);
-            if steps.is_multiple_of(config.validation.every) || last {
-                let summary = bar.suspend(|| validate(&fit, &config))?;
-                let score = summary.score();
-                run.log(&json!({"step": steps, "score": score, "validation": summary.rows()}))?;
-                bar.suspend(|| {
-                    println!("step {steps}: mean Dice {score:.4}\n{}", table(&summary.rows()))
-                });
-                write_adapter(&run.path("last.safetensors"), &fit, &config, &base, &summary)?;
-                if best.is_none_or(|best| score > best) {
-                    best = Some(score);
-                    write_adapter(&run.path("best.safetensors"), &fit, &config, &base, &summary)?;
-                }
+        let about = About::new(&base, &fit, dataset_sha256(fit.stocks().iter().map(|(s, _)| s))?);
+        println!("training {}", about.share());
+        folder.start(&config)?;
+        let log = Log::open(folder.log(), fit.steps())?;
+        Course { config, base, fit, best, about, folder, log }.run()
+    }
+}
+
+/// A training under way.
+struct Course {
+    config: Config,
+    base: Checkpoint,
+    fit: Fit,
+    /// Score of the best adapter so far.
+    best: Option<f64>,
+    about: About,
+    folder: RunFolder,
+    log: Log,
+}
+
+impl Course {
+    fn run(mut self) -> anyhow::Result<()> {
+        let all = self.config.fit.steps;
+        let bar = progress(all, self.fit.steps());
+        let (mut pictures, mut seconds) = (0, 0.0);
+        while self.fit.steps() < all {
+            let start = Instant::now();
+            let record = self.fit.step()?;
+            let took = start.elapsed().as_secs_f64();
+            if !(record.loss.is_finite() && record.gradient_norm.is_finite()) {
+                anyhow::bail!(
+                    "step {}: loss {} and gradient norm {}, expected finite numbers; add --resume \
+                     to go on from {}, with a lower optimizer.learning_rate",
+                    record.step,
+                    record.loss,
+                    record.gradient_norm,
+                    self.folder.state().display()
+                );
             }
-            if steps.is_multiple_of(config.fit.checkpoint_every) || last {
-                fit.save(&state, best)?;
+            pictures += self.config.fit.batch;
+            seconds += took;
+            let rate = pictures as f64 / seconds;
+            let train = record.into();
+            self.log.step(StepEntry { train, seconds: took, images_per_second: rate })?;
+            let loss = self.log.smoothed_loss().last().map_or(f64::NAN, |(_, loss)| loss);
+            bar.set_message(format!("loss {loss:.4}, {rate:.2} images/s"));
+            bar.inc(1);
+            let (steps, last) = (self.fit.steps(), self.fit.steps() == all);
+            if steps.is_multiple_of(self.config.validation.every) || last {
+                bar.suspend(|| self.validate())?;
+            }
+            if steps.is_multiple_of(self.config.fit.checkpoint_every) || last {
+                self.fit.save(&self.folder.state(), self.best)?;
             }
         }
         bar.finish();
         Ok(())
     }
+
+    /// Measures the adapter as it is, and brings the run folder up to date.
+    fn validate(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let network = self.fit.learner().network().detached();
+        let evaluation = Evaluation {
+            kinds: &self.config.validation.prompts,
+            targets: self.config.validation.targets,
+            slices: self.config.fit.slices,
+            seed: 0,
+        };
+        let stocks = self.fit.stocks().iter().map(|(stock, features)| (stock, features));
+        let Measured { lines, score, sheet } = measure(&network, stocks, &evaluation, || ())?;
+        let (step, seconds) = (self.fit.steps(), start.elapsed().as_secs_f64());
+        println!("step {step}: mean Dice {score:.4}\n{}", table::text(&lines));
+        let (info, weights) = (self.info(&lines)?, self.fit.learner().weights()?);
+        Adapter::write(&self.folder.last(), &info, weights.clone())?;
+        if self.best.is_none_or(|best| score > best) {
+            self.best = Some(score);
+            Adapter::write(&self.folder.best(), &info, weights)?;
+            sheet.draw(&self.folder.gallery())?;
+        }
+        self.log.validation(ValidationEntry { step, score, seconds, validation: lines })?;
+        self.folder.draw_curves(&self.log)?;
+        self.folder.write_summary(&summary::markdown(&self.config, &self.about, &self.log)?)
+    }
+
+    fn info(&self, lines: &[Line]) -> anyhow::Result<AdapterInfo> {
+        let config = &self.config;
+        Ok(AdapterInfo {
+            base: self.base.origin.clone(),
+            input_size: config.input_size,
+            config: config.form,
+            training: Some(TrainingRecord {
+                task: config.task.clone(),
+                classes: config.data.iter().flat_map(|data| data.classes.clone()).collect(),
+                steps: self.fit.steps(),
+                seed: config.seed,
+                prompts: config.prompts.clone(),
+                metrics: serde_json::to_value(lines)?,
+                dataset_sha256: Some(self.about.dataset_sha256.clone()),
+                commit: option_env!("MEDSA_COMMIT").map(str::to_owned),
+            }),
+        })
+    }
 }
 
-fn start(config: &Config, base: &Checkpoint) -> anyhow::Result<Option<medsa_sam::Weights>> {
+/// The weights to start from, if they are not new.
+fn start(config: &Config, base: &Checkpoint) -> anyhow::Result<Option<Weights>> {
     let Some(path) = &config.adapter else { return Ok(None) };
     let adapter = Adapter::read(path)?;
     // Says what does not fit, by name.
@@ -122,44 +176,4 @@ fn progress(steps: usize, done: usize) -> ProgressBar {
     bar.set_position(done as u64);
     bar.enable_steady_tick(Duration::from_secs(1));
     bar
-}
-
-fn validate(fit: &Fit, config: &Config) -> anyhow::Result<Summary> {
-    let network = fit.learner().network().detached();
-    let evaluation = Evaluation {
-        kinds: &config.validation.prompts,
-        targets: config.validation.targets,
-        slices: config.fit.slices,
-        seed: 0,
-    };
-    let mut summary = Summary::default();
-    for (stock, features) in fit.stocks() {
-        evaluate(&network, stock, features, &evaluation, |_, answers| {
-            answers.iter().for_each(|answer| summary.add(answer));
-        })?;
-    }
-    Ok(summary)
-}
-
-fn write_adapter(
-    path: &Path,
-    fit: &Fit,
-    config: &Config,
-    base: &Checkpoint,
-    summary: &Summary,
-) -> anyhow::Result<()> {
-    let info = AdapterInfo {
-        base: base.origin.clone(),
-        input_size: config.input_size,
-        config: config.form,
-        training: Some(TrainingRecord {
-            task: config.task.clone(),
-            classes: config.data.iter().flat_map(|data| data.classes.clone()).collect(),
-            steps: fit.steps(),
-            seed: config.seed,
-            prompts: config.prompts.clone(),
-            metrics: serde_json::to_value(summary.rows())?,
-        }),
-    };
-    Ok(Adapter::write(path, &info, fit.learner().weights()?)?)
 }

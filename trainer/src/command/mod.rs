@@ -4,9 +4,19 @@ mod check;
 mod eval;
 mod fit;
 mod import;
+mod inspect;
+mod measure;
+mod predict;
+mod sheet;
 mod split;
+mod table;
+mod typed;
+
+use std::fmt::Display;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
+use medsa_trainer::data::Dataset;
 
 /// Train Med-SA adapters
 #[derive(Parser)]
@@ -28,6 +38,10 @@ enum Command {
     Fit(fit::FitCommand),
     /// Measure how well a model, with or without an adapter, answers prompts
     Eval(eval::Eval),
+    /// Segment one picture; prints score and area as JSON
+    Predict(predict::Predict),
+    /// Tell what a base model or an adapter is
+    Inspect(inspect::Inspect),
 }
 
 /// Runs a command.
@@ -38,10 +52,24 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Split(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Inspect(command) => command.run(),
     }
 }
 
 /// The device to compute on: a GPU if there is one that this program was built for.
 fn device() -> anyhow::Result<candle_core::Device> {
     Ok(candle_core::Device::cuda_if_available(0)?)
+}
+
+/// Says which files of a data set are not used, and why.
+fn warn_of_problems(data: &Path) -> anyhow::Result<()> {
+    let (_, problems) = Dataset::open(data)?;
+    problems.iter().for_each(|problem| eprintln!("warning: left out: {problem}"));
+    Ok(())
+}
+
+/// An error that names a file.
+fn at<E: Display>(path: &Path) -> impl Fn(E) -> anyhow::Error {
+    move |error| anyhow::anyhow!("{}: {error}", path.display())
 }

@@ -27,6 +27,16 @@ impl SplitCommand {
         let (dataset, problems) = Dataset::open(&self.data)?;
         problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
         let split = Split::by_similarity(&dataset, self.validation, self.seed)?;
+        if split.train.is_empty() || split.validation.is_empty() {
+            anyhow::bail!(
+                "{}: {} pictures for training and {} for validation, expected some for each; \
+                 pictures that look alike, slices of a volume and frames of a recording stay \
+                 together",
+                self.data.display(),
+                split.train.len(),
+                split.validation.len()
+            );
+        }
         split.write(&self.out)?;
         println!(
             "{}: {} pictures for training, {} for validation",

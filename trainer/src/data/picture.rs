@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::region::components;
 
 /// What one prompt asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Targets {
-    /// All that a class marks.
+    /// All that a class marks
     Class,
-    /// Each connected component of a class.
+    /// Each connected component of a class
     Component,
-    /// The largest connected component of a class.
+    /// The largest connected component of a class
     Largest,
 }
 

@@ -27,7 +27,7 @@ pub struct Config {
     pub task: String,
     /// Side of the network input, in pixels.
     pub input_size: usize,
-    /// Decides everything random.
+    /// Decides everything random; at most what a signed number of 64 bits holds, as TOML has it.
     pub seed: u64,
     /// Data sets.
     pub data: Vec<DataConfig>,
@@ -164,28 +164,49 @@ impl Default for Config {
 
 impl Config {
     /// Reads a TOML file and applies `overrides`, each `key=value` with a dotted key and a TOML
-    /// value. Paths in the file are relative to its folder.
+    /// value; what is none is taken as a string. Paths in the file are relative to its folder,
+    /// those in overrides to the current one.
     ///
     /// # Errors
-    /// [`Error::Format`] names the file and the key.
+    /// [`Error::Format`] names the file or the override, and the key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let mut table: toml::Table = text.parse().map_err(|e| Error::format(path, e))?;
+        let mut config: Self = toml::from_str(&text).map_err(|e| Error::format(path, e))?;
+        config.resolve(path.parent().unwrap_or(Path::new("")));
         for text in overrides {
-            set(&mut table, text).map_err(|reason| Error::format(path, reason))?;
+            let changed = config.with(text);
+            config = changed.map_err(|reason| Error::format(path, reason))?;
         }
-        let mut config: Self = table.try_into().map_err(|e| Error::format(path, e))?;
         config.check().map_err(|reason| Error::format(path, reason))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let resolve = |path: &mut PathBuf| *path = folder.join(&*path);
-        resolve(&mut config.base);
-        resolve(&mut config.out);
-        config.cache.iter_mut().chain(&mut config.adapter).for_each(resolve);
-        for data in &mut config.data {
-            resolve(&mut data.path);
-            resolve(&mut data.split);
-        }
         Ok(config)
+    }
+
+    /// The same with paths that mean the same wherever the configuration is kept.
+    ///
+    /// # Errors
+    /// The current folder is not known, or a path is empty.
+    pub fn absolute(mut self) -> std::io::Result<Self> {
+        for path in self.paths() {
+            *path = std::path::absolute(&*path)?;
+        }
+        Ok(self)
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        self.paths().into_iter().for_each(|path| *path = folder.join(&*path));
+    }
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let Self { base, adapter, out, cache, data, .. } = self;
+        let data = data.iter_mut().flat_map(|data| [&mut data.path, &mut data.split]);
+        [base, out].into_iter().chain(adapter).chain(cache).chain(data).collect()
+    }
+
+    fn with(&self, text: &str) -> Result<Self, String> {
+        let mut table = toml::Table::try_from(self).map_err(|e| e.to_string())?;
+        set(&mut table, text)?;
+        // The message of the deserializer ends with the key.
+        table.try_into().map_err(|e| format!("override {text}: {}", e.to_string().trim_end()))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -246,4 +267,114 @@ fn set(table: &mut toml::Table, text: &str) -> Result<(), String> {
     }
     table.insert(name.to_owned(), value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../fit.example.toml");
+
+    /// The message of a configuration that is refused.
+    fn refused(text: &str, overrides: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        let error = Config::read(&path, &overrides).unwrap_err().to_string();
+        assert!(error.starts_with(&path.display().to_string()), "{error}");
+        error
+    }
+
+    const DATA: &str = "[[data]]\npath = \"d\"\nsplit = \"s.json\"\nclasses = [\"c\"]\n";
+
+    #[test]
+    fn the_example_is_the_default() {
+        let mut example: Config = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(example.data.len(), 1);
+        let DataConfig { path, split, classes, .. } = &example.data[0];
+        assert_eq!(example.data[0], DataConfig::new(path, split, classes));
+        example.data.clear();
+        assert_eq!(example, Config::default());
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        let data = DataConfig::new(Path::new("d"), Path::new("s"), &["c".into()]);
+        let all = Config { data: vec![data], ..Config::default() };
+        let keys = missing("", &toml::Table::try_from(all).unwrap(), &example);
+        assert_eq!(keys, Vec::<String>::new());
+        // Those that are off by default are there as comments.
+        for key in ["adapter", "cache"] {
+            assert!(EXAMPLE.contains(&format!("\n# {key} = ")), "{key}");
+        }
+    }
+
+    /// Dotted keys of `all` that `found` lacks.
+    fn missing(folder: &str, all: &toml::Table, found: &toml::Table) -> Vec<String> {
+        let missing_in = |(key, value): (&String, &toml::Value)| {
+            let name = format!("{folder}{key}");
+            match (value, found.get(key)) {
+                (_, None) => vec![name],
+                (toml::Value::Table(all), Some(toml::Value::Table(found))) => {
+                    missing(&format!("{name}."), all, found)
+                }
+                (toml::Value::Array(all), Some(toml::Value::Array(found))) => {
+                    let tables = all.iter().zip(found).filter_map(|(all, found)| {
+                        Some(missing(&format!("{name}."), all.as_table()?, found.as_table()?))
+                    });
+                    tables.flatten().collect()
+                }
+                _ => vec![],
+            }
+        };
+        all.iter().flat_map(missing_in).collect()
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        let error = refused(&format!("{DATA}[fit]\nstepz = 3\n"), &[]);
+        assert!(error.contains("unknown field `stepz`"), "{error}");
+        let error = refused(DATA, &["fit.stepz=3"]);
+        assert!(error.contains("override fit.stepz=3: unknown field `stepz`"), "{error}");
+        let error = refused(DATA, &["fitt.steps=3"]);
+        assert!(error.contains("unknown field `fitt`"), "{error}");
+        let error = refused(DATA, &["seed.of=3"]);
+        assert!(error.contains("seed is a value"), "{error}");
+        assert!(refused(DATA, &["fit.steps"]).contains("expected key=value"));
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_refused_by_name() {
+        let error = refused(&format!("{DATA}[fit]\nsteps = \"many\"\n"), &[]);
+        assert!(error.contains("steps") && error.contains("expected usize"), "{error}");
+        let error = refused(DATA, &["fit.steps=many"]);
+        assert!(error.contains("override fit.steps=many: invalid type"), "{error}");
+        let error = refused(DATA, &["validation.prompts=[\"centre\"]"]);
+        assert!(error.contains("unknown variant `centre`, expected one of `center`"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        assert!(refused("", &[]).contains("no [[data]]"));
+        let error = refused(DATA, &["fit.steps=0"]);
+        assert!(error.contains("fit.steps is 0, expected 1 or more"), "{error}");
+        assert!(refused(DATA, &["fit.previous_mask=2.0"]).contains("fit.previous_mask is 2"));
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_those_of_overrides_to_the_current_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.toml");
+        std::fs::write(&path, format!("cache = \"kept\"\n{DATA}")).unwrap();
+        let overrides = ["out=elsewhere/run".to_owned(), "fit.steps=9".to_owned()];
+        let config = Config::read(&path, &overrides).unwrap();
+        assert_eq!(config.base, folder.path().join("base.safetensors"));
+        assert_eq!(config.cache, Some(folder.path().join("kept")));
+        assert_eq!(config.data[0].split, folder.path().join("s.json"));
+        assert_eq!((config.out.as_path(), config.fit.steps), (Path::new("elsewhere/run"), 9));
+        let absolute = config.absolute().unwrap();
+        assert_eq!(absolute.out, std::env::current_dir().unwrap().join("elsewhere/run"));
+    }
 }

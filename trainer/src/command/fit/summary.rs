@@ -1,0 +1,159 @@
+//! `summary.md`: what a training is about, how far it is, and how to use what it gave.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use medsa_bundle::Origin;
+use medsa_trainer::Checkpoint;
+use medsa_trainer::train::{Config, Fit};
+
+use super::super::table;
+use super::folder::RunFolder;
+use super::log::Log;
+
+/// What is known of a training before its first step.
+pub struct About {
+    /// The base.
+    pub base: Origin,
+    /// Parameters of the base.
+    pub base_parameters: usize,
+    /// Parameters that train.
+    pub trained: usize,
+    /// Tensors that train.
+    pub tensors: usize,
+    /// Pictures for training and validation, in each data set.
+    pub pictures: Vec<(usize, usize)>,
+    /// Hash of the pictures and masks for training.
+    pub dataset_sha256: String,
+}
+
+impl About {
+    /// What `fit` is about.
+    pub fn new(base: &Checkpoint, fit: &Fit, dataset_sha256: String) -> Self {
+        let pictures = fit.stocks().iter();
+        Self {
+            base: base.origin.clone(),
+            base_parameters: base.weights.values().map(|value| value.len()).sum(),
+            trained: fit.learner().parameters(),
+            tensors: fit.learner().vars().len(),
+            pictures: pictures.map(|(s, _)| (s.train.len(), s.validation.len())).collect(),
+            dataset_sha256,
+        }
+    }
+
+    /// What trains, in words.
+    pub fn share(&self) -> String {
+        format!(
+            "{:.3} M parameters in {} tensors, {:.1} % of the {:.2} M of the base",
+            self.trained as f64 / 1e6,
+            self.tensors,
+            100.0 * self.trained as f64 / self.base_parameters.max(1) as f64,
+            self.base_parameters as f64 / 1e6,
+        )
+    }
+}
+
+/// The summary as Markdown.
+pub fn markdown(config: &Config, about: &About, log: &Log) -> anyhow::Result<String> {
+    let mut text = format!("# {}\n\n", config.task);
+    let (steps, all) = (log.steps().last().map_or(0, |e| e.train.step + 1), config.fit.steps);
+    let training: f64 = log.steps().iter().map(|entry| entry.seconds).sum();
+    let validation: f64 = log.validations().iter().map(|entry| entry.seconds).sum();
+    let rate = (log.steps().len() * config.fit.batch) as f64 / training;
+    let rows = [
+        ("base", format!("{}, sha256 `{}`", about.base.name, about.base.sha256)),
+        ("input", format!("{0} x {0} px", config.input_size)),
+        ("trains", about.share()),
+        ("progress", format!("step {steps} of {all}, {} pictures in each", config.fit.batch)),
+        ("time", format!("{} training, {} validation", duration(training), duration(validation))),
+        ("speed", format!("{rate:.2} images/s in training")),
+        ("seed", config.seed.to_string()),
+    ];
+    text += "| | |\n|---|---|\n";
+    for (name, value) in rows {
+        writeln!(text, "| {name} | {value} |")?;
+    }
+
+    text += "\n## Data\n| folder | training | validation | classes |\n|---|---|---|---|\n";
+    for (data, (train, validation)) in config.data.iter().zip(&about.pictures) {
+        let classes = data.classes.join(", ");
+        writeln!(text, "| `{}` | {train} | {validation} | {classes} |", data.path.display())?;
+    }
+    writeln!(text, "\nPictures and masks for training have sha256 `{}`.", about.dataset_sha256)?;
+
+    text += "\n## Best validation\n";
+    match log.best() {
+        Some(best) => {
+            writeln!(text, "After step {}, mean Dice {:.4}:\n", best.step, best.score)?;
+            text += &table::markdown(&best.validation);
+            text += "\n![What it answers](gallery.png)\n";
+        }
+        None => text += "None yet.\n",
+    }
+    text += "\n![Loss, validation and learning rate](curves.png)\n";
+    text += &usage(config);
+    Ok(text)
+}
+
+fn usage(config: &Config) -> String {
+    let model = format!(
+        "--base {} --adapter {}",
+        word(&config.base),
+        word(&RunFolder::new(&config.out).best())
+    );
+    let mut text = format!(
+        "\n## Use\n```sh\n# One picture.\nmedsa-train predict {model} \\\n    --image picture.png \
+         --point X,Y --out mask.png --overlay overlay.png\n\n# The validation again, or other \
+         data.\n"
+    );
+    for data in &config.data {
+        let classes = match data.classes.as_slice() {
+            [] => String::new(),
+            classes => format!(" --classes {}", word(Path::new(&classes.join(",")))),
+        };
+        text += &format!(
+            "medsa-train eval {model} \\\n    --data {} --split {}{classes}\n",
+            word(&data.path),
+            word(&data.split)
+        );
+    }
+    text += &format!(
+        "\n# A build for devices.\nmedsa-export build {model} \\\n    --calibration frames/ --out \
+         build.medsa --input-size {}\n```\n",
+        config.input_size
+    );
+    text
+}
+
+/// A path as a shell takes it.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn duration(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s => format!("{} h {} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_in_units_that_suit_them() {
+        assert_eq!(duration(0.4), "0 s");
+        assert_eq!(duration(59.9), "1 min 0 s");
+        assert_eq!(duration(7265.0), "2 h 1 min");
+    }
+
+    #[test]
+    fn a_shell_takes_every_path_as_one_word() {
+        assert_eq!(word(Path::new("a/b-1.png")), "a/b-1.png");
+        assert_eq!(word(Path::new("my data/it's")), "'my data/it'\\''s'");
+    }
+}

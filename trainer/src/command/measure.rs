@@ -1,0 +1,49 @@
+//! One evaluation of all validation pictures.
+
+use medsa_trainer::train::{Evaluation, FeatureCache, Network, Stock, Summary, evaluate};
+
+use super::sheet::Sheet;
+use super::table::Line;
+
+/// What an evaluation found.
+pub struct Measured<'a> {
+    /// Means by class and setting.
+    pub lines: Vec<Line>,
+    /// Mean Dice over them.
+    pub score: f64,
+    /// The answers, to draw some.
+    pub sheet: Sheet<'a>,
+}
+
+/// Evaluates the validation pictures of `stocks`; `progress` is called after each picture.
+pub fn measure<'a>(
+    network: &Network,
+    stocks: impl IntoIterator<Item = (&'a Stock, &'a FeatureCache)>,
+    evaluation: &Evaluation,
+    mut progress: impl FnMut(),
+) -> anyhow::Result<Measured<'a>> {
+    let (mut summary, mut sheet) = (Summary::default(), Sheet::default());
+    let mut folders = Vec::new();
+    for (stock, features) in stocks {
+        // `evaluate` passes pictures on in this order.
+        let mut items = stock.validation.iter();
+        evaluate(network, stock, features, evaluation, |_, answers| {
+            let item = *items.next().expect("one for each validation item");
+            for answer in &answers {
+                summary.add(answer);
+                sheet.add(stock, item, answer);
+            }
+            progress();
+        })?;
+        folders.push(stock.config.path.display().to_string());
+    }
+    let lines: Vec<Line> = summary.rows().iter().map(Line::from).collect();
+    if lines.is_empty() {
+        anyhow::bail!(
+            "{}: nothing to evaluate, expected validation pictures whose masks mark a class in \
+             30 pixels or more",
+            folders.join(", ")
+        );
+    }
+    Ok(Measured { lines, score: summary.score(), sheet })
+}

@@ -1,0 +1,108 @@
+//! `medsa-train predict`: one frame, one prompt, one mask.
+
+mod overlay;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use image::{DynamicImage, GrayImage, ImageFormat};
+use medsa_frames::Clip;
+use medsa_sam::PromptInput;
+use medsa_sam::image::RgbView;
+use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
+use ndarray::{Array2, Ix2};
+use serde_json::json;
+
+use super::at;
+use super::typed::{parse_box, parse_point};
+
+#[derive(Args)]
+pub struct Predict {
+    /// The base model, .pth or .safetensors
+    #[arg(long)]
+    base: PathBuf,
+    /// The adapter
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// DICOM file, PNG, JPEG, or folder of pictures
+    #[arg(long, value_name = "PATH")]
+    image: PathBuf,
+    /// Which frame of it, from 0
+    #[arg(long, default_value_t = 0)]
+    frame: usize,
+    /// A click in frame pixels, on the structure (X,Y) or beside it (X,Y,-); repeatable
+    #[arg(
+        long = "point",
+        value_name = "X,Y[,-]",
+        value_parser = parse_point,
+        allow_hyphen_values = true
+    )]
+    points: Vec<Point>,
+    /// A box around the structure, in frame pixels
+    #[arg(
+        long = "box",
+        value_name = "X0,Y0,X1,Y1",
+        value_parser = parse_box,
+        allow_hyphen_values = true
+    )]
+    bbox: Option<BoxXyxy>,
+    /// Where the mask goes: a PNG of the frame's size, 0 or 255
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where a picture with outline and prompts goes: a PNG
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+    /// Side of the network input, in pixels; by default what it was trained at
+    #[arg(long)]
+    input_size: Option<usize>,
+}
+
+impl Predict {
+    pub fn run(self) -> anyhow::Result<()> {
+        // The prompt first: telling that it does not fit takes no time.
+        let frame = Clip::open(&self.image)?.frame(self.frame)?;
+        let size = (frame.width as usize, frame.height as usize);
+        let prompt = Prompt::new(self.points.clone(), self.bbox, size)?;
+        let base = Checkpoint::read(&self.base)?;
+        let sam = match &self.adapter {
+            Some(adapter) => Adapter::read(adapter)?.sam(&base, self.input_size)?,
+            None => base.sam(self.input_size)?,
+        };
+        let backend = CandleBackend::new(super::device()?);
+        let view = RgbView::new(size.0, size.1, &frame.rgb).expect("a decoded frame is whole");
+        let (image, geometry) = sam.config().preprocess.run(view);
+        let embedding = sam.encode(&backend, &backend.tensor(image)?)?;
+        let tokens = prompt.tokens(&geometry);
+        let coords = backend.tensor(tokens.coords)?;
+        let prompt = PromptInput { coords, labels: backend.tensor(tokens.labels)?, mask: None };
+        let masks = sam.decode(&backend, &embedding, &prompt)?;
+        let score: f32 = masks.iou.get(0)?.get(0)?.to_scalar()?;
+        let logits = backend.array(&masks.logits.get(0)?.get(0)?)?;
+        let logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
+        let mask = geometry.mask_in_frame(logits.view());
+        save(&self.out, mask_picture(&mask).into())?;
+        if let Some(path) = &self.overlay {
+            save(path, overlay::draw(&frame, &mask, &self.points, self.bbox).into())?;
+        }
+        let area_px = mask.iter().filter(|&&inside| inside).count();
+        let report = json!({
+            "score": score,
+            "area_px": area_px,
+            "frame": {"index": self.frame, "width_px": size.0, "height_px": size.1},
+        });
+        println!("{report:#}");
+        Ok(())
+    }
+}
+
+fn mask_picture(mask: &Array2<bool>) -> GrayImage {
+    let (height, width) = mask.dim();
+    GrayImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Luma([if mask[[y as usize, x as usize]] { 255 } else { 0 }])
+    })
+}
+
+fn save(path: &Path, picture: DynamicImage) -> anyhow::Result<()> {
+    picture.save_with_format(path, ImageFormat::Png).map_err(at(path))
+}

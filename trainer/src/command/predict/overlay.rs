@@ -1,0 +1,141 @@
+//! The frame with the outline of what was found, and what was prompted.
+
+use image::imageops::{self, FilterType};
+use image::{Rgb, RgbImage};
+use medsa_frames::Frame;
+use medsa_sam::prompt::{BoxXyxy, Point};
+use ndarray::Array2;
+
+/// Small frames are enlarged, by a whole number, until their longest side reaches this.
+const SIDE_PX: u32 = 640;
+
+const FOUND: [u8; 3] = [255, 165, 0];
+const FILL: f32 = 0.2;
+const DARK: [u8; 3] = [0; 3];
+const WHITE: [u8; 3] = [255; 3];
+const ARM_PX: i64 = 7;
+
+/// The picture of a frame whose mask is `mask`; prompts are in pixels of the frame.
+pub fn draw(
+    frame: &Frame,
+    mask: &Array2<bool>,
+    points: &[Point],
+    bbox: Option<BoxXyxy>,
+) -> RgbImage {
+    let (width, height) = (frame.width, frame.height);
+    let picture = RgbImage::from_raw(width, height, frame.rgb.clone());
+    let picture = picture.expect("a decoded frame is whole");
+    let scale = SIDE_PX.div_ceil(width.max(height)).max(1);
+    let (width, height) = (width * scale, height * scale);
+    let mut canvas = Canvas(imageops::resize(&picture, width, height, FilterType::CatmullRom));
+    canvas.mask(mask, scale as usize);
+    if let Some(bbox) = bbox {
+        canvas.frame(bbox.map(|side| (side * scale as f32).round() as i64));
+    }
+    for point in points {
+        // A click names the middle of a pixel.
+        let [x, y] = [point.x, point.y].map(|c| ((c + 0.5) * scale as f32) as i64);
+        canvas.click([x, y], point.positive);
+    }
+    canvas.0
+}
+
+struct Canvas(RgbImage);
+
+impl Canvas {
+    fn mask(&mut self, mask: &Array2<bool>, scale: usize) {
+        let inside = |x: i64, y: i64| {
+            let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
+            mask.get([y / scale, x / scale]).copied().unwrap_or(false)
+        };
+        let (width, height) = (i64::from(self.0.width()), i64::from(self.0.height()));
+        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+            if !inside(x, y) {
+                continue;
+            }
+            let around = [(-2, 0), (2, 0), (0, -2), (0, 2), (-1, -1), (1, -1), (-1, 1), (1, 1)];
+            let edge = around.iter().any(|(dx, dy)| !inside(x + dx, y + dy));
+            self.blend(x, y, FOUND, if edge { 1.0 } else { FILL });
+        }
+    }
+
+    /// The sides of a box: white on a dark rim.
+    fn frame(&mut self, [x0, y0, x1, y1]: [i64; 4]) {
+        for (reach, colour) in [(1, DARK), (0, WHITE)] {
+            for y in [y0, y1] {
+                self.fill([x0 - reach, y - reach, x1 + reach, y + reach], colour);
+            }
+            for x in [x0, x1] {
+                self.fill([x - reach, y0 - reach, x + reach, y1 + reach], colour);
+            }
+        }
+    }
+
+    /// A plus or minus: white on a dark rim.
+    fn click(&mut self, [x, y]: [i64; 2], positive: bool) {
+        for (reach, colour) in [(3, DARK), (1, WHITE)] {
+            let arm = ARM_PX + reach;
+            self.fill([x - arm, y - reach, x + arm, y + reach], colour);
+            if positive {
+                self.fill([x - reach, y - arm, x + reach, y + arm], colour);
+            }
+        }
+        if positive {
+            // The dark rim of one arm has crossed the other.
+            self.fill([x - ARM_PX, y - 1, x + ARM_PX, y + 1], WHITE);
+        }
+    }
+
+    /// Pixels from the first corner to the second, both included.
+    fn fill(&mut self, [x0, y0, x1, y1]: [i64; 4], colour: [u8; 3]) {
+        for y in y0..=y1 {
+            for x in x0..=x1 {
+                self.blend(x, y, colour, 1.0);
+            }
+        }
+    }
+
+    /// Mixes a colour into one pixel; outside the picture nothing happens.
+    fn blend(&mut self, x: i64, y: i64, colour: [u8; 3], strength: f32) {
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
+        let Some(Rgb(pixel)) = self.0.get_pixel_mut_checked(x, y) else { return };
+        for (old, new) in pixel.iter_mut().zip(colour) {
+            let mixed = f32::from(*old) * (1.0 - strength) + f32::from(new) * strength;
+            *old = mixed.round() as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(width: u32, height: u32) -> Frame {
+        let rgb = vec![100; (width * height * 3) as usize];
+        Frame { width, height, rgb, pixel_spacing_mm: None }
+    }
+
+    #[test]
+    fn the_mask_is_filled_and_outlined_where_it_is() {
+        let mask = Array2::from_shape_fn((20, 40), |(_, x)| x < 20);
+        let picture = draw(&frame(40, 20), &mask, &[], None);
+        assert_eq!(picture.dimensions(), (640, 320));
+        assert_eq!(picture.get_pixel(319, 160).0, FOUND);
+        assert_eq!(picture.get_pixel(320, 160).0, [100; 3]);
+        let filled = picture.get_pixel(160, 160).0;
+        assert!(filled[0] > 100 && filled[2] < 100, "{filled:?}");
+    }
+
+    #[test]
+    fn prompts_are_drawn_in_pixels_of_the_frame_even_at_its_border() {
+        let mask = Array2::from_elem((1000, 700), false);
+        let click = |x, y, positive| Point { x, y, positive };
+        let points = [click(50.0, 60.0, true), click(0.0, 999.0, false), click(700.0, 0.0, true)];
+        let picture = draw(&frame(700, 1000), &mask, &points, Some([100.0, 200.0, 700.0, 1000.0]));
+        assert_eq!(picture.dimensions(), (700, 1000));
+        for (x, y) in [(50, 60), (50, 55), (45, 60), (3, 999), (100, 500), (400, 200)] {
+            assert_eq!(picture.get_pixel(x, y).0, WHITE, "{x}, {y}");
+        }
+        assert_eq!(picture.get_pixel(300, 500).0, [100; 3]);
+    }
+}

@@ -1,0 +1,75 @@
+//! What a training has seen, as one hash.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use medsa_bundle::sha256_hex;
+
+use super::stock::Stock;
+use crate::error::Error;
+
+/// SHA-256 over one line `name image-sha256 mask-sha256` for each training item of all data sets,
+/// sorted; the hashes are those of the files. It depends neither on where the data sets are nor
+/// on their order.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn dataset_sha256<'a>(stocks: impl IntoIterator<Item = &'a Stock>) -> Result<String, Error> {
+    let mut hashes = Hashes::default();
+    let mut lines = Vec::new();
+    for stock in stocks {
+        for &index in &stock.train {
+            let item = stock.item(index);
+            let (image, mask) = (hashes.of(&item.image)?, hashes.of(&item.mask)?);
+            lines.push(format!("{} {image} {mask}\n", item.name));
+        }
+    }
+    lines.sort();
+    Ok(sha256_hex(lines.concat().as_bytes()))
+}
+
+/// Slices of a volume and frames of a recording are in one file, which is read once.
+#[derive(Default)]
+struct Hashes(BTreeMap<PathBuf, String>);
+
+impl Hashes {
+    fn of(&mut self, path: &Path) -> Result<String, Error> {
+        if let Some(hash) = self.0.get(path) {
+            return Ok(hash.clone());
+        }
+        let hash = sha256_hex(&fs::read(path).map_err(|e| Error::io(path, e))?);
+        self.0.insert(path.to_owned(), hash.clone());
+        Ok(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data set of two pictures, both whole files of made-up bytes, `a` for training.
+    fn stock(root: &Path, masks: [&str; 2]) -> Stock {
+        for part in ["images", "masks"] {
+            fs::create_dir_all(root.join(part)).unwrap();
+        }
+        for (name, mask) in ["a.png", "b.png"].iter().zip(masks) {
+            fs::write(root.join("images").join(name), name).unwrap();
+            fs::write(root.join("masks").join(name), mask).unwrap();
+        }
+        let mut stock = Stock::whole(root, &[]).unwrap();
+        stock.train = vec![0];
+        stock
+    }
+
+    #[test]
+    fn the_hash_is_of_what_trains_and_not_of_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash =
+            |name: &str, masks| dataset_sha256([&stock(&folder.path().join(name), masks)]).unwrap();
+        let first = hash("first", ["x", "y"]);
+        assert_eq!(first, hash("second", ["x", "y"]));
+        assert_eq!(first, hash("third", ["x", "of validation"]));
+        assert_ne!(first, hash("fourth", ["other", "y"]));
+    }
+}

@@ -1,0 +1,98 @@
+//! What is wrong is named, and the exit code is 1.
+
+use std::fs;
+
+use crate::fixtures::Folder;
+
+/// Runs a command that fails, and checks that its message has all the words.
+#[track_caller]
+fn named(folder: &Folder, line: &str, words: &[&str]) {
+    let message = folder.fail(line);
+    for word in words {
+        assert!(message.contains(word), "{line}: {word} in {message}");
+    }
+}
+
+#[test]
+fn configurations_are_refused_by_file_and_key() {
+    let Some(folder) = Folder::new() else { return };
+    folder.split();
+    named(&folder, "fit --config none.toml", &["none.toml"]);
+    named(&folder, "fit --config fit.toml --set fit.stepz=3", &["fit.toml", "fit.stepz"]);
+    named(&folder, "fit --config fit.toml --set fit.steps=a", &["fit.toml", "fit.steps=a"]);
+    named(&folder, "fit --config fit.toml --set fit.steps=0", &["fit.toml", "fit.steps is 0"]);
+    named(&folder, "fit --config fit.toml --set base=none.pth", &["none.pth"]);
+    fs::write(folder.at("bad.toml"), "[fit]\nsteps = true\n").unwrap();
+    named(&folder, "fit --config bad.toml", &["bad.toml"]);
+    assert!(!folder.at("run").exists());
+}
+
+#[test]
+fn data_that_cannot_be_used_is_named() {
+    let Some(folder) = Folder::new() else { return };
+    named(&folder, "fit --config fit.toml", &["split.json"]);
+    folder.split();
+    named(&folder, "check --data none", &["none/images"]);
+    let text = fs::read_to_string(folder.at("split.json")).unwrap();
+    fs::write(folder.at("split.json"), text.replace("p3", "q3")).unwrap();
+    named(&folder, "fit --config fit.toml", &["split.json", "q3"]);
+    folder.split();
+    for number in 0..8 {
+        fs::write(folder.at(&format!("data/images/p{number}.png")), b"no picture").unwrap();
+    }
+    named(&folder, "fit --config fit.toml", &["data/images/p", ".png: unreadable"]);
+}
+
+#[test]
+fn a_training_that_diverges_stops_and_says_so() {
+    let Some(folder) = Folder::new() else { return };
+    folder.split();
+    let line = "fit --config fit.toml --set optimizer.learning_rate=1e30";
+    named(&folder, line, &["step ", "expected finite numbers", "optimizer.learning_rate"]);
+    assert!(!folder.at("run/best.safetensors").exists());
+}
+
+#[test]
+fn a_split_without_validation_is_refused_where_it_is_made() {
+    let Some(folder) = Folder::new() else { return };
+    for number in 1..crate::fixtures::PICTURES {
+        for part in ["images", "masks"] {
+            let path = |number: u32| folder.at(&format!("data/{part}/p{number}.png"));
+            fs::copy(path(0), path(number)).unwrap();
+        }
+    }
+    named(
+        &folder,
+        "split --data data --out split.json",
+        &["data: 10 pictures", "0 for validation"],
+    );
+    assert!(!folder.at("split.json").exists());
+}
+
+#[test]
+fn an_evaluation_of_nothing_is_an_error() {
+    let Some(folder) = Folder::new() else { return };
+    for number in 0..crate::fixtures::PICTURES {
+        let path = folder.at(&format!("data/masks/p{number}.png"));
+        image::GrayImage::new(64, 64).save(path).unwrap();
+    }
+    named(&folder, "eval --base base.safetensors --data data", &["data: nothing to evaluate"]);
+}
+
+#[test]
+fn models_and_prompts_that_do_not_fit_are_named() {
+    let Some(folder) = Folder::new() else { return };
+    let picture = "--image data/images/p1.png --out mask.png";
+    let predict = |rest: &str| format!("predict --base base.safetensors {picture} {rest}");
+    named(&folder, &predict("--point 99,3"), &["99", "64"]);
+    named(&folder, &predict(""), &["prompt"]);
+    named(&folder, &predict("--point 9,3 --frame 1"), &["p1.png", "frame 1"]);
+    named(&folder, &predict("--point 9,3 --input-size 100"), &["base.safetensors", "100"]);
+    let base = "base.safetensors";
+    named(&folder, &predict(&format!("--point 9,3 --adapter {base}")), &[base, "not an adapter"]);
+    named(&folder, "predict --base fit.toml --image data --point 1,1 --out m.png", &["data"]);
+    named(&folder, "inspect fit.toml", &["fit.toml"]);
+    named(&folder, "inspect none.safetensors", &["none.safetensors"]);
+    named(&folder, &format!("inspect {base} --base {base}"), &[base, "expected an adapter"]);
+    assert!(!folder.at("mask.png").exists());
+}

@@ -1,0 +1,141 @@
+//! From a data set to a mask.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::fixtures::{Folder, PICTURES, SIDE_PX};
+
+#[test]
+fn pictures_become_an_adapter_that_answers() {
+    let Some(folder) = Folder::new() else { return };
+    let checked = folder.succeed("check --data data --classes 1");
+    assert!(checked.contains(&format!("{PICTURES} pictures with masks, nothing wrong")));
+    folder.succeed("split --data data --out split.json --validation 0.2");
+    let names: Value = json(&fs::read_to_string(folder.at("split.json")).unwrap());
+    assert_eq!(length(&names["train"]) + length(&names["validation"]), PICTURES as usize);
+
+    let fitted = folder.succeed("fit --config fit.toml");
+    assert!(fitted.contains("step 2: mean Dice") && fitted.contains("step 4: mean Dice"));
+    for name in ["config.toml", "log.jsonl"] {
+        assert!(folder.at("run").join(name).exists(), "{name}");
+    }
+    for name in ["state", "last", "best"] {
+        assert!(folder.at("run").join(format!("{name}.safetensors")).exists(), "{name}");
+    }
+    for (name, width) in [("curves.png", 1600), ("gallery.png", 100)] {
+        let picture = image::open(folder.at("run").join(name)).unwrap();
+        assert!(picture.width() >= width, "{name}");
+    }
+    let summary = fs::read_to_string(folder.at("run/summary.md")).unwrap();
+    let hash = dataset_sha256(&folder);
+    for words in ["# ellipses", "step 4 of 4", "| ellipse | center |", "--adapter", &hash] {
+        assert!(summary.contains(words), "{words} in {summary}");
+    }
+
+    // The configuration in the run folder starts the same training from there.
+    let again = folder.fail("fit --config run/config.toml");
+    assert!(again.contains("run holds a training already: add --resume"), "{again}");
+    folder.succeed("fit --config run/config.toml --set fit.steps=6 --resume");
+    let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
+    let steps: Vec<u64> =
+        log.lines().filter_map(|line| json(line)["train"]["step"].as_u64()).collect();
+    assert_eq!(steps, [0, 1, 2, 3, 4, 5]);
+    assert!(fs::read_to_string(folder.at("run/summary.md")).unwrap().contains("step 6 of 6"));
+
+    answers(&folder);
+}
+
+/// What the adapter of the run is good for.
+fn answers(folder: &Folder) {
+    let model = "--base base.safetensors --adapter run/best.safetensors";
+    let rows = folder.succeed(&format!(
+        "eval {model} --data data --split split.json --classes ellipse --prompt box,point1,clicks5 \
+         --targets class --gallery answers.png --json"
+    ));
+    let rows = json(&rows);
+    let prompts: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["prompt"].as_str().unwrap()).collect();
+    assert_eq!(prompts, ["point1", "clicks5", "box"]);
+    assert!(rows[0]["class"] == "ellipse" && rows[0]["dice"]["count"].as_u64() > Some(0));
+    assert!(folder.at("answers.png").exists());
+
+    let answer = folder.succeed(&format!(
+        "predict {model} --image data/images --frame 3 --point 32,30 --point 2,2,- \
+         --box 10,10,54,54 --out mask.png --overlay overlay.png"
+    ));
+    let answer = json(&answer);
+    let mask = image::open(folder.at("mask.png")).unwrap().to_luma8();
+    assert_eq!(mask.dimensions(), (SIDE_PX, SIDE_PX));
+    let area = mask.pixels().filter(|pixel| pixel.0 == [255]).count();
+    assert_eq!(answer["area_px"], area);
+    assert!(answer["score"].is_number() && answer["frame"]["index"] == 3);
+    assert!(image::open(folder.at("overlay.png")).unwrap().width() >= SIDE_PX);
+
+    let told = folder.succeed("inspect run/best.safetensors --base base.safetensors");
+    for words in ["adapter", "encoder stage 0", "space", "prompt_to_image hyp", "activation gelu"] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+    let told = json(&folder.succeed("inspect run/best.safetensors --base base.safetensors --json"));
+    assert_eq!(told["kind"], "adapter");
+    assert_eq!(told["training"]["dataset_sha256"], dataset_sha256(folder));
+    assert!((0.0..1.0).contains(&told["share_of_base"].as_f64().unwrap()), "{told}");
+    let parts = told["parts"].as_array().unwrap();
+    let sum: u64 = parts.iter().map(|part| part["parameters"].as_u64().unwrap()).sum();
+    assert_eq!(told["parameters"], sum);
+    let told = folder.succeed("inspect base.safetensors");
+    for words in ["base model", "vit (", "image_encoder", "mask_decoder"] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}
+
+#[test]
+fn steps_after_the_last_state_are_taken_again_and_logged_once() {
+    let Some(folder) = Folder::new() else { return };
+    folder.split();
+    folder.succeed("fit --config fit.toml");
+    let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
+    // As if the process had been killed in step 5 of 6: its state is that after step 4.
+    let later: Vec<String> = [4, 5].iter().map(|step| later(&log, *step)).collect();
+    fs::write(folder.at("run/log.jsonl"), format!("{log}{}{{\"train\": ", later.concat())).unwrap();
+    folder.succeed("fit --config fit.toml --set fit.steps=6 --resume");
+    let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
+    let entries: Vec<Value> = log.lines().map(json).collect();
+    let numbers = |f: fn(&Value) -> Option<u64>| entries.iter().filter_map(f).collect::<Vec<_>>();
+    assert_eq!(numbers(|entry| entry["train"]["step"].as_u64()), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(numbers(|entry| entry["step"].as_u64()), [2, 4, 6]);
+}
+
+/// The first step's line, as if it were of step `step`.
+fn later(log: &str, step: u64) -> String {
+    let mut entry = json(log.lines().next().unwrap());
+    entry["train"]["step"] = step.into();
+    format!("{entry}\n")
+}
+
+#[test]
+fn training_goes_on_with_what_a_data_set_has() {
+    let Some(folder) = Folder::new() else { return };
+    folder.split();
+    fs::copy(folder.at("data/images/p0.png"), folder.at("data/images/alone.png")).unwrap();
+    let output = folder.run("fit --config fit.toml --set fit.steps=1");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("warning: left out: ") && errors.contains("alone.png: no mask"));
+}
+
+/// The hash that the adapter carries.
+fn dataset_sha256(folder: &Folder) -> String {
+    let told = json(&folder.succeed("inspect run/best.safetensors --json"));
+    let hash = told["training"]["dataset_sha256"].as_str().unwrap();
+    assert_eq!(hash.len(), 64);
+    hash.to_owned()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+fn length(list: &Value) -> usize {
+    list.as_array().unwrap().len()
+}
