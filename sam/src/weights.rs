@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     /// As [`Reader::param`].
     pub(crate) fn replace(&self, param: &mut Param) -> Result<(), Error> {
         if self.weights.contains_key(&self.name(param.name())) {
-            *param = self.param(&param.name.clone(), &param.shape().to_vec())?;
+            *param = self.param(&param.name.clone(), param.shape())?;
         }
         Ok(())
     }

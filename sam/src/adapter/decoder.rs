@@ -4,7 +4,7 @@ use super::hyper::HyperMaps;
 use super::{Adapter, AdapterConfig, Lora};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, Linear};
+use crate::layers::Activation;
 use crate::weights::Reader;
 
 /// What prompt-conditioned adapters are told about the prompt.
@@ -94,19 +94,17 @@ impl DecoderAdapters {
 
 /// An adapter whose bottleneck may be HyP-Adpt's.
 #[derive(Clone, Debug)]
-enum PromptedAdapter {
-    Plain(Adapter),
-    Hyper { down: Linear, maps: HyperMaps, up: Linear },
+struct PromptedAdapter {
+    adapter: Adapter,
+    /// In place of the activation.
+    maps: Option<HyperMaps>,
 }
 
 impl PromptedAdapter {
     fn read(from: &Reader, dim: usize, activation: Activation) -> Result<Option<Self>, Error> {
-        let Some(length) = from.rows("down.weight") else { return Ok(None) };
-        let Some(maps) = HyperMaps::read(&from.at("hyp"), dim, length)? else {
-            return Ok(Adapter::read(from, dim, activation)?.map(Self::Plain));
-        };
-        let down = Linear::read(&from.at("down"), dim, length)?;
-        Ok(Some(Self::Hyper { down, maps, up: Linear::read(&from.at("up"), length, dim)? }))
+        let Some(adapter) = Adapter::read(from, dim, activation)? else { return Ok(None) };
+        let maps = HyperMaps::read(&from.at("hyp"), dim, adapter.bottleneck())?;
+        Ok(Some(Self { adapter, maps }))
     }
 
     fn forward<B: Backend>(
@@ -115,11 +113,9 @@ impl PromptedAdapter {
         x: &B::Tensor,
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
-        match self {
-            Self::Plain(adapter) => adapter.forward(b, x),
-            Self::Hyper { down, maps, up } => {
-                b.linear(&maps.forward(b, &b.linear(x, down)?, prompt)?, up)
-            }
+        match &self.maps {
+            Some(maps) => self.adapter.forward_with(b, x, |x| maps.forward(b, x, prompt)),
+            None => self.adapter.forward(b, x),
         }
     }
 }

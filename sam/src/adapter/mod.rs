@@ -95,6 +95,21 @@ impl Adapter {
     }
 
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        b.linear(&self.activation.forward(b, &b.linear(x, &self.down)?)?, &self.up)
+        self.forward_with(b, x, |x| self.activation.forward(b, x))
+    }
+
+    /// With something else than its activation between the projections.
+    fn forward_with<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        between: impl FnOnce(&B::Tensor) -> Output<B>,
+    ) -> Output<B> {
+        b.linear(&between(&b.linear(x, &self.down)?)?, &self.up)
+    }
+
+    /// Length between the projections.
+    fn bottleneck(&self) -> usize {
+        self.down.outputs()
     }
 }

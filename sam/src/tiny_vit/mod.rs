@@ -28,15 +28,15 @@ pub struct TinyVit {
 #[derive(Clone, Debug)]
 enum Step {
     PatchEmbed(PatchEmbed),
-    Convolutions(MbConv),
-    Merging(PatchMerging),
+    Convolutions(Box<MbConv>),
+    Merging(Box<PatchMerging>),
     Block {
         /// Counts from 1, as in the names of adapters.
         stage: usize,
         index: usize,
         block: Box<TinyVitBlock>,
     },
-    Neck(Neck),
+    Neck(Box<Neck>),
 }
 
 impl TinyVit {
@@ -50,13 +50,14 @@ impl TinyVit {
         let patch_embed = PatchEmbed::read(&from.at("patch_embed").at("seq"), config.stem, dim)?;
         let mut steps = vec![Step::PatchEmbed(patch_embed)];
         for i in 0..config.conv_blocks {
-            steps.push(Step::Convolutions(MbConv::read(&layer(0).at("blocks").at(i), dim)?));
+            let block = MbConv::read(&layer(0).at("blocks").at(i), dim)?;
+            steps.push(Step::Convolutions(Box::new(block)));
         }
         let mut inputs = dim;
         for (stage, config) in (1..).zip(&config.stages) {
             let merging = layer(stage - 1).at("downsample");
             let merging = PatchMerging::read(&merging, inputs, config.dim, config.stride)?;
-            steps.push(Step::Merging(merging));
+            steps.push(Step::Merging(Box::new(merging)));
             for index in 0..config.depth {
                 let from = layer(stage).at("blocks").at(index);
                 let block = Box::new(TinyVitBlock::read(&from, config)?);
@@ -68,7 +69,7 @@ impl TinyVit {
         for name in ["norm_head.weight", "norm_head.bias", "head.weight", "head.bias"] {
             from.ignore(name);
         }
-        steps.push(Step::Neck(Neck::read(&from.at("neck"), inputs, outputs)?));
+        steps.push(Step::Neck(Box::new(Neck::read(&from.at("neck"), inputs, outputs)?)));
         Ok(Self { steps })
     }
 

@@ -14,17 +14,17 @@ use medsa_trainer::train::{Config, Fit};
 fn two_times_ten_steps_equal_twenty() {
     let Some(setting) = Setting::new() else { return };
     let mut whole = setting.fit(7);
-    let losses: Vec<f64> = (0..20).map(|_| whole.step().unwrap().loss).collect();
+    let losses = run(&mut whole, 20);
 
     let mut first = setting.fit(7);
-    (0..10).for_each(|_| drop(first.step().unwrap()));
+    run(&mut first, 10);
     let state = setting.folder.path().join("state.safetensors");
     first.save(&state, Some(0.25)).unwrap();
     drop(first);
     let (mut second, best) =
         Fit::load_state(setting.config(7), &setting.base, &state, Device::Cpu).unwrap();
     assert_eq!((second.steps(), best), (10, Some(0.25)));
-    let rest: Vec<f64> = (0..10).map(|_| second.step().unwrap().loss).collect();
+    let rest = run(&mut second, 10);
 
     assert_eq!(rest, losses[10..]);
     assert_eq!(weights(&second), weights(&whole));
@@ -38,7 +38,7 @@ fn the_seed_decides_everything() {
     let Some(setting) = Setting::new() else { return };
     let train = |seed| {
         let mut fit = setting.fit(seed);
-        (0..3).for_each(|_| drop(fit.step().unwrap()));
+        run(&mut fit, 3);
         weights(&fit)
     };
     assert_eq!(train(1), train(1));
@@ -52,7 +52,7 @@ fn kept_features_change_nothing() {
         let mut config = setting.config(3);
         config.cache = cache.map(Path::to_owned);
         let mut fit = Fit::new(config, &setting.base, None, Device::Cpu).unwrap();
-        (0..3).for_each(|_| drop(fit.step().unwrap()));
+        run(&mut fit, 3);
         weights(&fit)
     };
     let cache = setting.folder.path().join("cache");
@@ -123,6 +123,11 @@ impl Setting {
     fn fit(&self, seed: u64) -> Fit {
         Fit::new(self.config(seed), &self.base, None, Device::Cpu).unwrap()
     }
+}
+
+/// Takes steps; their losses.
+fn run(fit: &mut Fit, steps: usize) -> Vec<f64> {
+    (0..steps).map(|_| fit.step().unwrap().loss).collect()
 }
 
 fn weights(fit: &Fit) -> Weights {

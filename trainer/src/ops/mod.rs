@@ -112,7 +112,7 @@ fn exp(x: f32) -> f32 {
     // 2^n e^r with |r| <= ln(2)/2; adding 1.5 * 2^23 leaves n in the lowest bits. Integers wrap:
     // a check for overflow would stand in the way of vector instructions.
     const ROUND: f32 = 12_582_912.0;
-    let x = x.max(-87.0).min(88.0);
+    let x = x.clamp(-87.0, 88.0);
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = n.mul_add(-0.693_359_4, x);
