@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use medsa_trainer::train::{Config, Evaluation, Fit, Summary, evaluate};
+use medsa_trainer::train::{Config, Evaluation, Fit, Group, Summary, evaluate};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 use serde_json::json;
 
@@ -48,6 +48,12 @@ impl Run {
 
 impl FitCommand {
     pub fn run(self) -> anyhow::Result<()> {
+        let group = Group::join()?;
+        let outcome = self.train(&group);
+        group.leave(outcome)
+    }
+
+    fn train(self, group: &Group) -> anyhow::Result<()> {
         let config = Config::read(&self.config, &self.overrides)?;
         let base = Checkpoint::read(&config.base)?;
         let run = Run { folder: config.out.clone() };
@@ -61,6 +67,13 @@ impl FitCommand {
             ),
             (false, _) => (Fit::new(config.clone(), &base, start(&config, &base)?, device)?, None),
         };
+        if group.rank() > 0 {
+            // The first process speaks, validates and writes for all.
+            while fit.steps() < config.fit.steps {
+                fit.step(group)?;
+            }
+            return Ok(());
+        }
         fs::create_dir_all(&run.folder).with_context(|| run.folder.display().to_string())?;
         fs::write(run.path("config.toml"), toml::to_string(&config)?)?;
         let trained = fit.learner().parameters();
@@ -76,7 +89,7 @@ impl FitCommand {
         let mut smooth = None;
         let start = (Instant::now(), fit.steps());
         while fit.steps() < config.fit.steps {
-            let record = fit.step()?;
+            let record = fit.step(group)?;
             let mean = smooth.map_or(record.loss, |mean| 0.98 * mean + 0.02 * record.loss);
             smooth = Some(mean);
             let pictures = (fit.steps() - start.1) * config.fit.batch;
