@@ -8,13 +8,16 @@
 demo:
 	@tools/demo.sh
 
+# With MPI, so that training by several processes is tested too. In one profile and with one set
+# of features: the trainer is built once.
 test: setup
-	cargo build --release --workspace
-	cargo test --release --workspace
+	cargo build --release --workspace --features medsa-trainer/mpi
+	cargo test --release --workspace --features medsa-trainer/mpi
 
-check:
+check: setup
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p medsa-trainer --all-targets --features mpi -- -D warnings
 
 setup:
 	@tools/setup.sh test

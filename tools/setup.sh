@@ -63,6 +63,10 @@ asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d
 
 if [ "${1:-}" = test ]; then
     need mosquitto mosquitto
+    need mpirun openmpi-bin
+    need mpicc libopenmpi-dev
+    # Bindings to MPI are made from its headers.
+    need clang clang
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
         say "installing $packages (to check what is exported)"

@@ -8,7 +8,7 @@ use candle_core::Device;
 use medsa_sam::Weights;
 use medsa_tests::place;
 use medsa_trainer::Checkpoint;
-use medsa_trainer::train::{Config, Fit};
+use medsa_trainer::train::{Config, Fit, Group};
 
 #[test]
 fn two_times_ten_steps_equal_twenty() {
@@ -127,7 +127,7 @@ impl Setting {
 
 /// Takes steps; their losses.
 fn run(fit: &mut Fit, steps: usize) -> Vec<f64> {
-    (0..steps).map(|_| fit.step().unwrap().loss).collect()
+    (0..steps).map(|_| fit.step(&Group::single()).unwrap().loss).collect()
 }
 
 fn weights(fit: &Fit) -> Weights {

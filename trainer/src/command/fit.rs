@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_sam::Weights;
-use medsa_trainer::train::{Config, Evaluation, Fit, dataset_sha256};
+use medsa_trainer::train::{Config, Evaluation, Fit, Group, dataset_sha256};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 
 use self::folder::RunFolder;
@@ -36,14 +36,22 @@ pub struct FitCommand {
 
 impl FitCommand {
     pub fn run(self) -> anyhow::Result<()> {
+        let group = Group::join()?;
+        let outcome = self.train(&group);
+        group.leave(outcome)
+    }
+
+    fn train(self, group: &Group) -> anyhow::Result<()> {
         let config = Config::read(&self.config, &self.overrides)?;
         let base = Checkpoint::read(&config.base)?;
-        for data in &config.data {
-            super::warn_of_problems(&data.path)?;
+        if group.rank() == 0 {
+            for data in &config.data {
+                super::warn_of_problems(&data.path)?;
+            }
         }
         let folder = RunFolder::new(&config.out);
         let state = folder.state();
-        if self.resume && !state.exists() {
+        if self.resume && !state.exists() && group.rank() == 0 {
             eprintln!("{} is not there yet: starting anew", state.display());
         }
         let device = super::device()?;
@@ -55,11 +63,19 @@ impl FitCommand {
             ),
             (false, _) => (Fit::new(config.clone(), &base, start(&config, &base)?, device)?, None),
         };
+        if group.rank() > 0 {
+            // The first process speaks, validates and writes for all.
+            let mut fit = fit;
+            while fit.steps() < config.fit.steps {
+                fit.step(group)?;
+            }
+            return Ok(());
+        }
         let about = About::new(&base, &fit, dataset_sha256(fit.stocks().iter().map(|(s, _)| s))?);
         println!("training {}", about.share());
         folder.start(&config)?;
         let log = Log::open(folder.log(), fit.steps())?;
-        Course { config, base, fit, best, about, folder, log }.run()
+        Course { config, base, fit, best, about, folder, log }.run(group)
     }
 }
 
@@ -76,13 +92,13 @@ struct Course {
 }
 
 impl Course {
-    fn run(mut self) -> anyhow::Result<()> {
+    fn run(mut self, group: &Group) -> anyhow::Result<()> {
         let all = self.config.fit.steps;
         let bar = progress(all, self.fit.steps());
         let (mut pictures, mut seconds) = (0, 0.0);
         while self.fit.steps() < all {
             let start = Instant::now();
-            let record = self.fit.step()?;
+            let record = self.fit.step(group)?;
             let took = start.elapsed().as_secs_f64();
             if !(record.loss.is_finite() && record.gradient_norm.is_finite()) {
                 anyhow::bail!(

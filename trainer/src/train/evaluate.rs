@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::features::FeatureCache;
+use super::group::GroupError;
 use super::network::Network;
 use super::stock::{Stock, StockError};
 use crate::data::{Picture, Targets};
@@ -120,7 +121,7 @@ fn ask(
     Ok(geometry.mask_in_frame(logits.view()))
 }
 
-/// An evaluation that could not be finished.
+/// An evaluation or a step that could not be finished.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// A data set's.
@@ -129,6 +130,9 @@ pub enum EvaluateError {
     /// The device's.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
+    /// The processes that train together.
+    #[error(transparent)]
+    Group(#[from] GroupError),
 }
 
 impl From<crate::data::Problem> for EvaluateError {

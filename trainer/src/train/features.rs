@@ -4,6 +4,7 @@
 //! goes on the same after a restart.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Result, Tensor};
@@ -69,7 +70,9 @@ fn write(path: &Path, tensor: &Tensor) -> Result<()> {
     let (a, b, c, d) = tensor.dims4()?;
     let mut bytes: Vec<u8> = [a, b, c, d].iter().flat_map(|&n| (n as u32).to_le_bytes()).collect();
     bytes.extend(tensor.flatten_all()?.to_vec1::<f16>()?.iter().flat_map(|v| v.to_le_bytes()));
-    let partial = path.with_extension("partial");
+    // Another process may keep the same features at the same time.
+    let unique = RandomState::new().build_hasher().finish();
+    let partial = path.with_extension(format!("{unique:016x}.partial"));
     fs::write(&partial, bytes)?;
     fs::rename(&partial, path)?;
     Ok(())

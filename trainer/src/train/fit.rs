@@ -15,6 +15,7 @@ use super::config::Config;
 use super::evaluate::EvaluateError;
 use super::example::Example;
 use super::features::FeatureCache;
+use super::group::Group;
 use super::learner::{Learner, initial_weights};
 use super::loss::dice_bce;
 use super::network::{Network, Previous};
@@ -106,26 +107,29 @@ impl Fit {
         self.optimizer.steps
     }
 
-    /// Takes one step.
+    /// Takes one step, each process of `group` with its share of the pictures.
     ///
     /// # Errors
-    /// A picture that cannot be read, or the device's.
-    pub fn step(&mut self) -> Result<StepRecord, EvaluateError> {
+    /// A picture that cannot be read, the device's, or the group's.
+    pub fn step(&mut self, group: &Group) -> Result<StepRecord, EvaluateError> {
         let step = self.optimizer.steps;
         let batch = self.config.fit.batch;
         let frozen = self.learner.network().detached();
         let mut gradients = Gradients::new();
         let mut loss = 0.0;
-        for number in step * batch..(step + 1) * batch {
+        for number in group.share(step, batch)? {
             let picture = self.loss(number, &frozen)?;
             let scaled = picture.affine(1.0 / batch as f64, 0.0)?;
             loss += f64::from(scaled.to_scalar::<f32>()?);
             self.learner.collect(&scaled.backward()?, &mut gradients)?;
         }
+        group.sum(self.learner.vars(), &mut gradients)?;
+        group.sum_scalars(std::slice::from_mut(&mut loss));
         let optimizer = &self.config.optimizer;
         let gradient_norm = clip(&mut gradients, optimizer.clip_norm)?;
         let learning_rate = optimizer.rate(step, self.config.fit.steps);
         self.optimizer.step(self.learner.vars(), &gradients, learning_rate, optimizer)?;
+        group.check(step, self.learner.vars())?;
         Ok(StepRecord { step, loss, gradient_norm, learning_rate })
     }
 

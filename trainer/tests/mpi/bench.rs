@@ -1,0 +1,15 @@
+//! A small network, a few pictures of ellipses, and programs that train on them.
+
+#[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only one test is left"))]
+mod outcome;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use image::{GrayImage, Luma};
+use medsa_trainer::Checkpoint;
+use serde_json::json;
+use tempfile::TempDir;
+
+pub use self::outcome::{Tensors, error, run};

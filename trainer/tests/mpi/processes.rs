@@ -1,0 +1,61 @@
+//! Several processes train what one would.
+
+use crate::runs::{Runs, difference, error, mpirun, run};
+
+/// Rounding of sums in another order, through all steps.
+const TOLERANCE: f32 = 1e-5;
+
+#[test]
+fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
+    let runs = Runs::new();
+    run(&mut runs.fit("one", &[]));
+    run(&mut mpirun(&[&runs.fit("two", &[]), &runs.fit("two", &[])]));
+    let three_steps = runs.adapter("one");
+    assert_close(&three_steps, &runs.adapter("two"));
+    let (one, two) = (runs.steps("one"), runs.steps("two"));
+    assert_eq!((one.len(), two.len()), (3, 3), "each step is written once");
+    for (one, two) in one.iter().flatten().zip(two.iter().flatten()) {
+        assert!((one - two).abs() <= 1e-5 * one, "{one} {two}");
+    }
+
+    // Both go on from the states that they wrote.
+    let longer = ["--resume", "--set", "fit.steps=4"];
+    run(&mut runs.fit("one", &longer));
+    run(&mut mpirun(&[&runs.fit("two", &longer), &runs.fit("two", &longer)]));
+    let four_steps = runs.adapter("one");
+    assert_close(&four_steps, &runs.adapter("two"));
+    let moved = difference(&three_steps, &four_steps);
+    assert!(moved > 10.0 * TOLERANCE, "a step moves weights by {moved}");
+}
+
+#[test]
+fn processes_that_do_not_hold_the_same_weights_stop_after_the_first_step() {
+    let runs = Runs::new();
+    let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "seed=1"]));
+    let error = error(&mut mpirun(&[&fit, &other]));
+    let expected = "after step 0 processes 0 and 1 do not hold the same weights";
+    assert!(error.contains(expected), "{error}");
+    assert!(!runs.path("run/state.safetensors").exists());
+}
+
+#[test]
+fn a_process_that_fails_ends_all() {
+    let runs = Runs::new();
+    let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "base=\"none.pth\""]));
+    let error = error(&mut mpirun(&[&fit, &other]));
+    assert!(error.contains("process 1 of 2: ") && error.contains("none.pth"), "{error}");
+}
+
+#[test]
+fn a_batch_that_cannot_be_shared_evenly_is_refused() {
+    let runs = Runs::new();
+    let fit = runs.fit("run", &[]);
+    let error = error(&mut mpirun(&[&fit, &fit, &fit]));
+    let expected = "fit.batch is 4, expected a multiple of 3, the processes that train";
+    assert!(error.contains(expected), "{error}");
+}
+
+fn assert_close(a: &medsa_sam::Weights, b: &medsa_sam::Weights) {
+    let difference = difference(a, b);
+    assert!(difference <= TOLERANCE, "{difference}");
+}
