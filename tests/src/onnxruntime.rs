@@ -36,7 +36,8 @@ pub fn check(model: &Path) {
 
 fn script() -> Command {
     let mut command = Command::new(place::python());
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/run_onnx.py"));
+    command
+        .arg(Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("python/run_onnx.py"));
     command
 }
 

@@ -90,7 +90,8 @@ fn as_json(message: &MaskMessage) -> Value {
 }
 
 fn run_python(arguments: &[&str], input: &str) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/python/decode_wire.py");
+    let script = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap())
+        .join("../tests/python/decode_wire.py");
     let mut child = Command::new("python3")
         .arg(script)
         .args(arguments)

@@ -1,10 +1,12 @@
 //! Processes, brokers and observers. Everything waits for an event, with a time-out that only
 //! says that something is broken.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -293,8 +295,16 @@ pub fn external(url: &str) -> String {
     format!("kind = \"external\"\nurl = \"{url}\"")
 }
 
+/// A port that nobody listens at, and that no other test of this run was given: between the
+/// question and its use, the system would name it twice.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
