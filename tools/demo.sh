@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-input_size=${INPUT_SIZE:-256}
+input_size=${INPUT_SIZE:-128}
 precision=${PRECISION:-f32}
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
 clip=$cache/assets/examples_ybr_color.dcm
@@ -15,18 +15,19 @@ say "1/5 what is needed (installed only if missing)"
 tools/setup.sh demo
 
 say "2/5 building (the first time takes about ten minutes on two cores)"
-cargo build --release -p medsa-trainer -p medsa-export -p medsa-edge
+cargo build --release --workspace
 bin=${CARGO_TARGET_DIR:-target}/release
 mkdir -p "$out"
 
 say "3/5 importing LiteMedSAM"
 "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$out/base.safetensors"
 
-say "4/5 exporting a build at $input_size px ($precision); comparing with int8 takes up to a minute"
-"$bin/medsa-export" build --base "$out/base.safetensors" --calibration "$clip" --frames 1 \
+say "4/5 exporting a build at $input_size px ($precision) with the adapter that made it understand clicks"
+"$bin/medsa-export" build --base "$out/base.safetensors" \
+    --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 1 \
     --input-size "$input_size" --precision "$precision" --out "$out/build.medsa"
 
-say "5/5 running the clip through the edge service: every frame, embedded broker, one box prompt"
+say "5/5 running the clip through the edge service: every frame, embedded broker, one click"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat >"$out/edge.toml" <<CONFIG
 [device]
@@ -42,8 +43,8 @@ pace = "every-frame"
 
 [[prompt]]
 object = 0
-# The left ventricle.
-box = [150.0, 78.0, 214.0, 152.0]
+# In the left ventricle.
+points = ["182,115"]
 
 [broker]
 kind = "embedded"
