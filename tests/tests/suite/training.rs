@@ -8,7 +8,9 @@ use candle_core::Device;
 use medsa_sam::Weights;
 use medsa_tests::place;
 use medsa_trainer::Checkpoint;
-use medsa_trainer::train::{Config, Fit, Group};
+use medsa_trainer::data::{Dataset, Picture, Split, Targets};
+use medsa_trainer::prompts::PromptKind;
+use medsa_trainer::train::{Config, Evaluation, Fit, Group, evaluate};
 
 #[test]
 fn two_times_ten_steps_equal_twenty() {
@@ -60,6 +62,77 @@ fn kept_features_change_nothing() {
     assert_eq!(train(Some(&cache)), without, "while they are written");
     assert!(fs::read_dir(&cache).unwrap().count() > 0);
     assert_eq!(train(Some(&cache)), without, "when they are read");
+}
+
+#[test]
+fn a_volume_trains_depth_adapters() {
+    let Some(setting) = Setting::new() else { return };
+    let folder = place::scratch();
+    for part in ["images", "masks"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+    }
+    // Two balls, as NIfTI volumes of eight slices.
+    for (name, radius) in [("a", 20.0f32), ("b", 17.0)] {
+        let inside = |x: usize, y: usize, z: usize| {
+            let depth = 5.0 * (z as f32 - 3.5);
+            (x as f32 - 30.0).hypot(y as f32 - 34.0).hypot(depth) < radius
+        };
+        let volume = |value: &dyn Fn(bool) -> u8| {
+            let voxels = (0..8 * 64 * 64).map(|i| inside(i % 64, i / 64 % 64, i / 4096));
+            nifti([64, 64, 8], voxels.map(value).collect())
+        };
+        let path = |part: &str| folder.path().join(part).join(format!("{name}.nii"));
+        fs::write(path("images"), volume(&|inside| if inside { 180 } else { 60 })).unwrap();
+        fs::write(path("masks"), volume(&u8::from)).unwrap();
+    }
+    let (dataset, problems) = Dataset::open(folder.path()).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    let of = |stem: &str| -> Vec<String> {
+        let names = dataset.items().iter().map(|item| item.name.clone());
+        names.filter(|name| name.starts_with(stem)).collect()
+    };
+    let split = Split { train: of("a"), validation: of("b") };
+    split.write(&folder.path().join("split.json")).unwrap();
+    let mut config = setting.config(0);
+    config.data[0].path = folder.path().to_owned();
+    config.data[0].split = folder.path().join("split.json");
+    config.fit.slices = 3;
+    config.adapters.depth = true;
+    let mut fit = Fit::new(config.clone(), &setting.base, None, Device::Cpu).unwrap();
+    let before = weights(&fit);
+    run(&mut fit, 2);
+    let after = weights(&fit);
+    for name in ["down.weight", "up.weight"] {
+        let name = format!("encoder.blocks.0.3.depth.{name}");
+        assert_ne!(before[&name], after[&name], "{name} did not train");
+    }
+    let (stock, features) = &fit.stocks()[0];
+    let evaluation =
+        Evaluation { kinds: &[PromptKind::Center], targets: Targets::Largest, slices: 3, seed: 0 };
+    let mut answers = 0;
+    let network = fit.learner().network().detached();
+    let count = |_: &Picture, found: Vec<_>| answers += found.len();
+    evaluate(&network, stock, features, &evaluation, count).unwrap();
+    // The first and the last slice are beyond the ball.
+    assert_eq!(answers, 6);
+}
+
+/// A NIfTI-1 file of bytes.
+fn nifti(sides: [i16; 3], voxels: Vec<u8>) -> Vec<u8> {
+    let mut file = vec![0u8; 352];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &348i32.to_le_bytes());
+    for (axis, length) in [3, sides[0], sides[1], sides[2], 1, 1, 1, 1].into_iter().enumerate() {
+        put(40 + 2 * axis, &length.to_le_bytes());
+        put(76 + 4 * axis, &1f32.to_le_bytes());
+    }
+    // Unsigned bytes, right after this header.
+    put(70, &2i16.to_le_bytes());
+    put(72, &8i16.to_le_bytes());
+    put(108, &352f32.to_le_bytes());
+    put(344, b"n+1\0");
+    file.extend(voxels);
+    file
 }
 
 /// A small model and eight pictures of bright discs.
