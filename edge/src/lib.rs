@@ -19,6 +19,5 @@ pub mod pipeline;
 pub mod service;
 
 mod error;
-mod typed;
 
 pub use error::Error;

@@ -18,6 +18,7 @@ mod neck;
 pub mod prompt;
 mod resize;
 pub mod tiny_vit;
+pub mod typed;
 pub mod vit;
 mod weights;
 

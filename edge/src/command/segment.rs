@@ -1,5 +1,6 @@
 //! `medsa-edge segment`: one frame, one prompt, one mask.
 
+use medsa_sam::typed::{parse_box, parse_point};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -15,7 +16,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::overlay::{self, Layer};
 use crate::pipeline::frame_view;
-use crate::typed::{parse_box, parse_point};
 
 /// Segments one frame and prints score, area and the latency of each stage as JSON.
 #[derive(clap::Args, Debug)]

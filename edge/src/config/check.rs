@@ -1,5 +1,6 @@
 //! From what was typed to what it means, value by value.
 
+use medsa_sam::typed::parse_point;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::error::Error;
 use crate::mqtt::{MAX_PACKET_BYTES, Protocol};
-use crate::typed::parse_point;
 
 /// The configuration that `text`, the content of `file`, means.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {

@@ -10,7 +10,6 @@ mod predict;
 mod sheet;
 mod split;
 mod table;
-mod typed;
 
 use std::fmt::Display;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod overlay;
 
+use medsa_sam::typed::{parse_box, parse_point};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,7 +16,6 @@ use ndarray::{Array2, Ix2};
 use serde_json::json;
 
 use super::at;
-use super::typed::{parse_box, parse_point};
 
 #[derive(Args)]
 pub struct Predict {

@@ -1,6 +1,6 @@
-//! What people type on the command line: clicks and boxes, as for `medsa-edge segment`.
+//! Clicks and boxes as people type them, on command lines and in configurations.
 
-use medsa_sam::prompt::{BoxXyxy, Point};
+use crate::prompt::{BoxXyxy, Point};
 
 /// A click: `X,Y` on the structure, `X,Y,-` beside it.
 ///
