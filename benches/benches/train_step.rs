@@ -130,8 +130,7 @@ fn ours(size: usize) {
         let truth = network.tensor(truth.clone()).expect("the CPU computes");
         let loss = dice_bce(&logits, &truth).expect("the CPU computes");
         let mut gradients = Gradients::new();
-        let store = loss.backward().expect("the CPU computes");
-        learner.collect(&store, &mut gradients).expect("the CPU computes");
+        learner.collect(loss, &mut gradients).expect("the CPU computes");
         optimizer.step(learner.vars(), &gradients, 1e-4, &config).expect("the CPU computes");
         seconds.push(begin.elapsed().as_secs_f64());
     }

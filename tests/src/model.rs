@@ -1,9 +1,9 @@
 //! A network on candle, as tests use it.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{MaskPrompt, PromptInput, Sam};
-use medsa_trainer::{CandleBackend, Checkpoint};
+use medsa_trainer::{CandleBackend, Checkpoint, Node};
 use ndarray::{Array1, ArrayD};
 
 use crate::golden::Golden;
@@ -34,12 +34,12 @@ impl Model {
     }
 
     /// An array as a tensor.
-    pub fn tensor(&self, array: ArrayD<f32>) -> Tensor {
+    pub fn tensor(&self, array: ArrayD<f32>) -> Node {
         self.candle.tensor(array).unwrap()
     }
 
     /// A tensor as an array.
-    pub fn array(&self, tensor: &Tensor) -> ArrayD<f32> {
+    pub fn array(&self, tensor: &Node) -> ArrayD<f32> {
         self.candle.array(tensor).unwrap()
     }
 
@@ -53,7 +53,7 @@ impl Model {
     /// Masks `[1, 4, 4h, 4w]` and predicted IoU `[1, 4]`.
     pub fn decode(
         &self,
-        embedding: &Tensor,
+        embedding: &Node,
         tokens: &PromptTokens,
         mask: Option<ArrayD<f32>>,
     ) -> (ArrayD<f32>, ArrayD<f32>) {

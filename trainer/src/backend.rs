@@ -13,6 +13,7 @@ use medsa_sam::{Indices, Param};
 use ndarray::{Array, ArrayD, Dimension};
 
 use crate::ops;
+use crate::tape::Node;
 
 /// Computes one network on one device. Weights are moved there once, at first use, and known by
 /// name from then on: another network, or the same for another input size, needs a backend of
@@ -20,15 +21,15 @@ use crate::ops;
 pub struct CandleBackend {
     device: Device,
     operators: Operators,
-    params: RefCell<HashMap<String, Tensor>>,
+    params: RefCell<HashMap<String, Node>>,
 }
 
 /// Who computes what costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operators {
-    /// Operators of our own, on the CPU only.
+    /// Operators of our own with gradients of our own, on the CPU only.
     Fused,
-    /// Compositions of candle's: what other devices run.
+    /// Compositions of candle's, with its gradients: what other devices run.
     Composed,
 }
 
@@ -46,17 +47,27 @@ impl CandleBackend {
 
     /// Makes weights trainable: from now on they are `vars`, by name.
     pub fn train(&self, vars: impl IntoIterator<Item = (String, Var)>) {
-        let tensors = vars.into_iter().map(|(name, var)| (name, var.as_tensor().clone()));
-        self.params.borrow_mut().extend(tensors);
+        let node = |name: &str, var: Var| match self.operators {
+            Operators::Fused => Node::variable(name, var.as_tensor().clone()),
+            // Candle keeps account of what comes from a variable.
+            Operators::Composed => Node::constant(var.as_tensor().clone()),
+        };
+        let nodes = vars.into_iter().map(|(name, var)| (name.clone(), node(&name, var)));
+        self.params.borrow_mut().extend(nodes);
     }
 
-    /// The same weights as they are now, none of them trainable.
+    /// The same weights, none of them trainable.
     pub(crate) fn detached(&self) -> Self {
         let params = self.params.borrow();
-        let params = params.iter().map(|(name, tensor)| (name.clone(), tensor.detach()));
+        let params = params.iter().map(|(name, node)| (name.clone(), node.detach()));
         let Self { device, operators, .. } = self;
         let params = RefCell::new(params.collect());
         Self { device: device.clone(), operators: *operators, params }
+    }
+
+    /// Who computes what costs.
+    pub(crate) fn operators(&self) -> Operators {
+        self.operators
     }
 
     /// Whether operators of our own compute what costs.
@@ -64,23 +75,23 @@ impl CandleBackend {
         self.operators == Operators::Fused
     }
 
-    /// An array as a tensor on this device.
+    /// An array on this device.
     ///
     /// # Errors
     /// The device's.
-    pub fn tensor<T: Dimension>(&self, array: Array<f32, T>) -> Result<Tensor> {
+    pub fn tensor<T: Dimension>(&self, array: Array<f32, T>) -> Result<Node> {
         let shape = array.shape().to_vec();
         let values = array.as_standard_layout().iter().copied().collect();
-        Tensor::from_vec(values, shape, &self.device)
+        Tensor::from_vec(values, shape, &self.device).map(Node::constant)
     }
 
-    /// A tensor as an array.
+    /// Values as an array.
     ///
     /// # Errors
     /// The device's.
-    pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
-        let values = tensor.flatten_all()?.to_vec1()?;
-        let array = ArrayD::from_shape_vec(tensor.dims(), values);
+    pub fn array(&self, node: &Node) -> Result<ArrayD<f32>> {
+        let values = node.value().flatten_all()?.to_vec1()?;
+        let array = ArrayD::from_shape_vec(node.dims(), values);
         Ok(array.expect("a tensor has as many values as its shape says"))
     }
 
@@ -111,65 +122,51 @@ impl CandleBackend {
 }
 
 impl Backend for CandleBackend {
-    type Tensor = Tensor;
+    type Tensor = Node;
     type Error = candle_core::Error;
 
-    fn param(&self, param: &Param) -> Result<Tensor> {
-        if let Some(tensor) = self.params.borrow().get(param.name()) {
-            return Ok(tensor.clone());
+    fn param(&self, param: &Param) -> Result<Node> {
+        if let Some(node) = self.params.borrow().get(param.name()) {
+            return Ok(node.clone());
         }
-        let tensor = self.tensor(param.value().to_owned())?;
-        self.params.borrow_mut().insert(param.name().to_owned(), tensor.clone());
-        Ok(tensor)
+        let node = self.tensor(param.value().to_owned())?;
+        self.params.borrow_mut().insert(param.name().to_owned(), node.clone());
+        Ok(node)
     }
 
-    fn shape(&self, x: &Tensor) -> Vec<usize> {
+    fn shape(&self, x: &Node) -> Vec<usize> {
         x.dims().to_vec()
     }
 
-    fn linear(&self, x: &Tensor, layer: &Linear) -> Result<Tensor> {
+    fn linear(&self, x: &Node, layer: &Linear) -> Result<Node> {
         let weight = self.param(&layer.weight)?;
         let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
         if self.has_ops() {
-            match &bias {
-                _ if !weight.track_op() => return ops::frozen_linear(x, &weight, bias.as_ref()),
-                Some(bias) => return ops::trained_linear(x, &weight, bias),
-                None if !x.track_op() => {
-                    let rows = x.contiguous()?.reshape(((), layer.inputs()))?;
-                    let mut shape = x.dims().to_vec();
-                    shape[x.rank() - 1] = layer.outputs();
-                    let forward = |weight: &Tensor| rows.matmul(&weight.t()?);
-                    let (outputs, kept) = (layer.outputs(), rows.clone());
-                    let backward = move |grad: &Tensor| {
-                        grad.contiguous()?.reshape(((), outputs))?.t()?.matmul(&kept)
-                    };
-                    return ops::graft(&weight, forward, backward)?.reshape(shape);
-                }
-                None => {}
-            }
+            return ops::linear(x, &weight, bias.as_ref());
         }
-        let rows = x.elem_count() / layer.inputs();
-        let y = x.reshape((rows, layer.inputs()))?.matmul(&weight.t()?)?;
+        let rows = x.value().elem_count() / layer.inputs();
+        let y = x.value().reshape((rows, layer.inputs()))?.matmul(&weight.value().t()?)?;
         let y = match &bias {
-            Some(bias) => y.broadcast_add(bias)?,
+            Some(bias) => y.broadcast_add(bias.value())?,
             None => y,
         };
         let mut shape = x.dims().to_vec();
-        shape[x.rank() - 1] = layer.outputs();
-        y.reshape(shape)
+        shape[x.dims().len() - 1] = layer.outputs();
+        y.reshape(shape).map(Node::constant)
     }
 
-    fn conv2d(&self, x: &Tensor, layer: &Conv2d) -> Result<Tensor> {
+    fn conv2d(&self, x: &Node, layer: &Conv2d) -> Result<Node> {
         let [outputs, inputs, kernel, _] = *layer.weight.shape() else {
             unreachable!("convolution weights have four axes")
         };
-        let weight = self.param(&layer.weight)?;
+        let weight = self.param(&layer.weight)?.value().clone();
+        let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
+        let bias = bias.as_ref().map(Node::value);
         if self.has_ops() {
-            let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
             let conv = if layer.groups == 1 { ops::dense_conv } else { ops::depthwise_conv };
-            return conv(x, &weight, bias.as_ref(), layer.stride, layer.padding);
+            return conv(x, &weight, bias, layer.stride, layer.padding);
         }
-        let taps = self.taps(x, layer)?;
+        let taps = self.taps(x.value(), layer)?;
         let y = if layer.groups == 1 {
             let columns = Tensor::cat(&taps, D::Minus1)?;
             let (batch, h, w, width) = columns.dims4()?;
@@ -191,216 +188,145 @@ impl Backend for CandleBackend {
                 layer.groups
             )
         };
-        match &layer.bias {
-            Some(bias) => y.broadcast_add(&self.param(bias)?),
-            None => Ok(y),
+        match bias {
+            Some(bias) => y.broadcast_add(bias).map(Node::constant),
+            None => Ok(Node::constant(y)),
         }
     }
 
-    fn layer_norm(&self, x: &Tensor, layer: &LayerNorm) -> Result<Tensor> {
+    fn layer_norm(&self, x: &Node, layer: &LayerNorm) -> Result<Node> {
+        let (gamma, beta) = (self.param(&layer.gamma)?, self.param(&layer.beta)?);
         if self.has_ops() {
-            let (gamma, beta) = (self.param(&layer.gamma)?, self.param(&layer.beta)?);
-            let trains = gamma.track_op() || beta.track_op();
-            let norm = if trains { ops::trained_layer_norm } else { ops::frozen_layer_norm };
-            return norm(x, &gamma, &beta, layer.epsilon);
+            return ops::layer_norm(x, &gamma, &beta, layer.epsilon);
         }
+        let x = x.value();
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let deviation = variance.affine(1.0, f64::from(layer.epsilon))?.sqrt()?;
-        centred
-            .broadcast_div(&deviation)?
-            .broadcast_mul(&self.param(&layer.gamma)?)?
-            .broadcast_add(&self.param(&layer.beta)?)
+        let y = centred.broadcast_div(&deviation)?.broadcast_mul(gamma.value())?;
+        y.broadcast_add(beta.value()).map(Node::constant)
     }
 
-    fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        // Only the side that trains gets a gradient, unless it was broadcast.
-        if self.has_ops() && a.track_op() != b.track_op() {
-            let (a, b) = (a.contiguous()?, b.contiguous()?);
-            if a.track_op() && fits_batch(&b, &a) {
-                let transposed = b.t()?.contiguous()?;
-                let backward =
-                    move |grad: &Tensor| grad.contiguous()?.broadcast_matmul(&transposed);
-                return ops::graft(&a, |a| a.broadcast_matmul(&b), backward);
-            }
-            if b.track_op() && fits_batch(&a, &b) {
-                let transposed = a.t()?.contiguous()?;
-                let backward =
-                    move |grad: &Tensor| transposed.broadcast_matmul(&grad.contiguous()?);
-                return ops::graft(&b, |b| a.broadcast_matmul(b), backward);
-            }
+    fn matmul(&self, a: &Node, b: &Node) -> Result<Node> {
+        if self.has_ops() {
+            return ops::matmul(a, b);
         }
-        a.contiguous()?.broadcast_matmul(&b.contiguous()?)
+        let (a, b) = (a.value().contiguous()?, b.value().contiguous()?);
+        a.broadcast_matmul(&b).map(Node::constant)
     }
 
-    fn softmax(&self, x: &Tensor) -> Result<Tensor> {
+    fn softmax(&self, x: &Node) -> Result<Node> {
         if self.has_ops() {
             return ops::softmax(x);
         }
         // The maximum only keeps the exponentials in range: no gradient goes through it.
+        let x = x.value();
         let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-        exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
+        exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?).map(Node::constant)
     }
 
-    fn gelu(&self, x: &Tensor) -> Result<Tensor> {
-        if self.has_ops() { ops::gelu(x) } else { x.gelu_erf() }
+    fn gelu(&self, x: &Node) -> Result<Node> {
+        if self.has_ops() { ops::gelu(x) } else { x.value().gelu_erf().map(Node::constant) }
     }
 
-    fn relu(&self, x: &Tensor) -> Result<Tensor> {
-        x.relu()
+    fn relu(&self, x: &Node) -> Result<Node> {
+        let y = x.value().relu()?;
+        let kept = y.clone();
+        Ok(x.then(y, move |grad| grad.mul(&kept.gt(0.0)?.to_dtype(grad.dtype())?)))
     }
 
-    fn sin(&self, x: &Tensor) -> Result<Tensor> {
-        x.sin()
+    fn sin(&self, x: &Node) -> Result<Node> {
+        let kept = x.value().clone();
+        Ok(x.then(x.value().sin()?, move |grad| grad * kept.cos()?))
     }
 
-    fn cos(&self, x: &Tensor) -> Result<Tensor> {
-        x.cos()
+    fn cos(&self, x: &Node) -> Result<Node> {
+        let kept = x.value().clone();
+        Ok(x.then(x.value().cos()?, move |grad| (grad * kept.sin()?)?.neg()))
     }
 
-    fn indicator(&self, x: &Tensor, value: f32) -> Result<Tensor> {
-        x.eq(value)?.to_dtype(DType::F32)
+    fn indicator(&self, x: &Node, value: f32) -> Result<Node> {
+        x.value().eq(value)?.to_dtype(DType::F32).map(Node::constant)
     }
 
-    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        match (self.has_ops(), a.track_op(), b.track_op()) {
-            (true, true, false) if fits(b, a) => ops::add_constant(a, b),
-            (true, false, true) if fits(a, b) => ops::add_constant(b, a),
-            (true, true, false) => {
-                with_larger(a, b, |a, b| a.broadcast_add(b), |g, _| Ok(g.clone()))
-            }
-            (true, false, true) => {
-                with_larger(b, a, |a, b| a.broadcast_add(b), |g, _| Ok(g.clone()))
-            }
-            _ => a.broadcast_add(b),
+    fn add(&self, a: &Node, b: &Node) -> Result<Node> {
+        if self.has_ops() {
+            return ops::add(a, b);
         }
+        a.value().broadcast_add(b.value()).map(Node::constant)
     }
 
-    fn mul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        match (self.has_ops(), a.track_op(), b.track_op()) {
-            (true, true, false) if fits(b, a) => ops::mul_constant(a, b),
-            (true, false, true) if fits(a, b) => ops::mul_constant(b, a),
-            (true, true, false) => {
-                with_larger(a, b, |a, b| a.broadcast_mul(b), |g, b| g.broadcast_mul(b))
-            }
-            (true, false, true) => {
-                with_larger(b, a, |a, b| a.broadcast_mul(b), |g, b| g.broadcast_mul(b))
-            }
-            _ => a.broadcast_mul(b),
+    fn mul(&self, a: &Node, b: &Node) -> Result<Node> {
+        if self.has_ops() {
+            return ops::mul(a, b);
         }
+        a.value().broadcast_mul(b.value()).map(Node::constant)
     }
 
-    fn affine(&self, x: &Tensor, scale: f32, shift: f32) -> Result<Tensor> {
+    fn affine(&self, x: &Node, scale: f32, shift: f32) -> Result<Node> {
         x.affine(f64::from(scale), f64::from(shift))
     }
 
-    fn reshape(&self, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    fn reshape(&self, x: &Node, shape: &[usize]) -> Result<Node> {
         x.reshape(shape)
     }
 
-    fn permute(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    fn permute(&self, x: &Node, axes: &[usize]) -> Result<Node> {
         x.permute(axes)
     }
 
-    fn pad_end(&self, x: &Tensor, axis: usize, count: usize) -> Result<Tensor> {
-        if self.has_ops() && x.track_op() {
-            return ops::pad(x, axis, 0, count);
-        }
-        x.pad_with_zeros(axis, 0, count)
+    fn pad_end(&self, x: &Node, axis: usize, count: usize) -> Result<Node> {
+        let length = x.value().dim(axis)?;
+        let y = x.value().pad_with_zeros(axis, 0, count)?;
+        Ok(x.then(y, move |grad| grad.narrow(axis, 0, length)))
     }
 
-    fn narrow(&self, x: &Tensor, axis: usize, start: usize, len: usize) -> Result<Tensor> {
+    fn narrow(&self, x: &Node, axis: usize, start: usize, len: usize) -> Result<Node> {
         x.narrow(axis, start, len)
     }
 
-    fn take(&self, x: &Tensor, indices: &Indices) -> Result<Tensor> {
+    fn take(&self, x: &Node, indices: &Indices) -> Result<Node> {
         let indices = Tensor::new(&*indices.values, &self.device)?;
-        x.index_select(&indices, x.rank() - 1)
+        let (axis, shape) = (x.dims().len() - 1, x.value().shape().clone());
+        let y = x.value().index_select(&indices, axis)?;
+        let backward = move |grad: &Tensor| {
+            let zeros = Tensor::zeros(&shape, grad.dtype(), grad.device())?;
+            zeros.index_add(&indices, &grad.contiguous()?, axis)
+        };
+        Ok(x.then(y, backward))
     }
 
-    fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor> {
-        let tracked = parts.iter().filter(|part| part.track_op()).count();
-        if !self.has_ops() || tracked == 0 || tracked == parts.len() {
-            return Tensor::cat(parts, axis);
-        }
-        // Candle would compute gradients of the constants: each part that trains is padded to
-        // the whole, and the constants are added.
-        let lengths = parts.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
-        let whole: usize = lengths.iter().sum();
-        let constants = parts
-            .iter()
-            .map(
-                |part| {
-                    if part.track_op() { part.detach().zeros_like() } else { Ok((*part).clone()) }
-                },
-            )
-            .collect::<Result<Vec<_>>>()?;
-        let mut sum = Tensor::cat(&constants, axis)?;
-        let mut before = 0;
-        for (part, length) in parts.iter().zip(lengths) {
-            if part.track_op() {
-                let padded = ops::pad(part, axis, before, whole - before - length)?;
-                sum = self.add(&padded, &sum)?;
-            }
-            before += length;
-        }
-        Ok(sum)
+    fn concat(&self, parts: &[&Node], axis: usize) -> Result<Node> {
+        let values: Vec<_> = parts.iter().map(|part| part.value()).collect();
+        let lengths = values.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
+        let backward = move |grad: &Tensor| {
+            let mut start = 0;
+            let part = |&length: &usize| {
+                start += length;
+                grad.narrow(axis, start - length, length).map(Some)
+            };
+            lengths.iter().map(part).collect()
+        };
+        Ok(Node::of(parts, Tensor::cat(&values, axis)?, backward))
     }
 
-    fn attention(
-        &self,
-        [q, k, v]: [&Tensor; 3],
-        heads: usize,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        if self.has_ops() && !bias.is_some_and(Tensor::track_op) {
-            return ops::attention([q, k, v], heads, bias);
+    fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, bias: Option<&Node>) -> Result<Node> {
+        if self.has_ops() && !bias.is_some_and(Node::varies) {
+            return ops::attention([q, k, v], heads, bias.map(Node::value));
         }
         compose::attention(self, [q, k, v], heads, bias)
     }
 
     fn self_attention(
         &self,
-        qkv: &Tensor,
+        qkv: &Node,
         heads: usize,
         packing: Packing,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        if self.has_ops() && !bias.is_some_and(Tensor::track_op) {
-            return ops::self_attention(qkv, heads, packing, bias);
+        bias: Option<&Node>,
+    ) -> Result<Node> {
+        if self.has_ops() && !bias.is_some_and(Node::varies) {
+            return ops::self_attention(qkv, heads, packing, bias.map(Node::value));
         }
         compose::self_attention(self, qkv, heads, packing, bias)
     }
-}
-
-/// `forward` of a tracked tensor and a constant that it is broadcast to; `backward` is for the
-/// gradient before it is summed over what was broadcast.
-fn with_larger(
-    x: &Tensor,
-    constant: &Tensor,
-    forward: fn(&Tensor, &Tensor) -> Result<Tensor>,
-    backward: fn(&Tensor, &Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
-    let (shape, kept) = (x.dims().to_vec(), constant.clone());
-    ops::graft(
-        x,
-        |x| forward(x, constant),
-        move |grad| ops::sum_to(&backward(grad, &kept)?, &shape),
-    )
-}
-
-/// Whether `small` broadcasts to the shape of `large`.
-fn fits(small: &Tensor, large: &Tensor) -> bool {
-    fits_shape(small.dims(), large.dims())
-}
-
-/// The same for all axes but the two of a matrix.
-fn fits_batch(small: &Tensor, large: &Tensor) -> bool {
-    let batch = |t: &Tensor| t.dims()[..t.rank().saturating_sub(2)].to_vec();
-    fits_shape(&batch(small), &batch(large))
-}
-
-fn fits_shape(small: &[usize], large: &[usize]) -> bool {
-    let mut pairs = small.iter().rev().zip(large.iter().rev());
-    small.len() <= large.len() && pairs.all(|(&a, &b)| a == b || a == 1)
 }

@@ -17,6 +17,7 @@ pub mod prompts;
 pub mod region;
 mod released;
 pub mod report;
+mod tape;
 mod tensor_file;
 pub mod train;
 
@@ -24,3 +25,4 @@ pub use adapter::{Adapter, AdapterInfo, TrainingRecord};
 pub use backend::{CandleBackend, Operators};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
+pub use tape::Node;

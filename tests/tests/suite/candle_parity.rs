@@ -1,12 +1,11 @@
 //! The candle backend gives what PyTorch gave, for both kinds of encoder and every kind of
 //! prompt.
 
-use candle_core::Tensor;
 use medsa_sam::image::RgbView;
 use medsa_tests::golden::{Golden, max_difference, select};
 use medsa_tests::model::{Model, litemedsam};
 use medsa_tests::place;
-use medsa_trainer::Checkpoint;
+use medsa_trainer::{Checkpoint, Node};
 use ndarray::{ArrayD, Axis, IxDyn};
 
 #[test]
@@ -28,7 +27,7 @@ fn litemedsam_encoder_equals_pytorch() {
     let encode = |steps| model.sam.encode_steps(&model.candle, &image, steps, 1).unwrap();
     // Where a difference begins: means over positions after the stem and before the neck.
     // In f64: a running f32 sum of 65,536 values is not exact enough.
-    let mean = |map: Tensor| {
+    let mean = |map: Node| {
         let map = model.array(&map).mapv(f64::from);
         map.mean_axis(Axis(1)).unwrap().mean_axis(Axis(1)).unwrap().mapv(|v| v as f32)
     };

@@ -12,7 +12,7 @@ use medsa_sam::PromptInput;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
-use ndarray::{Array2, Ix2};
+use ndarray::{Array2, Ix4, s};
 use serde_json::json;
 
 use super::at;
@@ -77,10 +77,10 @@ impl Predict {
         let coords = backend.tensor(tokens.coords)?;
         let prompt = PromptInput { coords, labels: backend.tensor(tokens.labels)?, mask: None };
         let masks = sam.decode(&backend, &embedding, &prompt)?;
-        let score: f32 = masks.iou.get(0)?.get(0)?.to_scalar()?;
-        let logits = backend.array(&masks.logits.get(0)?.get(0)?)?;
-        let logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
-        let mask = geometry.mask_in_frame(logits.view());
+        let score: f32 = masks.iou.value().get(0)?.get(0)?.to_scalar()?;
+        let logits = backend.array(&masks.logits)?;
+        let logits = logits.into_dimensionality::<Ix4>().expect("logits have four axes");
+        let mask = geometry.mask_in_frame(logits.slice(s![0, 0, .., ..]));
         save(&self.out, mask_picture(&mask).into())?;
         if let Some(path) = &self.overlay {
             save(path, overlay::draw(&frame, &mask, &self.points, self.bbox).into())?;

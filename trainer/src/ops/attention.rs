@@ -1,38 +1,61 @@
 //! Scaled dot-product attention, one head at a time: scores never leave the cache, and the
 //! backward pass computes them again instead of keeping them.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use std::ops::Deref;
+
+use candle_core::{Layout, Result, Storage, Tensor, bail};
 use medsa_sam::layers::Packing;
 use rayon::prelude::*;
 
 use super::product::{View, add_product, padded};
 use super::softmax::softmax_row;
-use super::{stored, tensor, tensor_values, values, vectorize};
+use super::{tensor, tensor_values, vectorize};
+use crate::tape::Node;
 
 /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. `bias`
 /// broadcasts to `[B, heads, Nq, Nk]` and gets no gradient.
 pub(crate) fn attention(
-    [q, k, v]: [&Tensor; 3],
+    [q, k, v]: [&Node; 3],
     heads: usize,
     bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    let (batch, queries, width) = q.dims3()?;
-    let sizes = Sizes { batch, heads, queries, keys: k.dim(1)?, d: width / heads };
-    let op = Attention { sizes, bias: Bias::new(bias, &sizes)? };
-    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+) -> Result<Node> {
+    let (batch, queries, width) = q.value().dims3()?;
+    let keys = k.value().dim(1)?;
+    let sizes = Sizes { batch, heads, queries, keys, d: width / heads };
+    let bias = sizes.expand(bias)?;
+    let inputs = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
+    let kept = inputs.each_ref().map(|input| input.value().clone());
+    let y = {
+        let [qs, ks, vs] = kept.each_ref().map(Tensor::storage_and_layout);
+        let parts = sizes.parts([tensor_values(&qs)?, tensor_values(&ks)?, tensor_values(&vs)?]);
+        forward(&sizes, parts, bias.as_ref())?
+    };
+    let backward = move |grad: &Tensor| {
+        let grads = backward(&sizes, &kept, bias.as_ref(), &grad.contiguous()?)?;
+        Ok(grads.into_iter().map(Some).collect())
+    };
+    Ok(Node::of(&inputs.each_ref(), y, backward))
 }
 
 /// Attention of tokens to each other, from `[B, N, 3 * heads * d]`.
 pub(crate) fn self_attention(
-    qkv: &Tensor,
+    qkv: &Node,
     heads: usize,
     packing: Packing,
     bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    let (batch, tokens, width) = qkv.dims3()?;
+) -> Result<Node> {
+    let (batch, tokens, width) = qkv.value().dims3()?;
     let sizes = Sizes { batch, heads, queries: tokens, keys: tokens, d: width / (3 * heads) };
-    let op = SelfAttention { sizes, packing, bias: Bias::new(bias, &sizes)? };
-    qkv.contiguous()?.apply_op1(op)
+    let bias = sizes.expand(bias)?;
+    let qkv = qkv.contiguous()?;
+    let kept = qkv.value().clone();
+    let y = {
+        let values = kept.storage_and_layout();
+        forward(&sizes, sizes.packed(tensor_values(&values)?, packing), bias.as_ref())?
+    };
+    Ok(qkv.then(y, move |grad| {
+        packed_backward(&sizes, packing, &kept, bias.as_ref(), &grad.contiguous()?)
+    }))
 }
 
 #[derive(Clone, Copy)]
@@ -48,133 +71,96 @@ impl Sizes {
     fn output(&self) -> [usize; 3] {
         [self.batch, self.queries, self.heads * self.d]
     }
-}
 
-struct Attention {
-    sizes: Sizes,
-    bias: Bias,
-}
-
-impl CustomOp3 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
+    /// A bias as `[B, heads, Nq, Nk]`, without copies of what is broadcast.
+    fn expand(&self, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let shape = (self.batch, self.heads, self.queries, self.keys);
+        bias.map(|bias| bias.contiguous()?.broadcast_as(shape)).transpose()
     }
 
-    fn cpu_fwd(
-        &self,
-        q: &CpuStorage,
-        q_layout: &Layout,
-        k: &CpuStorage,
-        k_layout: &Layout,
-        v: &CpuStorage,
-        v_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let heads = self.sizes.heads;
-        let q = Part::merged(values(q, q_layout)?, self.sizes.queries, heads, self.sizes.d);
-        let k = Part::merged(values(k, k_layout)?, self.sizes.keys, heads, self.sizes.d);
-        let v = Part::merged(values(v, v_layout)?, self.sizes.keys, heads, self.sizes.d);
-        forward(&self.sizes, [q, k, v], &self.bias)
+    /// Queries, keys and values that are tensors of their own.
+    fn parts<'a>(&self, [q, k, v]: [&'a [f32]; 3]) -> [Part<'a>; 3] {
+        let Self { heads, queries, keys, d, .. } = *self;
+        [(q, queries), (k, keys), (v, keys)].map(|(x, rows)| Part::merged(x, rows, heads, d))
     }
 
-    fn bwd(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Sizes { batch, heads, queries, keys, d } = self.sizes;
-        let grad = grad.contiguous()?;
-        let [qs, ks, vs, gs] = [q, k, v, &grad].map(Tensor::storage_and_layout);
-        let parts = [
-            Part::merged(tensor_values(&qs)?, queries, heads, d),
-            Part::merged(tensor_values(&ks)?, keys, heads, d),
-            Part::merged(tensor_values(&vs)?, keys, heads, d),
-        ];
-        let bias = self.bias.rows()?;
-        let grad = Part::merged(tensor_values(&gs)?, queries, heads, d);
-        let mut grads = [queries, keys, keys].map(|rows| vec![0.0; batch * rows * heads * d]);
-        let [for_q, for_k, for_v] = &mut grads;
-        let size = |rows: usize| rows * heads * d;
-        for_q
-            .par_chunks_mut(size(queries))
-            .zip(for_k.par_chunks_mut(size(keys)))
-            .zip(for_v.par_chunks_mut(size(keys)))
-            .enumerate()
-            .for_each(|(b, ((for_q, for_k), for_v))| {
-                for (head, [dq, dk, dv]) in
-                    backward_heads(&self.sizes, &parts, &grad, &bias, b).into_iter().enumerate()
-                {
-                    scatter(for_q, &dq, [heads * d, head * d], d);
-                    scatter(for_k, &dk, [heads * d, head * d], d);
-                    scatter(for_v, &dv, [heads * d, head * d], d);
-                }
-            });
-        let [for_q, for_k, for_v] = grads;
-        Ok((
-            Some(tensor(for_q, q.dims())?),
-            Some(tensor(for_k, k.dims())?),
-            Some(tensor(for_v, v.dims())?),
-        ))
-    }
-}
-
-struct SelfAttention {
-    sizes: Sizes,
-    packing: Packing,
-    bias: Bias,
-}
-
-impl CustomOp1 for SelfAttention {
-    fn name(&self) -> &'static str {
-        "self_attention"
-    }
-
-    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        forward(&self.sizes, self.parts(values(qkv, layout)?), &self.bias)
-    }
-
-    fn bwd(&self, qkv: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let Sizes { heads, queries, d, .. } = self.sizes;
-        let grad = grad.contiguous()?;
-        let (qkvs, grads) = (qkv.storage_and_layout(), grad.storage_and_layout());
-        let parts = self.parts(tensor_values(&qkvs)?);
-        let bias = self.bias.rows()?;
-        let grad = Part::merged(tensor_values(&grads)?, queries, heads, d);
-        let mut out = vec![0.0; qkv.elem_count()];
-        out.par_chunks_mut(queries * 3 * heads * d).enumerate().for_each(|(b, out)| {
-            for (head, grads) in
-                backward_heads(&self.sizes, &parts, &grad, &bias, b).into_iter().enumerate()
-            {
-                for (part, grad) in parts.iter().zip(&grads) {
-                    let offset = part.offset + head * part.head_stride;
-                    scatter(out, grad, [part.row_stride, offset], d);
-                }
-            }
-        });
-        tensor(out, qkv.dims()).map(Some)
-    }
-}
-
-impl SelfAttention {
-    fn parts<'a>(&self, qkv: &'a [f32]) -> [Part<'a>; 3] {
-        let Sizes { heads, queries, d, .. } = self.sizes;
+    /// Queries, keys and values of one tensor.
+    fn packed<'a>(&self, qkv: &'a [f32], packing: Packing) -> [Part<'a>; 3] {
+        let Self { heads, queries, d, .. } = *self;
         let row_stride = 3 * heads * d;
         [0, 1, 2].map(|part| {
-            let (offset, head_stride) = match self.packing {
+            let (offset, head_stride) = match packing {
                 Packing::ByHead => (part * d, 3 * d),
                 Packing::ByPart => (part * heads * d, d),
             };
-            Part {
-                values: qkv,
-                batch_stride: queries * row_stride,
-                row_stride,
-                head_stride,
-                offset,
-            }
+            let batch_stride = queries * row_stride;
+            Part { values: qkv, batch_stride, row_stride, head_stride, offset }
         })
     }
+}
+
+fn backward(
+    sizes: &Sizes,
+    kept: &[Tensor; 3],
+    bias: Option<&Tensor>,
+    grad: &Tensor,
+) -> Result<[Tensor; 3]> {
+    let Sizes { batch, heads, queries, keys, d } = *sizes;
+    let [qs, ks, vs] = kept.each_ref().map(Tensor::storage_and_layout);
+    let gs = grad.storage_and_layout();
+    let parts = sizes.parts([tensor_values(&qs)?, tensor_values(&ks)?, tensor_values(&vs)?]);
+    let grad = Part::merged(tensor_values(&gs)?, queries, heads, d);
+    let bias = bias.map(Tensor::storage_and_layout);
+    let bias = bias.as_ref().map(BiasRows::new).transpose()?;
+    let mut grads = [queries, keys, keys].map(|rows| vec![0.0; batch * rows * heads * d]);
+    let [for_q, for_k, for_v] = &mut grads;
+    let size = |rows: usize| rows * heads * d;
+    for_q
+        .par_chunks_mut(size(queries))
+        .zip(for_k.par_chunks_mut(size(keys)))
+        .zip(for_v.par_chunks_mut(size(keys)))
+        .enumerate()
+        .for_each(|(b, ((for_q, for_k), for_v))| {
+            let of_heads = backward_heads(sizes, &parts, &grad, bias.as_ref(), b);
+            for (head, [dq, dk, dv]) in of_heads.into_iter().enumerate() {
+                scatter(for_q, &dq, [heads * d, head * d], d);
+                scatter(for_k, &dk, [heads * d, head * d], d);
+                scatter(for_v, &dv, [heads * d, head * d], d);
+            }
+        });
+    let [for_q, for_k, for_v] = grads;
+    let shape = |rows| [batch, rows, heads * d];
+    Ok([
+        tensor(for_q, &shape(queries))?,
+        tensor(for_k, &shape(keys))?,
+        tensor(for_v, &shape(keys))?,
+    ])
+}
+
+fn packed_backward(
+    sizes: &Sizes,
+    packing: Packing,
+    qkv: &Tensor,
+    bias: Option<&Tensor>,
+    grad: &Tensor,
+) -> Result<Tensor> {
+    let Sizes { heads, queries, d, .. } = *sizes;
+    let (qkvs, grads) = (qkv.storage_and_layout(), grad.storage_and_layout());
+    let parts = sizes.packed(tensor_values(&qkvs)?, packing);
+    let grad = Part::merged(tensor_values(&grads)?, queries, heads, d);
+    let bias = bias.map(Tensor::storage_and_layout);
+    let bias = bias.as_ref().map(BiasRows::new).transpose()?;
+    let mut out = vec![0.0; qkv.elem_count()];
+    out.par_chunks_mut(queries * 3 * heads * d).enumerate().for_each(|(b, out)| {
+        let of_heads = backward_heads(sizes, &parts, &grad, bias.as_ref(), b);
+        for (head, grads) in of_heads.into_iter().enumerate() {
+            for (part, grad) in parts.iter().zip(&grads) {
+                let offset = part.offset + head * part.head_stride;
+                scatter(out, grad, [part.row_stride, offset], d);
+            }
+        }
+    });
+    tensor(out, qkv.dims())
 }
 
 /// Queries, keys or values in memory.
@@ -201,35 +187,22 @@ impl<'a> Part<'a> {
 }
 
 /// A constant that is added to scores.
-struct Bias(Option<Tensor>);
-
-impl Bias {
-    fn new(bias: Option<&Tensor>, sizes: &Sizes) -> Result<Self> {
-        let Sizes { batch, heads, queries, keys, .. } = *sizes;
-        let expand = |bias: &Tensor| bias.contiguous()?.broadcast_as((batch, heads, queries, keys));
-        Ok(Self(bias.map(expand).transpose()?))
-    }
-
-    fn rows(&self) -> Result<BiasRows> {
-        let Some(bias) = &self.0 else { return Ok(BiasRows(None)) };
-        let strides: [usize; 4] = bias.stride().try_into().expect("four axes");
-        // Copies a table, not what it is broadcast to.
-        let (storage, layout) = bias.storage_and_layout();
-        let candle_core::Storage::Cpu(storage) = &*storage else {
-            candle_core::bail!("a bias is not in CPU memory")
-        };
-        let values = storage.as_slice::<f32>()?[layout.start_offset()..].to_vec();
-        Ok(BiasRows(Some((values, strides))))
-    }
+struct BiasRows<'a> {
+    values: &'a [f32],
+    strides: [usize; 4],
 }
 
-struct BiasRows(Option<(Vec<f32>, [usize; 4])>);
+impl<'a> BiasRows<'a> {
+    fn new((storage, layout): &'a (impl Deref<Target = Storage>, &Layout)) -> Result<Self> {
+        let Storage::Cpu(storage) = &**storage else { bail!("a bias is not in CPU memory") };
+        let strides = layout.stride().try_into().expect("four axes");
+        Ok(Self { values: &storage.as_slice::<f32>()?[layout.start_offset()..], strides })
+    }
 
-impl BiasRows {
     /// Adds the bias of query `row` to its scores.
     #[inline(always)]
     fn add(&self, scores: &mut [f32], [b, head, row]: [usize; 3]) {
-        let Some((values, strides)) = &self.0 else { return };
+        let Self { values, strides } = self;
         let start = b * strides[0] + head * strides[1] + row * strides[2];
         if strides[3] == 1 {
             scores.iter_mut().zip(&values[start..]).for_each(|(score, bias)| *score += bias);
@@ -242,9 +215,10 @@ impl BiasRows {
 /// Queries whose scores are computed together.
 const BLOCK: usize = 64;
 
-fn forward(sizes: &Sizes, parts: [Part; 3], bias: &Bias) -> Result<(CpuStorage, Shape)> {
+fn forward(sizes: &Sizes, parts: [Part; 3], bias: Option<&Tensor>) -> Result<Tensor> {
     let Sizes { heads, queries, keys, d, .. } = *sizes;
-    let bias = bias.rows()?;
+    let bias = bias.map(Tensor::storage_and_layout);
+    let bias = bias.as_ref().map(BiasRows::new).transpose()?;
     let shape = sizes.output();
     let mut out = vec![0.0; shape.iter().product()];
     out.par_chunks_mut(queries * heads * d).enumerate().for_each(|(b, out)| {
@@ -265,7 +239,7 @@ fn forward(sizes: &Sizes, parts: [Part; 3], bias: &Bias) -> Result<(CpuStorage, 
                             q,
                             &keys_by_channel,
                             sizes,
-                            &bias,
+                            bias.as_ref(),
                             [b, head, first, rows],
                         );
                         add_product(out, shares, &v, [rows, keys, width], 1.0);
@@ -279,7 +253,7 @@ fn forward(sizes: &Sizes, parts: [Part; 3], bias: &Bias) -> Result<(CpuStorage, 
             scatter(out, attended, [heads * d, head * d], d);
         }
     });
-    stored(out, shape.as_slice())
+    tensor(out, &shape)
 }
 
 /// Softmax of the scores of a block of queries.
@@ -289,7 +263,7 @@ fn shares<'a>(
     q: View,
     keys_by_channel: &[f32],
     sizes: &Sizes,
-    bias: &BiasRows,
+    bias: Option<&BiasRows>,
     [b, head, first, rows]: [usize; 4],
 ) -> View<'a> {
     let Sizes { keys, d, .. } = *sizes;
@@ -300,7 +274,9 @@ fn shares<'a>(
     add_product(scores, q, keys_by_channel, [rows, d, width], 1.0 / (d as f32).sqrt());
     for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
         let (scores, padding) = scores.split_at_mut(keys);
-        bias.add(scores, [b, head, first + row]);
+        if let Some(bias) = bias {
+            bias.add(scores, [b, head, first + row]);
+        }
         softmax_row(scores);
         padding.fill(0.0);
     }
@@ -312,7 +288,7 @@ fn backward_heads(
     sizes: &Sizes,
     parts: &[Part; 3],
     grad: &Part,
-    bias: &BiasRows,
+    bias: Option<&BiasRows>,
     b: usize,
 ) -> Vec<[Vec<f32>; 3]> {
     let of_head = |head: usize| {
@@ -331,7 +307,7 @@ fn backward_head(
     sizes: &Sizes,
     [q, k, v]: [View; 3],
     grad: View,
-    bias: &BiasRows,
+    bias: Option<&BiasRows>,
     [b, head]: [usize; 2],
 ) -> [Vec<f32>; 3] {
     let Sizes { queries, keys, d, .. } = *sizes;

@@ -1,50 +1,46 @@
 //! GELU in its exact form, `x/2 (1 + erf(x / sqrt 2))`.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::{exp, map, stored, tensor, tensor_values, values, zip_map};
+use super::{exp, map, tensor, tensor_values, zip_map};
+use crate::tape::Node;
 
 /// GELU of every value.
-pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Gelu)
+pub(crate) fn gelu(x: &Node) -> Result<Node> {
+    let x = x.contiguous()?;
+    let kept = x.value().clone();
+    Ok(x.then(forward(x.value())?, move |grad| backward(&kept, grad)))
 }
 
-struct Gelu;
+fn forward(x: &Tensor) -> Result<Tensor> {
+    let xs = x.storage_and_layout();
+    let y = map(
+        tensor_values(&xs)?,
+        #[inline(always)]
+        |x, y| {
+            for (&x, y) in x.iter().zip(y) {
+                *y = x * normal(x).0;
+            }
+        },
+    );
+    tensor(y, x.dims())
+}
 
-impl CustomOp1 for Gelu {
-    fn name(&self) -> &'static str {
-        "gelu"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = map(
-            values(x, layout)?,
-            #[inline(always)]
-            |x, y| {
-                for (&x, y) in x.iter().zip(y) {
-                    *y = x * normal(x).0;
-                }
-            },
-        );
-        stored(y, layout.shape())
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (x, grad) = (x.contiguous()?, grad.contiguous()?);
-        let (xs, gs) = (x.storage_and_layout(), grad.storage_and_layout());
-        let result = zip_map(
-            tensor_values(&xs)?,
-            tensor_values(&gs)?,
-            #[inline(always)]
-            |x, g, out| {
-                for ((&x, &g), out) in x.iter().zip(g).zip(out) {
-                    let (cumulative, density) = normal(x);
-                    *out = g * x.mul_add(density, cumulative);
-                }
-            },
-        );
-        tensor(result, x.dims()).map(Some)
-    }
+fn backward(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let grad = grad.contiguous()?;
+    let (xs, gs) = (x.storage_and_layout(), grad.storage_and_layout());
+    let result = zip_map(
+        tensor_values(&xs)?,
+        tensor_values(&gs)?,
+        #[inline(always)]
+        |x, g, out| {
+            for ((&x, &g), out) in x.iter().zip(g).zip(out) {
+                let (cumulative, density) = normal(x);
+                *out = g * x.mul_add(density, cumulative);
+            }
+        },
+    );
+    tensor(result, x.dims())
 }
 
 /// Cumulative distribution and density of the standard normal distribution at `x`; the first to

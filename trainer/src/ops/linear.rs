@@ -1,109 +1,69 @@
-//! `x W^T + b`.
+//! `x W^T + b`, and matrix products.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{stored, sum_of, tensor, tensor_values, vectorize};
+use super::sum::sum_to;
+use super::{sum_of, tensor, tensor_values, vectorize};
+use crate::tape::Node;
 
-/// A linear layer that does not train: no gradient for its weight and bias is ever computed.
-/// `weight` is `[out, in]`.
-pub(crate) fn frozen_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let rows = rows(x)?;
-    let op = FrozenLinear { weight: weight.clone(), bias: bias.cloned() };
-    reshape_like(x, rows.apply_op1(op)?, weight)
-}
-
-/// A linear layer that trains.
-pub(crate) fn trained_linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    reshape_like(x, rows(x)?.apply_op3(weight, bias, TrainedLinear)?, weight)
-}
-
-fn rows(x: &Tensor) -> Result<Tensor> {
-    let inputs = x.dim(x.rank() - 1)?;
-    x.contiguous()?.reshape((x.elem_count() / inputs, inputs))
-}
-
-fn reshape_like(x: &Tensor, y: Tensor, weight: &Tensor) -> Result<Tensor> {
+/// A linear layer over the last axis; `weight` is `[out, in]`.
+pub(crate) fn linear(x: &Node, weight: &Node, bias: Option<&Node>) -> Result<Node> {
+    let (outputs, inputs) = weight.value().dims2()?;
     let mut shape = x.dims().to_vec();
-    shape[x.rank() - 1] = weight.dim(0)?;
-    y.reshape(shape)
-}
-
-struct FrozenLinear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl CustomOp1 for FrozenLinear {
-    fn name(&self) -> &'static str {
-        "frozen_linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let weight = self.weight.storage_and_layout();
-        let Storage::Cpu(w) = &*weight.0 else { bail!("a weight is not in CPU memory") };
-        match &self.bias {
-            Some(bias) => {
-                let bias = bias.storage_and_layout();
-                forward(x, layout, w, weight.1, Some(tensor_values(&bias)?))
-            }
-            None => forward(x, layout, w, weight.1, None),
-        }
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        grad.contiguous()?.matmul(&self.weight).map(Some)
-    }
-}
-
-struct TrainedLinear;
-
-impl CustomOp3 for TrainedLinear {
-    fn name(&self) -> &'static str {
-        "trained_linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        forward(x, x_layout, w, w_layout, Some(super::values(b, b_layout)?))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    shape[x.dims().len() - 1] = outputs;
+    let rows = x.contiguous()?.reshape(&[x.value().elem_count() / inputs, inputs])?;
+    let y = with_bias(rows.value(), weight.value(), bias.map(Node::value))?;
+    // Only the other side's gradient needs a side.
+    let kept_weight = x.varies().then(|| weight.value().clone());
+    let kept_rows = weight.varies().then(|| rows.value().clone());
+    let bias_varies = bias.is_some_and(Node::varies);
+    let backward = move |grad: &Tensor| {
         let grad = grad.contiguous()?;
-        let for_x = if x.track_op() { Some(grad.matmul(&weight.detach())?) } else { None };
-        let for_weight = grad.t()?.matmul(&x.detach())?;
-        Ok((for_x, Some(for_weight), Some(column_sums(&grad)?)))
-    }
+        let for_x = kept_weight.as_ref().map(|weight| grad.matmul(weight)).transpose()?;
+        let transposed = grad.t()?;
+        let for_weight = kept_rows.as_ref().map(|rows| transposed.matmul(rows)).transpose()?;
+        let for_bias = bias_varies.then(|| column_sums(&grad)).transpose()?;
+        Ok(vec![for_x, for_weight, for_bias])
+    };
+    let of: Vec<&Node> = [&rows, weight].into_iter().chain(bias).collect();
+    Node::of(&of, y, backward).reshape(&shape)
 }
 
-fn forward(
-    x: &CpuStorage,
-    x_layout: &Layout,
-    weight: &CpuStorage,
-    weight_layout: &Layout,
-    bias: Option<&[f32]>,
-) -> Result<(CpuStorage, Shape)> {
-    let (rows, inputs) = x_layout.shape().dims2()?;
-    let (outputs, _) = weight_layout.shape().dims2()?;
-    let transposed = weight_layout.transpose(0, 1)?;
-    let product = x.matmul(weight, (1, rows, outputs, inputs), x_layout, &transposed)?;
+/// Matrix product of the last two axes; the others broadcast.
+pub(crate) fn matmul(a: &Node, b: &Node) -> Result<Node> {
+    let (a, b) = (a.contiguous()?, b.contiguous()?);
+    let y = a.value().broadcast_matmul(b.value())?;
+    let kept =
+        |x: &Node, other: &Node| x.varies().then(|| (other.value().clone(), x.dims().to_vec()));
+    let (for_a, for_b) = (kept(&a, &b), kept(&b, &a));
+    let backward = move |grad: &Tensor| {
+        let grad = grad.contiguous()?;
+        let of_a = |(b, shape): &(Tensor, Vec<usize>)| {
+            sum_to(&grad.broadcast_matmul(&b.t()?.contiguous()?)?, shape)
+        };
+        let of_b = |(a, shape): &(Tensor, Vec<usize>)| {
+            sum_to(&a.t()?.contiguous()?.broadcast_matmul(&grad)?, shape)
+        };
+        Ok(vec![for_a.as_ref().map(of_a).transpose()?, for_b.as_ref().map(of_b).transpose()?])
+    };
+    Ok(Node::of(&[&a, &b], y, backward))
+}
+
+/// `x W^T + b` of `[N, in]`.
+pub(super) fn with_bias(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let ((rows, inputs), (outputs, _)) = (x.dims2()?, weight.dims2()?);
+    let (x, weight) = (x.storage_and_layout(), weight.storage_and_layout());
+    let (Storage::Cpu(xs), Storage::Cpu(weights)) = (&*x.0, &*weight.0) else {
+        bail!("a linear layer is not in CPU memory")
+    };
+    let transposed = weight.1.transpose(0, 1)?;
+    let product = xs.matmul(weights, (1, rows, outputs, inputs), x.1, &transposed)?;
     let CpuStorage::F32(mut y) = product else { bail!("a linear layer's input is not f32") };
     if let Some(bias) = bias {
+        let bias = bias.storage_and_layout();
+        let bias = tensor_values(&bias)?;
         y.par_chunks_mut(outputs * 64).for_each(|rows| {
             vectorize(
                 #[inline(always)]
@@ -115,7 +75,7 @@ fn forward(
             );
         });
     }
-    stored(y, (rows, outputs))
+    tensor(y, &[rows, outputs])
 }
 
 /// Sums over the rows of `[N, C]`, in an order that does not depend on the number of cores.

@@ -7,7 +7,6 @@
 mod attention;
 mod conv;
 mod gelu;
-mod graft;
 mod linear;
 mod norm;
 mod product;
@@ -16,17 +15,17 @@ mod sum;
 
 use std::ops::Deref;
 
-use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::Layout;
+use candle_core::{Device, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 pub(crate) use self::attention::{attention, self_attention};
 pub(crate) use self::conv::{dense_conv, depthwise_conv};
 pub(crate) use self::gelu::gelu;
-pub(crate) use self::graft::{graft, pad, sum_to};
-pub(crate) use self::linear::{frozen_linear, trained_linear};
-pub(crate) use self::norm::{frozen_layer_norm, trained_layer_norm};
+pub(crate) use self::linear::{linear, matmul};
+pub(crate) use self::norm::layer_norm;
 pub(crate) use self::softmax::softmax;
-pub(crate) use self::sum::{add_constant, mul_constant};
+pub(crate) use self::sum::{add, mul, plus};
 
 /// Values that one task works on: large enough to be worth a task, small enough for the cache.
 const CHUNK: usize = 16 * 1024;
@@ -37,24 +36,14 @@ fn vectorize<R>(op: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(op)
 }
 
-/// The values of a contiguous f32 tensor in CPU memory.
-fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+/// The values of a contiguous f32 tensor in CPU memory, from [`Tensor::storage_and_layout`].
+fn tensor_values<'a>(tensor: &'a (impl Deref<Target = Storage>, &Layout)) -> Result<&'a [f32]> {
+    let (storage, layout) = tensor;
+    let Storage::Cpu(storage) = &**storage else { bail!("a tensor is not in CPU memory") };
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("a tensor of {:?} is not contiguous", layout.shape()),
     }
-}
-
-/// The same from [`Tensor::storage_and_layout`].
-fn tensor_values<'a>(tensor: &'a (impl Deref<Target = Storage>, &Layout)) -> Result<&'a [f32]> {
-    match &*tensor.0 {
-        Storage::Cpu(storage) => values(storage, tensor.1),
-        _ => bail!("a tensor is not in CPU memory"),
-    }
-}
-
-fn stored(values: Vec<f32>, shape: impl Into<Shape>) -> Result<(CpuStorage, Shape)> {
-    Ok((CpuStorage::F32(values), shape.into()))
 }
 
 fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {

@@ -1,96 +1,42 @@
 //! Layer normalization over the last axis.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::linear::column_sums;
-use super::{stored, sum_of, tensor, tensor_values, values, vectorize};
+use super::sum::times;
+use super::{sum_of, tensor, tensor_values, vectorize};
+use crate::tape::Node;
 
 /// Rows that one task normalizes.
 const ROWS: usize = 64;
 
-/// A norm that does not train.
-pub(crate) fn frozen_layer_norm(
-    x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    epsilon: f32,
-) -> Result<Tensor> {
-    let op = FrozenNorm { gamma: gamma.clone(), beta: beta.clone(), epsilon };
-    x.contiguous()?.apply_op1(op)
-}
-
-/// A norm whose gamma and beta train.
-pub(crate) fn trained_layer_norm(
-    x: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    epsilon: f32,
-) -> Result<Tensor> {
-    x.contiguous()?.apply_op3(gamma, beta, TrainedNorm { epsilon })
-}
-
-struct FrozenNorm {
-    gamma: Tensor,
-    beta: Tensor,
-    epsilon: f32,
-}
-
-impl CustomOp1 for FrozenNorm {
-    fn name(&self) -> &'static str {
-        "frozen_layer_norm"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (gamma, beta) = (self.gamma.storage_and_layout(), self.beta.storage_and_layout());
-        let (gamma, beta) = (tensor_values(&gamma)?, tensor_values(&beta)?);
-        stored(forward(values(x, layout)?, gamma, beta, self.epsilon), layout.shape())
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        backward(x, &self.gamma, grad, self.epsilon).map(Some)
-    }
-}
-
-struct TrainedNorm {
-    epsilon: f32,
-}
-
-impl CustomOp3 for TrainedNorm {
-    fn name(&self) -> &'static str {
-        "trained_layer_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gamma: &CpuStorage,
-        gamma_layout: &Layout,
-        beta: &CpuStorage,
-        beta_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (gamma, beta) = (values(gamma, gamma_layout)?, values(beta, beta_layout)?);
-        stored(forward(values(x, layout)?, gamma, beta, self.epsilon), layout.shape())
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let for_x = if x.track_op() { Some(backward(x, gamma, grad, self.epsilon)?) } else { None };
-        let channels = gamma.dim(0)?;
+/// Normalization, then gamma and beta.
+pub(crate) fn layer_norm(x: &Node, gamma: &Node, beta: &Node, epsilon: f32) -> Result<Node> {
+    let x = x.contiguous()?;
+    let y = {
+        let (gamma, beta) = (gamma.value(), beta.value());
+        let (gamma, beta) = (gamma.storage_and_layout(), beta.storage_and_layout());
+        let xs = x.value().storage_and_layout();
+        forward(tensor_values(&xs)?, tensor_values(&gamma)?, tensor_values(&beta)?, epsilon)
+    };
+    let y = tensor(y, x.dims())?;
+    let varies = [&x, gamma, beta].map(Node::varies);
+    let (kept, factor) = (x.value().clone(), gamma.value().clone());
+    let backward = move |grad: &Tensor| {
+        let for_x = varies[0].then(|| backward(&kept, &factor, grad, epsilon)).transpose()?;
+        let channels = factor.dim(0)?;
         let grad = grad.contiguous()?.reshape(((), channels))?;
-        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
-        let x = x.contiguous()?;
-        let normed = forward(tensor_values(&x.storage_and_layout())?, &ones, &zeros, self.epsilon);
-        let for_gamma = column_sums(&(tensor(normed, grad.dims())? * &grad)?)?;
-        Ok((for_x, Some(for_gamma), Some(column_sums(&grad)?)))
-    }
+        let for_gamma = || {
+            let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+            let xs = kept.storage_and_layout();
+            let normed = forward(tensor_values(&xs)?, &ones, &zeros, epsilon);
+            column_sums(&times(&tensor(normed, grad.dims())?, &grad)?)
+        };
+        let for_gamma = varies[1].then(for_gamma).transpose()?;
+        Ok(vec![for_x, for_gamma, varies[2].then(|| column_sums(&grad)).transpose()?])
+    };
+    Ok(Node::of(&[&x, gamma, beta], y, backward))
 }
 
 fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
@@ -114,7 +60,7 @@ fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
 
 fn backward(x: &Tensor, gamma: &Tensor, grad: &Tensor, epsilon: f32) -> Result<Tensor> {
     let channels = gamma.dim(0)?;
-    let (x, grad) = (x.contiguous()?, grad.contiguous()?);
+    let grad = grad.contiguous()?;
     let (xs, grads) = (x.storage_and_layout(), grad.storage_and_layout());
     let gammas = gamma.storage_and_layout();
     let (xs, grads, gamma) = (tensor_values(&xs)?, tensor_values(&grads)?, tensor_values(&gammas)?);

@@ -1,56 +1,52 @@
 //! Softmax over the last axis.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::{CHUNK, exp, stored, sum_of, tensor, tensor_values, values, vectorize};
+use super::{CHUNK, exp, sum_of, tensor, tensor_values, vectorize};
+use crate::tape::Node;
 
 /// Softmax of every row.
-pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Softmax)
+pub(crate) fn softmax(x: &Node) -> Result<Node> {
+    let x = x.contiguous()?;
+    let y = forward(x.value())?;
+    let kept = y.clone();
+    Ok(x.then(y, move |grad| backward(&kept, grad)))
 }
 
-struct Softmax;
+fn forward(x: &Tensor) -> Result<Tensor> {
+    let length = x.dim(x.rank() - 1)?;
+    let mut y = tensor_values(&x.storage_and_layout())?.to_vec();
+    y.par_chunks_mut(rows(length) * length).for_each(|rows| {
+        vectorize(
+            #[inline(always)]
+            || rows.chunks_exact_mut(length).for_each(softmax_row),
+        );
+    });
+    tensor(y, x.dims())
+}
 
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let length = layout.dims().last().copied().unwrap_or(1);
-        let mut y = values(x, layout)?.to_vec();
-        y.par_chunks_mut(rows(length) * length).for_each(|rows| {
+fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let grad = grad.contiguous()?;
+    let length = y.dim(y.rank() - 1)?;
+    let (ys, grads) = (y.storage_and_layout(), grad.storage_and_layout());
+    let (ys, grads) = (tensor_values(&ys)?, tensor_values(&grads)?);
+    let mut out = vec![0.0; ys.len()];
+    let size = rows(length) * length;
+    out.par_chunks_mut(size).zip(ys.par_chunks(size).zip(grads.par_chunks(size))).for_each(
+        |(out, (y, grad))| {
             vectorize(
                 #[inline(always)]
-                || rows.chunks_exact_mut(length).for_each(softmax_row),
+                || {
+                    let rows = y.chunks_exact(length).zip(grad.chunks_exact(length));
+                    for (out, (y, grad)) in out.chunks_exact_mut(length).zip(rows) {
+                        softmax_row_backward(out, y, grad);
+                    }
+                },
             );
-        });
-        stored(y, layout.shape())
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (y, grad) = (y.contiguous()?, grad.contiguous()?);
-        let length = y.dim(y.rank() - 1)?;
-        let (ys, grads) = (y.storage_and_layout(), grad.storage_and_layout());
-        let (ys, grads) = (tensor_values(&ys)?, tensor_values(&grads)?);
-        let mut out = vec![0.0; ys.len()];
-        let size = rows(length) * length;
-        out.par_chunks_mut(size).zip(ys.par_chunks(size).zip(grads.par_chunks(size))).for_each(
-            |(out, (y, grad))| {
-                vectorize(
-                    #[inline(always)]
-                    || {
-                        let rows = y.chunks_exact(length).zip(grad.chunks_exact(length));
-                        for (out, (y, grad)) in out.chunks_exact_mut(length).zip(rows) {
-                            softmax_row_backward(out, y, grad);
-                        }
-                    },
-                );
-            },
-        );
-        tensor(out, y.dims()).map(Some)
-    }
+        },
+    );
+    tensor(out, y.dims())
 }
 
 /// Rows that one task works on.

@@ -1,59 +1,79 @@
-//! Sums and products with a constant, which may be broadcast: no gradient for the constant.
+//! Sums and products of two tensors, which broadcast.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor};
 
-/// `x + constant`, of the shape of `x`.
-pub(crate) fn add_constant(x: &Tensor, constant: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(WithConstant { constant: constant.clone(), kind: Kind::Sum })
+use super::{tensor, tensor_values, zip_map};
+use crate::tape::Node;
+
+/// `a + b`.
+pub(crate) fn add(a: &Node, b: &Node) -> Result<Node> {
+    let shapes = [a, b].map(|x| x.varies().then(|| x.dims().to_vec()));
+    let backward = move |grad: &Tensor| {
+        shapes.iter().map(|s| s.as_ref().map(|shape| sum_to(grad, shape)).transpose()).collect()
+    };
+    Ok(Node::of(&[a, b], plus(a.value(), b.value())?, backward))
 }
 
-/// `x * constant`, of the shape of `x`.
-pub(crate) fn mul_constant(x: &Tensor, constant: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(WithConstant { constant: constant.clone(), kind: Kind::Product })
+/// `a * b`.
+pub(crate) fn mul(a: &Node, b: &Node) -> Result<Node> {
+    // For the gradient of one the other is needed.
+    let kept = [(a, b), (b, a)]
+        .map(|(x, other)| x.varies().then(|| (other.value().clone(), x.dims().to_vec())));
+    let backward = move |grad: &Tensor| {
+        let of = |(other, shape): &(Tensor, Vec<usize>)| sum_to(&times(grad, other)?, shape);
+        kept.iter().map(|kept| kept.as_ref().map(of).transpose()).collect()
+    };
+    Ok(Node::of(&[a, b], times(a.value(), b.value())?, backward))
 }
 
-struct WithConstant {
-    constant: Tensor,
-    kind: Kind,
-}
-
-enum Kind {
-    Sum,
-    Product,
-}
-
-impl CustomOp1 for WithConstant {
-    fn name(&self) -> &'static str {
-        "with_constant"
+/// `a + b`.
+pub(crate) fn plus(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !(a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous()) {
+        return a.broadcast_add(b);
     }
+    both(
+        a,
+        b,
+        #[inline(always)]
+        |a, b| a + b,
+    )
+}
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let constant = self.constant.broadcast_as(layout.shape())?.contiguous()?;
-        let constant = constant.storage_and_layout();
-        let constant = super::tensor_values(&constant)?;
-        let x = super::values(x, layout)?;
-        if x.len() != constant.len() {
-            bail!("{} values and a constant of {}", x.len(), constant.len())
+/// `a * b`.
+pub(super) fn times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !(a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous()) {
+        return a.broadcast_mul(b);
+    }
+    both(
+        a,
+        b,
+        #[inline(always)]
+        |a, b| a * b,
+    )
+}
+
+fn both(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
+    let (in_a, in_b) = (a.storage_and_layout(), b.storage_and_layout());
+    let sum = zip_map(
+        tensor_values(&in_a)?,
+        tensor_values(&in_b)?,
+        #[inline(always)]
+        |a, b, out| out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b)),
+    );
+    tensor(sum, a.dims())
+}
+
+/// Sums a gradient over the axes along which a tensor of `shape` was broadcast.
+pub(super) fn sum_to(grad: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    let leading = grad.rank() - shape.len();
+    let mut sum = grad.clone();
+    for _ in 0..leading {
+        sum = sum.sum(0)?;
+    }
+    for (axis, &length) in shape.iter().enumerate() {
+        if sum.dim(axis)? != length {
+            sum = sum.sum_keepdim(axis)?;
         }
-        let y = super::zip_map(
-            x,
-            constant,
-            #[inline(always)]
-            |x, c, y| {
-                let pairs = y.iter_mut().zip(x.iter().zip(c));
-                match self.kind {
-                    Kind::Sum => pairs.for_each(|(y, (x, c))| *y = x + c),
-                    Kind::Product => pairs.for_each(|(y, (x, c))| *y = x * c),
-                }
-            },
-        );
-        super::stored(y, layout.shape())
     }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        match self.kind {
-            Kind::Sum => Ok(Some(grad.clone())),
-            Kind::Product => grad.broadcast_mul(&self.constant).map(Some),
-        }
-    }
+    Ok(sum)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
 use medsa_sam::image::{Geometry, RgbView};
 use ndarray::{Array2, Axis, Ix2};
 use rand::SeedableRng;
@@ -16,6 +15,7 @@ use super::stock::{Stock, StockError};
 use crate::data::{Picture, Targets};
 use crate::metrics::{Mean, Scores};
 use crate::prompts::{PromptKind, Prompting};
+use crate::tape::Node;
 
 /// One answer to one prompt.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub fn evaluate(
 
 fn ask(
     network: &Network,
-    embedding: &Tensor,
+    embedding: &Node,
     picture: &Picture,
     prompting: &Prompting,
 ) -> Result<Array2<bool>, candle_core::Error> {
@@ -116,7 +116,7 @@ fn ask(
     let geometry = Geometry::new(frame, network.sam().config().preprocess.input_size);
     let prompt = prompting.prompt(frame).expect("the prompt was made from this frame's mask");
     let logits = network.answer(embedding, &prompt.tokens(&geometry), None)?;
-    let logits = network.array(&logits.squeeze(0)?)?;
+    let logits = network.array(&logits.value().squeeze(0)?)?;
     let logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
     Ok(geometry.mask_in_frame(logits.view()))
 }

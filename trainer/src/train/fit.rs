@@ -25,6 +25,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::prompts::Prompting;
 use crate::region::shifted;
+use crate::tape::Node;
 
 /// A training.
 pub struct Fit {
@@ -120,8 +121,8 @@ impl Fit {
         for number in group.share(step, batch)? {
             let picture = self.loss(number, &frozen)?;
             let scaled = picture.affine(1.0 / batch as f64, 0.0)?;
-            loss += f64::from(scaled.to_scalar::<f32>()?);
-            self.learner.collect(&scaled.backward()?, &mut gradients)?;
+            loss += f64::from(scaled.value().to_scalar::<f32>()?);
+            self.learner.collect(scaled, &mut gradients)?;
         }
         group.sum(self.learner.vars(), &mut gradients)?;
         group.sum_scalars(std::slice::from_mut(&mut loss));
@@ -134,7 +135,7 @@ impl Fit {
     }
 
     /// Loss of the picture that comes as number `number`, counted over all steps.
-    fn loss(&self, number: usize, frozen: &Network) -> Result<Tensor, EvaluateError> {
+    fn loss(&self, number: usize, frozen: &Network) -> Result<Node, EvaluateError> {
         let (stock, item) = self.picture(number);
         let mut rng = self.rng(1, number);
         let (examples, features) = self.load(stock, item, &mut rng, frozen)?;
@@ -146,7 +147,7 @@ impl Fit {
             let embedding = embeddings.narrow(0, slice, 1)?;
             losses.push(self.loss_of_slice(example, &embedding, &mut rng, frozen)?);
         }
-        Ok(Tensor::stack(&losses, 0)?.mean_all()?)
+        Ok(Node::mean(&losses)?)
     }
 
     /// Prompts for some targets of one picture, corrects as the plans say, and takes the loss of
@@ -154,10 +155,10 @@ impl Fit {
     fn loss_of_slice(
         &self,
         example: &Example,
-        embedding: &Tensor,
+        embedding: &Node,
         rng: &mut ChaCha8Rng,
         frozen: &Network,
-    ) -> Result<Tensor, EvaluateError> {
+    ) -> Result<Node, EvaluateError> {
         let mut targets: Vec<usize> = (0..example.targets.len()).collect();
         targets.shuffle(rng);
         targets.truncate(self.config.fit.targets_per_picture);
@@ -175,7 +176,7 @@ impl Fit {
             }
             let asked: Vec<&Prompting> = open.iter().map(|&i| &prompts[i]).collect();
             let logits = frozen.answer(&detached, &example.tokens(&asked), None)?;
-            let found = masks(frozen, &logits, &example.geometry)?;
+            let found = masks(frozen, logits.value(), &example.geometry)?;
             for (&i, found) in open.iter().zip(&found) {
                 prompts[i].next(Some(rng), found.view(), truth(&targets[i]));
             }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Var};
 use medsa_sam::{AdapterConfig, AdapterPlan, Init, Sam, Weights};
 use ndarray::ArrayD;
@@ -11,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::network::Network;
 use super::optimizer::Gradients;
+use crate::backend::Operators;
+use crate::tape::Node;
 
 /// A network with trainable tensors.
 pub struct Learner {
@@ -108,18 +109,26 @@ impl Learner {
         self.vars.values().map(|var| var.elem_count()).sum()
     }
 
-    /// Adds the gradients of what trains to `sum`.
+    /// Adds the gradients of `loss`, an answer's of this network, to `sum`.
     ///
     /// # Errors
     /// The device's.
-    pub fn collect(&self, gradients: &GradStore, sum: &mut Gradients) -> Result<()> {
-        for (name, var) in &self.vars {
-            let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-            let total = match sum.remove(name) {
+    pub fn collect(&self, loss: Node, sum: &mut Gradients) -> Result<()> {
+        let gradients = match self.network.backend.operators() {
+            Operators::Fused => loss.backward()?,
+            Operators::Composed => {
+                let store = loss.value().backward()?;
+                let of =
+                    |(name, var): (&String, &Var)| Some((name.clone(), store.get(var)?.clone()));
+                self.vars.iter().filter_map(of).collect()
+            }
+        };
+        for (name, gradient) in gradients {
+            let total = match sum.remove(&name) {
                 Some(total) => (total + gradient)?,
-                None => gradient.clone(),
+                None => gradient,
             };
-            sum.insert(name.clone(), total);
+            sum.insert(name, total);
         }
         Ok(())
     }

@@ -2,22 +2,36 @@
 
 use candle_core::{D, Result, Tensor};
 
+use crate::tape::Node;
+
 /// Dice loss plus binary cross-entropy of `logits` against `truth` (0 or 1), both `[T, H, W]`;
 /// each target counts the same.
 ///
 /// # Errors
 /// The device's.
-pub fn dice_bce(logits: &Tensor, truth: &Tensor) -> Result<Tensor> {
-    let (logits, truth) = (logits.flatten_from(1)?, truth.flatten_from(1)?);
+pub fn dice_bce(logits: &Node, truth: &Tensor) -> Result<Node> {
+    let shape = logits.value().shape().clone();
+    let (x, truth) = (logits.value().flatten_from(1)?, truth.flatten_from(1)?);
+    let (targets, pixels) = x.dims2()?;
     // log(1 + e^x) - x t, without overflow.
-    let soft = logits.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
-    let cross_entropy = ((logits.relu()? - (&logits * &truth)?)? + soft)?.mean(D::Minus1)?;
-    let share = logits.neg()?.exp()?.affine(1.0, 1.0)?.recip()?;
-    let both = (&share * &truth)?.sum(D::Minus1)?;
-    let either = (share.sum(D::Minus1)? + truth.sum(D::Minus1)?)?;
+    let soft = x.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
+    let cross_entropy = ((x.relu()? - (&x * &truth)?)? + soft)?.mean_keepdim(D::Minus1)?;
+    let share = x.neg()?.exp()?.affine(1.0, 1.0)?.recip()?;
     // One pixel of smoothing, so that an empty target has a gradient.
-    let dice = (both.affine(2.0, 1.0)? / either.affine(1.0, 1.0)?)?;
-    (cross_entropy - dice)?.affine(1.0, 1.0)?.mean_all()
+    let both = (&share * &truth)?.sum_keepdim(D::Minus1)?.affine(2.0, 1.0)?;
+    let either = share.sum_keepdim(D::Minus1)? + truth.sum_keepdim(D::Minus1)?;
+    let either = either?.affine(1.0, 1.0)?;
+    let dice = (&both / &either)?;
+    let loss = (cross_entropy - &dice)?.affine(1.0, 1.0)?.mean_all()?;
+    let backward = move |grad: &Tensor| {
+        let of_cross_entropy = (&share - &truth)?.affine(1.0 / pixels as f64, 0.0)?;
+        // Of the quotient, then through the sigmoid.
+        let of_dice = truth.affine(2.0, 0.0)?.broadcast_sub(&dice)?.broadcast_div(&either)?;
+        let slope = (&share - share.sqr()?)?;
+        let sum = (of_cross_entropy - (of_dice * slope)?)?;
+        sum.affine(1.0 / targets as f64, 0.0)?.broadcast_mul(grad)?.reshape(&shape)
+    };
+    Ok(logits.then(loss, backward))
 }
 
 #[cfg(test)]
@@ -28,7 +42,8 @@ mod tests {
 
     fn loss(logits: [f32; 4], truth: [f32; 4]) -> f32 {
         let tensor = |values: [f32; 4]| Tensor::new(&[[values]], &Device::Cpu).unwrap();
-        dice_bce(&tensor(logits), &tensor(truth)).unwrap().to_scalar().unwrap()
+        let loss = dice_bce(&Node::constant(tensor(logits)), &tensor(truth)).unwrap();
+        loss.value().to_scalar().unwrap()
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use candle_core::{Device, Result, Tensor};
+use medsa_sam::backend::Backend;
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{MaskPrompt, PromptInput, Sam};
 use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
 
 use crate::backend::{CandleBackend, Operators};
+use crate::tape::Node;
 
 /// A network on a device.
 pub struct Network {
@@ -63,19 +65,20 @@ impl Network {
     /// # Errors
     /// The device's.
     pub fn features(&self, image: &Array4<f32>, slices: usize) -> Result<Tensor> {
-        self.encode(&self.tensor(image.clone())?, 0..self.frozen_steps, slices)
+        let image = self.backend.tensor(image.clone())?;
+        Ok(self.encode(&image, 0..self.frozen_steps, slices)?.value().clone())
     }
 
     /// The other steps: features to embeddings `[B, C, h, w]`.
     ///
     /// # Errors
     /// The device's.
-    pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Tensor> {
+    pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Node> {
         let rest = self.frozen_steps..self.sam.encoder_steps();
-        self.encode(features, rest, slices)?.permute((0, 3, 1, 2))
+        self.encode(&Node::constant(features.clone()), rest, slices)?.permute(&[0, 3, 1, 2])
     }
 
-    fn encode(&self, x: &Tensor, steps: Range<usize>, slices: usize) -> Result<Tensor> {
+    fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
         self.sam.encode_steps(&self.backend, x, steps, slices)
     }
 
@@ -86,23 +89,30 @@ impl Network {
     /// The device's.
     pub fn answer(
         &self,
-        embedding: &Tensor,
+        embedding: &Node,
         tokens: &PromptTokens,
         previous: Option<Previous>,
-    ) -> Result<Tensor> {
+    ) -> Result<Node> {
+        let constant = |array: ArrayD<f32>| self.backend.tensor(array);
         let embedding = match tokens.labels.nrows() {
             1 => embedding.clone(),
-            prompts => Tensor::cat(&vec![embedding; prompts], 0)?,
+            prompts => self.backend.concat(&vec![embedding; prompts], 0)?,
         };
         let mask = match previous {
-            Some(Previous { logits, present }) => {
-                Some(MaskPrompt { logits: self.tensor(logits)?, present: self.tensor(present)? })
-            }
+            Some(Previous { logits, present }) => Some(MaskPrompt {
+                logits: constant(logits.into_dyn())?,
+                present: constant(present.into_dyn())?,
+            }),
             None => None,
         };
-        let coords = self.tensor(tokens.coords.clone())?;
-        let prompt = PromptInput { coords, labels: self.tensor(tokens.labels.clone())?, mask };
-        self.sam.decode(&self.backend, &embedding, &prompt)?.logits.narrow(1, 0, 1)?.squeeze(1)
+        let coords = constant(tokens.coords.clone().into_dyn())?;
+        let labels = constant(tokens.labels.clone().into_dyn())?;
+        let prompt = PromptInput { coords, labels, mask };
+        let logits = self.sam.decode(&self.backend, &embedding, &prompt)?.logits;
+        let [targets, _, height, width] = *logits.dims() else {
+            unreachable!("logits have four axes")
+        };
+        logits.narrow(1, 0, 1)?.reshape(&[targets, height, width])
     }
 
     /// An array as a tensor.
@@ -110,7 +120,7 @@ impl Network {
     /// # Errors
     /// The device's.
     pub fn tensor<D: Dimension>(&self, array: Array<f32, D>) -> Result<Tensor> {
-        self.backend.tensor(array)
+        Ok(self.backend.tensor(array)?.value().clone())
     }
 
     /// A tensor as an array.
@@ -118,6 +128,6 @@ impl Network {
     /// # Errors
     /// The device's.
     pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
-        self.backend.array(tensor)
+        self.backend.array(&Node::constant(tensor.clone()))
     }
 }

@@ -1,0 +1,211 @@
+//! Reverse-mode differentiation over candle's tensors, for the operators of [`crate::ops`].
+//!
+//! Candle's own keeps every map of the forward pass to the end of the backward pass, and fills a
+//! map with zeros for every gradient before it adds the first one. Here an operation keeps only
+//! what its gradient needs, and both are freed as the backward pass goes. What is frozen is a
+//! constant, for which no gradient can be computed at all.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use candle_core::{Result, Tensor};
+
+use crate::ops;
+
+/// A value, and how it came from variables, if it did.
+#[derive(Clone)]
+pub struct Node {
+    value: Tensor,
+    origin: Option<Rc<Origin>>,
+}
+
+struct Origin {
+    /// Larger than those of all inputs.
+    number: u64,
+    source: Source,
+}
+
+enum Source {
+    Variable(String),
+    Operation { inputs: Vec<Option<Rc<Origin>>>, backward: Box<Backward> },
+}
+
+/// From the gradient of an operation's value to those of its inputs; what a constant gets is
+/// dropped, and should be None.
+type Backward = dyn Fn(&Tensor) -> Result<Vec<Option<Tensor>>>;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+impl Origin {
+    fn new(source: Source) -> Rc<Self> {
+        Rc::new(Self { number: COUNT.fetch_add(1, Ordering::Relaxed), source })
+    }
+}
+
+impl Node {
+    /// A value without gradient.
+    pub fn constant(value: Tensor) -> Self {
+        Self { value, origin: None }
+    }
+
+    /// A value whose gradient is asked for by `name`.
+    pub(crate) fn variable(name: &str, value: Tensor) -> Self {
+        let source = Source::Variable(name.to_owned());
+        Self { value: value.detach(), origin: Some(Origin::new(source)) }
+    }
+
+    /// The value.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// Lengths of the axes.
+    pub fn dims(&self) -> &[usize] {
+        self.value.dims()
+    }
+
+    /// Whether it has a gradient.
+    pub(crate) fn varies(&self) -> bool {
+        self.origin.is_some()
+    }
+
+    /// The same value as a constant.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self::constant(self.value.detach())
+    }
+
+    /// What an operation made of this one input.
+    pub(crate) fn then(
+        &self,
+        value: Tensor,
+        backward: impl Fn(&Tensor) -> Result<Tensor> + 'static,
+    ) -> Self {
+        Self::of(&[self], value, move |grad| Ok(vec![Some(backward(grad)?)]))
+    }
+
+    /// What an operation made of several inputs. What `backward` owns is dropped at once if all
+    /// of them are constants.
+    pub(crate) fn of(
+        inputs: &[&Self],
+        value: Tensor,
+        backward: impl Fn(&Tensor) -> Result<Vec<Option<Tensor>>> + 'static,
+    ) -> Self {
+        if !inputs.iter().any(|input| input.varies()) {
+            return Self::constant(value);
+        }
+        let inputs = inputs.iter().map(|input| input.origin.clone()).collect();
+        let source = Source::Operation { inputs, backward: Box::new(backward) };
+        Self { value, origin: Some(Origin::new(source)) }
+    }
+
+    /// `len` entries of `axis` from `start`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Self> {
+        let whole = self.value.dim(axis)?;
+        let after = whole - start - len;
+        let backward = move |grad: &Tensor| grad.pad_with_zeros(axis, start, after);
+        Ok(self.then(self.value.narrow(axis, start, len)?, backward))
+    }
+
+    /// `x * scale + shift`.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn affine(&self, scale: f64, shift: f64) -> Result<Self> {
+        Ok(self.then(self.value.affine(scale, shift)?, move |grad| grad.affine(scale, 0.0)))
+    }
+
+    /// The same values in another shape.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        let before = self.dims().to_vec();
+        Ok(self.then(self.value.reshape(shape)?, move |grad| grad.reshape(before.as_slice())))
+    }
+
+    /// Axes in another order.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn permute(&self, axes: &[usize]) -> Result<Self> {
+        let mut back = vec![0; axes.len()];
+        axes.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        Ok(self.then(self.value.permute(axes)?, move |grad| grad.permute(back.as_slice())))
+    }
+
+    /// The same values, row-major in memory.
+    ///
+    /// # Errors
+    /// The device's.
+    pub(crate) fn contiguous(&self) -> Result<Self> {
+        if self.value.is_contiguous() {
+            return Ok(self.clone());
+        }
+        Ok(self.then(self.value.contiguous()?, |grad| Ok(grad.clone())))
+    }
+
+    /// The sum of all values.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn sum_all(&self) -> Result<Self> {
+        let shape = self.value.shape().clone();
+        Ok(self.then(self.value.sum_all()?, move |grad| grad.broadcast_as(&shape)))
+    }
+
+    /// The mean of several scalars.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn mean(scalars: &[Self]) -> Result<Self> {
+        let count = scalars.len();
+        let values: Vec<_> = scalars.iter().map(Self::value).collect();
+        let inputs: Vec<_> = scalars.iter().collect();
+        let backward = move |grad: &Tensor| {
+            let share = grad.affine(1.0 / count as f64, 0.0)?;
+            Ok(vec![Some(share); count])
+        };
+        Ok(Self::of(&inputs, Tensor::stack(&values, 0)?.mean_all()?, backward))
+    }
+
+    /// Gradients of this scalar with respect to the variables that it came from, by name.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn backward(self) -> Result<BTreeMap<String, Tensor>> {
+        let mut of_variables = BTreeMap::new();
+        // By number, so that whatever depends on an operation comes before it.
+        let mut open = BTreeMap::new();
+        if let Some(origin) = self.origin {
+            open.insert(origin.number, (origin, self.value.ones_like()?));
+        }
+        while let Some((_, (origin, grad))) = open.pop_last() {
+            let (inputs, backward) = match &origin.source {
+                Source::Variable(name) => {
+                    of_variables.insert(name.clone(), grad);
+                    continue;
+                }
+                Source::Operation { inputs, backward } => (inputs, backward),
+            };
+            for (input, grad) in inputs.iter().zip(backward(&grad)?) {
+                let (Some(input), Some(grad)) = (input, grad) else { continue };
+                match open.entry(input.number) {
+                    Entry::Vacant(entry) => {
+                        entry.insert((input.clone(), grad));
+                    }
+                    Entry::Occupied(mut entry) => {
+                        let (_, sum) = entry.get_mut();
+                        *sum = ops::plus(sum, &grad)?;
+                    }
+                }
+            }
+        }
+        Ok(of_variables)
+    }
+}
