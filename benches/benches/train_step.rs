@@ -71,6 +71,8 @@ fn measure_ours(size: usize) -> Measured {
         .args(["ours", &size.to_string()])
         // As `medsa-train` does.
         .env("RAYON_NUM_THREADS", cores.to_string())
+        .env("CANDLE_NUM_THREADS", "1")
+        .env("MIMALLOC_PURGE_DELAY", "-1")
         .output();
     let output = output.expect("this program can be started again");
     let text = String::from_utf8_lossy(&output.stdout);

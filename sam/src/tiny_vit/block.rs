@@ -61,13 +61,12 @@ impl TinyVitBlock {
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, adapters, .. } = self;
-        let windows = Windows::new(b, x, attention.window);
-        let attended = attention.in_windows(b, &windows.split(b, x)?, adapters.lora.as_ref())?;
+        let attended = attention.in_windows(b, x, adapters.lora.as_ref())?;
         let over_depth = || {
-            let attend = |x: &B::Tensor| attention.forward(b, x, None, adapters.lora.as_ref());
+            let attend = |x: &B::Tensor| attention.forward(b, x, adapters.lora.as_ref());
             attend_over_depth(b, x, slices, attend)
         };
-        let attended = adapters.after_attention(b, windows.join(b, &attended)?, over_depth)?;
+        let attended = adapters.after_attention(b, attended, over_depth)?;
         let x = b.conv2d(&b.add(x, &attended)?, &self.local_conv)?;
         let normed = b.layer_norm(&x, &self.norm)?;
         let mlp = self.mlp.forward(b, &normed)?;
@@ -103,30 +102,46 @@ impl WindowAttention {
         })
     }
 
-    /// `[B, side, side, C]` -> `[B, side, side, C]`.
-    fn in_windows<B: Backend>(&self, b: &B, windows: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let shape = b.shape(windows);
-        let tokens = self.window * self.window;
+    /// Attention in windows of a map, `[B, H, W, C]` -> `[B, H, W, C]`.
+    ///
+    /// Linear layers see the map before it is padded: windows of 14 on a map of 32 hold 1.7
+    /// times as many positions.
+    fn in_windows<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+        let [batch, height, width, channels] = b.shape(x)[..] else {
+            unreachable!("maps have four axes")
+        };
+        let positions = self.window * self.window;
+        let tokens = b.reshape(x, &[batch, height * width, channels])?;
+        let qkv = self.qkv(b, &b.layer_norm(&tokens, &self.norm)?, lora)?;
+        let qkv = b.reshape(&qkv, &[batch, height, width, 3 * channels])?;
+        // Zeros, of which the norm leaves beta.
+        let of_padding = || {
+            let beta = b.reshape(&b.param(&self.norm.beta)?, &[1, 1, channels])?;
+            b.reshape(&self.qkv(b, &beta, lora)?, &[1, 1, 1, 3 * channels])
+        };
+        let windows = Windows::new(b, x, self.window);
+        let qkv = windows.split_filled(b, &qkv, of_padding)?;
+        let count = b.shape(&qkv)[0];
+        let qkv = b.reshape(&qkv, &[count, positions, 3 * channels])?;
         let bias = b.take(&b.param(&self.offset_bias)?, &self.offsets)?;
-        let bias = b.reshape(&bias, &[self.heads, tokens, tokens])?;
-        let x = b.reshape(windows, &[shape[0], tokens, shape[3]])?;
-        b.reshape(&self.forward(b, &x, Some(&bias), lora)?, &shape)
+        let bias = b.reshape(&bias, &[self.heads, positions, positions])?;
+        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, Some(&bias))?;
+        b.linear(&windows.join(b, &attended)?, &self.proj)
     }
 
-    /// `[B, N, C]` -> `[B, N, C]`.
-    fn forward<B: Backend>(
-        &self,
-        b: &B,
-        x: &B::Tensor,
-        bias: Option<&B::Tensor>,
-        lora: Option<&Lora>,
-    ) -> Output<B> {
-        let x = b.layer_norm(x, &self.norm)?;
-        let mut qkv = b.linear(&x, &self.qkv)?;
-        if let Some(lora) = lora {
-            qkv = lora.add_to_packed(b, &x, &qkv, self.heads, Packing::ByHead)?;
+    /// Attention of all tokens to each other, `[B, N, C]` -> `[B, N, C]`.
+    fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+        let qkv = self.qkv(b, &b.layer_norm(x, &self.norm)?, lora)?;
+        b.linear(&b.self_attention(&qkv, self.heads, Packing::ByHead, None)?, &self.proj)
+    }
+
+    /// `[B, N, C]` -> `[B, N, 3C]`.
+    fn qkv<B: Backend>(&self, b: &B, normed: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+        let qkv = b.linear(normed, &self.qkv)?;
+        match lora {
+            Some(lora) => lora.add_to_packed(b, normed, &qkv, self.heads, Packing::ByHead),
+            None => Ok(qkv),
         }
-        b.linear(&b.self_attention(&qkv, self.heads, Packing::ByHead, bias)?, &self.proj)
     }
 }
 
