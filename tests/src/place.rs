@@ -60,8 +60,11 @@ fn cache() -> PathBuf {
     home.join(".cache").join("medsa")
 }
 
-/// As it is now: a build may be shared by clones in different places.
-fn repository() -> PathBuf {
+/// The repository as it is now: a build may be shared by clones in different places.
+///
+/// # Panics
+/// If it is not run by cargo.
+pub fn repository() -> PathBuf {
     let this_crate = env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
     let repository = Path::new(&this_crate).parent();
     repository.expect("this crate is a folder of the repository").to_owned()

@@ -4,12 +4,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use candle_core::Device;
 use medsa_bundle::{Origin, Precision};
 use medsa_export::Models;
-use medsa_sam::{AdapterConfig, Weights, WindowPadding};
+use medsa_sam::{AdapterConfig, Sam, Weights, WindowPadding};
 use medsa_tests::golden::{Golden, max_difference};
 use medsa_tests::model::Model;
 use medsa_tests::{onnxruntime, place};
+use medsa_trainer::data::Targets;
+use medsa_trainer::prompts::PromptKind;
+use medsa_trainer::train::{
+    DataConfig, Evaluation, FeatureCache, Network, Stock, Summary, evaluate,
+};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint};
 use ndarray::{ArcArray, ArrayD, IxDyn};
 
@@ -45,6 +51,40 @@ fn tinyvit_adapters_count_stages_from_1() {
         error.to_string().contains("encoder.blocks.0.0.space.down.weight [16, 128]"),
         "{error}"
     );
+}
+
+/// What `make demo` uses.
+#[test]
+fn the_click_adapter_is_small_and_answers_one_click_where_the_base_does_not() {
+    let Some(shared) = place::shared() else { return };
+    let folder = place::repository().join("trainer/adapters/ultrasound-clicks");
+    let file = folder.join("adapter.safetensors");
+    assert!(fs::metadata(&file).unwrap().len() <= 4_000_000);
+    let adapter = Adapter::read(&file).unwrap();
+    let base = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let adapted = adapter.sam(&base, None).unwrap();
+    let size = adapted.config().preprocess.input_size;
+    let split = folder.join("busi-breast.split.json");
+    let data = DataConfig::new(&shared.join("data/busi-breast"), &split, &["lesion".to_owned()]);
+    let stock = Stock::open(&data).unwrap();
+    let dice = |sam: Sam| {
+        let network = Network::new(sam, Device::Cpu);
+        let evaluation = Evaluation {
+            kinds: &[PromptKind::Center],
+            targets: Targets::Largest,
+            slices: 1,
+            seed: 0,
+        };
+        let mut summary = Summary::default();
+        let features = FeatureCache::open(None, "").unwrap();
+        evaluate(&network, &stock, &features, &evaluation, |_, answers| {
+            answers.iter().for_each(|answer| summary.add(answer));
+        })
+        .unwrap();
+        summary.score()
+    };
+    let (without, with) = (dice(base.sam(Some(size)).unwrap()), dice(adapted));
+    assert!(without < 0.02 && with >= 0.78, "Dice {without} without the adapter, {with} with it");
 }
 
 #[test]

@@ -94,9 +94,9 @@ impl Eval {
             measured.sheet.draw(path)?;
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&measured.lines)?);
+            println!("{}", serde_json::to_string_pretty(&measured.rows)?);
         } else {
-            print!("{}", table::text(&measured.lines));
+            print!("{}", table::text(&measured.rows));
         }
         Ok(())
     }

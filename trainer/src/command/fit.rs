@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_sam::Weights;
-use medsa_trainer::train::{Config, Evaluation, Fit, Group, dataset_sha256};
+use medsa_trainer::train::{Config, Evaluation, Fit, Group, Row, dataset_sha256};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 
 use self::folder::RunFolder;
 use self::log::{Log, StepEntry, ValidationEntry};
 use self::summary::About;
 use super::measure::{Measured, measure};
-use super::table::{self, Line};
+use super::table;
 
 #[derive(Args)]
 pub struct FitCommand {
@@ -113,8 +113,7 @@ impl Course {
             pictures += self.config.fit.batch;
             seconds += took;
             let rate = pictures as f64 / seconds;
-            let train = record.into();
-            self.log.step(StepEntry { train, seconds: took, images_per_second: rate })?;
+            self.log.step(StepEntry { train: record, seconds: took, images_per_second: rate })?;
             let loss = self.log.smoothed_loss().last().map_or(f64::NAN, |(_, loss)| loss);
             bar.set_message(format!("loss {loss:.4}, {rate:.2} images/s"));
             bar.inc(1);
@@ -141,22 +140,22 @@ impl Course {
             seed: 0,
         };
         let stocks = self.fit.stocks().iter().map(|(stock, features)| (stock, features));
-        let Measured { lines, score, sheet } = measure(&network, stocks, &evaluation, || ())?;
+        let Measured { rows, score, sheet } = measure(&network, stocks, &evaluation, || ())?;
         let (step, seconds) = (self.fit.steps(), start.elapsed().as_secs_f64());
-        println!("step {step}: mean Dice {score:.4}\n{}", table::text(&lines));
-        let (info, weights) = (self.info(&lines)?, self.fit.learner().weights()?);
+        println!("step {step}: mean Dice {score:.4}\n{}", table::text(&rows));
+        let (info, weights) = (self.info(&rows)?, self.fit.learner().weights()?);
         Adapter::write(&self.folder.last(), &info, weights.clone())?;
         if self.best.is_none_or(|best| score > best) {
             self.best = Some(score);
             Adapter::write(&self.folder.best(), &info, weights)?;
             sheet.draw(&self.folder.gallery())?;
         }
-        self.log.validation(ValidationEntry { step, score, seconds, validation: lines })?;
+        self.log.validation(ValidationEntry { step, score, seconds, validation: rows })?;
         self.folder.draw_curves(&self.log)?;
         self.folder.write_summary(&summary::markdown(&self.config, &self.about, &self.log)?)
     }
 
-    fn info(&self, lines: &[Line]) -> anyhow::Result<AdapterInfo> {
+    fn info(&self, rows: &[Row]) -> anyhow::Result<AdapterInfo> {
         let config = &self.config;
         Ok(AdapterInfo {
             base: self.base.origin.clone(),
@@ -168,7 +167,7 @@ impl Course {
                 steps: self.fit.steps(),
                 seed: config.seed,
                 prompts: config.prompts.clone(),
-                metrics: serde_json::to_value(lines)?,
+                metrics: serde_json::to_value(rows)?,
                 dataset_sha256: Some(self.about.dataset_sha256.clone()),
                 commit: option_env!("MEDSA_COMMIT").map(str::to_owned),
             }),

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use clap::Args;
 use medsa_bundle::Origin;
 use medsa_sam::{AdapterConfig, SamConfig, Weights};
+use medsa_trainer::train::Row;
 use medsa_trainer::{Adapter, Checkpoint, TrainingRecord};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::parts::Part;
-use super::table::{self, Line};
+use super::table;
 
 #[derive(Args)]
 pub struct Inspect {
@@ -156,8 +157,8 @@ impl Report {
         if let Some(metrics) = metrics {
             text += "\nvalidation\n";
             // Another program may have put in something else.
-            text += &match serde_json::from_value::<Vec<Line>>(metrics.clone()) {
-                Ok(lines) => table::text(&lines),
+            text += &match serde_json::from_value::<Vec<Row>>(metrics.clone()) {
+                Ok(rows) => table::text(&rows),
                 Err(_) => format!("{metrics}\n"),
             };
         }

@@ -1,14 +1,13 @@
 //! One evaluation of all validation pictures.
 
-use medsa_trainer::train::{Evaluation, FeatureCache, Network, Stock, Summary, evaluate};
+use medsa_trainer::train::{Evaluation, FeatureCache, Network, Row, Stock, Summary, evaluate};
 
 use super::sheet::Sheet;
-use super::table::Line;
 
 /// What an evaluation found.
 pub struct Measured<'a> {
     /// Means by class and setting.
-    pub lines: Vec<Line>,
+    pub rows: Vec<Row>,
     /// Mean Dice over them.
     pub score: f64,
     /// The answers, to draw some.
@@ -37,13 +36,13 @@ pub fn measure<'a>(
         })?;
         folders.push(stock.config.path.display().to_string());
     }
-    let lines: Vec<Line> = summary.rows().iter().map(Line::from).collect();
-    if lines.is_empty() {
+    let rows = summary.rows();
+    if rows.is_empty() {
         anyhow::bail!(
             "{}: nothing to evaluate, expected validation pictures whose masks mark a class in \
              30 pixels or more",
             folders.join(", ")
         );
     }
-    Ok(Measured { lines, score: summary.score(), sheet })
+    Ok(Measured { rows, score: summary.score(), sheet })
 }

@@ -36,13 +36,13 @@ pub enum SplitError {
         reason: String,
     },
     /// The split is of another data set, or one of its files is missing.
-    #[error("split: {name} is not in the data set")]
+    #[error("{name} is not in the data set")]
     UnknownName {
         /// The item's name.
         name: String,
     },
     /// The split names an item twice.
-    #[error("split: {name} is named twice, expected once, for training or for validation")]
+    #[error("{name} is named twice, expected once, for training or for validation")]
     NamedTwice {
         /// The item's name.
         name: String,

@@ -80,15 +80,29 @@ impl Geometry {
         (position.is_multiple_of(self.stride) && out < side).then_some(out)
     }
 
-    /// For a row of one map the rows of the other map that meet it, with the kernel's row.
-    fn meets(&self, row: usize, side: usize, to: Towards) -> impl Iterator<Item = (usize, usize)> {
-        let this = *self;
-        (0..self.kernel).filter_map(move |tap| {
-            let other = match to {
-                Towards::Input => this.input(row, tap, side),
-                Towards::Output => this.output(row, tap, side),
-            };
-            Some((tap, other?))
+    /// Sides of the map that lies towards `to`.
+    fn sides(&self, to: Towards) -> (usize, usize) {
+        match to {
+            Towards::Input => (self.height, self.width),
+            Towards::Output => (self.out_height, self.out_width),
+        }
+    }
+
+    /// For a position of one map those of the other that meet it: place in the kernel, and place
+    /// among all positions of batch entry `map`.
+    #[inline(always)]
+    fn meets(&self, [map, y, x]: [usize; 3], to: Towards) -> impl Iterator<Item = (usize, usize)> {
+        let (this, (height, width)) = (*self, self.sides(to));
+        let other = move |position, tap, side| match to {
+            Towards::Input => this.input(position, tap, side),
+            Towards::Output => this.output(position, tap, side),
+        };
+        let rows = (0..this.kernel).filter_map(move |dy| Some((dy, other(y, dy, height)?)));
+        rows.flat_map(move |(dy, to_y)| {
+            (0..this.kernel).filter_map(move |dx| {
+                let to_x = other(x, dx, width)?;
+                Some((dy * this.kernel + dx, (map * height + to_y) * width + to_x))
+            })
         })
     }
 }
@@ -97,6 +111,15 @@ impl Geometry {
 enum Towards {
     Input,
     Output,
+}
+
+impl Towards {
+    fn back(self) -> Self {
+        match self {
+            Self::Input => Self::Output,
+            Self::Output => Self::Input,
+        }
+    }
 }
 
 impl Geometry {
@@ -108,12 +131,8 @@ impl Geometry {
         bias: Option<&[f32]>,
         towards: Towards,
     ) -> Result<Tensor> {
-        let (c, kernel) = (self.channels, self.kernel);
-        let (small, large) = ((self.out_height, self.out_width), (self.height, self.width));
-        let ((height, width), (from_height, from_width)) = match towards {
-            Towards::Input => (small, large),
-            Towards::Output => (large, small),
-        };
+        let c = self.channels;
+        let (height, width) = self.sides(towards.back());
         let (taps, from) = (taps.storage_and_layout(), from.storage_and_layout());
         let (taps, from) = (tensor_values(&taps)?, tensor_values(&from)?);
         let mut to = vec![0.0; self.batch * height * width * c];
@@ -126,15 +145,10 @@ impl Geometry {
                         if let Some(bias) = bias {
                             to.copy_from_slice(bias);
                         }
-                        for (dy, from_y) in self.meets(y, from_height, towards) {
-                            for (dx, from_x) in self.meets(x, from_width, towards) {
-                                let start =
-                                    ((map * from_height + from_y) * from_width + from_x) * c;
-                                let (from, tap) =
-                                    (&from[start..][..c], &taps[(dy * kernel + dx) * c..][..c]);
-                                for ((to, from), tap) in to.iter_mut().zip(from).zip(tap) {
-                                    *to = from.mul_add(*tap, *to);
-                                }
+                        for (tap, position) in self.meets([map, y, x], towards) {
+                            let (from, tap) = (&from[position * c..][..c], &taps[tap * c..][..c]);
+                            for ((to, from), tap) in to.iter_mut().zip(from).zip(tap) {
+                                *to = from.mul_add(*tap, *to);
                             }
                         }
                     }
@@ -154,12 +168,8 @@ impl Geometry {
         columns.par_chunks_mut(self.out_width * width).enumerate().for_each(|(row, columns)| {
             let (map, y) = (row / self.out_height, row % self.out_height);
             for (x_out, column) in columns.chunks_exact_mut(width).enumerate() {
-                for (dy, y) in self.meets(y, self.height, Towards::Input) {
-                    for (dx, x_in) in self.meets(x_out, self.width, Towards::Input) {
-                        let start = ((map * self.height + y) * self.width + x_in) * c;
-                        let tap = (dy * self.kernel + dx) * c;
-                        column[tap..][..c].copy_from_slice(&x[start..][..c]);
-                    }
+                for (tap, position) in self.meets([map, y, x_out], Towards::Input) {
+                    column[tap * c..][..c].copy_from_slice(&x[position * c..][..c]);
                 }
             }
         });
@@ -175,13 +185,9 @@ impl Geometry {
         x.par_chunks_mut(self.width * c).enumerate().for_each(|(row, x)| {
             let (map, y) = (row / self.height, row % self.height);
             for (x_in, x) in x.chunks_exact_mut(c).enumerate() {
-                for (dy, y) in self.meets(y, self.out_height, Towards::Output) {
-                    for (dx, x_out) in self.meets(x_in, self.out_width, Towards::Output) {
-                        let column = (map * self.out_height + y) * self.out_width + x_out;
-                        let tap = (dy * self.kernel + dx) * c;
-                        let from = &columns[column * width + tap..][..c];
-                        x.iter_mut().zip(from).for_each(|(x, from)| *x += from);
-                    }
+                for (tap, position) in self.meets([map, y, x_in], Towards::Output) {
+                    let from = &columns[position * width + tap * c..][..c];
+                    x.iter_mut().zip(from).for_each(|(x, from)| *x += from);
                 }
             }
         });

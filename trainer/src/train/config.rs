@@ -92,7 +92,8 @@ impl DataConfig {
 pub struct FitConfig {
     /// Optimizer steps.
     pub steps: usize,
-    /// Pictures in a step; their gradients are accumulated, so that memory is that of one.
+    /// Pictures in a step, of all processes together; their gradients are accumulated, so that
+    /// memory is that of one.
     pub batch: usize,
     /// Slices of a volume or frames of a cine that are seen together (SD-Trans); 1 for pictures.
     pub slices: usize,

@@ -6,7 +6,7 @@ use medsa_sam::image::{Geometry, RgbView};
 use ndarray::{Array2, Axis, Ix2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::features::FeatureCache;
 use super::group::GroupError;
@@ -148,7 +148,7 @@ pub struct Summary {
 }
 
 /// Means of one class and setting.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Name of the class.
     pub class: String,

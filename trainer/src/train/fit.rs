@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, Ix3, concatenate, s};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::evaluate::EvaluateError;
@@ -38,7 +38,7 @@ pub struct Fit {
 }
 
 /// What one step did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// Its number, from 0.
     pub step: usize,

@@ -1,6 +1,5 @@
 //! The pictures of a data set that train or validate.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::DataConfig;
@@ -30,15 +29,15 @@ pub enum StockError {
     /// A picture's.
     #[error(transparent)]
     Picture(#[from] Problem),
-    /// The split's: it names what is not there.
-    #[error("{split}: names {name}, which {folder} does not have")]
-    Unknown {
+    /// The split's: it is not one of this data set.
+    #[error("{split}, for {folder}: {source}")]
+    Items {
         /// The split.
         split: String,
-        /// The item.
-        name: String,
         /// The data set.
         folder: String,
+        /// What is wrong.
+        source: SplitError,
     },
     /// The split's: nothing is for this purpose.
     #[error("{split}: no picture for {purpose}")]
@@ -58,17 +57,11 @@ impl Stock {
     pub fn open(config: &DataConfig) -> Result<Self, StockError> {
         let (dataset, _) = Dataset::open(&config.path)?;
         let split = Split::read(&config.split)?;
-        let by_name: BTreeMap<&str, usize> =
-            dataset.items().iter().enumerate().map(|(i, item)| (item.name.as_str(), i)).collect();
-        let find = |name: &String| {
-            by_name.get(name.as_str()).copied().ok_or_else(|| StockError::Unknown {
-                split: config.split.display().to_string(),
-                name: name.clone(),
-                folder: config.path.display().to_string(),
-            })
-        };
-        let train = split.train.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        let validation = split.validation.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let (train, validation) = split.indices(&dataset).map_err(|source| StockError::Items {
+            split: config.split.display().to_string(),
+            folder: config.path.display().to_string(),
+            source,
+        })?;
         for (purpose, items) in [("training", &train), ("validation", &validation)] {
             if items.is_empty() {
                 let split = config.split.display().to_string();

@@ -124,7 +124,7 @@ fn a_split_is_read_as_it_was_written_and_fits_its_data_set_only() {
     assert_eq!(Split::read(&path).unwrap(), split);
     assert_eq!(split.indices(&dataset).unwrap(), (vec![2, 0], vec![1]));
     let other = Split { train: names(&["z"]), validation: vec![] };
-    assert_eq!(other.indices(&dataset).unwrap_err().to_string(), "split: z is not in the data set");
+    assert_eq!(other.indices(&dataset).unwrap_err().to_string(), "z is not in the data set");
     let twice = Split { train: names(&["a"]), validation: names(&["a"]) };
     assert!(matches!(
         twice.indices(&dataset),

@@ -4,11 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-use medsa_trainer::train::StepRecord;
+use medsa_trainer::train::{Row, StepRecord};
 use serde::{Deserialize, Serialize};
 
 use super::super::at;
-use super::super::table::Line;
 
 /// The log of a run, on disk and in memory.
 pub struct Log {
@@ -21,25 +20,12 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepEntry {
     /// What it did.
-    pub train: Step,
+    pub train: StepRecord,
     /// How long it took.
     #[serde(default)]
     pub seconds: f64,
     /// Speed of training since it was started last, validation left out.
     pub images_per_second: f64,
-}
-
-/// A [`StepRecord`] that can be read again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Its number, from 0.
-    pub step: usize,
-    /// Mean loss of its pictures.
-    pub loss: f64,
-    /// Norm of all gradients, before clipping.
-    pub gradient_norm: f64,
-    /// Learning rate.
-    pub learning_rate: f64,
 }
 
 /// One validation.
@@ -53,7 +39,7 @@ pub struct ValidationEntry {
     #[serde(default)]
     pub seconds: f64,
     /// Means by class and prompt.
-    pub validation: Vec<Line>,
+    pub validation: Vec<Row>,
 }
 
 /// A line of the file.
@@ -158,13 +144,6 @@ impl Log {
     }
 }
 
-impl From<StepRecord> for Step {
-    fn from(record: StepRecord) -> Self {
-        let StepRecord { step, loss, gradient_norm, learning_rate } = record;
-        Self { step, loss, gradient_norm, learning_rate }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -172,7 +151,7 @@ mod tests {
     use super::*;
 
     fn step(step: usize, loss: f64) -> StepEntry {
-        let train = Step { step, loss, gradient_norm: 1.0, learning_rate: 1e-4 };
+        let train = StepRecord { step, loss, gradient_norm: 1.0, learning_rate: 1e-4 };
         StepEntry { train, seconds: 0.5, images_per_second: 2.0 }
     }
 
