@@ -65,15 +65,14 @@ pub trait Backend: Sized {
     /// Tensors one after the other along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
 
-    /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`, with
-    /// scores scaled by `1/sqrt(d)`; `bias` broadcasts to `[B, heads, Nq, Nk]`.
+    /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`.
     fn attention(
         &self,
         [q, k, v]: [&Self::Tensor; 3],
         heads: usize,
-        bias: Option<&Self::Tensor>,
+        scores: Scores<Self::Tensor>,
     ) -> Output<Self> {
-        compose::attention(self, [q, k, v], heads, bias)
+        compose::attention(self, [q, k, v], heads, scores)
     }
 
     /// The same for tokens that attend to each other, from `[B, N, 3 * heads * d]`.
@@ -82,15 +81,34 @@ pub trait Backend: Sized {
         qkv: &Self::Tensor,
         heads: usize,
         packing: Packing,
-        bias: Option<&Self::Tensor>,
+        scores: Scores<Self::Tensor>,
     ) -> Output<Self> {
-        compose::self_attention(self, qkv, heads, packing, bias)
+        compose::self_attention(self, qkv, heads, packing, scores)
     }
+}
+
+/// The shape of a binary operation's result, as NumPy has it.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
+    let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
+    let mut shape = long.to_vec();
+    for (side, other) in shape.iter_mut().rev().zip(short.iter().rev()) {
+        *side = (*side).max(*other);
+    }
+    shape
+}
+
+/// What becomes of an attention's products `q k^T` before the softmax.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a, T> {
+    /// They are multiplied by this, `1/sqrt(d)` unless queries come scaled.
+    pub scale: f32,
+    /// Added then; broadcasts to `[B, heads, Nq, Nk]`.
+    pub bias: Option<&'a T>,
 }
 
 /// What a backend may do faster, composed of basic operations.
 pub mod compose {
-    use super::{Backend, Output};
+    use super::{Backend, Output, Scores};
     use crate::layers::{Packing, attend, split_heads, unpack};
 
     /// [`Backend::attention`].
@@ -101,10 +119,10 @@ pub mod compose {
         b: &B,
         [q, k, v]: [&B::Tensor; 3],
         heads: usize,
-        bias: Option<&B::Tensor>,
+        scores: Scores<B::Tensor>,
     ) -> Output<B> {
         let split = |x| split_heads(b, x, heads);
-        attend(b, &[split(q)?, split(k)?, split(v)?], bias)
+        attend(b, &[split(q)?, split(k)?, split(v)?], scores)
     }
 
     /// [`Backend::self_attention`].
@@ -116,8 +134,8 @@ pub mod compose {
         qkv: &B::Tensor,
         heads: usize,
         packing: Packing,
-        bias: Option<&B::Tensor>,
+        scores: Scores<B::Tensor>,
     ) -> Output<B> {
-        attend(b, &unpack(b, qkv, heads, packing)?, bias)
+        attend(b, &unpack(b, qkv, heads, packing)?, scores)
     }
 }

@@ -9,8 +9,10 @@
 
 mod adapter;
 pub mod backend;
+mod cost;
 mod decoder;
 mod error;
+mod fold;
 pub mod image;
 pub mod layers;
 mod model;
@@ -25,7 +27,9 @@ mod weights;
 pub use adapter::{
     AdapterConfig, AdapterPlan, DecoderPlan, Init, MlpInput, NewTensor, WindowPadding,
 };
+pub use cost::Cost;
 pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
+pub use fold::Folding;
 pub use model::{DecoderConfig, EncoderConfig, Sam, SamConfig};
 pub use weights::{Indices, Param, Reader, Weights};

@@ -8,6 +8,7 @@ use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::decoder::{MaskDecoder, Masks, PromptEncoder, PromptInput};
 use crate::error::Error;
+use crate::fold::Folding;
 use crate::image::{Normalization, Preprocess};
 use crate::tiny_vit::{Stem, TinyVit, TinyVitConfig};
 use crate::vit::{Vit, VitConfig};
@@ -239,6 +240,19 @@ impl Sam {
         replaced?;
         from.finish()?;
         Ok(self)
+    }
+
+    /// The same network with less to compute. It is made to be exported: it takes no adapters.
+    #[must_use]
+    pub fn folded(mut self, rules: &[Folding]) -> Self {
+        for &rule in Folding::ALL.iter().filter(|rule| rules.contains(rule)) {
+            match &mut self.encoder {
+                Encoder::TinyVit(tiny) => tiny.fold(rule),
+                Encoder::Vit(vit) => vit.fold(rule),
+            }
+            self.mask_decoder.fold(rule);
+        }
+        self
     }
 
     /// The weights of prompt encoder and mask decoder, which can be trained themselves.

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use candle_core::{D, DType, Device, Result, Tensor, Var};
-use medsa_sam::backend::{Backend, compose};
+use medsa_sam::backend::{Backend, Scores, compose};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear, Packing};
 use medsa_sam::{Indices, Param};
 use ndarray::{Array, ArrayD, Dimension};
@@ -310,11 +310,13 @@ impl Backend for CandleBackend {
         Ok(Node::of(parts, Tensor::cat(&values, axis)?, backward))
     }
 
-    fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, bias: Option<&Node>) -> Result<Node> {
+    fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, scores: Scores<Node>) -> Result<Node> {
+        let Scores { scale, bias } = scores;
         if self.has_ops() && !bias.is_some_and(Node::varies) {
-            return ops::attention([q, k, v], heads, bias.map(Node::value));
+            let scores = Scores { scale, bias: bias.map(Node::value) };
+            return ops::attention([q, k, v], heads, scores);
         }
-        compose::attention(self, [q, k, v], heads, bias)
+        compose::attention(self, [q, k, v], heads, scores)
     }
 
     fn self_attention(
@@ -322,11 +324,13 @@ impl Backend for CandleBackend {
         qkv: &Node,
         heads: usize,
         packing: Packing,
-        bias: Option<&Node>,
+        scores: Scores<Node>,
     ) -> Result<Node> {
+        let Scores { scale, bias } = scores;
         if self.has_ops() && !bias.is_some_and(Node::varies) {
-            return ops::self_attention(qkv, heads, packing, bias.map(Node::value));
+            let scores = Scores { scale, bias: bias.map(Node::value) };
+            return ops::self_attention(qkv, heads, packing, scores);
         }
-        compose::self_attention(self, qkv, heads, packing, bias)
+        compose::self_attention(self, qkv, heads, packing, scores)
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use medsa_bundle::Precision;
 use medsa_kernels::{LinearS8, S8_MAX};
-use medsa_sam::backend::Backend;
+use medsa_sam::backend::{Backend, broadcast};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear, LinearInput};
 use medsa_sam::{Indices, Param};
 use ndarray::Array2;
@@ -295,16 +295,6 @@ impl Backend for Recorder {
 fn with_last(shape: &[usize], length: usize) -> Vec<usize> {
     let mut shape = shape.to_vec();
     *shape.last_mut().expect("tensors have axes") = length;
-    shape
-}
-
-/// The shape of a binary operation's result, as NumPy has it.
-fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
-    let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
-    let mut shape = long.to_vec();
-    for (side, other) in shape.iter_mut().rev().zip(short.iter().rev()) {
-        *side = (*side).max(*other);
-    }
     shape
 }
 

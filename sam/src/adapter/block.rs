@@ -3,6 +3,8 @@
 use super::{Adapter, AdapterConfig, Lora, MlpInput, WindowPadding};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
+use crate::fold::Folding;
+use crate::layers::{Linear, Mlp, Projected, Projection};
 use crate::weights::Reader;
 
 /// Adapters and LoRA of an encoder block, as far as there are any.
@@ -35,6 +37,37 @@ impl BlockAdapters {
         Ok(Self { space, depth, mlp, lora, pads_before_norm })
     }
 
+    /// Layers that the output of the norm before the attention meets.
+    pub(crate) fn at_attention_norm(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.lora.iter_mut().flat_map(Lora::first_mut)
+    }
+
+    /// Layers that the output of the norm before the MLP meets.
+    pub(crate) fn at_mlp_norm(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let beside = self.mlp.iter_mut().filter(|beside| beside.input == MlpInput::Normed);
+        beside.map(|beside| &mut beside.adapter.down)
+    }
+
+    /// Folds the adapters that can be into the layers beside and before them.
+    pub(crate) fn fold(&mut self, rule: Folding, mlp: &mut Mlp, projection: &mut Projection) {
+        match rule {
+            Folding::Mlp => {
+                let fits = |beside: &mut ParallelAdapter| {
+                    beside.input == MlpInput::Normed && mlp.can_widen(beside.adapter.activation)
+                };
+                if let Some(beside) = self.mlp.take_if(fits) {
+                    mlp.widen(&beside.adapter.down, &beside.adapter.up, beside.scale);
+                }
+            }
+            Folding::Bottlenecks => {
+                if let Some(space) = &self.space {
+                    projection.take_up(&space.down);
+                }
+            }
+            Folding::Lora | Folding::Norms | Folding::Scales => {}
+        }
+    }
+
     /// Whether the block computes as the base does.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { space, depth, mlp, lora, .. } = self;
@@ -46,12 +79,12 @@ impl BlockAdapters {
     pub(crate) fn after_attention<B: Backend>(
         &self,
         b: &B,
-        attended: B::Tensor,
+        attended: Projected<B::Tensor>,
         over_depth: impl FnOnce() -> Result<Option<B::Tensor>, B::Error>,
     ) -> Output<B> {
         let mut sum = match &self.space {
-            Some(space) => b.add(&attended, &space.forward(b, &attended)?)?,
-            None => attended,
+            Some(space) => space.behind(b, attended, |x| space.activation.forward(b, x))?,
+            None => attended.x,
         };
         if let Some(depth) = &self.depth
             && let Some(attended) = over_depth()?

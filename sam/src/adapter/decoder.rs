@@ -4,7 +4,8 @@ use super::hyper::HyperMaps;
 use super::{Adapter, AdapterConfig, Lora};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::Activation;
+use crate::fold::Folding;
+use crate::layers::{Activation, Mlp, Projected, Projection};
 use crate::weights::Reader;
 
 /// What prompt-conditioned adapters are told about the prompt.
@@ -55,12 +56,12 @@ impl DecoderAdapters {
     pub(crate) fn after_prompt_to_image<B: Backend>(
         &self,
         b: &B,
-        attended: B::Tensor,
+        attended: Projected<B::Tensor>,
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
         match &self.prompt_to_image {
-            Some(adapter) => b.add(&attended, &adapter.forward(b, &attended, prompt)?),
-            None => Ok(attended),
+            Some(adapter) => adapter.behind(b, attended, prompt),
+            None => Ok(attended.x),
         }
     }
 
@@ -83,11 +84,38 @@ impl DecoderAdapters {
     pub(crate) fn after_image_to_prompt<B: Backend>(
         &self,
         b: &B,
-        attended: B::Tensor,
+        attended: Projected<B::Tensor>,
     ) -> Output<B> {
         match &self.image_to_prompt {
-            Some(adapter) => b.add(&attended, &adapter.forward(b, &attended)?),
-            None => Ok(attended),
+            Some(adapter) => adapter.behind(b, attended, |x| adapter.activation.forward(b, x)),
+            None => Ok(attended.x),
+        }
+    }
+
+    /// Folds the adapters that can be into the layers beside and before them.
+    pub(crate) fn fold(
+        &mut self,
+        rule: Folding,
+        mlp: &mut Mlp,
+        prompt_to_image: &mut Projection,
+        image_to_prompt: &mut Projection,
+    ) {
+        match rule {
+            Folding::Mlp => {
+                let fits = |(adapter, _): &mut (Adapter, f32)| mlp.can_widen(adapter.activation);
+                if let Some((adapter, scale)) = self.mlp.take_if(fits) {
+                    mlp.widen(&adapter.down, &adapter.up, scale);
+                }
+            }
+            Folding::Bottlenecks => {
+                if let Some(prompted) = &self.prompt_to_image {
+                    prompt_to_image.take_up(&prompted.adapter.down);
+                }
+                if let Some(adapter) = &self.image_to_prompt {
+                    image_to_prompt.take_up(&adapter.down);
+                }
+            }
+            Folding::Lora | Folding::Norms | Folding::Scales => {}
         }
     }
 }
@@ -107,15 +135,15 @@ impl PromptedAdapter {
         Ok(Some(Self { adapter, maps }))
     }
 
-    fn forward<B: Backend>(
+    fn behind<B: Backend>(
         &self,
         b: &B,
-        x: &B::Tensor,
+        attended: Projected<B::Tensor>,
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
-        match &self.maps {
-            Some(maps) => self.adapter.forward_with(b, x, |x| maps.forward(b, x, prompt)),
-            None => self.adapter.forward(b, x),
-        }
+        self.adapter.behind(b, attended, |x| match &self.maps {
+            Some(maps) => maps.forward(b, x, prompt),
+            None => self.adapter.activation.forward(b, x),
+        })
     }
 }

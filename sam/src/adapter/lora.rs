@@ -1,6 +1,6 @@
 //! Low-rank updates of an attention's query and value projections (Hu et al., 2022).
 
-use ndarray::Array;
+use ndarray::{Array, Array2};
 
 use crate::backend::{Backend, Output};
 use crate::error::Error;
@@ -69,6 +69,39 @@ impl Lora {
     }
 }
 
+impl Lora {
+    /// A packed projection `[3 * heads * d, in]` with the updates in it.
+    pub(crate) fn merged(&self, qkv: &Linear, heads: usize, packing: Packing) -> Linear {
+        let d = qkv.outputs() / (3 * heads);
+        let (mut weight, bias) = (qkv.weight_array(), qkv.bias_array());
+        for (part, update) in [(0, self.q.update()), (2, self.v.update())] {
+            for (row, update) in packing.channels(part, heads, d).zip(update.rows()) {
+                let mut row = weight.row_mut(row);
+                row += &update;
+            }
+        }
+        qkv.with(weight, bias)
+    }
+
+    /// Projections of queries and of values with the updates in them.
+    pub(crate) fn merged_apart(&self, q: &Linear, v: &Linear) -> [Linear; 2] {
+        let merged = |linear: &Linear, part: &LowRank| {
+            linear.with(linear.weight_array() + part.update(), linear.bias_array())
+        };
+        [merged(q, &self.q), merged(v, &self.v)]
+    }
+
+    /// Layers that its input meets.
+    pub(crate) fn first_mut(&mut self) -> [&mut Linear; 2] {
+        [&mut self.q.a, &mut self.v.a]
+    }
+
+    /// Multiplies what is added to the queries.
+    pub(crate) fn scale_queries(&mut self, factor: f32) {
+        self.q.scale *= factor;
+    }
+}
+
 impl LowRank {
     fn read(from: &Reader, inputs: usize, outputs: usize, alpha: f32) -> Result<Self, Error> {
         // A missing `a` is reported as missing, with rank 1.
@@ -79,6 +112,11 @@ impl LowRank {
         };
         let (a, b) = (linear("a", inputs, rank)?, linear("b", rank, outputs)?);
         Ok(Self { a, b, scale: alpha / rank as f32 })
+    }
+
+    /// What it adds to a projection's weight, `[out, in]`.
+    fn update(&self) -> Array2<f32> {
+        self.b.weight_array().dot(&self.a.weight_array()) * self.scale
     }
 
     fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {

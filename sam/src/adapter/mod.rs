@@ -19,12 +19,12 @@ mod plan;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::block::{BlockAdapters, attend_over_depth};
-pub(crate) use self::decoder::{DecoderAdapters, PromptSummary};
+pub(crate) use self::decoder::{AttentionLora, DecoderAdapters, PromptSummary};
 pub(crate) use self::lora::Lora;
 pub use self::plan::{AdapterPlan, DecoderPlan, Init, NewTensor};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, Linear};
+use crate::layers::{Activation, Linear, Projected};
 use crate::weights::Reader;
 
 /// What the weights of adapters do not tell.
@@ -95,17 +95,24 @@ impl Adapter {
     }
 
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        self.forward_with(b, x, |x| self.activation.forward(b, x))
+        let reduced = b.linear(x, &self.down)?;
+        b.linear(&self.activation.forward(b, &reduced)?, &self.up)
     }
 
-    /// With something else than its activation between the projections.
-    fn forward_with<B: Backend>(
+    /// `x` of a projection plus the adapter's answer to it, with `between` in place of the
+    /// activation.
+    fn behind<B: Backend>(
         &self,
         b: &B,
-        x: &B::Tensor,
+        projected: Projected<B::Tensor>,
         between: impl FnOnce(&B::Tensor) -> Output<B>,
     ) -> Output<B> {
-        b.linear(&between(&b.linear(x, &self.down)?)?, &self.up)
+        let Projected { x, reduced } = projected;
+        let reduced = match reduced {
+            Some(reduced) => reduced,
+            None => b.linear(&x, &self.down)?,
+        };
+        b.add(&x, &b.linear(&between(&reduced)?, &self.up)?)
     }
 
     /// Length between the projections.

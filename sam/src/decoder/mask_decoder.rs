@@ -8,6 +8,7 @@ use super::two_way::{Positions, TwoWayTransformer};
 use crate::adapter::{AdapterConfig, PromptSummary};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
+use crate::fold::{Fold, Folding};
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, NO_ATTENTION, Upscale2x};
 use crate::prompt::label;
 use crate::weights::{Param, Reader, VisitParams};
@@ -76,6 +77,11 @@ impl MaskDecoder {
     /// Puts adapters into the two-way blocks; `from` is at `decoder.layers`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         self.transformer.adapt(from, config)
+    }
+
+    /// Folds what can be.
+    pub(crate) fn fold(&mut self, rule: Folding) {
+        self.transformer.fold(rule);
     }
 
     /// Masks for an embedding `[B, h, w, C]`.

@@ -1,9 +1,10 @@
 //! The two-way transformer: tokens attend to the image and the image to tokens.
 
-use crate::adapter::{AdapterConfig, DecoderAdapters, Lora, PromptSummary};
-use crate::backend::{Backend, Output};
+use crate::adapter::{AdapterConfig, AttentionLora, DecoderAdapters, Lora, PromptSummary};
+use crate::backend::{Backend, Scores};
 use crate::error::Error;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp};
+use crate::fold::{Fold, Folding};
+use crate::layers::{Activation, LayerNorm, Linear, Mlp, Projected, Projection, attention_scale};
 use crate::weights::{Param, Reader, VisitParams};
 
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ impl TwoWayTransformer {
         let q = b.add(&tokens, positions.tokens)?;
         let k = b.add(&image, positions.image)?;
         let attended = self.final_attention.forward(b, [&q, &k, &image], None, None)?;
-        let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.final_norm)?;
+        let tokens = b.layer_norm(&b.add(&tokens, &attended.x)?, &self.final_norm)?;
         Ok((tokens, image))
     }
 }
@@ -131,10 +132,11 @@ impl TwoWayBlock {
         let Self { adapters, .. } = self;
         let lora = adapters.lora.self_attention.as_ref();
         let tokens = if self.first {
-            self.self_attention.forward(b, [tokens; 3], token_bias, lora)?
+            self.self_attention.forward(b, [tokens; 3], token_bias, lora)?.x
         } else {
             let q = b.add(tokens, positions.tokens)?;
-            b.add(tokens, &self.self_attention.forward(b, [&q, &q, tokens], token_bias, lora)?)?
+            let attended = self.self_attention.forward(b, [&q, &q, tokens], token_bias, lora)?;
+            b.add(tokens, &attended.x)?
         };
         let tokens = b.layer_norm(&tokens, &self.norm1)?;
 
@@ -163,8 +165,10 @@ struct Attention {
     q: Linear,
     k: Linear,
     v: Linear,
-    out: Linear,
+    out: Projection,
     heads: usize,
+    /// Of scores.
+    scale: f32,
 }
 
 impl Attention {
@@ -173,8 +177,9 @@ impl Attention {
             q: Linear::read(&from.at("q_proj"), dim, inner)?,
             k: Linear::read(&from.at("k_proj"), dim, inner)?,
             v: Linear::read(&from.at("v_proj"), dim, inner)?,
-            out: Linear::read(&from.at("out_proj"), inner, dim)?,
+            out: Projection::read(&from.at("out_proj"), inner, dim)?,
             heads,
+            scale: attention_scale(inner / heads),
         })
     }
 
@@ -184,7 +189,7 @@ impl Attention {
         [q, k, v]: [&B::Tensor; 3],
         bias: Option<&B::Tensor>,
         lora: Option<&Lora>,
-    ) -> Output<B> {
+    ) -> Result<Projected<B::Tensor>, B::Error> {
         let mut queries = b.linear(q, &self.q)?;
         let mut values = b.linear(v, &self.v)?;
         if let Some(lora) = lora {
@@ -192,7 +197,48 @@ impl Attention {
             values = b.add(&values, &lora.v(b, v)?)?;
         }
         let keys = b.linear(k, &self.k)?;
-        b.linear(&b.attention([&queries, &keys, &values], self.heads, bias)?, &self.out)
+        let scores = Scores { scale: self.scale, bias };
+        self.out.forward(b, &b.attention([&queries, &keys, &values], self.heads, scores)?)
+    }
+}
+
+impl Fold for TwoWayTransformer {
+    fn fold(&mut self, rule: Folding) {
+        self.layers.iter_mut().for_each(|layer| layer.fold(rule));
+        self.final_attention.fold(rule, &mut None);
+    }
+}
+
+impl Fold for TwoWayBlock {
+    // Each norm's output is a residual sum's too, so its affine part stays.
+    fn fold(&mut self, rule: Folding) {
+        let Self { self_attention, token_to_image, image_to_token, mlp, adapters, .. } = self;
+        let AttentionLora { self_attention: lora, prompt_to_image, image_to_prompt } =
+            &mut adapters.lora;
+        self_attention.fold(rule, lora);
+        token_to_image.fold(rule, prompt_to_image);
+        image_to_token.fold(rule, image_to_prompt);
+        adapters.fold(rule, mlp, &mut token_to_image.out, &mut image_to_token.out);
+    }
+}
+
+impl Attention {
+    fn fold(&mut self, rule: Folding, lora: &mut Option<Lora>) {
+        match rule {
+            Folding::Lora => {
+                if let Some(lora) = lora.take() {
+                    [self.q, self.v] = lora.merged_apart(&self.q, &self.v);
+                }
+            }
+            Folding::Scales => {
+                self.q = self.q.scaled(0..self.q.outputs(), self.scale);
+                if let Some(lora) = lora {
+                    lora.scale_queries(self.scale);
+                }
+                self.scale = 1.0;
+            }
+            Folding::Norms | Folding::Mlp | Folding::Bottlenecks => {}
+        }
     }
 }
 
@@ -221,8 +267,9 @@ impl VisitParams for TwoWayBlock {
 
 impl VisitParams for Attention {
     fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
-        for linear in [&mut self.q, &mut self.k, &mut self.v, &mut self.out] {
+        for linear in [&mut self.q, &mut self.k, &mut self.v] {
             linear.visit(f);
         }
+        self.out.visit(f);
     }
 }

@@ -1,9 +1,14 @@
 //! Scaled dot-product attention, composed of basic operations.
 
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Output, Scores};
 
 /// Added to a score, so low that nothing is left of it in a softmax.
 pub(crate) const NO_ATTENTION: f32 = -1e9;
+
+/// What scores are multiplied by in heads of `d` channels.
+pub(crate) fn attention_scale(d: usize) -> f32 {
+    1.0 / (d as f32).sqrt()
+}
 
 /// How queries, keys and values stand side by side in the last axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +17,22 @@ pub enum Packing {
     ByHead,
     /// `[3, heads, d]` (ViT).
     ByPart,
+}
+
+impl Packing {
+    /// Channels of the queries (part 0), keys or values, head by head.
+    pub(crate) fn channels(
+        self,
+        part: usize,
+        heads: usize,
+        d: usize,
+    ) -> impl Iterator<Item = usize> {
+        let start = move |head: usize| match self {
+            Self::ByHead => (3 * head + part) * d,
+            Self::ByPart => (part * heads + head) * d,
+        };
+        (0..heads).flat_map(move |head| start(head)..start(head) + d)
+    }
 }
 
 /// `[B, N, 3 * heads * d]` -> queries, keys and values `[B, heads, N, d]`.
@@ -49,16 +70,14 @@ fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
     b.reshape(&x, &[batch, tokens, heads * d])
 }
 
-/// `softmax(q k^T / sqrt(d) + bias) v` for `[B, heads, N, d]`, heads merged: `[B, N, heads * d]`;
-/// `bias` broadcasts to `[B, heads, Nq, Nk]`.
+/// `softmax(scale q k^T + bias) v` for `[B, heads, N, d]`, heads merged: `[B, N, heads * d]`.
 pub(crate) fn attend<B: Backend>(
     b: &B,
     [q, k, v]: &[B::Tensor; 3],
-    bias: Option<&B::Tensor>,
+    Scores { scale, bias }: Scores<B::Tensor>,
 ) -> Output<B> {
-    let d = b.shape(q)[3];
     // Scaling q costs less than scaling the scores, and is the same.
-    let q = b.affine(q, 1.0 / (d as f32).sqrt(), 0.0)?;
+    let q = if scale == 1.0 { q.clone() } else { b.affine(q, scale, 0.0)? };
     let mut scores = b.matmul(&q, &b.permute(k, &[0, 1, 3, 2])?)?;
     if let Some(bias) = bias {
         scores = b.add(&scores, bias)?;

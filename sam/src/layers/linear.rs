@@ -1,6 +1,6 @@
 //! Linear layers, and what becomes one: 1x1 convolutions.
 
-use ndarray::{Array1, Array2, Axis, Ix2};
+use ndarray::{Array1, Array2, Axis, Ix1, Ix2, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Output};
@@ -77,6 +77,72 @@ impl Linear {
         }
     }
 
+    /// The bias, zeros where there is none.
+    pub(crate) fn bias_array(&self) -> Array1<f32> {
+        match &self.bias {
+            Some(bias) => {
+                let bias = bias.value().to_owned().into_dimensionality::<Ix1>();
+                bias.expect("every constructor makes a vector")
+            }
+            None => Array1::zeros(self.outputs()),
+        }
+    }
+
+    /// The same layer with other values.
+    pub(crate) fn with(&self, weight: Array2<f32>, bias: Array1<f32>) -> Self {
+        let name = self.weight.name();
+        // Without a bias before, none has its name.
+        let bias_name = match &self.bias {
+            Some(bias) => bias.name().to_owned(),
+            None => format!("{name}.bias"),
+        };
+        Self {
+            weight: Param::new(name, weight),
+            bias: Some(Param::new(bias_name, bias)),
+            input: self.input,
+        }
+    }
+
+    /// The layer for inputs that were not yet multiplied by `factor` and added to `shift`.
+    pub(crate) fn after_affine(&self, factor: &Array1<f32>, shift: &Array1<f32>) -> Self {
+        let weight = self.weight_array();
+        let bias = self.bias_array() + weight.dot(shift);
+        self.with(weight * factor, bias)
+    }
+
+    /// The layer whose `rows` of outputs are multiplied by `factor`.
+    pub(crate) fn scaled(&self, rows: impl IntoIterator<Item = usize>, factor: f32) -> Self {
+        let (mut weight, mut bias) = (self.weight_array(), self.bias_array());
+        for row in rows {
+            weight.row_mut(row).mapv_inplace(|w| w * factor);
+            bias[row] *= factor;
+        }
+        self.with(weight, bias)
+    }
+
+    /// Both layers in one, for the same input: outputs of `self`, then of `other`.
+    pub(crate) fn beside(&self, other: &Self) -> Self {
+        let (a, b) = (self.weight_array(), other.weight_array());
+        let weight = concatenate(Axis(0), &[a.view(), b.view()]).expect("inputs are the same");
+        let (a, b) = (self.bias_array(), other.bias_array());
+        let bias = concatenate(Axis(0), &[a.view(), b.view()]).expect("vectors");
+        self.with(weight, bias)
+    }
+
+    /// The sum of `self` of the first inputs and `factor` times `other` of the rest.
+    pub(crate) fn plus(&self, other: &Self, factor: f32) -> Self {
+        let (a, b) = (self.weight_array(), other.weight_array() * factor);
+        let weight = concatenate(Axis(1), &[a.view(), b.view()]).expect("outputs are the same");
+        self.with(weight, self.bias_array() + other.bias_array() * factor)
+    }
+
+    /// This layer of what `inner` gives, as one layer.
+    pub(crate) fn of(&self, inner: &Self) -> Self {
+        let weight = self.weight_array();
+        let bias = weight.dot(&inner.bias_array()) + self.bias_array();
+        self.with(weight.dot(&inner.weight_array()), bias)
+    }
+
     /// Length of the last axis of the input.
     pub fn inputs(&self) -> usize {
         self.weight.shape()[1]
@@ -137,6 +203,22 @@ pub(crate) struct Mlp {
 impl Mlp {
     pub(crate) fn new(layers: Vec<Linear>, activation: Activation) -> Self {
         Self { layers, activation }
+    }
+
+    /// Whether its hidden layer can take up one of the nonlinearity `activation`.
+    pub(crate) fn can_widen(&self, activation: Activation) -> bool {
+        self.layers.len() == 2 && self.activation == activation
+    }
+
+    /// Adds `factor` times another MLP of the same activation to it, as more hidden values.
+    pub(crate) fn widen(&mut self, down: &Linear, up: &Linear, factor: f32) {
+        self.layers[0] = self.layers[0].beside(down);
+        self.layers[1] = self.layers[1].plus(up, factor);
+    }
+
+    /// The layer that its input meets.
+    pub(crate) fn first_mut(&mut self) -> &mut Linear {
+        &mut self.layers[0]
     }
 
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {

@@ -1,5 +1,7 @@
 //! Layer normalization.
 
+use ndarray::{Array1, Ix1};
+
 use crate::error::Error;
 use crate::weights::{Param, Reader, VisitParams};
 
@@ -23,6 +25,19 @@ impl LayerNorm {
     pub(crate) fn read(from: &Reader, channels: usize, epsilon: f32) -> Result<Self, Error> {
         let gamma = from.param("weight", &[channels])?;
         Ok(Self { gamma, beta: from.param("bias", &[channels])?, epsilon })
+    }
+}
+
+impl LayerNorm {
+    /// Takes gamma and beta out, so that only the normalization is left.
+    pub(crate) fn take_affine(&mut self) -> (Array1<f32>, Array1<f32>) {
+        let take = |param: &mut Param, value: f32| {
+            let taken = param.value().to_owned().into_dimensionality::<Ix1>();
+            let taken = taken.expect("gamma and beta are vectors");
+            *param = Param::new(param.name(), Array1::from_elem(taken.len(), value));
+            taken
+        };
+        (take(&mut self.gamma, 1.0), take(&mut self.beta, 0.0))
     }
 }
 

@@ -22,13 +22,8 @@ impl Windows {
         Self { batch, height, width, side }
     }
 
-    /// `[B, H, W, C]` -> `[B * windows, side, side, C]`, padded with zeros.
-    pub(crate) fn split<B: Backend>(&self, b: &B, map: &B::Tensor) -> Output<B> {
-        self.cut(b, &self.pad(b, map)?)
-    }
-
-    /// The same, padded with `filling` `[1, 1, 1, C]`.
-    pub(crate) fn split_filled<B: Backend>(
+    /// `[B, H, W, C]` -> `[B * windows, side, side, C]`, padded with `filling` `[1, 1, 1, C]`.
+    pub(crate) fn split<B: Backend>(
         &self,
         b: &B,
         map: &B::Tensor,

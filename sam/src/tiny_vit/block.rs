@@ -2,9 +2,13 @@
 
 use super::config::Stage;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Output, Scores};
 use crate::error::Error;
-use crate::layers::{Activation, Conv2d, LayerNorm, Linear, Mlp, Packing, Windows};
+use crate::fold::{Fold, Folding};
+use crate::layers::{
+    Activation, Conv2d, LayerNorm, Linear, Mlp, Packing, Projected, Projection, Windows,
+    attention_scale,
+};
 use crate::weights::{Indices, Param, Reader};
 
 /// A block of TinyViT's attention stages.
@@ -46,7 +50,7 @@ impl TinyVitBlock {
     /// # Errors
     /// A missing or misshapen tensor, by name.
     pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
-        self.adapters = BlockAdapters::read(from, self.attention.proj.outputs(), config)?;
+        self.adapters = BlockAdapters::read(from, self.attention.projection.outputs(), config)?;
         Ok(())
     }
 
@@ -74,12 +78,28 @@ impl TinyVitBlock {
     }
 }
 
+impl Fold for TinyVitBlock {
+    fn fold(&mut self, rule: Folding) {
+        let Self { attention, norm, mlp, adapters, .. } = self;
+        attention.fold(rule, adapters);
+        if rule == Folding::Norms {
+            let (gamma, beta) = norm.take_affine();
+            for layer in adapters.at_mlp_norm().chain([mlp.first_mut()]) {
+                *layer = layer.after_affine(&gamma, &beta);
+            }
+        }
+        adapters.fold(rule, mlp, &mut attention.projection);
+    }
+}
+
 /// Attention within a window, with a learned bias for each offset between two positions.
 #[derive(Clone, Debug)]
 struct WindowAttention {
     norm: LayerNorm,
     qkv: Linear,
-    proj: Linear,
+    projection: Projection,
+    /// Of scores.
+    scale: f32,
     /// `[heads, window * window]`: by how many rows and columns two positions are apart.
     offset_bias: Param,
     /// For each pair of positions, its offset: N * N.
@@ -94,7 +114,8 @@ impl WindowAttention {
         Ok(Self {
             norm: LayerNorm::read(&from.at("norm"), dim, LayerNorm::EPSILON)?,
             qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
-            proj: Linear::read(&from.at("proj"), dim, dim)?,
+            projection: Projection::read(&from.at("proj"), dim, dim)?,
+            scale: attention_scale(dim / heads),
             offset_bias: from.param("attention_biases", &[heads, window * window])?,
             offsets: offsets(window),
             window,
@@ -106,7 +127,12 @@ impl WindowAttention {
     ///
     /// Linear layers see the map before it is padded: windows of 14 on a map of 32 hold 1.7
     /// times as many positions.
-    fn in_windows<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+    fn in_windows<B: Backend>(
+        &self,
+        b: &B,
+        x: &B::Tensor,
+        lora: Option<&Lora>,
+    ) -> Result<Projected<B::Tensor>, B::Error> {
         let [batch, height, width, channels] = b.shape(x)[..] else {
             unreachable!("maps have four axes")
         };
@@ -120,19 +146,22 @@ impl WindowAttention {
             b.reshape(&self.qkv(b, &beta, lora)?, &[1, 1, 1, 3 * channels])
         };
         let windows = Windows::new(b, x, self.window);
-        let qkv = windows.split_filled(b, &qkv, of_padding)?;
+        let qkv = windows.split(b, &qkv, of_padding)?;
         let count = b.shape(&qkv)[0];
         let qkv = b.reshape(&qkv, &[count, positions, 3 * channels])?;
         let bias = b.take(&b.param(&self.offset_bias)?, &self.offsets)?;
         let bias = b.reshape(&bias, &[self.heads, positions, positions])?;
-        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, Some(&bias))?;
-        b.linear(&windows.join(b, &attended)?, &self.proj)
+        let scores = Scores { scale: self.scale, bias: Some(&bias) };
+        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, scores)?;
+        self.projection.forward(b, &windows.join(b, &attended)?)
     }
 
     /// Attention of all tokens to each other, `[B, N, C]` -> `[B, N, C]`.
     fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
         let qkv = self.qkv(b, &b.layer_norm(x, &self.norm)?, lora)?;
-        b.linear(&b.self_attention(&qkv, self.heads, Packing::ByHead, None)?, &self.proj)
+        let scores = Scores { scale: self.scale, bias: None };
+        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, scores)?;
+        Ok(self.projection.forward(b, &attended)?.x)
     }
 
     /// `[B, N, C]` -> `[B, N, 3C]`.
@@ -141,6 +170,34 @@ impl WindowAttention {
         match lora {
             Some(lora) => lora.add_to_packed(b, normed, &qkv, self.heads, Packing::ByHead),
             None => Ok(qkv),
+        }
+    }
+}
+
+impl WindowAttention {
+    fn fold(&mut self, rule: Folding, adapters: &mut BlockAdapters) {
+        let packing = Packing::ByHead;
+        match rule {
+            Folding::Lora => {
+                if let Some(lora) = adapters.lora.take() {
+                    self.qkv = lora.merged(&self.qkv, self.heads, packing);
+                }
+            }
+            Folding::Norms => {
+                let (gamma, beta) = self.norm.take_affine();
+                for layer in adapters.at_attention_norm().chain([&mut self.qkv]) {
+                    *layer = layer.after_affine(&gamma, &beta);
+                }
+            }
+            Folding::Scales => {
+                let d = self.qkv.outputs() / (3 * self.heads);
+                self.qkv = self.qkv.scaled(packing.channels(0, self.heads, d), self.scale);
+                if let Some(lora) = &mut adapters.lora {
+                    lora.scale_queries(self.scale);
+                }
+                self.scale = 1.0;
+            }
+            Folding::Mlp | Folding::Bottlenecks => {}
         }
     }
 }

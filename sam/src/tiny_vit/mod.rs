@@ -15,6 +15,7 @@ use self::stem::PatchEmbed;
 use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
+use crate::fold::{Fold, Folding};
 use crate::neck::Neck;
 use crate::weights::Reader;
 
@@ -81,6 +82,15 @@ impl TinyVit {
             }
         }
         Ok(())
+    }
+
+    /// Folds what can be.
+    pub(crate) fn fold(&mut self, rule: Folding) {
+        for step in &mut self.steps {
+            if let Step::Block { block, .. } = step {
+                block.fold(rule);
+            }
+        }
     }
 
     /// How many steps there are.

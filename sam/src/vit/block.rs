@@ -1,11 +1,17 @@
 //! Attention in windows or over the whole map, with decomposed relative positions, and an MLP.
 
+use ndarray::Array3;
+
 use super::config::VitConfig;
 use super::position::relative;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Output, Scores};
 use crate::error::Error;
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, Packing, Windows, attend, unpack};
+use crate::fold::{Fold, Folding};
+use crate::layers::{
+    Activation, LayerNorm, Linear, Mlp, Packing, Projected, Projection, Windows, attend,
+    attention_scale, unpack,
+};
 use crate::weights::{Param, Reader};
 
 /// A block of a SAM ViT.
@@ -55,7 +61,7 @@ impl VitBlock {
     /// # Errors
     /// A missing or misshapen tensor, by name.
     pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
-        self.adapters = BlockAdapters::read(from, self.attention.proj.outputs(), config)?;
+        self.adapters = BlockAdapters::read(from, self.attention.projection.outputs(), config)?;
         Ok(())
     }
 
@@ -71,19 +77,26 @@ impl VitBlock {
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, adapters, .. } = self;
         let normed = b.layer_norm(x, &self.norm1)?;
-        // A global block is one window that covers the map.
-        let windows = Windows::new(b, &normed, attention.side);
-        let split = if adapters.pads_before_norm {
-            b.layer_norm(&windows.split(b, x)?, &self.norm1)?
-        } else {
-            windows.split(b, &normed)?
+        let of_padding = || match (&attention.padding, adapters.pads_before_norm) {
+            (Some(qkv), _) => b.param(qkv),
+            // Zeros, of which the norm leaves beta.
+            (None, true) => {
+                let beta = b.param(&self.norm1.beta)?;
+                let beta = b.reshape(&beta, &[1, 1, attention.qkv.inputs()])?;
+                attention.qkv(b, &beta, adapters.lora.as_ref())
+            }
+            (None, false) => {
+                let zeros = Array3::zeros((1, 1, attention.qkv.inputs()));
+                let zeros = Param::new(format!("vit.zeros.{}", zeros.len()), zeros);
+                attention.qkv(b, &b.param(&zeros)?, adapters.lora.as_ref())
+            }
         };
-        let attended = attention.in_windows(b, &split, adapters.lora.as_ref())?;
+        let attended = attention.in_windows(b, &normed, adapters.lora.as_ref(), of_padding)?;
         let over_depth = || {
-            let attend = |x: &B::Tensor| attention.forward(b, x, None, adapters.lora.as_ref());
+            let attend = |x: &B::Tensor| attention.forward(b, x, adapters.lora.as_ref());
             attend_over_depth(b, &normed, slices, attend)
         };
-        let attended = adapters.after_attention(b, windows.join(b, &attended)?, over_depth)?;
+        let attended = adapters.after_attention(b, attended, over_depth)?;
         let x = b.add(x, &attended)?;
         let normed = b.layer_norm(&x, &self.norm2)?;
         let mlp = self.mlp.forward(b, &normed)?;
@@ -91,11 +104,30 @@ impl VitBlock {
     }
 }
 
+impl Fold for VitBlock {
+    fn fold(&mut self, rule: Folding) {
+        let Self { norm1, attention, norm2, mlp, adapters } = self;
+        attention.fold(rule, norm1, adapters);
+        if rule == Folding::Norms {
+            let (gamma, beta) = norm2.take_affine();
+            for layer in adapters.at_mlp_norm().chain([mlp.first_mut()]) {
+                *layer = layer.after_affine(&gamma, &beta);
+            }
+        }
+        adapters.fold(rule, mlp, &mut attention.projection);
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Attention {
     qkv: Linear,
-    proj: Linear,
+    projection: Projection,
     relative: Option<Relative>,
+    /// Of scores.
+    scale: f32,
+    /// What `qkv` gives for positions beyond the map, `[3C]`, once it takes what the norm did
+    /// not multiply and shift.
+    padding: Option<Param>,
     side: usize,
     heads: usize,
 }
@@ -122,41 +154,117 @@ impl Attention {
         };
         Ok(Self {
             qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
-            proj: Linear::read(&from.at("proj"), dim, dim)?,
+            projection: Projection::read(&from.at("proj"), dim, dim)?,
             relative,
+            scale: attention_scale(dim / heads),
+            padding: None,
             side,
             heads,
         })
     }
 
-    /// `[B, side, side, C]` -> `[B, side, side, C]`.
-    fn in_windows<B: Backend>(&self, b: &B, windows: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let shape = b.shape(windows);
-        let x = b.reshape(windows, &[shape[0], self.side * self.side, shape[3]])?;
-        b.reshape(&self.forward(b, &x, self.relative.as_ref(), lora)?, &shape)
-    }
-
-    /// `[B, N, C]` -> `[B, N, C]`.
-    fn forward<B: Backend>(
+    /// Attention in windows of a map, `[B, H, W, C]` -> `[B, H, W, C]`; a global block is one
+    /// window that covers the map. `of_padding` is what `qkv` gives beyond the map.
+    fn in_windows<B: Backend>(
         &self,
         b: &B,
         x: &B::Tensor,
-        relative: Option<&Relative>,
         lora: Option<&Lora>,
-    ) -> Output<B> {
-        let mut qkv = b.linear(x, &self.qkv)?;
-        if let Some(lora) = lora {
-            qkv = lora.add_to_packed(b, x, &qkv, self.heads, Packing::ByPart)?;
+        of_padding: impl FnOnce() -> Output<B>,
+    ) -> Result<Projected<B::Tensor>, B::Error> {
+        let [batch, height, width, channels] = b.shape(x)[..] else {
+            unreachable!("maps have four axes")
+        };
+        let tokens = b.reshape(x, &[batch, height * width, channels])?;
+        let qkv = self.qkv(b, &tokens, lora)?;
+        let qkv = b.reshape(&qkv, &[batch, height, width, 3 * channels])?;
+        let windows = Windows::new(b, x, self.side);
+        let of_padding = || b.reshape(&of_padding()?, &[1, 1, 1, 3 * channels]);
+        let qkv = windows.split(b, &qkv, of_padding)?;
+        let count = b.shape(&qkv)[0];
+        let qkv = b.reshape(&qkv, &[count, self.side * self.side, 3 * channels])?;
+        let attended = self.attend(b, &qkv, self.relative.as_ref())?;
+        self.projection.forward(b, &windows.join(b, &attended)?)
+    }
+
+    /// Attention of all tokens to each other without their positions, `[B, N, C]` ->
+    /// `[B, N, C]`.
+    fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+        let attended = self.attend(b, &self.qkv(b, x, lora)?, None)?;
+        Ok(self.projection.forward(b, &attended)?.x)
+    }
+
+    /// `[B, N, C]` -> `[B, N, 3C]`.
+    fn qkv<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
+        let qkv = b.linear(x, &self.qkv)?;
+        match lora {
+            Some(lora) => lora.add_to_packed(b, x, &qkv, self.heads, Packing::ByPart),
+            None => Ok(qkv),
         }
-        let attended = match relative {
+    }
+
+    /// `[B, N, 3C]` -> `[B, N, C]`.
+    fn attend<B: Backend>(&self, b: &B, qkv: &B::Tensor, relative: Option<&Relative>) -> Output<B> {
+        let scale = self.scale;
+        match relative {
             Some(relative) => {
-                let parts = unpack(b, &qkv, self.heads, Packing::ByPart)?;
+                let parts = unpack(b, qkv, self.heads, Packing::ByPart)?;
                 let bias = relative.bias(b, &parts[0], self.side)?;
-                attend(b, &parts, Some(&bias))
+                attend(b, &parts, Scores { scale, bias: Some(&bias) })
             }
-            None => b.self_attention(&qkv, self.heads, Packing::ByPart, None),
-        }?;
-        b.linear(&attended, &self.proj)
+            None => {
+                let scores = Scores { scale, bias: None };
+                b.self_attention(qkv, self.heads, Packing::ByPart, scores)
+            }
+        }
+    }
+
+    fn fold(&mut self, rule: Folding, norm: &mut LayerNorm, adapters: &mut BlockAdapters) {
+        let packing = Packing::ByPart;
+        match rule {
+            Folding::Lora => {
+                if let Some(lora) = adapters.lora.take() {
+                    self.qkv = lora.merged(&self.qkv, self.heads, packing);
+                }
+            }
+            Folding::Norms => {
+                let (gamma, beta) = norm.take_affine();
+                let whole = match &adapters.lora {
+                    Some(lora) => lora.merged(&self.qkv, self.heads, packing),
+                    None => self.qkv.clone(),
+                };
+                let mut padding = whole.bias_array();
+                if adapters.pads_before_norm {
+                    padding += &whole.weight_array().dot(&beta);
+                }
+                let name = format!("{}.padding", self.qkv.weight.name());
+                self.padding = Some(Param::new(name, padding));
+                for layer in adapters.at_attention_norm().chain([&mut self.qkv]) {
+                    *layer = layer.after_affine(&gamma, &beta);
+                }
+            }
+            Folding::Scales => {
+                let (scale, d) = (self.scale, self.qkv.outputs() / (3 * self.heads));
+                let queries = || packing.channels(0, self.heads, d);
+                self.qkv = self.qkv.scaled(queries(), scale);
+                if let Some(lora) = &mut adapters.lora {
+                    lora.scale_queries(scale);
+                }
+                if let Some(padding) = &mut self.padding {
+                    let mut values = padding.value().to_owned();
+                    queries().for_each(|channel| values[[channel]] *= scale);
+                    *padding = Param::new(padding.name(), values.into_owned());
+                }
+                // Relative positions meet the queries too, unscaled.
+                if let Some(Relative { h, w }) = &mut self.relative {
+                    for table in [h, w] {
+                        *table = Param::new(table.name(), table.value().mapv(|v| v / scale));
+                    }
+                }
+                self.scale = 1.0;
+            }
+            Folding::Mlp | Folding::Bottlenecks => {}
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use self::position::resize_grid;
 use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
+use crate::fold::{Fold, Folding};
 use crate::layers::{ConvBias, Linear, pixel_patches};
 use crate::neck::Neck;
 use crate::weights::{Param, Reader};
@@ -55,6 +56,11 @@ impl Vit {
             block.adapt(&from.at(0).at(i), config)?;
         }
         Ok(())
+    }
+
+    /// Folds what can be.
+    pub(crate) fn fold(&mut self, rule: Folding) {
+        self.blocks.iter_mut().for_each(|block| block.fold(rule));
     }
 
     /// How many steps there are: patches, blocks, neck.

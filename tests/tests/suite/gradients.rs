@@ -4,25 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
-use medsa_sam::prompt::PromptTokens;
-use medsa_sam::{AdapterConfig, AdapterPlan, DecoderPlan, Sam, Weights};
-use medsa_tests::place;
+use medsa_sam::{AdapterConfig, AdapterPlan, Weights};
 use medsa_trainer::train::{Gradients, Learner, Network, dice_bce, initial_weights};
-use medsa_trainer::{Checkpoint, Node, Operators};
-use ndarray::{Array3, Array4};
+use medsa_trainer::{Node, Operators};
+use ndarray::Array4;
 
-/// Everything that can train.
-fn all(stages: &[usize]) -> AdapterPlan {
-    AdapterPlan {
-        depth: true,
-        lora_rank: 2,
-        reduction: 8,
-        stages: stages.to_vec(),
-        decoder: DecoderPlan { lora_rank: 2, hyp_reduction: 16, ..DecoderPlan::default() },
-        train_base: vec!["prompt_encoder".into(), "mask_decoder".into()],
-        ..AdapterPlan::default()
-    }
-}
+use super::tiny::{Tiny, all};
 
 #[test]
 fn gradients_equal_finite_differences() {
@@ -121,69 +108,12 @@ fn with_one_slice_depth_adapters_change_nothing() {
     }
 }
 
-/// A network with adapters of every kind, none of them zero, and something to answer.
-struct Tiny {
-    base: Sam,
-    stages: Vec<usize>,
-    trained: Weights,
-    /// Two slices of one volume.
-    images: Array4<f32>,
-    truth: Array3<f32>,
-}
-
 impl Tiny {
-    fn vit() -> Option<Self> {
-        let path = place::shared()?.join("golden/sam_vit_weights.pth");
-        let mut checkpoint = Checkpoint::read(&path).unwrap();
-        checkpoint.config.decoder.heads = 4;
-        Some(Self::new(checkpoint.sam(Some(64)).unwrap(), &[]))
-    }
-
-    fn litemedsam() -> Option<Self> {
-        let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
-        Some(Self::new(checkpoint.sam(Some(64)).unwrap(), &[3]))
-    }
-
-    fn new(base: Sam, stages: &[usize]) -> Self {
-        let mut trained = initial_weights(&base, &all(stages), 0);
-        for (seed, (name, value)) in trained.iter_mut().enumerate() {
-            let is_base = name.starts_with("prompt_encoder") || name.starts_with("mask_decoder");
-            if !is_base {
-                let mut i = seed;
-                // Strong in the decoder, whose weights are few, so that every part matters.
-                let amount = if name.starts_with("decoder") { 0.5 } else { 0.1 };
-                value.mapv_inplace(|v| {
-                    i += 1;
-                    v + amount * noise(i)
-                });
-            }
-        }
-        let config = base.config();
-        let (size, side) = (config.preprocess.input_size, config.mask_side());
-        let images = Array4::from_shape_fn((2, 3, size, size), |(slice, c, y, x)| {
-            let (dy, dx) = (y as f32 - 25.0 - 3.0 * slice as f32, x as f32 - 30.0);
-            (-(dy * dy + dx * dx) / 200.0).exp() + 0.1 * noise(c + 3 * (x + size * y))
-        });
-        let truth = Array3::from_shape_fn((1, side, side), |(_, y, x)| {
-            let at = |i: usize| (i * size / side) as f32;
-            f32::from((at(y) - 25.0).powi(2) + (at(x) - 30.0).powi(2) < 120.0)
-        });
-        Self { base, stages: stages.to_vec(), trained, images, truth }
-    }
-
     fn learner(&self, operators: Operators) -> Learner {
         let form = AdapterConfig::default();
         let sam = self.base.clone().with_adapters(&self.trained, &form).unwrap();
         let network = Network::with_operators(sam, Device::Cpu, operators);
         Learner::train(network, &self.trained).unwrap()
-    }
-
-    fn answer(&self, network: &Network, slice: usize) -> Node {
-        let features = network.features(&self.images, 2).unwrap();
-        let embedding = network.embedding(&features, 2).unwrap().narrow(0, slice, 1).unwrap();
-        let tokens =
-            PromptTokens::new(&[([30.0, 25.0], 1.0), ([5.0, 6.0], 0.0), ([0.0, 0.0], -1.0)]);
-        network.answer(&embedding, &tokens, None).unwrap()
     }
 
     fn loss(&self, network: &Network) -> Node {
@@ -203,10 +133,6 @@ impl Tiny {
         learner.collect(self.loss(learner.network()), &mut gradients).unwrap();
         gradients
     }
-}
-
-fn noise(i: usize) -> f32 {
-    ((i * 7919 + 11) % 1009) as f32 / 1009.0 - 0.5
 }
 
 const KINDS: [&str; 19] = [

@@ -3,9 +3,11 @@
 mod adapters;
 mod candle_parity;
 mod checkpoints;
+mod folding;
 mod gradients;
 mod int8;
 mod main_job;
 mod medsa_blocks;
 mod onnx_parity;
+mod tiny;
 mod training;

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 
 use candle_core::{Layout, Result, Storage, Tensor, bail};
+use medsa_sam::backend::Scores;
 use medsa_sam::layers::Packing;
 use rayon::prelude::*;
 
@@ -12,16 +13,16 @@ use super::softmax::softmax_row;
 use super::{tensor, tensor_values, vectorize};
 use crate::tape::Node;
 
-/// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. `bias`
-/// broadcasts to `[B, heads, Nq, Nk]` and gets no gradient.
+/// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. The bias
+/// gets no gradient.
 pub(crate) fn attention(
     [q, k, v]: [&Node; 3],
     heads: usize,
-    bias: Option<&Tensor>,
+    Scores { scale, bias }: Scores<Tensor>,
 ) -> Result<Node> {
     let (batch, queries, width) = q.value().dims3()?;
     let keys = k.value().dim(1)?;
-    let sizes = Sizes { batch, heads, queries, keys, d: width / heads };
+    let sizes = Sizes { batch, heads, queries, keys, d: width / heads, scale };
     let bias = sizes.expand(bias)?;
     let inputs = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
     let kept = inputs.each_ref().map(|input| input.value().clone());
@@ -42,10 +43,11 @@ pub(crate) fn self_attention(
     qkv: &Node,
     heads: usize,
     packing: Packing,
-    bias: Option<&Tensor>,
+    Scores { scale, bias }: Scores<Tensor>,
 ) -> Result<Node> {
     let (batch, tokens, width) = qkv.value().dims3()?;
-    let sizes = Sizes { batch, heads, queries: tokens, keys: tokens, d: width / (3 * heads) };
+    let d = width / (3 * heads);
+    let sizes = Sizes { batch, heads, queries: tokens, keys: tokens, d, scale };
     let bias = sizes.expand(bias)?;
     let qkv = qkv.contiguous()?;
     let kept = qkv.value().clone();
@@ -65,6 +67,8 @@ struct Sizes {
     queries: usize,
     keys: usize,
     d: usize,
+    /// Of scores.
+    scale: f32,
 }
 
 impl Sizes {
@@ -105,7 +109,7 @@ fn backward(
     bias: Option<&Tensor>,
     grad: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    let Sizes { batch, heads, queries, keys, d } = *sizes;
+    let Sizes { batch, heads, queries, keys, d, .. } = *sizes;
     let [qs, ks, vs] = kept.each_ref().map(Tensor::storage_and_layout);
     let gs = grad.storage_and_layout();
     let parts = sizes.parts([tensor_values(&qs)?, tensor_values(&ks)?, tensor_values(&vs)?]);
@@ -266,12 +270,12 @@ fn shares<'a>(
     bias: Option<&BiasRows>,
     [b, head, first, rows]: [usize; 4],
 ) -> View<'a> {
-    let Sizes { keys, d, .. } = *sizes;
+    let Sizes { keys, d, scale, .. } = *sizes;
     let width = padded(keys);
     let scores = &mut scores[..rows * width];
     scores.fill(0.0);
     let q = View { values: &q.values[first * q.row_stride..], ..q };
-    add_product(scores, q, keys_by_channel, [rows, d, width], 1.0 / (d as f32).sqrt());
+    add_product(scores, q, keys_by_channel, [rows, d, width], scale);
     for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
         let (scores, padding) = scores.split_at_mut(keys);
         if let Some(bias) = bias {
@@ -310,9 +314,8 @@ fn backward_head(
     bias: Option<&BiasRows>,
     [b, head]: [usize; 2],
 ) -> [Vec<f32>; 3] {
-    let Sizes { queries, keys, d, .. } = *sizes;
+    let Sizes { queries, keys, d, scale, .. } = *sizes;
     let (width, score_width) = (padded(d), padded(keys));
-    let scale = 1.0 / (d as f32).sqrt();
     let keys_by_channel = k.transposed().pack(d, keys);
     let values_by_channel = v.transposed().pack(d, keys);
     let (packed_q, packed_k) = (q.pack(queries, d), k.pack(keys, d));

@@ -1,0 +1,184 @@
+//! What a network costs: a backend that counts instead of computing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use crate::backend::{Backend, Output, broadcast};
+use crate::decoder::PromptInput;
+use crate::layers::{Conv2d, LayerNorm, Linear};
+use crate::model::Sam;
+use crate::prompt::TOKEN_SLOTS;
+use crate::weights::{Indices, Param};
+
+/// What one part of a network costs for one frame or prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Values of the weights that it uses.
+    pub parameters: usize,
+    /// Multiply-accumulates of matrix products and convolutions.
+    pub macs: u64,
+    /// Matrix products and convolutions.
+    pub products: usize,
+}
+
+impl Sam {
+    /// Cost of the image encoder for one frame, and of the decoder for one prompt of any number
+    /// of points without a mask.
+    pub fn cost(&self) -> [Cost; 2] {
+        let config = self.config();
+        let (side, grid) = (config.preprocess.input_size, config.grid());
+        let counter = Counter::default();
+        let Ok(_) = self.encode(&counter, &vec![1, 3, side, side]);
+        let encoder = counter.cost();
+        let counter = Counter::default();
+        let prompt = PromptInput {
+            coords: vec![1, TOKEN_SLOTS, 2],
+            labels: vec![1, TOKEN_SLOTS],
+            mask: None,
+        };
+        let Ok(_) = self.decode(&counter, &vec![1, config.decoder.dim, grid, grid], &prompt);
+        [encoder, counter.cost()]
+    }
+}
+
+/// Tensors are their shapes.
+#[derive(Default)]
+struct Counter {
+    parameters: RefCell<BTreeMap<String, usize>>,
+    macs: Cell<u64>,
+    products: Cell<usize>,
+}
+
+type Shape = Result<Vec<usize>, Infallible>;
+
+impl Counter {
+    fn cost(&self) -> Cost {
+        let parameters = self.parameters.borrow().values().sum();
+        Cost { parameters, macs: self.macs.get(), products: self.products.get() }
+    }
+
+    fn product(&self, outputs: &[usize], inner: usize) {
+        let outputs: usize = outputs.iter().product();
+        self.macs.set(self.macs.get() + (outputs * inner) as u64);
+        self.products.set(self.products.get() + 1);
+    }
+
+    fn uses<'a>(&self, params: impl IntoIterator<Item = &'a Param>) {
+        let mut known = self.parameters.borrow_mut();
+        for param in params {
+            known.insert(param.name().to_owned(), param.value().len());
+        }
+    }
+}
+
+impl Backend for Counter {
+    type Tensor = Vec<usize>;
+    type Error = Infallible;
+
+    fn param(&self, param: &Param) -> Output<Self> {
+        self.uses([param]);
+        Ok(param.shape().to_vec())
+    }
+
+    fn shape(&self, x: &Vec<usize>) -> Vec<usize> {
+        x.clone()
+    }
+
+    fn linear(&self, x: &Vec<usize>, layer: &Linear) -> Shape {
+        self.uses([&layer.weight].into_iter().chain(&layer.bias));
+        let mut y = x.clone();
+        *y.last_mut().expect("tensors have axes") = layer.outputs();
+        self.product(&y, layer.inputs());
+        Ok(y)
+    }
+
+    fn conv2d(&self, x: &Vec<usize>, layer: &Conv2d) -> Shape {
+        self.uses([&layer.weight].into_iter().chain(&layer.bias));
+        let weight = layer.weight.shape();
+        let y = vec![x[0], layer.output_side(x[1]), layer.output_side(x[2]), weight[0]];
+        self.product(&y, weight[1] * weight[2] * weight[3]);
+        Ok(y)
+    }
+
+    fn layer_norm(&self, x: &Vec<usize>, layer: &LayerNorm) -> Shape {
+        self.uses([&layer.gamma, &layer.beta]);
+        Ok(x.clone())
+    }
+
+    fn matmul(&self, a: &Vec<usize>, b: &Vec<usize>) -> Shape {
+        let (rows, inner) = (a[a.len() - 2], a[a.len() - 1]);
+        let mut y = broadcast(&a[..a.len() - 2], &b[..b.len() - 2]);
+        y.extend([rows, b[b.len() - 1]]);
+        self.product(&y, inner);
+        Ok(y)
+    }
+
+    fn softmax(&self, x: &Vec<usize>) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn gelu(&self, x: &Vec<usize>) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn relu(&self, x: &Vec<usize>) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn sin(&self, x: &Vec<usize>) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn cos(&self, x: &Vec<usize>) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn indicator(&self, x: &Vec<usize>, _: f32) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn add(&self, a: &Vec<usize>, b: &Vec<usize>) -> Shape {
+        Ok(broadcast(a, b))
+    }
+
+    fn mul(&self, a: &Vec<usize>, b: &Vec<usize>) -> Shape {
+        Ok(broadcast(a, b))
+    }
+
+    fn affine(&self, x: &Vec<usize>, _: f32, _: f32) -> Shape {
+        Ok(x.clone())
+    }
+
+    fn reshape(&self, _: &Vec<usize>, shape: &[usize]) -> Shape {
+        Ok(shape.to_vec())
+    }
+
+    fn permute(&self, x: &Vec<usize>, axes: &[usize]) -> Shape {
+        Ok(axes.iter().map(|&axis| x[axis]).collect())
+    }
+
+    fn pad_end(&self, x: &Vec<usize>, axis: usize, count: usize) -> Shape {
+        let mut y = x.clone();
+        y[axis] += count;
+        Ok(y)
+    }
+
+    fn narrow(&self, x: &Vec<usize>, axis: usize, _: usize, len: usize) -> Shape {
+        let mut y = x.clone();
+        y[axis] = len;
+        Ok(y)
+    }
+
+    fn take(&self, x: &Vec<usize>, indices: &Indices) -> Shape {
+        let mut y = x.clone();
+        *y.last_mut().expect("tensors have axes") = indices.values.len();
+        Ok(y)
+    }
+
+    fn concat(&self, parts: &[&Vec<usize>], axis: usize) -> Shape {
+        let mut y = parts[0].clone();
+        y[axis] = parts.iter().map(|part| part[axis]).sum();
+        Ok(y)
+    }
+}
