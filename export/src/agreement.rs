@@ -1,5 +1,7 @@
 //! How well two versions of a network agree on real frames.
 
+use std::num::NonZeroUsize;
+
 use medsa_bundle::Agreement;
 use medsa_edge::engine::Engine;
 use medsa_frames::{Clip, Frame};
@@ -22,10 +24,10 @@ pub fn measure(
     reference: &Engine,
     tested: &Engine,
     clip: &Clip,
-    limit: usize,
+    limit: NonZeroUsize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Agreement, Error> {
-    let count = clip.len().min(limit.max(1));
+    let count = clip.len().min(limit.get());
     let mut ious = Vec::new();
     for i in 0..count {
         progress(i, count);

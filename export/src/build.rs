@@ -11,9 +11,10 @@ use medsa_frames::Clip;
 use medsa_sam::Sam;
 use medsa_trainer::{Adapter, Checkpoint};
 
-use crate::agreement;
 use crate::error::Error;
+use crate::folding::Folded;
 use crate::network::Models;
+use crate::{agreement, folding};
 
 /// What a build is made of.
 pub struct Recipe {
@@ -24,7 +25,7 @@ pub struct Recipe {
     /// Frames on which int8 is compared with f32: a DICOM file, a picture or a folder.
     pub calibration: PathBuf,
     /// At most so many of them.
-    pub frames: usize,
+    pub frames: NonZeroUsize,
     /// Side of the network input, or that at which the base was trained.
     pub input_size: Option<usize>,
     /// Which arithmetic goes into the build.
@@ -41,6 +42,8 @@ pub struct Recipe {
 pub enum Step<'a> {
     /// A part is finished.
     Done(String),
+    /// The network is folded.
+    Folded(&'a Folded),
     /// Frames compared, of how many.
     Comparing(usize, usize),
     /// The result.
@@ -53,6 +56,10 @@ impl Recipe {
     /// # Errors
     /// Any input that cannot be read or used; then no build is written.
     pub fn build(&self, mut report: impl FnMut(Step)) -> Result<Build, Error> {
+        if self.out.extension().is_some_and(|extension| extension == "onnx") {
+            // The folder of that name would be in its place.
+            return Err(Error::BuildName { path: self.out.clone() });
+        }
         let clip = Clip::open(&self.calibration)?;
         let base = Checkpoint::read(&self.base)?;
         let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
@@ -64,6 +71,9 @@ impl Recipe {
         let adapter = adapter.map(|adapter| adapter.origin);
         let name = adapter.as_ref().unwrap_or(&base.origin).name.clone();
         report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
+
+        let (sam, folded) = folding::fold(&sam, &clip.frame(0)?)?;
+        report(Step::Folded(&folded));
 
         let size = preprocess.input_size.to_string();
         let metadata =
@@ -133,4 +143,29 @@ impl Recipe {
 
 fn io(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_does_not_take_the_place_of_its_onnx_files() {
+        let recipe = Recipe {
+            base: "base.pth".into(),
+            adapter: None,
+            calibration: "frames".into(),
+            frames: NonZeroUsize::MIN,
+            input_size: None,
+            precision: Precision::Int8,
+            version: "0.1.0".into(),
+            out: "out/heart.onnx".into(),
+            threads: NonZeroUsize::MIN,
+        };
+        let error = recipe.build(|_| {}).err().unwrap().to_string();
+        assert!(
+            error.starts_with("out/heart.onnx ends in .onnx, expected another name"),
+            "{error}"
+        );
+    }
 }

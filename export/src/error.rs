@@ -24,6 +24,17 @@ pub enum Error {
     /// The build file.
     #[error(transparent)]
     Build(#[from] medsa_bundle::Error),
+    /// The network as it was trained, on candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// The build's name.
+    #[error(
+        "{path} ends in .onnx, expected another name, usually .medsa: the ONNX files go beside it"
+    )]
+    BuildName {
+        /// The build to write.
+        path: PathBuf,
+    },
     /// A file that is to be written.
     #[error("{path}: {source}")]
     Io {

@@ -7,10 +7,12 @@
 mod agreement;
 mod build;
 mod error;
+mod folding;
 mod network;
 mod onnx;
 
 pub use build::{Recipe, Step};
 pub use error::Error;
+pub use folding::Folded;
 pub use network::Models;
 pub use onnx::Recorder;

@@ -8,7 +8,7 @@ use std::thread;
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::Precision;
-use medsa_export::{Recipe, Step};
+use medsa_export::{Folded, Recipe, Step};
 
 /// Export networks to builds that devices run.
 #[derive(Parser)]
@@ -41,8 +41,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "int8")]
         precision: PrecisionArg,
         /// Compare on at most this many frames, spread evenly
-        #[arg(long, default_value_t = 8)]
-        frames: usize,
+        #[arg(long, default_value = "8")]
+        frames: NonZeroUsize,
         /// Version of the build
         #[arg(long, default_value = "0.1.0")]
         build_version: String,
@@ -86,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let bar = ProgressBar::hidden().with_style(style);
     let build = recipe.build(|step| match step {
         Step::Done(what) => println!("{what}"),
+        Step::Folded(folded) => print!("{}", text(folded)),
         Step::Comparing(0, all) => {
             bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
             bar.set_length(all as u64);
@@ -102,4 +103,26 @@ fn run(command: Command) -> anyhow::Result<()> {
     let bytes: u64 = build.manifest().files.values().map(|file| file.bytes).sum();
     println!("{} ({:.1} MB)", recipe.out.display(), bytes as f64 / 1e6);
     Ok(())
+}
+
+fn text(folded: &Folded) -> String {
+    let mut text = "folded     parameters         GMAC           products\n".to_owned();
+    for (part, (before, after)) in
+        ["encoder", "decoder"].iter().zip(folded.before.iter().zip(&folded.after))
+    {
+        let giga = |macs: u64| macs as f64 / 1e9;
+        text += &format!(
+            "{part:9}  {:>7} > {:>7}  {:>6.3} > {:>6.3}  {:>4} > {:>4}\n",
+            before.parameters,
+            after.parameters,
+            giga(before.macs),
+            giga(after.macs),
+            before.products,
+            after.products
+        );
+    }
+    let Folded { difference, largest, .. } = folded;
+    text + &format!(
+        "largest difference of a mask logit {difference:.1e}, of logits up to {largest:.1}\n"
+    )
 }
