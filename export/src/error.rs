@@ -27,6 +27,14 @@ pub enum Error {
     /// The network as it was trained, on candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+    /// An ONNX file.
+    #[error("{path}: {reason}")]
+    NotOnnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The build's name.
     #[error(
         "{path} ends in .onnx, expected another name, usually .medsa: the ONNX files go beside it"

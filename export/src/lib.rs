@@ -8,11 +8,13 @@ mod agreement;
 mod build;
 mod error;
 mod folding;
+mod inline;
 mod network;
 mod onnx;
 
 pub use build::{Recipe, Step};
 pub use error::Error;
 pub use folding::Folded;
+pub use inline::inline;
 pub use network::Models;
 pub use onnx::Recorder;

@@ -47,6 +47,14 @@ enum Command {
         #[arg(long, default_value = "0.1.0")]
         build_version: String,
     },
+    /// Write an ONNX file out without local functions, for tools that know none
+    Inline {
+        /// The file with functions
+        model: PathBuf,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,16 +71,20 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let Command::Build {
-        base,
-        adapter,
-        calibration,
-        out,
-        input_size,
-        precision,
-        frames,
-        build_version,
-    } = command;
+    let (base, adapter, calibration, out, input_size, precision, frames, build_version) =
+        match command {
+            Command::Inline { model, out } => return Ok(medsa_export::inline(&model, &out)?),
+            Command::Build {
+                base,
+                adapter,
+                calibration,
+                out,
+                input_size,
+                precision,
+                frames,
+                build_version,
+            } => (base, adapter, calibration, out, input_size, precision, frames, build_version),
+        };
     let precision = match precision {
         PrecisionArg::F32 => Precision::F32,
         PrecisionArg::Int8 => Precision::Int8,

@@ -65,6 +65,17 @@ pub trait Backend: Sized {
     /// Tensors one after the other along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
 
+    /// Computes a block. `compute` uses `inputs`, weights and constants, and gives the outputs.
+    fn block<const N: usize>(
+        &self,
+        block: Block,
+        inputs: &[&Self::Tensor],
+        compute: impl FnOnce() -> Result<[Self::Tensor; N], Self::Error>,
+    ) -> Result<[Self::Tensor; N], Self::Error> {
+        let _ = (block, inputs);
+        compute()
+    }
+
     /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`.
     fn attention(
         &self,
@@ -104,6 +115,28 @@ pub struct Scores<'a, T> {
     pub scale: f32,
     /// Added then; broadcasts to `[B, heads, Nq, Nk]`.
     pub bias: Option<&'a T>,
+}
+
+/// A part that stands in a network several times, and that a runtime may compute at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Name of the operator that it is.
+    pub operator: &'static str,
+    /// What neither inputs nor weights tell.
+    pub attributes: Vec<(&'static str, usize)>,
+}
+
+impl Block {
+    /// A block with one output.
+    pub(crate) fn run<B: Backend>(
+        self,
+        b: &B,
+        inputs: &[&B::Tensor],
+        compute: impl FnOnce() -> Output<B>,
+    ) -> Output<B> {
+        let [output] = b.block(self, inputs, || Ok([compute()?]))?;
+        Ok(output)
+    }
 }
 
 /// What a backend may do faster, composed of basic operations.

@@ -1,6 +1,6 @@
 //! SAM's neck: to the embedding's width, with a 3x3 convolution.
 
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::layers::{Conv2d, ConvBias, LayerNorm, Linear};
 use crate::weights::Reader;
@@ -26,7 +26,10 @@ impl Neck {
 
     /// `[B, H, W, in]` -> `[B, H, W, out]`.
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let x = b.layer_norm(&b.linear(x, &self.reduce)?, &self.norm1)?;
-        b.layer_norm(&b.conv2d(&x, &self.conv)?, &self.norm2)
+        let block = Block { operator: "Neck", attributes: vec![] };
+        block.run(b, &[x], || {
+            let x = b.layer_norm(&b.linear(x, &self.reduce)?, &self.norm1)?;
+            b.layer_norm(&b.conv2d(&x, &self.conv)?, &self.norm2)
+        })
     }
 }

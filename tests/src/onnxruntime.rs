@@ -26,6 +26,16 @@ pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
     Golden::read(&path("outputs.safetensors"))
 }
 
+/// Checks a file as [`check`] does, and what ONNX's own inliner makes of it; the names of its
+/// local functions.
+///
+/// # Panics
+/// If the checker, the inliner or onnxruntime refuses it.
+pub fn functions(model: &Path) -> Vec<String> {
+    let output = program::run(python("onnx_functions.py").arg(model));
+    output.lines().map(str::to_owned).collect()
+}
+
 /// Checks a file with onnx.checker's full check and loads it in onnxruntime.
 ///
 /// # Panics
@@ -35,9 +45,12 @@ pub fn check(model: &Path) {
 }
 
 fn script() -> Command {
+    python("run_onnx.py")
+}
+
+fn python(script: &str) -> Command {
     let mut command = Command::new(place::python());
-    command
-        .arg(Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("python/run_onnx.py"));
+    command.arg(place::repository().join("tests/python").join(script));
     command
 }
 

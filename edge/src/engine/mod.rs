@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing here knows the rest of the service, so that the exporter
 //! measures a build with the very engine that a device runs.
 
+mod inline;
 mod network;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use ndarray::{Array3, Array4, ArrayView2, ArrayView4, Axis, Ix2, Ix4};
 use tract_onnx::prelude::{IntoTensor, TValue, Tensor, tract_ndarray};
 
 use crate::error::Error;
+pub use inline::inline;
 use network::{Network, Signature};
 
 /// A loaded build: encoder, decoder and the preprocessing that they were trained with.

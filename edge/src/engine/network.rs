@@ -11,6 +11,7 @@ use tract_onnx::prelude::{
     TypedModel, TypedRunnableModel,
 };
 
+use super::inline::inline;
 use crate::error::Error;
 
 /// Largest file that is parsed.
@@ -71,12 +72,15 @@ impl Network {
         let runtime = |error| runtime_error(file, &error);
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_read(&mut Cursor::new(bytes)).map_err(runtime)?;
-        let Some(graph) = &proto.graph else {
+        let nodes = proto.graph.as_ref().map(|graph| graph.node.len());
+        let Some(nodes) = nodes else {
             let reason = "not an ONNX model: it holds no graph".to_owned();
             return Err(Error::Network { file, reason });
         };
-        within(file, graph.node.len(), MAX_NODES, "nodes")?;
-        let output_names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        within(file, nodes, MAX_NODES, "nodes")?;
+        let proto = inline(proto, MAX_NODES).map_err(|reason| Error::Network { file, reason })?;
+        let outputs = proto.graph.iter().flat_map(|graph| &graph.output);
+        let output_names: Vec<String> = outputs.map(|output| output.name.clone()).collect();
         let inference = onnx.model_for_proto_model(&proto).map_err(runtime)?;
         let model = inference.into_typed().map_err(runtime)?;
         let input_names = input_names(&model);

@@ -8,8 +8,10 @@ use tract_onnx::pb::{
     tensor_shape_proto, type_proto,
 };
 
+use super::functions::{Call, DOMAIN, call_functions};
+
 /// Version of the standard operators: the first with Gelu.
-const OPSET: i64 = 20;
+pub(super) const OPSET: i64 = 20;
 /// The ONNX file version that goes with it.
 const IR_VERSION: i64 = 9;
 
@@ -21,9 +23,20 @@ pub(super) struct Graph {
     initializer_names: BTreeSet<String>,
     inputs: Vec<ValueInfoProto>,
     outputs: Vec<ValueInfoProto>,
+    calls: Vec<Call>,
 }
 
 impl Graph {
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Makes nodes one block.
+    pub(super) fn call(&mut self, call: Call) {
+        self.calls.push(call);
+    }
+
     /// Adds a node with one output, and returns the output's name.
     pub(super) fn node(
         &mut self,
@@ -79,29 +92,44 @@ impl Graph {
     }
 
     pub(super) fn into_model(self, name: &str, metadata: &[(&str, &str)]) -> ModelProto {
+        let Self { nodes, mut initializers, inputs, outputs, calls, .. } = self;
+        let (nodes, functions) = call_functions(nodes, calls, &initializers);
+        let used: BTreeSet<&String> = nodes.iter().flat_map(|node| &node.input).collect();
+        initializers.retain(|tensor| used.contains(&tensor.name));
+        let mut opset_import = vec![operator_set("", OPSET)];
+        if !functions.is_empty() {
+            opset_import.push(operator_set(DOMAIN, 1));
+        }
+        let property = |&(key, value): &(&str, &str)| StringStringEntryProto {
+            key: key.into(),
+            value: value.into(),
+        };
         ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            opset_import,
             producer_name: "medsa-export".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
             graph: Some(GraphProto {
                 name: name.into(),
-                node: self.nodes,
-                initializer: self.initializers,
-                input: self.inputs,
-                output: self.outputs,
+                node: nodes,
+                initializer: initializers,
+                input: inputs,
+                output: outputs,
                 ..GraphProto::default()
             }),
-            metadata_props: metadata
-                .iter()
-                .map(|&(key, value)| StringStringEntryProto {
-                    key: key.into(),
-                    value: value.into(),
-                })
-                .collect(),
+            metadata_props: metadata.iter().map(property).collect(),
+            functions,
             ..ModelProto::default()
         }
     }
+}
+
+pub(super) fn operator_set(domain: &str, version: i64) -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: domain.into(), version }
+}
+
+pub(super) fn attribute_tensor(name: &str, value: TensorProto) -> AttributeProto {
+    AttributeProto { t: Some(value), ..attribute(name, attribute_proto::AttributeType::Tensor) }
 }
 
 pub(super) fn f32_tensor(shape: &[usize], values: impl IntoIterator<Item = f32>) -> TensorProto {

@@ -1,5 +1,6 @@
 //! `medsa-sam`'s operations, recorded as standard ONNX.
 
+mod functions;
 mod graph;
 mod recorder;
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use medsa_bundle::Precision;
 use medsa_kernels::{LinearS8, S8_MAX};
-use medsa_sam::backend::{Backend, broadcast};
+use medsa_sam::backend::{Backend, Block, broadcast};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear, LinearInput};
 use medsa_sam::{Indices, Param};
 use ndarray::Array2;
@@ -14,6 +14,7 @@ use prost::Message;
 use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
+use super::functions::Call;
 use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int, ints};
 
 type Recorded = Result<Value, Infallible>;
@@ -190,6 +191,31 @@ impl Backend for Recorder {
         );
         let y = self.permute(&y, &[0, 2, 3, 1])?;
         Ok(self.add_bias(y, layer.bias.as_ref()))
+    }
+
+    fn block<const N: usize>(
+        &self,
+        block: Block,
+        inputs: &[&Value],
+        compute: impl FnOnce() -> Result<[Value; N], Infallible>,
+    ) -> Result<[Value; N], Infallible> {
+        let first = self.graph.borrow().nodes();
+        let outputs = compute()?;
+        let names = |values: &[&Value]| values.iter().map(|value| value.name.to_string()).collect();
+        let mut graph = self.graph.borrow_mut();
+        let nodes = first..graph.nodes();
+        graph.call(Call {
+            operator: block.operator,
+            attributes: block
+                .attributes
+                .iter()
+                .map(|&(name, value)| int(name, value as i64))
+                .collect(),
+            inputs: names(inputs),
+            outputs: names(&outputs.each_ref()),
+            nodes,
+        });
+        Ok(outputs)
     }
 
     fn layer_norm(&self, x: &Value, layer: &LayerNorm) -> Recorded {

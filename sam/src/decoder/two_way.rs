@@ -1,7 +1,7 @@
 //! The two-way transformer: tokens attend to the image and the image to tokens.
 
 use crate::adapter::{AdapterConfig, AttentionLora, DecoderAdapters, Lora, PromptSummary};
-use crate::backend::{Backend, Scores};
+use crate::backend::{Backend, Block, Scores};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, Projected, Projection, attention_scale};
@@ -66,7 +66,21 @@ impl TwoWayTransformer {
         let mut tokens = positions.tokens.clone();
         let mut image = image.clone();
         for layer in &self.layers {
-            (tokens, image) = layer.forward(b, &tokens, &image, positions)?;
+            let Positions { tokens: positions_of_tokens, image: of_image, token_bias, prompt } =
+                positions;
+            let inputs = [
+                &tokens,
+                &image,
+                positions_of_tokens,
+                of_image,
+                token_bias,
+                prompt.tokens,
+                prompt.labels,
+            ];
+            let attributes = vec![("heads", layer.self_attention.heads)];
+            let block = Block { operator: "TwoWayBlock", attributes };
+            [tokens, image] =
+                b.block(block, &inputs, || layer.forward(b, &tokens, &image, positions))?;
         }
         let q = b.add(&tokens, positions.tokens)?;
         let k = b.add(&image, positions.image)?;
@@ -127,7 +141,7 @@ impl TwoWayBlock {
         tokens: &B::Tensor,
         image: &B::Tensor,
         positions: &Positions<B::Tensor>,
-    ) -> Result<(B::Tensor, B::Tensor), B::Error> {
+    ) -> Result<[B::Tensor; 2], B::Error> {
         let token_bias = Some(positions.token_bias);
         let Self { adapters, .. } = self;
         let lora = adapters.lora.self_attention.as_ref();
@@ -155,7 +169,7 @@ impl TwoWayBlock {
         let attended = self.image_to_token.forward(b, [&k, &q, &tokens], token_bias, lora)?;
         let attended = adapters.after_image_to_prompt(b, attended)?;
         let image = b.layer_norm(&b.add(image, &attended)?, &self.norm4)?;
-        Ok((tokens, image))
+        Ok([tokens, image])
     }
 }
 

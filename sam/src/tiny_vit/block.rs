@@ -2,7 +2,7 @@
 
 use super::config::Stage;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Output, Scores};
+use crate::backend::{Backend, Block, Output, Scores};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
@@ -64,6 +64,13 @@ impl TinyVitBlock {
     /// # Errors
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
+        let Self { attention, .. } = self;
+        let attributes = vec![("window", attention.window), ("heads", attention.heads)];
+        let block = Block { operator: "TinyViTBlock", attributes };
+        block.run(b, &[x], || self.compute(b, x, slices))
+    }
+
+    fn compute<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, adapters, .. } = self;
         let attended = attention.in_windows(b, x, adapters.lora.as_ref())?;
         let over_depth = || {

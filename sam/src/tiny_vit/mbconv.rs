@@ -1,6 +1,6 @@
 //! The two convolutional blocks: 1x1, depthwise 3x3, 1x1.
 
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::layers::{Conv2d, Linear};
 use crate::weights::Reader;
@@ -26,9 +26,12 @@ impl MbConv {
     }
 
     pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let hidden = b.gelu(&b.linear(x, &self.expand)?)?;
-        let hidden = b.gelu(&b.conv2d(&hidden, &self.depthwise)?)?;
-        b.gelu(&b.add(&b.linear(&hidden, &self.project)?, x)?)
+        let block = Block { operator: "MBConv", attributes: vec![] };
+        block.run(b, &[x], || {
+            let hidden = b.gelu(&b.linear(x, &self.expand)?)?;
+            let hidden = b.gelu(&b.conv2d(&hidden, &self.depthwise)?)?;
+            b.gelu(&b.add(&b.linear(&hidden, &self.project)?, x)?)
+        })
     }
 }
 
@@ -55,8 +58,11 @@ impl PatchMerging {
     }
 
     pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let x = b.gelu(&b.linear(x, &self.expand)?)?;
-        let x = b.gelu(&b.conv2d(&x, &self.depthwise)?)?;
-        b.linear(&x, &self.project)
+        let attributes = vec![("stride", self.depthwise.stride)];
+        Block { operator: "PatchMerging", attributes }.run(b, &[x], || {
+            let x = b.gelu(&b.linear(x, &self.expand)?)?;
+            let x = b.gelu(&b.conv2d(&x, &self.depthwise)?)?;
+            b.linear(&x, &self.project)
+        })
     }
 }

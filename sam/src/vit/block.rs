@@ -5,7 +5,7 @@ use ndarray::Array3;
 use super::config::VitConfig;
 use super::position::relative;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Output, Scores};
+use crate::backend::{Backend, Block, Output, Scores};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
@@ -75,6 +75,13 @@ impl VitBlock {
     /// # Errors
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
+        let Self { attention, .. } = self;
+        let attributes = vec![("window", attention.side), ("heads", attention.heads)];
+        let block = Block { operator: "ViTBlock", attributes };
+        block.run(b, &[x], || self.compute(b, x, slices))
+    }
+
+    fn compute<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, adapters, .. } = self;
         let normed = b.layer_norm(x, &self.norm1)?;
         let of_padding = || match (&attention.padding, adapters.pads_before_norm) {

@@ -4,6 +4,7 @@ mod adapters;
 mod candle_parity;
 mod checkpoints;
 mod folding;
+mod functions;
 mod gradients;
 mod int8;
 mod main_job;

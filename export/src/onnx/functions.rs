@@ -1,0 +1,142 @@
+//! Repeated blocks as local functions of the model: what any runtime inlines, and ours computes
+//! at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use prost::Message;
+use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
+
+use super::graph::{OPSET, attribute_tensor, operator_set};
+
+/// Domain of the functions.
+pub(super) const DOMAIN: &str = "medsa";
+
+/// Constants of at most so many values belong to a function; larger ones are its inputs, so that
+/// blocks that differ only in their weights share it.
+const OWN_VALUES: i64 = 8;
+
+/// Nodes that are one block.
+pub(super) struct Call {
+    pub operator: &'static str,
+    pub attributes: Vec<AttributeProto>,
+    /// Values that come first among the inputs; weights follow in the order of their use.
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    pub nodes: Range<usize>,
+}
+
+/// Replaces the nodes of `calls`, which do not overlap, by calls of functions.
+pub(super) fn call_functions(
+    nodes: Vec<NodeProto>,
+    calls: Vec<Call>,
+    initializers: &[TensorProto],
+) -> (Vec<NodeProto>, Vec<FunctionProto>) {
+    let constants: HashMap<&str, &TensorProto> =
+        initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let mut functions: Vec<FunctionProto> = Vec::new();
+    // By what they compute.
+    let mut names: BTreeMap<Vec<u8>, String> = BTreeMap::new();
+    let mut kept = Vec::new();
+    let mut next = 0;
+    for call in calls {
+        kept.extend_from_slice(&nodes[next..call.nodes.start]);
+        next = call.nodes.end;
+        let (mut function, inputs) = function(&call, &nodes[call.nodes.clone()], &constants);
+        let key = (call.operator, function.encode_to_vec());
+        let key = [key.0.as_bytes(), &key.1].concat();
+        let count = names.len();
+        let name = names.entry(key).or_insert_with(|| {
+            function.name = Some(unused(call.operator, &functions));
+            functions.push(function);
+            functions[count].name().to_owned()
+        });
+        kept.push(NodeProto {
+            name: call.outputs[0].clone(),
+            op_type: name.clone(),
+            domain: DOMAIN.into(),
+            input: inputs,
+            output: call.outputs,
+            attribute: call.attributes,
+            ..NodeProto::default()
+        });
+    }
+    kept.extend_from_slice(&nodes[next..]);
+    (kept, functions)
+}
+
+/// `operator`, with a number if functions of other shapes have the name.
+fn unused(operator: &str, functions: &[FunctionProto]) -> String {
+    let taken: BTreeSet<&str> = functions.iter().map(FunctionProto::name).collect();
+    let numbered = (2..).map(|number| format!("{operator}{number}"));
+    let mut candidates = std::iter::once(operator.to_owned()).chain(numbered);
+    candidates.find(|name| !taken.contains(name.as_str())).expect("numbers do not end")
+}
+
+/// The function of a call, without a name, and the values that the call passes to it.
+fn function(
+    call: &Call,
+    nodes: &[NodeProto],
+    constants: &HashMap<&str, &TensorProto>,
+) -> (FunctionProto, Vec<String>) {
+    let mut local: HashMap<&str, String> = HashMap::new();
+    let (mut formal, mut actual) = (Vec::new(), Vec::new());
+    for (i, input) in call.inputs.iter().enumerate() {
+        // One value may be passed twice; the body then uses the first.
+        local.entry(input).or_insert_with(|| format!("x{i}"));
+        formal.push(format!("x{i}"));
+        actual.push(input.clone());
+    }
+    for (i, output) in call.outputs.iter().enumerate() {
+        local.insert(output, format!("y{i}"));
+    }
+    let mut body = Vec::new();
+    for (number, node) in nodes.iter().enumerate() {
+        for input in &node.input {
+            if local.contains_key(input.as_str()) {
+                continue;
+            }
+            let constant = constants.get(input.as_str());
+            let constant = constant.unwrap_or_else(|| {
+                panic!("{}: {input} is neither an input nor a weight", call.operator)
+            });
+            if constant.dims.iter().product::<i64>() <= OWN_VALUES {
+                let name = format!("c{}", body.len());
+                let value = TensorProto { name: String::new(), ..(*constant).clone() };
+                body.push(NodeProto {
+                    op_type: "Constant".into(),
+                    output: vec![name.clone()],
+                    attribute: vec![attribute_tensor("value", value)],
+                    ..NodeProto::default()
+                });
+                local.insert(input, name);
+            } else {
+                let name = format!("w{}", formal.len());
+                formal.push(name.clone());
+                actual.push(input.clone());
+                local.insert(input, name);
+            }
+        }
+        for output in &node.output {
+            local.entry(output).or_insert_with(|| format!("v{number}"));
+        }
+        let renamed =
+            |names: &[String]| names.iter().map(|name| local[name.as_str()].clone()).collect();
+        body.push(NodeProto {
+            name: String::new(),
+            input: renamed(&node.input),
+            output: renamed(&node.output),
+            ..node.clone()
+        });
+    }
+    let function = FunctionProto {
+        domain: Some(DOMAIN.into()),
+        input: formal,
+        output: (0..call.outputs.len()).map(|i| format!("y{i}")).collect(),
+        attribute: call.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
+        node: body,
+        opset_import: vec![operator_set("", OPSET)],
+        ..FunctionProto::default()
+    };
+    (function, actual)
+}
