@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::Precision;
 use medsa_export::{Folded, Recipe, Step};
@@ -21,32 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Record the network as ONNX in f32 and int8, compare the two on real frames, and pack
-    Build {
-        /// The base model: .pth, or .safetensors made by `medsa-train import`
-        #[arg(long)]
-        base: PathBuf,
-        /// The adapter that was trained on it
-        #[arg(long)]
-        adapter: Option<PathBuf>,
-        /// Frames on which int8 is compared with f32: a DICOM file or a folder of pictures
-        #[arg(long)]
-        calibration: PathBuf,
-        /// The build to write; ONNX files of both precisions go into a folder beside it
-        #[arg(long)]
-        out: PathBuf,
-        /// Side of the network input in pixels; by default that of the base's training
-        #[arg(long)]
-        input_size: Option<usize>,
-        /// Arithmetic that goes into the build
-        #[arg(long, value_enum, default_value = "int8")]
-        precision: PrecisionArg,
-        /// Compare on at most this many frames, spread evenly
-        #[arg(long, default_value = "8")]
-        frames: NonZeroUsize,
-        /// Version of the build
-        #[arg(long, default_value = "0.1.0")]
-        build_version: String,
-    },
+    Build(BuildCommand),
     /// Write an ONNX file out without local functions, for tools that know none
     Inline {
         /// The file with functions
@@ -55,6 +30,34 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct BuildCommand {
+    /// The base model: .pth, or .safetensors made by `medsa-train import`
+    #[arg(long)]
+    base: PathBuf,
+    /// The adapter that was trained on it
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// Frames on which int8 is compared with f32: a DICOM file or a folder of pictures
+    #[arg(long)]
+    calibration: PathBuf,
+    /// The build to write; ONNX files of both precisions go into a folder beside it
+    #[arg(long)]
+    out: PathBuf,
+    /// Side of the network input in pixels; by default that of the base's training
+    #[arg(long)]
+    input_size: Option<usize>,
+    /// Arithmetic that goes into the build
+    #[arg(long, value_enum, default_value = "int8")]
+    precision: PrecisionArg,
+    /// Compare on at most this many frames, spread evenly
+    #[arg(long, default_value = "8")]
+    frames: NonZeroUsize,
+    /// Version of the build
+    #[arg(long, default_value = "0.1.0")]
+    build_version: String,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,28 +74,27 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let (base, adapter, calibration, out, input_size, precision, frames, build_version) =
-        match command {
-            Command::Inline { model, out } => return Ok(medsa_export::inline(&model, &out)?),
-            Command::Build {
-                base,
-                adapter,
-                calibration,
-                out,
-                input_size,
-                precision,
-                frames,
-                build_version,
-            } => (base, adapter, calibration, out, input_size, precision, frames, build_version),
-        };
-    let precision = match precision {
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::Int8 => Precision::Int8,
+    match command {
+        Command::Build(command) => build(command),
+        Command::Inline { model, out } => Ok(medsa_export::inline(&model, &out)?),
+    }
+}
+
+fn build(command: BuildCommand) -> anyhow::Result<()> {
+    let recipe = Recipe {
+        base: command.base,
+        adapter: command.adapter,
+        calibration: command.calibration,
+        frames: command.frames,
+        input_size: command.input_size,
+        precision: match command.precision {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Int8 => Precision::Int8,
+        },
+        version: command.build_version,
+        out: command.out,
+        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
-    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let version = build_version;
-    let recipe =
-        Recipe { base, adapter, calibration, frames, input_size, precision, version, out, threads };
     let style =
         ProgressStyle::with_template("comparing int8 with f32 {bar:30} {pos}/{len} frames")?;
     let bar = ProgressBar::hidden().with_style(style);

@@ -1,44 +1,41 @@
-//! Results of an evaluation, as the log and adapters keep them and as people read them.
+//! Results of an evaluation, as people read them.
 
 use medsa_trainer::metrics::Mean;
 use medsa_trainer::train::Row;
 
+const HEAD: [&str; 6] = ["class", "prompt", "n", "Dice (95 %)", "IoU (95 %)", "HD95 px (95 %)"];
+
 /// As columns, for terminals.
 pub fn text(rows: &[Row]) -> String {
-    let mut text = format!(
-        "{:16} {:8} {:>4}  {:22} {:22} {:22}\n",
-        "class", "prompt", "n", "Dice (95 %)", "IoU (95 %)", "HD95 px (95 %)"
-    );
+    let line = |[class, prompt, n, dice, iou, hd95]: [&str; 6]| {
+        format!("{class:16} {prompt:8} {n:>4}  {dice:22} {iou:22} {hd95:22}\n")
+    };
+    let mut text = line(HEAD);
     for row in rows {
-        text += &format!(
-            "{:16} {:8} {:>4}  {:22} {:22} {:22}\n",
-            row.class,
-            row.prompt.name(),
-            row.dice.count,
-            interval(&row.dice, 3),
-            interval(&row.iou, 3),
-            interval(&row.hd95_px, 1)
-        );
+        text += &line(cells(row).each_ref().map(String::as_str));
     }
     text
 }
 
 /// As a Markdown table.
 pub fn markdown(rows: &[Row]) -> String {
-    let head = ["class", "prompt", "n", "Dice (95 %)", "IoU (95 %)", "HD95 px (95 %)"];
-    let mut text = format!("| {} |\n|---|---|---|---|---|---|\n", head.join(" | "));
+    let mut text = format!("| {} |\n|---|---|---|---|---|---|\n", HEAD.join(" | "));
     for row in rows {
-        text += &format!(
-            "| {} | {} | {} | {} | {} | {} |\n",
-            row.class.replace('|', "\\|"),
-            row.prompt.name(),
-            row.dice.count,
-            interval(&row.dice, 3),
-            interval(&row.iou, 3),
-            interval(&row.hd95_px, 1)
-        );
+        let cells = cells(row).map(|cell| cell.replace('|', "\\|"));
+        text += &format!("| {} |\n", cells.join(" | "));
     }
     text
+}
+
+fn cells(row: &Row) -> [String; 6] {
+    [
+        row.class.clone(),
+        row.prompt.name().to_owned(),
+        row.dice.count.to_string(),
+        interval(&row.dice, 3),
+        interval(&row.iou, 3),
+        interval(&row.hd95_px, 1),
+    ]
 }
 
 fn interval(mean: &Mean, digits: usize) -> String {
