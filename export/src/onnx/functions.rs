@@ -1,10 +1,9 @@
 //! Repeated blocks as local functions of the model: what any runtime inlines, and ours computes
 //! at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use prost::Message;
 use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
 
 use super::graph::{OPSET, attribute_tensor, operator_set};
@@ -35,25 +34,27 @@ pub(super) fn call_functions(
     let constants: HashMap<&str, &TensorProto> =
         initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let mut functions: Vec<FunctionProto> = Vec::new();
-    // By what they compute.
-    let mut names: BTreeMap<Vec<u8>, String> = BTreeMap::new();
     let mut kept = Vec::new();
     let mut next = 0;
     for call in calls {
         kept.extend_from_slice(&nodes[next..call.nodes.start]);
         next = call.nodes.end;
         let (mut function, inputs) = function(&call, &nodes[call.nodes.clone()], &constants);
-        let key = (call.operator, function.encode_to_vec());
-        let key = [key.0.as_bytes(), &key.1].concat();
-        let count = names.len();
-        let name = names.entry(key).or_insert_with(|| {
-            function.name = Some(unused(call.operator, &functions));
-            functions.push(function);
-            functions[count].name().to_owned()
+        let same = functions.iter().find(|other| {
+            function.name.clone_from(&other.name);
+            other.name().starts_with(call.operator) && **other == function
         });
+        let name = match same {
+            Some(same) => same.name().to_owned(),
+            None => {
+                let name = unused(call.operator, &functions);
+                functions.push(FunctionProto { name: Some(name.clone()), ..function });
+                name
+            }
+        };
         kept.push(NodeProto {
             name: call.outputs[0].clone(),
-            op_type: name.clone(),
+            op_type: name,
             domain: DOMAIN.into(),
             input: inputs,
             output: call.outputs,

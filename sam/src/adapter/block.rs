@@ -1,6 +1,6 @@
 //! The adapters of one encoder block.
 
-use super::{Adapter, AdapterConfig, Lora, MlpInput, WindowPadding};
+use super::{Adapter, AdapterConfig, Lora, MlpInput, ParallelAdapter, WindowPadding};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::fold::Folding;
@@ -13,28 +13,23 @@ pub(crate) struct BlockAdapters {
     space: Option<Adapter>,
     depth: Option<Adapter>,
     mlp: Option<ParallelAdapter>,
+    mlp_input: MlpInput,
     pub(crate) lora: Option<Lora>,
     pub(crate) pads_before_norm: bool,
-}
-
-#[derive(Clone, Debug)]
-struct ParallelAdapter {
-    adapter: Adapter,
-    scale: f32,
-    input: MlpInput,
 }
 
 impl BlockAdapters {
     /// The adapters of one block of `dim` channels.
     pub(crate) fn read(from: &Reader, dim: usize, config: &AdapterConfig) -> Result<Self, Error> {
         let adapter = |name: &str| Adapter::read(&from.at(name), dim, config.activation);
-        let AdapterConfig { scale, mlp_input, .. } = *config;
-        let mlp =
-            adapter("mlp")?.map(|adapter| ParallelAdapter { adapter, scale, input: mlp_input });
-        let (space, depth) = (adapter("space")?, adapter("depth")?);
-        let lora = Lora::read(&from.at("lora"), dim, dim, config.lora_alpha)?;
-        let pads_before_norm = config.window_padding == WindowPadding::BeforeNorm;
-        Ok(Self { space, depth, mlp, lora, pads_before_norm })
+        Ok(Self {
+            space: adapter("space")?,
+            depth: adapter("depth")?,
+            mlp: ParallelAdapter::read(&from.at("mlp"), dim, config)?,
+            mlp_input: config.mlp_input,
+            lora: Lora::read(&from.at("lora"), dim, dim, config.lora_alpha)?,
+            pads_before_norm: config.window_padding == WindowPadding::BeforeNorm,
+        })
     }
 
     /// Layers that the output of the norm before the attention meets.
@@ -44,27 +39,23 @@ impl BlockAdapters {
 
     /// Layers that the output of the norm before the MLP meets.
     pub(crate) fn at_mlp_norm(&mut self) -> impl Iterator<Item = &mut Linear> {
-        let beside = self.mlp.iter_mut().filter(|beside| beside.input == MlpInput::Normed);
+        let is_normed = self.mlp_input == MlpInput::Normed;
+        let beside = self.mlp.iter_mut().filter(move |_| is_normed);
         beside.map(|beside| &mut beside.adapter.down)
     }
 
     /// Folds the adapters that can be into the layers beside and before them.
     pub(crate) fn fold(&mut self, rule: Folding, mlp: &mut Mlp, projection: &mut Projection) {
         match rule {
-            Folding::Mlp => {
-                let fits = |beside: &mut ParallelAdapter| {
-                    beside.input == MlpInput::Normed && mlp.can_widen(beside.adapter.activation)
-                };
-                if let Some(beside) = self.mlp.take_if(fits) {
-                    mlp.widen(&beside.adapter.down, &beside.adapter.up, beside.scale);
-                }
+            Folding::Mlp if self.mlp_input == MlpInput::Normed => {
+                ParallelAdapter::widen(&mut self.mlp, mlp);
             }
             Folding::Bottlenecks => {
                 if let Some(space) = &self.space {
                     projection.take_up(&space.down);
                 }
             }
-            Folding::Lora | Folding::Norms | Folding::Scales => {}
+            Folding::Mlp | Folding::Lora | Folding::Norms | Folding::Scales => {}
         }
     }
 
@@ -83,7 +74,7 @@ impl BlockAdapters {
         over_depth: impl FnOnce() -> Result<Option<B::Tensor>, B::Error>,
     ) -> Output<B> {
         let mut sum = match &self.space {
-            Some(space) => space.behind(b, attended, |x| space.activation.forward(b, x))?,
+            Some(space) => space.behind(b, attended)?,
             None => attended.x,
         };
         if let Some(depth) = &self.depth
@@ -102,12 +93,12 @@ impl BlockAdapters {
         normed: &B::Tensor,
         mlp: B::Tensor,
     ) -> Output<B> {
-        let Some(ParallelAdapter { adapter, scale, input }) = &self.mlp else { return Ok(mlp) };
-        let input = match input {
+        let Some(adapter) = &self.mlp else { return Ok(mlp) };
+        let input = match self.mlp_input {
             MlpInput::Normed => normed,
             MlpInput::Raw => raw,
         };
-        b.add(&mlp, &b.affine(&adapter.forward(b, input)?, *scale, 0.0)?)
+        adapter.add_to(b, &mlp, input)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The three adapters of a two-way block, and LoRA in its attentions.
 
 use super::hyper::HyperMaps;
-use super::{Adapter, AdapterConfig, Lora};
+use super::{Adapter, AdapterConfig, Lora, ParallelAdapter};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::fold::Folding;
@@ -20,7 +20,7 @@ pub(crate) struct PromptSummary<'a, T> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DecoderAdapters {
     prompt_to_image: Option<PromptedAdapter>,
-    mlp: Option<(Adapter, f32)>,
+    mlp: Option<ParallelAdapter>,
     image_to_prompt: Option<Adapter>,
     pub(crate) lora: AttentionLora,
 }
@@ -35,15 +35,14 @@ pub(crate) struct AttentionLora {
 
 impl DecoderAdapters {
     pub(crate) fn read(from: &Reader, dim: usize, config: &AdapterConfig) -> Result<Self, Error> {
-        let adapter = |name: &str| Adapter::read(&from.at(name), dim, config.activation);
         let lora = |name: &str, inner: usize| {
             Lora::read(&from.at("lora").at(name), dim, inner, config.lora_alpha)
         };
         let prompted = from.at("prompt_to_image");
         Ok(Self {
             prompt_to_image: PromptedAdapter::read(&prompted, dim, config.activation)?,
-            mlp: adapter("mlp")?.map(|adapter| (adapter, config.scale)),
-            image_to_prompt: adapter("image_to_prompt")?,
+            mlp: ParallelAdapter::read(&from.at("mlp"), dim, config)?,
+            image_to_prompt: Adapter::read(&from.at("image_to_prompt"), dim, config.activation)?,
             lora: AttentionLora {
                 self_attention: lora("self", dim)?,
                 prompt_to_image: lora("prompt_to_image", dim / 2)?,
@@ -73,9 +72,7 @@ impl DecoderAdapters {
         mlp: B::Tensor,
     ) -> Output<B> {
         match &self.mlp {
-            Some((adapter, scale)) => {
-                b.add(&mlp, &b.affine(&adapter.forward(b, tokens)?, *scale, 0.0)?)
-            }
+            Some(adapter) => adapter.add_to(b, &mlp, tokens),
             None => Ok(mlp),
         }
     }
@@ -87,7 +84,7 @@ impl DecoderAdapters {
         attended: Projected<B::Tensor>,
     ) -> Output<B> {
         match &self.image_to_prompt {
-            Some(adapter) => adapter.behind(b, attended, |x| adapter.activation.forward(b, x)),
+            Some(adapter) => adapter.behind(b, attended),
             None => Ok(attended.x),
         }
     }
@@ -101,12 +98,7 @@ impl DecoderAdapters {
         image_to_prompt: &mut Projection,
     ) {
         match rule {
-            Folding::Mlp => {
-                let fits = |(adapter, _): &mut (Adapter, f32)| mlp.can_widen(adapter.activation);
-                if let Some((adapter, scale)) = self.mlp.take_if(fits) {
-                    mlp.widen(&adapter.down, &adapter.up, scale);
-                }
-            }
+            Folding::Mlp => ParallelAdapter::widen(&mut self.mlp, mlp),
             Folding::Bottlenecks => {
                 if let Some(prompted) = &self.prompt_to_image {
                     prompt_to_image.take_up(&prompted.adapter.down);
@@ -141,9 +133,9 @@ impl PromptedAdapter {
         attended: Projected<B::Tensor>,
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
-        self.adapter.behind(b, attended, |x| match &self.maps {
-            Some(maps) => maps.forward(b, x, prompt),
-            None => self.adapter.activation.forward(b, x),
-        })
+        match &self.maps {
+            Some(maps) => self.adapter.behind_with(b, attended, |x| maps.forward(b, x, prompt)),
+            None => self.adapter.behind(b, attended),
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use self::lora::Lora;
 pub use self::plan::{AdapterPlan, DecoderPlan, Init, NewTensor};
 use crate::backend::{Backend, Output};
 use crate::error::Error;
-use crate::layers::{Activation, Linear, Projected};
+use crate::layers::{Activation, Linear, Mlp, Projected};
 use crate::weights::Reader;
 
 /// What the weights of adapters do not tell.
@@ -56,10 +56,11 @@ impl Default for AdapterConfig {
 }
 
 /// What an adapter parallel to an encoder block's MLP is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MlpInput {
     /// What the MLP is given, so that the adapter folds into it (the paper, and SAM ViT).
+    #[default]
     Normed,
     /// What comes before the norm (TinyViT in the released code).
     Raw,
@@ -99,9 +100,13 @@ impl Adapter {
         b.linear(&self.activation.forward(b, &reduced)?, &self.up)
     }
 
-    /// `x` of a projection plus the adapter's answer to it, with `between` in place of the
-    /// activation.
-    fn behind<B: Backend>(
+    /// `x` of a projection plus the adapter's answer to it.
+    fn behind<B: Backend>(&self, b: &B, projected: Projected<B::Tensor>) -> Output<B> {
+        self.behind_with(b, projected, |x| self.activation.forward(b, x))
+    }
+
+    /// The same with `between` in place of the activation.
+    fn behind_with<B: Backend>(
         &self,
         b: &B,
         projected: Projected<B::Tensor>,
@@ -118,5 +123,33 @@ impl Adapter {
     /// Length between the projections.
     fn bottleneck(&self) -> usize {
         self.down.outputs()
+    }
+}
+
+/// An adapter parallel to an MLP: `mlp + scale * adapter`.
+#[derive(Clone, Debug)]
+pub(crate) struct ParallelAdapter {
+    adapter: Adapter,
+    scale: f32,
+}
+
+impl ParallelAdapter {
+    fn read(from: &Reader, dim: usize, config: &AdapterConfig) -> Result<Option<Self>, Error> {
+        let adapter = Adapter::read(from, dim, config.activation)?;
+        Ok(adapter.map(|adapter| Self { adapter, scale: config.scale }))
+    }
+
+    /// Added to the MLP's answer.
+    fn add_to<B: Backend>(&self, b: &B, mlp: &B::Tensor, x: &B::Tensor) -> Output<B> {
+        b.add(mlp, &b.affine(&self.adapter.forward(b, x)?, self.scale, 0.0)?)
+    }
+
+    /// Folded into `mlp`, which has the same input, if it has the same activation.
+    fn widen(this: &mut Option<Self>, mlp: &mut Mlp) {
+        if let Some(Self { adapter, scale }) =
+            this.take_if(|beside| mlp.can_widen(beside.adapter.activation))
+        {
+            mlp.widen(&adapter.down, &adapter.up, scale);
+        }
     }
 }

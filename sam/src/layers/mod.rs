@@ -6,6 +6,7 @@ mod linear;
 mod norm;
 mod patch;
 mod projection;
+mod qkv;
 mod window;
 
 pub use attention::Packing;
@@ -16,4 +17,5 @@ pub(crate) use linear::{ConvBias, Mlp};
 pub use norm::LayerNorm;
 pub(crate) use patch::{Upscale2x, depth_patches, pixel_patches};
 pub(crate) use projection::{Projected, Projection};
+pub(crate) use qkv::PackedQkv;
 pub(crate) use window::Windows;

@@ -1,8 +1,9 @@
 //! Layer normalization.
 
-use ndarray::{Array1, Ix1};
+use ndarray::Array1;
 
 use crate::error::Error;
+use crate::layers::Linear;
 use crate::weights::{Param, Reader, VisitParams};
 
 /// Normalization over the last axis.
@@ -29,16 +30,23 @@ impl LayerNorm {
 }
 
 impl LayerNorm {
-    /// Takes gamma and beta out, so that only the normalization is left.
-    pub(crate) fn take_affine(&mut self) -> (Array1<f32>, Array1<f32>) {
-        let take = |param: &mut Param, value: f32| {
-            let taken = param.value().to_owned().into_dimensionality::<Ix1>();
-            let taken = taken.expect("gamma and beta are vectors");
-            *param = Param::new(param.name(), Array1::from_elem(taken.len(), value));
-            taken
-        };
-        (take(&mut self.gamma, 1.0), take(&mut self.beta, 0.0))
+    /// Moves gamma and beta into `layers`, all that it feeds: only the normalization is left.
+    pub(crate) fn move_into<'a>(&mut self, layers: impl Iterator<Item = &'a mut Linear>) {
+        let (gamma, beta) = (vector(&self.gamma), self.beta_array());
+        for layer in layers {
+            *layer = layer.after_affine(&gamma, &beta);
+        }
+        self.gamma = Param::new(self.gamma.name(), Array1::ones(gamma.len()));
+        self.beta = Param::new(self.beta.name(), Array1::zeros(beta.len()));
     }
+
+    pub(crate) fn beta_array(&self) -> Array1<f32> {
+        vector(&self.beta)
+    }
+}
+
+fn vector(param: &Param) -> Array1<f32> {
+    param.value().to_owned().into_dimensionality().expect("gamma and beta are vectors")
 }
 
 impl VisitParams for LayerNorm {

@@ -2,12 +2,11 @@
 
 use super::config::Stage;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Block, Output, Scores};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
-    Activation, Conv2d, LayerNorm, Linear, Mlp, Packing, Projected, Projection, Windows,
-    attention_scale,
+    Activation, Conv2d, LayerNorm, Linear, Mlp, PackedQkv, Packing, Projected, Projection, Windows,
 };
 use crate::weights::{Indices, Param, Reader};
 
@@ -65,7 +64,7 @@ impl TinyVitBlock {
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, .. } = self;
-        let attributes = vec![("window", attention.window), ("heads", attention.heads)];
+        let attributes = vec![("window", attention.window), ("heads", attention.qkv.heads)];
         let block = Block { operator: "TinyViTBlock", attributes };
         block.run(b, &[x], || self.compute(b, x, slices))
     }
@@ -88,12 +87,9 @@ impl TinyVitBlock {
 impl Fold for TinyVitBlock {
     fn fold(&mut self, rule: Folding) {
         let Self { attention, norm, mlp, adapters, .. } = self;
-        attention.fold(rule, adapters);
+        attention.qkv.fold(rule, &mut attention.norm, adapters);
         if rule == Folding::Norms {
-            let (gamma, beta) = norm.take_affine();
-            for layer in adapters.at_mlp_norm().chain([mlp.first_mut()]) {
-                *layer = layer.after_affine(&gamma, &beta);
-            }
+            norm.move_into(adapters.at_mlp_norm().chain([mlp.first_mut()]));
         }
         adapters.fold(rule, mlp, &mut attention.projection);
     }
@@ -103,16 +99,13 @@ impl Fold for TinyVitBlock {
 #[derive(Clone, Debug)]
 struct WindowAttention {
     norm: LayerNorm,
-    qkv: Linear,
+    qkv: PackedQkv,
     projection: Projection,
-    /// Of scores.
-    scale: f32,
     /// `[heads, window * window]`: by how many rows and columns two positions are apart.
     offset_bias: Param,
     /// For each pair of positions, its offset: N * N.
     offsets: Indices,
     window: usize,
-    heads: usize,
 }
 
 impl WindowAttention {
@@ -120,13 +113,11 @@ impl WindowAttention {
         let Stage { dim, heads, window, .. } = *stage;
         Ok(Self {
             norm: LayerNorm::read(&from.at("norm"), dim, LayerNorm::EPSILON)?,
-            qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
+            qkv: PackedQkv::read(&from.at("qkv"), dim, heads, Packing::ByHead)?,
             projection: Projection::read(&from.at("proj"), dim, dim)?,
-            scale: attention_scale(dim / heads),
             offset_bias: from.param("attention_biases", &[heads, window * window])?,
             offsets: offsets(window),
             window,
-            heads,
         })
     }
 
@@ -145,67 +136,28 @@ impl WindowAttention {
         };
         let positions = self.window * self.window;
         let tokens = b.reshape(x, &[batch, height * width, channels])?;
-        let qkv = self.qkv(b, &b.layer_norm(&tokens, &self.norm)?, lora)?;
+        let qkv = self.qkv.forward(b, &b.layer_norm(&tokens, &self.norm)?, lora)?;
         let qkv = b.reshape(&qkv, &[batch, height, width, 3 * channels])?;
         // Zeros, of which the norm leaves beta.
         let of_padding = || {
             let beta = b.reshape(&b.param(&self.norm.beta)?, &[1, 1, channels])?;
-            b.reshape(&self.qkv(b, &beta, lora)?, &[1, 1, 1, 3 * channels])
+            b.reshape(&self.qkv.forward(b, &beta, lora)?, &[1, 1, 1, 3 * channels])
         };
         let windows = Windows::new(b, x, self.window);
         let qkv = windows.split(b, &qkv, of_padding)?;
         let count = b.shape(&qkv)[0];
         let qkv = b.reshape(&qkv, &[count, positions, 3 * channels])?;
         let bias = b.take(&b.param(&self.offset_bias)?, &self.offsets)?;
-        let bias = b.reshape(&bias, &[self.heads, positions, positions])?;
-        let scores = Scores { scale: self.scale, bias: Some(&bias) };
-        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, scores)?;
+        let bias = b.reshape(&bias, &[self.qkv.heads, positions, positions])?;
+        let attended = self.qkv.attend(b, &qkv, Some(&bias))?;
         self.projection.forward(b, &windows.join(b, &attended)?)
     }
 
     /// Attention of all tokens to each other, `[B, N, C]` -> `[B, N, C]`.
     fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let qkv = self.qkv(b, &b.layer_norm(x, &self.norm)?, lora)?;
-        let scores = Scores { scale: self.scale, bias: None };
-        let attended = b.self_attention(&qkv, self.heads, Packing::ByHead, scores)?;
+        let qkv = self.qkv.forward(b, &b.layer_norm(x, &self.norm)?, lora)?;
+        let attended = self.qkv.attend(b, &qkv, None)?;
         Ok(self.projection.forward(b, &attended)?.x)
-    }
-
-    /// `[B, N, C]` -> `[B, N, 3C]`.
-    fn qkv<B: Backend>(&self, b: &B, normed: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let qkv = b.linear(normed, &self.qkv)?;
-        match lora {
-            Some(lora) => lora.add_to_packed(b, normed, &qkv, self.heads, Packing::ByHead),
-            None => Ok(qkv),
-        }
-    }
-}
-
-impl WindowAttention {
-    fn fold(&mut self, rule: Folding, adapters: &mut BlockAdapters) {
-        let packing = Packing::ByHead;
-        match rule {
-            Folding::Lora => {
-                if let Some(lora) = adapters.lora.take() {
-                    self.qkv = lora.merged(&self.qkv, self.heads, packing);
-                }
-            }
-            Folding::Norms => {
-                let (gamma, beta) = self.norm.take_affine();
-                for layer in adapters.at_attention_norm().chain([&mut self.qkv]) {
-                    *layer = layer.after_affine(&gamma, &beta);
-                }
-            }
-            Folding::Scales => {
-                let d = self.qkv.outputs() / (3 * self.heads);
-                self.qkv = self.qkv.scaled(packing.channels(0, self.heads, d), self.scale);
-                if let Some(lora) = &mut adapters.lora {
-                    lora.scale_queries(self.scale);
-                }
-                self.scale = 1.0;
-            }
-            Folding::Mlp | Folding::Bottlenecks => {}
-        }
     }
 }
 

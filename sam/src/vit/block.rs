@@ -9,8 +9,8 @@ use crate::backend::{Backend, Block, Output, Scores};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
-    Activation, LayerNorm, Linear, Mlp, Packing, Projected, Projection, Windows, attend,
-    attention_scale, unpack,
+    Activation, LayerNorm, Linear, Mlp, PackedQkv, Packing, Projected, Projection, Windows, attend,
+    unpack,
 };
 use crate::weights::{Param, Reader};
 
@@ -76,7 +76,7 @@ impl VitBlock {
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, .. } = self;
-        let attributes = vec![("window", attention.side), ("heads", attention.heads)];
+        let attributes = vec![("window", attention.side), ("heads", attention.qkv.heads)];
         let block = Block { operator: "ViTBlock", attributes };
         block.run(b, &[x], || self.compute(b, x, slices))
     }
@@ -89,13 +89,13 @@ impl VitBlock {
             // Zeros, of which the norm leaves beta.
             (None, true) => {
                 let beta = b.param(&self.norm1.beta)?;
-                let beta = b.reshape(&beta, &[1, 1, attention.qkv.inputs()])?;
-                attention.qkv(b, &beta, adapters.lora.as_ref())
+                let beta = b.reshape(&beta, &[1, 1, attention.projection.outputs()])?;
+                attention.qkv.forward(b, &beta, adapters.lora.as_ref())
             }
             (None, false) => {
-                let zeros = Array3::zeros((1, 1, attention.qkv.inputs()));
+                let zeros = Array3::zeros((1, 1, attention.projection.outputs()));
                 let zeros = Param::new(format!("vit.zeros.{}", zeros.len()), zeros);
-                attention.qkv(b, &b.param(&zeros)?, adapters.lora.as_ref())
+                attention.qkv.forward(b, &b.param(&zeros)?, adapters.lora.as_ref())
             }
         };
         let attended = attention.in_windows(b, &normed, adapters.lora.as_ref(), of_padding)?;
@@ -116,10 +116,7 @@ impl Fold for VitBlock {
         let Self { norm1, attention, norm2, mlp, adapters } = self;
         attention.fold(rule, norm1, adapters);
         if rule == Folding::Norms {
-            let (gamma, beta) = norm2.take_affine();
-            for layer in adapters.at_mlp_norm().chain([mlp.first_mut()]) {
-                *layer = layer.after_affine(&gamma, &beta);
-            }
+            norm2.move_into(adapters.at_mlp_norm().chain([mlp.first_mut()]));
         }
         adapters.fold(rule, mlp, &mut attention.projection);
     }
@@ -127,16 +124,13 @@ impl Fold for VitBlock {
 
 #[derive(Clone, Debug)]
 struct Attention {
-    qkv: Linear,
+    qkv: PackedQkv,
     projection: Projection,
     relative: Option<Relative>,
-    /// Of scores.
-    scale: f32,
     /// What `qkv` gives for positions beyond the map, `[3C]`, once it takes what the norm did
     /// not multiply and shift.
     padding: Option<Param>,
     side: usize,
-    heads: usize,
 }
 
 /// Positions of keys relative to queries, by axis.
@@ -160,13 +154,11 @@ impl Attention {
             None => None,
         };
         Ok(Self {
-            qkv: Linear::read(&from.at("qkv"), dim, 3 * dim)?,
+            qkv: PackedQkv::read(&from.at("qkv"), dim, heads, Packing::ByPart)?,
             projection: Projection::read(&from.at("proj"), dim, dim)?,
             relative,
-            scale: attention_scale(dim / heads),
             padding: None,
             side,
-            heads,
         })
     }
 
@@ -183,95 +175,60 @@ impl Attention {
             unreachable!("maps have four axes")
         };
         let tokens = b.reshape(x, &[batch, height * width, channels])?;
-        let qkv = self.qkv(b, &tokens, lora)?;
+        let qkv = self.qkv.forward(b, &tokens, lora)?;
         let qkv = b.reshape(&qkv, &[batch, height, width, 3 * channels])?;
         let windows = Windows::new(b, x, self.side);
         let of_padding = || b.reshape(&of_padding()?, &[1, 1, 1, 3 * channels]);
         let qkv = windows.split(b, &qkv, of_padding)?;
         let count = b.shape(&qkv)[0];
         let qkv = b.reshape(&qkv, &[count, self.side * self.side, 3 * channels])?;
-        let attended = self.attend(b, &qkv, self.relative.as_ref())?;
+        let attended = self.attend(b, &qkv)?;
         self.projection.forward(b, &windows.join(b, &attended)?)
     }
 
     /// Attention of all tokens to each other without their positions, `[B, N, C]` ->
     /// `[B, N, C]`.
     fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let attended = self.attend(b, &self.qkv(b, x, lora)?, None)?;
+        let attended = self.qkv.attend(b, &self.qkv.forward(b, x, lora)?, None)?;
         Ok(self.projection.forward(b, &attended)?.x)
     }
 
-    /// `[B, N, C]` -> `[B, N, 3C]`.
-    fn qkv<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
-        let qkv = b.linear(x, &self.qkv)?;
-        match lora {
-            Some(lora) => lora.add_to_packed(b, x, &qkv, self.heads, Packing::ByPart),
-            None => Ok(qkv),
-        }
-    }
-
     /// `[B, N, 3C]` -> `[B, N, C]`.
-    fn attend<B: Backend>(&self, b: &B, qkv: &B::Tensor, relative: Option<&Relative>) -> Output<B> {
-        let scale = self.scale;
-        match relative {
-            Some(relative) => {
-                let parts = unpack(b, qkv, self.heads, Packing::ByPart)?;
-                let bias = relative.bias(b, &parts[0], self.side)?;
-                attend(b, &parts, Scores { scale, bias: Some(&bias) })
-            }
-            None => {
-                let scores = Scores { scale, bias: None };
-                b.self_attention(qkv, self.heads, Packing::ByPart, scores)
-            }
-        }
+    fn attend<B: Backend>(&self, b: &B, qkv: &B::Tensor) -> Output<B> {
+        let Some(relative) = &self.relative else { return self.qkv.attend(b, qkv, None) };
+        let parts = unpack(b, qkv, self.qkv.heads, self.qkv.packing)?;
+        let bias = relative.bias(b, &parts[0], self.side)?;
+        attend(b, &parts, Scores { scale: self.qkv.scale, bias: Some(&bias) })
     }
 
     fn fold(&mut self, rule: Folding, norm: &mut LayerNorm, adapters: &mut BlockAdapters) {
-        let packing = Packing::ByPart;
+        let Self { qkv, padding, relative, .. } = self;
         match rule {
-            Folding::Lora => {
-                if let Some(lora) = adapters.lora.take() {
-                    self.qkv = lora.merged(&self.qkv, self.heads, packing);
-                }
-            }
             Folding::Norms => {
-                let (gamma, beta) = norm.take_affine();
-                let whole = match &adapters.lora {
-                    Some(lora) => lora.merged(&self.qkv, self.heads, packing),
-                    None => self.qkv.clone(),
-                };
-                let mut padding = whole.bias_array();
+                let whole = adapters.lora.as_ref().map(|lora| qkv.merged(lora));
+                let whole = whole.as_ref().unwrap_or(&qkv.linear);
+                let mut values = whole.bias_array();
                 if adapters.pads_before_norm {
-                    padding += &whole.weight_array().dot(&beta);
+                    values += &whole.weight_array().dot(&norm.beta_array());
                 }
-                let name = format!("{}.padding", self.qkv.weight.name());
-                self.padding = Some(Param::new(name, padding));
-                for layer in adapters.at_attention_norm().chain([&mut self.qkv]) {
-                    *layer = layer.after_affine(&gamma, &beta);
-                }
+                *padding = Some(Param::new(format!("{}.padding", whole.weight.name()), values));
             }
             Folding::Scales => {
-                let (scale, d) = (self.scale, self.qkv.outputs() / (3 * self.heads));
-                let queries = || packing.channels(0, self.heads, d);
-                self.qkv = self.qkv.scaled(queries(), scale);
-                if let Some(lora) = &mut adapters.lora {
-                    lora.scale_queries(scale);
-                }
-                if let Some(padding) = &mut self.padding {
+                if let Some(padding) = padding {
                     let mut values = padding.value().to_owned();
-                    queries().for_each(|channel| values[[channel]] *= scale);
+                    qkv.query_channels().for_each(|channel| values[[channel]] *= qkv.scale);
                     *padding = Param::new(padding.name(), values.into_owned());
                 }
                 // Relative positions meet the queries too, unscaled.
-                if let Some(Relative { h, w }) = &mut self.relative {
+                if let Some(Relative { h, w }) = relative {
                     for table in [h, w] {
-                        *table = Param::new(table.name(), table.value().mapv(|v| v / scale));
+                        *table = Param::new(table.name(), table.value().mapv(|v| v / qkv.scale));
                     }
                 }
-                self.scale = 1.0;
             }
-            Folding::Mlp | Folding::Bottlenecks => {}
+            Folding::Lora | Folding::Mlp | Folding::Bottlenecks => {}
         }
+        qkv.fold(rule, norm, adapters);
     }
 }
 

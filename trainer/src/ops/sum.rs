@@ -28,39 +28,41 @@ pub(crate) fn mul(a: &Node, b: &Node) -> Result<Node> {
 
 /// `a + b`.
 pub(crate) fn plus(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if !(a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous()) {
-        return a.broadcast_add(b);
-    }
-    both(
+    let sum = both(
         a,
         b,
         #[inline(always)]
         |a, b| a + b,
-    )
+    );
+    sum.unwrap_or_else(|| a.broadcast_add(b))
 }
 
 /// `a * b`.
 pub(super) fn times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if !(a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous()) {
-        return a.broadcast_mul(b);
-    }
-    both(
+    let product = both(
         a,
         b,
         #[inline(always)]
         |a, b| a * b,
-    )
+    );
+    product.unwrap_or_else(|| a.broadcast_mul(b))
 }
 
-fn both(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
-    let (in_a, in_b) = (a.storage_and_layout(), b.storage_and_layout());
-    let sum = zip_map(
-        tensor_values(&in_a)?,
-        tensor_values(&in_b)?,
-        #[inline(always)]
-        |a, b, out| out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b)),
-    );
-    tensor(sum, a.dims())
+/// `None` for tensors that are broadcast or do not lie in memory in order.
+fn both(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Option<Result<Tensor>> {
+    let fits = a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous();
+    fits.then(|| {
+        let (in_a, in_b) = (a.storage_and_layout(), b.storage_and_layout());
+        let values = zip_map(
+            tensor_values(&in_a)?,
+            tensor_values(&in_b)?,
+            #[inline(always)]
+            |a, b, out| {
+                out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b));
+            },
+        );
+        tensor(values, a.dims())
+    })
 }
 
 /// Sums a gradient over the axes along which a tensor of `shape` was broadcast.
