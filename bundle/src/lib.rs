@@ -13,4 +13,4 @@ mod manifest;
 
 pub use archive::{Build, Limits, sha256_hex};
 pub use error::Error;
-pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision};
+pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision, QuantizationReport};

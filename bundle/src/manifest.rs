@@ -25,8 +25,11 @@ pub struct Manifest {
     pub preprocess: Preprocess,
     /// Arithmetic of the models.
     pub precision: Precision,
-    /// How well the int8 model agrees with f32 on the calibration frames.
+    /// How well the int8 model agrees with f32.
     pub agreement: Option<Agreement>,
+    /// What of the int8 model is in 8 bits.
+    #[serde(default)]
+    pub quantization: Option<QuantizationReport>,
     /// Every other file in the build.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -58,9 +61,18 @@ pub struct Origin {
 pub enum Precision {
     /// 32-bit float.
     F32,
-    /// Linear layers with weights in 8 bits per output channel and activations in 8 bits per
-    /// token; the rest in 32-bit float.
+    /// Products of layers and attentions in 8 bits but for a few; the rest in 32-bit float.
     Int8,
+}
+
+/// What of a model is in 8 bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizationReport {
+    /// Part of all multiply-accumulates of one frame and one prompt.
+    pub int8_macs: f64,
+    /// Layers and attentions that stayed in float because of what they do to the embedding.
+    pub in_float: Vec<String>,
 }
 
 /// How well the int8 model's masks agree with the f32 model's.

@@ -90,6 +90,7 @@ impl Place {
             preprocess: Preprocess { input_size: 256, normalization: Normalization::MinMax },
             precision: Precision::F32,
             agreement: None,
+            quantization: None,
             files: BTreeMap::new(),
         };
         let files = BTreeMap::from([

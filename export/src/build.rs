@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use medsa_bundle::{Agreement, Build, Manifest, Precision};
-use medsa_edge::engine::Engine;
-use medsa_frames::Clip;
-use medsa_sam::Sam;
-use medsa_trainer::{Adapter, Checkpoint};
+use candle_core::Device;
+use medsa_bundle::{Agreement, Build, Manifest, Precision, QuantizationReport};
+use medsa_frames::{Clip, Frame};
+use medsa_sam::{Quantization, Sam};
+use medsa_trainer::train::Network;
+use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
 
 use crate::error::Error;
 use crate::folding::Folded;
 use crate::network::Models;
+use crate::quantize::quantize;
+use crate::runner::Runner;
 use crate::{agreement, folding};
 
 /// What a build is made of.
@@ -22,9 +26,10 @@ pub struct Recipe {
     pub base: PathBuf,
     /// Adapter, `.safetensors`.
     pub adapter: Option<PathBuf>,
-    /// Frames on which int8 is compared with f32: a DICOM file, a picture or a folder.
+    /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
+    /// file, a picture or a folder.
     pub calibration: PathBuf,
-    /// At most so many of them.
+    /// At most so many for each.
     pub frames: NonZeroUsize,
     /// Side of the network input, or that at which the base was trained.
     pub input_size: Option<usize>,
@@ -32,10 +37,8 @@ pub struct Recipe {
     pub precision: Precision,
     /// Version of the build.
     pub version: String,
-    /// The build file; the ONNX files of both precisions go into a folder beside it.
+    /// The build file; its ONNX files, and those in f32, go into a folder beside it.
     pub out: PathBuf,
-    /// Threads for the comparison.
-    pub threads: NonZeroUsize,
 }
 
 /// What is being done, for who waits.
@@ -44,10 +47,12 @@ pub enum Step<'a> {
     Done(String),
     /// The network is folded.
     Folded(&'a Folded),
+    /// Layers are being fitted to 8 bits.
+    Quantizing(&'static str, usize, usize),
     /// Frames compared, of how many.
     Comparing(usize, usize),
     /// The result.
-    Compared(&'a Agreement),
+    Compared(&'a Agreement, &'a QuantizationReport),
 }
 
 impl Recipe {
@@ -78,16 +83,27 @@ impl Recipe {
         let size = preprocess.input_size.to_string();
         let metadata =
             [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
-        let float = self.record(&sam, Precision::F32, &metadata, &mut report)?;
-        let int8 = self.record(&sam, Precision::Int8, &metadata, &mut report)?;
-
-        let engine = |models: &Models| {
-            Engine::from_onnx(&models.encoder, &models.decoder, preprocess, self.threads)
-        };
-        let progress = |done, all| report(Step::Comparing(done, all));
-        let agreement =
-            agreement::measure(&engine(&float)?, &engine(&int8)?, &clip, self.frames, progress)?;
-        report(Step::Compared(&agreement));
+        let float = Quantization::default();
+        let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
+        let mut quantized = None;
+        if self.precision == Precision::Int8 {
+            let frames = spread(&clip, self.frames, 0)?;
+            let progress = |what, done, all| report(Step::Quantizing(what, done, all));
+            let (quantization, found) = quantize(&sam, &frames, progress)?;
+            models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
+            let backend = |quantization| {
+                let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+                Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)))
+            };
+            let (reference, tested) = (backend(float), backend(quantization));
+            // Other frames than those that it was fitted to, where there are others.
+            let frames = spread(&clip, self.frames, 1)?;
+            let progress = |done, all| report(Step::Comparing(done, all));
+            let agreement = agreement::measure(&reference, &tested, &frames, progress)?;
+            report(Step::Compared(&agreement, &found));
+            quantized = Some((agreement, found));
+        }
+        let (agreement, quantization) = quantized.unzip();
 
         let manifest = Manifest {
             format: Manifest::FORMAT,
@@ -98,12 +114,9 @@ impl Recipe {
             adapter,
             preprocess,
             precision: self.precision,
-            agreement: Some(agreement),
+            agreement,
+            quantization,
             files: BTreeMap::new(),
-        };
-        let models = match self.precision {
-            Precision::F32 => float,
-            Precision::Int8 => int8,
         };
         let files = BTreeMap::from([
             (Manifest::ENCODER.to_owned(), models.encoder),
@@ -114,19 +127,16 @@ impl Recipe {
         Ok(build)
     }
 
-    /// Records both models in one precision and writes them beside the build.
+    /// Records both models and writes them beside the build, in the folder `name`.
     fn record(
         &self,
         sam: &Sam,
-        precision: Precision,
+        name: &str,
+        quantization: &Quantization,
         metadata: &[(&str, &str)],
         report: &mut impl FnMut(Step),
     ) -> Result<Models, Error> {
-        let models = Models::record(sam, precision, metadata);
-        let name = match precision {
-            Precision::F32 => "f32",
-            Precision::Int8 => "int8",
-        };
+        let models = Models::record(sam, quantization, metadata);
         let folder = self.out.with_extension("onnx").join(name);
         fs::create_dir_all(&folder).map_err(|e| io(&folder, e))?;
         for (file, bytes) in
@@ -139,6 +149,13 @@ impl Recipe {
         }
         Ok(models)
     }
+}
+
+/// At most `limit` frames of `clip`, evenly spread; from half the gap between them on if `half`
+/// is 1.
+fn spread(clip: &Clip, limit: NonZeroUsize, half: usize) -> Result<Vec<Frame>, Error> {
+    let count = clip.len().min(limit.get());
+    (0..count).map(|i| Ok(clip.frame((2 * i + half) * clip.len() / (2 * count))?)).collect()
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
@@ -160,7 +177,6 @@ mod tests {
             precision: Precision::Int8,
             version: "0.1.0".into(),
             out: "out/heart.onnx".into(),
-            threads: NonZeroUsize::MIN,
         };
         let error = recipe.build(|_| {}).err().unwrap().to_string();
         assert!(

@@ -2,13 +2,11 @@
 
 use candle_core::Device;
 use medsa_frames::Frame;
-use medsa_sam::image::RgbView;
-use medsa_sam::prompt::Prompt;
 use medsa_sam::{Cost, Folding, Sam};
 use medsa_trainer::train::Network;
-use ndarray::ArrayD;
 
 use crate::error::Error;
+use crate::runner::{Runner, boxes};
 
 /// A network before and after folding.
 #[derive(Clone, Debug)]
@@ -23,27 +21,23 @@ pub struct Folded {
     pub largest: f32,
 }
 
-/// Folds all that can be, and compares the answers on `frame` to a box in its middle.
+/// Folds all that can be, and compares the answers to boxes on `frame`.
 ///
 /// # Errors
 /// A frame that cannot be used, or candle's.
 pub fn fold(sam: &Sam, frame: &Frame) -> Result<(Sam, Folded), Error> {
     let folded = sam.clone().folded(&Folding::ALL);
     let (before, after) = (sam.cost(), folded.cost());
-    let (expected, found) = (answer(sam, frame)?, answer(&folded, frame)?);
-    let largest = |values: ArrayD<f32>| values.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-    let difference = largest(&found - &expected);
-    Ok((folded, Folded { before, after, difference, largest: largest(expected) }))
-}
-
-fn answer(sam: &Sam, frame: &Frame) -> Result<ArrayD<f32>, Error> {
-    let (width, height) = (frame.width as usize, frame.height as usize);
-    let view = RgbView::new(width, height, &frame.rgb)?;
-    let (image, geometry) = sam.config().preprocess.run(view);
-    let (w, h) = (width as f32, height as f32);
-    let bbox = [0.25 * w, 0.25 * h, 0.75 * w, 0.75 * h];
-    let tokens = Prompt::new(Vec::new(), Some(bbox), (width, height))?.tokens(&geometry);
-    let network = Network::new(sam.clone(), Device::Cpu);
-    let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
-    Ok(network.array(network.answer(&embedding, &tokens, None)?.value())?)
+    let prompts = boxes(frame)?;
+    let answer = |sam: &Sam| {
+        Runner::Candle(Box::new(Network::new(sam.clone(), Device::Cpu))).logits(frame, &prompts)
+    };
+    let (mut difference, mut largest) = (0.0f32, 0.0f32);
+    for (expected, found) in answer(sam)?.iter().zip(&answer(&folded)?) {
+        for (expected, found) in expected.iter().zip(found) {
+            difference = difference.max((found - expected).abs());
+            largest = largest.max(expected.abs());
+        }
+    }
+    Ok((folded, Folded { before, after, difference, largest }))
 }

@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Record the network as ONNX in f32 and int8, compare the two on real frames, and pack
+    /// Fold the network, fit it to 8 bits, compare it with f32 on real frames, and pack
     Build(BuildCommand),
     /// Write an ONNX file out without local functions, for tools that know none
     Inline {
@@ -40,10 +39,11 @@ struct BuildCommand {
     /// The adapter that was trained on it
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Frames on which int8 is compared with f32: a DICOM file or a folder of pictures
+    /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
+    /// file or a folder of pictures
     #[arg(long)]
     calibration: PathBuf,
-    /// The build to write; ONNX files of both precisions go into a folder beside it
+    /// The build to write; its ONNX files, and those in f32, go into a folder beside it
     #[arg(long)]
     out: PathBuf,
     /// Side of the network input in pixels; by default that of the base's training
@@ -52,7 +52,7 @@ struct BuildCommand {
     /// Arithmetic that goes into the build
     #[arg(long, value_enum, default_value = "int8")]
     precision: PrecisionArg,
-    /// Compare on at most this many frames, spread evenly
+    /// Fit and compare on at most this many frames each, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
     /// Version of the build
@@ -93,21 +93,27 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
         },
         version: command.build_version,
         out: command.out,
-        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
-    let style =
-        ProgressStyle::with_template("comparing int8 with f32 {bar:30} {pos}/{len} frames")?;
+    let style = ProgressStyle::with_template("{msg:16} {bar:30} {pos}/{len}")?;
     let bar = ProgressBar::hidden().with_style(style);
+    let show = |what: &'static str, done: usize, all: usize| {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        bar.set_message(what);
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
     let build = recipe.build(|step| match step {
         Step::Done(what) => println!("{what}"),
         Step::Folded(folded) => print!("{}", text(folded)),
-        Step::Comparing(0, all) => {
-            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-            bar.set_length(all as u64);
-        }
-        Step::Comparing(done, _) => bar.set_position(done as u64),
-        Step::Compared(agreement) => {
+        Step::Quantizing(what, done, all) => show(what, done, all),
+        Step::Comparing(done, all) => show("comparing frames", done, all),
+        Step::Compared(agreement, quantization) => {
             bar.finish_and_clear();
+            println!(
+                "in 8 bits: {:.1} % of all multiply-accumulates; in float stay {}",
+                100.0 * quantization.int8_macs,
+                quantization.in_float.join(", ")
+            );
             println!(
                 "int8 against f32: mask IoU {:.4} mean, {:.4} lowest, of {} masks on {} frames",
                 agreement.mean_iou, agreement.min_iou, agreement.masks, agreement.frames

@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 
-use medsa_bundle::Precision;
 use medsa_sam::prompt::TOKEN_SLOTS;
-use medsa_sam::{MaskPrompt, PromptInput, Sam};
+use medsa_sam::{MaskPrompt, PromptInput, Quantization, Sam};
 
 use crate::onnx::Recorder;
 
@@ -18,20 +17,20 @@ pub struct Models {
 }
 
 impl Models {
-    /// Records both. `metadata` goes into the files' properties.
-    pub fn record(sam: &Sam, precision: Precision, metadata: &[(&str, &str)]) -> Self {
-        let Ok(encoder) = record_encoder(sam, precision, metadata);
-        let Ok(decoder) = record_decoder(sam, precision, metadata);
+    /// Records both, in 8 bits what `quantization` names. `metadata` goes into the files' properties.
+    pub fn record(sam: &Sam, quantization: &Quantization, metadata: &[(&str, &str)]) -> Self {
+        let Ok(encoder) = record_encoder(sam, quantization, metadata);
+        let Ok(decoder) = record_decoder(sam, quantization, metadata);
         Self { encoder, decoder }
     }
 }
 
 fn record_encoder(
     sam: &Sam,
-    precision: Precision,
+    quantization: &Quantization,
     metadata: &[(&str, &str)],
 ) -> Result<Vec<u8>, Infallible> {
-    let recorder = Recorder::new(precision);
+    let recorder = Recorder::new(quantization);
     let side = sam.config().preprocess.input_size;
     let image = recorder.input("image", &[1, 3, side, side]);
     recorder.output("embedding", &sam.encode(&recorder, &image)?);
@@ -40,10 +39,10 @@ fn record_encoder(
 
 fn record_decoder(
     sam: &Sam,
-    precision: Precision,
+    quantization: &Quantization,
     metadata: &[(&str, &str)],
 ) -> Result<Vec<u8>, Infallible> {
-    let recorder = Recorder::new(precision);
+    let recorder = Recorder::new(quantization);
     let config = sam.config();
     let (grid, side) = (config.grid(), config.mask_side());
     let embedding = recorder.input("embedding", &[1, config.decoder.dim, grid, grid]);

@@ -1,8 +1,8 @@
 //! The integer arithmetic of a quantized network, in plain loops: what every faster variant and
 //! every exported graph is tested against.
 //!
-//! Symmetric signed 8 bits on both sides: weights with one scale for each output channel,
-//! activations with one scale for each token (row), found when the row is there.
+//! Weights have one step size for each output channel; inputs have one for each input channel,
+//! and a step that stands for zero.
 //!
 //! **Architecture invariant:** no graph and no I/O; slices in, slices out.
 #![forbid(unsafe_code)]
@@ -11,4 +11,4 @@ mod linear;
 mod quantize;
 
 pub use linear::LinearS8;
-pub use quantize::{S8_MAX, quantize};
+pub use quantize::{S8_MAX, to_steps};

@@ -76,6 +76,11 @@ pub trait Backend: Sized {
         compute()
     }
 
+    /// Matrix product inside the attention `name`, as [`Backend::matmul`].
+    fn attention_product(&self, _name: &str, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self> {
+        self.matmul(a, b)
+    }
+
     /// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`.
     fn attention(
         &self,
@@ -111,6 +116,8 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
 /// What becomes of an attention's products `q k^T` before the softmax.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a, T> {
+    /// Of the attention's products, unique in the network.
+    pub name: &'a str,
     /// They are multiplied by this, `1/sqrt(d)` unless queries come scaled.
     pub scale: f32,
     /// Added then; broadcasts to `[B, heads, Nq, Nk]`.

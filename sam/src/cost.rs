@@ -26,19 +26,35 @@ impl Sam {
     /// Cost of the image encoder for one frame, and of the decoder for one prompt of any number
     /// of points without a mask.
     pub fn cost(&self) -> [Cost; 2] {
+        self.counted().map(|counter| counter.cost())
+    }
+
+    /// Multiply-accumulates of both for one frame and one prompt, of layers by the name of their
+    /// weight and of attentions by that of [`Scores`](crate::backend::Scores); all others have
+    /// no name.
+    pub fn macs_by_name(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for counter in self.counted() {
+            for (name, macs) in counter.macs.take() {
+                *all.entry(name).or_default() += macs;
+            }
+        }
+        all
+    }
+
+    fn counted(&self) -> [Counter; 2] {
         let config = self.config();
         let (side, grid) = (config.preprocess.input_size, config.grid());
-        let counter = Counter::default();
-        let Ok(_) = self.encode(&counter, &vec![1, 3, side, side]);
-        let encoder = counter.cost();
-        let counter = Counter::default();
+        let encoder = Counter::default();
+        let Ok(_) = self.encode(&encoder, &vec![1, 3, side, side]);
+        let decoder = Counter::default();
         let prompt = PromptInput {
             coords: vec![1, TOKEN_SLOTS, 2],
             labels: vec![1, TOKEN_SLOTS],
             mask: None,
         };
-        let Ok(_) = self.decode(&counter, &vec![1, config.decoder.dim, grid, grid], &prompt);
-        [encoder, counter.cost()]
+        let Ok(_) = self.decode(&decoder, &vec![1, config.decoder.dim, grid, grid], &prompt);
+        [encoder, decoder]
     }
 }
 
@@ -46,7 +62,7 @@ impl Sam {
 #[derive(Default)]
 struct Counter {
     parameters: RefCell<BTreeMap<String, usize>>,
-    macs: Cell<u64>,
+    macs: RefCell<BTreeMap<String, u64>>,
     products: Cell<usize>,
 }
 
@@ -55,12 +71,12 @@ type Shape = Result<Vec<usize>, Infallible>;
 impl Counter {
     fn cost(&self) -> Cost {
         let parameters = self.parameters.borrow().values().sum();
-        Cost { parameters, macs: self.macs.get(), products: self.products.get() }
+        Cost { parameters, macs: self.macs.borrow().values().sum(), products: self.products.get() }
     }
 
-    fn product(&self, outputs: &[usize], inner: usize) {
+    fn product(&self, name: &str, outputs: &[usize], inner: usize) {
         let outputs: usize = outputs.iter().product();
-        self.macs.set(self.macs.get() + (outputs * inner) as u64);
+        *self.macs.borrow_mut().entry(name.to_owned()).or_default() += (outputs * inner) as u64;
         self.products.set(self.products.get() + 1);
     }
 
@@ -89,7 +105,7 @@ impl Backend for Counter {
         self.uses([&layer.weight].into_iter().chain(&layer.bias));
         let mut y = x.clone();
         *y.last_mut().expect("tensors have axes") = layer.outputs();
-        self.product(&y, layer.inputs());
+        self.product(layer.weight.name(), &y, layer.inputs());
         Ok(y)
     }
 
@@ -97,7 +113,7 @@ impl Backend for Counter {
         self.uses([&layer.weight].into_iter().chain(&layer.bias));
         let weight = layer.weight.shape();
         let y = vec![x[0], layer.output_side(x[1]), layer.output_side(x[2]), weight[0]];
-        self.product(&y, weight[1] * weight[2] * weight[3]);
+        self.product(layer.weight.name(), &y, weight[1] * weight[2] * weight[3]);
         Ok(y)
     }
 
@@ -107,10 +123,14 @@ impl Backend for Counter {
     }
 
     fn matmul(&self, a: &Vec<usize>, b: &Vec<usize>) -> Shape {
+        self.attention_product("", a, b)
+    }
+
+    fn attention_product(&self, name: &str, a: &Vec<usize>, b: &Vec<usize>) -> Shape {
         let (rows, inner) = (a[a.len() - 2], a[a.len() - 1]);
         let mut y = broadcast(&a[..a.len() - 2], &b[..b.len() - 2]);
         y.extend([rows, b[b.len() - 1]]);
-        self.product(&y, inner);
+        self.product(name, &y, inner);
         Ok(y)
     }
 

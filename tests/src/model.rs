@@ -1,8 +1,9 @@
 //! A network on candle, as tests use it.
 
 use candle_core::Device;
+use medsa_frames::Clip;
 use medsa_sam::prompt::PromptTokens;
-use medsa_sam::{MaskPrompt, PromptInput, Sam};
+use medsa_sam::{MaskPrompt, PromptInput, Quantization, Sam};
 use medsa_trainer::{CandleBackend, Checkpoint, Node};
 use ndarray::{Array1, ArrayD};
 
@@ -17,6 +18,15 @@ pub fn litemedsam() -> Option<(Model, Golden)> {
     let golden = Golden::read(&place::shared()?.join("golden/litemedsam.safetensors"));
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
     Some((Model::new(checkpoint.sam(None).unwrap()), golden))
+}
+
+/// `sam` fitted to 8 bits on a frame of the cine.
+///
+/// # Panics
+/// If the cine is missing.
+pub fn quantized(sam: &Sam) -> Quantization {
+    let frame = Clip::open(place::cine()).unwrap().frame(0).unwrap();
+    medsa_export::quantize(sam, &[frame], |_, _, _| {}).unwrap().0
 }
 
 /// A network on candle, arrays in and out; a test stops at the first error.

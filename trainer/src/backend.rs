@@ -5,11 +5,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use medsa_sam::backend::{Backend, Scores, compose};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear, Packing};
-use medsa_sam::{Indices, Param};
+use medsa_sam::{Indices, Param, Quantization};
 use ndarray::{Array, ArrayD, Dimension};
 
 use crate::ops;
@@ -22,7 +23,21 @@ pub struct CandleBackend {
     device: Device,
     operators: Operators,
     params: RefCell<HashMap<String, Node>>,
+    quantization: Rc<Quantization>,
+    watcher: Option<Watcher>,
 }
+
+/// A layer whose input a [`Watcher`] is shown.
+#[derive(Clone, Copy)]
+pub enum Layer<'a> {
+    /// Over the last axis.
+    Linear(&'a Linear),
+    /// Of a map.
+    Conv2d(&'a Conv2d),
+}
+
+/// Is shown the input of every linear layer and convolution.
+pub type Watcher = Rc<dyn Fn(Layer, &Tensor) -> Result<()>>;
 
 /// Who computes what costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +57,25 @@ impl CandleBackend {
 
     /// A backend that computes as it is told to.
     pub fn with_operators(device: Device, operators: Operators) -> Self {
-        Self { device, operators, params: RefCell::default() }
+        Self {
+            device,
+            operators,
+            params: RefCell::default(),
+            quantization: Rc::default(),
+            watcher: None,
+        }
+    }
+
+    /// Computes as `quantization` says: rounded to 8 bits, in float.
+    #[must_use]
+    pub fn quantized(self, quantization: Rc<Quantization>) -> Self {
+        Self { quantization, ..self }
+    }
+
+    /// Tells `watcher` what layers are given.
+    #[must_use]
+    pub fn watched(self, watcher: Watcher) -> Self {
+        Self { watcher: Some(watcher), ..self }
     }
 
     /// Makes weights trainable: from now on they are `vars`, by name.
@@ -60,9 +93,13 @@ impl CandleBackend {
     pub(crate) fn detached(&self) -> Self {
         let params = self.params.borrow();
         let params = params.iter().map(|(name, node)| (name.clone(), node.detach()));
-        let Self { device, operators, .. } = self;
-        let params = RefCell::new(params.collect());
-        Self { device: device.clone(), operators: *operators, params }
+        Self {
+            device: self.device.clone(),
+            operators: self.operators,
+            params: RefCell::new(params.collect()),
+            quantization: self.quantization.clone(),
+            watcher: self.watcher.clone(),
+        }
     }
 
     /// Who computes what costs.
@@ -93,6 +130,46 @@ impl CandleBackend {
         let values = node.value().flatten_all()?.to_vec1()?;
         let array = ArrayD::from_shape_vec(node.dims(), values);
         Ok(array.expect("a tensor has as many values as its shape says"))
+    }
+
+    /// Whether an attention's products are in 8 bits.
+    fn is_int8(&self, attention: &str) -> bool {
+        self.quantization.attentions.contains(attention)
+    }
+
+    /// What the fused attention is told, unless it cannot compute this one.
+    fn fused<'a>(&self, scores: &Scores<'a, Node>) -> Option<Scores<'a, Tensor>> {
+        let Scores { name, scale, bias } = *scores;
+        let can = self.has_ops() && !bias.is_some_and(Node::varies) && !self.is_int8(name);
+        can.then(|| Scores { name, scale, bias: bias.map(Node::value) })
+    }
+
+    /// Input, weight and bias of a layer, rounded as they are in 8 bits if it computes in them.
+    fn operands(&self, x: &Node, layer: Layer) -> Result<(Node, Node, Option<Node>)> {
+        if let Some(watcher) = &self.watcher {
+            watcher(layer, x.value())?;
+        }
+        let (weight, bias) = match layer {
+            Layer::Linear(Linear { weight, bias, .. })
+            | Layer::Conv2d(Conv2d { weight, bias, .. }) => (weight, bias.as_ref()),
+        };
+        let name = weight.name();
+        let Some(layer) = self.quantization.layers.get(name) else {
+            let bias = bias.map(|bias| self.param(bias)).transpose()?;
+            return Ok((x.clone(), self.param(weight)?, bias));
+        };
+        let kept = |part: &str, array: &dyn Fn() -> ArrayD<f32>| {
+            let name = format!("{name}.s8.{part}");
+            if let Some(node) = self.params.borrow().get(&name) {
+                return Ok(node.clone());
+            }
+            let node = self.tensor(array())?;
+            self.params.borrow_mut().insert(name, node.clone());
+            Result::Ok(node)
+        };
+        let weight = kept("weight", &|| layer.float_weight())?;
+        let bias = kept("bias", &|| layer.bias.clone().into_dyn())?;
+        Ok((ops::to_steps(x, &layer.input)?, weight, Some(bias)))
     }
 
     /// The 3x3 neighbourhood, one tap at a time: for each kernel position the input value of
@@ -139,14 +216,13 @@ impl Backend for CandleBackend {
     }
 
     fn linear(&self, x: &Node, layer: &Linear) -> Result<Node> {
-        let weight = self.param(&layer.weight)?;
-        let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
+        let (x, weight, bias) = &self.operands(x, Layer::Linear(layer))?;
         if self.has_ops() {
-            return ops::linear(x, &weight, bias.as_ref());
+            return ops::linear(x, weight, bias.as_ref());
         }
         let rows = x.value().elem_count() / layer.inputs();
         let y = x.value().reshape((rows, layer.inputs()))?.matmul(&weight.value().t()?)?;
-        let y = match &bias {
+        let y = match bias {
             Some(bias) => y.broadcast_add(bias.value())?,
             None => y,
         };
@@ -159,9 +235,8 @@ impl Backend for CandleBackend {
         let [outputs, inputs, kernel, _] = *layer.weight.shape() else {
             unreachable!("convolution weights have four axes")
         };
-        let weight = self.param(&layer.weight)?.value().clone();
-        let bias = layer.bias.as_ref().map(|bias| self.param(bias)).transpose()?;
-        let bias = bias.as_ref().map(Node::value);
+        let (x, weight, bias) = &self.operands(x, Layer::Conv2d(layer))?;
+        let (weight, bias) = (weight.value().clone(), bias.as_ref().map(Node::value));
         if self.has_ops() {
             let conv = if layer.groups == 1 { ops::dense_conv } else { ops::depthwise_conv };
             return conv(x, &weight, bias, layer.stride, layer.padding);
@@ -310,13 +385,19 @@ impl Backend for CandleBackend {
         Ok(Node::of(parts, Tensor::cat(&values, axis)?, backward))
     }
 
-    fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, scores: Scores<Node>) -> Result<Node> {
-        let Scores { scale, bias } = scores;
-        if self.has_ops() && !bias.is_some_and(Node::varies) {
-            let scores = Scores { scale, bias: bias.map(Node::value) };
-            return ops::attention([q, k, v], heads, scores);
+    fn attention_product(&self, name: &str, a: &Node, b: &Node) -> Result<Node> {
+        if !self.is_int8(name) {
+            return self.matmul(a, b);
         }
-        compose::attention(self, [q, k, v], heads, scores)
+        let columns = ops::to_row_steps(&b.transpose_last()?)?.transpose_last()?;
+        self.matmul(&ops::to_row_steps(a)?, &columns)
+    }
+
+    fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, scores: Scores<Node>) -> Result<Node> {
+        match self.fused(&scores) {
+            Some(scores) => ops::attention([q, k, v], heads, scores),
+            None => compose::attention(self, [q, k, v], heads, scores),
+        }
     }
 
     fn self_attention(
@@ -326,11 +407,9 @@ impl Backend for CandleBackend {
         packing: Packing,
         scores: Scores<Node>,
     ) -> Result<Node> {
-        let Scores { scale, bias } = scores;
-        if self.has_ops() && !bias.is_some_and(Node::varies) {
-            let scores = Scores { scale, bias: bias.map(Node::value) };
-            return ops::self_attention(qkv, heads, packing, scores);
+        match self.fused(&scores) {
+            Some(scores) => ops::self_attention(qkv, heads, packing, scores),
+            None => compose::self_attention(self, qkv, heads, packing, scores),
         }
-        compose::self_attention(self, qkv, heads, packing, scores)
     }
 }

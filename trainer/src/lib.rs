@@ -22,7 +22,7 @@ mod tensor_file;
 pub mod train;
 
 pub use adapter::{Adapter, AdapterInfo, TrainingRecord};
-pub use backend::{CandleBackend, Operators};
+pub use backend::{CandleBackend, Layer, Operators, Watcher};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use tape::Node;

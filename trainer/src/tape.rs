@@ -139,6 +139,17 @@ impl Node {
         Ok(self.then(self.value.permute(axes)?, move |grad| grad.permute(back.as_slice())))
     }
 
+    /// The last two axes in the other order.
+    ///
+    /// # Errors
+    /// The device's.
+    pub(crate) fn transpose_last(&self) -> Result<Self> {
+        let mut axes: Vec<usize> = (0..self.dims().len()).collect();
+        let last = axes.len() - 1;
+        axes.swap(last - 1, last);
+        self.permute(&axes)
+    }
+
     /// The same values, row-major in memory.
     ///
     /// # Errors

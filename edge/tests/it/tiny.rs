@@ -45,6 +45,7 @@ pub fn build_of(
         preprocess: PREPROCESS,
         precision: Precision::F32,
         agreement: None,
+        quantization: None,
         files: BTreeMap::new(),
     };
     let files = BTreeMap::from([

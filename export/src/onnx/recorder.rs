@@ -4,12 +4,10 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use medsa_bundle::Precision;
-use medsa_kernels::{LinearS8, S8_MAX};
 use medsa_sam::backend::{Backend, Block, broadcast};
-use medsa_sam::layers::{Conv2d, LayerNorm, Linear, LinearInput};
-use medsa_sam::{Indices, Param};
-use ndarray::Array2;
+use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
+use medsa_sam::{Indices, Int8Input, Int8Layer, Param, Quantization, S8_MAX, S8_TINY};
+use ndarray::{Array1, Array2};
 use prost::Message;
 use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -19,16 +17,10 @@ use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int
 
 type Recorded = Result<Value, Infallible>;
 
-/// Records a network as an ONNX graph.
-///
-/// In [`Precision::Int8`], linear layers over tokens become integer matrix products: weights in
-/// symmetric 8 bits per output channel, activations in symmetric 8 bits with one scale for each
-/// token, found as the model runs. Convolutions stay in float, since the channels of their
-/// inputs differ too much in range for one scale; so do attention products, softmax, norms and
-/// residual sums.
-pub struct Recorder {
+/// Records a network as an ONNX graph, in 8 bits what its [`Quantization`] names.
+pub struct Recorder<'a> {
     graph: RefCell<Graph>,
-    precision: Precision,
+    quantization: &'a Quantization,
 }
 
 /// A value of the graph.
@@ -38,10 +30,10 @@ pub struct Value {
     shape: Vec<usize>,
 }
 
-impl Recorder {
+impl<'a> Recorder<'a> {
     /// A recorder of an empty graph.
-    pub fn new(precision: Precision) -> Self {
-        Self { graph: RefCell::default(), precision }
+    pub fn new(quantization: &'a Quantization) -> Self {
+        Self { graph: RefCell::default(), quantization }
     }
 
     /// An input of the graph, f32.
@@ -112,42 +104,93 @@ impl Recorder {
         self.node("MatMul", &[&x.name, &weight], vec![], with_last(&x.shape, outputs))
     }
 
-    /// `x W^T` in integers, as [`LinearS8::forward`].
-    fn integer_product(&self, x: &Value, name: &str, weight: &Array2<f32>) -> Value {
-        // Small enough to leave a token of zeros alone.
-        const TINY: f32 = 1e-12;
-        let (outputs, inputs) = weight.dim();
-        let magnitude = self.map("Abs", x, &[], vec![]);
-        let last = self.i64s(&[-1]);
-        let largest = self.node(
-            "ReduceMax",
-            &[&magnitude.name, &last],
-            vec![int("keepdims", 1)],
-            with_last(&x.shape, 1),
+    fn vector(&self, name: &str, values: &Array1<f32>) -> String {
+        self.constant(name, &[values.len()], values.iter().copied())
+    }
+
+    fn s8(&self, name: &str, shape: &[usize], values: impl Iterator<Item = i8>) -> String {
+        self.graph.borrow_mut().initializer(name, || i8_tensor(shape, values))
+    }
+
+    /// `[.., C]` as numbers of steps.
+    fn steps(&self, x: &Value, name: &str, input: &Int8Input) -> Value {
+        let inverse = self.vector(&format!("{name}.inverse"), &input.size.mapv(|size| 1.0 / size));
+        let x = self.map("Mul", x, &[&inverse], vec![]);
+        let mut x = self.map("Round", &x, &[], vec![]);
+        if input.zero.iter().any(|zero| *zero != 0.0) {
+            let zero = self.vector(&format!("{name}.zero"), &input.zero);
+            x = self.map("Add", &x, &[&zero], vec![]);
+        }
+        let x = self.map("Clip", &x, &[&self.scalar(-S8_MAX), &self.scalar(S8_MAX)], vec![]);
+        self.map("Cast", &x, &[], vec![cast_to(DataType::Int8)])
+    }
+
+    /// `x W^T + b` in integers, as [`medsa_kernels::LinearS8::forward`].
+    fn integer_linear(&self, x: &Value, name: &str, layer: &Int8Layer) -> Value {
+        let (outputs, inputs) = (layer.weight.shape()[0], layer.weight.shape()[1]);
+        let steps = self.steps(x, name, &layer.input);
+        let columns = (0..inputs).flat_map(|i| (0..outputs).map(move |o| [o, i]));
+        let weight = self.s8(
+            &format!("{name}.s8"),
+            &[inputs, outputs],
+            columns.map(|at| layer.weight[&at[..]]),
         );
-        let largest = self.map("Max", &largest, &[&self.scalar(TINY)], vec![]);
-        let scale = self.map("Div", &largest, &[&self.scalar(S8_MAX)], vec![]);
-        let steps = self.map("Div", x, &[&scale.name], vec![]);
-        let steps = self.map("Round", &steps, &[], vec![]);
-        let steps = self.map("Cast", &steps, &[], vec![cast_to(DataType::Int8)]);
-        let quantized = LinearS8::new(&weight.iter().copied().collect::<Vec<_>>(), inputs);
-        let columns = (0..inputs).flat_map(|i| (0..outputs).map(move |o| o * inputs + i));
-        let values = columns.map(|at| quantized.weight()[at]);
-        let values = self
-            .graph
-            .borrow_mut()
-            .initializer(&format!("{name}.s8"), || i8_tensor(&[inputs, outputs], values));
-        let scales = quantized.scales().iter().copied();
-        let scales = self.constant(&format!("{name}.scale"), &[outputs], scales);
         let shape = with_last(&x.shape, outputs);
-        let sum = self.node("MatMulInteger", &[&steps.name, &values], vec![], shape);
-        let sum = self.map("Cast", &sum, &[], vec![cast_to(DataType::Float)]);
-        let y = self.map("Mul", &sum, &[&scale.name], vec![]);
-        self.map("Mul", &y, &[&scales], vec![])
+        let sum = self.node("MatMulInteger", &[&steps.name, &weight], vec![], shape);
+        self.in_float(&sum, name, &layer.steps, &layer.bias_of_steps())
+    }
+
+    /// Whole numbers `[.., out]` as what they stand for.
+    fn in_float(&self, sum: &Value, name: &str, steps: &Array1<f32>, bias: &Array1<f32>) -> Value {
+        let sum = self.map("Cast", sum, &[], vec![cast_to(DataType::Float)]);
+        let y = self.map("Mul", &sum, &[&self.vector(&format!("{name}.step"), steps)], vec![]);
+        self.map("Add", &y, &[&self.vector(&format!("{name}.bias"), bias)], vec![])
+    }
+
+    /// `x` in steps of a 127th of the largest magnitude along `axis`, and the step sizes.
+    fn row_steps(&self, x: &Value, axis: usize) -> (Value, Value) {
+        let mut each = x.shape.clone();
+        each[axis] = 1;
+        let magnitude = self.map("Abs", x, &[], vec![]);
+        let axis = self.i64s(&[axis as i64]);
+        let keep = vec![int("keepdims", 1)];
+        let largest = self.node("ReduceMax", &[&magnitude.name, &axis], keep, each);
+        let largest = self.map("Max", &largest, &[&self.scalar(S8_TINY)], vec![]);
+        let step = self.map("Div", &largest, &[&self.scalar(S8_MAX)], vec![]);
+        let x = self.map("Div", x, &[&step.name], vec![]);
+        let x = self.map("Round", &x, &[], vec![]);
+        (self.map("Cast", &x, &[], vec![cast_to(DataType::Int8)]), step)
+    }
+
+    fn convolution(
+        &self,
+        x: &Value,
+        operands: &[&str],
+        layer: &Conv2d,
+        operator: &str,
+    ) -> Recorded {
+        let [batch, h, w, _] = x.shape[..] else { unreachable!("maps have four axes") };
+        let [outputs, _, kernel, _] = layer.weight.shape()[..] else {
+            unreachable!("convolution weights have four axes")
+        };
+        let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
+        let channels_first = self.permute(x, &[0, 3, 1, 2])?;
+        let y = self.node(
+            operator,
+            &[&[&*channels_first.name], operands].concat(),
+            vec![
+                int("group", layer.groups as i64),
+                ints("kernel_shape", [kernel; 2]),
+                ints("pads", [layer.padding; 4]),
+                ints("strides", [layer.stride; 2]),
+            ],
+            vec![batch, outputs, out_h, out_w],
+        );
+        self.permute(&y, &[0, 2, 3, 1])
     }
 }
 
-impl Backend for Recorder {
+impl Backend for Recorder<'_> {
     type Tensor = Value;
     type Error = Infallible;
 
@@ -161,36 +204,42 @@ impl Backend for Recorder {
     }
 
     fn linear(&self, x: &Value, layer: &Linear) -> Recorded {
-        let (name, weight) = (layer.weight.name(), layer.weight_array());
-        let y = match (self.precision, layer.input) {
-            (Precision::Int8, LinearInput::Tokens) => self.integer_product(x, name, &weight),
-            _ => self.float_product(x, name, &weight),
-        };
+        let name = layer.weight.name();
+        if let Some(int8) = self.quantization.layers.get(name) {
+            return Ok(self.integer_linear(x, name, int8));
+        }
+        let y = self.float_product(x, name, &layer.weight_array());
         Ok(self.add_bias(y, layer.bias.as_ref()))
     }
 
     fn conv2d(&self, x: &Value, layer: &Conv2d) -> Recorded {
-        let [batch, h, w, _] = x.shape[..] else { unreachable!("maps have four axes") };
-        let weight = &layer.weight;
-        let [outputs, _, kernel, _] = weight.shape()[..] else {
-            unreachable!("convolution weights have four axes")
-        };
-        let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
-        let channels_first = self.permute(x, &[0, 3, 1, 2])?;
-        let weight = self.constant(weight.name(), weight.shape(), weight.value().iter().copied());
-        let y = self.node(
-            "Conv",
-            &[&channels_first.name, &weight],
-            vec![
-                int("group", layer.groups as i64),
-                ints("kernel_shape", [kernel; 2]),
-                ints("pads", [layer.padding; 4]),
-                ints("strides", [layer.stride; 2]),
-            ],
-            vec![batch, outputs, out_h, out_w],
-        );
-        let y = self.permute(&y, &[0, 2, 3, 1])?;
+        let (weight, name) = (&layer.weight, layer.weight.name());
+        if let Some(int8) = self.quantization.layers.get(name) {
+            let steps = self.steps(x, name, &int8.input);
+            let values = int8.weight.iter().copied();
+            let weight = self.s8(&format!("{name}.s8"), weight.shape(), values);
+            let zero = int8.input.zero.first().map_or(0, |zero| *zero as i8);
+            let zero = self.s8(&format!("{name}.padding"), &[], std::iter::once(zero));
+            let sum = self.convolution(&steps, &[&weight, &zero], layer, "ConvInteger")?;
+            return Ok(self.in_float(&sum, name, &int8.steps, &int8.bias));
+        }
+        let weight = self.constant(name, weight.shape(), weight.value().iter().copied());
+        let y = self.convolution(x, &[&weight], layer, "Conv")?;
         Ok(self.add_bias(y, layer.bias.as_ref()))
+    }
+
+    fn attention_product(&self, name: &str, a: &Value, b: &Value) -> Recorded {
+        if !self.quantization.attentions.contains(name) {
+            return self.matmul(a, b);
+        }
+        let (rows, row_step) = self.row_steps(a, a.shape.len() - 1);
+        let (columns, column_step) = self.row_steps(b, b.shape.len() - 2);
+        let mut shape = a.shape.clone();
+        *shape.last_mut().expect("tensors have axes") = b.shape[b.shape.len() - 1];
+        let sum = self.node("MatMulInteger", &[&rows.name, &columns.name], vec![], shape);
+        let sum = self.map("Cast", &sum, &[], vec![cast_to(DataType::Float)]);
+        let y = self.map("Mul", &sum, &[&row_step.name], vec![]);
+        Ok(self.map("Mul", &y, &[&column_step.name], vec![]))
     }
 
     fn block<const N: usize>(
@@ -322,45 +371,4 @@ fn with_last(shape: &[usize], length: usize) -> Vec<usize> {
     let mut shape = shape.to_vec();
     *shape.last_mut().expect("tensors have axes") = length;
     shape
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use medsa_sam::layers::LinearInput;
-    use ndarray::Array2;
-    use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, Tensor, tract_ndarray};
-
-    use super::*;
-
-    /// As the suite shows for onnxruntime.
-    #[test]
-    fn a_linear_layer_takes_the_same_steps_in_tract() {
-        let (tokens, inputs, outputs) = (49, 128, 96);
-        let wave = |i: usize| (i as f32 * 0.7).sin() + 0.1 * (i as f32 * 0.13).cos();
-        let x = Array2::from_shape_fn((tokens, inputs), |(n, i)| wave(n * inputs + i) * n as f32);
-        let weight = Array2::from_shape_fn((outputs, inputs), |(o, i)| wave(o * 331 + i * 7));
-        let expected =
-            LinearS8::new(weight.as_slice().unwrap(), inputs).forward(x.as_slice().unwrap());
-
-        let recorder = Recorder::new(Precision::Int8);
-        let weight = Param::new("w", weight);
-        let layer = Linear { weight, bias: None, input: LinearInput::Tokens };
-        let input = recorder.input("x", &[1, tokens, inputs]);
-        let Ok(y) = recorder.linear(&input, &layer);
-        recorder.output("y", &y);
-        let onnx = recorder.into_onnx("linear", &[]);
-        let model = tract_onnx::onnx().model_for_read(&mut Cursor::new(onnx)).unwrap();
-        let model = model.into_optimized().unwrap().into_runnable().unwrap();
-        let x = x.into_raw_vec_and_offset().0;
-        let x = tract_ndarray::Array3::from_shape_vec((1, tokens, inputs), x).unwrap();
-        let y = model.run(vec![Tensor::from(x).into()].into()).unwrap();
-        let y = y[0].to_plain_array_view::<f32>().unwrap();
-        // tract multiplies the two scales first, so the last bit may differ; a wrong step of one
-        // value would show as 1e-3.
-        for (found, expected) in y.iter().zip(&expected) {
-            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
-        }
-    }
 }

@@ -1,10 +1,14 @@
 //! The two-way transformer: tokens attend to the image and the image to tokens.
 
+use std::sync::Arc;
+
 use crate::adapter::{AdapterConfig, AttentionLora, DecoderAdapters, Lora, PromptSummary};
 use crate::backend::{Backend, Block, Scores};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
-use crate::layers::{Activation, LayerNorm, Linear, Mlp, Projected, Projection, attention_scale};
+use crate::layers::{
+    Activation, LayerNorm, Linear, Mlp, Projected, Projection, attention_scale, products_name,
+};
 use crate::weights::{Param, Reader, VisitParams};
 
 #[derive(Clone, Debug)]
@@ -181,6 +185,8 @@ struct Attention {
     v: Linear,
     out: Projection,
     heads: usize,
+    /// Of its products.
+    name: Arc<str>,
     /// Of scores.
     scale: f32,
 }
@@ -193,6 +199,7 @@ impl Attention {
             v: Linear::read(&from.at("v_proj"), dim, inner)?,
             out: Projection::read(&from.at("out_proj"), inner, dim)?,
             heads,
+            name: products_name(&from.at("q_proj")),
             scale: attention_scale(inner / heads),
         })
     }
@@ -211,7 +218,7 @@ impl Attention {
             values = b.add(&values, &lora.v(b, v)?)?;
         }
         let keys = b.linear(k, &self.k)?;
-        let scores = Scores { scale: self.scale, bias };
+        let scores = Scores { name: &self.name, scale: self.scale, bias };
         self.out.forward(b, &b.attention([&queries, &keys, &values], self.heads, scores)?)
     }
 }

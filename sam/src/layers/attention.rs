@@ -1,6 +1,9 @@
 //! Scaled dot-product attention, composed of basic operations.
 
+use std::sync::Arc;
+
 use crate::backend::{Backend, Output, Scores};
+use crate::weights::Reader;
 
 /// Added to a score, so low that nothing is left of it in a softmax.
 pub(crate) const NO_ATTENTION: f32 = -1e9;
@@ -8,6 +11,11 @@ pub(crate) const NO_ATTENTION: f32 = -1e9;
 /// What scores are multiplied by in heads of `d` channels.
 pub(crate) fn attention_scale(d: usize) -> f32 {
     1.0 / (d as f32).sqrt()
+}
+
+/// What the products of an attention are known by whose first projection `from` reads.
+pub(crate) fn products_name(from: &Reader) -> Arc<str> {
+    format!("{}.products", from.name("weight")).into()
 }
 
 /// How queries, keys and values stand side by side in the last axis.
@@ -74,13 +82,13 @@ fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
 pub(crate) fn attend<B: Backend>(
     b: &B,
     [q, k, v]: &[B::Tensor; 3],
-    Scores { scale, bias }: Scores<B::Tensor>,
+    Scores { name, scale, bias }: Scores<B::Tensor>,
 ) -> Output<B> {
     // Scaling q costs less than scaling the scores, and is the same.
     let q = if scale == 1.0 { q.clone() } else { b.affine(q, scale, 0.0)? };
-    let mut scores = b.matmul(&q, &b.permute(k, &[0, 1, 3, 2])?)?;
+    let mut scores = b.attention_product(name, &q, &b.permute(k, &[0, 1, 3, 2])?)?;
     if let Some(bias) = bias {
         scores = b.add(&scores, bias)?;
     }
-    merge_heads(b, &b.matmul(&b.softmax(&scores)?, v)?)
+    merge_heads(b, &b.attention_product(name, &b.softmax(&scores)?, v)?)
 }

@@ -10,7 +10,9 @@ mod qkv;
 mod window;
 
 pub use attention::Packing;
-pub(crate) use attention::{NO_ATTENTION, attend, attention_scale, split_heads, unpack};
+pub(crate) use attention::{
+    NO_ATTENTION, attend, attention_scale, products_name, split_heads, unpack,
+};
 pub use conv::Conv2d;
 pub use linear::{Activation, Linear, LinearInput};
 pub(crate) use linear::{ConvBias, Mlp};

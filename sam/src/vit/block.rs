@@ -5,7 +5,7 @@ use ndarray::Array3;
 use super::config::VitConfig;
 use super::position::relative;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Block, Output, Scores};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
@@ -198,7 +198,7 @@ impl Attention {
         let Some(relative) = &self.relative else { return self.qkv.attend(b, qkv, None) };
         let parts = unpack(b, qkv, self.qkv.heads, self.qkv.packing)?;
         let bias = relative.bias(b, &parts[0], self.side)?;
-        attend(b, &parts, Scores { scale: self.qkv.scale, bias: Some(&bias) })
+        attend(b, &parts, self.qkv.scores(Some(&bias)))
     }
 
     fn fold(&mut self, rule: Folding, norm: &mut LayerNorm, adapters: &mut BlockAdapters) {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use candle_core::Device;
-use medsa_bundle::{Origin, Precision};
+use medsa_bundle::Origin;
 use medsa_export::Models;
-use medsa_sam::{AdapterConfig, Sam, Weights, WindowPadding};
+use medsa_sam::{AdapterConfig, Quantization, Sam, Weights, WindowPadding};
 use medsa_tests::golden::{Golden, max_difference};
 use medsa_tests::model::Model;
 use medsa_tests::{onnxruntime, place};
@@ -34,7 +34,7 @@ fn adapters_are_exported_as_they_compute() {
     let embedding = vit.embedding(&model);
     let base = Model::new(vit.base.sam(None).unwrap());
     assert!(max_difference(&embedding, &vit.embedding(&base)) > 0.1);
-    let models = Models::record(&model.sam, Precision::F32, &[]);
+    let models = Models::record(&model.sam, &Quantization::default(), &[]);
     let found = onnxruntime::run(&models.encoder, &BTreeMap::from([("image", vit.image.clone())]));
     assert!(max_difference(&found.get("embedding"), &embedding) < 1e-3);
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use medsa_bundle::Precision;
 use medsa_export::Models;
+use medsa_sam::Quantization;
 use medsa_tests::golden::max_difference;
 use medsa_tests::model::Model;
 use medsa_tests::{onnxruntime, place};
@@ -97,7 +97,7 @@ fn a_strided_stem_is_exported_as_it_computes() {
     let image = tensor(&[1, 3, 128, 128]).into_owned();
     let expected = model.sam.encode(&model.candle, &model.tensor(image.clone())).unwrap();
     assert_eq!(expected.dims(), [1, 256, 8, 8]);
-    let models = Models::record(&model.sam, Precision::F32, &[]);
+    let models = Models::record(&model.sam, &Quantization::default(), &[]);
     let found: ArrayD<f32> =
         onnxruntime::run(&models.encoder, &BTreeMap::from([("image", image)])).get("embedding");
     assert!(max_difference(&found, &model.array(&expected)) < 1e-3);

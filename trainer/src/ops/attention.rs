@@ -18,7 +18,7 @@ use crate::tape::Node;
 pub(crate) fn attention(
     [q, k, v]: [&Node; 3],
     heads: usize,
-    Scores { scale, bias }: Scores<Tensor>,
+    Scores { scale, bias, .. }: Scores<Tensor>,
 ) -> Result<Node> {
     let (batch, queries, width) = q.value().dims3()?;
     let keys = k.value().dim(1)?;
@@ -43,7 +43,7 @@ pub(crate) fn self_attention(
     qkv: &Node,
     heads: usize,
     packing: Packing,
-    Scores { scale, bias }: Scores<Tensor>,
+    Scores { scale, bias, .. }: Scores<Tensor>,
 ) -> Result<Node> {
     let (batch, tokens, width) = qkv.value().dims3()?;
     let d = width / (3 * heads);

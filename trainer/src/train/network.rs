@@ -43,6 +43,11 @@ impl Network {
         Self::on(sam, CandleBackend::with_operators(device, operators))
     }
 
+    /// The network `sam` on a backend that was set up for it.
+    pub fn with_backend(sam: Sam, backend: CandleBackend) -> Self {
+        Self::on(sam, backend)
+    }
+
     /// The same network with its values as they are now, for answers without gradients.
     pub fn detached(&self) -> Self {
         let Self { sam, backend, frozen_steps } = self;

@@ -1,0 +1,98 @@
+//! Rounding of weights that makes up for its own errors.
+//!
+//! Column by column: what rounding the columns before has changed in the output on sampled
+//! inputs is made good by the columns after, as far as inputs are correlated (LDLQ of QuIP,
+//! Chee et al. 2023, which is what GPTQ computes).
+
+use medsa_sam::S8_MAX;
+use nalgebra::{Cholesky, DMatrix};
+use ndarray::{Array1, Array2};
+
+/// Step size of each row of weights: the one that rounds the row best, of those that use nearly
+/// the whole range.
+pub(super) fn steps(weight: &Array2<f32>) -> Array1<f32> {
+    let step = |row: ndarray::ArrayView1<f32>| {
+        let largest = row.iter().fold(1e-12f32, |max, v| max.max(v.abs()));
+        let error =
+            |step: f32| -> f32 { row.iter().map(|v| (v - round(*v, step) * step).powi(2)).sum() };
+        let candidates = (0..=10).map(|i| largest * (1.0 - 0.03 * i as f32) / S8_MAX);
+        candidates.min_by(|a, b| error(*a).total_cmp(&error(*b))).expect("there are candidates")
+    };
+    weight.outer_iter().map(step).collect()
+}
+
+/// A weight in whole steps.
+pub(super) fn round(value: f32, step: f32) -> f32 {
+    (value / step).round_ties_even().clamp(-S8_MAX, S8_MAX)
+}
+
+/// `weight` `[out, in]` in whole steps, each to the nearest.
+pub(super) fn nearest(weight: &Array2<f32>, steps: &Array1<f32>) -> Array2<f32> {
+    Array2::from_shape_fn(weight.dim(), |(o, i)| round(weight[[o, i]], steps[o]))
+}
+
+/// `weight` in whole steps, rounded for inputs whose products of channels sum up to `gram`
+/// `[in, in]`.
+pub(super) fn compensated(
+    weight: &Array2<f32>,
+    steps: &Array1<f32>,
+    gram: &Array2<f32>,
+) -> Array2<f32> {
+    let (outputs, inputs) = weight.dim();
+    let mean = gram.diag().sum() / inputs as f32;
+    if mean <= 0.0 {
+        return nearest(weight, steps);
+    }
+    // gram = (U + I) D (U + I)^T with U strictly upper: a Cholesky factor of the reversed matrix.
+    let reversed = |i: usize| inputs - 1 - i;
+    let damped = DMatrix::<f64>::from_fn(inputs, inputs, |i, j| {
+        let damping = if i == j { 0.01 * mean } else { 0.0 };
+        f64::from(gram[[reversed(i), reversed(j)]] + damping)
+    });
+    let Some(factor) = Cholesky::new(damped) else { return nearest(weight, steps) };
+    let lower = factor.l();
+    let upper = Array2::from_shape_fn((inputs, inputs), |(i, k)| {
+        let (row, column) = (reversed(i), reversed(k));
+        if i < k { (lower[(row, column)] / lower[(column, column)]) as f32 } else { 0.0 }
+    });
+    // By input, so that a column is in order.
+    let mut errors = Array2::<f32>::zeros((inputs, outputs));
+    let mut rounded = Array2::zeros((outputs, inputs));
+    for k in 0..inputs {
+        let feedback = upper.slice(ndarray::s![..k, k]).dot(&errors.slice(ndarray::s![..k, ..]));
+        for o in 0..outputs {
+            let whole = round(weight[[o, k]] + feedback[o], steps[o]);
+            rounded[[o, k]] = whole;
+            errors[[k, o]] = weight[[o, k]] - whole * steps[o];
+        }
+    }
+    rounded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compensation_helps_where_inputs_are_correlated() {
+        let noise = |seed: usize| ((seed * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+        let (rows, inputs, outputs) = (300, 24, 16);
+        // Neighbouring channels are much alike.
+        let x = Array2::from_shape_fn((rows, inputs), |(n, i)| {
+            noise(n * 57) + 0.5 * noise(n * 91 + i / 4) + 0.1 * noise(n * inputs + i)
+        });
+        let weight = Array2::from_shape_fn((outputs, inputs), |(o, i)| noise(o * 613 + i * 17));
+        // Coarse steps, so that rounding matters.
+        let steps = Array1::from_elem(outputs, 0.1);
+        let error = |whole: &Array2<f32>| {
+            let off = x.dot(&(whole * 0.1 - &weight).t());
+            off.iter().map(|v| v * v).sum::<f32>()
+        };
+        let compensated = error(&compensated(&weight, &steps, &x.t().dot(&x)));
+        let nearest = error(&nearest(&weight, &steps));
+        assert!(compensated < 0.5 * nearest, "{compensated} {nearest}");
+        assert_eq!(super::compensated(&weight, &steps, &Array2::zeros((24, 24))), {
+            super::nearest(&weight, &steps)
+        });
+    }
+}

@@ -1,0 +1,158 @@
+//! What layers are given, a few rows of each call.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use candle_core::{Result, Tensor};
+use medsa_sam::layers::{Conv2d, Linear};
+use medsa_trainer::{Layer, Watcher};
+use ndarray::{Array1, Array2, Ix1, Ix2};
+
+/// Rows of inputs, by layer.
+#[derive(Clone, Default)]
+pub struct Samples {
+    layers: Rc<RefCell<BTreeMap<String, Observed>>>,
+}
+
+/// A layer as a matrix, with rows that it was given.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// `[out, in]`; of a convolution `[out, in / groups * k * k]`.
+    pub weight: Array2<f32>,
+    /// `[out]`.
+    pub bias: Array1<f32>,
+    /// Shape of the weight as it was.
+    pub shape: Vec<usize>,
+    /// Input channels.
+    pub channels: usize,
+    /// Rows, `[n, channels * k * k]`, each channel's k * k values together.
+    pub rows: Vec<f32>,
+}
+
+impl Samples {
+    /// Rows that are kept of each call.
+    const ROWS: usize = 48;
+
+    /// Rows that are kept of each layer.
+    const MOST: usize = 768;
+
+    /// Takes samples of what the backend's layers are given.
+    pub fn watcher(&self) -> Watcher {
+        let layers = self.layers.clone();
+        Rc::new(move |layer, x| {
+            let mut layers = layers.borrow_mut();
+            let name = match layer {
+                Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. }) => {
+                    weight.name()
+                }
+            };
+            if !layers.contains_key(name) {
+                layers.insert(name.to_owned(), Observed::new(layer));
+            }
+            let observed = layers.get_mut(name).expect("it was inserted above");
+            observed.take(layer, x)
+        })
+    }
+
+    /// What was seen.
+    pub fn into_layers(self) -> BTreeMap<String, Observed> {
+        self.layers.take()
+    }
+}
+
+impl Observed {
+    fn new(layer: Layer) -> Self {
+        let (weight, bias, channels) = match layer {
+            Layer::Linear(layer) => (&layer.weight, &layer.bias, layer.inputs()),
+            Layer::Conv2d(layer) => {
+                (&layer.weight, &layer.bias, layer.weight.shape()[1] * layer.groups)
+            }
+        };
+        let shape = weight.shape().to_vec();
+        let outputs = shape[0];
+        let matrix = weight.value().to_owned();
+        let matrix = matrix.into_shape_with_order((outputs, weight.value().len() / outputs));
+        let matrix: Array2<f32> = matrix.expect("a weight is contiguous");
+        let bias = match bias {
+            Some(bias) => bias.value().to_owned().into_dimensionality::<Ix1>(),
+            None => Ok(Array1::zeros(outputs)),
+        };
+        let bias = bias.expect("a bias is a vector");
+        Self { weight: matrix, bias, shape, channels, rows: Vec::new() }
+    }
+
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.channels * self.shape[2..].iter().product::<usize>()
+    }
+
+    /// Rows `[n, width]`.
+    pub fn matrix(&self) -> Array2<f32> {
+        let width = self.width();
+        let matrix = Array2::from_shape_vec((self.rows.len() / width, width), self.rows.clone());
+        matrix.expect("rows are whole")
+    }
+
+    /// Whether every output channel sees one input channel only.
+    pub fn is_depthwise(&self) -> bool {
+        self.shape.len() == 4 && self.shape[1] == 1 && self.channels > 1
+    }
+
+    fn take(&mut self, layer: Layer, x: &Tensor) -> Result<()> {
+        let width = self.width();
+        let taken = self.rows.len() / width;
+        if taken >= Samples::MOST {
+            return Ok(());
+        }
+        match layer {
+            Layer::Linear(_) => {
+                let rows = x.elem_count() / width;
+                let x = x.contiguous()?.reshape((rows, width))?;
+                for row in spread(rows, taken) {
+                    self.rows.extend(x.get(row)?.to_vec1::<f32>()?);
+                }
+            }
+            Layer::Conv2d(conv) => {
+                let (_, height, columns, channels) = x.dims4()?;
+                let kernel = self.shape[2];
+                let (out_h, out_w) = (conv.output_side(height), conv.output_side(columns));
+                let x = x.get(0)?.contiguous()?;
+                for at in spread(out_h * out_w, taken) {
+                    let (top, left) = (at / out_w * conv.stride, at % out_w * conv.stride);
+                    let mut patch = vec![0.0; width];
+                    for tap in 0..kernel * kernel {
+                        let (y, x_at) = (top + tap / kernel, left + tap % kernel);
+                        let (Some(y), Some(x_at)) =
+                            (y.checked_sub(conv.padding), x_at.checked_sub(conv.padding))
+                        else {
+                            continue;
+                        };
+                        if y >= height || x_at >= columns {
+                            continue;
+                        }
+                        let values = x.get(y)?.get(x_at)?.to_vec1::<f32>()?;
+                        for channel in 0..channels {
+                            patch[channel * kernel * kernel + tap] = values[channel];
+                        }
+                    }
+                    self.rows.extend(patch);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Some of `count` rows, evenly spread, and others at each call.
+fn spread(count: usize, taken: usize) -> impl Iterator<Item = usize> {
+    let rows = count.min(Samples::ROWS);
+    // An odd stride through the gaps between the evenly spread.
+    let shift = taken * 7919 % (count / rows);
+    (0..rows).map(move |i| i * count / rows + shift).filter(move |&row| row < count)
+}
+
+/// As [`Observed::matrix`], by the type of a product.
+pub(super) fn product(rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
+    rows.dot(&weight.t()).into_dimensionality::<Ix2>().expect("a product is a matrix")
+}

@@ -1,0 +1,99 @@
+//! A network in one of the ways in which it can run, asked about frames.
+
+use medsa_edge::engine::Engine;
+use medsa_frames::Frame;
+use medsa_sam::image::{Geometry, RgbView};
+use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use medsa_trainer::train::Network;
+use ndarray::{Array2, Ix3};
+
+use crate::error::Error;
+
+/// A network, ready to run.
+pub enum Runner {
+    /// On candle, in float or rounded as in 8 bits.
+    Candle(Box<Network>),
+    /// In the edge's runtime.
+    Edge(Box<Engine>),
+}
+
+impl Runner {
+    /// Logits `[4h, 4w]` of the single-mask answer to each prompt about `frame`.
+    ///
+    /// # Errors
+    /// A frame whose pixels do not fit its size, or the runtime's.
+    pub fn logits(&self, frame: &Frame, prompts: &[Prompt]) -> Result<Vec<Array2<f32>>, Error> {
+        let (view, geometry) = self.view(frame)?;
+        match self {
+            Self::Candle(network) => {
+                let (image, _) = network.sam().config().preprocess.run(view);
+                let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
+                let answer = |prompt: &Prompt| {
+                    let logits = network.answer(&embedding, &prompt.tokens(&geometry), None)?;
+                    let logits = network.array(logits.value())?.into_dimensionality::<Ix3>();
+                    let logits = logits.expect("an answer has three axes");
+                    Ok(logits.index_axis_move(ndarray::Axis(0), 0))
+                };
+                prompts.iter().map(answer).collect()
+            }
+            Self::Edge(engine) => {
+                let (image, _) = engine.preprocess().run(view);
+                let embedding = engine.encode(&image)?;
+                let answer = |prompt: &Prompt| {
+                    let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None)?;
+                    Ok(decoded.single().0.to_owned())
+                };
+                prompts.iter().map(answer).collect()
+            }
+        }
+    }
+
+    /// The same as masks of the frame.
+    ///
+    /// # Errors
+    /// As [`Runner::logits`].
+    pub fn masks(&self, frame: &Frame, prompts: &[Prompt]) -> Result<Vec<Array2<bool>>, Error> {
+        let (_, geometry) = self.view(frame)?;
+        let logits = self.logits(frame, prompts)?;
+        Ok(logits.iter().map(|logits| geometry.mask_in_frame(logits.view())).collect())
+    }
+
+    fn view<'a>(&self, frame: &'a Frame) -> Result<(RgbView<'a>, Geometry), Error> {
+        let size = (frame.width as usize, frame.height as usize);
+        let input_size = match self {
+            Self::Candle(network) => network.sam().config().preprocess.input_size,
+            Self::Edge(engine) => engine.preprocess().input_size,
+        };
+        Ok((RgbView::new(size.0, size.1, &frame.rgb)?, Geometry::new(size, input_size)))
+    }
+}
+
+/// Boxes in parts of the frame, `[x0, y0, x1, y1]`: the middle, and two smaller ones off it, so
+/// that a frame is judged by more than one structure.
+const BOXES: [BoxXyxy; 3] = [[0.25, 0.25, 0.75, 0.75], [0.1, 0.2, 0.5, 0.6], [0.5, 0.4, 0.9, 0.9]];
+
+/// Boxes to ask about on any frame.
+///
+/// # Errors
+/// A frame without pixels.
+pub fn boxes(frame: &Frame) -> Result<Vec<Prompt>, Error> {
+    let (w, h) = (frame.width as f32, frame.height as f32);
+    let prompt = |[x0, y0, x1, y1]: BoxXyxy| {
+        let bbox = [x0 * w, y0 * h, x1 * w, y1 * h];
+        Ok(Prompt::new(Vec::new(), Some(bbox), (frame.width as usize, frame.height as usize))?)
+    };
+    BOXES.into_iter().map(prompt).collect()
+}
+
+/// Clicks in the middle of the same boxes.
+///
+/// # Errors
+/// A frame without pixels.
+pub fn clicks(frame: &Frame) -> Result<Vec<Prompt>, Error> {
+    let (w, h) = (frame.width as f32, frame.height as f32);
+    let prompt = |[x0, y0, x1, y1]: BoxXyxy| {
+        let point = Point { x: (x0 + x1) / 2.0 * w, y: (y0 + y1) / 2.0 * h, positive: true };
+        Ok(Prompt::new(vec![point], None, (frame.width as usize, frame.height as usize))?)
+    };
+    BOXES.into_iter().map(prompt).collect()
+}
