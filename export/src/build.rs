@@ -28,8 +28,8 @@ pub struct Recipe {
     pub adapter: Option<PathBuf>,
     /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
     /// file, a picture or a folder.
-    pub calibration: PathBuf,
-    /// At most so many for each.
+    pub calibration: Vec<PathBuf>,
+    /// At most so many of each source, for each purpose.
     pub frames: NonZeroUsize,
     /// Side of the network input, or that at which the base was trained.
     pub input_size: Option<usize>,
@@ -65,7 +65,8 @@ impl Recipe {
             // The folder of that name would be in its place.
             return Err(Error::BuildName { path: self.out.clone() });
         }
-        let clip = Clip::open(&self.calibration)?;
+        let clips = self.calibration.iter().map(Clip::open).collect::<Result<Vec<_>, _>>()?;
+        let Some(first) = clips.first() else { return Err(Error::NoFrames) };
         let base = Checkpoint::read(&self.base)?;
         let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
         let sam = match &adapter {
@@ -77,7 +78,7 @@ impl Recipe {
         let name = adapter.as_ref().unwrap_or(&base.origin).name.clone();
         report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
 
-        let (sam, folded) = folding::fold(&sam, &clip.frame(0)?)?;
+        let (sam, folded) = folding::fold(&sam, &first.frame(0)?)?;
         report(Step::Folded(&folded));
 
         let size = preprocess.input_size.to_string();
@@ -87,7 +88,7 @@ impl Recipe {
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
         let mut quantized = None;
         if self.precision == Precision::Int8 {
-            let frames = spread(&clip, self.frames, 0)?;
+            let frames = spread(&clips, self.frames, 0)?;
             let progress = |what, done, all| report(Step::Quantizing(what, done, all));
             let (quantization, found) = quantize(&sam, &frames, progress)?;
             models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
@@ -97,7 +98,7 @@ impl Recipe {
             };
             let (reference, tested) = (backend(float), backend(quantization));
             // Other frames than those that it was fitted to, where there are others.
-            let frames = spread(&clip, self.frames, 1)?;
+            let frames = spread(&clips, self.frames, 1)?;
             let progress = |done, all| report(Step::Comparing(done, all));
             let agreement = agreement::measure(&reference, &tested, &frames, progress)?;
             report(Step::Compared(&agreement, &found));
@@ -151,11 +152,14 @@ impl Recipe {
     }
 }
 
-/// At most `limit` frames of `clip`, evenly spread; from half the gap between them on if `half`
-/// is 1.
-fn spread(clip: &Clip, limit: NonZeroUsize, half: usize) -> Result<Vec<Frame>, Error> {
-    let count = clip.len().min(limit.get());
-    (0..count).map(|i| Ok(clip.frame((2 * i + half) * clip.len() / (2 * count))?)).collect()
+/// At most `limit` frames of each of `clips`, evenly spread; from half the gap between them on if
+/// `half` is 1.
+fn spread(clips: &[Clip], limit: NonZeroUsize, half: usize) -> Result<Vec<Frame>, Error> {
+    let of_clip = |clip: &Clip| -> Result<Vec<Frame>, Error> {
+        let count = clip.len().min(limit.get());
+        (0..count).map(|i| Ok(clip.frame((2 * i + half) * clip.len() / (2 * count))?)).collect()
+    };
+    Ok(clips.iter().map(of_clip).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn io(path: &Path, source: std::io::Error) -> Error {
@@ -171,7 +175,7 @@ mod tests {
         let recipe = Recipe {
             base: "base.pth".into(),
             adapter: None,
-            calibration: "frames".into(),
+            calibration: vec!["frames".into()],
             frames: NonZeroUsize::MIN,
             input_size: None,
             precision: Precision::Int8,

@@ -18,6 +18,9 @@ pub enum Error {
     /// The calibration frames.
     #[error(transparent)]
     Frames(#[from] medsa_frames::FramesError),
+    /// Nothing to calibrate on.
+    #[error("no calibration frames were named, expected a DICOM file or a folder of pictures")]
+    NoFrames,
     /// The edge's engine.
     #[error(transparent)]
     Engine(#[from] medsa_edge::Error),
@@ -27,6 +30,27 @@ pub enum Error {
     /// The network as it was trained, on candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+    /// A data set.
+    #[error(transparent)]
+    Stock(#[from] medsa_trainer::train::StockError),
+    /// A picture of a data set.
+    #[error(transparent)]
+    Picture(#[from] medsa_trainer::data::Problem),
+    /// An evaluation.
+    #[error(transparent)]
+    Evaluation(#[from] medsa_trainer::train::EvaluateError),
+    /// A build that was made of something else.
+    #[error("{build} was made with {what} {expected}, found {found}")]
+    OtherOrigin {
+        /// The build.
+        build: PathBuf,
+        /// Base or adapter.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What the manifest names.
+        expected: String,
+    },
     /// An ONNX file.
     #[error("{path}: {reason}")]
     NotOnnx {

@@ -14,12 +14,14 @@ mod network;
 mod onnx;
 mod quantize;
 mod runner;
+mod verify;
 
 pub use build::{Recipe, Step};
 pub use error::Error;
 pub use folding::Folded;
 pub use inline::inline;
 pub use network::Models;
-pub use onnx::Recorder;
+pub use onnx::{Recorder, read_quantization};
 pub use quantize::quantize;
 pub use runner::{Runner, boxes, clicks};
+pub use verify::{EdgeAgreement, Verified, VerifiedRow, Verify};

@@ -3,11 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::Precision;
-use medsa_export::{Folded, Recipe, Step};
+use medsa_export::{Folded, Recipe, Step, Verified, Verify};
+use medsa_trainer::prompts::PromptKind;
+use medsa_trainer::train::{DataConfig, Stock};
 
 /// Export networks to builds that devices run.
 #[derive(Parser)]
@@ -21,6 +24,8 @@ struct Cli {
 enum Command {
     /// Fold the network, fit it to 8 bits, compare it with f32 on real frames, and pack
     Build(BuildCommand),
+    /// Compare a build with the network as it was trained, on pictures whose masks are known
+    Verify(VerifyCommand),
     /// Write an ONNX file out without local functions, for tools that know none
     Inline {
         /// The file with functions
@@ -40,9 +45,9 @@ struct BuildCommand {
     #[arg(long)]
     adapter: Option<PathBuf>,
     /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
-    /// file or a folder of pictures
-    #[arg(long)]
-    calibration: PathBuf,
+    /// file or a folder of pictures. May be given several times: the tasks of an adapter differ
+    #[arg(long, required = true)]
+    calibration: Vec<PathBuf>,
     /// The build to write; its ONNX files, and those in f32, go into a folder beside it
     #[arg(long)]
     out: PathBuf,
@@ -52,12 +57,47 @@ struct BuildCommand {
     /// Arithmetic that goes into the build
     #[arg(long, value_enum, default_value = "int8")]
     precision: PrecisionArg,
-    /// Fit and compare on at most this many frames each, spread evenly
+    /// Fit and compare on at most this many frames of each source, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
     /// Version of the build
     #[arg(long, default_value = "0.1.0")]
     build_version: String,
+}
+
+#[derive(Args)]
+struct VerifyCommand {
+    /// The build
+    build: PathBuf,
+    /// The base model that it was made of
+    #[arg(long)]
+    base: PathBuf,
+    /// The adapter that it was made of
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// The folder with images/ and masks/
+    #[arg(long)]
+    data: PathBuf,
+    /// The split whose validation part is used; without it all pictures
+    #[arg(long)]
+    split: Option<PathBuf>,
+    /// Names of the classes 1, 2, ...
+    #[arg(long, value_delimiter = ',')]
+    classes: Vec<String>,
+    /// Kinds of prompts, comma-separated
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_values_t = [PromptKind::Center, PromptKind::Box75]
+    )]
+    prompt: Vec<PromptKind>,
+    /// Run the edge's runtime on so many of the pictures, too
+    #[arg(long, default_value_t = 2)]
+    edge_frames: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -76,8 +116,82 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Build(command) => build(command),
+        Command::Verify(command) => verify(command),
         Command::Inline { model, out } => Ok(medsa_export::inline(&model, &out)?),
     }
+}
+
+fn verify(command: VerifyCommand) -> anyhow::Result<()> {
+    let stock = match &command.split {
+        Some(split) => Stock::open(&DataConfig::new(&command.data, split, &command.classes))?,
+        None => Stock::whole(&command.data, &command.classes)?,
+    };
+    let mut kinds = command.prompt;
+    kinds.sort();
+    kinds.dedup();
+    let verify = Verify {
+        build: command.build,
+        base: command.base,
+        adapter: command.adapter,
+        kinds,
+        edge_frames: command.edge_frames,
+        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    let bar = bar()?;
+    let verified = verify.run(&stock, |what, done, all| show(&bar, what, done, all))?;
+    bar.finish_and_clear();
+    if command.json {
+        println!("{}", serde_json::to_string_pretty(&verified)?);
+    } else {
+        print!("{}", verified_text(&verified));
+    }
+    Ok(())
+}
+
+fn verified_text(verified: &Verified) -> String {
+    let mut text =
+        "                            Dice                      IoU of build and trained\n\
+                    class            prompt   n    trained  folded   build    mean    lowest\n"
+            .to_owned();
+    for row in &verified.rows {
+        text += &format!(
+            "{:16} {:8} {:<4} {:.3}    {:.3}    {:.3}    {:.3}   {:.3}\n",
+            row.class,
+            row.prompt.name(),
+            row.trained.count,
+            row.trained.mean,
+            row.folded.mean,
+            row.build.mean,
+            row.agreement.mean,
+            row.lowest
+        );
+    }
+    if let Some(edge) = &verified.edge {
+        text += &format!(
+            "the edge's runtime: IoU with the same arithmetic {:.4} mean, {:.4} lowest, of {} masks; \
+             encoder {:.0} ms, decoder {:.0} ms\n",
+            edge.mean_iou, edge.min_iou, edge.masks, edge.encoder_ms, edge.decoder_ms
+        );
+    }
+    if !verified.worst_layers.is_empty() {
+        text += "change of the embedding by one layer in 8 bits (mean square, relative)\n";
+    }
+    for (name, error) in &verified.worst_layers {
+        text += &format!("{error:.1e}  {name}\n");
+    }
+    text + &format!("{:.1} MB\n", verified.bytes as f64 / 1e6)
+}
+
+fn bar() -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg:16} {bar:30} {pos}/{len}")?;
+    Ok(ProgressBar::hidden().with_style(style))
+}
+
+fn show(bar: &ProgressBar, what: &'static str, done: usize, all: usize) {
+    bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+    bar.set_message(what);
+    bar.set_length(all as u64);
+    bar.set_position(done as u64);
 }
 
 fn build(command: BuildCommand) -> anyhow::Result<()> {
@@ -94,19 +208,12 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
         version: command.build_version,
         out: command.out,
     };
-    let style = ProgressStyle::with_template("{msg:16} {bar:30} {pos}/{len}")?;
-    let bar = ProgressBar::hidden().with_style(style);
-    let show = |what: &'static str, done: usize, all: usize| {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        bar.set_message(what);
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    };
+    let bar = bar()?;
     let build = recipe.build(|step| match step {
         Step::Done(what) => println!("{what}"),
         Step::Folded(folded) => print!("{}", text(folded)),
-        Step::Quantizing(what, done, all) => show(what, done, all),
-        Step::Comparing(done, all) => show("comparing frames", done, all),
+        Step::Quantizing(what, done, all) => show(&bar, what, done, all),
+        Step::Comparing(done, all) => show(&bar, "comparing frames", done, all),
         Step::Compared(agreement, quantization) => {
             bar.finish_and_clear();
             println!(

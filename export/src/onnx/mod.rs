@@ -2,6 +2,8 @@
 
 mod functions;
 mod graph;
+mod reader;
 mod recorder;
 
+pub use reader::read_quantization;
 pub use recorder::Recorder;

@@ -21,7 +21,12 @@ type Recorded = Result<Value, Infallible>;
 pub struct Recorder<'a> {
     graph: RefCell<Graph>,
     quantization: &'a Quantization,
+    /// Those in 8 bits that were recorded.
+    attentions: RefCell<Vec<String>>,
 }
+
+/// Property of a file: names of its attentions in 8 bits.
+pub(super) const ATTENTIONS: &str = "medsa.int8_attentions";
 
 /// A value of the graph.
 #[derive(Clone, Debug)]
@@ -33,7 +38,7 @@ pub struct Value {
 impl<'a> Recorder<'a> {
     /// A recorder of an empty graph.
     pub fn new(quantization: &'a Quantization) -> Self {
-        Self { graph: RefCell::default(), quantization }
+        Self { graph: RefCell::default(), quantization, attentions: RefCell::default() }
     }
 
     /// An input of the graph, f32.
@@ -49,7 +54,10 @@ impl<'a> Recorder<'a> {
 
     /// The model file.
     pub fn into_onnx(self, name: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
-        self.graph.into_inner().into_model(name, metadata).encode_to_vec()
+        let attentions = self.attentions.into_inner().join(" ");
+        let attentions = (!attentions.is_empty()).then_some((ATTENTIONS, attentions.as_str()));
+        let metadata: Vec<_> = metadata.iter().copied().chain(attentions).collect();
+        self.graph.into_inner().into_model(name, &metadata).encode_to_vec()
     }
 
     fn node(
@@ -231,6 +239,11 @@ impl Backend for Recorder<'_> {
     fn attention_product(&self, name: &str, a: &Value, b: &Value) -> Recorded {
         if !self.quantization.attentions.contains(name) {
             return self.matmul(a, b);
+        }
+        let mut attentions = self.attentions.borrow_mut();
+        // Two products each.
+        if attentions.last().is_none_or(|last| last != name) {
+            attentions.push(name.to_owned());
         }
         let (rows, row_step) = self.row_steps(a, a.shape.len() - 1);
         let (columns, column_step) = self.row_steps(b, b.shape.len() - 2);

@@ -22,7 +22,7 @@ use ndarray::Array4;
 use rayon::prelude::*;
 
 use self::samples::Samples;
-use self::sensitivity::sensitivities;
+pub(crate) use self::sensitivity::sensitivities;
 use crate::error::Error;
 use crate::runner::{Runner, boxes, clicks};
 
@@ -30,10 +30,13 @@ use crate::runner::{Runner, boxes, clicks};
 const SENSITIVITY_FRAMES: usize = 2;
 
 /// Part of all multiply-accumulates that may go back to float.
-const FLOAT_MACS: f64 = 0.03;
+const FLOAT_MACS: f64 = 0.045;
+
+/// Weights that may go back to float: each takes three more bytes in the build.
+const FLOAT_WEIGHTS: usize = 200_000;
 
 /// Layers of a smaller part of the sum of all errors stay in 8 bits.
-const WORTH_FLOAT: f64 = 0.02;
+const WORTH_FLOAT: f64 = 0.01;
 
 /// Fits `sam` to `frames`. `progress` is told what is done, and how many of how many.
 ///
@@ -68,7 +71,7 @@ pub fn quantize(
     let errors = sensitivities(sam, &quantization, &some, |done, all| {
         progress("weighing layers", done, all);
     })?;
-    let in_float = dispensable(&errors, &macs);
+    let in_float = dispensable(&errors, &macs, &quantization.layers);
     for name in &in_float {
         quantization.layers.remove(name);
         quantization.attentions.remove(name);
@@ -82,9 +85,14 @@ pub fn quantize(
 }
 
 /// What is better left in float: the most error for the fewest multiply-accumulates first.
-fn dispensable(errors: &BTreeMap<String, f64>, macs: &BTreeMap<String, u64>) -> Vec<String> {
+fn dispensable(
+    errors: &BTreeMap<String, f64>,
+    macs: &BTreeMap<String, u64>,
+    layers: &BTreeMap<String, Int8Layer>,
+) -> Vec<String> {
     let total: f64 = errors.values().sum();
     let mut left = FLOAT_MACS * macs.values().sum::<u64>() as f64;
+    let mut weights_left = FLOAT_WEIGHTS;
     let mut candidates: Vec<(&String, f64, f64)> = errors
         .iter()
         .filter(|(_, error)| **error >= WORTH_FLOAT * total)
@@ -93,8 +101,10 @@ fn dispensable(errors: &BTreeMap<String, f64>, macs: &BTreeMap<String, u64>) -> 
     candidates.sort_by(|a, b| (b.1 / b.2).total_cmp(&(a.1 / a.2)));
     let mut chosen = Vec::new();
     for (name, _, macs) in candidates {
-        if macs <= left {
+        let weights = layers.get(name).map_or(0, |layer| layer.weight.len());
+        if macs <= left && weights <= weights_left {
             left -= macs;
+            weights_left -= weights;
             chosen.push(name.clone());
         }
     }

@@ -34,8 +34,11 @@ impl Samples {
     /// Rows that are kept of each call.
     const ROWS: usize = 48;
 
+    /// Rows that are kept of each call because their values go furthest.
+    const FAR: usize = 8;
+
     /// Rows that are kept of each layer.
-    const MOST: usize = 768;
+    const MOST: usize = 1536;
 
     /// Takes samples of what the backend's layers are given.
     pub fn watcher(&self) -> Watcher {
@@ -108,9 +111,14 @@ impl Observed {
         match layer {
             Layer::Linear(_) => {
                 let rows = x.elem_count() / width;
-                let x = x.contiguous()?.reshape((rows, width))?;
-                for row in spread(rows, taken) {
-                    self.rows.extend(x.get(row)?.to_vec1::<f32>()?);
+                let values = x.flatten_all()?.to_vec1::<f32>()?;
+                let row = |row: usize| &values[row * width..][..width];
+                let reach = |at: usize| row(at).iter().fold(0.0f32, |max, v| max.max(v.abs()));
+                let mut far: Vec<(f32, usize)> = (0..rows).map(|at| (reach(at), at)).collect();
+                far.sort_by(|a, b| b.0.total_cmp(&a.0));
+                let far = far.into_iter().take(Samples::FAR).map(|(_, at)| at);
+                for at in spread(rows, taken).chain(far) {
+                    self.rows.extend(row(at));
                 }
             }
             Layer::Conv2d(conv) => {

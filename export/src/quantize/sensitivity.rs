@@ -15,7 +15,7 @@ use ndarray::Array4;
 ///
 /// # Errors
 /// Candle's.
-pub(super) fn sensitivities(
+pub(crate) fn sensitivities(
     sam: &Sam,
     quantization: &Quantization,
     images: &[Array4<f32>],

@@ -64,7 +64,7 @@ fn int8_agrees_with_f32_and_both_files_run() {
     let folder = place::scratch();
     let out = folder.path().join("build.medsa");
     let printed = run(command("medsa-export")
-        .args(["build", "--frames", "1", "--base"])
+        .args(["build", "--frames", "2", "--input-size", "128", "--base"])
         .arg(place::lite_medsam())
         .arg("--calibration")
         .arg(place::cine())
@@ -72,9 +72,11 @@ fn int8_agrees_with_f32_and_both_files_run() {
         .arg(&out));
     let build = Build::read(&out, &Limits::default()).unwrap();
     let manifest = build.manifest();
-    assert_eq!((manifest.precision, manifest.preprocess.input_size), (Precision::Int8, 256));
+    assert_eq!((manifest.precision, manifest.preprocess.input_size), (Precision::Int8, 128));
     let agreement = manifest.agreement.as_ref().unwrap();
     assert!(agreement.mean_iou >= 0.95, "{agreement:?}");
+    let quantization = manifest.quantization.as_ref().unwrap();
+    assert!(quantization.int8_macs >= 0.95, "{quantization:?}");
     assert!(printed.contains(&format!("{:.4} mean", agreement.mean_iou)), "{printed}");
     for file in ["f32/encoder.onnx", "f32/decoder.onnx", "int8/encoder.onnx", "int8/decoder.onnx"] {
         onnxruntime::check(&folder.path().join("build.onnx").join(file));

@@ -31,6 +31,11 @@ impl FeatureCache {
         Ok(Self { folder })
     }
 
+    /// Keeps nothing.
+    pub fn none() -> Self {
+        Self { folder: None }
+    }
+
     /// The features kept as `name`, or those that `compute` gives. The shape must be known
     /// beforehand only to those who read: it is kept with them.
     ///

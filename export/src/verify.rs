@@ -1,0 +1,288 @@
+//! A build against what it was made of, on pictures whose masks are known.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use candle_core::Device;
+use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
+use medsa_edge::engine::Engine;
+use medsa_frames::Frame;
+use medsa_sam::image::RgbView;
+use medsa_sam::{Folding, Quantization, Sam};
+use medsa_trainer::data::Targets;
+use medsa_trainer::metrics::Mean;
+use medsa_trainer::prompts::PromptKind;
+use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, evaluate};
+use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
+use serde::Serialize;
+
+use crate::agreement::iou;
+use crate::error::Error;
+use crate::onnx::read_quantization;
+use crate::quantize::sensitivities;
+use crate::runner::{Runner, boxes, clicks};
+
+/// What is verified, and on what.
+pub struct Verify {
+    /// The build.
+    pub build: PathBuf,
+    /// The base that it was made of.
+    pub base: PathBuf,
+    /// The adapter that it was made of.
+    pub adapter: Option<PathBuf>,
+    /// Prompts.
+    pub kinds: Vec<PromptKind>,
+    /// Frames on which the edge's runtime is compared, too.
+    pub edge_frames: usize,
+    /// Threads of the edge's runtime.
+    pub threads: NonZeroUsize,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// By class and prompt.
+    pub rows: Vec<VerifiedRow>,
+    /// The edge's runtime, if frames were asked for.
+    pub edge: Option<EdgeAgreement>,
+    /// Layers that change the embedding most when they alone are in 8 bits, and the mean square
+    /// of what changes as a part of the embedding's; the ten worst.
+    pub worst_layers: Vec<(String, f64)>,
+    /// Size of the build.
+    pub bytes: u64,
+}
+
+/// One class and prompt.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifiedRow {
+    /// Name of the class.
+    pub class: String,
+    /// The prompt.
+    pub prompt: PromptKind,
+    /// Dice of the network as it was trained.
+    pub trained: Mean,
+    /// Folded.
+    pub folded: Mean,
+    /// In the build's arithmetic.
+    pub build: Mean,
+    /// IoU of the build's masks with those of the network as it was trained.
+    pub agreement: Mean,
+    /// The lowest of them.
+    pub lowest: f64,
+}
+
+/// The edge's runtime against the same arithmetic on candle.
+#[derive(Clone, Debug, Serialize)]
+pub struct EdgeAgreement {
+    /// Masks compared.
+    pub masks: usize,
+    /// Mean IoU of the masks.
+    pub mean_iou: f64,
+    /// The lowest.
+    pub min_iou: f64,
+    /// Median time of the encoder for a frame.
+    pub encoder_ms: f64,
+    /// Median time of the decoder for a prompt.
+    pub decoder_ms: f64,
+}
+
+impl Verify {
+    /// Verifies on the validation pictures of `stock`. `progress` is told what is done, and how
+    /// many of how many.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that the build was not made of.
+    pub fn run(
+        &self,
+        stock: &Stock,
+        mut progress: impl FnMut(&'static str, usize, usize),
+    ) -> Result<Verified, Error> {
+        let build = Build::read(&self.build, &Limits::default())?;
+        let manifest = build.manifest();
+        let base = Checkpoint::read(&self.base)?;
+        let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
+        self.check("base", Some(&manifest.base), Some(&base.origin))?;
+        let adapter_origin = adapter.as_ref().map(|adapter| &adapter.origin);
+        self.check("adapter", manifest.adapter.as_ref(), adapter_origin)?;
+        let size = Some(manifest.preprocess.input_size);
+        let trained = match &adapter {
+            Some(adapter) => adapter.sam(&base, size)?,
+            None => base.sam(size)?,
+        };
+        let folded = trained.clone().folded(&Folding::ALL);
+        let quantization = self.quantization(&build)?;
+        let candle = |sam: &Sam, quantization: Quantization| {
+            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+            Network::with_backend(sam.clone(), backend)
+        };
+        let mut answers = Vec::new();
+        for (name, network) in [
+            ("as trained", candle(&trained, Quantization::default())),
+            ("folded", candle(&folded, Quantization::default())),
+            ("as built", candle(&folded, quantization.clone())),
+        ] {
+            let done = |done| progress(name, done, stock.validation.len());
+            answers.push(answer(&network, stock, &self.kinds, done)?);
+        }
+        let frames = self.frames(stock)?;
+        let as_built = Runner::Candle(Box::new(candle(&folded, quantization.clone())));
+        let edge = self.edge(&build, &as_built, &frames, &mut progress)?;
+        let worst_layers = match frames.first() {
+            Some(frame) if manifest.precision == Precision::Int8 => {
+                worst(&folded, &quantization, frame, &mut progress)?
+            }
+            _ => Vec::new(),
+        };
+        let bytes = manifest.files.values().map(|file| file.bytes).sum();
+        Ok(Verified { rows: rows(&answers), edge, worst_layers, bytes })
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        expected: Option<&Origin>,
+        found: Option<&Origin>,
+    ) -> Result<(), Error> {
+        let describe = |origin: Option<&Origin>| match origin {
+            Some(Origin { name, sha256 }) => format!("{name} with SHA-256 {sha256}"),
+            None => "none".to_owned(),
+        };
+        let same = expected.map(|origin| &origin.sha256) == found.map(|origin| &origin.sha256);
+        if same {
+            return Ok(());
+        }
+        let (found, expected) = (describe(found), describe(expected));
+        Err(Error::OtherOrigin { build: self.build.clone(), what, found, expected })
+    }
+
+    fn quantization(&self, build: &Build) -> Result<Quantization, Error> {
+        let files = [Manifest::ENCODER, Manifest::DECODER];
+        let files = files.iter().filter_map(|name| build.file(name));
+        let read = read_quantization(files);
+        read.map_err(|reason| Error::NotOnnx { path: self.build.clone(), reason })
+    }
+
+    /// Validation pictures, evenly spread.
+    fn frames(&self, stock: &Stock) -> Result<Vec<Frame>, Error> {
+        let count = self.edge_frames.min(stock.validation.len());
+        let pictures = (0..count).map(|i| {
+            let item = stock.validation[i * stock.validation.len() / count];
+            let picture = stock.item(item).read()?;
+            let (width, height) = (picture.width as u32, picture.height as u32);
+            Ok(Frame { width, height, rgb: picture.rgb.to_vec(), pixel_spacing_mm: None })
+        });
+        pictures.collect()
+    }
+
+    fn edge(
+        &self,
+        build: &Build,
+        as_built: &Runner,
+        frames: &[Frame],
+        progress: &mut impl FnMut(&'static str, usize, usize),
+    ) -> Result<Option<EdgeAgreement>, Error> {
+        if frames.is_empty() {
+            return Ok(None);
+        }
+        let engine = Engine::load(build, self.threads)?;
+        let (mut ious, mut encoder, mut decoder) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, frame) in frames.iter().enumerate() {
+            progress("on the edge", i, frames.len());
+            let prompts = [boxes(frame)?, clicks(frame)?].concat();
+            let expected = as_built.masks(frame, &prompts)?;
+            let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?;
+            let (image, geometry) = engine.preprocess().run(view);
+            let (embedding, ms) = timed(|| engine.encode(&image))?;
+            encoder.push(ms);
+            for (prompt, expected) in prompts.iter().zip(&expected) {
+                let tokens = prompt.tokens(&geometry);
+                let (decoded, ms) = timed(|| engine.decode(&embedding, &tokens, None))?;
+                decoder.push(ms);
+                ious.push(iou(&geometry.mask_in_frame(decoded.single().0), expected));
+            }
+        }
+        Ok(Some(EdgeAgreement {
+            masks: ious.len(),
+            mean_iou: ious.iter().sum::<f64>() / ious.len() as f64,
+            min_iou: ious.iter().copied().fold(1.0, f64::min),
+            encoder_ms: median(encoder),
+            decoder_ms: median(decoder),
+        }))
+    }
+}
+
+fn answer(
+    network: &Network,
+    stock: &Stock,
+    kinds: &[PromptKind],
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<Answer>, Error> {
+    let none = FeatureCache::none();
+    let evaluation = Evaluation { kinds, targets: Targets::Largest, slices: 1, seed: 0 };
+    let (mut answers, mut done) = (Vec::new(), 0);
+    evaluate(network, stock, &none, &evaluation, |_, of_picture| {
+        answers.extend(of_picture);
+        done += 1;
+        progress(done);
+    })?;
+    Ok(answers)
+}
+
+/// `answers` of the network as trained, folded and as built, in the same order.
+fn rows(answers: &[Vec<Answer>]) -> Vec<VerifiedRow> {
+    let [trained, folded, build] = answers else { unreachable!("there are three") };
+    let mut keys: Vec<(&str, PromptKind)> =
+        trained.iter().map(|answer| (answer.class.as_str(), answer.kind)).collect();
+    keys.sort();
+    keys.dedup();
+    let row = |(class, prompt): (&str, PromptKind)| {
+        let is_of = |answer: &&Answer| answer.class == class && answer.kind == prompt;
+        let dice = |answers: &[Answer]| {
+            let dice = answers.iter().filter(is_of).map(|answer| answer.scores.dice);
+            Mean::bootstrap(&dice.collect::<Vec<_>>())
+        };
+        let pairs = trained.iter().filter(is_of).zip(build.iter().filter(is_of));
+        let ious: Vec<f64> = pairs.map(|(a, b)| iou(&a.found, &b.found)).collect();
+        VerifiedRow {
+            class: class.to_owned(),
+            prompt,
+            trained: dice(trained),
+            folded: dice(folded),
+            build: dice(build),
+            agreement: Mean::bootstrap(&ious),
+            lowest: ious.iter().copied().fold(1.0, f64::min),
+        }
+    };
+    keys.into_iter().map(row).collect()
+}
+
+fn worst(
+    sam: &Sam,
+    quantization: &Quantization,
+    frame: &Frame,
+    progress: &mut impl FnMut(&'static str, usize, usize),
+) -> Result<Vec<(String, f64)>, Error> {
+    let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?;
+    let (image, _) = sam.config().preprocess.run(view);
+    let errors = sensitivities(sam, quantization, &[image], |done, all| {
+        progress("weighing layers", done, all);
+    })?;
+    let mut errors: Vec<(String, f64)> = errors.into_iter().collect();
+    errors.sort_by(|a, b| b.1.total_cmp(&a.1));
+    errors.truncate(10);
+    Ok(errors)
+}
+
+/// A result, and how many milliseconds it took.
+fn timed<T>(work: impl FnOnce() -> Result<T, medsa_edge::Error>) -> Result<(T, f64), Error> {
+    let start = Instant::now();
+    let found = work()?;
+    Ok((found, start.elapsed().as_secs_f64() * 1e3))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
