@@ -30,6 +30,9 @@ pub struct Manifest {
     /// What of the int8 model is in 8 bits.
     #[serde(default)]
     pub quantization: Option<QuantizationReport>,
+    /// Limits that the build misses, each as a sentence; devices refuse it if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfit: Vec<String>,
     /// Every other file in the build.
     pub files: BTreeMap<String, FileEntry>,
 }

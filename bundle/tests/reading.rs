@@ -91,6 +91,7 @@ impl Place {
             precision: Precision::F32,
             agreement: None,
             quantization: None,
+            unfit: Vec::new(),
             files: BTreeMap::new(),
         };
         let files = BTreeMap::from([

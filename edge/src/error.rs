@@ -16,6 +16,14 @@ pub enum Error {
         /// Version of this service.
         found: &'static str,
     },
+    /// The build's: it missed a limit when it was made.
+    #[error("build {build} is marked as unfit: {}", reasons.join("; "))]
+    BuildUnfit {
+        /// Name and version of the build.
+        build: String,
+        /// Limits that it misses.
+        reasons: Vec<String>,
+    },
     /// The build's: a key of the manifest that only the edge can judge.
     #[error("manifest.json: {key} is {found:?}, expected {expected}")]
     Manifest {

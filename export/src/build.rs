@@ -15,6 +15,7 @@ use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
 
 use crate::error::Error;
 use crate::folding::Folded;
+use crate::limits::FitnessLimits;
 use crate::network::Models;
 use crate::quantize::quantize;
 use crate::runner::Runner;
@@ -37,6 +38,10 @@ pub struct Recipe {
     pub precision: Precision,
     /// Version of the build.
     pub version: String,
+    /// What the build must hold, in 8 bits.
+    pub limits: FitnessLimits,
+    /// Whether a build that misses them is written, marked as unfit.
+    pub danger_allow: bool,
     /// The build file; its ONNX files, and those in f32, go into a folder beside it.
     pub out: PathBuf,
 }
@@ -86,7 +91,7 @@ impl Recipe {
             [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
         let float = Quantization::default();
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
-        let mut quantized = None;
+        let (mut quantized, mut unfit) = (None, Vec::new());
         if self.precision == Precision::Int8 {
             let frames = spread(&clips, self.frames, 0)?;
             let progress = |what, done, all| report(Step::Quantizing(what, done, all));
@@ -102,7 +107,12 @@ impl Recipe {
             let progress = |done, all| report(Step::Comparing(done, all));
             let agreement = agreement::measure(&reference, &tested, &frames, progress)?;
             report(Step::Compared(&agreement, &found));
+            let bytes = models.encoder.len() + models.decoder.len();
+            unfit = self.limits.missed(&agreement, &found, bytes);
             quantized = Some((agreement, found));
+        }
+        if !unfit.is_empty() && !self.danger_allow {
+            return Err(Error::Unfit { path: self.out.clone(), missed: unfit });
         }
         let (agreement, quantization) = quantized.unzip();
 
@@ -117,6 +127,7 @@ impl Recipe {
             precision: self.precision,
             agreement,
             quantization,
+            unfit,
             files: BTreeMap::new(),
         };
         let files = BTreeMap::from([
@@ -180,6 +191,8 @@ mod tests {
             input_size: None,
             precision: Precision::Int8,
             version: "0.1.0".into(),
+            limits: FitnessLimits::default(),
+            danger_allow: false,
             out: "out/heart.onnx".into(),
         };
         let error = recipe.build(|_| {}).err().unwrap().to_string();

@@ -59,6 +59,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The build misses its limits.
+    #[error(
+        "{path} is not written: {}; --danger-allow writes it marked as unfit, for no device",
+        missed.join("; ")
+    )]
+    Unfit {
+        /// The build to write.
+        path: PathBuf,
+        /// Limits that it misses.
+        missed: Vec<String>,
+    },
     /// The build's name.
     #[error(
         "{path} ends in .onnx, expected another name, usually .medsa: the ONNX files go beside it"

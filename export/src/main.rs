@@ -8,7 +8,7 @@ use std::thread;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::Precision;
-use medsa_export::{Folded, Recipe, Step, Verified, Verify};
+use medsa_export::{FitnessLimits, Folded, Recipe, Step, Verified, Verify};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
@@ -60,6 +60,18 @@ struct BuildCommand {
     /// Fit and compare on at most this many frames of each source, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
+    /// Least mean IoU of masks in 8 bits with those in f32
+    #[arg(long, default_value_t = FitnessLimits::default().mean_iou)]
+    min_iou: f64,
+    /// Least part of all multiply-accumulates in 8 bits
+    #[arg(long, default_value_t = FitnessLimits::default().int8_macs)]
+    min_int8: f64,
+    /// Largest size in 8 bits, in MB
+    #[arg(long, default_value_t = FitnessLimits::default().megabytes)]
+    max_mb: f64,
+    /// Write a build that misses these limits, marked as unfit: devices refuse it
+    #[arg(long)]
+    danger_allow: bool,
     /// Version of the build
     #[arg(long, default_value = "0.1.0")]
     build_version: String,
@@ -206,6 +218,12 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
             PrecisionArg::Int8 => Precision::Int8,
         },
         version: command.build_version,
+        limits: FitnessLimits {
+            mean_iou: command.min_iou,
+            int8_macs: command.min_int8,
+            megabytes: command.max_mb,
+        },
+        danger_allow: command.danger_allow,
         out: command.out,
     };
     let bar = bar()?;
@@ -228,6 +246,9 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
         }
     })?;
     let bytes: u64 = build.manifest().files.values().map(|file| file.bytes).sum();
+    for missed in &build.manifest().unfit {
+        println!("UNFIT: {missed}");
+    }
     println!("{} ({:.1} MB)", recipe.out.display(), bytes as f64 / 1e6);
     Ok(())
 }

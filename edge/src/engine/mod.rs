@@ -30,10 +30,14 @@ impl Engine {
     /// The engine of a build, on `threads` threads.
     ///
     /// # Errors
-    /// [`Error::BuildTooNew`], [`Error::Manifest`] and those of [`Engine::from_onnx`].
+    /// [`Error::BuildTooNew`], [`Error::BuildUnfit`], [`Error::Manifest`] and those of [`Engine::from_onnx`].
     pub fn load(build: &Build, threads: NonZeroUsize) -> Result<Self, Error> {
         let manifest = build.manifest();
         check_version(manifest)?;
+        if !manifest.unfit.is_empty() {
+            let build = format!("{} {}", manifest.name, manifest.version);
+            return Err(Error::BuildUnfit { build, reasons: manifest.unfit.clone() });
+        }
         // A build lists both files and holds all that it lists: checked when it was read.
         let file = |name| build.file(name).unwrap_or_default();
         let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));

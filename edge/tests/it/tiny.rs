@@ -46,6 +46,7 @@ pub fn build_of(
         precision: Precision::F32,
         agreement: None,
         quantization: None,
+        unfit: Vec::new(),
         files: BTreeMap::new(),
     };
     let files = BTreeMap::from([

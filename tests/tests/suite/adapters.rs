@@ -53,18 +53,17 @@ fn tinyvit_adapters_count_stages_from_1() {
     );
 }
 
-/// What `make demo` uses.
 #[test]
-fn the_click_adapter_is_small_and_answers_one_click_where_the_base_does_not() {
+fn click_adapters_are_small_and_answer_one_click_where_the_base_does_not() {
     let Some(shared) = place::shared() else { return };
-    let folder = place::repository().join("trainer/adapters/ultrasound-clicks");
-    let file = folder.join("adapter.safetensors");
-    assert!(fs::metadata(&file).unwrap().len() <= 4_000_000);
-    let adapter = Adapter::read(&file).unwrap();
+    let adapters = place::repository().join("trainer/adapters");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
-    let adapted = adapter.sam(&base, None).unwrap();
-    let size = adapted.config().preprocess.input_size;
-    let split = folder.join("busi-breast.split.json");
+    let adapted = |name: &str| {
+        let file = adapters.join(name).join("adapter.safetensors");
+        assert!(fs::metadata(&file).unwrap().len() <= 4_000_000, "{name}");
+        Adapter::read(&file).unwrap().sam(&base, None).unwrap()
+    };
+    let split = adapters.join("ultrasound-clicks/busi-breast.split.json");
     let data = DataConfig::new(&shared.join("data/busi-breast"), &split, &["lesion".to_owned()]);
     let stock = Stock::open(&data).unwrap();
     let dice = |sam: Sam| {
@@ -76,15 +75,21 @@ fn the_click_adapter_is_small_and_answers_one_click_where_the_base_does_not() {
             seed: 0,
         };
         let mut summary = Summary::default();
-        let features = FeatureCache::open(None, "").unwrap();
+        let features = FeatureCache::none();
         evaluate(&network, &stock, &features, &evaluation, |_, answers| {
             answers.iter().for_each(|answer| summary.add(answer));
         })
         .unwrap();
         summary.score()
     };
-    let (without, with) = (dice(base.sam(Some(size)).unwrap()), dice(adapted));
-    assert!(without < 0.02 && with >= 0.78, "Dice {without} without the adapter, {with} with it");
+    let without = dice(base.sam(Some(128)).unwrap());
+    assert!(without < 0.02, "Dice {without} without an adapter");
+    for (name, size) in [("ultrasound-clicks", 128), ("ultrasound-clicks-256", 256)] {
+        let adapted = adapted(name);
+        assert_eq!(adapted.config().preprocess.input_size, size);
+        let with = dice(adapted);
+        assert!(with >= 0.78, "Dice {with} with {name}");
+    }
 }
 
 #[test]
