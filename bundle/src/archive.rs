@@ -7,6 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::acceptance::Acceptance;
 use crate::error::Error;
 use crate::manifest::{FileEntry, Manifest};
 
@@ -17,11 +18,19 @@ const MANIFEST: &str = "manifest.json";
 pub struct Build {
     manifest: Manifest,
     files: BTreeMap<String, Vec<u8>>,
+    acceptance: Acceptance,
 }
 
 impl Build {
-    /// A build of `files`; sizes and hashes are entered into the manifest.
-    pub fn new(mut manifest: Manifest, files: BTreeMap<String, Vec<u8>>) -> Self {
+    /// A build of `files`; sizes and hashes are entered into the manifest. `acceptance` is made
+    /// one of the files.
+    pub fn new(
+        mut manifest: Manifest,
+        mut files: BTreeMap<String, Vec<u8>>,
+        acceptance: Acceptance,
+    ) -> Self {
+        let json = serde_json::to_vec(&acceptance).expect("numbers and texts are JSON");
+        files.insert(Acceptance::FILE.to_owned(), json);
         manifest.files = files
             .iter()
             .map(|(name, data)| {
@@ -29,7 +38,7 @@ impl Build {
                 (name.clone(), entry)
             })
             .collect();
-        Self { manifest, files }
+        Self { manifest, files, acceptance }
     }
 
     /// Reads and checks a build.
@@ -64,7 +73,12 @@ impl Build {
         if let Some(file) = manifest.files.keys().find(|name| !files.contains_key(*name)) {
             return Err(Error::MissingFile { path: path.to_owned(), file: file.clone() });
         }
-        Ok(Self { manifest, files })
+        let acceptance = match files.get(Acceptance::FILE) {
+            Some(json) => serde_json::from_slice(json)
+                .map_err(|e| not_a_build(format!("{}: {e}", Acceptance::FILE)))?,
+            None => Acceptance::default(),
+        };
+        Ok(Self { manifest, files, acceptance })
     }
 
     /// Writes the build beside `path` and renames it into place, so that a reader never sees
@@ -88,6 +102,11 @@ impl Build {
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What it has to answer on a device.
+    pub fn acceptance(&self) -> &Acceptance {
+        &self.acceptance
     }
 
     /// The content of a file of the build.

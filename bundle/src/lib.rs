@@ -7,10 +7,12 @@
 //! **Architecture invariant:** this crate knows no runtime: what is in a model file is opaque to it.
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod archive;
 mod error;
 mod manifest;
 
+pub use acceptance::{Acceptance, AcceptanceVector};
 pub use archive::{Build, Limits, sha256_hex};
 pub use error::Error;
 pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision, QuantizationReport};

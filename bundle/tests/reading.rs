@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use medsa_bundle::{Build, Error, Limits, Manifest, Origin, Precision};
+use medsa_bundle::{Acceptance, Build, Error, Limits, Manifest, Origin, Precision};
 use medsa_sam::image::{Normalization, Preprocess};
 
 #[test]
@@ -62,6 +62,16 @@ fn sizes_are_limited_before_reading() {
 }
 
 #[test]
+fn acceptance_vectors_are_hashed_and_read_back() {
+    let place = Place::new();
+    place.alter(|bytes| replace(bytes, br#"{"vectors":[]}"#, br#"{"vectors":{}}"#));
+    let error = Build::read(&place.path, &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("acceptance.json has SHA-256"), "{error}");
+    let build = Build::read(&Place::new().path, &Limits::default()).unwrap();
+    assert_eq!(build.acceptance(), &Acceptance::default());
+}
+
+#[test]
 fn a_file_that_is_no_archive_is_not_a_build() {
     let place = Place::new();
     fs::write(&place.path, vec![7u8; 4096]).unwrap();
@@ -98,7 +108,7 @@ impl Place {
             (Manifest::ENCODER.to_owned(), b"encoder bytes".to_vec()),
             (Manifest::DECODER.to_owned(), b"decoder bytes".to_vec()),
         ]);
-        Build::new(manifest, files).write(&path).unwrap();
+        Build::new(manifest, files, Acceptance::default()).write(&path).unwrap();
         Self { path, _folder: folder }
     }
 

@@ -16,6 +16,14 @@ pub enum Error {
         /// Version of this service.
         found: &'static str,
     },
+    /// The build's: what it must answer on a device.
+    #[error("acceptance vector {vector} of the build: {reason}")]
+    Acceptance {
+        /// Its number, from 0.
+        vector: usize,
+        /// What was found and expected.
+        reason: String,
+    },
     /// The build's: it missed a limit when it was made.
     #[error("build {build} is marked as unfit: {}", reasons.join("; "))]
     BuildUnfit {

@@ -1,7 +1,7 @@
 //! The device service: frames in, masks out over MQTT.
 //!
-//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `run` the service,
-//! `watch` what devices say. [`engine`] runs the network on tract and [`overlay`] draws; both
+//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `accept` a
+//! build, `run` the service, `watch` what devices say. [`engine`] runs the network on tract and [`overlay`] draws; both
 //! stand alone.
 //!
 //! **Architecture invariants:** the inference thread does no I/O; the newest frame wins and
@@ -10,6 +10,7 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
+pub mod acceptance;
 pub mod command;
 pub mod config;
 pub mod engine;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use medsa_edge::Error;
-use medsa_edge::command::{run, segment, watch};
+use medsa_edge::command::{accept, run, segment, watch};
 use tracing_subscriber::EnvFilter;
 
 /// Outlines structures in medical images on the device, and tells over MQTT.
@@ -20,6 +20,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Segment(segment::Args),
+    Accept(accept::Args),
     Run(run::Args),
     Watch(watch::Args),
 }
@@ -39,6 +40,13 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Segment(args) => {
             let report = segment::run(args)?;
             println!("{}", serde_json::to_string_pretty(&report)?);
+        }
+        Command::Accept(args) => {
+            let accepted = accept::run(args)?;
+            println!("{}", serde_json::to_string_pretty(&accepted)?);
+            if !accepted.holds() {
+                anyhow::bail!("{} does not answer as expected", args.build().display());
+            }
         }
         Command::Run(args) => tokio_runtime()?.block_on(run::run(args))?,
         Command::Watch(args) => tokio_runtime()?.block_on(watch::run(args))?,

@@ -13,6 +13,7 @@ use medsa_sam::{Quantization, Sam};
 use medsa_trainer::train::Network;
 use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
 
+use crate::acceptance;
 use crate::error::Error;
 use crate::folding::Folded;
 use crate::limits::FitnessLimits;
@@ -91,21 +92,22 @@ impl Recipe {
             [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
         let float = Quantization::default();
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
+        let on_candle = |quantization| {
+            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+            Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)))
+        };
+        let mut runner = on_candle(float);
         let (mut quantized, mut unfit) = (None, Vec::new());
         if self.precision == Precision::Int8 {
             let frames = spread(&clips, self.frames, 0)?;
             let progress = |what, done, all| report(Step::Quantizing(what, done, all));
             let (quantization, found) = quantize(&sam, &frames, progress)?;
             models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
-            let backend = |quantization| {
-                let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
-                Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)))
-            };
-            let (reference, tested) = (backend(float), backend(quantization));
+            let reference = std::mem::replace(&mut runner, on_candle(quantization));
             // Other frames than those that it was fitted to, where there are others.
             let frames = spread(&clips, self.frames, 1)?;
             let progress = |done, all| report(Step::Comparing(done, all));
-            let agreement = agreement::measure(&reference, &tested, &frames, progress)?;
+            let agreement = agreement::measure(&reference, &runner, &frames, progress)?;
             report(Step::Compared(&agreement, &found));
             let bytes = models.encoder.len() + models.decoder.len();
             unfit = self.limits.missed(&agreement, &found, bytes);
@@ -115,6 +117,8 @@ impl Recipe {
             return Err(Error::Unfit { path: self.out.clone(), missed: unfit });
         }
         let (agreement, quantization) = quantized.unzip();
+        // Only an adapter makes the base understand clicks.
+        let (acceptance, mut files) = acceptance::vectors(&runner, adapter.is_some())?;
 
         let manifest = Manifest {
             format: Manifest::FORMAT,
@@ -130,11 +134,9 @@ impl Recipe {
             unfit,
             files: BTreeMap::new(),
         };
-        let files = BTreeMap::from([
-            (Manifest::ENCODER.to_owned(), models.encoder),
-            (Manifest::DECODER.to_owned(), models.decoder),
-        ]);
-        let build = Build::new(manifest, files);
+        files.insert(Manifest::ENCODER.to_owned(), models.encoder);
+        files.insert(Manifest::DECODER.to_owned(), models.decoder);
+        let build = Build::new(manifest, files, acceptance);
         build.write(&self.out)?;
         Ok(build)
     }

@@ -59,6 +59,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A synthetic frame.
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
     /// The build misses its limits.
     #[error(
         "{path} is not written: {}; --danger-allow writes it marked as unfit, for no device",

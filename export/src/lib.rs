@@ -5,6 +5,7 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
+mod acceptance;
 mod agreement;
 mod build;
 mod error;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use candle_core::Device;
 use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
+use medsa_edge::acceptance::iou;
 use medsa_edge::engine::Engine;
 use medsa_frames::Frame;
 use medsa_sam::image::RgbView;
@@ -18,7 +19,6 @@ use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, eva
 use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
 use serde::Serialize;
 
-use crate::agreement::iou;
 use crate::error::Error;
 use crate::onnx::read_quantization;
 use crate::quantize::sensitivities;

@@ -1,5 +1,6 @@
 //! The commands of `medsa-edge`.
 
+pub mod accept;
 pub mod run;
 pub mod segment;
 pub mod watch;

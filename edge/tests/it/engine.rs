@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use medsa_bundle::{Build, Limits, Manifest};
+use medsa_bundle::{Build, Limits};
 use medsa_edge::Error;
 use medsa_edge::engine::Engine;
 use medsa_sam::image::{Geometry, RgbView};
@@ -111,19 +111,4 @@ fn a_build_for_a_later_service_is_refused() {
     let Err(error) = Engine::load(&build, ONE) else { panic!("loaded") };
     let message = error.to_string();
     assert!(message.starts_with("build tiny 1.0.0 needs medsa-edge 99.0.0 or later"), "{message}");
-}
-
-#[test]
-fn a_build_that_missed_its_limits_is_refused_with_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let build = Build::read(&tiny::build(folder.path()), &Limits::default()).unwrap();
-    let unfit = vec!["mask IoU with f32 is 0.5".to_owned()];
-    let manifest = Manifest { unfit, ..build.manifest().clone() };
-    let files = [Manifest::ENCODER, Manifest::DECODER];
-    let files = files.map(|name| (name.to_owned(), build.file(name).unwrap().to_vec()));
-    let path = folder.path().join("unfit.medsa");
-    Build::new(manifest, files.into()).write(&path).unwrap();
-    let build = Build::read(&path, &Limits::default()).unwrap();
-    let Err(error) = Engine::load(&build, ONE) else { panic!("loaded") };
-    assert_eq!(error.to_string(), "build tiny 1.0.0 is marked as unfit: mask IoU with f32 is 0.5");
 }

@@ -1,6 +1,7 @@
 //! The service and its binary against real brokers, with a network small enough for
 //! milliseconds.
 
+mod accept;
 mod config;
 mod engine;
 mod harness;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use medsa_bundle::{Build, Manifest, Origin, Precision};
+use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
 use medsa_sam::image::{Normalization, Preprocess};
 use prost::Message;
 use tract_onnx::pb::{
@@ -35,7 +35,18 @@ pub fn build_of(
     decoder: Vec<u8>,
     min_edge_version: &str,
 ) -> PathBuf {
-    let manifest = Manifest {
+    let files = BTreeMap::from([
+        (Manifest::ENCODER.to_owned(), encoder),
+        (Manifest::DECODER.to_owned(), decoder),
+    ]);
+    let path = folder.join("tiny.medsa");
+    Build::new(manifest(min_edge_version), files, Acceptance::default()).write(&path).unwrap();
+    path
+}
+
+/// What a build says about itself.
+pub fn manifest(min_edge_version: &str) -> Manifest {
+    Manifest {
         format: Manifest::FORMAT,
         name: "tiny".into(),
         version: "1.0.0".into(),
@@ -48,14 +59,7 @@ pub fn build_of(
         quantization: None,
         unfit: Vec::new(),
         files: BTreeMap::new(),
-    };
-    let files = BTreeMap::from([
-        (Manifest::ENCODER.to_owned(), encoder),
-        (Manifest::DECODER.to_owned(), decoder),
-    ]);
-    let path = folder.join("tiny.medsa");
-    Build::new(manifest, files).write(&path).unwrap();
-    path
+    }
 }
 
 /// `image` `[1, 3, 64, 64]` -> `embedding` `[1, 3, 16, 16]`.

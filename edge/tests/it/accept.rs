@@ -1,0 +1,97 @@
+//! A build is refused on a device if it missed its limits, or answers other than where it was made.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::num::NonZeroUsize;
+
+use image::{ImageFormat, RgbImage};
+use medsa_bundle::{Acceptance, AcceptanceVector, Build, Limits, Manifest};
+use medsa_edge::acceptance::accept;
+use medsa_edge::engine::Engine;
+use medsa_sam::image::RgbView;
+use medsa_sam::prompt::{Point, Prompt};
+
+use crate::tiny;
+
+const SIZE: (usize, usize) = (96, 80);
+
+#[test]
+fn a_build_that_missed_its_limits_is_refused_with_them() {
+    let unfit = vec!["mask IoU with f32 is 0.5".to_owned()];
+    let build = build(unfit, Acceptance::default(), &[]);
+    let Err(error) = Engine::load(&build, NonZeroUsize::MIN) else { panic!("loaded") };
+    assert_eq!(error.to_string(), "build tiny 1.0.0 is marked as unfit: mask IoU with f32 is 0.5");
+}
+
+#[test]
+fn a_device_asks_a_build_what_it_must_answer() {
+    let vector = |mask_runs: Vec<u32>| {
+        let (frame, clicks) = ("acceptance/0.png".to_owned(), vec![[40.0, 44.0]]);
+        let vectors =
+            vec![AcceptanceVector { frame, clicks, bbox: None, mask_runs, min_iou: 0.95 }];
+        Acceptance { vectors }
+    };
+    let asked = |acceptance: Acceptance, png: &[u8]| {
+        let build = build(Vec::new(), acceptance, png);
+        let engine = Engine::load(&build, NonZeroUsize::MIN).unwrap();
+        accept(&build, &engine)
+    };
+    let refused =
+        |acceptance: Acceptance, png: &[u8]| asked(acceptance, png).unwrap_err().to_string();
+    let empty = vec![(SIZE.0 * SIZE.1) as u32];
+
+    let right = asked(vector(expected()), &png()).unwrap();
+    assert!(right.holds() && right.answers[0].iou == 1.0, "{right:?}");
+    let wrong = asked(vector(empty.clone()), &png()).unwrap();
+    assert!(!wrong.holds() && wrong.answers[0].iou == 0.0, "{wrong:?}");
+
+    let reason = refused(vector(vec![7]), &png());
+    assert!(
+        reason.ends_with("mask_runs do not add up to the 96 x 80 pixels of its frame"),
+        "{reason}"
+    );
+    let reason = refused(vector(empty), b"no picture");
+    assert!(reason.starts_with("acceptance vector 0 of the build: acceptance/0.png: "), "{reason}");
+    let reason = refused(Acceptance::default(), &png());
+    assert!(reason.ends_with("there is none, expected one at least"), "{reason}");
+}
+
+fn build(unfit: Vec<String>, acceptance: Acceptance, png: &[u8]) -> Build {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = Manifest { unfit, ..tiny::manifest("0.1.0") };
+    let files = BTreeMap::from([
+        (Manifest::ENCODER.to_owned(), tiny::encoder()),
+        (Manifest::DECODER.to_owned(), tiny::decoder()),
+        ("acceptance/0.png".to_owned(), png.to_vec()),
+    ]);
+    let path = folder.path().join("build.medsa");
+    Build::new(manifest, files, acceptance).write(&path).unwrap();
+    Build::read(&path, &Limits::default()).unwrap()
+}
+
+fn pixels() -> Vec<u8> {
+    (0..SIZE.0 * SIZE.1 * 3).map(|i| (i % 251) as u8).collect()
+}
+
+fn png() -> Vec<u8> {
+    let mut png = Cursor::new(Vec::new());
+    let image = RgbImage::from_raw(SIZE.0 as u32, SIZE.1 as u32, pixels()).unwrap();
+    image.write_to(&mut png, ImageFormat::Png).unwrap();
+    png.into_inner()
+}
+
+/// What the tiny network makes of the click.
+fn expected() -> Vec<u32> {
+    let (encoder, decoder) = (tiny::encoder(), tiny::decoder());
+    let engine =
+        Engine::from_onnx(&encoder, &decoder, tiny::PREPROCESS, NonZeroUsize::MIN).unwrap();
+    let pixels = pixels();
+    let view = RgbView::new(SIZE.0, SIZE.1, &pixels).unwrap();
+    let (image, geometry) = engine.preprocess().run(view);
+    let click = Point { x: 40.0, y: 44.0, positive: true };
+    let prompt = Prompt::new(vec![click], None, SIZE).unwrap();
+    let embedding = engine.encode(&image).unwrap();
+    let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None).unwrap();
+    let mask = geometry.mask_in_frame(decoded.single().0);
+    AcceptanceVector::runs(mask.iter().copied())
+}
