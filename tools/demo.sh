@@ -24,7 +24,7 @@ say "3/5 importing LiteMedSAM"
 
 say "4/5 exporting a build at $input_size px ($precision) with the adapter that made it understand clicks"
 "$bin/medsa-export" build --base "$out/base.safetensors" \
-    --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 1 \
+    --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 4 \
     --input-size "$input_size" --precision "$precision" --out "$out/build.medsa"
 
 say "5/5 running the clip through the edge service: every frame, embedded broker, one click"

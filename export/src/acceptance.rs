@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use image::{ImageFormat, RgbImage};
+use image::{GrayImage, ImageFormat};
 use medsa_bundle::{Acceptance, AcceptanceVector};
 use medsa_frames::Frame;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
@@ -16,16 +16,16 @@ use crate::runner::Runner;
 /// value near the edge between two steps may fall either way.
 const MIN_IOU: f64 = 0.9;
 
-const WIDTH: u32 = 240;
-const HEIGHT: u32 = 180;
+const WIDTH: u32 = 160;
+const HEIGHT: u32 = 120;
 
 /// A vessel: an ellipse (middle and half axes, in pixels) with a bright wall in speckle.
 const VESSELS: [[f32; 4]; 5] = [
-    [120.0, 90.0, 40.0, 30.0],
-    [70.0, 60.0, 30.0, 34.0],
-    [170.0, 110.0, 48.0, 28.0],
-    [110.0, 125.0, 60.0, 36.0],
-    [150.0, 55.0, 26.0, 26.0],
+    [80.0, 60.0, 27.0, 20.0],
+    [47.0, 40.0, 20.0, 23.0],
+    [113.0, 73.0, 32.0, 19.0],
+    [73.0, 83.0, 40.0, 24.0],
+    [100.0, 37.0, 18.0, 18.0],
 ];
 
 /// Asks `network` about synthetic frames: with a box each, and with a click if `clicks`. Gives what
@@ -64,7 +64,8 @@ pub fn vectors(
             });
         }
         let mut png = Cursor::new(Vec::new());
-        let image = RgbImage::from_raw(frame.width, frame.height, frame.rgb);
+        let grey = frame.rgb.iter().step_by(3).copied().collect();
+        let image = GrayImage::from_raw(frame.width, frame.height, grey);
         let image = image.expect("a picture has as many pixels as it says");
         image.write_to(&mut png, ImageFormat::Png)?;
         files.insert(name, png.into_inner());

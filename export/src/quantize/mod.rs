@@ -33,7 +33,7 @@ const SENSITIVITY_FRAMES: usize = 2;
 const FLOAT_MACS: f64 = 0.045;
 
 /// Weights that may go back to float: each takes three more bytes in the build.
-const FLOAT_WEIGHTS: usize = 200_000;
+const FLOAT_WEIGHTS: usize = 100_000;
 
 /// Layers of a smaller part of the sum of all errors stay in 8 bits.
 const WORTH_FLOAT: f64 = 0.01;
