@@ -12,7 +12,7 @@ fn what_was_written_is_read() {
     let place = Place::new();
     let read = Build::read(&place.path, &Limits::default()).unwrap();
     assert_eq!(read.file(Manifest::ENCODER), Some(&b"encoder bytes"[..]));
-    assert_eq!(read.manifest().files.len(), 2);
+    assert_eq!(read.manifest().files.len(), 3);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn sizes_are_limited_before_reading() {
     let place = Place::new();
     let limits = Limits { file_bytes: 5, ..Limits::default() };
     let error = Build::read(&place.path, &limits).unwrap_err();
-    assert!(matches!(error, Error::TooLarge { found: 13, limit: 5, .. }), "{error}");
+    assert!(matches!(error, Error::TooLarge { found: 14, limit: 5, .. }), "{error}");
 }
 
 #[test]
