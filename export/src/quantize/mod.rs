@@ -47,7 +47,7 @@ pub fn quantize(
     frames: &[Frame],
     mut progress: impl FnMut(&'static str, usize, usize),
 ) -> Result<(Quantization, QuantizationReport), Error> {
-    let samples = Samples::default();
+    let samples = Samples::of(frames.len());
     let backend = CandleBackend::new(Device::Cpu).watched(samples.watcher());
     let network = Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)));
     let mut images = Vec::new();

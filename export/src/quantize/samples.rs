@@ -10,9 +10,11 @@ use medsa_trainer::{Layer, Watcher};
 use ndarray::{Array1, Array2, Ix1, Ix2};
 
 /// Rows of inputs, by layer.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Samples {
     layers: Rc<RefCell<BTreeMap<String, Observed>>>,
+    /// Rows that are kept of each call.
+    rows: usize,
 }
 
 /// A layer as a matrix, with rows that it was given.
@@ -31,18 +33,21 @@ pub struct Observed {
 }
 
 impl Samples {
-    /// Rows that are kept of each call.
-    const ROWS: usize = 48;
-
-    /// Rows that are kept of each call because their values go furthest.
-    const FAR: usize = 8;
-
     /// Rows that are kept of each layer.
     const MOST: usize = 1536;
 
+    /// One in so many rows is kept because its values go furthest.
+    const FAR: usize = 8;
+
+    /// For layers that are called once for each of `frames`; of those that are called more often
+    /// the first calls are kept.
+    pub fn of(frames: usize) -> Self {
+        Self { layers: Rc::default(), rows: (Self::MOST / frames.max(1)).max(32) }
+    }
+
     /// Takes samples of what the backend's layers are given.
     pub fn watcher(&self) -> Watcher {
-        let layers = self.layers.clone();
+        let (layers, most) = (self.layers.clone(), self.rows);
         Rc::new(move |layer, x| {
             let mut layers = layers.borrow_mut();
             let name = match layer {
@@ -54,7 +59,7 @@ impl Samples {
                 layers.insert(name.to_owned(), Observed::new(layer));
             }
             let observed = layers.get_mut(name).expect("it was inserted above");
-            observed.take(layer, x)
+            observed.take(layer, x, most)
         })
     }
 
@@ -102,7 +107,7 @@ impl Observed {
         self.shape.len() == 4 && self.shape[1] == 1 && self.channels > 1
     }
 
-    fn take(&mut self, layer: Layer, x: &Tensor) -> Result<()> {
+    fn take(&mut self, layer: Layer, x: &Tensor, most: usize) -> Result<()> {
         let width = self.width();
         let taken = self.rows.len() / width;
         if taken >= Samples::MOST {
@@ -116,8 +121,8 @@ impl Observed {
                 let reach = |at: usize| row(at).iter().fold(0.0f32, |max, v| max.max(v.abs()));
                 let mut far: Vec<(f32, usize)> = (0..rows).map(|at| (reach(at), at)).collect();
                 far.sort_by(|a, b| b.0.total_cmp(&a.0));
-                let far = far.into_iter().take(Samples::FAR).map(|(_, at)| at);
-                for at in spread(rows, taken).chain(far) {
+                let far = far.into_iter().take(most / Samples::FAR).map(|(_, at)| at);
+                for at in spread(rows, most - most / Samples::FAR, taken).chain(far) {
                     self.rows.extend(row(at));
                 }
             }
@@ -126,7 +131,7 @@ impl Observed {
                 let kernel = self.shape[2];
                 let (out_h, out_w) = (conv.output_side(height), conv.output_side(columns));
                 let x = x.get(0)?.contiguous()?;
-                for at in spread(out_h * out_w, taken) {
+                for at in spread(out_h * out_w, most, taken) {
                     let (top, left) = (at / out_w * conv.stride, at % out_w * conv.stride);
                     let mut patch = vec![0.0; width];
                     for tap in 0..kernel * kernel {
@@ -152,9 +157,9 @@ impl Observed {
     }
 }
 
-/// Some of `count` rows, evenly spread, and others at each call.
-fn spread(count: usize, taken: usize) -> impl Iterator<Item = usize> {
-    let rows = count.min(Samples::ROWS);
+/// At most `most` of `count` rows, evenly spread, and others at each call.
+fn spread(count: usize, most: usize, taken: usize) -> impl Iterator<Item = usize> {
+    let rows = count.min(most);
     // An odd stride through the gaps between the evenly spread.
     let shift = taken * 7919 % (count / rows);
     (0..rows).map(move |i| i * count / rows + shift).filter(move |&row| row < count)
