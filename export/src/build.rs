@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use candle_core::Device;
 use medsa_bundle::{Agreement, Build, Manifest, Precision, QuantizationReport};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::{Quantization, Sam};
-use medsa_trainer::train::Network;
-use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
+use medsa_trainer::{Adapter, Checkpoint};
 
 use crate::acceptance;
 use crate::error::Error;
@@ -19,7 +16,7 @@ use crate::folding::Folded;
 use crate::limits::FitnessLimits;
 use crate::network::Models;
 use crate::quantize::quantize;
-use crate::runner::Runner;
+use crate::runner::{Runner, on_candle};
 use crate::{agreement, folding};
 
 /// What a build is made of.
@@ -92,10 +89,7 @@ impl Recipe {
             [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
         let float = Quantization::default();
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
-        let on_candle = |quantization| {
-            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
-            Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)))
-        };
+        let on_candle = |quantization| Runner::Candle(Box::new(on_candle(&sam, quantization)));
         let mut runner = on_candle(float);
         let (mut quantized, mut unfit) = (None, Vec::new());
         if self.precision == Precision::Int8 {

@@ -1,9 +1,15 @@
 //! A network in one of the ways in which it can run, asked about frames.
 
+use std::rc::Rc;
+
+use candle_core::Device;
 use medsa_edge::engine::Engine;
+use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use medsa_sam::{Quantization, Sam};
+use medsa_trainer::CandleBackend;
 use medsa_trainer::train::Network;
 use ndarray::{Array2, Ix3};
 
@@ -64,8 +70,14 @@ impl Runner {
             Self::Candle(network) => network.sam().config().preprocess.input_size,
             Self::Edge(engine) => engine.preprocess().input_size,
         };
-        Ok((RgbView::new(size.0, size.1, &frame.rgb)?, Geometry::new(size, input_size)))
+        Ok((frame_view(frame)?, Geometry::new(size, input_size)))
     }
+}
+
+/// `sam` on candle, rounded as `quantization` says.
+pub(crate) fn on_candle(sam: &Sam, quantization: Quantization) -> Network {
+    let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+    Network::with_backend(sam.clone(), backend)
 }
 
 /// Boxes in parts of the frame, `[x0, y0, x1, y1]`: the middle, and two smaller ones off it, so

@@ -2,27 +2,25 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::Instant;
 
-use candle_core::Device;
 use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
 use medsa_edge::acceptance::iou;
 use medsa_edge::engine::Engine;
+use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
-use medsa_sam::image::RgbView;
 use medsa_sam::{Folding, Quantization, Sam};
 use medsa_trainer::data::Targets;
 use medsa_trainer::metrics::Mean;
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, evaluate};
-use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
+use medsa_trainer::{Adapter, Checkpoint};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::onnx::read_quantization;
 use crate::quantize::sensitivities;
-use crate::runner::{Runner, boxes, clicks};
+use crate::runner::{Runner, boxes, clicks, on_candle};
 
 /// What is verified, and on what.
 pub struct Verify {
@@ -113,21 +111,17 @@ impl Verify {
         };
         let folded = trained.clone().folded(&Folding::ALL);
         let quantization = self.quantization(&build)?;
-        let candle = |sam: &Sam, quantization: Quantization| {
-            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
-            Network::with_backend(sam.clone(), backend)
-        };
         let mut answers = Vec::new();
         for (name, network) in [
-            ("as trained", candle(&trained, Quantization::default())),
-            ("folded", candle(&folded, Quantization::default())),
-            ("as built", candle(&folded, quantization.clone())),
+            ("as trained", on_candle(&trained, Quantization::default())),
+            ("folded", on_candle(&folded, Quantization::default())),
+            ("as built", on_candle(&folded, quantization.clone())),
         ] {
             let done = |done| progress(name, done, stock.validation.len());
             answers.push(answer(&network, stock, &self.kinds, done)?);
         }
         let frames = self.frames(stock)?;
-        let as_built = Runner::Candle(Box::new(candle(&folded, quantization.clone())));
+        let as_built = Runner::Candle(Box::new(on_candle(&folded, quantization.clone())));
         let edge = self.edge(&build, &as_built, &frames, &mut progress)?;
         let worst_layers = match frames.first() {
             Some(frame) if manifest.precision == Precision::Int8 => {
@@ -196,7 +190,7 @@ impl Verify {
             progress("on the edge", i, frames.len());
             let prompts = [boxes(frame)?, clicks(frame)?].concat();
             let expected = as_built.masks(frame, &prompts)?;
-            let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?;
+            let view = frame_view(frame)?;
             let (image, geometry) = engine.preprocess().run(view);
             let (embedding, ms) = timed(|| engine.encode(&image))?;
             encoder.push(ms);
@@ -268,7 +262,7 @@ fn worst(
     frame: &Frame,
     progress: &mut impl FnMut(&'static str, usize, usize),
 ) -> Result<Vec<(String, f64)>, Error> {
-    let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?;
+    let view = frame_view(frame)?;
     let (image, _) = sam.config().preprocess.run(view);
     let errors = sensitivities(sam, quantization, &[image], |done, all| {
         progress("weighing layers", done, all);

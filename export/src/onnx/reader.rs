@@ -1,6 +1,6 @@
 //! What the models of a build compute in 8 bits, read back from their weights.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use medsa_sam::{Int8Input, Int8Layer, Quantization};
 use ndarray::{Array1, ArrayD};
@@ -28,7 +28,7 @@ pub fn read_quantization<'a>(
         }
         let attentions = model.metadata_props.iter().filter(|property| property.key == ATTENTIONS);
         let names = attentions.flat_map(|property| property.value.split(' '));
-        quantization.attentions.extend(names.map(str::to_owned).collect::<BTreeSet<_>>());
+        quantization.attentions.extend(names.map(str::to_owned));
     }
     Ok(quantization)
 }

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Device;
 use medsa_bundle::QuantizationReport;
+use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
-use medsa_sam::image::RgbView;
 use medsa_sam::{Int8Layer, Quantization, Sam};
 use medsa_trainer::CandleBackend;
 use medsa_trainer::train::Network;
@@ -55,7 +55,7 @@ pub fn quantize(
         progress("watching frames", i, frames.len());
         let prompts = [boxes(frame)?, clicks(frame)?].concat();
         network.logits(frame, &prompts)?;
-        let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?;
+        let view = frame_view(frame)?;
         images.push(sam.config().preprocess.run(view).0);
     }
     drop(network);

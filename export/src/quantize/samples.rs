@@ -7,7 +7,7 @@ use std::rc::Rc;
 use candle_core::{Result, Tensor};
 use medsa_sam::layers::{Conv2d, Linear};
 use medsa_trainer::{Layer, Watcher};
-use ndarray::{Array1, Array2, Ix1, Ix2};
+use ndarray::{Array1, Array2, Ix1};
 
 /// Rows of inputs, by layer.
 #[derive(Clone)]
@@ -165,7 +165,7 @@ fn spread(count: usize, most: usize, taken: usize) -> impl Iterator<Item = usize
     (0..rows).map(move |i| i * count / rows + shift).filter(move |&row| row < count)
 }
 
-/// As [`Observed::matrix`], by the type of a product.
+/// What a linear layer makes of rows.
 pub(super) fn product(rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
-    rows.dot(&weight.t()).into_dimensionality::<Ix2>().expect("a product is a matrix")
+    rows.dot(&weight.t())
 }
