@@ -161,7 +161,11 @@ impl Recipe {
 
 /// At most `limit` frames of each of `clips`, evenly spread; from half the gap between them on if
 /// `half` is 1.
-fn spread(clips: &[Clip], limit: NonZeroUsize, half: usize) -> Result<Vec<Frame>, Error> {
+pub(crate) fn spread(
+    clips: &[Clip],
+    limit: NonZeroUsize,
+    half: usize,
+) -> Result<Vec<Frame>, Error> {
     let of_clip = |clip: &Clip| -> Result<Vec<Frame>, Error> {
         let count = clip.len().min(limit.get());
         (0..count).map(|i| Ok(clip.frame((2 * i + half) * clip.len() / (2 * count))?)).collect()

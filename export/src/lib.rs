@@ -15,6 +15,7 @@ mod limits;
 mod network;
 mod onnx;
 mod quantize;
+mod quantized_base;
 mod runner;
 mod verify;
 
@@ -26,5 +27,6 @@ pub use limits::FitnessLimits;
 pub use network::Models;
 pub use onnx::{Recorder, read_quantization};
 pub use quantize::quantize;
+pub use quantized_base::QuantizeBase;
 pub use runner::{Runner, boxes, clicks};
 pub use verify::{EdgeAgreement, Verified, VerifiedRow, Verify};

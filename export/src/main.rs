@@ -7,8 +7,8 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use medsa_bundle::Precision;
-use medsa_export::{FitnessLimits, Folded, Recipe, Step, Verified, Verify};
+use medsa_bundle::{Precision, QuantizationReport};
+use medsa_export::{FitnessLimits, Folded, QuantizeBase, Recipe, Step, Verified, Verify};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
@@ -26,6 +26,8 @@ enum Command {
     Build(BuildCommand),
     /// Compare a build with the network as it was trained, on pictures whose masks are known
     Verify(VerifyCommand),
+    /// Fit a base to 8 bits, for `medsa-train fit --quantized-base`
+    Quantize(QuantizeCommand),
     /// Write an ONNX file out without local functions, for tools that know none
     Inline {
         /// The file with functions
@@ -75,6 +77,29 @@ struct BuildCommand {
     /// Version of the build
     #[arg(long, default_value = "0.1.0")]
     build_version: String,
+}
+
+#[derive(Args)]
+struct QuantizeCommand {
+    /// The base model: .pth, or .safetensors made by `medsa-train import`
+    #[arg(long)]
+    base: PathBuf,
+    /// An adapter on it, if there is one already to answer prompts; it stays in float
+    #[arg(long)]
+    adapter: Option<PathBuf>,
+    /// Frames to which 8 bits are fitted: a DICOM file or a folder of pictures. May be given
+    /// several times
+    #[arg(long, required = true)]
+    calibration: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long)]
+    out: PathBuf,
+    /// Side of the network input in pixels; by default that of training
+    #[arg(long)]
+    input_size: Option<usize>,
+    /// Fit to at most this many frames of each source, spread evenly
+    #[arg(long, default_value = "8")]
+    frames: NonZeroUsize,
 }
 
 #[derive(Args)]
@@ -129,8 +154,27 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Build(command) => build(command),
         Command::Verify(command) => verify(command),
+        Command::Quantize(command) => quantize(command),
         Command::Inline { model, out } => Ok(medsa_export::inline(&model, &out)?),
     }
+}
+
+fn quantize(command: QuantizeCommand) -> anyhow::Result<()> {
+    let QuantizeCommand { base, adapter, calibration, out, input_size, frames } = command;
+    let quantize = QuantizeBase { base, adapter, calibration, frames, input_size, out };
+    let bar = bar()?;
+    let report = quantize.run(|what, done, all| show(&bar, what, done, all))?;
+    bar.finish_and_clear();
+    println!("{}", in_8_bits(&report));
+    Ok(())
+}
+
+fn in_8_bits(report: &QuantizationReport) -> String {
+    format!(
+        "in 8 bits: {:.1} % of all multiply-accumulates; in float stay {}",
+        100.0 * report.int8_macs,
+        report.in_float.join(", ")
+    )
 }
 
 fn verify(command: VerifyCommand) -> anyhow::Result<()> {
@@ -186,7 +230,7 @@ fn verified_text(verified: &Verified) -> String {
         );
     }
     if !verified.worst_layers.is_empty() {
-        text += "change of the embedding by one layer in 8 bits (mean square, relative)\n";
+        text += "change of masks by one layer in 8 bits (mean square of probabilities)\n";
     }
     for (name, error) in &verified.worst_layers {
         text += &format!("{error:.1e}  {name}\n");
@@ -234,11 +278,7 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
         Step::Comparing(done, all) => show(&bar, "comparing frames", done, all),
         Step::Compared(agreement, quantization) => {
             bar.finish_and_clear();
-            println!(
-                "in 8 bits: {:.1} % of all multiply-accumulates; in float stay {}",
-                100.0 * quantization.int8_macs,
-                quantization.in_float.join(", ")
-            );
+            println!("{}", in_8_bits(quantization));
             println!(
                 "int8 against f32: mask IoU {:.4} mean, {:.4} lowest, of {} masks on {} frames",
                 agreement.mean_iou, agreement.min_iou, agreement.masks, agreement.frames

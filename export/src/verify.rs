@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::onnx::read_quantization;
-use crate::quantize::sensitivities;
+use crate::quantize::{Probe, sensitivities};
 use crate::runner::{Runner, boxes, clicks, on_candle};
 
 /// What is verified, and on what.
@@ -45,8 +45,8 @@ pub struct Verified {
     pub rows: Vec<VerifiedRow>,
     /// The edge's runtime, if frames were asked for.
     pub edge: Option<EdgeAgreement>,
-    /// Layers that change the embedding most when they alone are in 8 bits, and the mean square
-    /// of what changes as a part of the embedding's; the ten worst.
+    /// Layers that change masks most when they alone are in 8 bits, and the mean square of what
+    /// changes in the probability that a pixel belongs to the mask; the ten worst.
     pub worst_layers: Vec<(String, f64)>,
     /// Size of the build.
     pub bytes: u64,
@@ -262,9 +262,8 @@ fn worst(
     frame: &Frame,
     progress: &mut impl FnMut(&'static str, usize, usize),
 ) -> Result<Vec<(String, f64)>, Error> {
-    let view = frame_view(frame)?;
-    let (image, _) = sam.config().preprocess.run(view);
-    let errors = sensitivities(sam, quantization, &[image], |done, all| {
+    let probe = Probe::new(sam, frame, 0)?;
+    let errors = sensitivities(sam, quantization, &[probe], |done, all| {
         progress("weighing layers", done, all);
     })?;
     let mut errors: Vec<(String, f64)> = errors.into_iter().collect();

@@ -62,6 +62,9 @@ pub struct TrainingRecord {
     /// [`dataset_sha256`](crate::train::dataset_sha256) has it; older files do not tell.
     #[serde(default)]
     pub dataset_sha256: Option<String>,
+    /// What of the base computed in 8 bits in training, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantized_base: Option<Origin>,
     /// Commit of the trainer, if its build was told by `MEDSA_COMMIT`.
     #[serde(default)]
     pub commit: Option<String>,
@@ -146,6 +149,7 @@ mod tests {
             prompts: PromptMix::default(),
             metrics: serde_json::json!([]),
             dataset_sha256: Some("ab".into()),
+            quantized_base: None,
             commit: Some("cd".into()),
         })
         .unwrap();

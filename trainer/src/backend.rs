@@ -158,6 +158,10 @@ impl CandleBackend {
             let bias = bias.map(|bias| self.param(bias)).transpose()?;
             return Ok((x.clone(), self.param(weight)?, bias));
         };
+        let (found, expected) = (layer.weight.shape(), weight.shape());
+        if found != expected {
+            candle_core::bail!("{name} in 8 bits has shape {found:?}, expected {expected:?}");
+        }
         let kept = |part: &str, array: &dyn Fn() -> ArrayD<f32>| {
             let name = format!("{name}.s8.{part}");
             if let Some(node) = self.params.borrow().get(&name) {

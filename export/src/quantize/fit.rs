@@ -3,8 +3,9 @@
 use medsa_sam::{Int8Input, Int8Layer, S8_MAX, S8_TINY};
 use ndarray::{Array1, Array2, Axis};
 
+use super::moments::Moments;
 use super::rounding::{compensated, nearest, steps};
-use super::samples::{Observed, product};
+use super::samples::{Observed, Tails, product};
 
 /// How far the values of a channel go.
 #[derive(Clone, Copy)]
@@ -14,64 +15,71 @@ struct Range {
 }
 
 impl Observed {
-    /// Fits the layer to its samples.
-    pub(super) fn fit(&self) -> Int8Layer {
+    /// The way of bringing the input to steps that changes the output on samples least.
+    pub(super) fn input(&self) -> Int8Input {
         let rows = self.matrix();
         let ranges: Vec<Range> = (0..self.channels).map(|c| self.range(&rows, c)).collect();
-        if self.is_depthwise() {
-            let inputs = shared_zeros(&ranges);
-            let by_channel = |rows: &Array2<f32>, weight: &Array2<f32>| self.each(rows, weight);
-            return self.best(&rows, inputs, by_channel);
-        }
-        let inputs = if self.shape.len() == 4 { shared_zeros(&ranges) } else { own_zeros(&ranges) };
-        self.best(&rows, inputs, product)
+        let ways = if self.shape.len() == 4 { shared_zeros(&ranges) } else { own_zeros(&ranges) };
+        let product = |rows: &Array2<f32>, weight: &Array2<f32>| match self.is_depthwise() {
+            true => self.each(rows, weight),
+            false => product(rows, weight),
+        };
+        // Of the errors of weights that are each rounded to the nearest, so much is left when
+        // they make up for each other.
+        let left = if self.is_depthwise() { 1.0 } else { 0.2 };
+        let exact = product(&rows, &self.weight);
+        let error = |input: &Int8Input| {
+            let (rounded, weight) = (self.steps(&rows, input), self.weight_of_steps(input));
+            let steps = steps(&weight);
+            let off = floats(&nearest(&weight, &steps), &steps) - &weight;
+            squares(&(product(&rounded, &weight) - &exact))
+                + left * squares(&product(&rounded, &off))
+        };
+        let errors = ways.iter().map(error).collect::<Vec<_>>();
+        let least = (0..ways.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
+        ways[least.expect("there are several ways")].clone()
     }
 
-    /// The way of `inputs` that changes the output least, with weights rounded for it.
-    fn best(
-        &self,
-        rows: &Array2<f32>,
-        inputs: Vec<Int8Input>,
-        product: impl Fn(&Array2<f32>, &Array2<f32>) -> Array2<f32>,
-    ) -> Int8Layer {
-        let exact = product(rows, &self.weight);
-        let error = |input: &Int8Input| {
-            let (rounded, weight) = self.in_steps(rows, input);
-            let steps = steps(&weight);
-            relative(&exact, &product(&rounded, &floats(&nearest(&weight, &steps), &steps)))
-        };
-        let errors = inputs.iter().map(error).collect::<Vec<_>>();
-        let least = (0..inputs.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
-        let input = inputs[least.expect("there are several ways")].clone();
-        let (rounded, weight) = self.in_steps(rows, &input);
+    /// The layer in 8 bits for inputs of these `moments`.
+    pub(super) fn fit(&self, moments: &Moments) -> Int8Layer {
+        let weight = self.weight_of_steps(&moments.input);
         let steps = steps(&weight);
-        let values = if self.is_depthwise() {
-            nearest(&weight, &steps)
-        } else {
-            compensated(&weight, &steps, &rounded.t().dot(&rounded))
+        let values = match &moments.gram {
+            Some(gram) => compensated(&weight, &steps, gram),
+            None => nearest(&weight, &steps),
         };
-        let found = product(&rounded, &floats(&values, &steps));
         // What is off on average belongs to the bias.
-        let off = (&exact - &found).mean_axis(Axis(0)).expect("there are samples");
+        let of_mean = |mean: &Array1<f32>, weight: &Array2<f32>| {
+            let mean = mean.view().insert_axis(Axis(0)).to_owned();
+            let product =
+                if self.is_depthwise() { self.each(&mean, weight) } else { product(&mean, weight) };
+            product.index_axis_move(Axis(0), 0)
+        };
+        let exact = of_mean(&moments.mean(), &self.weight);
+        let off = exact - of_mean(&moments.mean_steps(), &floats(&values, &steps));
         let weight = values.mapv(|v| v as i8).into_shape_with_order(self.shape.clone());
         let weight = weight.expect("as many values as before");
-        Int8Layer { weight, steps, bias: &self.bias + &off, input }
+        Int8Layer { weight, steps, bias: &self.bias + &off, input: moments.input.clone() }
     }
 
-    /// Rows as numbers of steps from zero, and the weight that meets them.
-    fn in_steps(&self, rows: &Array2<f32>, input: &Int8Input) -> (Array2<f32>, Array2<f32>) {
+    /// Rows as numbers of steps from zero.
+    pub(super) fn steps(&self, rows: &Array2<f32>, input: &Int8Input) -> Array2<f32> {
         let taps = self.taps();
-        let rows = Array2::from_shape_fn(rows.dim(), |(n, i)| {
+        Array2::from_shape_fn(rows.dim(), |(n, i)| {
             let (size, zero) = (input.size[i / taps], input.zero[i / taps]);
             let steps = (rows[[n, i]] / size).round_ties_even() + zero;
             steps.clamp(-S8_MAX, S8_MAX) - zero
-        });
-        let weight = if self.is_depthwise() {
+        })
+    }
+
+    /// The weight that meets them.
+    fn weight_of_steps(&self, input: &Int8Input) -> Array2<f32> {
+        let taps = self.taps();
+        if self.is_depthwise() {
             &self.weight * &input.size.view().insert_axis(Axis(1))
         } else {
             &self.weight * &Array1::from_shape_fn(self.width(), |i| input.size[i / taps])
-        };
-        (rows, weight)
+        }
     }
 
     /// What a depthwise convolution makes of patches.
@@ -87,19 +95,21 @@ impl Observed {
     fn range(&self, rows: &Array2<f32>, channel: usize) -> Range {
         let taps = self.taps();
         let values = || (0..taps).flat_map(move |tap| rows.column(channel * taps + tap));
-        let low = values().fold(0.0f32, |low, v| low.min(*v));
-        let high = values().fold(0.0f32, |high, v| high.max(*v));
+        let Tails { low, high } = &self.tails[channel];
         let part = |i: usize| {
             let part = 1.0 - 0.05 * i as f32;
-            Range { low: low * part, high: high * part }
+            Range { low: low[0].min(0.0) * part, high: high[0].max(0.0) * part }
         };
+        // The samples stand for all values but the furthest, which are all known.
+        let share = self.seen as f32 / (rows.nrows() * taps) as f32;
         let error = |range: Range| -> f32 {
             let size = range.size();
-            let rounded = |v: f32| {
+            let off = |v: f32| {
                 let steps = (v.clamp(range.low, range.high) - range.low) / size;
-                steps.round_ties_even() * size + range.low
+                (v - (steps.round_ties_even() * size + range.low)).powi(2)
             };
-            values().map(|v| (v - rounded(*v)).powi(2)).sum()
+            let sampled: f32 = values().map(|v| off(*v)).sum();
+            share * sampled + low.iter().chain(high).map(|v| off(*v)).sum::<f32>()
         };
         let best = (0..12).map(part).min_by(|&a, &b| error(a).total_cmp(&error(b)));
         best.expect("there are candidates")
@@ -160,9 +170,8 @@ fn floats(values: &Array2<f32>, steps: &Array1<f32>) -> Array2<f32> {
     values * &steps.view().insert_axis(Axis(1))
 }
 
-fn relative(exact: &Array2<f32>, found: &Array2<f32>) -> f32 {
-    let square = |array: &Array2<f32>| array.iter().map(|v| v * v).sum::<f32>();
-    square(&(exact - found)) / square(exact).max(S8_TINY)
+fn squares(array: &Array2<f32>) -> f32 {
+    array.iter().map(|v| v * v).sum()
 }
 
 #[cfg(test)]
@@ -179,12 +188,18 @@ mod tests {
             noise(i * 31).max(-0.1) * 10f32.powi(channel as i32 % 4 - 2)
         };
         let inner = shape[1..].iter().product();
+        let weight = Array2::from_shape_fn((shape[0], inner), |(o, i)| noise(o * 613 + i * 17));
+        let mut tails = vec![Tails::default(); channels];
+        (0..200 * width).for_each(|i| tails[i % width / taps].see(value(i)));
         Observed {
-            weight: Array2::from_shape_fn((shape[0], inner), |(o, i)| noise(o * 613 + i * 17)),
+            weight,
             bias: Array1::from_shape_fn(shape[0], noise),
             shape: shape.to_vec(),
             channels,
             rows: (0..200 * width).map(value).collect(),
+            of_call: 1,
+            tails,
+            seen: 200 * taps,
         }
     }
 
@@ -194,9 +209,11 @@ mod tests {
             [(&[24, 32][..], 32), (&[16, 8, 3, 3][..], 8), (&[16, 1, 3, 3][..], 16)]
         {
             let observed = observed(shape, channels);
-            let fitted = observed.fit();
             let (rows, inner) = (observed.matrix(), observed.weight.ncols());
-            let (steps, _) = observed.in_steps(&rows, &fitted.input);
+            let mut moments = Moments::new(&observed);
+            moments.add(&observed, &rows);
+            let fitted = observed.fit(&moments);
+            let steps = observed.steps(&rows, &fitted.input);
             let weight = fitted.weight.mapv(f32::from);
             let weight = weight.into_shape_with_order((shape[0], inner)).unwrap();
             let weight = floats(&weight, &fitted.steps);
@@ -206,7 +223,7 @@ mod tests {
             };
             let exact = product(&rows, &observed.weight) + &observed.bias;
             let found = product(&steps, &weight) + &fitted.bias;
-            let error = relative(&exact, &found);
+            let error = squares(&(&exact - &found)) / squares(&exact);
             assert!(error < 1e-4, "{shape:?}: {error}");
             if shape.len() == 4 {
                 let first = fitted.input.zero[0];

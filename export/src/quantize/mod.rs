@@ -1,15 +1,19 @@
 //! From float to 8 bits, with what real frames show of each layer's input.
 //!
-//! Each layer is fitted by itself: with which steps and zeros its input and with which rounding
-//! its weights change its output on sampled rows least. Then the few that change the embedding
-//! most for what they cost go back to float.
+//! Each layer is fitted by itself: with which steps and zeros its input changes its output least
+//! on some rows, then with which rounding its weights do on many. Then the few layers that change
+//! masks most for what they cost go back to float.
 
 mod fit;
+mod moments;
+mod prompts;
 mod rounding;
 mod samples;
 mod sensitivity;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use candle_core::Device;
 use medsa_bundle::QuantizationReport;
@@ -17,14 +21,15 @@ use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::{Int8Layer, Quantization, Sam};
 use medsa_trainer::CandleBackend;
-use medsa_trainer::train::Network;
-use ndarray::Array4;
+use medsa_trainer::train::{Network, Previous};
+use ndarray::{Array1, Axis};
 use rayon::prelude::*;
 
+use self::moments::Moments;
+use self::prompts::prompts;
 use self::samples::Samples;
-pub(crate) use self::sensitivity::sensitivities;
+pub(crate) use self::sensitivity::{Probe, sensitivities};
 use crate::error::Error;
-use crate::runner::{Runner, boxes, clicks};
 
 /// Frames on which sensitivities are measured: each costs as many runs as there are layers.
 const SENSITIVITY_FRAMES: usize = 2;
@@ -47,28 +52,37 @@ pub fn quantize(
     frames: &[Frame],
     mut progress: impl FnMut(&'static str, usize, usize),
 ) -> Result<(Quantization, QuantizationReport), Error> {
+    let mut watch = |what, watcher| -> Result<(), Error> {
+        let backend = CandleBackend::new(Device::Cpu).watched(watcher);
+        let network = Network::with_backend(sam.clone(), backend);
+        for (i, frame) in frames.iter().enumerate() {
+            progress(what, i, frames.len());
+            ask(&network, frame, i)?;
+        }
+        Ok(())
+    };
     let samples = Samples::of(frames.len());
-    let backend = CandleBackend::new(Device::Cpu).watched(samples.watcher());
-    let network = Runner::Candle(Box::new(Network::with_backend(sam.clone(), backend)));
-    let mut images = Vec::new();
-    for (i, frame) in frames.iter().enumerate() {
-        progress("watching frames", i, frames.len());
-        let prompts = [boxes(frame)?, clicks(frame)?].concat();
-        network.logits(frame, &prompts)?;
-        let view = frame_view(frame)?;
-        images.push(sam.config().preprocess.run(view).0);
-    }
-    drop(network);
-    let observed = samples.into_layers();
-    progress("fitting layers", 0, 1);
-    let layers: BTreeMap<String, Int8Layer> =
-        observed.into_par_iter().map(|(name, observed)| (name, observed.fit())).collect();
+    watch("finding ranges", samples.watcher())?;
+    let observed = Rc::new(samples.into_layers());
+    let moments: BTreeMap<String, Moments> = observed
+        .par_iter()
+        .map(|(name, observed)| (name.clone(), Moments::new(observed)))
+        .collect();
+    let moments = Rc::new(RefCell::new(moments));
+    watch("fitting layers", Moments::watcher(observed.clone(), moments.clone()))?;
+    let moments = moments.take();
+    let layers: BTreeMap<String, Int8Layer> = observed
+        .par_iter()
+        .map(|(name, observed)| (name.clone(), observed.fit(&moments[name])))
+        .collect();
     let macs = sam.macs_by_name();
     let attentions = macs.keys().filter(|name| name.ends_with(".products")).cloned().collect();
     let mut quantization = Quantization { layers, attentions };
-    let spread = images.len().div_ceil(SENSITIVITY_FRAMES);
-    let some: Vec<Array4<f32>> = images.into_iter().step_by(spread).collect();
-    let errors = sensitivities(sam, &quantization, &some, |done, all| {
+    let spread = frames.len().div_ceil(SENSITIVITY_FRAMES);
+    let probes = frames.iter().enumerate().step_by(spread);
+    let probes =
+        probes.map(|(i, frame)| Probe::new(sam, frame, i)).collect::<Result<Vec<_>, _>>()?;
+    let errors = sensitivities(sam, &quantization, &probes, |done, all| {
         progress("weighing layers", done, all);
     })?;
     let in_float = dispensable(&errors, &macs, &quantization.layers);
@@ -82,6 +96,22 @@ pub fn quantize(
     let of = |names: &mut dyn Iterator<Item = &String>| names.map(|name| macs[name]).sum::<u64>();
     let int8_macs = of(&mut macs.keys().filter(is_int8)) as f64 / of(&mut macs.keys()) as f64;
     Ok((quantization, QuantizationReport { int8_macs, in_float }))
+}
+
+/// Asks `network` about a frame, the second time with the mask of the first answer.
+fn ask(network: &Network, frame: &Frame, number: usize) -> Result<(), Error> {
+    let (image, geometry) = network.sam().config().preprocess.run(frame_view(frame)?);
+    let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
+    let mut previous = None;
+    for (i, prompt) in prompts(frame, number)?.iter().enumerate() {
+        let logits = network.answer(&embedding, &prompt.tokens(&geometry), previous.take())?;
+        if i == 0 {
+            let logits = network.array(logits.value())?.insert_axis(Axis(1));
+            let logits = logits.into_dimensionality().expect("an answer has three axes");
+            previous = Some(Previous { logits, present: Array1::ones(1) });
+        }
+    }
+    Ok(())
 }
 
 /// What is better left in float: the most error for the fewest multiply-accumulates first.

@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, Ix1};
 #[derive(Clone)]
 pub struct Samples {
     layers: Rc<RefCell<BTreeMap<String, Observed>>>,
-    /// Rows that are kept of each call.
+    /// Rows that are kept of the first calls.
     rows: usize,
 }
 
@@ -30,19 +30,30 @@ pub struct Observed {
     pub channels: usize,
     /// Rows, `[n, channels * k * k]`, each channel's k * k values together.
     pub rows: Vec<f32>,
+    /// Rows that are kept of each call.
+    pub of_call: usize,
+    /// Of each channel, the values that go furthest, of all rows.
+    pub tails: Vec<Tails>,
+    /// Values that each channel had.
+    pub seen: usize,
+}
+
+/// The lowest and the highest values of a channel, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Tails {
+    /// From the lowest up.
+    pub low: Vec<f32>,
+    /// From the highest down.
+    pub high: Vec<f32>,
 }
 
 impl Samples {
-    /// Rows that are kept of each layer.
-    const MOST: usize = 1536;
+    /// Rows that are kept of each layer, and at most twice as many.
+    const ENOUGH: usize = 1536;
 
-    /// One in so many rows is kept because its values go furthest.
-    const FAR: usize = 8;
-
-    /// For layers that are called once for each of `frames`; of those that are called more often
-    /// the first calls are kept.
+    /// For `frames` frames.
     pub fn of(frames: usize) -> Self {
-        Self { layers: Rc::default(), rows: (Self::MOST / frames.max(1)).max(32) }
+        Self { layers: Rc::default(), rows: Self::ENOUGH.div_ceil(frames) }
     }
 
     /// Takes samples of what the backend's layers are given.
@@ -56,10 +67,10 @@ impl Samples {
                 }
             };
             if !layers.contains_key(name) {
-                layers.insert(name.to_owned(), Observed::new(layer));
+                layers.insert(name.to_owned(), Observed::new(layer, most));
             }
             let observed = layers.get_mut(name).expect("it was inserted above");
-            observed.take(layer, x, most)
+            observed.take(layer, x)
         })
     }
 
@@ -70,24 +81,33 @@ impl Samples {
 }
 
 impl Observed {
-    fn new(layer: Layer) -> Self {
-        let (weight, bias, channels) = match layer {
-            Layer::Linear(layer) => (&layer.weight, &layer.bias, layer.inputs()),
-            Layer::Conv2d(layer) => {
-                (&layer.weight, &layer.bias, layer.weight.shape()[1] * layer.groups)
-            }
+    fn new(layer: Layer, of_call: usize) -> Self {
+        let (weight, bias) = match layer {
+            Layer::Linear(Linear { weight, bias, .. })
+            | Layer::Conv2d(Conv2d { weight, bias, .. }) => (weight, bias),
         };
-        let shape = weight.shape().to_vec();
-        let outputs = shape[0];
-        let matrix = weight.value().to_owned();
+        let outputs = weight.shape()[0];
+        // Folded weights come in other orders.
+        let matrix = weight.value().as_standard_layout().into_owned();
         let matrix = matrix.into_shape_with_order((outputs, weight.value().len() / outputs));
-        let matrix: Array2<f32> = matrix.expect("a weight is contiguous");
         let bias = match bias {
             Some(bias) => bias.value().to_owned().into_dimensionality::<Ix1>(),
             None => Ok(Array1::zeros(outputs)),
         };
-        let bias = bias.expect("a bias is a vector");
-        Self { weight: matrix, bias, shape, channels, rows: Vec::new() }
+        let channels = match layer {
+            Layer::Linear(layer) => layer.inputs(),
+            Layer::Conv2d(layer) => layer.weight.shape()[1] * layer.groups,
+        };
+        Self {
+            weight: matrix.expect("a matrix has as many values as its weight"),
+            bias: bias.expect("a bias is a vector"),
+            shape: weight.shape().to_vec(),
+            channels,
+            rows: Vec::new(),
+            of_call,
+            tails: vec![Tails::default(); channels],
+            seen: 0,
+        }
     }
 
     /// Values of a row.
@@ -107,61 +127,89 @@ impl Observed {
         self.shape.len() == 4 && self.shape[1] == 1 && self.channels > 1
     }
 
-    fn take(&mut self, layer: Layer, x: &Tensor, most: usize) -> Result<()> {
+    fn take(&mut self, layer: Layer, x: &Tensor) -> Result<()> {
         let width = self.width();
-        let taken = self.rows.len() / width;
-        if taken >= Samples::MOST {
-            return Ok(());
+        let values = x.flatten_all()?.to_vec1::<f32>()?;
+        self.seen += values.len() / self.channels;
+        for row in values.chunks_exact(self.channels) {
+            self.tails.iter_mut().zip(row).for_each(|(tails, v)| tails.see(*v));
         }
-        match layer {
-            Layer::Linear(_) => {
-                let rows = x.elem_count() / width;
-                let values = x.flatten_all()?.to_vec1::<f32>()?;
-                let row = |row: usize| &values[row * width..][..width];
-                let reach = |at: usize| row(at).iter().fold(0.0f32, |max, v| max.max(v.abs()));
-                let mut far: Vec<(f32, usize)> = (0..rows).map(|at| (reach(at), at)).collect();
-                far.sort_by(|a, b| b.0.total_cmp(&a.0));
-                let far = far.into_iter().take(most / Samples::FAR).map(|(_, at)| at);
-                for at in spread(rows, most - most / Samples::FAR, taken).chain(far) {
-                    self.rows.extend(row(at));
-                }
-            }
-            Layer::Conv2d(conv) => {
-                let (_, height, columns, channels) = x.dims4()?;
-                let kernel = self.shape[2];
-                let (out_h, out_w) = (conv.output_side(height), conv.output_side(columns));
-                let x = x.get(0)?.contiguous()?;
-                for at in spread(out_h * out_w, most, taken) {
-                    let (top, left) = (at / out_w * conv.stride, at % out_w * conv.stride);
-                    let mut patch = vec![0.0; width];
-                    for tap in 0..kernel * kernel {
-                        let (y, x_at) = (top + tap / kernel, left + tap % kernel);
-                        let (Some(y), Some(x_at)) =
-                            (y.checked_sub(conv.padding), x_at.checked_sub(conv.padding))
-                        else {
-                            continue;
-                        };
-                        if y >= height || x_at >= columns {
-                            continue;
-                        }
-                        let values = x.get(y)?.get(x_at)?.to_vec1::<f32>()?;
-                        for channel in 0..channels {
-                            patch[channel * kernel * kernel + tap] = values[channel];
-                        }
-                    }
-                    self.rows.extend(patch);
-                }
-            }
+        let taken = self.rows.len() / width;
+        self.rows.extend(rows(layer, x.dims(), &values, self.of_call, taken));
+        if self.rows.len() / width >= 2 * Samples::ENOUGH {
+            // Of a layer that is called more often, every second row, and fewer from now on.
+            let every_second = self.rows.chunks_exact(width).step_by(2);
+            self.rows = every_second.collect::<Vec<_>>().concat();
+            self.of_call = self.of_call.div_ceil(2);
         }
         Ok(())
     }
 }
 
-/// At most `most` of `count` rows, evenly spread, and others at each call.
-fn spread(count: usize, most: usize, taken: usize) -> impl Iterator<Item = usize> {
+impl Tails {
+    const KEPT: usize = 8;
+
+    pub(super) fn see(&mut self, value: f32) {
+        let is_full = self.low.len() == Self::KEPT;
+        if !is_full || value < self.low[Self::KEPT - 1] {
+            let at = self.low.partition_point(|v| *v <= value);
+            self.low.insert(at, value);
+            self.low.truncate(Self::KEPT);
+        }
+        if !is_full || value > self.high[Self::KEPT - 1] {
+            let at = self.high.partition_point(|v| *v >= value);
+            self.high.insert(at, value);
+            self.high.truncate(Self::KEPT);
+        }
+    }
+}
+
+/// At most `most` rows of what a layer is given, `values` of the shape `dims`: of a convolution
+/// patches, each channel's k * k values together. Others for each `shift`.
+pub(super) fn rows(
+    layer: Layer,
+    dims: &[usize],
+    values: &[f32],
+    most: usize,
+    shift: usize,
+) -> Vec<f32> {
+    let channels = dims[dims.len() - 1];
+    match layer {
+        Layer::Linear(_) => spread(values.len() / channels, most, shift)
+            .flat_map(|at| &values[at * channels..][..channels])
+            .copied()
+            .collect(),
+        Layer::Conv2d(conv) => {
+            let (height, width) = (dims[1], dims[2]);
+            let kernel = conv.weight.shape()[2];
+            let (out_h, out_w) = (conv.output_side(height), conv.output_side(width));
+            let patch = |at: usize| {
+                let (top, left) = (at / out_w * conv.stride, at % out_w * conv.stride);
+                let mut patch = vec![0.0; channels * kernel * kernel];
+                for tap in 0..kernel * kernel {
+                    // Below zero wraps and is outside, too.
+                    let y = (top + tap / kernel).wrapping_sub(conv.padding);
+                    let x = (left + tap % kernel).wrapping_sub(conv.padding);
+                    if y >= height || x >= width {
+                        continue;
+                    }
+                    let values = &values[(y * width + x) * channels..][..channels];
+                    for (channel, value) in values.iter().enumerate() {
+                        patch[channel * kernel * kernel + tap] = *value;
+                    }
+                }
+                patch
+            };
+            spread(out_h * out_w, most, shift).flat_map(patch).collect()
+        }
+    }
+}
+
+/// At most `most` of `count`, evenly spread, and others for each `shift`.
+fn spread(count: usize, most: usize, shift: usize) -> impl Iterator<Item = usize> {
     let rows = count.min(most);
     // An odd stride through the gaps between the evenly spread.
-    let shift = taken * 7919 % (count / rows);
+    let shift = shift * 7919 % (count / rows);
     (0..rows).map(move |i| i * count / rows + shift).filter(move |&row| row < count)
 }
 

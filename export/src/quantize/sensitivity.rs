@@ -1,44 +1,125 @@
-//! What each layer in 8 bits does to the embedding.
+//! What each layer in 8 bits does to masks.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use candle_core::{Device, Result, Tensor};
+use medsa_edge::pipeline::frame_view;
+use medsa_frames::Frame;
 use medsa_sam::layers::{Conv2d, Linear};
+use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use medsa_sam::{Quantization, Sam};
+use medsa_trainer::train::Network;
 use medsa_trainer::{CandleBackend, Layer, Node};
-use ndarray::Array4;
+use ndarray::{Array4, Axis, concatenate};
 
-/// Of each layer and attention of the image encoder: the mean square of what changes in the
-/// embeddings of `images` `[1, 3, S, S]` when it alone is in 8 bits, as a part of theirs.
+use super::prompts::prompts;
+use crate::error::Error;
+
+/// Prompts about a frame: a click and a box.
+const PROMPTS: usize = 2;
+
+/// A frame as the network is given it, with prompts.
+pub(crate) struct Probe {
+    /// `[1, 3, S, S]`.
+    image: Array4<f32>,
+    /// `[T, N, 2]` and `[T, N]`.
+    tokens: PromptTokens,
+}
+
+impl Probe {
+    /// Of a frame; others are asked about for each `number`.
+    ///
+    /// # Errors
+    /// A frame whose pixels do not fit its size.
+    pub(crate) fn new(sam: &Sam, frame: &Frame, number: usize) -> std::result::Result<Self, Error> {
+        let (image, geometry) = sam.config().preprocess.run(frame_view(frame)?);
+        let tokens: Vec<PromptTokens> = prompts(frame, number)?
+            .iter()
+            .take(PROMPTS)
+            .map(|prompt| prompt.tokens(&geometry).padded(TOKEN_SLOTS))
+            .collect();
+        let coords: Vec<_> = tokens.iter().map(|tokens| tokens.coords.view()).collect();
+        let labels: Vec<_> = tokens.iter().map(|tokens| tokens.labels.view()).collect();
+        let tokens = PromptTokens {
+            coords: concatenate(Axis(0), &coords).expect("all have as many slots"),
+            labels: concatenate(Axis(0), &labels).expect("all have as many slots"),
+        };
+        Ok(Self { image, tokens })
+    }
+}
+
+/// Of each layer and attention: the mean square of what changes in the probability that a pixel
+/// belongs to the mask, over the masks of `probes`, when it alone is in 8 bits.
 ///
 /// # Errors
 /// Candle's.
 pub(crate) fn sensitivities(
     sam: &Sam,
     quantization: &Quantization,
-    images: &[Array4<f32>],
+    probes: &[Probe],
     mut progress: impl FnMut(usize, usize),
 ) -> Result<BTreeMap<String, f64>> {
     let mut found = BTreeMap::new();
-    for (i, image) in images.iter().enumerate() {
-        let steps = by_step(sam, image)?;
+    for (i, probe) in probes.iter().enumerate() {
+        let seen = Seen::default();
+        let float = Network::with_backend(sam.clone(), seen.backend());
+        let steps = by_step(sam, &probe.image, &seen)?;
         let embedding = &steps.last().expect("an encoder has steps").after;
-        let power = squares(embedding)?;
-        let count = steps.len();
+        let expected = probabilities(&float, embedding, &probe.tokens)?;
+        let in_decoder = seen.take();
+        let mut weigh = |name: String, changed: &Tensor| -> Result<()> {
+            let error = (changed - &expected)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
+            *found.entry(name).or_default() += f64::from(error) / probes.len() as f64;
+            Ok(())
+        };
+        let count = steps.len() + 1;
         for (step, Step { before, names, .. }) in steps.iter().enumerate() {
-            progress(i * count + step, images.len() * count);
+            progress(i * count + step, probes.len() * count);
             for (name, alone) in names.iter().flat_map(|name| alone(quantization, name)) {
                 let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
                 let x = Node::constant(before.clone());
                 let changed = sam.encode_steps(&backend, &x, step..sam.encoder_steps(), 1)?;
-                let error = squares(&(changed.value() - embedding)?)? / power;
-                *found.entry(name).or_default() += error / images.len() as f64;
+                weigh(name, &probabilities(&float, changed.value(), &probe.tokens)?)?;
             }
+        }
+        progress(i * count + steps.len(), probes.len() * count);
+        for (name, alone) in in_decoder.iter().flat_map(|name| alone(quantization, name)) {
+            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
+            let network = Network::with_backend(sam.clone(), backend);
+            weigh(name, &probabilities(&network, embedding, &probe.tokens)?)?;
         }
     }
     Ok(found)
+}
+
+/// That each pixel belongs to the mask, `[T, 4h, 4w]`, from an embedding `[1, h, w, C]`.
+fn probabilities(network: &Network, embedding: &Tensor, tokens: &PromptTokens) -> Result<Tensor> {
+    let embedding = Node::constant(embedding.clone()).permute(&[0, 3, 1, 2])?;
+    let logits = network.answer(&embedding, tokens, None)?;
+    let ones = logits.value().ones_like()?;
+    ones.div(&(&ones + logits.value().neg()?.exp()?)?)
+}
+
+/// Names of layers that were called.
+#[derive(Clone, Default)]
+struct Seen(Rc<RefCell<BTreeSet<String>>>);
+
+impl Seen {
+    fn backend(&self) -> CandleBackend {
+        let names = self.0.clone();
+        CandleBackend::new(Device::Cpu).watched(Rc::new(move |layer, _| {
+            let (Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. })) =
+                layer;
+            names.borrow_mut().insert(weight.name().to_owned());
+            Ok(())
+        }))
+    }
+
+    fn take(&self) -> BTreeSet<String> {
+        self.0.take()
+    }
 }
 
 /// One step of the encoder in float.
@@ -46,26 +127,17 @@ struct Step {
     before: Tensor,
     after: Tensor,
     /// Weights of the layers in it.
-    names: Vec<String>,
+    names: BTreeSet<String>,
 }
 
-fn by_step(sam: &Sam, image: &Array4<f32>) -> Result<Vec<Step>> {
-    let names = Rc::new(RefCell::new(Vec::new()));
-    let collected = names.clone();
-    let backend = CandleBackend::new(Device::Cpu).watched(Rc::new(move |layer, _| {
-        let (Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. })) = layer;
-        collected.borrow_mut().push(weight.name().to_owned());
-        Ok(())
-    }));
+fn by_step(sam: &Sam, image: &Array4<f32>, seen: &Seen) -> Result<Vec<Step>> {
+    let backend = seen.backend();
     let mut x = backend.tensor(image.clone())?;
     let mut steps = Vec::new();
     for step in 0..sam.encoder_steps() {
         let before = x.value().clone();
         x = sam.encode_steps(&backend, &x, step..step + 1, 1)?;
-        let mut names = names.take();
-        names.sort();
-        names.dedup();
-        steps.push(Step { before, after: x.value().clone(), names });
+        steps.push(Step { before, after: x.value().clone(), names: seen.take() });
     }
     Ok(steps)
 }
@@ -83,8 +155,4 @@ fn alone(quantization: &Quantization, layer: &str) -> Vec<(String, Quantization)
         all.push((products, Quantization { attentions, ..Quantization::default() }));
     }
     all
-}
-
-fn squares(x: &Tensor) -> Result<f64> {
-    Ok(f64::from(x.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }

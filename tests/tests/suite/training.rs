@@ -2,15 +2,20 @@
 //! learns.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::rc::Rc;
 
 use candle_core::Device;
+use medsa_export::QuantizeBase;
 use medsa_sam::Weights;
+use medsa_sam::prompt::PromptTokens;
 use medsa_tests::place;
-use medsa_trainer::Checkpoint;
 use medsa_trainer::data::{Dataset, Picture, Split, Targets};
 use medsa_trainer::prompts::PromptKind;
-use medsa_trainer::train::{Config, Evaluation, Fit, Group, evaluate};
+use medsa_trainer::train::{Config, Evaluation, Fit, Group, Network, evaluate};
+use medsa_trainer::{CandleBackend, Checkpoint, QuantizedBase};
+use ndarray::Array4;
 
 #[test]
 fn two_times_ten_steps_equal_twenty() {
@@ -62,6 +67,53 @@ fn kept_features_change_nothing() {
     assert_eq!(train(Some(&cache)), without, "while they are written");
     assert!(fs::read_dir(&cache).unwrap().count() > 0);
     assert_eq!(train(Some(&cache)), without, "when they are read");
+}
+
+#[test]
+fn adapters_learn_on_a_base_in_8_bits() {
+    let Some(setting) = Setting::new() else { return };
+    let path = |name: &str| setting.folder.path().join(name);
+    setting.base.write(&path("base.safetensors")).unwrap();
+    let quantize = |input_size, out: &str| {
+        let quantize = QuantizeBase {
+            base: path("base.safetensors"),
+            adapter: None,
+            calibration: vec![path("images")],
+            frames: NonZeroUsize::new(4).unwrap(),
+            input_size: Some(input_size),
+            out: path(out),
+        };
+        quantize.run(|_, _, _| ()).unwrap();
+    };
+    quantize(64, "int8.safetensors");
+    let config = Config { quantized_base: Some(path("int8.safetensors")), ..setting.config(7) };
+    let start = |config| Fit::new(config, &setting.base, None, Device::Cpu);
+    let mut fit = start(config.clone()).unwrap();
+    let losses = run(&mut fit, 20);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[15..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
+
+    // It is the base in 8 bits that they learn on, with what trains in float.
+    let in_float = run(&mut setting.fit(7), 1)[0];
+    let off = (losses[0] - in_float).abs();
+    assert!(off > 1e-6 && off < 0.05 * in_float, "{} in 8 bits, {in_float} in float", losses[0]);
+    let mut all = QuantizedBase::read(&path("int8.safetensors"), &setting.base, 64).unwrap();
+    all.quantization.layers.retain(|name, _| !name.starts_with("mask_decoder"));
+    let sam = setting.base.sam(Some(64)).unwrap();
+    let sam = sam.with_adapters(&weights(&fit), &config.form).unwrap();
+    let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(all.quantization));
+    let answer = |network: &Network| {
+        let image = Array4::from_shape_fn((1, 3, 64, 64), |at| (at.2 * at.3 % 7) as f32 / 7.0);
+        let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
+        let tokens = PromptTokens::new(&[([30.0, 25.0], 1.0), ([0.0, 0.0], -1.0)]);
+        network.array(network.answer(&embedding, &tokens, None).unwrap().value()).unwrap()
+    };
+    assert_eq!(answer(fit.learner().network()), answer(&Network::with_backend(sam, backend)));
+
+    quantize(128, "other.safetensors");
+    let other = Config { quantized_base: Some(path("other.safetensors")), ..config };
+    let error = start(other).err().unwrap().to_string();
+    assert!(error.ends_with("fitted to inputs of 128 px, expected 64 px"), "{error}");
 }
 
 #[test]

@@ -29,6 +29,10 @@ pub struct FitCommand {
     /// Overrides a key, as --set fit.steps=100; relative paths start at the current folder
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Train on top of a base of which this file, that `medsa-export quantize` wrote, says what
+    /// computes in 8 bits
+    #[arg(long, value_name = "FILE")]
+    quantized_base: Option<PathBuf>,
     /// Go on where an earlier run in the same folder stopped
     #[arg(long)]
     resume: bool,
@@ -42,7 +46,10 @@ impl FitCommand {
     }
 
     fn train(self, group: &Group) -> anyhow::Result<()> {
-        let config = Config::read(&self.config, &self.overrides)?;
+        let mut config = Config::read(&self.config, &self.overrides)?;
+        if self.quantized_base.is_some() {
+            config.quantized_base.clone_from(&self.quantized_base);
+        }
         let base = Checkpoint::read(&config.base)?;
         if group.rank() == 0 {
             for data in &config.data {
@@ -169,6 +176,7 @@ impl Course {
                 prompts: config.prompts.clone(),
                 metrics: serde_json::to_value(rows)?,
                 dataset_sha256: Some(self.about.dataset_sha256.clone()),
+                quantized_base: self.fit.quantized_base().cloned(),
                 commit: option_env!("MEDSA_COMMIT").map(str::to_owned),
             }),
         })

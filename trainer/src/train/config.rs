@@ -17,6 +17,9 @@ use crate::prompts::{PromptKind, PromptMix};
 pub struct Config {
     /// The base model, `.pth` or `.safetensors`.
     pub base: PathBuf,
+    /// What of the base computes in 8 bits, as `medsa-export quantize` wrote it: adapters then
+    /// learn to make good what that costs.
+    pub quantized_base: Option<PathBuf>,
     /// An adapter to go on from, instead of new ones.
     pub adapter: Option<PathBuf>,
     /// The run folder to write.
@@ -145,6 +148,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             base: "base.safetensors".into(),
+            quantized_base: None,
             adapter: None,
             out: "run".into(),
             cache: None,
@@ -198,9 +202,10 @@ impl Config {
     }
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let Self { base, adapter, out, cache, data, .. } = self;
+        let Self { base, quantized_base, adapter, out, cache, data, .. } = self;
         let data = data.iter_mut().flat_map(|data| [&mut data.path, &mut data.split]);
-        [base, out].into_iter().chain(adapter).chain(cache).chain(data).collect()
+        let optional = [quantized_base, adapter, cache].into_iter().flatten();
+        [base, out].into_iter().chain(optional).chain(data).collect()
     }
 
     fn with(&self, text: &str) -> Result<Self, String> {
@@ -307,7 +312,7 @@ mod tests {
         let keys = missing("", &toml::Table::try_from(all).unwrap(), &example);
         assert_eq!(keys, Vec::<String>::new());
         // Those that are off by default are there as comments.
-        for key in ["adapter", "cache"] {
+        for key in ["quantized_base", "adapter", "cache"] {
             assert!(EXAMPLE.contains(&format!("\n# {key} = ")), "{key}");
         }
     }

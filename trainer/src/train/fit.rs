@@ -2,9 +2,12 @@
 //! step and picture, so that training goes on after a restart as if it had never stopped, and
 //! does not depend on which process takes which picture.
 
+use std::rc::Rc;
+
 use candle_core::{Device, Tensor};
-use medsa_sam::Weights;
+use medsa_bundle::Origin;
 use medsa_sam::image::Geometry;
+use medsa_sam::{Quantization, Weights};
 use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, Ix3, concatenate, s};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -21,15 +24,18 @@ use super::loss::dice_bce;
 use super::network::{Network, Previous};
 use super::optimizer::{AdamW, Gradients, clip};
 use super::stock::Stock;
+use crate::backend::CandleBackend;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::prompts::Prompting;
+use crate::quantized::QuantizedBase;
 use crate::region::shifted;
 use crate::tape::Node;
 
 /// A training.
 pub struct Fit {
     config: Config,
+    quantized_base: Option<Origin>,
     learner: Learner,
     optimizer: AdamW,
     stocks: Vec<(Stock, FeatureCache)>,
@@ -69,18 +75,33 @@ impl Fit {
         if trained.is_empty() {
             anyhow::bail!("nothing to train: all of [adapters] is off and train_base is empty");
         }
-        let learner = Learner::new(sam, &trained, &config.form, device)
-            .map_err(|e| anyhow::anyhow!("{}: {e}", base.path.display()))?;
+        let path = &config.quantized_base;
+        let quantized = path.as_ref().map(|p| QuantizedBase::read(p, base, config.input_size));
+        let quantized = quantized.transpose()?;
+        let sam = sam.with_adapters(&trained, &config.form);
+        let sam = sam.map_err(|e| Error::network(&base.path, e))?;
+        let mut backend = CandleBackend::new(device);
+        if let Some(quantized) = &quantized {
+            backend = backend.quantized(Rc::new(frozen(&quantized.quantization, &trained)));
+        }
+        let learner = Learner::train(Network::with_backend(sam, backend), &trained)?;
         let mut stocks = Vec::new();
         let mut pictures = Vec::new();
         for (index, data) in config.data.iter().enumerate() {
             let stock = Stock::open(data)?;
             pictures.extend(stock.train.iter().map(|&item| (index, item)));
-            let recipe = recipe(&config, data, base, learner.network());
+            let recipe = recipe(&config, data, base, quantized.as_ref(), learner.network());
             let cache = FeatureCache::open(config.cache.as_deref(), &recipe)?;
             stocks.push((stock, cache));
         }
-        Ok(Self { config, learner, optimizer: AdamW::default(), stocks, pictures })
+        let quantized_base = quantized.map(|base| base.origin);
+        let optimizer = AdamW::default();
+        Ok(Self { config, quantized_base, learner, optimizer, stocks, pictures })
+    }
+
+    /// The file that says what of the base computes in 8 bits.
+    pub fn quantized_base(&self) -> Option<&Origin> {
+        self.quantized_base.as_ref()
     }
 
     /// The network in training.
@@ -278,24 +299,37 @@ impl Fit {
     }
 }
 
+/// Without the layers in which `trained` tensors are: they stay in float.
+fn frozen(quantization: &Quantization, trained: &Weights) -> Quantization {
+    let mut frozen = quantization.clone();
+    frozen.layers.retain(|name, _| {
+        let layer = name.strip_suffix("weight").unwrap_or(name);
+        !["weight", "bias"].iter().any(|part| trained.contains_key(&format!("{layer}{part}")))
+    });
+    frozen
+}
+
 /// What the features of a data set depend on.
 fn recipe(
     config: &Config,
     data: &super::config::DataConfig,
     base: &Checkpoint,
+    quantized: Option<&QuantizedBase>,
     network: &Network,
 ) -> String {
-    format!(
-        "base {}\ninput {} px\nsteps {}\ndata {}\nvariants {}\nslices {}\nseed {}\naugment {}\n",
-        base.origin.sha256,
-        config.input_size,
-        network.frozen_steps(),
-        data.path.display(),
-        config.fit.variants,
-        config.fit.slices,
-        config.seed,
-        serde_json::to_string(&config.augment).expect("a configuration is plain data"),
-    )
+    let in_8_bits = quantized.map(|base| format!("in 8 bits {}\n", base.origin.sha256));
+    in_8_bits.unwrap_or_default()
+        + &format!(
+            "base {}\ninput {} px\nsteps {}\ndata {}\nvariants {}\nslices {}\nseed {}\naugment {}\n",
+            base.origin.sha256,
+            config.input_size,
+            network.frozen_steps(),
+            data.path.display(),
+            config.fit.variants,
+            config.fit.slices,
+            config.seed,
+            serde_json::to_string(&config.augment).expect("a configuration is plain data"),
+        )
 }
 
 /// Masks of logits `[T, 4h, 4w]`, in the part that shows the picture.
