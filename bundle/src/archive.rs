@@ -31,13 +31,8 @@ impl Build {
     ) -> Self {
         let json = serde_json::to_vec(&acceptance).expect("numbers and texts are JSON");
         files.insert(Acceptance::FILE.to_owned(), json);
-        manifest.files = files
-            .iter()
-            .map(|(name, data)| {
-                let entry = FileEntry { bytes: data.len() as u64, sha256: sha256_hex(data) };
-                (name.clone(), entry)
-            })
-            .collect();
+        manifest.files =
+            files.iter().map(|(name, data)| (name.clone(), FileEntry::of(data))).collect();
         Self { manifest, files, acceptance }
     }
 

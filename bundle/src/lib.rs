@@ -12,7 +12,7 @@ mod archive;
 mod error;
 mod manifest;
 
-pub use acceptance::{Acceptance, AcceptanceVector};
+pub use acceptance::{Acceptance, AcceptanceVector, LatencyLimits};
 pub use archive::{Build, Limits, sha256_hex};
 pub use error::Error;
 pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision, QuantizationReport};

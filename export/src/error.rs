@@ -62,6 +62,14 @@ pub enum Error {
     /// A synthetic frame.
     #[error(transparent)]
     Image(#[from] image::ImageError),
+    /// The file of limits.
+    #[error("{path}: {reason}")]
+    Limits {
+        /// The file.
+        path: PathBuf,
+        /// The key, what was found, and expected.
+        reason: String,
+    },
     /// The build misses its limits.
     #[error(
         "{path} is not written: {}; --danger-allow writes it marked as unfit, for no device",

@@ -8,12 +8,14 @@
 mod acceptance;
 mod agreement;
 mod build;
+mod card;
 mod error;
 mod folding;
 mod inline;
 mod limits;
 mod network;
 mod onnx;
+mod png;
 mod quantize;
 mod runner;
 mod verify;
