@@ -41,7 +41,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// The format that this version of the crate writes and reads.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
     /// The image encoder: `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
     pub const ENCODER: &'static str = "encoder.onnx";
     /// Prompt encoder and mask decoder: `embedding`, `point_coords` `[1, N, 2]`, `point_labels`
