@@ -18,7 +18,7 @@ use crate::limits::{FitnessLimits, Judgement};
 use crate::network::Models;
 use crate::quantize::quantize;
 use crate::runner::{Runner, on_candle};
-use crate::{agreement, folding};
+use crate::{agreement, folding, licences, sbom};
 
 /// What a build is made of.
 pub struct Recipe {
@@ -37,6 +37,8 @@ pub struct Recipe {
     pub precision: Precision,
     /// Version of the build.
     pub version: String,
+    /// Texts of licences that go into the build.
+    pub licences: Vec<PathBuf>,
     /// What the build must hold.
     pub limits: FitnessLimits,
     /// Whether a build that misses them is written, marked as unfit.
@@ -69,6 +71,7 @@ impl Recipe {
             // The folder of that name would be in its place.
             return Err(Error::BuildName { path: self.out.clone() });
         }
+        let licences = licences::read(&self.licences)?;
         let clips = self.calibration.iter().map(Clip::open).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = clips.first() else { return Err(Error::NoFrames) };
         let base = Checkpoint::read(&self.base)?;
@@ -148,7 +151,8 @@ impl Recipe {
             scenes: &acceptance::scenes(&phantoms, &answers, expected.as_deref()),
         };
         files.insert(BuildCard::FILE.to_owned(), card.html()?.into_bytes());
-        files.extend(models);
+        files.insert(sbom::FILE.to_owned(), sbom::sbom(&manifest, &models, &licences));
+        files.extend(models.into_iter().chain(licences));
         let build = Build::new(manifest, files, acceptance);
         build.write(&self.out)?;
         Ok(build)
@@ -206,6 +210,7 @@ mod tests {
             input_size: None,
             precision: Precision::Int8,
             version: "0.1.0".into(),
+            licences: Vec::new(),
             limits: FitnessLimits::default(),
             danger_allow: false,
             out: "out/heart.onnx".into(),

@@ -62,6 +62,14 @@ pub enum Error {
     /// A synthetic frame.
     #[error(transparent)]
     Image(#[from] image::ImageError),
+    /// The text of a licence.
+    #[error("{path}: {reason}")]
+    Licence {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The file of limits.
     #[error("{path}: {reason}")]
     Limits {

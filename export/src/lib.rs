@@ -12,12 +12,14 @@ mod card;
 mod error;
 mod folding;
 mod inline;
+mod licences;
 mod limits;
 mod network;
 mod onnx;
 mod png;
 mod quantize;
 mod runner;
+mod sbom;
 mod verify;
 
 pub use build::{Recipe, Step};

@@ -60,6 +60,9 @@ struct BuildCommand {
     /// Fit and compare on at most this many frames of each source, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
+    /// The text of a licence that goes into the build. May be given several times
+    #[arg(long, value_name = "FILE")]
+    licence: Vec<PathBuf>,
     /// What the build must hold: a TOML file, see export/limits.example.toml
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
@@ -216,6 +219,7 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
             PrecisionArg::Int8 => Precision::Int8,
         },
         version: command.build_version,
+        licences: command.licence,
         limits: match &command.limits {
             Some(path) => FitnessLimits::read(path)?,
             None => FitnessLimits::default(),
