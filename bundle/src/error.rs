@@ -41,8 +41,20 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// There is more of something than a reader accepts.
+    #[error("{path}: {found} {what}, at most {limit} are accepted")]
+    TooMany {
+        /// The build.
+        path: PathBuf,
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A part is not what the manifest says: the build was damaged or tampered with.
-    #[error("{path}: {file} has SHA-256 {found}, the manifest says {expected}")]
+    #[error("{path}: {file} has SHA-256 {found}, expected {expected}")]
     Hash {
         /// The build.
         path: PathBuf,
@@ -50,7 +62,7 @@ pub enum Error {
         file: String,
         /// Hash of what is there.
         found: String,
-        /// Hash in the manifest.
+        /// Hash in the manifest or, for the manifest, beside it.
         expected: String,
     },
     /// A part has another size than the manifest says.

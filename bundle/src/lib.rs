@@ -1,8 +1,8 @@
 //! The adapter build `*.medsa`: one file with a manifest and the two models, read as if it were
 //! hostile.
 //!
-//! A build is a tar archive: `manifest.json` first, then the files that it lists, each with its
-//! size and SHA-256. The same content gives the same bytes.
+//! A build is a tar archive: `manifest.json` first, its SHA-256 in `manifest.sha256`, then the
+//! files that it lists, each with its size and SHA-256. The same content gives the same bytes.
 //!
 //! **Architecture invariant:** this crate knows no runtime: what is in a model file is opaque to it.
 #![forbid(unsafe_code)]
@@ -10,9 +10,12 @@
 mod acceptance;
 mod archive;
 mod error;
+mod limits;
 mod manifest;
+mod read;
 
-pub use acceptance::{Acceptance, AcceptanceVector};
-pub use archive::{Build, Limits, sha256_hex};
+pub use acceptance::{Acceptance, AcceptanceVector, LatencyLimits};
+pub use archive::{Build, sha256_hex};
 pub use error::Error;
+pub use limits::Limits;
 pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision, QuantizationReport};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use medsa_sam::image::Preprocess;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::sha256_hex;
+
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +41,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// The format that this version of the crate writes and reads.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
     /// The image encoder: `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
     pub const ENCODER: &'static str = "encoder.onnx";
     /// Prompt encoder and mask decoder: `embedding`, `point_coords` `[1, N, 2]`, `point_labels`
@@ -100,4 +102,11 @@ pub struct FileEntry {
     pub bytes: u64,
     /// SHA-256, in hex.
     pub sha256: String,
+}
+
+impl FileEntry {
+    /// The entry of a file with the content `data`.
+    pub fn of(data: &[u8]) -> Self {
+        Self { bytes: data.len() as u64, sha256: sha256_hex(data) }
+    }
 }

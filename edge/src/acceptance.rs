@@ -3,9 +3,9 @@
 use std::io::Cursor;
 use std::time::Instant;
 
-use image::{ImageFormat, ImageReader, Limits};
-use medsa_bundle::{AcceptanceVector, Build};
-use medsa_frames::{Frame, MAX_SIDE_PX};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use medsa_bundle::{AcceptanceVector, Build, LatencyLimits};
+use medsa_frames::Frame;
 use medsa_sam::prompt::{Point, Prompt};
 use ndarray::Array2;
 use serde::Serialize;
@@ -19,9 +19,9 @@ use crate::pipeline::frame_view;
 pub struct Accepted {
     /// One for each vector.
     pub answers: Vec<Answered>,
-    /// Longest time of the image encoder.
+    /// Median time of the image encoder for a frame.
     pub encoder_ms: f64,
-    /// Longest time of prompt encoder and mask decoder.
+    /// Median time of prompt encoder and mask decoder for a prompt.
     pub decoder_ms: f64,
 }
 
@@ -37,11 +37,42 @@ pub struct Answered {
 }
 
 impl Accepted {
-    /// Whether every answer is accepted.
-    pub fn holds(&self) -> bool {
+    /// Holds the answers to what was expected and, if `board` is given, the times to the limits of
+    /// a board of that name.
+    ///
+    /// # Errors
+    /// [`Error::WrongAnswer`], [`Error::TooSlow`].
+    pub fn check(&self, board: Option<(&str, LatencyLimits)>) -> Result<(), Error> {
         // Written so that no number is not accepted.
-        self.answers.iter().all(|answer| answer.iou >= answer.min_iou)
+        let wrong = self.answers.iter().position(|answer| !(answer.iou >= answer.min_iou));
+        if let Some(vector) = wrong {
+            let Answered { frame, iou, min_iou } = self.answers[vector].clone();
+            return Err(Error::WrongAnswer { vector, frame, iou, min_iou });
+        }
+        let Some((board, limits)) = board else { return Ok(()) };
+        let times = [
+            ("encoder", self.encoder_ms, limits.encoder_ms),
+            ("decoder", self.decoder_ms, limits.decoder_ms),
+        ];
+        match times.into_iter().find(|(_, found_ms, limit_ms)| !(found_ms <= limit_ms)) {
+            Some((part, found_ms, limit_ms)) => {
+                Err(Error::TooSlow { board: board.to_owned(), part, found_ms, limit_ms })
+            }
+            None => Ok(()),
+        }
     }
+}
+
+/// What `build` must hold on `board`.
+///
+/// # Errors
+/// [`Error::UnknownBoard`] names the boards that it has limits for.
+pub fn limits_of(build: &Build, board: &str) -> Result<LatencyLimits, Error> {
+    let boards = &build.acceptance().boards;
+    boards.get(board).copied().ok_or_else(|| Error::UnknownBoard {
+        board: board.to_owned(),
+        known: boards.keys().cloned().collect(),
+    })
 }
 
 /// Asks `engine`, made of `build`, all that the build says it must answer.
@@ -54,7 +85,7 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
         let (vector, reason) = (0, "there is none, expected one at least".to_owned());
         return Err(Error::Acceptance { vector, reason });
     }
-    let mut accepted = Accepted { answers: Vec::new(), encoder_ms: 0.0, decoder_ms: 0.0 };
+    let (mut answers, mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new(), Vec::new());
     for (i, vector) in vectors.iter().enumerate() {
         let unusable = |reason: String| Error::Acceptance { vector: i, reason };
         let frame = frame(build, vector).map_err(unusable)?;
@@ -76,13 +107,19 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
         let encoded = Instant::now();
         let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None)?;
         let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-        accepted.encoder_ms = accepted.encoder_ms.max(milliseconds(encoded - start));
-        accepted.decoder_ms = accepted.decoder_ms.max(milliseconds(encoded.elapsed()));
+        encoder_ms.push(milliseconds(encoded - start));
+        decoder_ms.push(milliseconds(encoded.elapsed()));
         let found = geometry.mask_in_frame(decoded.single().0);
         let (frame, min_iou) = (vector.frame.clone(), vector.min_iou);
-        accepted.answers.push(Answered { frame, iou: iou(&found, &expected), min_iou });
+        answers.push(Answered { frame, iou: iou(&found, &expected), min_iou });
     }
-    Ok(accepted)
+    Ok(Accepted { answers, encoder_ms: median(encoder_ms), decoder_ms: median(decoder_ms) })
+}
+
+/// The middle one of `values`, the larger of two; no number if there are none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Intersection over union; 1 for two empty masks.
@@ -94,17 +131,26 @@ pub fn iou(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
     if union == 0.0 { 1.0 } else { count(|a, b| a && b) / union }
 }
 
+/// Most pixels of a vector's frame: more than any device sees live.
+const MAX_PIXELS: u32 = 4 << 20;
+
 /// Decodes a vector's frame, which may be hostile.
 fn frame(build: &Build, vector: &AcceptanceVector) -> Result<Frame, String> {
     let name = &vector.frame;
     let bytes = build.file(name).ok_or_else(|| format!("its frame {name} is not in the build"))?;
+    let failed = |error: image::ImageError| format!("{name}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE_PX);
-    limits.max_image_height = Some(MAX_SIDE_PX);
+    // Of what the decoder keeps beside the pixels; 16 bits for each of four channels.
+    limits.max_alloc = Some(2 * 8 * u64::from(MAX_PIXELS));
     reader.limits(limits);
-    let rgb = reader.decode().map_err(|e| format!("{name}: {e}"))?.into_rgb8();
-    let (width, height) = rgb.dimensions();
+    let decoder = reader.into_decoder().map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
+        let limit = format!("at most {MAX_PIXELS} pixels are accepted");
+        return Err(format!("{name} is {width} x {height}, {limit}"));
+    }
+    let rgb = DynamicImage::from_decoder(decoder).map_err(failed)?.into_rgb8();
     Ok(Frame { width, height, rgb: rgb.into_raw(), pixel_spacing_mm: None })
 }
 
@@ -121,5 +167,12 @@ mod tests {
         assert_eq!(iou(&a, &a), 1.0);
         let empty = Array2::from_elem((2, 3), false);
         assert_eq!((iou(&empty, &empty), iou(&a, &empty)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
+        assert_eq!(median(vec![2.0, 1.0]), 2.0);
+        assert!(median(Vec::new()).is_nan());
     }
 }

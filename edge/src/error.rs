@@ -24,6 +24,41 @@ pub enum Error {
         /// What was found and expected.
         reason: String,
     },
+    /// The build's or the machine's: it answers here other than where it was made.
+    #[error(
+        "acceptance vector {vector} of the build: IoU of the answer about {frame} with the \
+             expected mask is {iou:.4}, expected at least {min_iou}"
+    )]
+    WrongAnswer {
+        /// Its number, from 0.
+        vector: usize,
+        /// Its frame.
+        frame: String,
+        /// Overlap with the mask that was expected.
+        iou: f64,
+        /// Least overlap that is accepted.
+        min_iou: f64,
+    },
+    /// The machine's or the build's: it takes longer than the build must on that board.
+    #[error("the {part} takes {found_ms:.1} ms, at most {limit_ms:.1} ms are accepted on {board}")]
+    TooSlow {
+        /// The board.
+        board: String,
+        /// Encoder or decoder.
+        part: &'static str,
+        /// Its median.
+        found_ms: f64,
+        /// The limit of the build.
+        limit_ms: f64,
+    },
+    /// The operator's: the build has no limits for that board.
+    #[error("the build has no limits for the board {board}, expected {}", one_of(known))]
+    UnknownBoard {
+        /// The board.
+        board: String,
+        /// Boards that it has limits for.
+        known: Vec<String>,
+    },
     /// The build's: it missed a limit when it was made.
     #[error("build {build} is marked as unfit: {}", reasons.join("; "))]
     BuildUnfit {
@@ -197,7 +232,15 @@ impl Error {
             Self::ConfigSyntax { .. }
                 | Self::ConfigValue { .. }
                 | Self::ConfiguredPrompt { .. }
+                | Self::UnknownBoard { .. }
                 | Self::Prompt(_)
         )
     }
+}
+
+fn one_of(boards: &[String]) -> String {
+    if boards.is_empty() {
+        return "none: it has limits for no board".to_owned();
+    }
+    format!("one of {}", boards.join(", "))
 }

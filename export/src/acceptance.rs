@@ -2,14 +2,15 @@
 //! somebody's pictures to every device.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
-use image::{GrayImage, ImageFormat};
-use medsa_bundle::{Acceptance, AcceptanceVector};
+use medsa_bundle::AcceptanceVector;
 use medsa_frames::Frame;
-use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use medsa_sam::prompt::{Point, Prompt};
+use ndarray::Array2;
 
+use crate::card::{Scene, SceneAnswer};
 use crate::error::Error;
+use crate::png;
 use crate::runner::Runner;
 
 /// Least IoU of a device's mask with ours: runtimes differ in how they round functions, and a
@@ -28,57 +29,99 @@ const VESSELS: [[f32; 4]; 5] = [
     [100.0, 37.0, 18.0, 18.0],
 ];
 
-/// Asks `network` about synthetic frames: with a box each, and with a click if `clicks`. Gives what
-/// a device is to answer, and the frames as files of the build.
+/// A synthetic frame, what is true about it, and prompts.
+pub struct Phantom {
+    /// Its file in a build.
+    pub file: String,
+    /// The frame.
+    pub frame: Frame,
+    /// What is inside the vessel's wall or part of it, `[H, W]`.
+    pub truth: Array2<bool>,
+    /// The box around the vessel and, for networks that understand clicks, one in its middle.
+    pub prompts: Vec<Prompt>,
+}
+
+/// All of them; with clicks if `clicks`.
+///
+/// # Errors
+/// None: the prompts fit the frames.
+pub fn phantoms(clicks: bool) -> Result<Vec<Phantom>, Error> {
+    let phantom = |(i, vessel): (usize, [f32; 4])| {
+        let [x, y, a, b] = vessel;
+        let size = (WIDTH as usize, HEIGHT as usize);
+        let mut prompts = vec![Prompt::new(Vec::new(), Some([x - a, y - b, x + a, y + b]), size)?];
+        if clicks {
+            prompts.push(Prompt::new(vec![Point { x, y, positive: true }], None, size)?);
+        }
+        let truth = Array2::from_shape_fn((size.1, size.0), |(row, column)| {
+            distance(vessel, column as u32, row as u32) < 1.0
+        });
+        let file = format!("acceptance/{i}.png");
+        Ok(Phantom { file, frame: picture(i as u32, vessel), truth, prompts })
+    };
+    VESSELS.into_iter().enumerate().map(phantom).collect()
+}
+
+/// A mask `[H, W]` for each prompt of a phantom.
+pub type Masks = Vec<Array2<bool>>;
+
+/// The masks that `network` gives.
 ///
 /// # Errors
 /// The network's.
+pub fn answers(network: &Runner, phantoms: &[Phantom]) -> Result<Vec<Masks>, Error> {
+    phantoms.iter().map(|phantom| network.masks(&phantom.frame, &phantom.prompts)).collect()
+}
+
+/// What a device is to answer, and the frames as files of the build.
+///
+/// # Errors
+/// None: the frames can be written as pictures.
 pub fn vectors(
-    network: &Runner,
-    clicks: bool,
-) -> Result<(Acceptance, BTreeMap<String, Vec<u8>>), Error> {
-    let (mut acceptance, mut files) = (Acceptance::default(), BTreeMap::new());
-    for (i, vessel) in VESSELS.into_iter().enumerate() {
-        let frame = picture(i as u32, vessel);
-        let name = format!("acceptance/{i}.png");
-        let [x, y, a, b] = vessel;
-        let mut asked: Vec<(Vec<[f32; 2]>, Option<BoxXyxy>)> =
-            vec![(Vec::new(), Some([x - a, y - b, x + a, y + b]))];
-        if clicks {
-            asked.push((vec![[x, y]], None));
-        }
-        let size = (frame.width as usize, frame.height as usize);
-        let prompt = |(clicks, bbox): &(Vec<[f32; 2]>, Option<BoxXyxy>)| {
-            let point = |&[x, y]: &[f32; 2]| Point { x, y, positive: true };
-            Prompt::new(clicks.iter().map(point).collect(), *bbox, size)
-        };
-        let prompts = asked.iter().map(prompt).collect::<Result<Vec<_>, _>>()?;
-        let masks = network.masks(&frame, &prompts)?;
-        for ((clicks, bbox), mask) in asked.into_iter().zip(masks) {
-            acceptance.vectors.push(AcceptanceVector {
-                frame: name.clone(),
-                clicks,
-                bbox,
+    phantoms: &[Phantom],
+    answers: &[Masks],
+) -> Result<(Vec<AcceptanceVector>, BTreeMap<String, Vec<u8>>), Error> {
+    let (mut vectors, mut files) = (Vec::new(), BTreeMap::new());
+    for (phantom, masks) in phantoms.iter().zip(answers) {
+        for (prompt, mask) in phantom.prompts.iter().zip(masks) {
+            vectors.push(AcceptanceVector {
+                frame: phantom.file.clone(),
+                clicks: prompt.points().iter().map(|point| [point.x, point.y]).collect(),
+                bbox: prompt.bbox(),
                 mask_runs: AcceptanceVector::runs(mask.iter().copied()),
                 min_iou: MIN_IOU,
             });
         }
-        let mut png = Cursor::new(Vec::new());
-        let grey = frame.rgb.iter().step_by(3).copied().collect();
-        let image = GrayImage::from_raw(frame.width, frame.height, grey);
-        let image = image.expect("a picture has as many pixels as it says");
-        image.write_to(&mut png, ImageFormat::Png)?;
-        files.insert(name, png.into_inner());
+        files.insert(phantom.file.clone(), png::write(&phantom.frame)?);
     }
-    Ok((acceptance, files))
+    Ok((vectors, files))
 }
 
-fn picture(seed: u32, [x, y, a, b]: [f32; 4]) -> Frame {
+/// The same for people: `answers` beside those of the network in float, if they are of another.
+pub fn scenes(phantoms: &[Phantom], answers: &[Masks], in_float: Option<&[Masks]>) -> Vec<Scene> {
+    let answer = |frame: usize, asked: usize| {
+        let Phantom { prompts, truth, .. } = &phantoms[frame];
+        let (prompt, found) = (prompts[asked].clone(), answers[frame][asked].clone());
+        let (reference, built) = match in_float {
+            Some(in_float) => (in_float[frame][asked].clone(), Some(found)),
+            None => (found, None),
+        };
+        let asked = if prompt.bbox().is_some() { "a box" } else { "a click" }.to_owned();
+        SceneAnswer { asked, prompt, truth: truth.clone(), reference, built }
+    };
+    let scene = |(i, phantom): (usize, &Phantom)| Scene {
+        name: format!("Frame {}", i + 1),
+        frame: phantom.frame.clone(),
+        answers: (0..phantom.prompts.len()).map(|asked| answer(i, asked)).collect(),
+    };
+    phantoms.iter().enumerate().map(scene).collect()
+}
+
+fn picture(seed: u32, vessel: [f32; 4]) -> Frame {
     let value = |column: u32, row: u32| {
-        let (dx, dy) = ((column as f32 - x) / a, (row as f32 - y) / b);
-        let (distance, depth) = (dx.hypot(dy), row as f32 / HEIGHT as f32);
+        let depth = row as f32 / HEIGHT as f32;
         let tissue = 150.0 - 70.0 * depth;
-        let level = match distance {
+        let level = match distance(vessel, column, row) {
             d if d < 0.92 => 14.0,
             d if d < 1.08 => 215.0,
             _ => tissue,
@@ -91,6 +134,12 @@ fn picture(seed: u32, [x, y, a, b]: [f32; 4]) -> Frame {
     let pixels = (0..HEIGHT).flat_map(|row| (0..WIDTH).map(move |column| (column, row)));
     let rgb = pixels.flat_map(|(column, row)| [value(column, row); 3]).collect();
     Frame { width: WIDTH, height: HEIGHT, rgb, pixel_spacing_mm: None }
+}
+
+/// From the middle of a vessel, as a part of the way to the middle of its wall.
+fn distance([x, y, a, b]: [f32; 4], column: u32, row: u32) -> f32 {
+    let (dx, dy) = ((column as f32 - x) / a, (row as f32 - y) / b);
+    dx.hypot(dy)
 }
 
 /// From 0 to 1, without a pattern.

@@ -5,19 +5,20 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use medsa_bundle::{Agreement, Build, Manifest, Precision, QuantizationReport};
+use medsa_bundle::{Acceptance, Agreement, Build, Manifest, Precision, QuantizationReport};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::{Quantization, Sam};
 use medsa_trainer::{Adapter, Checkpoint};
 
-use crate::acceptance;
+use crate::acceptance::{self, phantoms};
+use crate::card::BuildCard;
 use crate::error::Error;
 use crate::folding::Folded;
-use crate::limits::FitnessLimits;
+use crate::limits::{FitnessLimits, Judgement};
 use crate::network::Models;
 use crate::quantize::quantize;
 use crate::runner::{Runner, on_candle};
-use crate::{agreement, folding};
+use crate::{agreement, folding, licences, sbom};
 
 /// What a build is made of.
 pub struct Recipe {
@@ -36,7 +37,9 @@ pub struct Recipe {
     pub precision: Precision,
     /// Version of the build.
     pub version: String,
-    /// What the build must hold, in 8 bits.
+    /// Texts of licences that go into the build.
+    pub licences: Vec<PathBuf>,
+    /// What the build must hold.
     pub limits: FitnessLimits,
     /// Whether a build that misses them is written, marked as unfit.
     pub danger_allow: bool,
@@ -68,6 +71,7 @@ impl Recipe {
             // The folder of that name would be in its place.
             return Err(Error::BuildName { path: self.out.clone() });
         }
+        let licences = licences::read(&self.licences)?;
         let clips = self.calibration.iter().map(Clip::open).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = clips.first() else { return Err(Error::NoFrames) };
         let base = Checkpoint::read(&self.base)?;
@@ -77,8 +81,8 @@ impl Recipe {
             None => base.sam(self.input_size)?,
         };
         let preprocess = sam.config().preprocess;
-        let adapter = adapter.map(|adapter| adapter.origin);
-        let name = adapter.as_ref().unwrap_or(&base.origin).name.clone();
+        let origin = adapter.as_ref().map_or(&base.origin, |adapter| &adapter.origin);
+        let name = origin.name.clone();
         report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
 
         let (sam, folded) = folding::fold(&sam, &first.frame(0)?)?;
@@ -91,36 +95,36 @@ impl Recipe {
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
         let on_candle = |quantization| Runner::Candle(Box::new(on_candle(&sam, quantization)));
         let mut runner = on_candle(float);
-        let (mut quantized, mut unfit) = (None, Vec::new());
+        let (mut reference, mut quantized, mut limits) = (None, None, Vec::new());
         if self.precision == Precision::Int8 {
             let frames = spread(&clips, self.frames, 0)?;
             let progress = |what, done, all| report(Step::Quantizing(what, done, all));
             let (quantization, found) = quantize(&sam, &frames, progress)?;
             models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
-            let reference = std::mem::replace(&mut runner, on_candle(quantization));
+            let float = std::mem::replace(&mut runner, on_candle(quantization));
             // Other frames than those that it was fitted to, where there are others.
             let frames = spread(&clips, self.frames, 1)?;
             let progress = |done, all| report(Step::Comparing(done, all));
-            let agreement = agreement::measure(&reference, &runner, &frames, progress)?;
+            let agreement = agreement::measure(&float, &runner, &frames, progress)?;
             report(Step::Compared(&agreement, &found));
             let bytes = models.encoder.len() + models.decoder.len();
-            unfit = self.limits.missed(&agreement, &found, bytes);
+            limits = self.limits.judge(&agreement, &found, bytes);
             quantized = Some((agreement, found));
+            reference = Some(float);
         }
+        let missed = limits.iter().filter(|limit| !limit.holds);
+        let unfit: Vec<String> = missed.map(Judgement::to_string).collect();
         if !unfit.is_empty() && !self.danger_allow {
             return Err(Error::Unfit { path: self.out.clone(), missed: unfit });
         }
         let (agreement, quantization) = quantized.unzip();
-        // Only an adapter makes the base understand clicks.
-        let (acceptance, mut files) = acceptance::vectors(&runner, adapter.is_some())?;
-
         let manifest = Manifest {
             format: Manifest::FORMAT,
             name,
             version: self.version.clone(),
             min_edge_version: env!("CARGO_PKG_VERSION").into(),
             base: base.origin.clone(),
-            adapter,
+            adapter: adapter.as_ref().map(|adapter| adapter.origin.clone()),
             preprocess,
             precision: self.precision,
             agreement,
@@ -128,8 +132,27 @@ impl Recipe {
             unfit,
             files: BTreeMap::new(),
         };
-        files.insert(Manifest::ENCODER.to_owned(), models.encoder);
-        files.insert(Manifest::DECODER.to_owned(), models.decoder);
+        // Only an adapter makes the base understand clicks.
+        let phantoms = phantoms(adapter.is_some())?;
+        let answers = acceptance::answers(&runner, &phantoms)?;
+        let expected = reference.map(|float| acceptance::answers(&float, &phantoms)).transpose()?;
+        let (vectors, mut files) = acceptance::vectors(&phantoms, &answers)?;
+        let acceptance = Acceptance { vectors, boards: self.limits.boards.clone() };
+        let models = BTreeMap::from([
+            (Manifest::ENCODER.to_owned(), models.encoder),
+            (Manifest::DECODER.to_owned(), models.decoder),
+        ]);
+        let card = BuildCard {
+            manifest: &manifest,
+            training: adapter.as_ref().and_then(|adapter| adapter.info.training.as_ref()),
+            models: &models,
+            folded: &folded,
+            limits: &limits,
+            scenes: &acceptance::scenes(&phantoms, &answers, expected.as_deref()),
+        };
+        files.insert(BuildCard::FILE.to_owned(), card.html()?.into_bytes());
+        files.insert(sbom::FILE.to_owned(), sbom::sbom(&manifest, &models, &licences));
+        files.extend(models.into_iter().chain(licences));
         let build = Build::new(manifest, files, acceptance);
         build.write(&self.out)?;
         Ok(build)
@@ -191,6 +214,7 @@ mod tests {
             input_size: None,
             precision: Precision::Int8,
             version: "0.1.0".into(),
+            licences: Vec::new(),
             limits: FitnessLimits::default(),
             danger_allow: false,
             out: "out/heart.onnx".into(),

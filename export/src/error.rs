@@ -62,6 +62,22 @@ pub enum Error {
     /// A synthetic frame.
     #[error(transparent)]
     Image(#[from] image::ImageError),
+    /// The text of a licence.
+    #[error("{path}: {reason}")]
+    Licence {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file of limits.
+    #[error("{path}: {reason}")]
+    Limits {
+        /// The file.
+        path: PathBuf,
+        /// The key, what was found, and expected.
+        reason: String,
+    },
     /// The build misses its limits.
     #[error(
         "{path} is not written: {}; --danger-allow writes it marked as unfit, for no device",

@@ -8,15 +8,19 @@
 mod acceptance;
 mod agreement;
 mod build;
+mod card;
 mod error;
 mod folding;
 mod inline;
+mod licences;
 mod limits;
 mod network;
 mod onnx;
+mod png;
 mod quantize;
 mod quantized_base;
 mod runner;
+mod sbom;
 mod verify;
 
 pub use build::{Recipe, Step};

@@ -1,54 +1,116 @@
 //! What a build must hold to be fit for devices.
 
-use medsa_bundle::{Agreement, QuantizationReport};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fmt, fs};
 
-/// Limits for builds in 8 bits.
-#[derive(Clone, Copy, Debug, PartialEq)]
+use medsa_bundle::{Agreement, LatencyLimits, QuantizationReport};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Limits of a build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FitnessLimits {
-    /// Least mean IoU of its masks with those in f32.
+    /// Least mean IoU of masks in 8 bits with those in f32.
     pub mean_iou: f64,
     /// Least part of all multiply-accumulates in 8 bits.
     pub int8_macs: f64,
-    /// Largest size of its files, in MB.
+    /// Largest size of its models, in MB.
     pub megabytes: f64,
+    /// What devices hold it to, by board.
+    pub boards: BTreeMap<String, LatencyLimits>,
 }
 
 impl Default for FitnessLimits {
     fn default() -> Self {
-        Self { mean_iou: 0.9, int8_macs: 0.95, megabytes: 12.0 }
+        Self { mean_iou: 0.95, int8_macs: 0.95, megabytes: 12.0, boards: BTreeMap::new() }
+    }
+}
+
+/// One limit, held against a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is limited.
+    pub what: &'static str,
+    /// What the build has.
+    pub found: String,
+    /// What is wanted.
+    pub wanted: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { what, found, wanted, .. } = self;
+        write!(f, "{what} is {found}, wanted is {wanted}")
     }
 }
 
 impl FitnessLimits {
-    /// Each limit that is missed, as a sentence.
-    pub fn missed(
+    /// Reads a TOML file; what it does not name is as by default.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] names the file and the key.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let refused = |reason: String| Error::Limits { path: path.to_owned(), reason };
+        let limits: Self = toml::from_str(&text).map_err(|e| refused(e.to_string()))?;
+        limits.check().map_err(refused)?;
+        Ok(limits)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (key, part) in [("mean_iou", self.mean_iou), ("int8_macs", self.int8_macs)] {
+            if !(0.0..=1.0).contains(&part) {
+                return Err(format!("{key} is {part}, expected a part from 0 to 1"));
+            }
+        }
+        let mut amounts = vec![("megabytes".to_owned(), self.megabytes)];
+        for (board, limits) in &self.boards {
+            amounts.push((format!("boards.{board}.encoder_ms"), limits.encoder_ms));
+            amounts.push((format!("boards.{board}.decoder_ms"), limits.decoder_ms));
+        }
+        let wrong = amounts.iter().find(|(_, amount)| !(*amount > 0.0 && amount.is_finite()));
+        match wrong {
+            Some((key, amount)) => Err(format!("{key} is {amount}, expected above 0")),
+            None => Ok(()),
+        }
+    }
+
+    /// Holds each limit against a build whose models have `bytes` bytes.
+    pub fn judge(
         &self,
         agreement: &Agreement,
         quantization: &QuantizationReport,
         bytes: usize,
-    ) -> Vec<String> {
-        let (iou, macs) = (agreement.mean_iou, 100.0 * quantization.int8_macs);
+    ) -> Vec<Judgement> {
+        let (iou, macs) = (agreement.mean_iou, quantization.int8_macs);
         let megabytes = bytes as f64 / 1e6;
-        let least_macs = 100.0 * self.int8_macs;
         // Written so that no number misses them all.
-        let limits = [
-            (iou >= self.mean_iou, {
-                format!("mask IoU with f32 is {iou:.4}, at least {:.4} is wanted", self.mean_iou)
-            }),
-            (macs >= least_macs, {
-                format!(
-                    "{macs:.1} % of multiply-accumulates are in 8 bits, at least {least_macs:.1} % \
-                     are wanted"
-                )
-            }),
-            (megabytes <= self.megabytes, {
-                format!(
-                    "its files have {megabytes:.1} MB, at most {:.1} are wanted",
-                    self.megabytes
-                )
-            }),
-        ];
-        limits.into_iter().filter(|(holds, _)| !holds).map(|(_, missed)| missed).collect()
+        vec![
+            Judgement {
+                what: "mean mask IoU with f32",
+                found: format!("{iou:.4}"),
+                wanted: format!("at least {:.4}", self.mean_iou),
+                holds: iou >= self.mean_iou,
+            },
+            Judgement {
+                what: "part of multiply-accumulates in 8 bits",
+                found: format!("{:.1} %", 100.0 * macs),
+                wanted: format!("at least {:.1} %", 100.0 * self.int8_macs),
+                holds: macs >= self.int8_macs,
+            },
+            Judgement {
+                what: "size of the models",
+                found: format!("{megabytes:.1} MB"),
+                wanted: format!("at most {:.1} MB", self.megabytes),
+                holds: megabytes <= self.megabytes,
+            },
+        ]
     }
 }
 
@@ -56,21 +118,59 @@ impl FitnessLimits {
 mod tests {
     use super::*;
 
+    const EXAMPLE: &str = include_str!("../limits.example.toml");
+
+    fn read(text: &str) -> Result<FitnessLimits, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("limits.toml");
+        fs::write(&path, text).unwrap();
+        FitnessLimits::read(&path).map_err(|error| {
+            let error = error.to_string();
+            error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+        })
+    }
+
+    #[test]
+    fn the_example_is_the_default_and_names_every_key() {
+        assert_eq!(read(EXAMPLE).unwrap(), FitnessLimits::default());
+        let all = toml::Table::try_from(FitnessLimits::default()).unwrap();
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        assert!(all.keys().filter(|key| *key != "boards").all(|key| example.contains_key(key)));
+        // The boards are there as comments.
+        let boards = EXAMPLE.split_once("# [boards.").unwrap().1.replace("\n# ", "\n");
+        let boards = read(&format!("[boards.{boards}")).unwrap().boards;
+        assert_eq!(boards.keys().collect::<Vec<_>>(), ["raspberry-pi-5"]);
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_named() {
+        assert!(read("min_iou = 0.9").unwrap_err().contains("unknown field `min_iou`"));
+        let board = "[boards.pi]\nencoder_ms = 9.0\n";
+        assert!(read(board).unwrap_err().contains("missing field `decoder_ms`"));
+        let error = read(&format!("{board}decoder_ms = 0.0")).unwrap_err();
+        assert_eq!(error, "boards.pi.decoder_ms is 0, expected above 0");
+        let error = read("mean_iou = 95.0").unwrap_err();
+        assert_eq!(error, "mean_iou is 95, expected a part from 0 to 1");
+    }
+
     #[test]
     fn each_missed_limit_is_told_with_figures() {
-        let agreement = Agreement { frames: 1, masks: 3, mean_iou: 0.91, min_iou: 0.8 };
+        let agreement = Agreement { frames: 1, masks: 3, mean_iou: 0.96, min_iou: 0.8 };
         let quantization = QuantizationReport { int8_macs: 0.97, in_float: Vec::new() };
         let limits = FitnessLimits::default();
-        assert_eq!(limits.missed(&agreement, &quantization, 11_900_000), Vec::<String>::new());
+        let missed = |agreement: &Agreement, bytes| -> Vec<String> {
+            let judged = limits.judge(agreement, &quantization, bytes).into_iter();
+            judged.filter(|limit| !limit.holds).map(|limit| limit.to_string()).collect()
+        };
+        assert_eq!(missed(&agreement, 11_900_000), Vec::<String>::new());
         let bad = Agreement { mean_iou: 0.8, ..agreement };
         assert_eq!(
-            limits.missed(&bad, &quantization, 12_345_678),
+            missed(&bad, 12_345_678),
             [
-                "mask IoU with f32 is 0.8000, at least 0.9000 is wanted",
-                "its files have 12.3 MB, at most 12.0 are wanted"
+                "mean mask IoU with f32 is 0.8000, wanted is at least 0.9500",
+                "size of the models is 12.3 MB, wanted is at most 12.0 MB"
             ]
         );
-        let none = Agreement { mean_iou: f64::NAN, ..bad };
-        assert_eq!(limits.missed(&none, &quantization, 0).len(), 1);
+        assert_eq!(missed(&Agreement { mean_iou: f64::NAN, ..bad }, 0).len(), 1);
     }
 }

@@ -62,15 +62,12 @@ struct BuildCommand {
     /// Fit and compare on at most this many frames of each source, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
-    /// Least mean IoU of masks in 8 bits with those in f32
-    #[arg(long, default_value_t = FitnessLimits::default().mean_iou)]
-    min_iou: f64,
-    /// Least part of all multiply-accumulates in 8 bits
-    #[arg(long, default_value_t = FitnessLimits::default().int8_macs)]
-    min_int8: f64,
-    /// Largest size in 8 bits, in MB
-    #[arg(long, default_value_t = FitnessLimits::default().megabytes)]
-    max_mb: f64,
+    /// The text of a licence that goes into the build. May be given several times
+    #[arg(long, value_name = "FILE")]
+    licence: Vec<PathBuf>,
+    /// What the build must hold: a TOML file, see export/limits.example.toml
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
     /// Write a build that misses these limits, marked as unfit: devices refuse it
     #[arg(long)]
     danger_allow: bool,
@@ -132,6 +129,9 @@ struct VerifyCommand {
     /// Run the edge's runtime on so many of the pictures, too
     #[arg(long, default_value_t = 2)]
     edge_frames: usize,
+    /// Write a page with these figures and pictures of the data set
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -192,6 +192,7 @@ fn verify(command: VerifyCommand) -> anyhow::Result<()> {
         kinds,
         edge_frames: command.edge_frames,
         threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        card: command.card,
     };
     let bar = bar()?;
     let verified = verify.run(&stock, |what, done, all| show(&bar, what, done, all))?;
@@ -262,10 +263,10 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
             PrecisionArg::Int8 => Precision::Int8,
         },
         version: command.build_version,
-        limits: FitnessLimits {
-            mean_iou: command.min_iou,
-            int8_macs: command.min_int8,
-            megabytes: command.max_mb,
+        licences: command.licence,
+        limits: match &command.limits {
+            Some(path) => FitnessLimits::read(path)?,
+            None => FitnessLimits::default(),
         },
         danger_allow: command.danger_allow,
         out: command.out,

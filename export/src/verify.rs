@@ -1,11 +1,12 @@
 //! A build against what it was made of, on pictures whose masks are known.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
-use medsa_edge::acceptance::iou;
+use medsa_edge::acceptance::{iou, median};
 use medsa_edge::engine::Engine;
 use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
@@ -17,6 +18,7 @@ use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, eva
 use medsa_trainer::{Adapter, Checkpoint};
 use serde::Serialize;
 
+use crate::card;
 use crate::error::Error;
 use crate::onnx::read_quantization;
 use crate::quantize::{Probe, sensitivities};
@@ -36,6 +38,8 @@ pub struct Verify {
     pub edge_frames: usize,
     /// Threads of the edge's runtime.
     pub threads: NonZeroUsize,
+    /// The page to write, with pictures of the data set.
+    pub card: Option<PathBuf>,
 }
 
 /// What was found.
@@ -130,7 +134,14 @@ impl Verify {
             _ => Vec::new(),
         };
         let bytes = manifest.files.values().map(|file| file.bytes).sum();
-        Ok(Verified { rows: rows(&answers), edge, worst_layers, bytes })
+        let verified = Verified { rows: rows(&answers), edge, worst_layers, bytes };
+        if let Some(path) = &self.card {
+            let [trained, _, built] = &answers[..] else { unreachable!("there are three") };
+            let scenes = card::scenes(stock, trained, built)?;
+            let page = card::verified(&build, stock, &verified, &scenes)?;
+            fs::write(path, page).map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
+        Ok(verified)
     }
 
     fn check(
@@ -277,9 +288,4 @@ fn timed<T>(work: impl FnOnce() -> Result<T, medsa_edge::Error>) -> Result<(T, f
     let start = Instant::now();
     let found = work()?;
     Ok((found, start.elapsed().as_secs_f64() * 1e3))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use ndarray::ArrayD;
 use safetensors::serialize;
@@ -22,7 +21,7 @@ pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
     fs::write(path("model.onnx"), model).unwrap();
     write_tensors(&path("inputs.safetensors"), inputs);
     let files = ["model.onnx", "inputs.safetensors", "outputs.safetensors"];
-    program::run(script().args(files.map(path)));
+    program::run(program::python("run_onnx.py").args(files.map(path)));
     Golden::read(&path("outputs.safetensors"))
 }
 
@@ -32,7 +31,7 @@ pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
 /// # Panics
 /// If the checker, the inliner or onnxruntime refuses it.
 pub fn functions(model: &Path) -> Vec<String> {
-    let output = program::run(python("onnx_functions.py").arg(model));
+    let output = program::run(program::python("onnx_functions.py").arg(model));
     output.lines().map(str::to_owned).collect()
 }
 
@@ -41,17 +40,7 @@ pub fn functions(model: &Path) -> Vec<String> {
 /// # Panics
 /// If either refuses it.
 pub fn check(model: &Path) {
-    program::run(script().arg(model));
-}
-
-fn script() -> Command {
-    python("run_onnx.py")
-}
-
-fn python(script: &str) -> Command {
-    let mut command = Command::new(place::python());
-    command.arg(place::repository().join("tests/python").join(script));
-    command
+    program::run(program::python("run_onnx.py").arg(model));
 }
 
 fn write_tensors(path: &Path, tensors: &BTreeMap<&str, ArrayD<f32>>) {

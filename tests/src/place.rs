@@ -30,7 +30,7 @@ pub fn cine() -> PathBuf {
     asset("examples_ybr_color.dcm")
 }
 
-/// Python with onnx and onnxruntime, in the virtual environment that `make setup` makes.
+/// Python with what checks exported files, in the virtual environment that `make setup` makes.
 ///
 /// # Panics
 /// If it is not there.

@@ -4,6 +4,8 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 
+use crate::place;
+
 /// A command that runs one of the workspace's binaries.
 ///
 /// # Panics
@@ -15,6 +17,16 @@ pub fn command(binary: &str) -> Command {
     let path = profile.join(binary);
     assert!(path.exists(), "{} is missing: run `make test`", path.display());
     Command::new(path)
+}
+
+/// A command that runs one of `tests/python`.
+///
+/// # Panics
+/// If the environment for it was not made.
+pub fn python(script: &str) -> Command {
+    let mut command = Command::new(place::python());
+    command.arg(place::repository().join("tests/python").join(script));
+    command
 }
 
 /// What a command prints to standard output.

@@ -1,39 +1,46 @@
 //! `medsa-edge accept`: whether a build may run here.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use medsa_bundle::{Build, Limits};
 
-use crate::acceptance::{Accepted, accept};
+use crate::acceptance::{Accepted, accept, limits_of};
 use crate::engine::Engine;
 use crate::error::Error;
 
-/// Asks a build what it answered where it was made, and prints overlaps and times as JSON.
+/// Asks a build what it answered where it was made, prints overlaps and median times as JSON, and
+/// fails if one of them is not accepted.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The build (`.medsa`).
     #[arg(long, value_name = "FILE")]
     build: PathBuf,
+    /// Hold the times to the build's limits for this board; without it they are only printed.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
     /// Threads of the runtime; all cores when not given.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: Option<u8>,
 }
 
-impl Args {
-    /// The build.
-    pub fn build(&self) -> &Path {
-        &self.build
-    }
-}
-
-/// Runs the command.
+/// Runs the command; `print` is given the answers before they are judged.
 ///
 /// # Errors
 /// [`Error`].
-pub fn run(args: &Args) -> Result<Accepted, Error> {
-    let build = Build::read(&args.build, &Limits::default())?;
+pub fn run<E: From<Error>>(
+    args: &Args,
+    print: impl FnOnce(&Accepted) -> Result<(), E>,
+) -> Result<(), E> {
+    let build = Build::read(&args.build, &Limits::default()).map_err(Error::from)?;
+    // Before anything is asked: it takes no time.
+    let board = args.board.as_deref();
+    let limits =
+        board.map(|board| Ok::<_, Error>((board, limits_of(&build, board)?))).transpose()?;
     let threads = args.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
     let threads = threads.or_else(|| std::thread::available_parallelism().ok());
-    accept(&build, &Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN))?)
+    let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN))?;
+    let accepted = accept(&build, &engine)?;
+    print(&accepted)?;
+    Ok(accepted.check(limits)?)
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
 
-use image::{ImageFormat, RgbImage};
-use medsa_bundle::{Acceptance, AcceptanceVector, Build, Limits, Manifest};
-use medsa_edge::acceptance::accept;
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+use medsa_bundle::{Acceptance, AcceptanceVector, Build, LatencyLimits, Limits, Manifest};
+use medsa_edge::acceptance::{Accepted, accept, limits_of};
 use medsa_edge::engine::Engine;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{Point, Prompt};
@@ -29,7 +29,8 @@ fn a_device_asks_a_build_what_it_must_answer() {
         let (frame, clicks) = ("acceptance/0.png".to_owned(), vec![[40.0, 44.0]]);
         let vectors =
             vec![AcceptanceVector { frame, clicks, bbox: None, mask_runs, min_iou: 0.95 }];
-        Acceptance { vectors }
+        let limits = LatencyLimits { encoder_ms: 1e9, decoder_ms: 0.0 };
+        Acceptance { vectors, boards: BTreeMap::from([("pi".to_owned(), limits)]) }
     };
     let asked = |acceptance: Acceptance, png: &[u8]| {
         let build = build(Vec::new(), acceptance, png);
@@ -39,11 +40,21 @@ fn a_device_asks_a_build_what_it_must_answer() {
     let refused =
         |acceptance: Acceptance, png: &[u8]| asked(acceptance, png).unwrap_err().to_string();
     let empty = vec![(SIZE.0 * SIZE.1) as u32];
+    let large = png_of(GrayImage::new(4096, 2048).into());
 
     let right = asked(vector(expected()), &png()).unwrap();
-    assert!(right.holds() && right.answers[0].iou == 1.0, "{right:?}");
-    let wrong = asked(vector(empty.clone()), &png()).unwrap();
-    assert!(!wrong.holds() && wrong.answers[0].iou == 0.0, "{wrong:?}");
+    assert_eq!(right.answers[0].iou, 1.0, "{right:?}");
+    right.check(None).unwrap();
+    let wrong = asked(vector(empty.clone()), &png()).unwrap().check(None).unwrap_err().to_string();
+    assert!(wrong.ends_with("with the expected mask is 0.0000, expected at least 0.95"), "{wrong}");
+
+    let build = build(Vec::new(), vector(expected()), &png());
+    let limits = limits_of(&build, "pi").unwrap();
+    let slow = Accepted { decoder_ms: 1.25, ..right };
+    let slow = slow.check(Some(("pi", limits))).unwrap_err().to_string();
+    assert_eq!(slow, "the decoder takes 1.2 ms, at most 0.0 ms are accepted on pi");
+    let unknown = limits_of(&build, "tv").unwrap_err().to_string();
+    assert_eq!(unknown, "the build has no limits for the board tv, expected one of pi");
 
     let reason = refused(vector(vec![7]), &png());
     assert!(
@@ -52,6 +63,8 @@ fn a_device_asks_a_build_what_it_must_answer() {
     );
     let reason = refused(vector(empty), b"no picture");
     assert!(reason.starts_with("acceptance vector 0 of the build: acceptance/0.png: "), "{reason}");
+    let reason = refused(vector(vec![7]), &large);
+    assert!(reason.contains("is 4096 x 2048, at most 4194304 pixels are accepted"), "{reason}");
     let reason = refused(Acceptance::default(), &png());
     assert!(reason.ends_with("there is none, expected one at least"), "{reason}");
 }
@@ -74,9 +87,12 @@ fn pixels() -> Vec<u8> {
 }
 
 fn png() -> Vec<u8> {
+    png_of(RgbImage::from_raw(SIZE.0 as u32, SIZE.1 as u32, pixels()).unwrap().into())
+}
+
+fn png_of(picture: DynamicImage) -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());
-    let image = RgbImage::from_raw(SIZE.0 as u32, SIZE.1 as u32, pixels()).unwrap();
-    image.write_to(&mut png, ImageFormat::Png).unwrap();
+    picture.write_to(&mut png, ImageFormat::Png).unwrap();
     png.into_inner()
 }
 

@@ -34,12 +34,16 @@ pub fn read_quantization<'a>(
 }
 
 fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer, String> {
-    let weight = tensors[format!("{name}.s8").as_str()];
-    let shape: Vec<usize> = weight.dims.iter().map(|&side| side.max(0) as usize).collect();
-    let values = weight.raw_data.iter().map(|&byte| byte as i8).collect();
-    let weight = ArrayD::from_shape_vec(shape.clone(), values).map_err(|_| {
-        format!("{name}.s8 has {} bytes, its shape is {shape:?}", weight.raw_data.len())
+    let TensorProto { dims, raw_data, .. } = tensors[format!("{name}.s8").as_str()];
+    // No side is 0, and so none is longer than there are bytes.
+    let sides = dims.iter().map(|&side| usize::try_from(side).ok().filter(|&side| side > 0));
+    let shape = sides.collect::<Option<Vec<usize>>>().filter(|shape| matches!(shape.len(), 2 | 4));
+    let shape = shape.ok_or_else(|| {
+        format!("{name}.s8 has the shape {dims:?}, expected 2 or 4 sides of 1 or more")
     })?;
+    let values = raw_data.iter().map(|&byte| byte as i8).collect();
+    let weight = ArrayD::from_shape_vec(shape, values)
+        .map_err(|_| format!("{name}.s8 has {} bytes, its shape is {dims:?}", raw_data.len()))?;
     let is_linear = weight.ndim() == 2;
     // A linear layer's is `[in, out]` in the file.
     let weight =
@@ -71,4 +75,44 @@ fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer
     let of_zero = layer.bias_of_steps();
     layer.bias = if is_linear { stored - of_zero } else { stored };
     Ok(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tract_onnx::pb::GraphProto;
+
+    /// What is said of a model with one weight.
+    fn read(dims: &[i64], bytes: usize) -> Result<Quantization, String> {
+        let tensor = |part: &str, dims: &[i64], data_type: DataType, bytes: usize| TensorProto {
+            name: format!("w.{part}"),
+            dims: dims.to_vec(),
+            data_type: data_type as i32,
+            raw_data: vec![1; bytes],
+            ..TensorProto::default()
+        };
+        let vector = |part| tensor(part, &[3], DataType::Float, 12);
+        let weight = tensor("s8", dims, DataType::Int8, bytes);
+        let initializer = vec![weight, vector("step"), vector("bias"), vector("inverse")];
+        let graph = GraphProto { initializer, ..GraphProto::default() };
+        let model = ModelProto { graph: Some(graph), ..ModelProto::default() };
+        read_quantization([model.encode_to_vec().as_slice()])
+    }
+
+    #[test]
+    fn weights_of_no_possible_shape_are_refused() {
+        assert_eq!(read(&[3, 3], 9).unwrap().layers["w"].weight.shape(), [3, 3]);
+        for dims in
+            [&[][..], &[3], &[3, 3, 3], &[3, 0], &[0, i64::MAX], &[-3, -3], &[i64::MIN, 3, 1, 1]]
+        {
+            let reason = read(dims, 9).unwrap_err();
+            assert!(reason.ends_with("expected 2 or 4 sides of 1 or more"), "{reason}");
+        }
+        for dims in [&[i64::MAX, i64::MAX][..], &[1 << 32, 1 << 32], &[9, 9], &[3, 1, i64::MAX, 3]]
+        {
+            let reason = read(dims, 9).unwrap_err();
+            assert!(reason.starts_with("w.s8 has 9 bytes, its shape is"), "{reason}");
+        }
+        assert_eq!(read(&[9, 1], 9).unwrap_err(), "w.step has 12 bytes, expected 1 values");
+    }
 }

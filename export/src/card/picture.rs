@@ -1,0 +1,185 @@
+//! Frames with the masks of two networks and the truth: outlines, and where the two differ.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use maud::{Markup, html};
+use medsa_frames::Frame;
+use medsa_sam::prompt::Prompt;
+use ndarray::{Array2, Zip};
+
+use super::region;
+use crate::error::Error;
+use crate::png;
+
+/// A frame, and what was asked about it.
+pub struct Scene {
+    /// What it is, such as "synthetic frame 1".
+    pub name: String,
+    /// The frame.
+    pub frame: Frame,
+    /// Prompts with their answers.
+    pub answers: Vec<SceneAnswer>,
+}
+
+/// The answers to one prompt; masks are `[H, W]` of the frame.
+pub struct SceneAnswer {
+    /// The kind of prompt, such as "box".
+    pub asked: String,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// What is true.
+    pub truth: Array2<bool>,
+    /// The mask of the network that the build is held against.
+    pub reference: Array2<bool>,
+    /// The build's, if its arithmetic is another.
+    pub built: Option<Array2<bool>>,
+}
+
+/// What legends call the two networks.
+pub struct Names {
+    /// The one that the build is held against.
+    pub reference: &'static str,
+    /// The build.
+    pub built: &'static str,
+}
+
+/// Longest side of the pictures in a page; masks are drawn in full detail.
+const SIDE_PX: u32 = 512;
+
+/// The scenes with a legend.
+///
+/// # Errors
+/// The PNG encoder's.
+pub fn gallery(scenes: &[Scene], names: &Names) -> Result<Markup, Error> {
+    let figures = scenes.iter().enumerate().map(|(number, scene)| figure(number, scene, names));
+    let figures = figures.collect::<Result<Vec<_>, _>>()?;
+    let compared = scenes.iter().flat_map(|scene| &scene.answers).any(|a| a.built.is_some());
+    Ok(html! {
+        (legend(names, compared))
+        div.gallery { @for figure in figures { (figure) } }
+    })
+}
+
+fn legend(names: &Names, compared: bool) -> Markup {
+    let sign = |class: &str, path: &str, text: &str| {
+        html! {
+            li {
+                svg viewBox="0 0 26 14" aria-hidden="true" { path class=(class) d=(path) {} }
+                (text)
+            }
+        }
+    };
+    let line = |class, text| sign(class, "M2 7h22", text);
+    let area = |class, text: String| sign(class, "M2 1h22v12h-22z", &text);
+    html! {
+        ul.legend {
+            (line("truth", "truth"))
+            (line("reference", names.reference))
+            @if compared {
+                (line("built", names.built))
+                (area("extra", format!("only {} (false positive)", names.built)))
+                (area("missed", format!("only {} (false negative)", names.reference)))
+                (area("both", "both".to_owned()))
+            }
+            (line("prompt", "prompt"))
+        }
+    }
+}
+
+fn figure(number: usize, scene: &Scene, names: &Names) -> Result<Markup, Error> {
+    let Frame { width, height, .. } = scene.frame;
+    let picture = png::write(&png::shrunk(&scene.frame, SIDE_PX))?;
+    let source = format!("data:image/png;base64,{}", BASE64_STANDARD.encode(picture));
+    let (id, view) = (format!("frame{number}"), format!("0 0 {width} {height}"));
+    Ok(html! {
+        // Each picture is in the page once, and shown under every drawing.
+        svg.store aria-hidden="true" {
+            symbol id=(id) viewBox=(view) { image href=(source) width=(width) height=(height) {} }
+        }
+        @for answer in &scene.answers {
+            figure {
+                div.panels {
+                    (outlines(&id, &view, scene, answer, names))
+                    (differences(&id, &view, scene, answer, names))
+                }
+                figcaption { (scene.name) ", " (answer.asked) }
+            }
+        }
+    })
+}
+
+fn outlines(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names: &Names) -> Markup {
+    let scores = match &answer.built {
+        Some(built) => format!(
+            "{} Dice {:.2}, {} Dice {:.2}",
+            names.reference,
+            dice(&answer.reference, &answer.truth),
+            names.built,
+            dice(built, &answer.truth)
+        ),
+        None => format!("{} Dice {:.2}", names.reference, dice(&answer.reference, &answer.truth)),
+    };
+    let label = format!("{}, asked with {}: outlines. {scores}.", scene.name, answer.asked);
+    let masks = [("truth", Some(&answer.truth)), ("reference", Some(&answer.reference))];
+    let masks = masks.into_iter().chain([("built", answer.built.as_ref())]);
+    html! {
+        svg viewBox=(view) role="img" aria-label=(label) {
+            use href={ "#" (id) } {}
+            (prompt(answer, scene.frame.width.max(scene.frame.height)))
+            @for (class, mask) in masks {
+                @if let Some(mask) = mask { path class=(class) d=(region::outline(mask)) {} }
+            }
+        }
+    }
+}
+
+fn differences(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names: &Names) -> Markup {
+    let Some(built) = &answer.built else { return Markup::default() };
+    let only = |here: &Array2<bool>, there: &Array2<bool>| {
+        Zip::from(here).and(there).map_collect(|&here, &there| here && !there)
+    };
+    let (extra, missed) = (only(built, &answer.reference), only(&answer.reference, built));
+    let both = only(built, &extra);
+    let label = format!(
+        "{}, asked with {}: differences. {} px only {}, {} px only {}, {} px both.",
+        scene.name,
+        answer.asked,
+        count(&extra),
+        names.built,
+        count(&missed),
+        names.reference,
+        count(&both)
+    );
+    html! {
+        svg.dim viewBox=(view) role="img" aria-label=(label) {
+            use href={ "#" (id) } {}
+            @for (class, mask) in [("both", both), ("extra", extra), ("missed", missed)] {
+                path class=(class) d=(region::area(&mask)) {}
+            }
+        }
+    }
+}
+
+fn prompt(answer: &SceneAnswer, side: u32) -> Markup {
+    let mut path = String::new();
+    if let Some([x0, y0, x1, y1]) = answer.prompt.bbox() {
+        path += &format!("M{x0} {y0}H{x1}V{y1}H{x0}z");
+    }
+    let arm = side as f32 / 50.0;
+    for point in answer.prompt.points() {
+        let (x, y) = (point.x, point.y);
+        path += &format!("M{} {y}H{}", x - arm, x + arm);
+        if point.positive {
+            path += &format!("M{x} {}V{}", y - arm, y + arm);
+        }
+    }
+    html! { path.halo d=(path) {} path.prompt d=(path) {} }
+}
+
+fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
+    medsa_trainer::metrics::Scores::new(a.view(), b.view()).dice
+}
+
+fn count(mask: &Array2<bool>) -> usize {
+    mask.iter().filter(|&&inside| inside).count()
+}

@@ -1,0 +1,81 @@
+//! What a build carries beside its models, and that it is the same every time.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use medsa_bundle::{Build, Limits, Manifest, sha256_hex};
+use medsa_tests::place;
+use medsa_tests::program::{command, python, run};
+use medsa_trainer::Checkpoint;
+use serde_json::Value;
+
+#[test]
+fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
+    let folder = place::scratch();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("NOTICE.txt"), "as is").unwrap();
+    fs::write(path("limits.toml"), "[boards.pi]\nencoder_ms = 1e9\ndecoder_ms = 1e-9\n").unwrap();
+    run(export(&place::lite_medsam(), &path("build.medsa"))
+        .args(["--precision", "f32", "--licence"])
+        .arg(path("NOTICE.txt"))
+        .arg("--limits")
+        .arg(path("limits.toml")));
+    let build = Build::read(&path("build.medsa"), &Limits::default()).unwrap();
+    let text = |name: &str| std::str::from_utf8(build.file(name).unwrap()).unwrap();
+
+    let card = text("card.html");
+    assert!(card.contains("Not for diagnostic use."));
+    assert_eq!(card.matches("data:image/png;base64,").count(), 5);
+    assert_eq!(text("licences/NOTICE.txt"), "as is");
+
+    fs::write(path("bill.json"), text("sbom.cdx.json")).unwrap();
+    run(python("check_sbom.py").arg(path("bill.json")));
+    let bill: Value = serde_json::from_str(text("sbom.cdx.json")).unwrap();
+    let component = |name: &str| {
+        let components = bill["components"].as_array().unwrap();
+        components.iter().find(|component| component["name"] == name).unwrap()
+    };
+    assert_eq!(component("lite_medsam")["licenses"][0]["license"]["id"], "Apache-2.0");
+    for name in [Manifest::ENCODER, Manifest::DECODER, "licences/NOTICE.txt"] {
+        let sha256 = sha256_hex(build.file(name).unwrap());
+        assert_eq!(component(name)["hashes"][0]["content"], sha256.as_str(), "{name}");
+    }
+
+    // The answers are right; this board is said to be impossibly fast.
+    for (board, message) in [
+        ("pi", " ms, at most 0.0 ms are accepted on pi"),
+        ("tv", "the build has no limits for the board tv, expected one of pi"),
+    ] {
+        let accept = ["accept", "--board", board, "--build"];
+        let output = command("medsa-edge").args(accept).arg(path("build.medsa")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.trim_end().ends_with(message), "{said}");
+    }
+}
+
+#[test]
+fn a_build_made_twice_has_the_same_bytes() {
+    let Some(shared) = place::shared() else { return };
+    let folder = place::scratch();
+    let path = |name: &str| folder.path().join(name);
+    let mut base = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
+    base.config.decoder.heads = 4;
+    base.write(&path("base.safetensors")).unwrap();
+    let made = |name: &str| {
+        // Random weights may miss any limit.
+        let danger = ["--frames", "2", "--danger-allow"];
+        run(export(&path("base.safetensors"), &path(name)).args(danger));
+        fs::read(path(name)).unwrap()
+    };
+    let (first, second) = (made("first.medsa"), made("second.medsa"));
+    let differs = first.iter().zip(&second).position(|(a, b)| a != b);
+    assert_eq!((first.len(), differs), (second.len(), None));
+}
+
+fn export(base: &Path, out: &Path) -> Command {
+    let mut command = command("medsa-export");
+    command.args(["build", "--input-size", "64", "--calibration"]).arg(place::cine());
+    command.arg("--base").arg(base).arg("--out").arg(out);
+    command
+}
