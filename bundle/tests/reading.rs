@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use medsa_bundle::{Acceptance, Build, Error, Limits, Manifest, Origin, Precision};
-use medsa_sam::image::{Normalization, Preprocess};
+use medsa_sam::image::{Fit, Normalization, Preprocess};
 
 #[test]
 fn what_was_written_is_read() {
@@ -97,7 +97,11 @@ impl Place {
             min_edge_version: "0.1.0".into(),
             base: origin,
             adapter: None,
-            preprocess: Preprocess { input_size: 256, normalization: Normalization::MinMax },
+            preprocess: Preprocess {
+                input_size: 256,
+                normalization: Normalization::MinMax,
+                fit: Fit::Pad,
+            },
             precision: Precision::F32,
             agreement: None,
             quantization: None,
