@@ -82,6 +82,23 @@ mod tests {
         assert_eq!(twice, array![0.0, 0.25, 0.75, 1.0].into_dyn());
     }
 
+    /// Against `torch.nn.functional.interpolate(mode="bicubic")`.
+    #[test]
+    fn absolute_positions_are_interpolated_as_pytorch_does() {
+        let row = array![0.0, 1.0, 3.0, 2.0];
+        let grid = Array::from_shape_fn((1, 4, 4, 1), |(_, _, x, _)| row[x]).into_dyn();
+        for (side, expected) in [
+            (2, &[0.3125, 2.6875][..]),
+            (6, &[-0.086_805_58, 0.3125, 1.391_203_5, 2.817_129_6, 2.6875, 1.913_194_9][..]),
+        ] {
+            let found = resize_grid(grid.clone(), side);
+            assert_eq!(found.shape(), [1, side, side, 1]);
+            for (at, found) in found.indexed_iter() {
+                assert!((found - expected[at[2]]).abs() < 1e-6, "{at:?}: {found}");
+            }
+        }
+    }
+
     #[test]
     fn a_query_meets_the_key_at_the_same_place_in_the_middle_of_the_table() {
         let table = Array::from_shape_fn((5, 1), |(i, _)| i as f32).into_dyn();

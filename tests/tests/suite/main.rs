@@ -10,5 +10,6 @@ mod int8;
 mod main_job;
 mod medsa_blocks;
 mod onnx_parity;
+mod released;
 mod tiny;
 mod training;
