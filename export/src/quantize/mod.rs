@@ -29,6 +29,10 @@ use crate::runner::{Runner, boxes, clicks};
 /// Frames on which sensitivities are measured: each costs as many runs as there are layers.
 const SENSITIVITY_FRAMES: usize = 2;
 
+/// Multiply-accumulates that they may cost, which is minutes: networks at which one frame costs more
+/// are wholly in 8 bits.
+const SENSITIVITY_MACS: u64 = 20_000_000_000_000;
+
 /// Part of all multiply-accumulates that may go back to float.
 const FLOAT_MACS: f64 = 0.045;
 
@@ -66,8 +70,12 @@ pub fn quantize(
     let macs = sam.macs_by_name();
     let attentions = macs.keys().filter(|name| name.ends_with(".products")).cloned().collect();
     let mut quantization = Quantization { layers, attentions };
-    let spread = images.len().div_ceil(SENSITIVITY_FRAMES);
-    let some: Vec<Array4<f32>> = images.into_iter().step_by(spread).collect();
+    // Each layer and attention is a run from its step on.
+    let macs_of_frame = sam.cost()[0].macs * macs.len() as u64 / 2;
+    let affordable =
+        (SENSITIVITY_MACS / macs_of_frame.max(1)).min(SENSITIVITY_FRAMES as u64) as usize;
+    let spread = images.len().div_ceil(affordable.max(1));
+    let some: Vec<Array4<f32>> = images.into_iter().step_by(spread).take(affordable).collect();
     let errors = sensitivities(sam, &quantization, &some, |done, all| {
         progress("weighing layers", done, all);
     })?;
