@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use medsa_sam::image::{Normalization, Preprocess, RgbView};
+use medsa_sam::image::{Fit, Normalization, Preprocess, RgbView};
 use medsa_wire::Mask;
 
 fn preprocess(criterion: &mut Criterion) {
@@ -13,7 +13,7 @@ fn preprocess(criterion: &mut Criterion) {
     for (name, normalization) in
         [("min-max", Normalization::MinMax), ("mean-std", Normalization::MeanStd)]
     {
-        let preprocess = Preprocess { input_size: 256, normalization };
+        let preprocess = Preprocess { input_size: 256, normalization, fit: Fit::Pad };
         criterion.bench_function(&format!("preprocess 640x480 to 256 px, {name}"), |bencher| {
             bencher.iter(|| preprocess.run(black_box(frame)));
         });

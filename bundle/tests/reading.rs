@@ -8,7 +8,7 @@ use medsa_bundle::{
     Acceptance, AcceptanceVector, Build, Error, LatencyLimits, Limits, Manifest, Origin, Precision,
     sha256_hex,
 };
-use medsa_sam::image::{Normalization, Preprocess};
+use medsa_sam::image::{Fit, Normalization, Preprocess};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -224,7 +224,11 @@ fn build(acceptance: Acceptance) -> Build {
         min_edge_version: "0.1.0".into(),
         base: origin,
         adapter: None,
-        preprocess: Preprocess { input_size: 256, normalization: Normalization::MinMax },
+        preprocess: Preprocess {
+            input_size: 256,
+            normalization: Normalization::MinMax,
+            fit: Fit::Pad,
+        },
         precision: Precision::F32,
         agreement: None,
         quantization: None,

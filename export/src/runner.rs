@@ -66,11 +66,11 @@ impl Runner {
 
     fn view<'a>(&self, frame: &'a Frame) -> Result<(RgbView<'a>, Geometry), Error> {
         let size = (frame.width as usize, frame.height as usize);
-        let input_size = match self {
-            Self::Candle(network) => network.sam().config().preprocess.input_size,
-            Self::Edge(engine) => engine.preprocess().input_size,
+        let preprocess = match self {
+            Self::Candle(network) => &network.sam().config().preprocess,
+            Self::Edge(engine) => engine.preprocess(),
         };
-        Ok((frame_view(frame)?, Geometry::new(size, input_size)))
+        Ok((frame_view(frame)?, preprocess.geometry(size)))
     }
 }
 

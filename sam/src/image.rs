@@ -46,10 +46,22 @@ pub enum Normalization {
     MinMax,
     /// ImageNet mean and standard deviation per channel (SAM, MobileSAM).
     MeanStd,
+    /// `x / 255` (the released Med-SA code).
+    Unit,
 }
 
-/// Longest side resized to the input size (bilinear with antialiasing), normalized, zero-padded
-/// at the bottom and right.
+/// How a frame fills the square input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// The longest side fills it, zeros at the bottom and right (SAM).
+    #[default]
+    Pad,
+    /// Both sides fill it, in whatever proportion (the released Med-SA code).
+    Stretch,
+}
+
+/// Resized to the input size (bilinear with antialiasing), normalized, and padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
@@ -57,12 +69,15 @@ pub struct Preprocess {
     pub input_size: usize,
     /// How values are normalized.
     pub normalization: Normalization,
+    /// How the frame fills the input.
+    #[serde(default)]
+    pub fit: Fit,
 }
 
 impl Preprocess {
     /// The network input `[1, 3, S, S]` for a frame, and where the frame lies in it.
     pub fn run(&self, frame: RgbView) -> (Array4<f32>, Geometry) {
-        let geometry = Geometry::new(frame.size(), self.input_size);
+        let geometry = self.geometry(frame.size());
         let (width, height) = geometry.resized;
         let resized = resize_bilinear_u8(frame, width, height);
         let mut image = Array4::zeros((1, 3, self.input_size, self.input_size));
@@ -75,6 +90,15 @@ impl Preprocess {
             }
         }
         (image, geometry)
+    }
+
+    /// Where a frame of `frame` = (width, height) pixels lies in the network input.
+    pub fn geometry(&self, frame: (usize, usize)) -> Geometry {
+        let input_size = self.input_size;
+        match self.fit {
+            Fit::Pad => Geometry::new(frame, input_size),
+            Fit::Stretch => Geometry { frame, resized: (input_size, input_size), input_size },
+        }
     }
 }
 
@@ -89,6 +113,7 @@ impl Normalization {
                 [((max - min).max(1e-8), min); 3]
             }
             Self::MeanStd => [(58.395, 123.675), (57.12, 116.28), (57.375, 103.53)],
+            Self::Unit => [(255.0, 0.0); 3],
         }
     }
 }
@@ -105,8 +130,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a frame of `frame` = (width, height) pixels in an input of side
-    /// `input_size`.
+    /// The geometry of a frame of `frame` = (width, height) pixels whose longest side fills an
+    /// input of side `input_size`.
     pub fn new(frame: (usize, usize), input_size: usize) -> Self {
         let longest = frame.0.max(frame.1) as f64;
         let scale = input_size as f64 / longest;
@@ -172,11 +197,26 @@ mod tests {
     fn longest_side_fills_the_input_and_the_rest_is_zero() {
         let pixels = vec![200u8; 40 * 20 * 3];
         let frame = RgbView::new(40, 20, &pixels).unwrap();
-        let preprocess = Preprocess { input_size: 16, normalization: Normalization::MeanStd };
+        let (normalization, fit) = (Normalization::MeanStd, Fit::Pad);
+        let preprocess = Preprocess { input_size: 16, normalization, fit };
         let (image, geometry) = preprocess.run(frame);
         assert_eq!(geometry.resized, (16, 8));
         assert!(image.slice(s![.., .., 8.., ..]).iter().all(|&v| v == 0.0));
         assert!(image.slice(s![0, 0, ..8, ..]).iter().all(|&v| v == (200.0 - 123.675) / 58.395));
+    }
+
+    #[test]
+    fn a_stretched_frame_fills_the_input_and_its_masks_come_back_in_its_own_proportions() {
+        let pixels = vec![51u8; 40 * 20 * 3];
+        let (normalization, fit) = (Normalization::Unit, Fit::Stretch);
+        let preprocess = Preprocess { input_size: 16, normalization, fit };
+        let (image, geometry) = preprocess.run(RgbView::new(40, 20, &pixels).unwrap());
+        assert!(image.iter().all(|&v| v == 0.2));
+        assert_eq!(geometry.to_input([20.0, 5.0]), [8.0, 4.0]);
+        let upper = Array2::from_shape_fn((16, 16), |(y, _)| if y < 8 { 1.0 } else { -1.0 });
+        let mask = geometry.mask_in_frame(upper.view());
+        assert_eq!(mask.dim(), (20, 40));
+        assert_eq!(mask.iter().filter(|&&inside| inside).count(), 10 * 40);
     }
 
     #[test]

@@ -33,5 +33,5 @@ pub use decoder::{MaskPrompt, Masks, PromptInput};
 pub use error::{Error, PromptError};
 pub use fold::Folding;
 pub use int8::{Int8Input, Int8Layer, Quantization, S8_MAX, S8_TINY};
-pub use model::{DecoderConfig, EncoderConfig, Sam, SamConfig};
+pub use model::{DecoderConfig, EncoderConfig, PointOrder, Sam, SamConfig};
 pub use weights::{Indices, Param, Reader, Weights};

@@ -9,7 +9,7 @@ use crate::backend::{Backend, Output};
 use crate::decoder::{MaskDecoder, Masks, PromptEncoder, PromptInput};
 use crate::error::Error;
 use crate::fold::Folding;
-use crate::image::{Normalization, Preprocess};
+use crate::image::{Fit, Normalization, Preprocess};
 use crate::tiny_vit::{Stem, TinyVit, TinyVitConfig};
 use crate::vit::{Vit, VitConfig};
 use crate::weights::{Param, Reader, VisitParams, Weights};
@@ -48,6 +48,21 @@ pub struct DecoderConfig {
     pub heads: usize,
     /// Channels of the mask prompt's downscaling.
     pub mask_channels: usize,
+    /// Which coordinate of a prompt's points the network has learned to be the first.
+    #[serde(default)]
+    pub points: PointOrder,
+}
+
+/// The order of a point's coordinates in training. Prompts are (x, y) everywhere; a network that
+/// has learned them the other way round is given them so inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PointOrder {
+    /// Column, then row (SAM).
+    #[default]
+    Xy,
+    /// Row, then column (the released Med-SA code).
+    Yx,
 }
 
 impl SamConfig {
@@ -68,8 +83,8 @@ impl SamConfig {
         let prefix = Self::ENCODER;
         let (encoder, input_size, normalization) =
             if weights.contains_key(&format!("{prefix}.pos_embed")) {
-                let vit = VitConfig::detect(weights, prefix)?;
-                let input_size = vit.trained_grid.saturating_mul(vit.patch);
+                let (vit, grid) = VitConfig::detect(weights, prefix)?;
+                let input_size = grid.saturating_mul(vit.patch);
                 (EncoderConfig::Vit(vit), input_size, Normalization::MeanStd)
             } else if weights.contains_key(&format!("{prefix}.patch_embed.seq.0.c.weight")) {
                 let tiny = TinyVitConfig::detect(weights, prefix)?;
@@ -87,7 +102,8 @@ impl SamConfig {
                 )));
             };
         let decoder = DecoderConfig::detect(weights, Self::DECODER_HEADS)?;
-        Ok(Self { preprocess: Preprocess { input_size, normalization }, encoder, decoder })
+        let preprocess = Preprocess { input_size, normalization, fit: Fit::Pad };
+        Ok(Self { preprocess, encoder, decoder })
     }
 
     /// Checks a shape that came from a file: no length is 0, and heads divide channels.
@@ -95,7 +111,7 @@ impl SamConfig {
     /// # Errors
     /// [`Error::UnknownNetwork`] names the key.
     pub fn check(&self) -> Result<(), Error> {
-        let DecoderConfig { dim, mlp_dim, heads, mask_channels } = self.decoder;
+        let DecoderConfig { dim, mlp_dim, heads, mask_channels, points: _ } = self.decoder;
         // Upscaling goes to an eighth of the channels, cross-attention to half.
         check_lengths(&[
             ("decoder.dim", dim, 8),
@@ -168,6 +184,7 @@ impl DecoderConfig {
             mlp_dim: rows("mask_decoder.transformer.layers.0.mlp.lin1.weight")?,
             heads,
             mask_channels: rows("prompt_encoder.mask_downscaling.3.weight")?,
+            points: PointOrder::Xy,
         })
     }
 }
@@ -196,7 +213,7 @@ impl Sam {
     pub fn read(weights: &Weights, config: SamConfig) -> Result<Self, Error> {
         let from = Reader::new(weights);
         let Preprocess { input_size, .. } = config.preprocess;
-        let DecoderConfig { dim, mlp_dim, heads, mask_channels } = config.decoder;
+        let DecoderConfig { dim, mlp_dim, heads, .. } = config.decoder;
         let encoder = from.at(SamConfig::ENCODER);
         let encoder = match &config.encoder {
             EncoderConfig::TinyVit(tiny) => Encoder::TinyVit(TinyVit::read(&encoder, tiny, dim)?),
@@ -206,7 +223,7 @@ impl Sam {
         };
         let grid = config.grid();
         let prompt = from.at("prompt_encoder");
-        let prompt_encoder = PromptEncoder::read(&prompt, dim, mask_channels, input_size, grid)?;
+        let prompt_encoder = PromptEncoder::read(&prompt, &config.decoder, input_size, grid)?;
         let mask_decoder = MaskDecoder::read(&from.at("mask_decoder"), dim, mlp_dim, heads)?;
         from.finish()?;
         Ok(Self { config, encoder, prompt_encoder, mask_decoder })

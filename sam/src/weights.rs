@@ -23,6 +23,8 @@ pub struct Param {
 impl Param {
     /// A constant that the network computed from its weights; `name` must be unique in it.
     pub fn new<D: Dimension>(name: impl Into<Arc<str>>, value: Array<f32, D>) -> Self {
+        // As files and runtimes have it, whatever order the computation left.
+        let value = value.as_standard_layout().into_owned();
         Self { name: name.into(), value: value.into_dyn().into_shared() }
     }
 

@@ -43,7 +43,11 @@ pub fn check(model: &Path) {
     program::run(program::python("run_onnx.py").arg(model));
 }
 
-fn write_tensors(path: &Path, tensors: &BTreeMap<&str, ArrayD<f32>>) {
+/// Writes a `.safetensors` file.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write_tensors(path: &Path, tensors: &BTreeMap<&str, ArrayD<f32>>) {
     let bytes: Vec<(&str, &[usize], Vec<u8>)> = tensors
         .iter()
         .map(|(&name, array)| {

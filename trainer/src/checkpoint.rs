@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor, pickle};
+use candle_core::pickle::PthTensors;
+use candle_core::{DType, Device, Tensor};
 use medsa_bundle::{Origin, sha256_hex};
 use medsa_sam::{Sam, SamConfig, Weights};
 use ndarray::{ArcArray, IxDyn};
 
 use crate::error::Error;
-use crate::released::Released;
+use crate::released::{self, Released};
 use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of the network's shape, as JSON.
@@ -43,14 +44,17 @@ impl Checkpoint {
         } else {
             TensorFile::parse(path, &bytes)?
         };
+        let network = |e| Error::network(path, e);
+        let (weights, is_released) = released::normalized(weights).map_err(network)?;
         let config: SamConfig = match from_metadata(path, &metadata, CONFIG)? {
             Some(config) => config,
             None => {
-                let released = Released::new(&weights);
-                SamConfig::detect(&released.base).map_err(|e| Error::network(path, e))?
+                let base = Released::new(&weights).base;
+                let config = SamConfig::detect(&base).map_err(network)?;
+                if is_released { released::as_trained(config) } else { config }
             }
         };
-        config.check().map_err(|e| Error::network(path, e))?;
+        config.check().map_err(network)?;
         let origin = from_metadata(path, &metadata, SOURCE)?
             .unwrap_or_else(|| Origin { name: stem(path), sha256: sha256_hex(&bytes) });
         Ok(Self { path: path.to_owned(), origin, weights, config })
@@ -93,19 +97,26 @@ fn is_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK")
 }
 
-/// The state dict of a `.pth`, at the top or under the keys that training scripts use.
+/// The state dict of a `.pth`, at the top or under the keys that training scripts use. Beside it
+/// may be single tensors, such as a loss.
 fn read_pth(path: &Path) -> Result<Weights, Error> {
-    for key in [None, Some("model"), Some("state_dict")] {
-        let tensors = pickle::read_all_with_key(path, key).map_err(|e| Error::format(path, e))?;
-        if !tensors.is_empty() {
-            let convert = |(name, tensor)| match to_array(&tensor) {
-                Ok(array) => Ok((name, array)),
-                Err(e) => Err(Error::format(path, format!("tensor {name}: {e}"))),
-            };
-            return tensors.into_iter().map(convert).collect();
-        }
+    let top = PthTensors::new(path, None).map_err(|e| Error::format(path, e))?;
+    let below = ["model", "state_dict"].map(|key| PthTensors::new(path, Some(key)));
+    // A key that is not there is an error.
+    let dicts = [top].into_iter().chain(below.into_iter().flatten());
+    let found = dicts.max_by_key(|dict| dict.tensor_infos().len()).expect("there is the top");
+    let names = found.tensor_infos().keys();
+    let read = |name: &String| -> Result<_, Error> {
+        let tensor = found.get(name).and_then(|tensor| tensor.map(|t| to_array(&t)).transpose());
+        let tensor = tensor.map_err(|e| Error::format(path, format!("tensor {name}: {e}")))?;
+        Ok((name.clone(), tensor.expect("it is among the names")))
+    };
+    let weights = names.map(read).collect::<Result<Weights, Error>>()?;
+    if weights.is_empty() {
+        let reason = "no tensors at the top, under `model` or under `state_dict`";
+        return Err(Error::format(path, reason));
     }
-    Err(Error::format(path, "no tensors at the top, under `model` or under `state_dict`"))
+    Ok(weights)
 }
 
 fn to_array(tensor: &Tensor) -> candle_core::Result<ArcArray<f32, IxDyn>> {

@@ -1,10 +1,14 @@
 //! Checkpoints of the released Med-SA code: a whole model's state dict with adapters inside.
 //!
 //! Its encoder blocks hold `Space_Adapter`, `MLP_Adapter` and `Depth_Adapter`, each with `D_fc1`
-//! and `D_fc2`. In its TinyViT the MLP's adapter is given what comes before the norm; its ViT pads windows
-//! before the norm.
+//! and `D_fc2`; or layers of theirs have low-rank updates beside them. In its TinyViT the MLP's
+//! adapter is given what comes before the norm; its ViT pads windows before the norm. It trains
+//! the mask decoder whole, on stretched pictures from 0 to 1 and on clicks whose row comes first.
 
-use medsa_sam::{AdapterConfig, MlpInput, Weights, WindowPadding};
+mod low_rank;
+
+use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_sam::{AdapterConfig, Error, MlpInput, PointOrder, SamConfig, Weights, WindowPadding};
 
 /// What every name begins with if the model was trained on several GPUs.
 const PARALLEL: &str = "module.";
@@ -25,7 +29,6 @@ impl Released {
             config: AdapterConfig::default(),
         };
         for (name, value) in weights {
-            let name = name.strip_prefix(PARALLEL).unwrap_or(name);
             match adapter_name(name) {
                 Some((adapter, encoder)) => {
                     match encoder {
@@ -35,12 +38,44 @@ impl Released {
                     released.adapters.insert(adapter, value.clone());
                 }
                 None => {
-                    released.base.insert(name.to_owned(), value.clone());
+                    released.base.insert(name.clone(), value.clone());
                 }
             }
         }
         released
     }
+}
+
+/// Tensors by the names of SAM's own code, with low-rank updates added to what they update; and
+/// whether the released code has trained them.
+///
+/// # Errors
+/// An update that does not fit its layer, by name.
+pub(crate) fn normalized(weights: Weights) -> Result<(Weights, bool), Error> {
+    let mut weights: Weights =
+        weights.into_iter().map(|(name, value)| (original_name(&name), value)).collect();
+    let updates = low_rank::merge(&mut weights)?;
+    let is_adapted = weights.keys().any(|name| adapter_name(name).is_some());
+    Ok((weights, updates > 0 || is_adapted))
+}
+
+/// The network as the released code feeds it.
+pub(crate) fn as_trained(mut config: SamConfig) -> SamConfig {
+    config.preprocess =
+        Preprocess { normalization: Normalization::Unit, fit: Fit::Stretch, ..config.preprocess };
+    config.decoder.points = PointOrder::Yx;
+    config
+}
+
+fn original_name(name: &str) -> String {
+    let name = name.strip_prefix(PARALLEL).unwrap_or(name);
+    // Its later versions shorten these.
+    for (short, long) in [(".attn.rel_h", ".attn.rel_pos_h"), (".attn.rel_w", ".attn.rel_pos_w")] {
+        if let Some(block) = name.strip_suffix(short) {
+            return format!("{block}{long}");
+        }
+    }
+    name.to_owned()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

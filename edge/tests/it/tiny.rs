@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
-use medsa_sam::image::{Normalization, Preprocess};
+use medsa_sam::image::{Fit, Normalization, Preprocess};
 use prost::Message;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
@@ -21,7 +21,7 @@ pub const SIDE: usize = 64;
 pub const RADIUS: f32 = 12.0;
 
 pub const PREPROCESS: Preprocess =
-    Preprocess { input_size: SIDE, normalization: Normalization::MinMax };
+    Preprocess { input_size: SIDE, normalization: Normalization::MinMax, fit: Fit::Pad };
 
 /// A build in `folder`.
 pub fn build(folder: &Path) -> PathBuf {

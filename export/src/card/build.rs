@@ -166,7 +166,7 @@ mod tests {
     use crate::acceptance;
     use medsa_bundle::{Origin, Precision};
     use medsa_sam::Cost;
-    use medsa_sam::image::{Normalization, Preprocess};
+    use medsa_sam::image::{Fit, Normalization, Preprocess};
     use ndarray::Array2;
 
     #[test]
@@ -179,7 +179,11 @@ mod tests {
             min_edge_version: "0.1.0".into(),
             base: origin("a & b"),
             adapter: Some(origin("\"clicks\"")),
-            preprocess: Preprocess { input_size: 128, normalization: Normalization::MinMax },
+            preprocess: Preprocess {
+                input_size: 128,
+                normalization: Normalization::MinMax,
+                fit: Fit::Pad,
+            },
             precision: Precision::Int8,
             agreement: None,
             quantization: None,

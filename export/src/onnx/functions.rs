@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
 
 use super::graph::{OPSET, attribute_tensor, operator_set};
@@ -11,8 +12,8 @@ use super::graph::{OPSET, attribute_tensor, operator_set};
 /// Domain of the functions.
 pub(super) const DOMAIN: &str = "medsa";
 
-/// Constants of at most so many values belong to a function; larger ones are its inputs, so that
-/// blocks that differ only in their weights share it.
+/// Shapes and the like of at most so many values belong to a function, as do single numbers. Weights
+/// are its inputs, so that blocks that differ only in them share it, and so that they are found.
 const OWN_VALUES: i64 = 8;
 
 /// Nodes that are one block.
@@ -101,7 +102,9 @@ fn function(
             let constant = constant.unwrap_or_else(|| {
                 panic!("{}: {input} is neither an input nor a weight", call.operator)
             });
-            if constant.dims.iter().product::<i64>() <= OWN_VALUES {
+            let is_float = constant.data_type == DataType::Float as i32;
+            let most = if is_float { 1 } else { OWN_VALUES };
+            if constant.dims.iter().product::<i64>() <= most {
                 let name = format!("c{}", body.len());
                 let value = TensorProto { name: String::new(), ..(*constant).clone() };
                 body.push(NodeProto {

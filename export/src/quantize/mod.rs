@@ -32,7 +32,11 @@ pub(crate) use self::sensitivity::{Probe, sensitivities};
 use crate::error::Error;
 
 /// Frames on which sensitivities are measured: each costs as many runs as there are layers.
-const SENSITIVITY_FRAMES: usize = 2;
+const SENSITIVITY_FRAMES: u64 = 2;
+
+/// Multiply-accumulates that they may cost, which is minutes: networks at which one frame costs more
+/// are wholly in 8 bits.
+const SENSITIVITY_MACS: u64 = 20_000_000_000_000;
 
 /// Part of all multiply-accumulates that may go back to float.
 const FLOAT_MACS: f64 = 0.045;
@@ -78,8 +82,11 @@ pub fn quantize(
     let macs = sam.macs_by_name();
     let attentions = macs.keys().filter(|name| name.ends_with(".products")).cloned().collect();
     let mut quantization = Quantization { layers, attentions };
-    let spread = frames.len().div_ceil(SENSITIVITY_FRAMES);
-    let probes = frames.iter().enumerate().step_by(spread);
+    // Each layer and attention is a run from its step on.
+    let macs_of_probe = sam.cost()[0].macs * macs.len() as u64 / 2;
+    let affordable = (SENSITIVITY_MACS / macs_of_probe.max(1)).min(SENSITIVITY_FRAMES) as usize;
+    let spread = frames.len().div_ceil(affordable.max(1));
+    let probes = frames.iter().enumerate().step_by(spread).take(affordable);
     let probes =
         probes.map(|(i, frame)| Probe::new(sam, frame, i)).collect::<Result<Vec<_>, _>>()?;
     let errors = sensitivities(sam, &quantization, &probes, |done, all| {

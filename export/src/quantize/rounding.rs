@@ -6,7 +6,11 @@
 
 use medsa_sam::S8_MAX;
 use nalgebra::{Cholesky, DMatrix};
-use ndarray::{Array1, Array2};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array1, Array2, Axis, s};
+
+/// Columns that are worked on together, so that what all before them bring is one product.
+const BLOCK: usize = 128;
 
 /// Step size of each row of weights: the one that rounds the row best, of those that use nearly
 /// the whole range.
@@ -45,33 +49,74 @@ pub(super) fn compensated(
     }
     // gram = (U + I) D (U + I)^T with U strictly upper: a Cholesky factor of the reversed matrix.
     let reversed = |i: usize| inputs - 1 - i;
-    let damped = DMatrix::<f64>::from_fn(inputs, inputs, |i, j| {
+    let damped = Array2::<f64>::from_shape_fn((inputs, inputs), |(i, j)| {
         let damping = if i == j { 0.01 * mean } else { 0.0 };
         f64::from(gram[[reversed(i), reversed(j)]] + damping)
     });
-    let Some(factor) = Cholesky::new(damped) else { return nearest(weight, steps) };
-    let lower = factor.l();
+    let Some(lower) = cholesky(damped) else { return nearest(weight, steps) };
     let upper = Array2::from_shape_fn((inputs, inputs), |(i, k)| {
         let (row, column) = (reversed(i), reversed(k));
-        if i < k { (lower[(row, column)] / lower[(column, column)]) as f32 } else { 0.0 }
+        if i < k { (lower[[row, column]] / lower[[column, column]]) as f32 } else { 0.0 }
     });
     // By input, so that a column is in order.
     let mut errors = Array2::<f32>::zeros((inputs, outputs));
     let mut rounded = Array2::zeros((outputs, inputs));
-    for k in 0..inputs {
-        let feedback = upper.slice(ndarray::s![..k, k]).dot(&errors.slice(ndarray::s![..k, ..]));
-        for o in 0..outputs {
-            let whole = round(weight[[o, k]] + feedback[o], steps[o]);
-            rounded[[o, k]] = whole;
-            errors[[k, o]] = weight[[o, k]] - whole * steps[o];
+    for start in (0..inputs).step_by(BLOCK) {
+        let end = (start + BLOCK).min(inputs);
+        let before = upper.slice(s![..start, start..end]);
+        let before = before.t().dot(&errors.slice(s![..start, ..]));
+        for k in start..end {
+            let within = upper.slice(s![start..k, k]).dot(&errors.slice(s![start..k, ..]));
+            let feedback = within + before.row(k - start);
+            for o in 0..outputs {
+                let whole = round(weight[[o, k]] + feedback[o], steps[o]);
+                rounded[[o, k]] = whole;
+                errors[[k, o]] = weight[[o, k]] - whole * steps[o];
+            }
         }
     }
     rounded
 }
 
+/// The lower factor of a symmetric matrix in its lower part, unless that is not positive definite.
+fn cholesky(mut matrix: Array2<f64>) -> Option<Array2<f64>> {
+    let side = matrix.nrows();
+    for start in (0..side).step_by(BLOCK) {
+        let width = BLOCK.min(side - start);
+        let columns = s![start.., start..start + width];
+        let (before, mut columns) = matrix.multi_slice_mut((s![start.., ..start], columns));
+        let across = before.slice(s![..width, ..]);
+        general_mat_mul(-1.0, &before, &across.t(), 1.0, &mut columns);
+        let (mut diagonal, mut below) = columns.split_at(Axis(0), width);
+        let factor = DMatrix::from_fn(width, width, |i, j| diagonal[[i, j]]);
+        let factor = Cholesky::new(factor)?.l();
+        let inverse = factor.solve_lower_triangular(&DMatrix::identity(width, width))?;
+        let array =
+            |matrix: &DMatrix<f64>| Array2::from_shape_fn((width, width), |(i, j)| matrix[(i, j)]);
+        diagonal.assign(&array(&factor));
+        let solved = below.dot(&array(&inverse).t());
+        below.assign(&solved);
+    }
+    Some(matrix)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_matrix_of_several_blocks_is_its_factor_times_itself_transposed() {
+        let side = 2 * BLOCK + 7;
+        let noise = |i: usize, j: usize| ((i * 7919 + j * 613) % 1009) as f64 / 504.5 - 1.0;
+        let root = Array2::from_shape_fn((side, side), |(i, j)| noise(i, j));
+        let matrix = root.dot(&root.t()) + Array2::<f64>::eye(side);
+        let factor = cholesky(matrix.clone()).unwrap();
+        let lower =
+            Array2::from_shape_fn((side, side), |(i, j)| if i >= j { factor[[i, j]] } else { 0.0 });
+        let off = lower.dot(&lower.t()) - &matrix;
+        assert!(off.iter().all(|v| v.abs() < 1e-9));
+        assert!(cholesky(-matrix).is_none());
+    }
 
     #[test]
     fn compensation_helps_where_inputs_are_correlated() {

@@ -87,8 +87,7 @@ impl Observed {
             | Layer::Conv2d(Conv2d { weight, bias, .. }) => (weight, bias),
         };
         let outputs = weight.shape()[0];
-        // Folded weights come in other orders.
-        let matrix = weight.value().as_standard_layout().into_owned();
+        let matrix = weight.value().to_owned();
         let matrix = matrix.into_shape_with_order((outputs, weight.value().len() / outputs));
         let bias = match bias {
             Some(bias) => bias.value().to_owned().into_dimensionality::<Ix1>(),
@@ -99,7 +98,7 @@ impl Observed {
             Layer::Conv2d(layer) => layer.weight.shape()[1] * layer.groups,
         };
         Self {
-            weight: matrix.expect("a matrix has as many values as its weight"),
+            weight: matrix.expect("a weight is contiguous"),
             bias: bias.expect("a bias is a vector"),
             shape: weight.shape().to_vec(),
             channels,

@@ -2,11 +2,12 @@
 
 use std::f32::consts::PI;
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
+use crate::model::{DecoderConfig, PointOrder};
 use crate::prompt::label;
 use crate::weights::{Param, Reader, VisitParams};
 
@@ -46,13 +47,20 @@ impl PromptEncoder {
     /// For inputs of side `input_size` and embeddings of side `grid`.
     pub(crate) fn read(
         from: &Reader,
-        dim: usize,
-        mask_channels: usize,
+        config: &DecoderConfig,
         input_size: usize,
         grid: usize,
     ) -> Result<Self, Error> {
-        let frequencies =
-            from.at("pe_layer").param("positional_encoding_gaussian_matrix", &[2, dim / 2])?;
+        let DecoderConfig { dim, mask_channels, points, .. } = *config;
+        let pe_layer = from.at("pe_layer");
+        let name = "positional_encoding_gaussian_matrix";
+        let mut frequencies = pe_layer.array(name, &[2, dim / 2])?;
+        let mut cells = cells(input_size, grid);
+        if points == PointOrder::Yx {
+            // With the frequencies changing places, points need not; cells, which never did, do.
+            frequencies = frequencies.select(Axis(0), &[1, 0]);
+            cells = cells.select(Axis(2), &[1, 0]);
+        }
         let embedding = |from: &Reader| -> Result<Param, Error> {
             let weight = from.array("weight", &[1, dim])?;
             let weight = weight.into_shape_with_order((1, 1, dim)).expect("1 x C is 1 x 1 x C");
@@ -77,8 +85,8 @@ impl PromptEncoder {
                 dim,
             )?,
             no_mask: Param::new(no_mask.name("weight"), no_mask_weight),
-            cells: Param::new(from.name("cells"), cells(input_size, grid)),
-            frequencies,
+            cells: Param::new(from.name("cells"), cells),
+            frequencies: Param::new(pe_layer.name(name), frequencies),
             input_size,
         })
     }

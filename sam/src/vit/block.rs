@@ -42,14 +42,16 @@ impl VitBlock {
             Linear::read(&mlp.at("lin1"), dim, hidden)?,
             Linear::read(&mlp.at("lin2"), hidden, dim)?,
         ];
-        let (trained, side) = if config.global_blocks.contains(&index) {
-            (config.trained_grid, grid)
+        // Tables of global blocks are interpolated, whatever their length is.
+        let attn = from.at("attn");
+        let (rows, side) = if config.global_blocks.contains(&index) {
+            (attn.rows("rel_pos_h").unwrap_or(0), grid)
         } else {
-            (config.window, config.window)
+            (2 * config.window - 1, config.window)
         };
         Ok(Self {
             norm1: LayerNorm::read(&from.at("norm1"), dim, LayerNorm::EPSILON_SAM)?,
-            attention: Attention::read(&from.at("attn"), config, trained, side)?,
+            attention: Attention::read(&attn, config, rows, side)?,
             norm2: LayerNorm::read(&from.at("norm2"), dim, LayerNorm::EPSILON_SAM)?,
             mlp: Mlp::new(layers, Activation::Gelu),
             adapters: BlockAdapters::default(),
@@ -143,10 +145,11 @@ struct Relative {
 }
 
 impl Attention {
-    fn read(from: &Reader, config: &VitConfig, trained: usize, side: usize) -> Result<Self, Error> {
+    /// For tables of `rows` relative positions.
+    fn read(from: &Reader, config: &VitConfig, rows: usize, side: usize) -> Result<Self, Error> {
         let VitConfig { dim, heads, .. } = *config;
         let positions = |name: &str| -> Result<Param, Error> {
-            let table = from.array(name, &[2 * trained - 1, dim / heads])?;
+            let table = from.array(name, &[rows, dim / heads])?;
             Ok(Param::new(from.name(name), relative(table, side)))
         };
         let relative = match from.rows("rel_pos_h") {

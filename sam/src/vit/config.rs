@@ -24,13 +24,14 @@ pub struct VitConfig {
     pub window: usize,
     /// Which blocks attend to the whole map.
     pub global_blocks: Vec<usize>,
-    /// Side of the map, in patches, at which positions were trained.
+    /// Side of the map, in patches, at which absolute positions were trained.
     pub trained_grid: usize,
 }
 
 impl VitConfig {
-    /// Reads the shape off the weights of an image encoder whose names start with `prefix`.
-    pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<Self, Error> {
+    /// Reads the shape off the weights of an image encoder whose names start with `prefix`, and
+    /// the side of the map, in patches, that it was made for.
+    pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<(Self, usize), Error> {
         let shape = |name: &str, axes: usize| -> Result<&[usize], Error> {
             let name = format!("{prefix}.{name}");
             let unknown = |what: String| Error::UnknownNetwork(format!("tensor {name} {what}"));
@@ -48,22 +49,26 @@ impl VitConfig {
             .map_while(|i| shape(&format!("blocks.{i}.attn.rel_pos_h"), 2).ok())
             .map(|shape| shape[0].div_ceil(2))
             .collect();
-        if sides.is_empty() {
-            shape("blocks.0.attn.rel_pos_h", 2)?;
-        }
-        let global_blocks: Vec<usize> =
-            (0..sides.len()).filter(|&i| sides[i] == trained_grid).collect();
-        let window = sides.iter().copied().find(|&side| side != trained_grid);
-        Ok(Self {
+        let Some(&last) = sides.last() else {
+            return Err(shape("blocks.0.attn.rel_pos_h", 2).expect_err("no block has one"));
+        };
+        // The released Med-SA code makes the relative positions of global blocks for its own
+        // maps, and interpolates the absolute ones. The last block of every SAM is global.
+        let grid = if sides.contains(&trained_grid) { trained_grid } else { last };
+        let is_global = |side: usize| side == grid && (grid == trained_grid || side != sides[0]);
+        let global_blocks: Vec<usize> = (0..sides.len()).filter(|&i| is_global(sides[i])).collect();
+        let window = sides.iter().copied().find(|&side| !is_global(side));
+        let config = Self {
             patch,
             dim,
             depth: sides.len(),
             heads: dim / shape("blocks.0.attn.rel_pos_h", 2)?[1],
             mlp_dim: shape("blocks.0.mlp.lin1.weight", 2)?[0],
-            window: window.unwrap_or(trained_grid),
+            window: window.unwrap_or(grid),
             global_blocks,
             trained_grid,
-        })
+        };
+        Ok((config, grid))
     }
 
     /// See [`crate::SamConfig::check`].

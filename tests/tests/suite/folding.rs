@@ -3,8 +3,9 @@
 use candle_core::Device;
 use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
+use medsa_sam::layers::Activation;
 use medsa_sam::prompt::{Point, Prompt};
-use medsa_sam::{AdapterConfig, Folding, Sam};
+use medsa_sam::{AdapterConfig, Folding, MlpInput, Sam, WindowPadding};
 use medsa_tests::golden::max_difference;
 use medsa_tests::place;
 use medsa_trainer::train::Network;
@@ -18,12 +19,20 @@ fn foldings() -> Vec<Vec<Folding>> {
     Folding::ALL.iter().map(|&rule| vec![rule]).chain([Folding::ALL.to_vec()]).collect()
 }
 
+/// Ours, that of the released code, and one whose MLPs cannot take up adapters.
+fn forms() -> [AdapterConfig; 3] {
+    let ours = AdapterConfig::default();
+    let (mlp_input, window_padding) = (MlpInput::Raw, WindowPadding::BeforeNorm);
+    let released = AdapterConfig { mlp_input, window_padding, ..ours };
+    [ours, released, AdapterConfig { activation: Activation::Relu, ..released }]
+}
+
 /// With adapters of every kind, in volumes of two slices.
 #[test]
 fn every_rule_leaves_adapted_networks_as_they_answer() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
-        let sam = tiny.base.clone();
-        let sam = sam.with_adapters(&tiny.trained, &AdapterConfig::default()).unwrap();
+    let tinies = || [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten();
+    for (tiny, form) in tinies().flat_map(|tiny| forms().map(|form| (tiny.clone(), form))) {
+        let sam = tiny.base.clone().with_adapters(&tiny.trained, &form).unwrap();
         let answer = |sam: Sam| -> ArrayD<f32> {
             let network = Network::new(sam, Device::Cpu);
             network.array(tiny.answer(&network, 1).value()).unwrap()
@@ -32,7 +41,7 @@ fn every_rule_leaves_adapted_networks_as_they_answer() {
         let size = expected.iter().fold(0.0f32, |size, v| size.max(v.abs()));
         for rules in foldings() {
             let difference = max_difference(&answer(sam.clone().folded(&rules)), &expected);
-            assert!(difference < 1e-5 * size, "{rules:?}: {difference} of {size}");
+            assert!(difference < 1e-5 * size, "{form:?}, {rules:?}: {difference} of {size}");
         }
     }
 }

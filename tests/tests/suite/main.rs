@@ -11,5 +11,6 @@ mod main_job;
 mod medsa_blocks;
 mod onnx_parity;
 mod pack;
+mod released;
 mod tiny;
 mod training;

@@ -21,6 +21,7 @@ pub fn all(stages: &[usize]) -> AdapterPlan {
 }
 
 /// A network with adapters of every kind, none of them zero, and something to answer.
+#[derive(Clone)]
 pub struct Tiny {
     pub base: Sam,
     /// Encoder stages with adapters.
@@ -81,6 +82,7 @@ impl Tiny {
     }
 }
 
-fn noise(i: usize) -> f32 {
+/// From -0.5 to 0.5, without a pattern.
+pub fn noise(i: usize) -> f32 {
     ((i * 7919 + 11) % 1009) as f32 / 1009.0 - 0.5
 }

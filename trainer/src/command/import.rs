@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use medsa_sam::PointOrder;
+use medsa_sam::image::Fit;
 use medsa_trainer::Checkpoint;
 
 #[derive(Args)]
@@ -11,12 +13,28 @@ pub struct Import {
     /// The file to write
     #[arg(long)]
     out: PathBuf,
+    /// Which coordinate of its clicks came first in training; by default the column, and in a
+    /// checkpoint of the released Med-SA code the row
+    #[arg(long, value_enum)]
+    points: Option<Points>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Points {
+    Xy,
+    Yx,
 }
 
 impl Import {
     pub fn run(self) -> anyhow::Result<()> {
-        let Self { base, out } = self;
-        let checkpoint = Checkpoint::read(&base)?;
+        let Self { base, out, points } = self;
+        let mut checkpoint = Checkpoint::read(&base)?;
+        let of_checkpoint = &mut checkpoint.config.decoder.points;
+        *of_checkpoint = match points {
+            Some(Points::Xy) => PointOrder::Xy,
+            Some(Points::Yx) => PointOrder::Yx,
+            None => *of_checkpoint,
+        };
         // Building the network once is what proves that every tensor is there and fits.
         checkpoint.sam(None)?;
         checkpoint.write(&out)?;
@@ -29,6 +47,19 @@ impl Import {
             checkpoint.config.preprocess.input_size,
             checkpoint.origin.sha256
         );
+        if checkpoint.config.preprocess.fit == Fit::Stretch {
+            let first = match checkpoint.config.decoder.points {
+                PointOrder::Xy => "column",
+                PointOrder::Yx => "row",
+            };
+            println!(
+                "trained by the released Med-SA code: pictures from 0 to 1, stretched to a square; \
+                 clicks with their {first} first"
+            );
+        }
+        if checkpoint.weights.keys().any(|name| name.contains(".Depth_Adapter.")) {
+            println!("its Depth adapters connect the slices of a volume: single frames do without");
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use medsa_sam::image::{Geometry, RgbView};
+use medsa_sam::image::RgbView;
 use ndarray::{Array2, Axis, Ix2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -113,7 +113,7 @@ fn ask(
     prompting: &Prompting,
 ) -> Result<Array2<bool>, candle_core::Error> {
     let frame = (picture.width, picture.height);
-    let geometry = Geometry::new(frame, network.sam().config().preprocess.input_size);
+    let geometry = network.sam().config().preprocess.geometry(frame);
     let prompt = prompting.prompt(frame).expect("the prompt was made from this frame's mask");
     let logits = network.answer(embedding, &prompt.tokens(&geometry), None)?;
     let logits = network.array(&logits.value().squeeze(0)?)?;

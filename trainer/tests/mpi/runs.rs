@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 
 use image::{GrayImage, Luma};
 use medsa_bundle::Origin;
-use medsa_sam::image::{Normalization, Preprocess};
+use medsa_sam::image::{Fit, Normalization, Preprocess};
 use medsa_sam::vit::VitConfig;
-use medsa_sam::{DecoderConfig, EncoderConfig, Error, Sam, SamConfig, Weights};
+use medsa_sam::{DecoderConfig, EncoderConfig, Error, PointOrder, Sam, SamConfig, Weights};
 use medsa_trainer::{Adapter, Checkpoint};
 use ndarray::{ArrayD, Zip};
 use rand::{Rng, SeedableRng};
@@ -122,9 +122,19 @@ fn base() -> Checkpoint {
         trained_grid: 8,
     };
     let config = SamConfig {
-        preprocess: Preprocess { input_size: 128, normalization: Normalization::MeanStd },
+        preprocess: Preprocess {
+            input_size: 128,
+            normalization: Normalization::MeanStd,
+            fit: Fit::Pad,
+        },
         encoder: EncoderConfig::Vit(vit),
-        decoder: DecoderConfig { dim: 32, mlp_dim: 64, heads: 4, mask_channels: 16 },
+        decoder: DecoderConfig {
+            dim: 32,
+            mlp_dim: 64,
+            heads: 4,
+            mask_channels: 16,
+            points: PointOrder::Xy,
+        },
     };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut weights = Weights::new();

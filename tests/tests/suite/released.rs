@@ -1,0 +1,324 @@
+//! Builds of checkpoints of the released Med-SA code, and of SAM ViT with our adapters: what
+//! devices run answers as the network that was trained.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+
+use candle_core::Device;
+use medsa_bundle::{Build, Limits, Manifest};
+use medsa_edge::acceptance::iou;
+use medsa_edge::engine::Engine;
+use medsa_export::{boxes, read_quantization};
+use medsa_frames::{Clip, Frame};
+use medsa_sam::image::{Fit, Normalization, RgbView};
+use medsa_sam::{
+    AdapterConfig, AdapterPlan, EncoderConfig, Folding, PointOrder, Sam, SamConfig, Weights,
+};
+use medsa_tests::golden::max_difference;
+use medsa_tests::model::Model;
+use medsa_tests::program::{command, run};
+use medsa_tests::{onnxruntime, place};
+use medsa_trainer::train::initial_weights;
+use medsa_trainer::{Adapter, AdapterInfo, CandleBackend, Checkpoint};
+use ndarray::{Array2, ArrayD, Axis, IxDyn};
+
+use super::tiny::{all, noise};
+
+#[test]
+fn a_vit_is_built_from_what_the_released_code_saves() {
+    let Some(vit) = small_vit() else { return };
+    let folder = place::scratch();
+    let mut weights = with_adapters(vit.weights.clone(), &vit.config);
+    // Later versions shorten these names, and make the tables of global blocks for their own
+    // input size, here 96 px.
+    for (block, side) in [(0, 3), (1, 6), (2, 3), (3, 6)] {
+        for axis in ["h", "w"] {
+            let name = |prefix: &str| format!("image_encoder.blocks.{block}.attn.{prefix}_{axis}");
+            let table = weights.remove(&name("rel_pos")).unwrap();
+            let table = table.slice_axis(Axis(0), (..2 * side - 1).into()).to_owned();
+            weights.insert(name("rel"), table.into_shared());
+        }
+    }
+    let pth = as_saved(folder.path(), &weights);
+    let base = folder.path().join("base.safetensors");
+    let printed =
+        run(command("medsa-train").args(["import", "--base"]).arg(&pth).arg("--out").arg(&base));
+    assert!(printed.contains("input 96 px"), "{printed}");
+    assert!(printed.contains("clicks with their row first"), "{printed}");
+    assert!(printed.contains("single frames do without"), "{printed}");
+    let imported = Checkpoint::read(&base).unwrap();
+    let EncoderConfig::Vit(config) = &imported.config.encoder else { panic!("it is a ViT") };
+    assert_eq!(
+        (config.window, &config.global_blocks[..], config.trained_grid),
+        (3, &[1, 3][..], 8)
+    );
+    assert_fed_as_released(&imported.config);
+    assert_eq!(imported.weights, Checkpoint::read(&pth).unwrap().weights);
+
+    let sam = imported.sam(None).unwrap();
+    assert_answers_as_built_in_f32(&sam, &pth);
+    assert_answers_as_built_in_int8(&sam, &Source { base: pth, adapter: None, size: 96 }, 0.98);
+}
+
+#[test]
+fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
+    let folder = place::scratch();
+    let mut lite = Checkpoint::read(&place::lite_medsam()).unwrap();
+    // MobileSAM differs from LiteMedSAM in its stem alone.
+    for (layer, shape) in [(0, [32, 3, 3, 3]), (2, [64, 32, 3, 3])] {
+        let name = format!("image_encoder.patch_embed.seq.{layer}.c.weight");
+        lite.weights.insert(name, random(&shape, 0.3).into_shared());
+    }
+    let config = SamConfig::detect(&lite.weights).unwrap();
+    let pth = as_saved(folder.path(), &with_adapters(lite.weights, &config));
+    let checkpoint = Checkpoint::read(&pth).unwrap();
+    assert_fed_as_released(&checkpoint.config);
+    let sam = checkpoint.sam(Some(128)).unwrap();
+    let source = Source { base: pth, adapter: None, size: 128 };
+    assert_answers_as_built_in_int8(&sam, &source, 0.95);
+}
+
+#[test]
+fn low_rank_updates_are_part_of_the_weights() {
+    let Some(vit) = small_vit() else { return };
+    let folder = place::scratch();
+    let mut weights = vit.weights.clone();
+    for (layer, a, b) in [("attn.qkv", [4, 64], [128, 2]), ("mlp.lin1", [2, 64], [256, 2])] {
+        let layer = format!("image_encoder.blocks.1.{layer}");
+        weights.insert(format!("{layer}.lora_A"), random(&a, 0.3).into_shared());
+        weights.insert(format!("{layer}.lora_B"), random(&b, 0.3).into_shared());
+    }
+    let read = Checkpoint::read(&as_saved(folder.path(), &weights)).unwrap();
+    assert_fed_as_released(&read.config);
+    assert_eq!(read.weights.keys().collect::<Vec<_>>(), vit.weights.keys().collect::<Vec<_>>());
+    let changed = |(name, value): &(&String, &_)| vit.weights[*name] != **value;
+    let changed: Vec<_> = read.weights.iter().filter(changed).map(|(name, _)| name).collect();
+    let block = "image_encoder.blocks.1";
+    assert_eq!(changed, [&format!("{block}.attn.qkv.weight"), &format!("{block}.mlp.lin1.weight")]);
+}
+
+#[test]
+fn what_the_network_does_not_have_is_refused_by_name() {
+    let Some(vit) = small_vit() else { return };
+    let folder = place::scratch();
+    let error = |change: &dyn Fn(&mut Weights)| {
+        let mut weights = with_adapters(vit.weights.clone(), &vit.config);
+        change(&mut weights);
+        let read = Checkpoint::read(&as_saved(folder.path(), &weights));
+        read.and_then(|read| read.sam(None)).err().unwrap().to_string()
+    };
+    // More masks than four at once, one for each class.
+    let name = "mask_decoder.mask_tokens.weight";
+    let found = error(&|weights: &mut Weights| {
+        weights.insert(name.into(), random(&[6, 64], 1.0).into_shared());
+    });
+    assert!(found.ends_with(&format!("{name} has shape [6, 64], expected [4, 64]")), "{found}");
+    // EfficientSAM's positions, with one for its class token.
+    let name = "image_encoder.pos_embed";
+    let found = error(&|weights: &mut Weights| {
+        weights.insert(name.into(), random(&[1, 197, 64], 1.0).into_shared());
+    });
+    assert!(found.ends_with(&format!("{name} has shape [1, 197, 64], expected 4 axes")), "{found}");
+}
+
+#[test]
+fn a_vit_with_adapters_is_built_at_its_own_size_and_at_others() {
+    let Some(vit) = small_vit() else { return };
+    let folder = place::scratch();
+    let base = folder.path().join("base.safetensors");
+    vit.write(&base).unwrap();
+    let vit = Checkpoint::read(&base).unwrap();
+    let plan = AdapterPlan { depth: false, ..all(&[]) };
+    let mut trained = initial_weights(&vit.sam(None).unwrap(), &plan, 0);
+    for (seed, value) in trained.values_mut().enumerate() {
+        let mut i = seed;
+        value.mapv_inplace(|v| {
+            i += 1;
+            v + 0.1 * noise(i)
+        });
+    }
+    let path = folder.path().join("adapter.safetensors");
+    let config = AdapterConfig::default();
+    let info = AdapterInfo { base: vit.origin.clone(), input_size: 128, config, training: None };
+    Adapter::write(&path, &info, trained).unwrap();
+    let adapter = Adapter::read(&path).unwrap();
+    for size in [128, 192] {
+        let sam = adapter.sam(&vit, Some(size)).unwrap();
+        let source = Source { base: base.clone(), adapter: Some(path.clone()), size };
+        assert_answers_as_built_in_int8(&sam, &source, 0.98);
+    }
+}
+
+/// What a build is made of.
+struct Source {
+    base: PathBuf,
+    adapter: Option<PathBuf>,
+    size: usize,
+}
+
+impl Source {
+    fn build(&self, precision: &str) -> Build {
+        let folder = place::scratch();
+        let out = folder.path().join("build.medsa");
+        let mut export = command("medsa-export");
+        // Made-up weights make masks that small errors turn over.
+        export.args(["build", "--danger-allow", "--frames", "2", "--precision", precision]);
+        export.arg("--input-size").arg(self.size.to_string()).arg("--base").arg(&self.base);
+        if let Some(adapter) = &self.adapter {
+            export.arg("--adapter").arg(adapter);
+        }
+        run(export.arg("--calibration").arg(place::cine()).arg("--out").arg(&out));
+        if precision == "f32" {
+            run(command("medsa-edge").args(["accept", "--build"]).arg(&out));
+        }
+        Build::read(&out, &Limits::default()).unwrap()
+    }
+}
+
+/// Embedding and logits within 1e-3.
+fn assert_answers_as_built_in_f32(sam: &Sam, base: &Path) {
+    let size = sam.config().preprocess.input_size;
+    let build = Source { base: base.to_owned(), adapter: None, size }.build("f32");
+    let frame = frame();
+    let expected = answers(sam, CandleBackend::new(Device::Cpu), &frame);
+    let found = edge_answers(&build, &frame);
+    for (expected, found) in expected.iter().zip(&found) {
+        let difference = max_difference(found, expected);
+        assert!(difference < 1e-3, "{difference}");
+    }
+}
+
+/// Both runtimes as candle's arithmetic, masks and embedding; and the latter near to f32.
+fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
+    let build = source.build("int8");
+    let files = [Manifest::ENCODER, Manifest::DECODER].map(|name| build.file(name).unwrap());
+    let quantization = read_quantization(files).unwrap();
+    assert!(!quantization.layers.is_empty());
+    let frame = frame();
+    let float = answers(sam, CandleBackend::new(Device::Cpu), &frame);
+    let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+    let rounded = answers(&sam.clone().folded(&Folding::ALL), backend, &frame);
+    let agreement = cosine(&rounded[0], &float[0]);
+    println!("int8 to f32 {agreement}");
+    assert!(agreement > near, "cosine of int8 to f32 is {agreement}");
+
+    let edge = edge_answers(&build, &frame);
+    let image = input(sam, &frame);
+    let onnx = onnxruntime::run(files[0], &[("image", image)].into());
+    let onnx: ArrayD<f32> = onnx.get::<IxDyn>("embedding");
+    for (runtime, found) in [("tract", &edge[0]), ("onnxruntime", &onnx)] {
+        let agreement = cosine(found, &rounded[0]);
+        println!("{runtime} to int8 {agreement}");
+        assert!(agreement > 0.998, "cosine of {runtime} to candle is {agreement}");
+    }
+    for (expected, found) in rounded.iter().zip(&edge).skip(1) {
+        let mask = |logits: &ArrayD<f32>| -> Array2<bool> {
+            let side = logits.shape()[0];
+            Array2::from_shape_fn((side, side), |(y, x)| logits[[y, x]] > 0.0)
+        };
+        let overlap = iou(&mask(found), &mask(expected));
+        println!("masks {overlap}");
+        assert!(overlap > 0.95, "IoU of tract's mask with candle's is {overlap}");
+    }
+}
+
+/// Embedding, and the logits `[4h, 4w]` for boxes.
+fn answers(sam: &Sam, candle: CandleBackend, frame: &Frame) -> Vec<ArrayD<f32>> {
+    let model = Model { sam: sam.clone(), candle };
+    let embedding = model.tensor(input(sam, frame));
+    let embedding = model.sam.encode(&model.candle, &embedding).unwrap();
+    let geometry = sam.config().preprocess.geometry((frame.width as usize, frame.height as usize));
+    let mut answers = vec![model.array(&embedding)];
+    for prompt in boxes(frame).unwrap() {
+        let (masks, _) = model.decode(&embedding, &prompt.tokens(&geometry), None);
+        answers.push(masks.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0));
+    }
+    answers
+}
+
+/// The same of the device's engine.
+fn edge_answers(build: &Build, frame: &Frame) -> Vec<ArrayD<f32>> {
+    let file = |name| build.file(name).unwrap();
+    let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));
+    let preprocess = build.manifest().preprocess;
+    let engine = Engine::from_onnx(encoder, decoder, preprocess, NonZeroUsize::MIN).unwrap();
+    let (image, geometry) = engine.preprocess().run(view(frame));
+    let embedding = engine.encode(&image).unwrap();
+    let mut answers = vec![embedding.view().unwrap().to_owned().into_dyn()];
+    for prompt in boxes(frame).unwrap() {
+        let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None).unwrap();
+        answers.push(decoded.single().0.to_owned().into_dyn());
+    }
+    answers
+}
+
+fn assert_fed_as_released(config: &SamConfig) {
+    assert_eq!(config.preprocess.normalization, Normalization::Unit);
+    assert_eq!((config.preprocess.fit, config.decoder.points), (Fit::Stretch, PointOrder::Yx));
+}
+
+/// The small ViT of the reference tensors.
+fn small_vit() -> Option<Checkpoint> {
+    Some(Checkpoint::read(&place::shared()?.join("golden/sam_vit_weights.pth")).unwrap())
+}
+
+/// A base with the three adapters of every encoder block, by the names of the released code.
+fn with_adapters(mut weights: Weights, config: &SamConfig) -> Weights {
+    let plan = AdapterPlan { depth: true, ..AdapterPlan::default() };
+    for tensor in plan.tensors(config) {
+        let Some(block) = tensor.name.strip_prefix("encoder.blocks.") else { continue };
+        let (stage, rest) = block.split_once('.').unwrap();
+        let stage = match config.encoder {
+            EncoderConfig::Vit(_) => "blocks".to_owned(),
+            EncoderConfig::TinyVit(_) => format!("layers.{stage}.blocks"),
+        };
+        let mut name = format!("image_encoder.{stage}.{rest}");
+        for (ours, theirs) in [
+            (".space.", ".Space_Adapter."),
+            (".mlp.", ".MLP_Adapter."),
+            (".depth.", ".Depth_Adapter."),
+            (".down.", ".D_fc1."),
+            (".up.", ".D_fc2."),
+        ] {
+            name = name.replace(ours, theirs);
+        }
+        weights.insert(name, random(&tensor.shape, 0.1).into_shared());
+    }
+    weights
+}
+
+/// The file that the released code's script would write.
+fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
+    let [state_dict, pth] =
+        ["state_dict.safetensors", "checkpoint_best.pth"].map(|f| folder.join(f));
+    let tensors = weights.iter().map(|(name, value)| (name.as_str(), value.to_owned()));
+    onnxruntime::write_tensors(&state_dict, &tensors.collect());
+    let script = place::repository().join("tests/python/write_pth.py");
+    run(Command::new(place::python()).arg(script).arg(state_dict).arg(&pth));
+    pth
+}
+
+/// A frame that 8 bits were not fitted to.
+fn frame() -> Frame {
+    Clip::open(place::cine()).unwrap().frame(5).unwrap()
+}
+
+fn input(sam: &Sam, frame: &Frame) -> ArrayD<f32> {
+    sam.config().preprocess.run(view(frame)).0.into_dyn()
+}
+
+fn view(frame: &Frame) -> RgbView<'_> {
+    RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap()
+}
+
+fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
+    let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+fn random(shape: &[usize], amount: f32) -> ArrayD<f32> {
+    let values = (0..shape.iter().product()).map(|i| amount * noise(i)).collect();
+    ArrayD::from_shape_vec(shape, values).unwrap()
+}
