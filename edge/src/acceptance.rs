@@ -44,22 +44,17 @@ impl Accepted {
     /// [`Error::WrongAnswer`], [`Error::TooSlow`].
     pub fn check(&self, board: Option<(&str, LatencyLimits)>) -> Result<(), Error> {
         // Written so that no number is not accepted.
-        let wrong = self.answers.iter().position(|answer| !(answer.iou >= answer.min_iou));
-        if let Some(vector) = wrong {
+        let right = |answer: &Answered| answer.iou >= answer.min_iou;
+        if let Some(vector) = self.answers.iter().position(|answer| !right(answer)) {
             let Answered { frame, iou, min_iou } = self.answers[vector].clone();
             return Err(Error::WrongAnswer { vector, frame, iou, min_iou });
         }
         let Some((board, limits)) = board else { return Ok(()) };
-        let times = [
-            ("encoder", self.encoder_ms, limits.encoder_ms),
-            ("decoder", self.decoder_ms, limits.decoder_ms),
-        ];
-        match times.into_iter().find(|(_, found_ms, limit_ms)| !(found_ms <= limit_ms)) {
-            Some((part, found_ms, limit_ms)) => {
-                Err(Error::TooSlow { board: board.to_owned(), part, found_ms, limit_ms })
-            }
-            None => Ok(()),
+        let Self { encoder_ms, decoder_ms, .. } = *self;
+        if encoder_ms <= limits.encoder_ms && decoder_ms <= limits.decoder_ms {
+            return Ok(());
         }
+        Err(Error::TooSlow { board: board.to_owned(), encoder_ms, decoder_ms, limits })
     }
 }
 

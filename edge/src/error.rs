@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use medsa_bundle::LatencyLimits;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -40,16 +42,21 @@ pub enum Error {
         min_iou: f64,
     },
     /// The machine's or the build's: it takes longer than the build must on that board.
-    #[error("the {part} takes {found_ms:.1} ms, at most {limit_ms:.1} ms are accepted on {board}")]
+    #[error(
+        "too slow for {board}: encoder {encoder_ms:.1} ms, at most {:.1} ms are accepted; \
+         decoder {decoder_ms:.1} ms, at most {:.1} ms",
+        limits.encoder_ms,
+        limits.decoder_ms
+    )]
     TooSlow {
         /// The board.
         board: String,
-        /// Encoder or decoder.
-        part: &'static str,
-        /// Its median.
-        found_ms: f64,
-        /// The limit of the build.
-        limit_ms: f64,
+        /// Median time of the encoder.
+        encoder_ms: f64,
+        /// Median time of the decoder.
+        decoder_ms: f64,
+        /// What the build must hold.
+        limits: LatencyLimits,
     },
     /// The operator's: the build has no limits for that board.
     #[error("the build has no limits for the board {board}, expected {}", one_of(known))]

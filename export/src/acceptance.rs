@@ -73,28 +73,29 @@ pub fn answers(network: &Runner, phantoms: &[Phantom]) -> Result<Vec<Masks>, Err
     phantoms.iter().map(|phantom| network.masks(&phantom.frame, &phantom.prompts)).collect()
 }
 
-/// What a device is to answer, and the frames as files of the build.
+/// What a device is to answer.
+pub fn vectors(phantoms: &[Phantom], answers: &[Masks]) -> Vec<AcceptanceVector> {
+    let of_phantom = |(phantom, masks): (&Phantom, &Masks)| -> Vec<AcceptanceVector> {
+        let asked = phantom.prompts.iter().zip(masks);
+        let vector = asked.map(|(prompt, mask)| AcceptanceVector {
+            frame: phantom.file.clone(),
+            clicks: prompt.points().iter().map(|point| [point.x, point.y]).collect(),
+            bbox: prompt.bbox(),
+            mask_runs: AcceptanceVector::runs(mask.iter().copied()),
+            min_iou: MIN_IOU,
+        });
+        vector.collect()
+    };
+    phantoms.iter().zip(answers).flat_map(of_phantom).collect()
+}
+
+/// The frames as files of a build.
 ///
 /// # Errors
-/// None: the frames can be written as pictures.
-pub fn vectors(
-    phantoms: &[Phantom],
-    answers: &[Masks],
-) -> Result<(Vec<AcceptanceVector>, BTreeMap<String, Vec<u8>>), Error> {
-    let (mut vectors, mut files) = (Vec::new(), BTreeMap::new());
-    for (phantom, masks) in phantoms.iter().zip(answers) {
-        for (prompt, mask) in phantom.prompts.iter().zip(masks) {
-            vectors.push(AcceptanceVector {
-                frame: phantom.file.clone(),
-                clicks: prompt.points().iter().map(|point| [point.x, point.y]).collect(),
-                bbox: prompt.bbox(),
-                mask_runs: AcceptanceVector::runs(mask.iter().copied()),
-                min_iou: MIN_IOU,
-            });
-        }
-        files.insert(phantom.file.clone(), png::write(&phantom.frame)?);
-    }
-    Ok((vectors, files))
+/// The PNG encoder's.
+pub fn frames(phantoms: &[Phantom]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let file = |phantom: &Phantom| Ok((phantom.file.clone(), png::write(&phantom.frame)?));
+    phantoms.iter().map(file).collect()
 }
 
 /// The same for people: `answers` beside those of the network in float, if they are of another.

@@ -136,7 +136,8 @@ impl Recipe {
         let phantoms = phantoms(adapter.is_some())?;
         let answers = acceptance::answers(&runner, &phantoms)?;
         let expected = reference.map(|float| acceptance::answers(&float, &phantoms)).transpose()?;
-        let (vectors, mut files) = acceptance::vectors(&phantoms, &answers)?;
+        let vectors = acceptance::vectors(&phantoms, &answers);
+        let mut files = acceptance::frames(&phantoms)?;
         let acceptance = Acceptance { vectors, boards: self.limits.boards.clone() };
         let models = BTreeMap::from([
             (Manifest::ENCODER.to_owned(), models.encoder),

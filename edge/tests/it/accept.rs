@@ -50,9 +50,13 @@ fn a_device_asks_a_build_what_it_must_answer() {
 
     let build = build(Vec::new(), vector(expected()), &png());
     let limits = limits_of(&build, "pi").unwrap();
-    let slow = Accepted { decoder_ms: 1.25, ..right };
+    let slow = Accepted { encoder_ms: 2.0, decoder_ms: 1.25, ..right };
     let slow = slow.check(Some(("pi", limits))).unwrap_err().to_string();
-    assert_eq!(slow, "the decoder takes 1.2 ms, at most 0.0 ms are accepted on pi");
+    assert_eq!(
+        slow,
+        "too slow for pi: encoder 2.0 ms, at most 1000000000.0 ms are accepted; \
+         decoder 1.2 ms, at most 0.0 ms"
+    );
     let unknown = limits_of(&build, "tv").unwrap_err().to_string();
     assert_eq!(unknown, "the build has no limits for the board tv, expected one of pi");
 

@@ -50,7 +50,7 @@ pub fn origin<'a>(
 ) -> Markup {
     let precision = match manifest.precision {
         Precision::F32 => "32-bit float",
-        Precision::Int8 => "8 bits, but for what is named below",
+        Precision::Int8 => "8 bits, with a few layers in 32-bit float",
     };
     let side = manifest.preprocess.input_size;
     html! {
