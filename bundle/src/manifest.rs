@@ -23,6 +23,9 @@ pub struct Manifest {
     pub base: Origin,
     /// The adapter, if one is folded in.
     pub adapter: Option<Origin>,
+    /// Names of the structures that the adapter was trained on.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// From a frame to the network's input.
     pub preprocess: Preprocess,
     /// Arithmetic of the models.

@@ -224,6 +224,7 @@ fn build(acceptance: Acceptance) -> Build {
         min_edge_version: "0.1.0".into(),
         base: origin,
         adapter: None,
+        classes: Vec::new(),
         preprocess: Preprocess {
             input_size: 256,
             normalization: Normalization::MinMax,

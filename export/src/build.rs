@@ -82,15 +82,20 @@ impl Recipe {
         };
         let preprocess = sam.config().preprocess;
         let origin = adapter.as_ref().map_or(&base.origin, |adapter| &adapter.origin);
-        let name = origin.name.clone();
+        let training = adapter.as_ref().and_then(|adapter| adapter.info.training.as_ref());
+        let name = training.map_or(&origin.name, |training| &training.task).clone();
         report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
 
         let (sam, folded) = folding::fold(&sam, &first.frame(0)?)?;
         report(Step::Folded(&folded));
 
         let size = preprocess.input_size.to_string();
-        let metadata =
-            [("medsa.base_sha256", base.origin.sha256.as_str()), ("medsa.input_size", &size)];
+        let of_adapter = adapter.as_ref().map(|adapter| adapter.origin.sha256.as_str());
+        let metadata = [
+            ("medsa.base_sha256", base.origin.sha256.as_str()),
+            ("medsa.adapter_sha256", of_adapter.unwrap_or("none")),
+            ("medsa.input_size", &size),
+        ];
         let float = Quantization::default();
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
         let on_candle = |quantization| Runner::Candle(Box::new(on_candle(&sam, quantization)));
@@ -125,6 +130,7 @@ impl Recipe {
             min_edge_version: env!("CARGO_PKG_VERSION").into(),
             base: base.origin.clone(),
             adapter: adapter.as_ref().map(|adapter| adapter.origin.clone()),
+            classes: training.map_or_else(Vec::new, |training| training.classes.clone()),
             preprocess,
             precision: self.precision,
             agreement,
@@ -145,7 +151,7 @@ impl Recipe {
         ]);
         let card = BuildCard {
             manifest: &manifest,
-            training: adapter.as_ref().and_then(|adapter| adapter.info.training.as_ref()),
+            training,
             models: &models,
             folded: &folded,
             limits: &limits,

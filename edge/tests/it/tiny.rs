@@ -53,6 +53,7 @@ pub fn manifest(min_edge_version: &str) -> Manifest {
         min_edge_version: min_edge_version.into(),
         base: Origin { name: "tiny".into(), sha256: "00".repeat(32) },
         adapter: None,
+        classes: Vec::new(),
         preprocess: PREPROCESS,
         precision: Precision::F32,
         agreement: None,

@@ -179,6 +179,7 @@ mod tests {
             min_edge_version: "0.1.0".into(),
             base: origin("a & b"),
             adapter: Some(origin("\"clicks\"")),
+            classes: Vec::new(),
             preprocess: Preprocess {
                 input_size: 128,
                 normalization: Normalization::MinMax,
