@@ -75,8 +75,8 @@ fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
     let pth = as_saved(folder.path(), &with_adapters(lite.weights, &config));
     let checkpoint = Checkpoint::read(&pth).unwrap();
     assert_fed_as_released(&checkpoint.config);
-    let sam = checkpoint.sam(Some(128)).unwrap();
-    let source = Source { base: pth, adapter: None, size: 128 };
+    let sam = checkpoint.sam(Some(64)).unwrap();
+    let source = Source { base: pth, adapter: None, size: 64 };
     assert_answers_as_built_in_int8(&sam, &source, 0.95);
 }
 
@@ -164,7 +164,7 @@ impl Source {
         let out = folder.path().join("build.medsa");
         let mut export = command("medsa-export");
         // Made-up weights make masks that small errors turn over.
-        export.args(["build", "--danger-allow", "--frames", "2", "--precision", precision]);
+        export.args(["build", "--danger-allow", "--frames", "1", "--precision", precision]);
         export.arg("--input-size").arg(self.size.to_string()).arg("--base").arg(&self.base);
         if let Some(adapter) = &self.adapter {
             export.arg("--adapter").arg(adapter);
@@ -201,7 +201,6 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
     let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
     let rounded = answers(&sam.clone().folded(&Folding::ALL), backend, &frame);
     let agreement = cosine(&rounded[0], &float[0]);
-    println!("int8 to f32 {agreement}");
     assert!(agreement > near, "cosine of int8 to f32 is {agreement}");
 
     let edge = edge_answers(&build, &frame);
@@ -210,7 +209,6 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
     let onnx: ArrayD<f32> = onnx.get::<IxDyn>("embedding");
     for (runtime, found) in [("tract", &edge[0]), ("onnxruntime", &onnx)] {
         let agreement = cosine(found, &rounded[0]);
-        println!("{runtime} to int8 {agreement}");
         assert!(agreement > 0.998, "cosine of {runtime} to candle is {agreement}");
     }
     for (expected, found) in rounded.iter().zip(&edge).skip(1) {
@@ -219,7 +217,6 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
             Array2::from_shape_fn((side, side), |(y, x)| logits[[y, x]] > 0.0)
         };
         let overlap = iou(&mask(found), &mask(expected));
-        println!("masks {overlap}");
         assert!(overlap > 0.95, "IoU of tract's mask with candle's is {overlap}");
     }
 }
