@@ -7,6 +7,9 @@ use super::moments::Moments;
 use super::rounding::{compensated, nearest, steps};
 use super::samples::{Observed, Tails, product};
 
+/// So many values of a channel show how far it goes.
+const ENOUGH_VALUES: f32 = 1e5;
+
 /// How far the values of a channel go.
 #[derive(Clone, Copy)]
 struct Range {
@@ -45,7 +48,7 @@ impl Observed {
         let weight = self.weight_of_steps(&moments.input);
         let steps = steps(&weight);
         let values = match &moments.gram {
-            Some(gram) => compensated(&weight, &steps, gram),
+            Some(gram) => compensated(&weight, &steps, gram, moments.rows),
             None => nearest(&weight, &steps),
         };
         // What is off on average belongs to the bias.
@@ -112,7 +115,11 @@ impl Observed {
             share * sampled + low.iter().chain(high).map(|v| off(*v)).sum::<f32>()
         };
         let best = (0..12).map(part).min_by(|&a, &b| error(a).total_cmp(&error(b)));
-        best.expect("there are candidates")
+        let Range { low, high } = best.expect("there are candidates");
+        // Few values have not gone as far as many will: the furthest of n from a normal
+        // distribution is about sqrt(2 ln n) deviations off.
+        let margin = (ENOUGH_VALUES.ln() / (self.seen.max(2) as f32).ln()).sqrt().max(1.0);
+        Range { low: low * margin, high: high * margin }
     }
 
     /// Values of a channel in a row.

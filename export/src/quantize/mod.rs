@@ -44,7 +44,7 @@ const FLOAT_MACS: f64 = 0.045;
 /// Weights that may go back to float: each takes three more bytes in the build.
 const FLOAT_WEIGHTS: usize = 100_000;
 
-/// Layers of a smaller part of the sum of all errors stay in 8 bits.
+/// Layers with a smaller part of the errors of all that are in 8 bits stay there.
 const WORTH_FLOAT: f64 = 0.01;
 
 /// Fits `sam` to `frames`. `progress` is told what is done, and how many of how many.
@@ -121,29 +121,29 @@ fn ask(network: &Network, frame: &Frame, number: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is better left in float: the most error for the fewest multiply-accumulates first.
+/// What is better left in float: the most error for the fewest multiply-accumulates first, of
+/// what is worth it.
 fn dispensable(
     errors: &BTreeMap<String, f64>,
     macs: &BTreeMap<String, u64>,
     layers: &BTreeMap<String, Int8Layer>,
 ) -> Vec<String> {
-    let total: f64 = errors.values().sum();
-    let mut left = FLOAT_MACS * macs.values().sum::<u64>() as f64;
+    let weights = |name: &str| layers.get(name).map_or(0, |layer| layer.weight.len());
+    let mut macs_left = (FLOAT_MACS * macs.values().sum::<u64>() as f64) as u64;
     let mut weights_left = FLOAT_WEIGHTS;
-    let mut candidates: Vec<(&String, f64, f64)> = errors
-        .iter()
-        .filter(|(_, error)| **error >= WORTH_FLOAT * total)
-        .map(|(name, error)| (name, *error, macs[name] as f64))
-        .collect();
-    candidates.sort_by(|a, b| (b.1 / b.2).total_cmp(&(a.1 / a.2)));
-    let mut chosen = Vec::new();
-    for (name, _, macs) in candidates {
-        let weights = layers.get(name).map_or(0, |layer| layer.weight.len());
-        if macs <= left && weights <= weights_left {
-            left -= macs;
-            weights_left -= weights;
-            chosen.push(name.clone());
-        }
+    let (mut left, mut chosen) = (errors.clone(), Vec::new());
+    loop {
+        let total: f64 = left.values().sum();
+        let fits = |name: &str| macs[name] <= macs_left && weights(name) <= weights_left;
+        let candidates =
+            left.iter().filter(|(name, error)| **error >= WORTH_FLOAT * total && fits(name));
+        let gain = |(name, error): &(&String, &f64)| **error / macs[*name] as f64;
+        let Some((name, _)) = candidates.max_by(|a, b| gain(a).total_cmp(&gain(b))) else { break };
+        let name = name.clone();
+        macs_left -= macs[&name];
+        weights_left -= weights(&name);
+        left.remove(&name);
+        chosen.push(name);
     }
     chosen.sort();
     chosen

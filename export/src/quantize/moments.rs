@@ -23,7 +23,8 @@ pub(super) struct Moments {
     sum_of_steps: Array1<f32>,
     /// Products of any two values in steps; not of a depthwise convolution.
     pub gram: Option<Array2<f32>>,
-    rows: usize,
+    /// How many there are.
+    pub rows: usize,
 }
 
 impl Moments {

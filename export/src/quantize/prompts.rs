@@ -11,19 +11,29 @@ use crate::error::Error;
 /// A frame without pixels.
 pub(super) fn prompts(frame: &Frame, number: usize) -> Result<Vec<Prompt>, Error> {
     let (width, height) = (frame.width as f32, frame.height as f32);
-    let place = |at: usize| Place::of(8 * number + at, [width, height]);
+    let place = |at: usize| Place::of(at, [width, height]);
     let click = |place: Place, positive| Point { x: place.x, y: place.y, positive };
-    let asked = [
-        (vec![click(place(0), true)], None),
-        (vec![], Some(place(1).bbox)),
-        (vec![click(place(2), true)], None),
-        (vec![], Some(place(3).bbox)),
-        (vec![click(place(4), true), click(place(5), false)], None),
-        (vec![click(place(6), true)], Some(place(6).bbox)),
-    ];
+    let round = |round: usize| {
+        let at = PLACES * (ROUNDS * number + round);
+        [
+            (vec![click(place(at), true)], None),
+            (vec![], Some(place(at + 1).bbox)),
+            (vec![click(place(at + 2), true)], None),
+            (vec![], Some(place(at + 3).bbox)),
+            (vec![click(place(at + 4), true), click(place(at + 5), false)], None),
+            (vec![click(place(at + 6), true)], Some(place(at + 6).bbox)),
+        ]
+    };
     let size = (frame.width as usize, frame.height as usize);
-    asked.into_iter().map(|(points, bbox)| Ok(Prompt::new(points, bbox, size)?)).collect()
+    let asked = (0..ROUNDS).flat_map(round);
+    asked.map(|(points, bbox)| Ok(Prompt::new(points, bbox, size)?)).collect()
 }
+
+/// The kinds of prompts come so many times for each frame.
+const ROUNDS: usize = 2;
+
+/// Places in a round.
+const PLACES: usize = 7;
 
 /// A place in a frame and a box around it, in pixels.
 #[derive(Clone, Copy)]

@@ -35,22 +35,25 @@ pub(super) fn nearest(weight: &Array2<f32>, steps: &Array1<f32>) -> Array2<f32> 
     Array2::from_shape_fn(weight.dim(), |(o, i)| round(weight[[o, i]], steps[o]))
 }
 
-/// `weight` in whole steps, rounded for inputs whose products of channels sum up to `gram`
-/// `[in, in]`.
+/// `weight` in whole steps, rounded for inputs whose products of channels, over `rows` of them, sum
+/// up to `gram` `[in, in]`.
 pub(super) fn compensated(
     weight: &Array2<f32>,
     steps: &Array1<f32>,
     gram: &Array2<f32>,
+    rows: usize,
 ) -> Array2<f32> {
     let (outputs, inputs) = weight.dim();
     let mean = gram.diag().sum() / inputs as f32;
     if mean <= 0.0 {
         return nearest(weight, steps);
     }
+    // Few rows show few directions: the less they say, the less is made of them.
+    let damping = 0.01 + 0.25 * inputs as f32 / rows.max(1) as f32;
     // gram = (U + I) D (U + I)^T with U strictly upper: a Cholesky factor of the reversed matrix.
     let reversed = |i: usize| inputs - 1 - i;
     let damped = Array2::<f64>::from_shape_fn((inputs, inputs), |(i, j)| {
-        let damping = if i == j { 0.01 * mean } else { 0.0 };
+        let damping = if i == j { damping * mean } else { 0.0 };
         f64::from(gram[[reversed(i), reversed(j)]] + damping)
     });
     let Some(lower) = cholesky(damped) else { return nearest(weight, steps) };
@@ -133,10 +136,10 @@ mod tests {
             let off = x.dot(&(whole * 0.1 - &weight).t());
             off.iter().map(|v| v * v).sum::<f32>()
         };
-        let compensated = error(&compensated(&weight, &steps, &x.t().dot(&x)));
+        let compensated = error(&compensated(&weight, &steps, &x.t().dot(&x), rows));
         let nearest = error(&nearest(&weight, &steps));
         assert!(compensated < 0.5 * nearest, "{compensated} {nearest}");
-        assert_eq!(super::compensated(&weight, &steps, &Array2::zeros((24, 24))), {
+        assert_eq!(super::compensated(&weight, &steps, &Array2::zeros((24, 24)), 0), {
             super::nearest(&weight, &steps)
         });
     }
