@@ -170,11 +170,12 @@ fn quantize(command: QuantizeCommand) -> anyhow::Result<()> {
 }
 
 fn in_8_bits(report: &QuantizationReport) -> String {
-    format!(
-        "in 8 bits: {:.1} % of all multiply-accumulates; in float stay {}",
-        100.0 * report.int8_macs,
-        report.in_float.join(", ")
-    )
+    let in_float = match report.in_float.as_slice() {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    };
+    let part = 100.0 * report.int8_macs;
+    format!("in 8 bits: {part:.1} % of all multiply-accumulates; in float stays {in_float}")
 }
 
 fn verify(command: VerifyCommand) -> anyhow::Result<()> {
