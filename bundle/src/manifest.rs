@@ -79,7 +79,7 @@ pub enum Precision {
 pub struct QuantizationReport {
     /// Part of all multiply-accumulates of one frame and one prompt.
     pub int8_macs: f64,
-    /// Layers and attentions that stayed in float because of what they do to the embedding.
+    /// Layers and attentions that stayed in float because of what they do to masks.
     pub in_float: Vec<String>,
 }
 

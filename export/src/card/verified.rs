@@ -110,7 +110,10 @@ pub fn verified(
         }
         @if !layers.is_empty() {
             h2 { "Layers that suffer most from 8 bits" }
-            p { "Change of the embedding when this layer alone is in 8 bits: mean square, as a part of the embedding's." }
+            p {
+                "What changes in the probability that a pixel belongs to the mask when this layer \
+                 alone is in 8 bits: mean square."
+            }
             (table(&["Layer", "change"], &layers))
         }
         h2 { "What it is" }
