@@ -40,28 +40,14 @@ enum Command {
 
 #[derive(Args)]
 struct BuildCommand {
-    /// The base model: .pth, or .safetensors made by `medsa-train import`
-    #[arg(long)]
-    base: PathBuf,
-    /// The adapter that was trained on it
-    #[arg(long)]
-    adapter: Option<PathBuf>,
-    /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
-    /// file or a folder of pictures. May be given several times: the tasks of an adapter differ
-    #[arg(long, required = true)]
-    calibration: Vec<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// The build to write; its ONNX files, and those in f32, go into a folder beside it
     #[arg(long)]
     out: PathBuf,
-    /// Side of the network input in pixels; by default that of the base's training
-    #[arg(long)]
-    input_size: Option<usize>,
     /// Arithmetic that goes into the build
     #[arg(long, value_enum, default_value = "int8")]
     precision: PrecisionArg,
-    /// Fit and compare on at most this many frames of each source, spread evenly
-    #[arg(long, default_value = "8")]
-    frames: NonZeroUsize,
     /// The text of a licence that goes into the build. May be given several times
     #[arg(long, value_name = "FILE")]
     licence: Vec<PathBuf>,
@@ -78,23 +64,30 @@ struct BuildCommand {
 
 #[derive(Args)]
 struct QuantizeCommand {
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// The file to write; the adapter is not in it
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// A network, and what it is fitted to.
+#[derive(Args)]
+struct NetworkArgs {
     /// The base model: .pth, or .safetensors made by `medsa-train import`
     #[arg(long)]
     base: PathBuf,
-    /// An adapter on it, if there is one already to answer prompts; it stays in float
+    /// The adapter that was trained on it
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Frames to which 8 bits are fitted: a DICOM file or a folder of pictures. May be given
-    /// several times
+    /// Frames to which 8 bits are fitted; a build is compared with f32 on others of them. A DICOM
+    /// file or a folder of pictures. May be given several times: the tasks of an adapter differ
     #[arg(long, required = true)]
     calibration: Vec<PathBuf>,
-    /// The file to write
-    #[arg(long)]
-    out: PathBuf,
     /// Side of the network input in pixels; by default that of training
     #[arg(long)]
     input_size: Option<usize>,
-    /// Fit to at most this many frames of each source, spread evenly
+    /// At most this many frames of each source for either purpose, spread evenly
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
 }
@@ -160,7 +153,8 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn quantize(command: QuantizeCommand) -> anyhow::Result<()> {
-    let QuantizeCommand { base, adapter, calibration, out, input_size, frames } = command;
+    let QuantizeCommand { network, out } = command;
+    let NetworkArgs { base, adapter, calibration, input_size, frames } = network;
     let quantize = QuantizeBase { base, adapter, calibration, frames, input_size, out };
     let bar = bar()?;
     let report = quantize.run(|what, done, all| show(&bar, what, done, all))?;
@@ -254,11 +248,11 @@ fn show(bar: &ProgressBar, what: &'static str, done: usize, all: usize) {
 
 fn build(command: BuildCommand) -> anyhow::Result<()> {
     let recipe = Recipe {
-        base: command.base,
-        adapter: command.adapter,
-        calibration: command.calibration,
-        frames: command.frames,
-        input_size: command.input_size,
+        base: command.network.base,
+        adapter: command.network.adapter,
+        calibration: command.network.calibration,
+        frames: command.network.frames,
+        input_size: command.network.input_size,
         precision: match command.precision {
             PrecisionArg::F32 => Precision::F32,
             PrecisionArg::Int8 => Precision::Int8,
