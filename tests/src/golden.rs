@@ -88,6 +88,12 @@ pub fn max_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+/// Of the angle between two tensors, taken as vectors.
+pub fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
+    let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
 /// The single mask, or the three of multi-mask output, of `[B, 4, ..]`.
 pub fn select(answers: &ArrayD<f32>, multi_mask: bool) -> ArrayD<f32> {
     let range = if multi_mask { 1..4 } else { 0..1 };

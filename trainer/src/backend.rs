@@ -36,6 +36,24 @@ pub enum Layer<'a> {
     Conv2d(&'a Conv2d),
 }
 
+impl<'a> Layer<'a> {
+    /// Its weight, whose name is the layer's.
+    pub fn weight(self) -> &'a Param {
+        match self {
+            Self::Linear(layer) => &layer.weight,
+            Self::Conv2d(layer) => &layer.weight,
+        }
+    }
+
+    /// Its bias.
+    pub fn bias(self) -> Option<&'a Param> {
+        match self {
+            Self::Linear(layer) => layer.bias.as_ref(),
+            Self::Conv2d(layer) => layer.bias.as_ref(),
+        }
+    }
+}
+
 /// Is shown the input of every linear layer and convolution.
 pub type Watcher = Rc<dyn Fn(Layer, &Tensor) -> Result<()>>;
 
@@ -149,10 +167,7 @@ impl CandleBackend {
         if let Some(watcher) = &self.watcher {
             watcher(layer, x.value())?;
         }
-        let (weight, bias) = match layer {
-            Layer::Linear(Linear { weight, bias, .. })
-            | Layer::Conv2d(Conv2d { weight, bias, .. }) => (weight, bias.as_ref()),
-        };
+        let (weight, bias) = (layer.weight(), layer.bias());
         let name = weight.name();
         let Some(layer) = self.quantization.layers.get(name) else {
             let bias = bias.map(|bias| self.param(bias)).transpose()?;

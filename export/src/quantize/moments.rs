@@ -6,8 +6,7 @@ use std::rc::Rc;
 
 use candle_core::Result;
 use medsa_sam::Int8Input;
-use medsa_sam::layers::{Conv2d, Linear};
-use medsa_trainer::{Layer, Watcher};
+use medsa_trainer::Watcher;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Axis};
 
@@ -66,11 +65,10 @@ impl Moments {
         moments: Rc<RefCell<BTreeMap<String, Self>>>,
     ) -> Watcher {
         Rc::new(move |layer, x| -> Result<()> {
-            let (Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. })) =
-                layer;
+            let name = layer.weight().name();
             let mut moments = moments.borrow_mut();
-            let Some(moments) = moments.get_mut(weight.name()) else { return Ok(()) };
-            let observed = &layers[weight.name()];
+            let Some(moments) = moments.get_mut(name) else { return Ok(()) };
+            let observed = &layers[name];
             let values = x.flatten_all()?.to_vec1::<f32>()?;
             let rows = rows(layer, x.dims(), &values, Self::OF_CALL, moments.rows);
             let shape = (rows.len() / observed.width(), observed.width());

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use candle_core::{Result, Tensor};
-use medsa_sam::layers::{Conv2d, Linear};
 use medsa_trainer::{Layer, Watcher};
 use ndarray::{Array1, Array2, Ix1};
 
@@ -61,11 +60,7 @@ impl Samples {
         let (layers, most) = (self.layers.clone(), self.rows);
         Rc::new(move |layer, x| {
             let mut layers = layers.borrow_mut();
-            let name = match layer {
-                Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. }) => {
-                    weight.name()
-                }
-            };
+            let name = layer.weight().name();
             if !layers.contains_key(name) {
                 layers.insert(name.to_owned(), Observed::new(layer, most));
             }
@@ -82,10 +77,7 @@ impl Samples {
 
 impl Observed {
     fn new(layer: Layer, of_call: usize) -> Self {
-        let (weight, bias) = match layer {
-            Layer::Linear(Linear { weight, bias, .. })
-            | Layer::Conv2d(Conv2d { weight, bias, .. }) => (weight, bias),
-        };
+        let (weight, bias) = (layer.weight(), layer.bias());
         let outputs = weight.shape()[0];
         let matrix = weight.value().to_owned();
         let matrix = matrix.into_shape_with_order((outputs, weight.value().len() / outputs));

@@ -7,11 +7,10 @@ use std::rc::Rc;
 use candle_core::{Device, Result, Tensor};
 use medsa_edge::pipeline::frame_view;
 use medsa_frames::Frame;
-use medsa_sam::layers::{Conv2d, Linear};
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use medsa_sam::{Quantization, Sam};
 use medsa_trainer::train::Network;
-use medsa_trainer::{CandleBackend, Layer, Node};
+use medsa_trainer::{CandleBackend, Node};
 use ndarray::{Array4, Axis, concatenate};
 
 use super::prompts::prompts;
@@ -110,9 +109,7 @@ impl Seen {
     fn backend(&self) -> CandleBackend {
         let names = self.0.clone();
         CandleBackend::new(Device::Cpu).watched(Rc::new(move |layer, _| {
-            let (Layer::Linear(Linear { weight, .. }) | Layer::Conv2d(Conv2d { weight, .. })) =
-                layer;
-            names.borrow_mut().insert(weight.name().to_owned());
+            names.borrow_mut().insert(layer.weight().name().to_owned());
             Ok(())
         }))
     }

@@ -12,7 +12,7 @@ use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use medsa_sam::{Folding, Quantization};
-use medsa_tests::golden::{Golden, max_difference};
+use medsa_tests::golden::{Golden, cosine, max_difference};
 use medsa_tests::model::{Model, litemedsam, quantized};
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::{CandleBackend, Checkpoint};
@@ -117,9 +117,4 @@ fn compare(model: &Model, image: &ArrayD<f32>, tokens: &PromptTokens, mask: Opti
 fn engine(model: &Model, models: &Models) -> Engine {
     let preprocess = model.sam.config().preprocess;
     Engine::from_onnx(&models.encoder, &models.decoder, preprocess, NonZeroUsize::MIN).unwrap()
-}
-
-fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
-    let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -3,7 +3,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::rc::Rc;
 
 use candle_core::Device;
@@ -16,9 +15,9 @@ use medsa_sam::image::{Fit, Normalization, RgbView};
 use medsa_sam::{
     AdapterConfig, AdapterPlan, EncoderConfig, Folding, PointOrder, Sam, SamConfig, Weights,
 };
-use medsa_tests::golden::max_difference;
+use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::Model;
-use medsa_tests::program::{command, run};
+use medsa_tests::program::{command, python, run};
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, AdapterInfo, CandleBackend, Checkpoint};
@@ -297,8 +296,7 @@ fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
         ["state_dict.safetensors", "checkpoint_best.pth"].map(|f| folder.join(f));
     let tensors = weights.iter().map(|(name, value)| (name.as_str(), value.to_owned()));
     onnxruntime::write_tensors(&state_dict, &tensors.collect());
-    let script = place::repository().join("tests/python/write_pth.py");
-    run(Command::new(place::python()).arg(script).arg(state_dict).arg(&pth));
+    run(python("write_pth.py").arg(state_dict).arg(&pth));
     pth
 }
 
@@ -313,11 +311,6 @@ fn input(sam: &Sam, frame: &Frame) -> ArrayD<f32> {
 
 fn view(frame: &Frame) -> RgbView<'_> {
     RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap()
-}
-
-fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
-    let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn random(shape: &[usize], amount: f32) -> ArrayD<f32> {
