@@ -13,6 +13,7 @@ demo:
 test: setup
 	cargo build --release --workspace --features medsa-trainer/mpi
 	cargo test --release --workspace --features medsa-trainer/mpi
+	@tools/test-arm.sh
 
 check: setup
 	cargo fmt --check

@@ -10,7 +10,7 @@ use ndarray::Array2;
 
 use crate::card::{Scene, SceneAnswer};
 use crate::error::Error;
-use crate::png;
+use crate::image_file;
 use crate::runner::Runner;
 
 /// Least IoU of a device's mask with ours: runtimes differ in how they round functions, and a
@@ -94,7 +94,7 @@ pub fn vectors(phantoms: &[Phantom], answers: &[Masks]) -> Vec<AcceptanceVector>
 /// # Errors
 /// The PNG encoder's.
 pub fn frames(phantoms: &[Phantom]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
-    let file = |phantom: &Phantom| Ok((phantom.file.clone(), png::write(&phantom.frame)?));
+    let file = |phantom: &Phantom| Ok((phantom.file.clone(), image_file::png(&phantom.frame)?));
     phantoms.iter().map(file).collect()
 }
 

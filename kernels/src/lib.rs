@@ -5,10 +5,39 @@
 //! and a step that stands for zero.
 //!
 //! **Architecture invariant:** no graph and no I/O; slices in, slices out.
-#![forbid(unsafe_code)]
 
+mod attention;
+mod block;
+mod conv_block;
+mod depthwise;
 mod linear;
+mod mask_head;
+mod neck;
+mod norm;
+mod packed;
+mod pointwise;
+mod pool;
 mod quantize;
+mod scratch;
+mod simd;
+mod tiny_vit_block;
+mod two_way;
 
+pub use attention::Products;
+pub use block::{Block, Map};
+pub use conv_block::ConvBlock;
+pub use depthwise::{Depthwise, StepsOf};
 pub use linear::LinearS8;
+pub use mask_head::{MaskHead, MaskMemory};
+pub use neck::Neck;
+pub use norm::Norm;
+pub use packed::Packed;
+pub use pointwise::Pointwise;
+pub use pool::Pool;
 pub use quantize::{S8_MAX, to_steps};
+pub use simd::{Isa, LANES};
+pub use tiny_vit_block::{TinyVitBlock, TinyVitLayers};
+pub use two_way::{
+    Activation, Behind, Beside, Between, FinalAttention, HyperMaps, Projections, Prompt,
+    TwoWayBlock, TwoWayInput, TwoWayMemory,
+};

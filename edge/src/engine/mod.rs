@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing here knows the rest of the service, so that the exporter
 //! measures a build with the very engine that a device runs.
 
+mod fused;
 mod inline;
 mod network;
 
@@ -16,7 +17,7 @@ use tract_onnx::prelude::{IntoTensor, TValue, Tensor, tract_ndarray};
 
 use crate::error::Error;
 pub use inline::inline;
-use network::{Network, Signature};
+use network::{Network, Signature, Threads};
 
 /// A loaded build: encoder, decoder and the preprocessing that they were trained with.
 pub struct Engine {
@@ -57,7 +58,7 @@ impl Engine {
         threads: NonZeroUsize,
     ) -> Result<Self, Error> {
         let side = preprocess.input_size;
-        let executor = network::executor(threads);
+        let threads = Threads::new(threads);
         let encoder = Network::load(
             Manifest::ENCODER,
             encoder,
@@ -65,7 +66,7 @@ impl Engine {
                 inputs: vec![("image", vec![Some(1), Some(3), Some(side), Some(side)])],
                 outputs: vec![("embedding", vec![Some(1), None, None, None])],
             },
-            executor.clone(),
+            &threads,
         )?;
         // The encoder decides channels and grid, the decoder has to follow.
         let [channels, height, width] = [1, 2, 3].map(|axis| encoder.output_shape(0)[axis]);
@@ -87,7 +88,7 @@ impl Engine {
                     ("iou", exactly(&[1, MASKS])),
                 ],
             },
-            executor,
+            &threads,
         )?;
         if height != width {
             let [found, expected] =
@@ -96,6 +97,15 @@ impl Engine {
             return Err(Error::NetworkTensor { file: Manifest::ENCODER, tensor, found, expected });
         }
         Ok(Self { encoder, decoder, preprocess, mask_side_px: mask_height })
+    }
+
+    /// Calls of functions for which there are no kernels, so that they are computed node by
+    /// node: slowly.
+    pub fn without_kernels(&self) -> impl Iterator<Item = &str> {
+        [&self.encoder, &self.decoder]
+            .into_iter()
+            .flat_map(|network| &network.left)
+            .map(String::as_str)
     }
 
     /// From a frame to the encoder's input.

@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use medsa_kernels::Pool;
 use tract_linalg::multithread::Executor;
 use tract_onnx::prelude::{
     DatumType, Framework, InferenceModelExt, RunOptions, TValue, TractResult, TypedFact,
     TypedModel, TypedRunnableModel,
 };
 
+use super::fused::{self, Fusion};
 use super::inline::inline;
 use crate::error::Error;
 
@@ -35,6 +37,8 @@ pub(super) struct Network {
     /// Which of the file's outputs is each of ours.
     output_order: Vec<usize>,
     output_shapes: Vec<Vec<usize>>,
+    /// Calls of functions that are computed node by node.
+    pub left: Vec<String>,
 }
 
 impl Network {
@@ -42,12 +46,12 @@ impl Network {
         file: &'static str,
         bytes: &[u8],
         signature: Signature,
-        executor: Executor,
+        threads: &Threads,
     ) -> Result<Self, Error> {
         within(file, bytes.len(), MAX_BYTES, "bytes")?;
         // The loader was not written for hostile files: it may index or unwrap its way into a
         // panic, and what it was building is dropped then.
-        guarded(file, || Self::load_unguarded(file, bytes, signature, executor))?
+        guarded(file, || Self::load_unguarded(file, bytes, signature, threads))?
     }
 
     /// Runs the network; `inputs` and outputs are in the order of the signature.
@@ -67,21 +71,24 @@ impl Network {
         file: &'static str,
         bytes: &[u8],
         signature: Signature,
-        executor: Executor,
+        threads: &Threads,
     ) -> Result<Self, Error> {
         let runtime = |error| runtime_error(file, &error);
-        let onnx = tract_onnx::onnx();
-        let proto = onnx.proto_model_for_read(&mut Cursor::new(bytes)).map_err(runtime)?;
+        let mut onnx = tract_onnx::onnx();
+        fused::register(&mut onnx);
+        let mut proto = onnx.proto_model_for_read(&mut Cursor::new(bytes)).map_err(runtime)?;
         let nodes = proto.graph.as_ref().map(|graph| graph.node.len());
         let Some(nodes) = nodes else {
             let reason = "not an ONNX model: it holds no graph".to_owned();
             return Err(Error::Network { file, reason });
         };
         within(file, nodes, MAX_NODES, "nodes")?;
+        let Fusion { operations, left } = fused::fuse(&mut proto, &threads.pool);
         let proto = inline(proto, MAX_NODES).map_err(|reason| Error::Network { file, reason })?;
         let outputs = proto.graph.iter().flat_map(|graph| &graph.output);
         let output_names: Vec<String> = outputs.map(|output| output.name.clone()).collect();
-        let inference = onnx.model_for_proto_model(&proto).map_err(runtime)?;
+        let inference = fused::with_operations(operations, || onnx.model_for_proto_model(&proto));
+        let inference = inference.map_err(runtime)?;
         let model = inference.into_typed().map_err(runtime)?;
         let input_names = input_names(&model);
         let input_facts = facts(&model, model.inputs.len(), TypedModel::input_fact, file)?;
@@ -103,20 +110,31 @@ impl Network {
             // Each is there: the check above makes `inputs` a permutation.
             .filter_map(|theirs| inputs.iter().position(|&i| i == theirs))
             .collect();
-        let options = RunOptions { executor: Some(executor), ..RunOptions::default() };
+        let options =
+            RunOptions { executor: Some(threads.executor.clone()), ..RunOptions::default() };
         let runnable = model
             .into_optimized()
             .and_then(|model| model.into_runnable_with_options(&options))
             .map_err(runtime)?;
-        Ok(Self { file, runnable, input_order, output_order, output_shapes })
+        Ok(Self { file, runnable, input_order, output_order, output_shapes, left })
     }
 }
 
-/// Where tract runs its loops.
-pub(super) fn executor(threads: NonZeroUsize) -> Executor {
-    match threads.get() {
-        1 => Executor::SingleThread,
-        threads => Executor::multithread_with_name(threads, "medsa-tract"),
+/// Where networks compute.
+pub(super) struct Threads {
+    /// Tract's loops.
+    executor: Executor,
+    /// Our blocks.
+    pool: Arc<Pool>,
+}
+
+impl Threads {
+    pub(super) fn new(threads: NonZeroUsize) -> Self {
+        let executor = match threads.get() {
+            1 => Executor::SingleThread,
+            threads => Executor::multithread_with_name(threads, "medsa-tract"),
+        };
+        Self { executor, pool: Arc::new(Pool::new(threads)) }
     }
 }
 

@@ -232,7 +232,7 @@ mod tests {
         for unwanted in ["<script", "http:", "https:", "src=", "url("] {
             assert!(!html.contains(unwanted), "{unwanted}");
         }
-        assert_eq!(html.matches("data:image/png;base64,").count(), phantoms.len());
+        assert_eq!(html.matches("data:image/jpeg;base64,").count(), phantoms.len());
         assert_eq!(html.matches("<figure>").count(), 2 * phantoms.len());
     }
 }

@@ -9,7 +9,7 @@ use ndarray::{Array2, Zip};
 
 use super::region;
 use crate::error::Error;
-use crate::png;
+use crate::image_file;
 
 /// A frame, and what was asked about it.
 pub struct Scene {
@@ -88,8 +88,8 @@ fn legend(names: &Names, compared: bool) -> Markup {
 
 fn figure(number: usize, scene: &Scene, names: &Names) -> Result<Markup, Error> {
     let Frame { width, height, .. } = scene.frame;
-    let picture = png::write(&png::shrunk(&scene.frame, SIDE_PX))?;
-    let source = format!("data:image/png;base64,{}", BASE64_STANDARD.encode(picture));
+    let picture = image_file::jpeg(&scene.frame, SIDE_PX)?;
+    let source = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(picture));
     let (id, view) = (format!("frame{number}"), format!("0 0 {width} {height}"));
     Ok(html! {
         // Each picture is in the page once, and shown under every drawing.

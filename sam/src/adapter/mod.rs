@@ -151,5 +151,10 @@ impl ParallelAdapter {
         {
             mlp.widen(&adapter.down, &adapter.up, scale);
         }
+        // One that stays takes up its factor.
+        if let Some(Self { adapter, scale }) = this {
+            adapter.up = adapter.up.scaled(0..adapter.up.outputs(), *scale);
+            *scale = 1.0;
+        }
     }
 }

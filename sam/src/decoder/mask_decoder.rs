@@ -6,7 +6,7 @@ use super::PromptInput;
 use super::prompt_encoder::PromptEncoder;
 use super::two_way::{Positions, TwoWayTransformer};
 use crate::adapter::{AdapterConfig, PromptSummary};
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, NO_ATTENTION, Upscale2x};
@@ -106,23 +106,24 @@ impl MaskDecoder {
         };
         let (tokens, image) = self.transformer.forward(b, &image, &positions)?;
 
-        let x = self.upscale1.forward(b, &b.reshape(&image, &[batch, h, w, c])?)?;
-        let x = b.gelu(&b.layer_norm(&x, &self.upscale_norm)?)?;
-        let x = b.gelu(&self.upscale2.forward(b, &x)?)?;
-        let pixels = b.reshape(&x, &[batch, 16 * h * w, c / 8])?;
-        let channels = self
-            .hypernetworks
-            .iter()
-            .enumerate()
-            .map(|(i, mlp)| mlp.forward(b, &b.narrow(&tokens, 1, 1 + i, 1)?))
-            .collect::<Result<Vec<_>, _>>()?;
-        let channels = b.concat(&channels.iter().collect::<Vec<_>>(), 1)?;
-        let logits = b.matmul(&channels, &b.permute(&pixels, &[0, 2, 1])?)?;
+        let block = Block { operator: "MaskHead", attributes: vec![("height", h), ("width", w)] };
+        let logits = block.run(b, &[&tokens, &image], || {
+            let x = self.upscale1.forward(b, &b.reshape(&image, &[batch, h, w, c])?)?;
+            let x = b.gelu(&b.layer_norm(&x, &self.upscale_norm)?)?;
+            let x = b.gelu(&self.upscale2.forward(b, &x)?)?;
+            let pixels = b.reshape(&x, &[batch, 16 * h * w, c / 8])?;
+            let channels = self
+                .hypernetworks
+                .iter()
+                .enumerate()
+                .map(|(i, mlp)| mlp.forward(b, &b.narrow(&tokens, 1, 1 + i, 1)?))
+                .collect::<Result<Vec<_>, _>>()?;
+            let channels = b.concat(&channels.iter().collect::<Vec<_>>(), 1)?;
+            let logits = b.matmul(&channels, &b.permute(&pixels, &[0, 2, 1])?)?;
+            b.reshape(&logits, &[batch, Self::MASKS, 4 * h, 4 * w])
+        })?;
         let iou = self.iou_head.forward(b, &b.narrow(&tokens, 1, 0, 1)?)?;
-        Ok(Masks {
-            logits: b.reshape(&logits, &[batch, Self::MASKS, 4 * h, 4 * w])?,
-            iou: b.reshape(&iou, &[batch, Self::MASKS])?,
-        })
+        Ok(Masks { logits, iou: b.reshape(&iou, &[batch, Self::MASKS])? })
     }
 
     /// `[B, 5, C]`.

@@ -81,16 +81,21 @@ impl TwoWayTransformer {
                 prompt.tokens,
                 prompt.labels,
             ];
-            let attributes = vec![("heads", layer.self_attention.heads)];
+            let attributes =
+                vec![("heads", layer.self_attention.heads), ("first", usize::from(layer.first))];
             let block = Block { operator: "TwoWayBlock", attributes };
             [tokens, image] =
                 b.block(block, &inputs, || layer.forward(b, &tokens, &image, positions))?;
         }
-        let q = b.add(&tokens, positions.tokens)?;
-        let k = b.add(&image, positions.image)?;
-        let attended = self.final_attention.forward(b, [&q, &k, &image], None, None)?;
-        let tokens = b.layer_norm(&b.add(&tokens, &attended.x)?, &self.final_norm)?;
-        Ok((tokens, image))
+        let inputs = [&tokens, &image, positions.tokens, positions.image];
+        let attributes = vec![("heads", self.final_attention.heads)];
+        let attended = Block { operator: "FinalAttention", attributes }.run(b, &inputs, || {
+            let q = b.add(&tokens, positions.tokens)?;
+            let k = b.add(&image, positions.image)?;
+            let attended = self.final_attention.forward(b, [&q, &k, &image], None, None)?;
+            b.layer_norm(&b.add(&tokens, &attended.x)?, &self.final_norm)
+        })?;
+        Ok((attended, image))
     }
 }
 

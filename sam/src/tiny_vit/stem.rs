@@ -1,7 +1,7 @@
 //! From pixels to the first map.
 
 use super::config::Stem;
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::layers::{Conv2d, Linear};
 use crate::weights::Reader;
@@ -31,7 +31,10 @@ impl PatchEmbed {
     pub(super) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
         let x = b.permute(image, &[0, 2, 3, 1])?;
         match self {
-            Self::Pointwise(linears) => b.linear(&b.gelu(&b.linear(&x, &linears.0)?)?, &linears.1),
+            Self::Pointwise(linears) => {
+                let block = Block { operator: "PatchEmbed", attributes: vec![] };
+                block.run(b, &[&x], || b.linear(&b.gelu(&b.linear(&x, &linears.0)?)?, &linears.1))
+            }
             Self::Strided(convs) => b.conv2d(&b.gelu(&b.conv2d(&x, &convs.0)?)?, &convs.1),
         }
     }

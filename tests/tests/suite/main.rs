@@ -7,6 +7,7 @@ mod folding;
 mod functions;
 mod gradients;
 mod int8;
+mod kernels;
 mod main_job;
 mod medsa_blocks;
 mod onnx_parity;

@@ -27,7 +27,7 @@ fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
 
     let card = text("card.html");
     assert!(card.contains("Not for diagnostic use."));
-    assert_eq!(card.matches("data:image/png;base64,").count(), 5);
+    assert_eq!(card.matches("data:image/jpeg;base64,").count(), 5);
     assert_eq!(text("licences/NOTICE.txt"), "as is");
 
     fs::write(path("bill.json"), text("sbom.cdx.json")).unwrap();
@@ -87,7 +87,7 @@ fn a_verification_is_a_page_with_pictures_of_the_data_set() {
     ] {
         assert!(card.contains(expected), "{expected} is missing");
     }
-    assert_eq!(card.matches("data:image/png;base64,").count(), 1);
+    assert_eq!(card.matches("data:image/jpeg;base64,").count(), 1);
 }
 
 #[test]

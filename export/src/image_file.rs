@@ -1,9 +1,13 @@
-//! Frames as PNG files.
+//! Frames as files.
 
 use std::io::Cursor;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, ImageError, ImageFormat, RgbImage, imageops};
 use medsa_frames::Frame;
+
+/// Quality at which speckle still looks like speckle, on a scale up to 100.
+const JPEG_QUALITY: u8 = 85;
 
 /// A frame as a PNG file, in grey if it has no colours.
 ///
@@ -12,7 +16,7 @@ use medsa_frames::Frame;
 ///
 /// # Panics
 /// If the frame has not as many pixels as it says.
-pub fn write(frame: &Frame) -> Result<Vec<u8>, ImageError> {
+pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     let mut png = Cursor::new(Vec::new());
     if frame.rgb.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
         let grey = frame.rgb.iter().step_by(3).copied().collect();
@@ -24,19 +28,24 @@ pub fn write(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     Ok(png.into_inner())
 }
 
-/// A frame with no side longer than `limit` pixels.
+/// A frame as a JPEG file, smaller if a side is longer than `limit` pixels: to look at, not to
+/// compute with.
+///
+/// # Errors
+/// The encoder's.
 ///
 /// # Panics
 /// If the frame has not as many pixels as it says.
-pub fn shrunk(frame: &Frame, limit: u32) -> Frame {
+pub fn jpeg(frame: &Frame, limit: u32) -> Result<Vec<u8>, ImageError> {
+    let mut picture = picture(frame);
     let longest = frame.width.max(frame.height);
-    if longest <= limit {
-        return frame.clone();
+    if longest > limit {
+        let side = |side: u32| (side * limit / longest).max(1);
+        picture = imageops::thumbnail(&picture, side(frame.width), side(frame.height));
     }
-    let side = |side: u32| (side * limit / longest).max(1);
-    let (width, height) = (side(frame.width), side(frame.height));
-    let rgb = imageops::thumbnail(&picture(frame), width, height).into_raw();
-    Frame { width, height, rgb, pixel_spacing_mm: None }
+    let mut jpeg = Vec::new();
+    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))?;
+    Ok(jpeg)
 }
 
 fn picture(frame: &Frame) -> RgbImage {

@@ -1,0 +1,95 @@
+//! Which instructions the processor has.
+
+use super::Simd;
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
+use super::scalar::Scalar;
+
+/// A set of instructions that kernels are written for, and that this processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
+}
+
+/// Something to compute with whatever instructions there are.
+pub(crate) trait Task {
+    type Output;
+    /// Must be `#[inline(always)]`, as all that it calls: only so do the instructions reach it.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+impl Isa {
+    /// What every processor has.
+    pub const SCALAR: Self = Self(Set::Scalar);
+
+    /// The best of this processor.
+    pub fn detect() -> Self {
+        // Invariant: the scalar one is always there.
+        Self::available().pop().unwrap_or(Self::SCALAR)
+    }
+
+    /// Those of this processor, the best last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Set::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        {
+            sets.push(Set::Avx2);
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            sets.push(Set::Neon);
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                sets.push(Set::NeonDot);
+            }
+        }
+        sets.into_iter().map(Self).collect()
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => "neon-dotprod",
+        }
+    }
+
+    /// Computes with it.
+    pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
+        match self.0 {
+            Set::Scalar => task.run(Scalar),
+            // SAFETY: `available` found the instructions, and nothing else makes this.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2(task) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => unsafe { task.run(Neon::<false>::new()) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => unsafe { task.run(Neon::<true>::new()) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<T: Task>(task: T) -> T::Output {
+    // SAFETY: whoever calls this has made sure of the features.
+    task.run(unsafe { Avx2::new() })
+}

@@ -1,0 +1,252 @@
+//! Four registers of four.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::{LANES, Simd};
+
+/// With `DOT`, products of bytes are summed by fours (Armv8.2's SDOT), else by pairs.
+#[derive(Clone, Copy)]
+pub(crate) struct Neon<const DOT: bool>(());
+
+impl<const DOT: bool> Neon<DOT> {
+    /// # Safety
+    /// The processor has NEON, and the dot product if `DOT`.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+/// A value of [`Neon`] is proof of its instructions: all that follows needs no more.
+macro_rules! each {
+    ($instruction:expr, $($x:ident),+) => {
+        // SAFETY: the processor has the instruction.
+        unsafe {
+            [
+                $instruction($($x[0]),+),
+                $instruction($($x[1]),+),
+                $instruction($($x[2]),+),
+                $instruction($($x[3]),+),
+            ]
+        }
+    };
+}
+
+impl<const DOT: bool> Simd for Neon<DOT> {
+    type F = [float32x4_t; 4];
+    type I = [int32x4_t; 4];
+    type Step = i8;
+    const GROUP: usize = 4;
+    const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        // SAFETY: the processor has the instruction.
+        [unsafe { vdupq_n_f32(x) }; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::F {
+        // SAFETY: the caller's.
+        unsafe {
+            [
+                vld1q_f32(from),
+                vld1q_f32(from.add(4)),
+                vld1q_f32(from.add(8)),
+                vld1q_f32(from.add(12)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: Self::F) {
+        for (i, x) in x.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { vst1q_f32(to.add(4 * i), x) }
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vaddq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vsubq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vmulq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        each!(vfmaq_f32, c, a, b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vdivq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn abs(self, x: Self::F) -> Self::F {
+        each!(vabsq_f32, x)
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vminq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        each!(vmaxq_f32, a, b)
+    }
+
+    #[inline(always)]
+    fn round(self, x: Self::F) -> Self::F {
+        each!(vrndnq_f32, x)
+    }
+
+    #[inline(always)]
+    fn pow2(self, x: Self::F) -> Self::F {
+        let whole = each!(vcvtq_s32_f32, x);
+        // SAFETY: the processor has the instruction.
+        let bias = [unsafe { vdupq_n_s32(127) }; 4];
+        let exponent = each!(vaddq_s32, whole, bias);
+        let bits = each!(vshlq_n_s32::<23>, exponent);
+        each!(vreinterpretq_f32_s32, bits)
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        // SAFETY: the processor has the instructions.
+        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(x[0], x[1]), vaddq_f32(x[2], x[3]))) }
+    }
+
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        // SAFETY: the processor has the instructions.
+        unsafe { vmaxvq_f32(vmaxq_f32(vmaxq_f32(x[0], x[1]), vmaxq_f32(x[2], x[3]))) }
+    }
+
+    #[inline(always)]
+    fn nothing(self) -> Self::I {
+        // SAFETY: the processor has the instruction.
+        [unsafe { vdupq_n_s32(0) }; 4]
+    }
+
+    #[inline(always)]
+    fn to_float(self, x: Self::I) -> Self::F {
+        each!(vcvtq_f32_s32, x)
+    }
+
+    #[inline(always)]
+    unsafe fn store_steps(self, to: *mut i8, x: Self::F) {
+        let x = each!(vcvtnq_s32_f32, x);
+        // SAFETY: the caller's.
+        unsafe {
+            let low = vqmovn_high_s32(vqmovn_s32(x[0]), x[1]);
+            let high = vqmovn_high_s32(vqmovn_s32(x[2]), x[3]);
+            vst1q_s8(to, vqmovn_high_s16(vqmovn_s16(low), high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
+        // SAFETY: the caller's.
+        unsafe { self.store_steps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn tile<const R: usize>(
+        self,
+        mut sums: [Self::I; R],
+        rows: *const i8,
+        stride: usize,
+        weight: *const i8,
+        inputs: usize,
+    ) -> [Self::I; R] {
+        // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
+        unsafe {
+            for sixteen in 0..inputs / LANES {
+                let mut x = [vdupq_n_s8(0); R];
+                for (row, x) in x.iter_mut().enumerate() {
+                    *x = vld1q_s8(rows.add(row * stride + sixteen * LANES));
+                }
+                let weight = weight.add(sixteen * LANES * LANES);
+                if DOT {
+                    quarter::<R, 0>(&mut sums, &x, weight);
+                    quarter::<R, 1>(&mut sums, &x, weight);
+                    quarter::<R, 2>(&mut sums, &x, weight);
+                    quarter::<R, 3>(&mut sums, &x, weight);
+                } else {
+                    pairs(&mut sums, &x, weight);
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// Adds products of four inputs.
+#[inline(always)]
+unsafe fn quarter<const R: usize, const LANE: i32>(
+    sums: &mut [[int32x4_t; 4]; R],
+    x: &[int8x16_t; R],
+    weight: *const i8,
+) {
+    for part in 0..4 {
+        // SAFETY: the caller's.
+        let weight = unsafe { vld1q_s8(weight.add((LANE as usize * 4 + part) * LANES)) };
+        for (sums, x) in sums.iter_mut().zip(x) {
+            // The intrinsic is not stable.
+            // SAFETY: the processor has the instruction, which touches registers only.
+            unsafe {
+                asm!(
+                    ".arch_extension dotprod",
+                    "sdot {sum:v}.4s, {weight:v}.16b, {x:v}.4b[{lane}]",
+                    sum = inout(vreg) sums[part],
+                    weight = in(vreg) weight,
+                    x = in(vreg) *x,
+                    lane = const LANE,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+        }
+    }
+}
+
+/// Adds products of sixteen inputs, by pairs: two of at most 127^2 fit into 16 bits.
+#[inline(always)]
+unsafe fn pairs<const R: usize>(
+    sums: &mut [[int32x4_t; 4]; R],
+    x: &[int8x16_t; R],
+    weight: *const i8,
+) {
+    // SAFETY: the caller's, and NEON is there.
+    unsafe {
+        for (sums, x) in sums.iter_mut().zip(x) {
+            let quads = vreinterpretq_s32_s8(*x);
+            let quads = [
+                vdupq_laneq_s32::<0>(quads),
+                vdupq_laneq_s32::<1>(quads),
+                vdupq_laneq_s32::<2>(quads),
+                vdupq_laneq_s32::<3>(quads),
+            ];
+            for (group, quad) in quads.into_iter().enumerate() {
+                let x = vreinterpretq_s8_s32(quad);
+                for (part, sum) in sums.iter_mut().enumerate() {
+                    let weight = vld1q_s8(weight.add((group * 4 + part) * LANES));
+                    let low = vmull_s8(vget_low_s8(weight), vget_low_s8(x));
+                    let high = vmull_high_s8(weight, x);
+                    // Neighbours in each half are of one output.
+                    *sum = vaddq_s32(*sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+                }
+            }
+        }
+    }
+}

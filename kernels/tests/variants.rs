@@ -1,0 +1,214 @@
+//! Every variant of every block gives what plain loops give.
+
+use std::num::NonZeroUsize;
+
+use medsa_kernels::{
+    Block, ConvBlock, Depthwise, Isa, LinearS8, Map, Neck, Norm, Packed, Pointwise, Pool, Products,
+    StepsOf, TinyVitBlock, TinyVitLayers,
+};
+
+/// Numbers of no pattern.
+struct Noise(u64);
+
+impl Noise {
+    /// From -1 to 1.
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 40) as f32 / f32::from(1_u16 << 15) / 256.0 - 1.0
+    }
+
+    fn values(&mut self, count: usize, most: f32) -> Vec<f32> {
+        (0..count).map(|_| self.next() * most).collect()
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<i8> {
+        (0..count).map(|_| (self.next() * 127.4) as i8).collect()
+    }
+
+    fn linear(&mut self, isa: Isa, precision: Precision, inputs: usize, outputs: usize) -> Packed {
+        let most = 1.0 / (inputs as f32).sqrt();
+        if precision == Precision::Float {
+            let weight = self.values(inputs * outputs, most);
+            return Packed::float(&weight, &self.values(outputs, 0.1));
+        }
+        Packed::int8(
+            isa,
+            &LinearS8 {
+                weight: &self.bytes(inputs * outputs),
+                steps: &(0..outputs)
+                    .map(|_| most / 127.0 / 40.0 * (1.5 + self.next()))
+                    .collect::<Vec<_>>(),
+                bias: &self.values(outputs, 0.1),
+                inverse: &(0..inputs).map(|_| 40.0 + 20.0 * self.next()).collect::<Vec<_>>(),
+                zero: &(0..inputs).map(|_| (self.next() * 90.0).round()).collect::<Vec<_>>(),
+            },
+        )
+    }
+
+    fn depthwise(&mut self, precision: Precision, channels: usize) -> Depthwise {
+        let bias = self.values(channels, 0.1);
+        match precision {
+            Precision::Float => Depthwise::float(&self.values(9 * channels, 0.3), &bias),
+            Precision::Int8 => {
+                let steps = vec![0.3 / 127.0 / 40.0; channels];
+                let input =
+                    StepsOf { inverse: &vec![40.0; channels], zero: &vec![-90.0; channels] };
+                Depthwise::int8(&self.bytes(9 * channels), &steps, &bias, input)
+            }
+        }
+    }
+
+    fn norm(&mut self, channels: usize) -> Norm {
+        let gamma: Vec<f32> = (0..channels).map(|_| 1.0 + 0.3 * self.next()).collect();
+        Norm::new(&gamma, &self.values(channels, 0.2), 1e-5)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Precision {
+    Float,
+    Int8,
+}
+
+/// Holds a block of every variant, on one thread and on three, to that of plain loops.
+fn compare<B: Block>(map: Map, what: &str, make: impl Fn(Isa, &mut Noise) -> B) {
+    let input = Noise(5).values(map.len(), 2.0);
+    let run = |isa: Isa, threads: usize| {
+        let pool = Pool::new(NonZeroUsize::new(threads).unwrap());
+        let block = make(isa, &mut Noise(3));
+        pool.reserve(block.scratch_bytes());
+        let mut output = vec![f32::NAN; block.output(map).len()];
+        let mut between = vec![f32::NAN; block.between(map)];
+        block.run(&pool, map, &input, &mut output, &mut between);
+        output
+    };
+    let expected = run(Isa::SCALAR, 1);
+    assert!(expected.iter().all(|y| y.is_finite()), "{what}");
+    let scale = (expected.iter().map(|y| y * y).sum::<f32>() / expected.len() as f32).sqrt();
+    for isa in Isa::available() {
+        let found = run(isa, 1);
+        let off = found.iter().zip(&expected).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        let off = (off / expected.len() as f32).sqrt() / scale;
+        // A value next to the edge between two steps may fall on either side of it.
+        assert!(off < 2e-3, "{what} with {}: {off} off", isa.name());
+        assert!(run(isa, 3) == found, "{what} with {}: threads differ", isa.name());
+    }
+}
+
+const BOTH: [Precision; 2] = [Precision::Float, Precision::Int8];
+
+#[test]
+fn convolution_blocks() {
+    for precision in BOTH {
+        for (height, width, stride, residual) in [
+            (5, 7, 1, true),
+            (33, 70, 1, true),
+            (1, 1, 1, true),
+            (9, 40, 2, false),
+            (2, 2, 2, false),
+        ] {
+            let map = Map { height, width, channels: 32 };
+            let what = format!("{precision:?} {map:?} stride {stride}");
+            compare(map, &what, |isa, noise| {
+                let outputs = if residual { 32 } else { 48 };
+                let layers = [
+                    noise.linear(isa, precision, 32, 64),
+                    noise.linear(isa, precision, 64, outputs),
+                ];
+                let depthwise = noise.depthwise(precision, 64);
+                ConvBlock::new(isa, layers, depthwise, stride, residual)
+            });
+        }
+    }
+}
+
+#[test]
+fn window_attention_blocks() {
+    for precision in BOTH {
+        for (height, width, window, space) in [
+            (14, 14, 7, false),
+            (9, 13, 7, true),
+            (3, 3, 7, false),
+            (16, 17, 14, true),
+            (1, 1, 1, false),
+        ] {
+            let map = Map { height, width, channels: 64 };
+            let what = format!("{precision:?} {map:?} window {window} space {space}");
+            compare(map, &what, |isa, noise| {
+                let (heads, tokens, bottleneck) = (2, window * window, 20);
+                let rest = if space { bottleneck } else { 0 };
+                let products = match precision {
+                    Precision::Float => Products::Float,
+                    Precision::Int8 => Products::Int8,
+                };
+                let layers = TinyVitLayers {
+                    norm: noise.norm(64),
+                    qkv: noise.linear(isa, precision, 64, 192),
+                    qkv_of_padding: &noise.values(192, 0.5),
+                    bias: &noise.values(heads * tokens * tokens, 1.0),
+                    products,
+                    projection: noise.linear(isa, precision, 64, 64 + rest),
+                    space: space.then(|| noise.linear(isa, precision, bottleneck, 64)),
+                    local_conv: noise.depthwise(precision, 64),
+                    mlp_norm: noise.norm(64),
+                    // As wide as an Mlp adapter makes it.
+                    mlp: [
+                        noise.linear(isa, precision, 64, 265),
+                        noise.linear(isa, precision, 265, 64),
+                    ],
+                };
+                TinyVitBlock::new(isa, window, heads, layers)
+            });
+        }
+    }
+}
+
+#[test]
+fn stem_and_neck() {
+    for precision in BOTH {
+        for (height, width) in [(5, 7), (1, 1), (3, 130)] {
+            let map = Map { height, width, channels: 3 };
+            compare(map, &format!("stem {precision:?} {map:?}"), |isa, noise| {
+                let layers =
+                    [noise.linear(isa, precision, 3, 24), noise.linear(isa, precision, 24, 48)];
+                Pointwise::new(isa, layers)
+            });
+            let map = Map { channels: 48, ..map };
+            compare(map, &format!("neck {precision:?} {map:?}"), |isa, noise| {
+                let reduce = noise.linear(isa, precision, 48, 32);
+                let norm = noise.norm(32);
+                let conv = noise.linear(isa, precision, 9 * 32, 64);
+                Neck::new(isa, reduce, norm, conv, noise.norm(64))
+            });
+        }
+    }
+}
+
+#[test]
+fn a_linear_layer_in_8_bits_is_exact() {
+    // Largest weights and inputs beyond all steps, shapes with and without remainders.
+    for (inputs, outputs) in [(16, 16), (3, 5), (64, 48), (160, 33), (1300, 320)] {
+        let mut noise = Noise(9);
+        for extreme in [false, true] {
+            let weight = match extreme {
+                true => {
+                    (0..inputs * outputs).map(|i| if i % 3 == 0 { -127 } else { 127 }).collect()
+                }
+                false => noise.bytes(inputs * outputs),
+            };
+            let layer = LinearS8 {
+                weight: &weight,
+                steps: &vec![1.0; outputs],
+                bias: &vec![0.0; outputs],
+                inverse: &vec![1.0; inputs],
+                zero: &noise.values(inputs, 20.0).iter().map(|z| z.round()).collect::<Vec<_>>(),
+            };
+            let most = if extreme { 1e9 } else { 100.0 };
+            let row = noise.values(inputs, most);
+            let expected = layer.forward(&row);
+            for isa in Isa::available() {
+                assert_eq!(Packed::int8(isa, &layer).row(isa, &row), expected, "{}", isa.name());
+            }
+        }
+    }
+}
