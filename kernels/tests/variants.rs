@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 
 use medsa_kernels::{
-    Block, ConvBlock, Depthwise, Isa, LinearS8, Map, Neck, Norm, Packed, Pointwise, Pool, Products,
-    StepsOf, TinyVitBlock, TinyVitLayers,
+    Activation, Behind, Beside, Between, Block, ConvBlock, Depthwise, FinalAttention, HyperMaps,
+    Isa, LinearS8, Map, MaskHead, MaskMemory, MaskPrompt, Neck, Norm, Packed, Pointwise, Pool,
+    Products, Projections, Prompt, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock, TwoWayInput,
+    TwoWayMemory,
 };
 
 /// Numbers of no pattern.
@@ -70,17 +72,10 @@ enum Precision {
     Int8,
 }
 
-/// Holds a block of every variant, on one thread and on three, to that of plain loops.
-fn compare<B: Block>(map: Map, what: &str, make: impl Fn(Isa, &mut Noise) -> B) {
-    let input = Noise(5).values(map.len(), 2.0);
+/// Holds what every variant gives, on one thread and on three, to what plain loops give.
+fn same(what: &str, run: impl Fn(Isa, &Pool, &mut Noise) -> Vec<f32>) {
     let run = |isa: Isa, threads: usize| {
-        let pool = Pool::new(NonZeroUsize::new(threads).unwrap());
-        let block = make(isa, &mut Noise(3));
-        pool.reserve(block.scratch_bytes());
-        let mut output = vec![f32::NAN; block.output(map).len()];
-        let mut between = vec![f32::NAN; block.between(map)];
-        block.run(&pool, map, &input, &mut output, &mut between);
-        output
+        run(isa, &Pool::new(NonZeroUsize::new(threads).unwrap()), &mut Noise(3))
     };
     let expected = run(Isa::SCALAR, 1);
     assert!(expected.iter().all(|y| y.is_finite()), "{what}");
@@ -93,6 +88,19 @@ fn compare<B: Block>(map: Map, what: &str, make: impl Fn(Isa, &mut Noise) -> B) 
         assert!(off < 2e-3, "{what} with {}: {off} off", isa.name());
         assert!(run(isa, 3) == found, "{what} with {}: threads differ", isa.name());
     }
+}
+
+/// The same for a block of maps.
+fn compare<B: Block>(map: Map, what: &str, make: impl Fn(Isa, &mut Noise) -> B) {
+    let input = Noise(5).values(map.len(), 2.0);
+    same(what, |isa, pool, noise| {
+        let block = make(isa, noise);
+        pool.reserve(block.scratch_bytes());
+        let mut output = vec![f32::NAN; block.output(map).len()];
+        let mut between = vec![f32::NAN; block.between(map)];
+        block.run(pool, map, &input, &mut output, &mut between);
+        output
+    });
 }
 
 const BOTH: [Precision; 2] = [Precision::Float, Precision::Int8];
@@ -209,6 +217,149 @@ fn a_linear_layer_in_8_bits_is_exact() {
             for isa in Isa::available() {
                 assert_eq!(Packed::int8(isa, &layer).row(isa, &row), expected, "{}", isa.name());
             }
+        }
+    }
+}
+
+/// Adapters of a two-way block.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Adapters {
+    None,
+    Plain,
+    Hyper,
+}
+
+#[test]
+fn two_way_blocks() {
+    const C: usize = 64;
+    for (precision, adapters, tokens, positions) in [
+        (Precision::Float, Adapters::None, 23, 64),
+        (Precision::Int8, Adapters::Plain, 23, 130),
+        (Precision::Int8, Adapters::Hyper, 1, 16),
+        (Precision::Float, Adapters::Hyper, 40, 1),
+    ] {
+        let what = format!("{precision:?} {adapters:?} {tokens} tokens {positions} positions");
+        same(&what, |isa, pool, noise| {
+            let projections = |noise: &mut Noise, inner: usize, outputs: usize| Projections {
+                q: noise.linear(isa, precision, C, inner),
+                k: noise.linear(isa, precision, C, inner),
+                v: noise.linear(isa, precision, C, inner),
+                out: noise.linear(isa, precision, inner, outputs),
+            };
+            let rest = if adapters == Adapters::None { 0 } else { 16 };
+            let behind = |noise: &mut Noise, between: Between| {
+                (adapters != Adapters::None)
+                    .then(|| Behind { between, up: noise.linear(isa, precision, 16, C) })
+            };
+            let maps = HyperMaps {
+                reduce: noise.linear(isa, precision, C, 32),
+                maps: vec![(noise.linear(isa, precision, 32, 256), noise.norm(16))],
+            };
+            let after_tokens = match adapters {
+                Adapters::Hyper => Between::Hyper(maps),
+                _ => Between::Activation(Activation::Relu),
+            };
+            let block = TwoWayBlock {
+                isa,
+                heads: 2,
+                residual: positions > 20,
+                self_attention: projections(noise, C, C),
+                token_to_image: projections(noise, 32, C + rest),
+                after_tokens: behind(noise, after_tokens),
+                mlp: [noise.linear(isa, precision, C, 96), noise.linear(isa, precision, 96, C)],
+                beside_mlp: (adapters != Adapters::None).then(|| Beside {
+                    down: noise.linear(isa, precision, C, 16),
+                    activation: Activation::Gelu,
+                    up: noise.linear(isa, precision, 16, C),
+                }),
+                image_to_token: projections(noise, 32, C + rest),
+                after_image: behind(noise, Between::Activation(Activation::Gelu)),
+                norms: [noise.norm(C), noise.norm(C), noise.norm(C), noise.norm(C)],
+            };
+            assert!(block.fits());
+            pool.reserve(block.scratch_bytes(tokens, positions));
+            let [t, p] = [tokens * C, positions * C].map(|len| noise.values(len, 1.5));
+            let [tp, pp] = [tokens * C, positions * C].map(|len| noise.values(len, 0.5));
+            let input =
+                TwoWayInput { tokens: &t, image: &p, token_positions: &tp, image_positions: &pp };
+            // The last token is not used.
+            let mut bias = vec![0.0; tokens];
+            if tokens > 1 {
+                bias[tokens - 1] = -1e9;
+            }
+            let prompt_tokens = noise.values(5 * C, 1.0);
+            let is_place = [true, false, true, false, false];
+            let prompt = Prompt { tokens: &prompt_tokens, is_place: &is_place };
+            let (mut tokens_out, mut image_out) =
+                (vec![f32::NAN; t.len()], vec![f32::NAN; p.len()]);
+            let mut memory = TwoWayMemory::default();
+            block.run(pool, input, &bias, prompt, &mut memory, [&mut tokens_out, &mut image_out]);
+            // Once more with what is in memory by now.
+            let mut again = vec![f32::NAN; t.len()];
+            let last = FinalAttention {
+                isa,
+                heads: 2,
+                token_to_image: projections(noise, 32, C),
+                norm: noise.norm(C),
+            };
+            assert!(last.fits());
+            pool.reserve(last.scratch_bytes(tokens, positions));
+            let input = TwoWayInput { tokens: &tokens_out, image: &image_out, ..input };
+            last.run(pool, input, &mut memory, &mut again);
+            [tokens_out, image_out, again].concat()
+        });
+    }
+}
+
+#[test]
+fn mask_head_and_mask_prompt() {
+    const C: usize = 64;
+    for precision in BOTH {
+        for side in [[1, 1], [3, 5], [2, 70]] {
+            let [height, width] = side;
+            same(&format!("mask head {precision:?} {side:?}"), |isa, pool, noise| {
+                let head = MaskHead {
+                    isa,
+                    upscale: [
+                        noise.linear(isa, precision, C, 4 * 32),
+                        noise.linear(isa, precision, 32, 4 * 16),
+                    ],
+                    norm: noise.norm(32),
+                    hypernetworks: (0..4)
+                        .map(|_| {
+                            [(C, C), (C, C), (C, 16)]
+                                .map(|(a, b)| noise.linear(isa, precision, a, b))
+                        })
+                        .collect(),
+                };
+                assert!(head.fits());
+                pool.reserve(head.scratch_bytes());
+                let (tokens, image) =
+                    (noise.values(5 * C, 1.0), noise.values(height * width * C, 1.0));
+                let mut logits = vec![f32::NAN; 4 * 16 * height * width];
+                let mut memory = MaskMemory::default();
+                head.run(pool, (&tokens, &image), side, &mut memory, &mut logits);
+                logits
+            });
+            same(&format!("mask prompt {precision:?} {side:?}"), |isa, pool, noise| {
+                let prompt = MaskPrompt {
+                    isa,
+                    first: noise.linear(isa, precision, 4, 4),
+                    first_norm: ([noise.values(4, 1.0), noise.values(4, 0.2)], 1e-6),
+                    second: noise.linear(isa, precision, 16, 16),
+                    second_norm: noise.norm(16),
+                    last: noise.linear(isa, precision, 16, C),
+                    no_mask: noise.values(C, 1.0),
+                };
+                assert!(prompt.fits());
+                pool.reserve(prompt.scratch_bytes());
+                let mask = noise.values(16 * height * width, 8.0);
+                let [mut some, mut none] = [(); 2].map(|()| vec![f32::NAN; height * width * C]);
+                prompt.run(pool, Some(&mask), side, &mut some);
+                prompt.run(pool, None, side, &mut none);
+                assert_eq!(none, prompt.no_mask.repeat(height * width));
+                some
+            });
         }
     }
 }

@@ -4,7 +4,7 @@ use std::f32::consts::PI;
 
 use ndarray::{Array3, Axis};
 
-use crate::backend::{Backend, Output};
+use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
 use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
 use crate::model::{DecoderConfig, PointOrder};
@@ -116,13 +116,16 @@ impl PromptEncoder {
         b: &B,
         mask: Option<&MaskPrompt<B::Tensor>>,
     ) -> Output<B> {
-        let no_mask = b.param(&self.no_mask)?;
-        let Some(mask) = mask else { return Ok(no_mask) };
-        let batch = b.shape(&mask.present)[0];
-        let present = b.reshape(&mask.present, &[batch, 1, 1, 1])?;
-        let absent = b.affine(&present, -1.0, 1.0)?;
-        let embedded = self.mask_downscaling.forward(b, &mask.logits)?;
-        b.add(&b.mul(&embedded, &present)?, &b.mul(&no_mask, &absent)?)
+        let Some(MaskPrompt { logits, present }) = mask else { return b.param(&self.no_mask) };
+        let block = Block { operator: "MaskPrompt", attributes: vec![] };
+        block.run(b, &[logits, present], || {
+            let batch = b.shape(present)[0];
+            let present = b.reshape(present, &[batch, 1, 1, 1])?;
+            let absent = b.affine(&present, -1.0, 1.0)?;
+            let embedded = self.mask_downscaling.forward(b, logits)?;
+            let no_mask = b.mul(&b.param(&self.no_mask)?, &absent)?;
+            b.add(&b.mul(&embedded, &present)?, &no_mask)
+        })
     }
 
     /// Position of each cell of the embedding, `[1, h * w, C]`: a constant.

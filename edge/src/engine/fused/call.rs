@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use medsa_kernels::{
     Activation, Behind, Beside, Between, Block, ConvBlock, Depthwise, FinalAttention, HyperMaps,
-    Isa, LANES, LinearS8, MaskHead, Neck, Norm, Packed, Pointwise, Pool, Products, Projections,
-    StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock,
+    Isa, LANES, LinearS8, MaskHead, MaskPrompt, Neck, Norm, Packed, Pointwise, Pool, Products,
+    Projections, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock,
 };
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
-use super::decoder::{Final, Head, TwoWay};
+use super::decoder::{Final, Head, Prompted, TwoWay};
 use super::operator::Operation;
 
 /// What computes a call.
@@ -64,6 +64,10 @@ impl<'a> Call<'a> {
             "FinalAttention" => {
                 let attention = self.final_attention(isa)?;
                 Some(Arc::new(Final { attention, pool, memory: Mutex::default() }))
+            }
+            "MaskPrompt" => {
+                let prompt = self.mask_prompt(isa)?;
+                Some(Arc::new(Prompted { prompt, pool }))
             }
             "MaskHead" => {
                 let side = [self.attribute("height")?, self.attribute("width")?];
@@ -168,6 +172,18 @@ impl<'a> Call<'a> {
         // The order of their use.
         let [q, v, k] = [self.linear(isa)?, self.linear(isa)?, self.linear(isa)?];
         Some(Projections { q, k, v, out: self.linear(isa)? })
+    }
+
+    fn mask_prompt(&mut self, isa: Isa) -> Option<MaskPrompt> {
+        let first = self.linear(isa)?;
+        let [gamma, beta] = [0, 1].map(|_| self.take(self.weights.first()?));
+        let first_norm = ([gamma?, beta?], self.epsilons.pop()?);
+        let second = self.linear(isa)?;
+        let second_norm = self.norm()?;
+        let last = self.linear(isa)?;
+        let no_mask = self.take(self.weights.first()?)?;
+        let prompt = MaskPrompt { isa, first, first_norm, second, second_norm, last, no_mask };
+        prompt.fits().then_some(prompt)
     }
 
     fn mask_head(&mut self, isa: Isa) -> Option<MaskHead> {

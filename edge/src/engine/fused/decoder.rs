@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use medsa_kernels::{
-    FinalAttention, MaskHead, MaskMemory, Pool, Prompt, TwoWayBlock, TwoWayInput, TwoWayMemory,
+    FinalAttention, MaskHead, MaskMemory, MaskPrompt, Pool, Prompt, TwoWayBlock, TwoWayInput,
+    TwoWayMemory,
 };
 
 use medsa_sam::prompt::label;
@@ -26,6 +27,12 @@ pub(super) struct Final {
     pub memory: Mutex<TwoWayMemory>,
 }
 
+/// From a mask's logits and whether there is one to an embedding.
+pub(super) struct Prompted {
+    pub prompt: MaskPrompt,
+    pub pool: Arc<Pool>,
+}
+
 /// From tokens and image to logits.
 pub(super) struct Head {
     pub head: MaskHead,
@@ -44,6 +51,12 @@ impl fmt::Debug for TwoWay {
 impl fmt::Debug for Final {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("final attention")
+    }
+}
+
+impl fmt::Debug for Prompted {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("mask prompt")
     }
 }
 
@@ -116,6 +129,26 @@ impl Operation for Final {
         let input = TwoWayInput { tokens, image, token_positions, image_positions };
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         self.attention.run(&self.pool, input, &mut memory, outputs[0]);
+    }
+}
+
+impl Operation for Prompted {
+    fn inputs(&self) -> usize {
+        2
+    }
+
+    fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
+        let ([1, 1, height, width], [1]) = (shapes[0], shapes[1]) else { return None };
+        let fits = height.is_multiple_of(4) && width.is_multiple_of(4);
+        self.pool.reserve(self.prompt.scratch_bytes());
+        fits.then(|| vec![vec![1, height / 4, width / 4, self.prompt.channels()]])
+    }
+
+    fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        let side = [shapes[0][2] / 4, shapes[0][3] / 4];
+        // Either, never something between.
+        let mask = (inputs[1][0] != 0.0).then_some(inputs[0]);
+        self.prompt.run(&self.pool, mask, side, outputs[0]);
     }
 }
 
