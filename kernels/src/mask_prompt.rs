@@ -148,7 +148,9 @@ impl Task for Row<'_> {
                     let square = lanes.iter().map(|x| (x - mean).powi(2)).sum::<f32>();
                     let inverse = 1.0 / (square / few as f32 + epsilon).sqrt();
                     for (i, x) in lanes.iter().enumerate() {
-                        *once.add(part * few + i) = (x - mean) * inverse * gamma[i] + beta[i];
+                        // The parts of a position lie together, channel by channel.
+                        let at = part / 4 * 4 * few + 4 * i + part % 4;
+                        *once.add(at) = (x - mean) * inverse * gamma[i] + beta[i];
                     }
                 },
             );
