@@ -59,12 +59,13 @@ impl ConvBlock {
         Self { isa, expand, depthwise, project, stride, residual }
     }
 
-    fn parts(&self) -> [usize; 3] {
+    fn parts(&self) -> [usize; 4] {
         let row = self.columns_in(COLUMNS);
         [
             self.expand.operand_bytes(row),
             3 * row * self.depthwise.channels() * size_of::<f32>(),
             self.project.operand_bytes(COLUMNS),
+            row * LANES * size_of::<i16>(),
         ]
     }
 
@@ -80,6 +81,7 @@ impl ConvBlock {
         count: usize,
         operand: *mut u8,
         slot: *mut f32,
+        buffer: *mut i16,
     ) {
         let Self { expand, depthwise, .. } = self;
         let (inputs, hidden) = (expand.inputs(), expand.outputs());
@@ -91,16 +93,29 @@ impl ConvBlock {
                     expand.put(s, operand, pixel, channel, x);
                 }
             }
-            expand.forward(
-                s,
-                operand,
-                count,
-                #[inline(always)]
-                |pixel, channel, y| {
-                    let y = depthwise.taken(s, channel, expand.gelu(s, y));
-                    s.store(slot.add(pixel * hidden + channel), y);
-                },
-            );
+            match depthwise.gelu_steps() {
+                Some(gelu) => expand.forward_gelu(
+                    s,
+                    (operand, count),
+                    gelu,
+                    buffer,
+                    #[inline(always)]
+                    |pixel, channel, y| {
+                        let y = depthwise.taken_fixed(s, channel, y);
+                        s.store(slot.add(pixel * hidden + channel), y);
+                    },
+                ),
+                None => expand.forward(
+                    s,
+                    operand,
+                    count,
+                    #[inline(always)]
+                    |pixel, channel, y| {
+                        let y = depthwise.taken(s, channel, expand.gelu(s, y));
+                        s.store(slot.add(pixel * hidden + channel), y);
+                    },
+                ),
+            }
         }
     }
 
@@ -168,8 +183,8 @@ impl Task for Strip<'_> {
         let (stride, residual) = (*stride, *residual);
         let hidden = depthwise.channels();
         let (inputs, outputs) = (expand.inputs(), project.outputs());
-        let [operand, ring, hidden_operand] = scratch.parts(block.parts());
-        let ring: *mut f32 = ring.cast();
+        let [operand, ring, hidden_operand, buffer] = scratch.parts(block.parts());
+        let (ring, buffer): (*mut f32, *mut i16) = (ring.cast(), buffer.cast());
         let across = block.columns_in(columns.len());
         // The first column of a row in the ring; the map's own begin and end within it.
         let left = (columns.start * stride) as isize - 1;
@@ -196,7 +211,7 @@ impl Task for Strip<'_> {
                         slot.add(after * hidden).write_bytes(0, (across - after) * hidden);
                         let pixels = input.as_ptr().add((filled as usize * width + begin) * inputs);
                         let slot = slot.add(skipped * hidden);
-                        block.expand_row(s, pixels, end - begin, operand, slot);
+                        block.expand_row(s, pixels, end - begin, operand, slot, buffer);
                     }
                 }
                 filled += 1;
@@ -205,6 +220,21 @@ impl Task for Strip<'_> {
             for channel in (0..hidden).step_by(LANES) {
                 // SAFETY: the three rows hold all columns, the operand has a row for each.
                 unsafe {
+                    let Some(gelu) = project.gelu_steps() else {
+                        depthwise.forward(
+                            s,
+                            three,
+                            channel,
+                            columns.len(),
+                            stride,
+                            #[inline(always)]
+                            |column, y| {
+                                project.put(s, hidden_operand, column, channel, project.gelu(s, y));
+                            },
+                        );
+                        continue;
+                    };
+                    let scale = gelu.scale(s, channel);
                     depthwise.forward(
                         s,
                         three,
@@ -213,8 +243,17 @@ impl Task for Strip<'_> {
                         stride,
                         #[inline(always)]
                         |column, y| {
-                            project.put(s, hidden_operand, column, channel, project.gelu(s, y));
+                            let y = s.to_fixed(s.mul(y, scale));
+                            s.fixed_store(buffer.add(column * LANES), y);
                         },
+                    );
+                    gelu.forward(
+                        s,
+                        channel,
+                        buffer,
+                        columns.len(),
+                        #[inline(always)]
+                        |column, y| project.put_fixed(s, hidden_operand, column, channel, y),
                     );
                 }
             }

@@ -1,6 +1,6 @@
 //! Depthwise 3x3 convolutions.
 
-use crate::block::Side;
+use crate::gelu::{FRACTION, GeluSteps};
 use crate::quantize::S8_MAX;
 use crate::simd::{LANES, Simd};
 
@@ -20,6 +20,10 @@ struct Steps {
     inverse: Vec<f32>,
     lowest: Vec<f32>,
     highest: Vec<f32>,
+    /// Of what comes before it; none where 16 bits do not do.
+    gelu: Option<GeluSteps>,
+    /// The bounds again.
+    fixed: [Vec<i16>; 2],
 }
 
 /// How values become steps.
@@ -53,10 +57,15 @@ impl Depthwise {
         let whole = weight.chunks_exact(9).zip(steps);
         let weight: Vec<f32> =
             whole.flat_map(|(nine, step)| nine.iter().map(move |w| f32::from(*w) * step)).collect();
+        let lowest: Vec<f32> = input.zero.iter().map(|zero| -S8_MAX - zero).collect();
+        let highest: Vec<f32> = input.zero.iter().map(|zero| S8_MAX - zero).collect();
+        let whole = |values: &[f32]| values.iter().map(|x| *x as i16).collect();
         let input = Steps {
             inverse: input.inverse.to_vec(),
-            lowest: input.zero.iter().map(|zero| -S8_MAX - zero).collect(),
-            highest: input.zero.iter().map(|zero| S8_MAX - zero).collect(),
+            gelu: GeluSteps::new(input.inverse),
+            fixed: [whole(&lowest), whole(&highest)],
+            lowest,
+            highest,
         };
         Self { input: Some(input), ..Self::float(&weight, bias) }
     }
@@ -72,12 +81,34 @@ impl Depthwise {
     /// It has those channels.
     #[inline(always)]
     pub(crate) unsafe fn taken<S: Simd>(&self, s: S, channel: usize, x: S::F) -> S::F {
-        let Some(Steps { inverse, lowest, highest }) = &self.input else { return x };
+        let Some(Steps { inverse, lowest, highest, .. }) = &self.input else { return x };
         // SAFETY: the caller's.
         unsafe {
             let x = s.round(s.mul(x, s.load(inverse.as_ptr().add(channel))));
             let x = s.max(x, s.load(lowest.as_ptr().add(channel)));
             s.min(x, s.load(highest.as_ptr().add(channel)))
+        }
+    }
+
+    /// How GELU comes into its input, if it does in 16 bits.
+    pub(crate) fn gelu_steps(&self) -> Option<&GeluSteps> {
+        self.input.as_ref()?.gelu.as_ref()
+    }
+
+    /// What becomes of [`LANES`] values in steps with [`FRACTION`].
+    ///
+    /// # Safety
+    /// It has those channels, and [`Depthwise::gelu_steps`].
+    #[inline(always)]
+    pub(crate) unsafe fn taken_fixed<S: Simd>(&self, s: S, channel: usize, x: S::H) -> S::F {
+        let x = s.fixed_shift::<FRACTION>(x);
+        let Some(Steps { fixed: [lowest, highest], .. }) = &self.input else {
+            return s.fixed_to_float(x);
+        };
+        // SAFETY: the caller's.
+        unsafe {
+            let x = s.fixed_max(x, s.fixed_load(lowest.as_ptr().add(channel)));
+            s.fixed_to_float(s.fixed_min(x, s.fixed_load(highest.as_ptr().add(channel))))
         }
     }
 
@@ -111,38 +142,6 @@ impl Depthwise {
                     }
                 }
                 each(column, sum);
-            }
-        }
-    }
-
-    /// All outputs at one position of a whole map, given as `(channel, values)`.
-    ///
-    /// # Safety
-    /// `map` has that side, and C channels; the position is on it.
-    #[inline(always)]
-    pub(crate) unsafe fn at<S: Simd>(
-        &self,
-        s: S,
-        map: *const f32,
-        Side { height, width }: Side,
-        [row, column]: [usize; 2],
-        mut each: impl FnMut(usize, S::F),
-    ) {
-        let channels = self.channels();
-        let near = |at: usize, end: usize| at.max(1) - 1..(at + 2).min(end);
-        for channel in (0..channels).step_by(LANES) {
-            // SAFETY: the caller's; taps beyond the map are left out.
-            unsafe {
-                let mut sum = s.load(self.bias.as_ptr().add(channel));
-                for y in near(row, height) {
-                    for x in near(column, width) {
-                        let tap = 3 * (y + 1 - row) + x + 1 - column;
-                        let weight = s.load(self.weight.as_ptr().add(tap * channels + channel));
-                        let value = s.load(map.add((y * width + x) * channels + channel));
-                        sum = s.mul_add(self.taken(s, channel, value), weight, sum);
-                    }
-                }
-                each(channel, sum);
             }
         }
     }

@@ -10,6 +10,7 @@ mod attention;
 mod block;
 mod conv_block;
 mod depthwise;
+mod gelu;
 mod linear;
 mod mask_head;
 mod mask_prompt;

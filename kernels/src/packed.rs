@@ -1,7 +1,7 @@
 //! Linear layers whose weights lie in the order in which they are read.
 
+use crate::gelu::{FRACTION, GeluSteps};
 use crate::linear::LinearS8;
-use crate::quantize::S8_MAX;
 use crate::scratch::Scratch;
 use crate::simd::{Isa, LANES, Simd, Task, gelu, quick_gelu};
 
@@ -43,6 +43,10 @@ enum Arithmetic {
         steps: Vec<f32>,
         inverse: Vec<f32>,
         zero: Vec<f32>,
+        /// Of what comes before it; none where 16 bits do not do.
+        gelu: Option<GeluSteps>,
+        /// Zeros with [`FRACTION`], for it.
+        fixed_zero: Vec<i16>,
     },
     Float {
         /// `[out / LANES, in, LANES]`.
@@ -72,6 +76,11 @@ impl Packed {
                 steps: with_zeros(layer.steps),
                 inverse: with_zeros(layer.inverse),
                 zero: with_zeros(layer.zero),
+                gelu: GeluSteps::new(layer.inverse),
+                fixed_zero: with_zeros(layer.zero)
+                    .iter()
+                    .map(|zero| (*zero as i16) << FRACTION)
+                    .collect(),
             },
         }
     }
@@ -193,7 +202,6 @@ impl Packed {
                     let inverse = s.load(inverse.as_ptr().add(channel));
                     let zero = s.load(zero.as_ptr().add(channel));
                     let x = s.mul_add(x, inverse, zero);
-                    let x = s.max(s.min(x, s.splat(S8_MAX)), s.splat(-S8_MAX));
                     s.store_steps(operand.cast::<S::Step>().add(at), x);
                 }
                 Arithmetic::Float { .. } => s.store(operand.cast::<f32>().add(at), x),
@@ -231,57 +239,194 @@ impl Packed {
         rows: usize,
         mut each: impl FnMut(usize, usize, S::F),
     ) {
+        for channel in (0..self.padded_outputs()).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                self.lanes(
+                    s,
+                    operands,
+                    stride,
+                    rows,
+                    channel,
+                    s.splat(1.0),
+                    #[inline(always)]
+                    |row, y| each(row, channel, y),
+                );
+            }
+        }
+    }
+
+    /// [`LANES`] outputs from `channel` on, times `scale`, given as `(row, values)`.
+    ///
+    /// # Safety
+    /// All parts have so many rows, and the layer that channel.
+    #[inline(always)]
+    unsafe fn lanes<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        operands: [*const u8; N],
+        stride: usize,
+        rows: usize,
+        channel: usize,
+        scale: S::F,
+        mut each: impl FnMut(usize, S::F),
+    ) {
         let inputs = padded(self.inputs);
         let part = inputs / N;
-        for channel in (0..self.padded_outputs()).step_by(LANES) {
-            // SAFETY: the caller's; weights, steps and bias were packed for so many channels.
-            unsafe {
-                let bias = s.load(self.bias.as_ptr().add(channel));
-                match &self.arithmetic {
-                    Arithmetic::Int8 { weight, steps, .. } => {
-                        let weight = weight.as_ptr().add(channel * inputs);
-                        let steps = s.load(steps.as_ptr().add(channel));
-                        tiles::<S>(
-                            rows,
-                            #[inline(always)]
-                            |row, count| {
-                                with_rows!(count, R => {
-                                    let mut sums = [s.nothing(); R];
-                                    for (i, operand) in operands.iter().enumerate() {
-                                        let x = operand.cast::<S::Step>().add(row * stride);
-                                        let weight = weight.add(i * part * LANES);
-                                        sums = s.tile::<R>(sums, x, stride, weight, part);
-                                    }
-                                    for (i, sum) in sums.into_iter().enumerate() {
-                                        let y = s.mul_add(s.to_float(sum), steps, bias);
-                                        each(row + i, channel, y);
-                                    }
-                                });
-                            },
-                        );
-                    }
-                    Arithmetic::Float { weight } => {
-                        let weight = weight.as_ptr().add(channel * inputs);
-                        tiles::<S>(
-                            rows,
-                            #[inline(always)]
-                            |row, count| {
-                                with_rows!(count, R => {
-                                    let mut sums = [bias; R];
-                                    for (i, operand) in operands.iter().enumerate() {
-                                        let x = operand.cast::<f32>().add(row * stride);
-                                        let weight = weight.add(i * part * LANES);
-                                        sums = tile(s, sums, x, stride, weight, LANES, part);
-                                    }
-                                    for (i, sum) in sums.into_iter().enumerate() {
-                                        each(row + i, channel, sum);
-                                    }
-                                });
-                            },
-                        );
-                    }
+        // SAFETY: the caller's; weights, steps and bias were packed for so many channels.
+        unsafe {
+            let bias = s.load(self.bias.as_ptr().add(channel));
+            match &self.arithmetic {
+                Arithmetic::Int8 { weight, steps, .. } => {
+                    let weight = weight.as_ptr().add(channel * inputs);
+                    let steps = s.mul(s.load(steps.as_ptr().add(channel)), scale);
+                    let bias = s.mul(bias, scale);
+                    tiles::<S>(
+                        rows,
+                        #[inline(always)]
+                        |row, count| {
+                            with_rows!(count, R => {
+                                let mut sums = [s.nothing(); R];
+                                for (i, operand) in operands.iter().enumerate() {
+                                    let x = operand.cast::<S::Step>().add(row * stride);
+                                    let weight = weight.add(i * part * LANES);
+                                    sums = s.tile::<R>(sums, x, stride, weight, part);
+                                }
+                                for (i, sum) in sums.into_iter().enumerate() {
+                                    each(row + i, s.mul_add(s.to_float(sum), steps, bias));
+                                }
+                            });
+                        },
+                    );
+                }
+                Arithmetic::Float { weight } => {
+                    let weight = weight.as_ptr().add(channel * inputs);
+                    tiles::<S>(
+                        rows,
+                        #[inline(always)]
+                        |row, count| {
+                            with_rows!(count, R => {
+                                let mut sums = [bias; R];
+                                for (i, operand) in operands.iter().enumerate() {
+                                    let x = operand.cast::<f32>().add(row * stride);
+                                    let weight = weight.add(i * part * LANES);
+                                    sums = tile(s, sums, x, stride, weight, LANES, part);
+                                }
+                                for (i, sum) in sums.into_iter().enumerate() {
+                                    each(row + i, s.mul(sum, scale));
+                                }
+                            });
+                        },
+                    );
                 }
             }
+        }
+    }
+
+    /// [`Packed::forward`] and GELU, in steps that `gelu` says, given as `(row, channel, values)`.
+    ///
+    /// # Safety
+    /// The operand has so many rows, `buffer` room for [`LANES`] values of each, and `gelu` as
+    /// many channels as the layer has outputs.
+    #[inline(always)]
+    pub(crate) unsafe fn forward_gelu<S: Simd>(
+        &self,
+        s: S,
+        (operand, rows): (*const u8, usize),
+        gelu: &GeluSteps,
+        buffer: *mut i16,
+        mut each: impl FnMut(usize, usize, S::H),
+    ) {
+        let stride = padded(self.inputs);
+        for channel in (0..self.padded_outputs()).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let scale = gelu.scale(s, channel);
+                self.lanes(
+                    s,
+                    [operand],
+                    stride,
+                    rows,
+                    channel,
+                    scale,
+                    #[inline(always)]
+                    |row, y| s.fixed_store(buffer.add(row * LANES), s.to_fixed(y)),
+                );
+                gelu.forward(
+                    s,
+                    channel,
+                    buffer,
+                    rows,
+                    #[inline(always)]
+                    |row, y| each(row, channel, y),
+                );
+            }
+        }
+    }
+
+    /// [`Packed::forward`] and GELU into the operand of the layer after it.
+    ///
+    /// # Safety
+    /// Both operands have so many rows, `buffer` room for [`LANES`] values of each, and `next` as
+    /// many inputs as the layer has outputs.
+    #[inline(always)]
+    pub(crate) unsafe fn forward_into<S: Simd>(
+        &self,
+        s: S,
+        (operand, rows): (*const u8, usize),
+        (next, next_operand): (&Self, *mut u8),
+        buffer: *mut i16,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            match next.gelu_steps() {
+                Some(gelu) => self.forward_gelu(
+                    s,
+                    (operand, rows),
+                    gelu,
+                    buffer,
+                    #[inline(always)]
+                    |row, channel, y| next.put_fixed(s, next_operand, row, channel, y),
+                ),
+                None => self.forward(
+                    s,
+                    operand,
+                    rows,
+                    #[inline(always)]
+                    |row, channel, y| next.put(s, next_operand, row, channel, next.gelu(s, y)),
+                ),
+            }
+        }
+    }
+
+    /// How GELU comes into its operand, if it does in 16 bits.
+    pub(crate) fn gelu_steps(&self) -> Option<&GeluSteps> {
+        match &self.arithmetic {
+            Arithmetic::Int8 { gelu, .. } => gelu.as_ref(),
+            Arithmetic::Float { .. } => None,
+        }
+    }
+
+    /// Writes [`LANES`] values, in steps with [`FRACTION`] and from `channel` on, into a row of
+    /// the operand.
+    ///
+    /// # Safety
+    /// The operand has that row, and the layer, which has [`Packed::gelu_steps`], that channel.
+    #[inline(always)]
+    pub(crate) unsafe fn put_fixed<S: Simd>(
+        &self,
+        s: S,
+        operand: *mut u8,
+        row: usize,
+        channel: usize,
+        x: S::H,
+    ) {
+        let Arithmetic::Int8 { fixed_zero, .. } = &self.arithmetic else { return };
+        // SAFETY: the caller's.
+        unsafe {
+            let zero = s.fixed_load(fixed_zero.as_ptr().add(channel));
+            let to = operand.cast::<S::Step>().add(row * padded(self.inputs) + channel);
+            s.fixed_store_steps::<FRACTION>(to, s.fixed_add(x, zero));
         }
     }
 }

@@ -25,12 +25,13 @@ impl Pointwise {
         Self { isa, layers }
     }
 
-    fn parts(&self) -> [usize; 3] {
+    fn parts(&self) -> [usize; 4] {
         let [first, second] = &self.layers;
         [
             padded(first.inputs()) * size_of::<f32>(),
             first.operand_bytes(PIXELS),
             second.operand_bytes(PIXELS),
+            PIXELS * LANES * size_of::<i16>(),
         ]
     }
 }
@@ -78,7 +79,7 @@ impl Task for Pixels<'_> {
         let Self { block, input, output, first: start, count, scratch } = self;
         let [first, second] = &block.layers;
         let (inputs, outputs) = (first.inputs(), second.outputs());
-        let [row, operand, hidden] = scratch.parts(block.parts());
+        let [row, operand, hidden, buffer] = scratch.parts(block.parts());
         let row: *mut f32 = row.cast();
         // SAFETY: all memory is as long as its shape says; no other part has these pixels.
         unsafe {
@@ -90,13 +91,7 @@ impl Task for Pixels<'_> {
                     first.put(s, operand, pixel, channel, s.load(row.add(channel)));
                 }
             }
-            first.forward(
-                s,
-                operand,
-                count,
-                #[inline(always)]
-                |pixel, channel, y| second.put(s, hidden, pixel, channel, second.gelu(s, y)),
-            );
+            first.forward_into(s, (operand, count), (second, hidden), buffer.cast());
             let to = output.at(start * outputs);
             second.forward(
                 s,

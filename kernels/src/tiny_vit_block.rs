@@ -9,7 +9,7 @@ use crate::norm::Norm;
 use crate::packed::Packed;
 use crate::pool::Pool;
 use crate::scratch::{Scratch, total};
-use crate::simd::{Isa, Simd, Task};
+use crate::simd::{Isa, LANES, Simd, Task};
 
 /// A block of TinyViT's attention stages, adapters folded in.
 pub struct TinyVitBlock {
@@ -107,12 +107,14 @@ impl TinyVitBlock {
         ]
     }
 
-    fn token_parts(&self) -> [usize; 3] {
+    fn token_parts(&self) -> [usize; 5] {
         let [expand, reduce] = &self.mlp;
         [
             TOKENS * self.channels() * size_of::<f32>(),
             expand.operand_bytes(TOKENS),
             reduce.operand_bytes(TOKENS),
+            TOKENS * LANES * size_of::<i16>(),
+            3 * (TOKENS + 2) * self.channels() * size_of::<f32>(),
         ]
     }
 }
@@ -317,24 +319,39 @@ impl Task for Tokens<'_> {
         let Self { block, input, output, side, row, columns, scratch } = self;
         let TinyVitBlock { local_conv, mlp_norm, mlp: [expand, reduce], .. } = block;
         let channels = block.channels();
-        let [convolved, operand, hidden] = scratch.parts(block.token_parts());
-        let convolved: *mut f32 = convolved.cast();
+        let [convolved, operand, hidden, buffer, near] = scratch.parts(block.token_parts());
+        let (convolved, near): (*mut f32, *mut f32) = (convolved.cast(), near.cast());
         let count = columns.len();
         // SAFETY: all positions are on the map, and all memory is as long as its shape says. No
         // other part has these columns of this row.
         unsafe {
-            for column in columns.clone() {
-                let to = convolved.add((column - columns.start) * channels);
-                let position = [row, column];
-                local_conv.at(
+            // The convolution's input, padded.
+            let across = count + 2;
+            for above in 0..3 {
+                for column in 0..across {
+                    let to = near.add((above * across + column) * channels);
+                    let (y, x) = (row + above, columns.start + column);
+                    if (1..=side.height).contains(&y) && (1..=side.width).contains(&x) {
+                        let from = input.as_ptr().add(((y - 1) * side.width + x - 1) * channels);
+                        for channel in (0..channels).step_by(LANES) {
+                            let x = s.load(from.add(channel));
+                            s.store(to.add(channel), local_conv.taken(s, channel, x));
+                        }
+                    } else {
+                        to.write_bytes(0, channels);
+                    }
+                }
+            }
+            let rows = [0, 1, 2].map(|above| near.add(above * across * channels).cast_const());
+            for channel in (0..channels).step_by(LANES) {
+                local_conv.forward(
                     s,
-                    input.as_ptr(),
-                    side,
-                    position,
+                    rows,
+                    channel,
+                    count,
+                    1,
                     #[inline(always)]
-                    |channel, y| {
-                        s.store(to.add(channel), y);
-                    },
+                    |column, y| s.store(convolved.add(column * channels + channel), y),
                 );
             }
             for token in 0..count {
@@ -347,15 +364,7 @@ impl Task for Tokens<'_> {
                     },
                 );
             }
-            expand.forward(
-                s,
-                operand,
-                count,
-                #[inline(always)]
-                |token, channel, y| {
-                    reduce.put(s, hidden, token, channel, reduce.gelu(s, y));
-                },
-            );
+            expand.forward_into(s, (operand, count), (reduce, hidden), buffer.cast());
             let to = output.at((row * side.width + columns.start) * channels);
             reduce.forward(
                 s,

@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::{LANES, Simd};
+use crate::quantize::S8_MAX;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
@@ -31,6 +32,7 @@ macro_rules! both {
 impl Simd for Avx2 {
     type F = [__m256; 2];
     type I = [__m256i; 2];
+    type H = __m256i;
     type Step = i16;
     const GROUP: usize = 2;
     const ROWS: usize = 6;
@@ -149,25 +151,125 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store_steps(self, to: *mut i16, x: Self::F) {
+        let most = self.splat(S8_MAX);
+        let steps = self.to_fixed(self.min(x, most));
         // SAFETY: the caller's.
         unsafe {
-            let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
-            // The instruction packs each half for itself.
-            let steps = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            let steps = _mm256_max_epi16(steps, _mm256_set1_epi16(-S8_MAX as i16));
             _mm256_storeu_si256(to.cast(), steps);
         }
     }
 
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
+        let steps = self.to_fixed(x);
         // SAFETY: the caller's.
         unsafe {
-            let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
-            let steps = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
             let low = _mm256_castsi256_si128(steps);
             let bytes = _mm_packs_epi16(low, _mm256_extracti128_si256::<1>(steps));
             _mm_storeu_si128(to.cast(), bytes);
         }
+    }
+
+    #[inline(always)]
+    fn to_fixed(self, x: Self::F) -> Self::H {
+        // What is too large for 32 bits would become the lowest number.
+        let x = self.min(x, self.splat(f32::from(i16::MAX)));
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            // The instruction packs each half for itself.
+            _mm256_permute4x64_epi64::<0b11_01_10_00>(packed)
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_to_float(self, x: Self::H) -> Self::F {
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            let low = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(x));
+            let high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256::<1>(x));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_splat(self, x: i16) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_set1_epi16(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
+        // SAFETY: the caller's.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
+        // SAFETY: the caller's.
+        unsafe { _mm256_storeu_si256(to.cast(), x) }
+    }
+
+    #[inline(always)]
+    fn fixed_add(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_adds_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_sub(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_subs_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_scale(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_mullo_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_mulhrs_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_shift<const BITS: i32>(self, x: Self::H) -> Self::H {
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            let half = _mm256_set1_epi16(1 << (BITS - 1));
+            _mm256_srai_epi16::<BITS>(_mm256_adds_epi16(x, half))
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_min(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_min_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_max(self, a: Self::H, b: Self::H) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        unsafe { _mm256_max_epi16(a, b) }
+    }
+
+    #[inline(always)]
+    fn fixed_abs(self, x: Self::H) -> Self::H {
+        // SAFETY: the processor has the instructions. Of the lowest number, the magnitude is
+        // itself, and as a number without sign the smaller of the two.
+        unsafe { _mm256_min_epu16(_mm256_abs_epi16(x), _mm256_set1_epi16(i16::MAX)) }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut i16, x: Self::H) {
+        const MOST: i16 = S8_MAX as i16;
+        let steps = self.fixed_shift::<BITS>(x);
+        let steps = self.fixed_min(steps, self.fixed_splat(MOST));
+        // SAFETY: the caller's.
+        unsafe { self.fixed_store(to, self.fixed_max(steps, self.fixed_splat(-MOST))) }
     }
 
     #[inline(always)]

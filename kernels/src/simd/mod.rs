@@ -22,6 +22,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type F: Copy;
     /// Sums of products of steps, 32 bits each.
     type I: Copy;
+    /// Fixed-point numbers of 16 bits. What is too large becomes the largest.
+    type H: Copy;
     /// A number of steps in memory, from -127 to 127.
     type Step: Copy;
     /// Inputs whose products are summed by one instruction: packed weights keep them together.
@@ -56,16 +58,43 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Sums of nothing.
     fn nothing(self) -> Self::I;
     fn to_float(self, x: Self::I) -> Self::F;
-    /// Rounds to steps; `x` is within 127 either way.
+    /// Rounds to steps, ties to even.
     ///
     /// # Safety
     /// `to` points to room for [`LANES`] steps.
     unsafe fn store_steps(self, to: *mut Self::Step, x: Self::F);
-    /// The same as bytes.
+    /// The same as bytes; `x` is within 127 either way.
     ///
     /// # Safety
     /// `to` points to room for [`LANES`] bytes.
     unsafe fn store_bytes(self, to: *mut i8, x: Self::F);
+    /// Rounds to whole numbers, ties to even.
+    fn to_fixed(self, x: Self::F) -> Self::H;
+    fn fixed_to_float(self, x: Self::H) -> Self::F;
+    fn fixed_splat(self, x: i16) -> Self::H;
+    /// # Safety
+    /// `from` points to [`LANES`] values.
+    unsafe fn fixed_load(self, from: *const i16) -> Self::H;
+    /// # Safety
+    /// `to` points to room for [`LANES`] values.
+    unsafe fn fixed_store(self, to: *mut i16, x: Self::H);
+    fn fixed_add(self, a: Self::H, b: Self::H) -> Self::H;
+    fn fixed_sub(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The lower half of the product.
+    fn fixed_scale(self, a: Self::H, b: Self::H) -> Self::H;
+    /// `a * b / 2^15`, rounded to the nearest, ties up; not of the lowest number with itself.
+    fn fixed_mul(self, a: Self::H, b: Self::H) -> Self::H;
+    /// `x / 2^BITS`, rounded likewise.
+    fn fixed_shift<const BITS: i32>(self, x: Self::H) -> Self::H;
+    fn fixed_min(self, a: Self::H, b: Self::H) -> Self::H;
+    fn fixed_max(self, a: Self::H, b: Self::H) -> Self::H;
+    /// The magnitude; of the lowest number, the largest.
+    fn fixed_abs(self, x: Self::H) -> Self::H;
+    /// `x / 2^BITS`, rounded as [`Simd::fixed_shift`] does, as steps.
+    ///
+    /// # Safety
+    /// `to` points to room for [`LANES`] steps.
+    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut Self::Step, x: Self::H);
     /// Adds to `sums` the products of `R` rows of steps, `stride` apart, with [`LANES`] rows of
     /// packed weights.
     /// `inputs` is a multiple of [`LANES`].

@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::{LANES, Simd};
+use crate::quantize::S8_MAX;
 
 /// With `DOT`, products of bytes are summed by fours (Armv8.2's SDOT), else by pairs.
 #[derive(Clone, Copy)]
@@ -32,9 +33,17 @@ macro_rules! each {
     };
 }
 
+macro_rules! both {
+    ($instruction:expr, $($x:ident),+) => {
+        // SAFETY: the processor has the instruction.
+        unsafe { [$instruction($($x[0]),+), $instruction($($x[1]),+)] }
+    };
+}
+
 impl<const DOT: bool> Simd for Neon<DOT> {
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
+    type H = [int16x8_t; 2];
     type Step = i8;
     const GROUP: usize = 4;
     const ROWS: usize = 6;
@@ -151,7 +160,8 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         unsafe {
             let low = vqmovn_high_s32(vqmovn_s32(x[0]), x[1]);
             let high = vqmovn_high_s32(vqmovn_s32(x[2]), x[3]);
-            vst1q_s8(to, vqmovn_high_s16(vqmovn_s16(low), high));
+            let steps = vqmovn_high_s16(vqmovn_s16(low), high);
+            vst1q_s8(to, vmaxq_s8(steps, vdupq_n_s8(-S8_MAX as i8)));
         }
     }
 
@@ -159,6 +169,99 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
         // SAFETY: the caller's.
         unsafe { self.store_steps(to, x) }
+    }
+
+    #[inline(always)]
+    fn to_fixed(self, x: Self::F) -> Self::H {
+        let x = each!(vcvtnq_s32_f32, x);
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            [vqmovn_high_s32(vqmovn_s32(x[0]), x[1]), vqmovn_high_s32(vqmovn_s32(x[2]), x[3])]
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_to_float(self, x: Self::H) -> Self::F {
+        // SAFETY: the processor has the instructions.
+        let x = unsafe {
+            [
+                vmovl_s16(vget_low_s16(x[0])),
+                vmovl_high_s16(x[0]),
+                vmovl_s16(vget_low_s16(x[1])),
+                vmovl_high_s16(x[1]),
+            ]
+        };
+        self.to_float(x)
+    }
+
+    #[inline(always)]
+    fn fixed_splat(self, x: i16) -> Self::H {
+        // SAFETY: the processor has the instruction.
+        [unsafe { vdupq_n_s16(x) }; 2]
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
+        // SAFETY: the caller's.
+        unsafe { [vld1q_s16(from), vld1q_s16(from.add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
+        // SAFETY: the caller's.
+        unsafe {
+            vst1q_s16(to, x[0]);
+            vst1q_s16(to.add(8), x[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn fixed_add(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vqaddq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_sub(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vqsubq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_scale(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vmulq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vqrdmulhq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_shift<const BITS: i32>(self, x: Self::H) -> Self::H {
+        both!(vrshrq_n_s16::<BITS>, x)
+    }
+
+    #[inline(always)]
+    fn fixed_min(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vminq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_max(self, a: Self::H, b: Self::H) -> Self::H {
+        both!(vmaxq_s16, a, b)
+    }
+
+    #[inline(always)]
+    fn fixed_abs(self, x: Self::H) -> Self::H {
+        both!(vqabsq_s16, x)
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut i8, x: Self::H) {
+        // SAFETY: the caller's.
+        unsafe {
+            let steps = vqrshrn_high_n_s16::<BITS>(vqrshrn_n_s16::<BITS>(x[0]), x[1]);
+            vst1q_s8(to, vmaxq_s8(steps, vdupq_n_s8(-S8_MAX as i8)));
+        }
     }
 
     #[inline(always)]
@@ -199,22 +302,28 @@ unsafe fn quarter<const R: usize, const LANE: i32>(
     x: &[int8x16_t; R],
     weight: *const i8,
 ) {
-    for part in 0..4 {
-        // SAFETY: the caller's.
-        let weight = unsafe { vld1q_s8(weight.add((LANE as usize * 4 + part) * LANES)) };
-        for (sums, x) in sums.iter_mut().zip(x) {
-            // The intrinsic is not stable.
-            // SAFETY: the processor has the instruction, which touches registers only.
-            unsafe {
-                asm!(
-                    ".arch_extension dotprod",
-                    "sdot {sum:v}.4s, {weight:v}.16b, {x:v}.4b[{lane}]",
-                    sum = inout(vreg) sums[part],
-                    weight = in(vreg) weight,
-                    x = in(vreg) *x,
-                    lane = const LANE,
-                    options(pure, nomem, nostack, preserves_flags),
-                );
+    for half in 0..2 {
+        // SAFETY: the caller's. Two registers of weights are what is left beside the sums; they
+        // are loaded by one instruction.
+        let weights = unsafe {
+            let weight = weight.add((LANE as usize * 4 + half * 2) * LANES);
+            [vld1q_s8(weight), vld1q_s8(weight.add(LANES))]
+        };
+        for (part, weight) in weights.into_iter().enumerate() {
+            for (sums, x) in sums.iter_mut().zip(x) {
+                // The intrinsic is not stable.
+                // SAFETY: the processor has the instruction, which touches registers only.
+                unsafe {
+                    asm!(
+                        ".arch_extension dotprod",
+                        "sdot {sum:v}.4s, {weight:v}.16b, {x:v}.4b[{lane}]",
+                        sum = inout(vreg) sums[half * 2 + part],
+                        weight = in(vreg) weight,
+                        x = in(vreg) *x,
+                        lane = const LANE,
+                        options(pure, nomem, nostack, preserves_flags),
+                    );
+                }
             }
         }
     }

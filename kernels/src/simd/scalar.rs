@@ -1,6 +1,7 @@
 //! Plain loops: what every faster variant is tested against, and what runs where there is none.
 
 use super::{LANES, Simd};
+use crate::quantize::S8_MAX;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
@@ -13,6 +14,7 @@ fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
 impl Simd for Scalar {
     type F = [f32; LANES];
     type I = [i32; LANES];
+    type H = [i16; LANES];
     type Step = i8;
     const GROUP: usize = 4;
     const ROWS: usize = 4;
@@ -107,7 +109,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     unsafe fn store_steps(self, to: *mut i8, x: Self::F) {
-        let steps = x.map(|x| x.round_ties_even() as i8);
+        let steps = x.map(|x| x.round_ties_even().clamp(-S8_MAX, S8_MAX) as i8);
         // SAFETY: the caller's.
         unsafe { to.cast::<[i8; LANES]>().write_unaligned(steps) }
     }
@@ -116,6 +118,81 @@ impl Simd for Scalar {
     unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
         // SAFETY: the caller's.
         unsafe { self.store_steps(to, x) }
+    }
+
+    #[inline(always)]
+    fn to_fixed(self, x: Self::F) -> Self::H {
+        x.map(|x| x.round_ties_even() as i16)
+    }
+
+    #[inline(always)]
+    fn fixed_to_float(self, x: Self::H) -> Self::F {
+        x.map(f32::from)
+    }
+
+    #[inline(always)]
+    fn fixed_splat(self, x: i16) -> Self::H {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<Self::H>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
+        // SAFETY: the caller's.
+        unsafe { to.cast::<Self::H>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    fn fixed_add(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].saturating_add(b[i]))
+    }
+
+    #[inline(always)]
+    fn fixed_sub(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].saturating_sub(b[i]))
+    }
+
+    #[inline(always)]
+    fn fixed_scale(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].wrapping_mul(b[i]))
+    }
+
+    #[inline(always)]
+    fn fixed_mul(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| ((i32::from(a[i]) * i32::from(b[i]) + (1 << 14)) >> 15) as i16)
+    }
+
+    #[inline(always)]
+    fn fixed_shift<const BITS: i32>(self, x: Self::H) -> Self::H {
+        x.map(|x| ((i32::from(x) + (1 << (BITS - 1))) >> BITS) as i16)
+    }
+
+    #[inline(always)]
+    fn fixed_min(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].min(b[i]))
+    }
+
+    #[inline(always)]
+    fn fixed_max(self, a: Self::H, b: Self::H) -> Self::H {
+        std::array::from_fn(|i| a[i].max(b[i]))
+    }
+
+    #[inline(always)]
+    fn fixed_abs(self, x: Self::H) -> Self::H {
+        x.map(i16::saturating_abs)
+    }
+
+    #[inline(always)]
+    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut i8, x: Self::H) {
+        const MOST: i16 = S8_MAX as i16;
+        let steps = self.fixed_shift::<BITS>(x).map(|x| x.clamp(-MOST, MOST) as i8);
+        // SAFETY: the caller's.
+        unsafe { to.cast::<[i8; LANES]>().write_unaligned(steps) }
     }
 
     #[inline(always)]

@@ -1,0 +1,176 @@
+//! GELU on the way to 8 bits, in 16 bits.
+//!
+//! GELU(x) = max(x, 0) - R(|x|), where R is at most 0.17 and next to nothing beyond 4: steps that
+//! the next layer takes are fine enough for the first, and a polynomial for the second.
+
+use crate::packed::with_zeros;
+use crate::simd::{LANES, Simd};
+
+/// Bits after the point of what is computed in steps.
+pub(crate) const FRACTION: i32 = 4;
+
+const ONE: f32 = (1 << FRACTION) as f32;
+
+/// From here on, R is taken for what it is here.
+const END: f32 = 3.9;
+
+/// R in 2^-16 by powers of `2 |x| / END - 1`, the highest first: the least largest error, within
+/// 1.7e-4.
+const R: [i16; 8] = [-4800, 4009, 13_739, -20_922, 2714, 13_645, -11_646, 3264];
+
+/// What GELU needs to know of the steps of the layer after it, one value for each channel.
+pub(crate) struct GeluSteps {
+    /// Steps in a unit, with [`FRACTION`].
+    scale: Vec<f32>,
+    /// [`END`] in such steps, or the largest number if that is less.
+    limit: Vec<i16>,
+    /// A whole number and a share of one that turn [`END`] into 2^14.
+    widen: Vec<i16>,
+    narrow: Vec<i16>,
+    /// From 2^-16 to steps.
+    rest: Vec<i16>,
+}
+
+impl GeluSteps {
+    /// For a layer of which `inverse` is one by the step size of each channel; none if steps
+    /// are too fine, or not positive.
+    pub(crate) fn new(inverse: &[f32]) -> Option<Self> {
+        const MOST: f32 = i16::MAX as f32;
+        let scale: Vec<f32> = inverse.iter().map(|inverse| inverse * ONE).collect();
+        let rest: Vec<f32> = scale.iter().map(|scale| scale / 2.0).collect();
+        if !rest.iter().all(|rest| *rest > 0.0 && *rest <= MOST) {
+            return None;
+        }
+        let limit: Vec<f32> = scale.iter().map(|scale| (END * scale).min(MOST).round()).collect();
+        let widen: Vec<f32> = limit.iter().map(|limit| (MOST / limit.max(1.0)).floor()).collect();
+        let narrow = scale.iter().zip(&widen);
+        // A half of it, as a share is less than one.
+        let narrow = narrow.map(|(scale, widen)| 32768.0 * 16384.0 / (END * scale * widen));
+        let whole = |values: &[f32]| -> Vec<i16> {
+            // Too large ones become the largest.
+            with_zeros(values).iter().map(|x| x.round() as i16).collect()
+        };
+        Some(Self {
+            limit: whole(&limit),
+            widen: whole(&widen),
+            narrow: whole(&narrow.collect::<Vec<_>>()),
+            rest: whole(&rest),
+            scale: with_zeros(&scale),
+        })
+    }
+
+    /// Steps in a unit, with [`FRACTION`], of [`LANES`] channels.
+    ///
+    /// # Safety
+    /// There are those channels.
+    #[inline(always)]
+    pub(crate) unsafe fn scale<S: Simd>(&self, s: S, channel: usize) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { s.load(self.scale.as_ptr().add(channel)) }
+    }
+
+    /// GELU of `rows` of [`LANES`] channels in such steps, given as `(row, values)`.
+    ///
+    /// # Safety
+    /// There are so many rows, and those channels.
+    #[inline(always)]
+    pub(crate) unsafe fn forward<S: Simd>(
+        &self,
+        s: S,
+        channel: usize,
+        from: *const i16,
+        rows: usize,
+        mut each: impl FnMut(usize, S::H),
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let [limit, widen, narrow, rest] = [&self.limit, &self.widen, &self.narrow, &self.rest]
+                .map(
+                    #[inline(always)]
+                    |values| s.fixed_load(values.as_ptr().add(channel)),
+                );
+            let half = s.fixed_splat(1 << 13);
+            for row in 0..rows {
+                let x = s.fixed_load(from.add(row * LANES));
+                let near = s.fixed_min(s.fixed_abs(x), limit);
+                let t = s.fixed_sub(s.fixed_mul(s.fixed_scale(near, widen), narrow), half);
+                let t = s.fixed_add(t, t);
+                let t = s.fixed_add(t, t);
+                let mut r = s.fixed_splat(R[0]);
+                for coefficient in &R[1..] {
+                    r = s.fixed_add(s.fixed_mul(r, t), s.fixed_splat(*coefficient));
+                }
+                let positive = s.fixed_max(x, s.fixed_splat(0));
+                each(row, s.fixed_sub(positive, s.fixed_mul(r, rest)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Isa, Task, gelu};
+
+    struct Of<'a>(&'a GeluSteps, &'a [f32]);
+
+    impl Task for Of<'_> {
+        /// In steps; exactly, and by 16 bits.
+        type Output = Vec<(f32, f32)>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Self::Output {
+            let Self(steps, values) = self;
+            let mut found = Vec::new();
+            for x in values.chunks_exact(LANES) {
+                let (mut fixed, mut whole, mut exact) = ([0; LANES], [0.0; LANES], [0.0; LANES]);
+                // SAFETY: all are that long.
+                unsafe {
+                    let (x, scale) = (s.load(x.as_ptr()), steps.scale(s, 0));
+                    s.fixed_store(fixed.as_mut_ptr(), s.to_fixed(s.mul(x, scale)));
+                    s.store(exact.as_mut_ptr(), s.mul(gelu(s, x), scale));
+                    steps.forward(
+                        s,
+                        0,
+                        fixed.as_ptr(),
+                        1,
+                        #[inline(always)]
+                        |_, y| s.store(whole.as_mut_ptr(), s.fixed_to_float(y)),
+                    );
+                }
+                let both = exact.into_iter().zip(whole);
+                found.extend(both.map(|(exact, whole)| (exact / ONE, whole / ONE)));
+            }
+            found
+        }
+    }
+
+    #[test]
+    fn within_its_bound_and_the_same_on_every_processor() {
+        // From the coarsest steps to the finest.
+        for inverse in [0.5, 8.4, 30.0, 100.0, 777.0, 2262.0, 4000.0] {
+            let steps = GeluSteps::new(&[inverse; LANES]).unwrap();
+            // As far as 256 steps, and where it bends.
+            let most = (256.0_f32 / inverse).max(6.0_f32.min(2000.0 / inverse));
+            let x: Vec<f32> = (0..16_000).map(|i| (i as f32 / 8000.0 - 1.0) * most).collect();
+            let expected = Isa::SCALAR.run(Of(&steps, &x));
+            for (x, (exact, found)) in x.iter().zip(&expected) {
+                // Three roundings, and the polynomial.
+                let most = 2.0 / ONE + 3e-4 * inverse;
+                assert!((exact - found).abs() < most, "{inverse}: {x} {exact} {found}");
+            }
+            for isa in Isa::available() {
+                let found = isa.run(Of(&steps, &x));
+                let same = found.iter().zip(&expected).all(|(a, b)| a.1 == b.1);
+                assert!(same, "{} at {inverse}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn steps_that_16_bits_cannot_tell_apart_are_refused() {
+        for inverse in [0.0, -1.0, f32::NAN, f32::INFINITY, 5000.0] {
+            assert!(GeluSteps::new(&[100.0, inverse]).is_none(), "{inverse}");
+        }
+    }
+}
