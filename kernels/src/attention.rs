@@ -45,6 +45,9 @@ pub(crate) struct Workspace {
     query_steps: *mut f32,
     key_steps: *mut f32,
     value_steps: *mut f32,
+    /// What sums of products with keys and values start with.
+    key_starts: *mut i32,
+    value_starts: *mut i32,
     /// Scores of a few queries, `[ROWS, padded tokens]`, and as steps.
     scores: *mut f32,
     shares: *mut u8,
@@ -70,7 +73,7 @@ impl Attention {
         Self { tokens, heads, depth, bias: bias.collect(), products }
     }
 
-    fn parts(&self) -> [usize; 8] {
+    fn parts(&self) -> [usize; 10] {
         let (columns, depth) = (padded(self.tokens), self.depth);
         let [float, step] = [size_of::<f32>(), size_of::<i16>()];
         [
@@ -80,6 +83,8 @@ impl Attention {
             columns * float,
             columns * float,
             depth * float,
+            columns * size_of::<i32>(),
+            depth * size_of::<i32>(),
             ROWS * columns * float,
             ROWS * columns * step,
         ]
@@ -102,8 +107,18 @@ impl Attention {
             at = unsafe { at.add(bytes.next_multiple_of(64)) };
             part
         });
-        let [keys, values, queries, query_steps, key_steps, value_steps, scores, shares] =
-            &mut next;
+        let [
+            keys,
+            values,
+            queries,
+            query_steps,
+            key_steps,
+            value_steps,
+            starts @ ..,
+            scores,
+            shares,
+        ] = &mut next;
+        let [key_starts, value_starts] = starts;
         Workspace {
             keys: *keys,
             values: *values,
@@ -111,6 +126,8 @@ impl Attention {
             query_steps: query_steps.cast(),
             key_steps: key_steps.cast(),
             value_steps: value_steps.cast(),
+            key_starts: key_starts.cast(),
+            value_starts: value_starts.cast(),
             scores: scores.cast(),
             shares: *shares,
         }
@@ -210,6 +227,8 @@ impl Attention {
             keys.write_bytes(0, columns * depth);
             values.write_bytes(0, columns * depth);
             workspace.key_steps.write_bytes(0, columns);
+            workspace.key_starts.write_bytes(0, columns);
+            workspace.value_starts.write_bytes(0, depth);
             for channel in (0..depth).step_by(LANES) {
                 let mut largest = s.splat(TINY);
                 for token in 0..tokens {
@@ -226,6 +245,10 @@ impl Attention {
                     let at = token / S::GROUP * LANES * S::GROUP + token % S::GROUP;
                     for (lane, byte) in bytes.iter().enumerate() {
                         *values.add(at + lane * S::GROUP) = *byte;
+                        if S::OFFSET != 0 {
+                            *workspace.value_starts.add(channel + lane) -=
+                                S::OFFSET * i32::from(*byte);
+                        }
                     }
                 }
             }
@@ -249,6 +272,10 @@ impl Attention {
                     let x = s.mul(s.load(q.add(channel)), of_query);
                     s.store_steps(queries.add(token * depth + channel), x);
                     s.store_bytes(bytes.as_mut_ptr(), s.mul(s.load(k.add(channel)), of_key));
+                    if S::OFFSET != 0 {
+                        let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
+                        *workspace.key_starts.add(token) -= S::OFFSET * sum;
+                    }
                     for (group, byte) in bytes.chunks_exact(S::GROUP).enumerate() {
                         let at = (channel / S::GROUP + group) * LANES * S::GROUP;
                         keys.add(at).copy_from_nonoverlapping(byte.as_ptr(), S::GROUP);
@@ -277,7 +304,8 @@ impl Attention {
             let mut largest = [s.splat(NONE); R];
             for column in (0..columns).step_by(LANES) {
                 let keys = keys.add(column * depth);
-                let sums = s.tile::<R>([s.nothing(); R], queries, depth, keys, depth);
+                let start = s.sums(workspace.key_starts.add(column));
+                let sums = s.tile::<R>([start; R], queries, depth, keys, depth);
                 let key_steps = s.load(workspace.key_steps.add(column));
                 for (row, sum) in sums.into_iter().enumerate() {
                     let at = row * columns + column;
@@ -303,7 +331,8 @@ impl Attention {
             }
             for channel in (0..depth).step_by(LANES) {
                 let values = values.add(channel * columns);
-                let sums = s.tile::<R>([s.nothing(); R], shares, columns, values, columns);
+                let start = s.sums(workspace.value_starts.add(channel));
+                let sums = s.tile::<R>([start; R], shares, columns, values, columns);
                 let value_steps = s.load(workspace.value_steps.add(channel));
                 for (row, sum) in sums.into_iter().enumerate() {
                     let y = s.mul(s.to_float(sum), s.mul(steps[row], value_steps));

@@ -40,6 +40,8 @@ enum Arithmetic {
     Int8 {
         /// `[out / LANES, in / GROUP, LANES, GROUP]`.
         weight: Vec<i8>,
+        /// What sums of products start with, `[out]`.
+        start: Vec<i32>,
         steps: Vec<f32>,
         inverse: Vec<f32>,
         zero: Vec<f32>,
@@ -58,7 +60,11 @@ impl Packed {
     /// A layer in 8 bits.
     pub fn int8(isa: Isa, layer: &LinearS8) -> Self {
         let (inputs, outputs) = (layer.inverse.len(), layer.steps.len());
-        let group = isa.run(GroupOf);
+        let (group, offset) = isa.run(LayoutOf);
+        let mut start = vec![0; padded(outputs)];
+        for (start, weight) in start.iter_mut().zip(layer.weight.chunks_exact(inputs)) {
+            *start = -offset * weight.iter().map(|w| i32::from(*w)).sum::<i32>();
+        }
         let each = |at: usize| {
             let (within, at) = (at % group, at / group);
             let (lane, at) = (at % LANES, at / LANES);
@@ -73,6 +79,7 @@ impl Packed {
             bias: with_zeros(layer.bias),
             arithmetic: Arithmetic::Int8 {
                 weight: (0..padded(inputs) * padded(outputs)).map(each).collect(),
+                start,
                 steps: with_zeros(layer.steps),
                 inverse: with_zeros(layer.inverse),
                 zero: with_zeros(layer.zero),
@@ -277,8 +284,9 @@ impl Packed {
         unsafe {
             let bias = s.load(self.bias.as_ptr().add(channel));
             match &self.arithmetic {
-                Arithmetic::Int8 { weight, steps, .. } => {
+                Arithmetic::Int8 { weight, start, steps, .. } => {
                     let weight = weight.as_ptr().add(channel * inputs);
+                    let start = s.sums(start.as_ptr().add(channel));
                     let steps = s.mul(s.load(steps.as_ptr().add(channel)), scale);
                     let bias = s.mul(bias, scale);
                     tiles::<S>(
@@ -286,7 +294,7 @@ impl Packed {
                         #[inline(always)]
                         |row, count| {
                             with_rows!(count, R => {
-                                let mut sums = [s.nothing(); R];
+                                let mut sums = [start; R];
                                 for (i, operand) in operands.iter().enumerate() {
                                     let x = operand.cast::<S::Step>().add(row * stride);
                                     let weight = weight.add(i * part * LANES);
@@ -511,13 +519,14 @@ impl Task for Row<'_> {
     }
 }
 
-struct GroupOf;
+/// [`Simd::GROUP`] and [`Simd::OFFSET`].
+struct LayoutOf;
 
-impl Task for GroupOf {
-    type Output = usize;
+impl Task for LayoutOf {
+    type Output = (usize, i32);
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        S::GROUP
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        (S::GROUP, S::OFFSET)
     }
 }

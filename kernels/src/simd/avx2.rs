@@ -36,6 +36,7 @@ impl Simd for Avx2 {
     type Step = i16;
     const GROUP: usize = 2;
     const ROWS: usize = 6;
+    const OFFSET: i32 = 0;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -139,9 +140,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn nothing(self) -> Self::I {
-        // SAFETY: the processor has the instruction.
-        [unsafe { _mm256_setzero_si256() }; 2]
+    unsafe fn sums(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller's.
+        unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast())] }
     }
 
     #[inline(always)]

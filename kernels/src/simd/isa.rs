@@ -3,8 +3,10 @@
 use super::Simd;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use super::avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
-use super::neon::Neon;
+use super::neon::{DOT, MATMUL, Neon, PAIRS};
 use super::scalar::Scalar;
 
 /// A set of instructions that kernels are written for, and that this processor has.
@@ -16,10 +18,14 @@ enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
     #[cfg(target_arch = "aarch64")]
     Neon,
     #[cfg(target_arch = "aarch64")]
     NeonDot,
+    #[cfg(target_arch = "aarch64")]
+    NeonMatmul,
 }
 
 /// Something to compute with whatever instructions there are.
@@ -43,15 +49,23 @@ impl Isa {
     pub fn available() -> Vec<Self> {
         let mut sets = vec![Set::Scalar];
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
         {
-            sets.push(Set::Avx2);
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx2") && has!("fma") {
+                sets.push(Set::Avx2);
+                if has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni") {
+                    sets.push(Set::Avx512Vnni);
+                }
+            }
         }
         #[cfg(target_arch = "aarch64")]
         {
             sets.push(Set::Neon);
             if std::arch::is_aarch64_feature_detected!("dotprod") {
                 sets.push(Set::NeonDot);
+            }
+            if std::arch::is_aarch64_feature_detected!("i8mm") {
+                sets.push(Set::NeonMatmul);
             }
         }
         sets.into_iter().map(Self).collect()
@@ -63,10 +77,14 @@ impl Isa {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "aarch64")]
             Set::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonMatmul => "neon-i8mm",
         }
     }
 
@@ -78,11 +96,17 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(task) },
             // SAFETY: likewise.
-            #[cfg(target_arch = "aarch64")]
-            Set::Neon => unsafe { task.run(Neon::<false>::new()) },
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => unsafe { avx512(task) },
             // SAFETY: likewise.
             #[cfg(target_arch = "aarch64")]
-            Set::NeonDot => unsafe { task.run(Neon::<true>::new()) },
+            Set::Neon => unsafe { task.run(Neon::<PAIRS>::new()) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDot => unsafe { task.run(Neon::<DOT>::new()) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonMatmul => unsafe { task.run(Neon::<MATMUL>::new()) },
         }
     }
 }
@@ -92,4 +116,11 @@ impl Isa {
 fn avx2<T: Task>(task: T) -> T::Output {
     // SAFETY: whoever calls this has made sure of the features.
     task.run(unsafe { Avx2::new() })
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
+fn avx512<T: Task>(task: T) -> T::Output {
+    // SAFETY: whoever calls this has made sure of the features.
+    task.run(unsafe { Avx512::new() })
 }

@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -24,12 +26,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type I: Copy;
     /// Fixed-point numbers of 16 bits. What is too large becomes the largest.
     type H: Copy;
-    /// A number of steps in memory, from -127 to 127.
+    /// A number of steps in memory, from -127 to 127, and [`Simd::OFFSET`].
     type Step: Copy;
     /// Inputs whose products are summed by one instruction: packed weights keep them together.
     const GROUP: usize;
     /// Rows of a [`Simd::tile`] at most.
     const ROWS: usize;
+    /// By how much steps in memory are too large: sums start with as much less.
+    const OFFSET: i32;
 
     fn splat(self, x: f32) -> Self::F;
     /// # Safety
@@ -55,8 +59,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn sum(self, x: Self::F) -> f32;
     /// The largest lane.
     fn largest(self, x: Self::F) -> f32;
-    /// Sums of nothing.
-    fn nothing(self) -> Self::I;
+    /// # Safety
+    /// `from` points to [`LANES`] sums.
+    unsafe fn sums(self, from: *const i32) -> Self::I;
     fn to_float(self, x: Self::I) -> Self::F;
     /// Rounds to steps, ties to even.
     ///
@@ -95,8 +100,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `to` points to room for [`LANES`] steps.
     unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut Self::Step, x: Self::H);
-    /// Adds to `sums` the products of `R` rows of steps, `stride` apart, with [`LANES`] rows of
-    /// packed weights.
+    /// Adds to `sums` the products of `R` rows of steps as they are in memory, `stride` apart,
+    /// with [`LANES`] rows of packed weights.
     /// `inputs` is a multiple of [`LANES`].
     ///
     /// # Safety

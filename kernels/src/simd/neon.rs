@@ -6,13 +6,18 @@ use std::arch::asm;
 use super::{LANES, Simd};
 use crate::quantize::S8_MAX;
 
-/// With `DOT`, products of bytes are summed by fours (Armv8.2's SDOT), else by pairs.
+/// How products of bytes are summed: by pairs, by fours ([`DOT`], Armv8.2's SDOT), or by
+/// eights for two rows and two outputs at once ([`MATMUL`], Armv8.6's SMMLA).
 #[derive(Clone, Copy)]
-pub(crate) struct Neon<const DOT: bool>(());
+pub(crate) struct Neon<const KIND: u8>(());
 
-impl<const DOT: bool> Neon<DOT> {
+pub(super) const PAIRS: u8 = 0;
+pub(super) const DOT: u8 = 1;
+pub(super) const MATMUL: u8 = 2;
+
+impl<const KIND: u8> Neon<KIND> {
     /// # Safety
-    /// The processor has NEON, and the dot product if `DOT`.
+    /// The processor has NEON, and what `KIND` says.
     pub(super) unsafe fn new() -> Self {
         Self(())
     }
@@ -40,13 +45,14 @@ macro_rules! both {
     };
 }
 
-impl<const DOT: bool> Simd for Neon<DOT> {
+impl<const KIND: u8> Simd for Neon<KIND> {
     type F = [float32x4_t; 4];
     type I = [int32x4_t; 4];
     type H = [int16x8_t; 2];
     type Step = i8;
-    const GROUP: usize = 4;
+    const GROUP: usize = if KIND == MATMUL { 8 } else { 4 };
     const ROWS: usize = 6;
+    const OFFSET: i32 = 0;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -143,9 +149,9 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
-    fn nothing(self) -> Self::I {
-        // SAFETY: the processor has the instruction.
-        [unsafe { vdupq_n_s32(0) }; 4]
+    unsafe fn sums(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller's.
+        unsafe { [0, 4, 8, 12].map(|i| vld1q_s32(from.add(i))) }
     }
 
     #[inline(always)]
@@ -273,6 +279,10 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         weight: *const i8,
         inputs: usize,
     ) -> [Self::I; R] {
+        if KIND == MATMUL {
+            // SAFETY: the caller's.
+            return unsafe { two_by_two(sums, rows, stride, weight, inputs) };
+        }
         // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
         unsafe {
             for sixteen in 0..inputs / LANES {
@@ -281,7 +291,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
                     *x = vld1q_s8(rows.add(row * stride + sixteen * LANES));
                 }
                 let weight = weight.add(sixteen * LANES * LANES);
-                if DOT {
+                if KIND == DOT {
                     quarter::<R, 0>(&mut sums, &x, weight);
                     quarter::<R, 1>(&mut sums, &x, weight);
                     quarter::<R, 2>(&mut sums, &x, weight);
@@ -357,5 +367,56 @@ unsafe fn pairs<const R: usize>(
                 }
             }
         }
+    }
+}
+
+/// Adds products of all inputs, for two rows and two outputs by each instruction.
+#[inline(always)]
+unsafe fn two_by_two<const R: usize>(
+    mut sums: [[int32x4_t; 4]; R],
+    rows: *const i8,
+    stride: usize,
+    weight: *const i8,
+    inputs: usize,
+) -> [[int32x4_t; 4]; R] {
+    // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
+    unsafe {
+        // Of each pair of rows and of outputs; of the last row of an odd number, there is half.
+        let mut pairs = [[vdupq_n_s32(0); 8]; R];
+        let pairs = &mut pairs[..R.div_ceil(2)];
+        for sixteen in 0..inputs / LANES {
+            let weight = weight.add(sixteen * LANES * LANES);
+            for (pair, sums) in pairs.iter_mut().enumerate() {
+                let load = |row: usize| {
+                    let row = row.min(R - 1);
+                    vreinterpretq_s64_s8(vld1q_s8(rows.add(row * stride + sixteen * LANES)))
+                };
+                let (a, b) = (load(2 * pair), load(2 * pair + 1));
+                for (half, x) in [vzip1q_s64(a, b), vzip2q_s64(a, b)].into_iter().enumerate() {
+                    let x = vreinterpretq_s8_s64(x);
+                    for (outputs, sum) in sums.iter_mut().enumerate() {
+                        let weight = vld1q_s8(weight.add((half * 8 + outputs) * LANES));
+                        // The intrinsic is not stable.
+                        asm!(
+                            ".arch_extension i8mm",
+                            "smmla {sum:v}.4s, {x:v}.16b, {weight:v}.16b",
+                            sum = inout(vreg) *sum,
+                            x = in(vreg) x,
+                            weight = in(vreg) weight,
+                            options(pure, nomem, nostack, preserves_flags),
+                        );
+                    }
+                }
+            }
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let pair = pairs[row / 2].map(|sum| vreinterpretq_s64_s32(sum));
+            for (four, sum) in sums.iter_mut().enumerate() {
+                let (a, b) = (pair[2 * four], pair[2 * four + 1]);
+                let found = if row % 2 == 0 { vzip1q_s64(a, b) } else { vzip2q_s64(a, b) };
+                *sum = vaddq_s32(*sum, vreinterpretq_s32_s64(found));
+            }
+        }
+        sums
     }
 }

@@ -18,6 +18,7 @@ impl Simd for Scalar {
     type Step = i8;
     const GROUP: usize = 4;
     const ROWS: usize = 4;
+    const OFFSET: i32 = 0;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -98,8 +99,9 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn nothing(self) -> Self::I {
-        [0; LANES]
+    unsafe fn sums(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller's.
+        unsafe { from.cast::<Self::I>().read_unaligned() }
     }
 
     #[inline(always)]
