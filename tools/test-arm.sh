@@ -12,7 +12,7 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     }
 fi
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-for cpu in cortex-a76 cortex-a72; do
+for cpu in cortex-a76 cortex-a72 max; do
     echo "== $cpu"
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
         cargo test --quiet --release --target $target -p medsa-kernels --lib --tests

@@ -1,5 +1,7 @@
 //! Every variant of every block gives what plain loops give.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 use medsa_kernels::{
@@ -8,6 +10,38 @@ use medsa_kernels::{
     Products, Projections, Prompt, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock, TwoWayInput,
     TwoWayMemory,
 };
+
+/// The system's allocator, which counts what each thread asks for.
+struct Counting;
+
+thread_local! {
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: all is the system allocator's work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Runs twice: once warm, nothing is allocated.
+fn twice(mut run: impl FnMut()) {
+    run();
+    let before = ASKED.get();
+    run();
+    assert_eq!(ASKED.get(), before, "allocations");
+}
 
 /// Numbers of no pattern.
 struct Noise(u64);
@@ -98,7 +132,7 @@ fn compare<B: Block>(map: Map, what: &str, make: impl Fn(Isa, &mut Noise) -> B) 
         pool.reserve(block.scratch_bytes());
         let mut output = vec![f32::NAN; block.output(map).len()];
         let mut between = vec![f32::NAN; block.between(map)];
-        block.run(pool, map, &input, &mut output, &mut between);
+        twice(|| block.run(pool, map, &input, &mut output, &mut between));
         output
     });
 }
@@ -293,7 +327,10 @@ fn two_way_blocks() {
             let (mut tokens_out, mut image_out) =
                 (vec![f32::NAN; t.len()], vec![f32::NAN; p.len()]);
             let mut memory = TwoWayMemory::default();
-            block.run(pool, input, &bias, prompt, &mut memory, [&mut tokens_out, &mut image_out]);
+            twice(|| {
+                let outputs = [&mut tokens_out[..], &mut image_out];
+                block.run(pool, input, &bias, prompt, &mut memory, outputs);
+            });
             // Once more with what is in memory by now.
             let mut again = vec![f32::NAN; t.len()];
             let last = FinalAttention {
@@ -305,7 +342,7 @@ fn two_way_blocks() {
             assert!(last.fits());
             pool.reserve(last.scratch_bytes(tokens, positions));
             let input = TwoWayInput { tokens: &tokens_out, image: &image_out, ..input };
-            last.run(pool, input, &mut memory, &mut again);
+            twice(|| last.run(pool, input, &mut memory, &mut again));
             [tokens_out, image_out, again].concat()
         });
     }
@@ -338,7 +375,7 @@ fn mask_head_and_mask_prompt() {
                     (noise.values(5 * C, 1.0), noise.values(height * width * C, 1.0));
                 let mut logits = vec![f32::NAN; 4 * 16 * height * width];
                 let mut memory = MaskMemory::default();
-                head.run(pool, (&tokens, &image), side, &mut memory, &mut logits);
+                twice(|| head.run(pool, (&tokens, &image), side, &mut memory, &mut logits));
                 logits
             });
             same(&format!("mask prompt {precision:?} {side:?}"), |isa, pool, noise| {
@@ -355,7 +392,7 @@ fn mask_head_and_mask_prompt() {
                 pool.reserve(prompt.scratch_bytes());
                 let mask = noise.values(16 * height * width, 8.0);
                 let [mut some, mut none] = [(); 2].map(|()| vec![f32::NAN; height * width * C]);
-                prompt.run(pool, Some(&mask), side, &mut some);
+                twice(|| prompt.run(pool, Some(&mask), side, &mut some));
                 prompt.run(pool, None, side, &mut none);
                 assert_eq!(none, prompt.no_mask.repeat(height * width));
                 some

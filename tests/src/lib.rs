@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: where real data is, reference tensors, and tools that are
 //! not ours.
 
+pub mod counting;
 pub mod golden;
 pub mod model;
 pub mod onnxruntime;

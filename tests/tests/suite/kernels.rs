@@ -7,14 +7,15 @@ use medsa_edge::engine::{Embedding, Engine};
 use medsa_export::Models;
 use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
-use medsa_sam::prompt::{Point, Prompt};
+use medsa_sam::prompt::{Point, Prompt, PromptTokens};
 use medsa_sam::{AdapterConfig, AdapterPlan, Folding, Quantization, Sam};
+use medsa_tests::counting::allocated;
 use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::quantized;
 use medsa_tests::place;
 use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, Checkpoint};
-use ndarray::{Array2, Array3, ArrayD};
+use ndarray::{Array2, Array3, Array4, ArrayD};
 
 /// The trained click adapter, whose LoRA is folded away.
 fn click() -> Sam {
@@ -80,6 +81,9 @@ fn blocks_compute_what_their_functions_say() {
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };
                 assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
+                if threads == 1 {
+                    asks_for_little(&ours, &image, &prompts[0].as_ref().unwrap().tokens(&geometry));
+                }
                 for prompt in &prompts {
                     let tokens = prompt.as_ref().unwrap().tokens(&geometry);
                     // Of the same embedding, with and without an earlier answer.
@@ -98,6 +102,24 @@ fn blocks_compute_what_their_functions_say() {
             }
         }
     }
+}
+
+/// Once warm, every frame asks for the same memory: what tract copies where a network begins and
+/// ends. Maps between blocks are where they were.
+fn asks_for_little(engine: &Engine, image: &Array4<f32>, tokens: &PromptTokens) {
+    let mut asked = [[0; 2]; 3];
+    let mut embedding_bytes = 0;
+    for asked in &mut asked {
+        let before = allocated();
+        let embedding = engine.encode(image).unwrap();
+        let between = allocated();
+        engine.decode(&embedding, tokens, None).unwrap();
+        *asked = [between - before, allocated() - between];
+        embedding_bytes = values(&embedding).len() * size_of::<f32>();
+    }
+    let [_, second, third] = asked;
+    assert_eq!(second, third);
+    assert!(third[0] < 3 * embedding_bytes && third[1] < 4 * embedding_bytes, "{third:?} bytes");
 }
 
 fn values(embedding: &Embedding) -> ArrayD<f32> {

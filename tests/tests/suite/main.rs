@@ -15,3 +15,6 @@ mod pack;
 mod released;
 mod tiny;
 mod training;
+
+#[global_allocator]
+static COUNTING: medsa_tests::counting::Counting = medsa_tests::counting::Counting;

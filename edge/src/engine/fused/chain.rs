@@ -23,25 +23,15 @@ impl fmt::Debug for Chain {
 
 impl Chain {
     pub(super) fn new(blocks: Vec<Box<dyn Block>>, pool: Arc<Pool>) -> Self {
-        let most = blocks.iter().map(|block| block.scratch_bytes()).max();
-        pool.reserve(most.unwrap_or_default());
         Self { blocks, pool, buffers: Mutex::default() }
     }
 
     fn compute(&self, mut map: Map, input: &[f32], output: &mut [f32]) {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         let [from, to, between] = &mut *buffers;
-        // They grow with the first frame, and are as large as is needed from then on.
-        let need = |buffer: &mut Vec<f32>, len: usize| {
-            if buffer.len() < len {
-                buffer.resize(len, 0.0);
-            }
-        };
         let last = self.blocks.len() - 1;
         for (i, block) in self.blocks.iter().enumerate() {
             let next = block.output(map);
-            need(between, block.between(map));
-            need(to, if i == last { 0 } else { next.len() });
             let input = if i == 0 { input } else { &from[..map.len()] };
             let output = if i == last { &mut *output } else { &mut to[..next.len()] };
             block.run(&self.pool, map, input, output, between);
@@ -65,6 +55,24 @@ impl Operation for Chain {
             map = block.output(map);
         }
         Some(vec![vec![1, map.height, map.width, map.channels]])
+    }
+
+    fn reserve(&self, shapes: &[&[usize]]) {
+        let most = self.blocks.iter().map(|block| block.scratch_bytes()).max();
+        self.pool.reserve(most.unwrap_or_default());
+        let Some(mut map) = map_of(shapes[0]) else { return };
+        let [mut maps, mut halves] = [0, 0];
+        for (i, block) in self.blocks.iter().enumerate() {
+            halves = halves.max(block.between(map));
+            map = block.output(map);
+            if i + 1 < self.blocks.len() {
+                maps = maps.max(map.len());
+            }
+        }
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (buffer, len) in buffers.iter_mut().zip([maps, maps, halves]) {
+            buffer.resize(len, 0.0);
+        }
     }
 
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {

@@ -88,8 +88,11 @@ impl Operation for TwoWay {
         if bias != tokens || labels.checked_mul(channels) != Some(prompt) {
             return None;
         }
-        self.pool.reserve(self.block.scratch_bytes(tokens, positions));
         Some(vec![vec![1, tokens, channels], vec![1, positions, channels]])
+    }
+
+    fn reserve(&self, shapes: &[&[usize]]) {
+        self.pool.reserve(self.block.scratch_bytes(shapes[0][1], shapes[1][1]));
     }
 
     fn run(&self, _: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
@@ -117,9 +120,12 @@ impl Operation for Final {
 
     fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
         let channels = self.attention.norm.channels();
-        let [tokens, positions] = counts(shapes, channels)?;
-        self.pool.reserve(self.attention.scratch_bytes(tokens, positions));
+        let [tokens, _] = counts(shapes, channels)?;
         Some(vec![vec![1, tokens, channels]])
+    }
+
+    fn reserve(&self, shapes: &[&[usize]]) {
+        self.pool.reserve(self.attention.scratch_bytes(shapes[0][1], shapes[1][1]));
     }
 
     fn run(&self, _: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
@@ -140,8 +146,11 @@ impl Operation for Prompted {
     fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
         let ([1, 1, height, width], [1]) = (shapes[0], shapes[1]) else { return None };
         let fits = height.is_multiple_of(4) && width.is_multiple_of(4);
-        self.pool.reserve(self.prompt.scratch_bytes());
         fits.then(|| vec![vec![1, height / 4, width / 4, self.prompt.channels()]])
+    }
+
+    fn reserve(&self, _: &[&[usize]]) {
+        self.pool.reserve(self.prompt.scratch_bytes());
     }
 
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
@@ -164,8 +173,11 @@ impl Operation for Head {
         let fits = [*c0, *c1] == [self.head.channels(); 2]
             && *tokens > masks
             && height.checked_mul(width) == Some(*positions);
-        self.pool.reserve(self.head.scratch_bytes());
         fits.then(|| vec![vec![1, masks, 4 * height, 4 * width]])
+    }
+
+    fn reserve(&self, _: &[&[usize]]) {
+        self.pool.reserve(self.head.scratch_bytes());
     }
 
     fn run(&self, _: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {

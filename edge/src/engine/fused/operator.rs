@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
@@ -24,9 +24,11 @@ pub(in super::super) trait Operation: Debug + Send + Sync {
     /// How many inputs it has.
     fn inputs(&self) -> usize;
 
-    /// The shapes of what it gives, once it made sure that there is memory for it; `None` if it
-    /// takes no such inputs.
+    /// The shapes of what it gives; `None` if it takes no such inputs.
     fn outputs(&self, inputs: &[&[usize]]) -> Option<Vec<Shape>>;
+
+    /// Makes sure of the memory that it needs for inputs that it takes.
+    fn reserve(&self, inputs: &[&[usize]]);
 
     /// Computes it.
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]);
@@ -55,7 +57,7 @@ pub(in super::super) fn register(onnx: &mut tract_onnx::Onnx) {
         let index = node.get_attr::<usize>(OPERATION)?;
         let operation = OPERATIONS.with_borrow(|operations| operations.get(index).cloned());
         let operation = operation.with_context(|| format!("there is no operation {index}"))?;
-        Ok((expand(Fused { operation, outputs: node.output.len() }), vec![]))
+        Ok((expand(Fused { operation, outputs: node.output.len(), given: Arc::default() }), vec![]))
     });
 }
 
@@ -80,6 +82,8 @@ pub(super) fn call_of(operation: usize, inputs: &[String], outputs: &[String]) -
 struct Fused {
     operation: Arc<dyn Operation>,
     outputs: usize,
+    /// What it gave last: written over once nobody holds it any more.
+    given: Arc<Mutex<Vec<Arc<Tensor>>>>,
 }
 
 impl PartialEq for Fused {
@@ -153,12 +157,13 @@ impl EvalOp for Fused {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let shapes: TVec<&[usize]> = inputs.iter().map(|input| input.shape()).collect();
-        let mut outputs: TVec<Tensor> = self
-            .shapes(&shapes)?
-            .iter()
-            // Written by every operation, all of it.
-            .map(|shape| Tensor::zero::<f32>(shape))
-            .collect::<TractResult<_>>()?;
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        // Shapes are static.
+        if given.is_empty() || given.iter_mut().any(|tensor| Arc::get_mut(tensor).is_none()) {
+            let tensors = self.shapes(&shapes)?;
+            let tensors = tensors.iter().map(|shape| Ok(Arc::new(Tensor::zero::<f32>(shape)?)));
+            *given = tensors.collect::<TractResult<_>>()?;
+        }
         let views: TVec<_> = inputs
             .iter()
             .map(|input| input.to_plain_array_view::<f32>())
@@ -167,10 +172,14 @@ impl EvalOp for Fused {
             .iter()
             .map(|view| view.as_slice().context("tensors are contiguous"))
             .collect::<TractResult<_>>()?;
-        let mut outer: TVec<_> = outputs
+        let mut outer: TVec<_> = given
             .iter_mut()
-            .map(|output| output.to_plain_array_view_mut::<f32>())
+            .map(|tensor| {
+                let tensor = Arc::get_mut(tensor).context("nobody holds it")?;
+                tensor.to_plain_array_view_mut::<f32>()
+            })
             .collect::<TractResult<_>>()?;
+        // Written by every operation, all of it.
         let mut slices: TVec<&mut [f32]> = outer
             .iter_mut()
             .map(|view| view.as_slice_mut().context("tensors are contiguous"))
@@ -178,7 +187,7 @@ impl EvalOp for Fused {
         self.operation.run(&shapes, &values, &mut slices);
         drop(slices);
         drop(outer);
-        Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
+        Ok(given.iter().map(|tensor| Arc::clone(tensor).into_tvalue()).collect())
     }
 }
 
@@ -188,7 +197,9 @@ impl TypedOp for Fused {
         let shapes: Option<Vec<Shape>> = inputs.iter().map(shape).collect();
         let shapes = shapes.context("shapes are static")?;
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        Ok(self.shapes(&shapes)?.iter().map(f32::fact).collect())
+        let outputs = self.shapes(&shapes)?;
+        self.operation.reserve(&shapes);
+        Ok(outputs.iter().map(f32::fact).collect())
     }
 
     as_op!();
