@@ -23,6 +23,7 @@ const SOURCE: &str = "medsa.source";
 const TEACHER: &str = "medsa.teacher";
 
 /// A base model: its weights by name, and its shape.
+#[derive(Clone)]
 pub struct Checkpoint {
     /// The file that it was read from.
     pub path: PathBuf,

@@ -8,7 +8,7 @@ use medsa_export::Models;
 use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{Point, Prompt};
-use medsa_sam::{AdapterConfig, AdapterPlan, Folding, Quantization, Sam};
+use medsa_sam::{AdapterConfig, AdapterPlan, Folding, Quantization, Sam, tiny_vit};
 use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::quantized;
 use medsa_tests::place;
@@ -41,12 +41,19 @@ fn adapted() -> Sam {
     base.with_adapters(&trained, &AdapterConfig::default()).unwrap().folded(&Folding::ALL)
 }
 
+/// With a strided stem.
+fn strided() -> Sam {
+    let base = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let (config, weights) = tiny_vit::strided(&base.config, &base.weights).unwrap();
+    Sam::read(&weights, config.with_input_size(128).unwrap()).unwrap().folded(&Folding::ALL)
+}
+
 #[test]
 fn blocks_compute_what_their_functions_say() {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let size = (frame.width as usize, frame.height as usize);
     let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
-    for (what, sam) in [("click", click()), ("adapted", adapted())] {
+    for (what, sam) in [("click", click()), ("adapted", adapted()), ("strided", strided())] {
         let preprocess = sam.config().preprocess;
         let (image, geometry) = preprocess.run(view);
         let click = Point { x: 150.0, y: 120.0, positive: true };

@@ -108,7 +108,13 @@ impl DistillCommand {
         // Building the network once is what proves that it is a base model as any other.
         student.sam(None)?;
         student.write(&out)?;
-        println!("{}: sha256 {}", out.display(), student.origin.sha256);
+        let [encoder, original] = distill.macs().map(|macs| macs as f64 / 1e9);
+        println!(
+            "{}: encoder {encoder:.2} GMAC at {} px, the original {original:.2}; sha256 {}",
+            out.display(),
+            student.config.preprocess.input_size,
+            student.origin.sha256
+        );
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use medsa_frames::{Clip, FramesError};
 use medsa_sam::image::{Preprocess, RgbView};
-use medsa_sam::{SamConfig, Weights, tiny_vit};
+use medsa_sam::{Weights, tiny_vit};
 use ndarray::{Array2, Array4};
 
 use super::features::FeatureCache;
@@ -55,15 +55,11 @@ pub enum DistillError {
     /// A clip's or a picture's.
     #[error(transparent)]
     Frames(#[from] FramesError),
-    /// The caller's: too few frames to learn from some and to measure on others.
-    #[error(
-        "{found} frame(s) in {of}, expected 2 or more: some to learn from, others to measure on"
-    )]
-    TooFewFrames {
-        /// How many there are.
-        found: usize,
-        /// Where.
-        of: String,
+    /// The caller's: a single frame, where some are to learn from and others to measure on.
+    #[error("{}: 1 frame, expected 2 or more: to learn from, and to measure on", path.display())]
+    OneFrame {
+        /// Where it is.
+        path: PathBuf,
     },
     /// The network's.
     #[error(transparent)]
@@ -86,7 +82,8 @@ pub struct Likeness {
 pub struct Distill {
     config: DistillConfig,
     base: Checkpoint,
-    student: (SamConfig, Weights),
+    /// As it was at the start.
+    student: Checkpoint,
     teacher: Network,
     learner: Learner,
     optimizer: AdamW,
@@ -112,10 +109,11 @@ impl Distill {
         device: Device,
     ) -> Result<Self, DistillError> {
         let network = |e| Error::network(&base.path, e);
-        let student = tiny_vit::strided(&base.config, &base.weights).map_err(network)?;
-        let sam = base.student(&base.path, student.0.clone(), student.1.clone());
-        // The student's stride is the larger: what it can run at the teacher can.
-        let sam = sam.sam(Some(config.input_size))?;
+        let (strided, weights) = tiny_vit::strided(&base.config, &base.weights).map_err(network)?;
+        // The student's stride is the larger: a size that fits it fits the teacher.
+        let strided = strided.with_input_size(config.input_size).map_err(network)?;
+        let student = base.student(&base.path, strided, weights);
+        let sam = student.sam(None)?;
         let teacher = Network::new(base.sam(Some(config.input_size))?, device.clone());
         let mut stem: Weights =
             sam.stem_params().iter().map(|p| (p.name().to_owned(), p.value().clone())).collect();
@@ -155,6 +153,11 @@ impl Distill {
     /// Frames to learn from, and frames to measure on.
     pub fn frames(&self) -> [usize; 2] {
         [self.frames.train.len(), self.held_out.len()]
+    }
+
+    /// Multiply-accumulates for one frame of the student's encoder and of the teacher's.
+    pub fn macs(&self) -> [u64; 2] {
+        [self.learner.network(), &self.teacher].map(|network| network.sam().cost()[0].macs)
     }
 
     /// Takes one step.
@@ -210,7 +213,7 @@ impl Distill {
     /// # Errors
     /// The device's.
     pub fn student(&self, path: &Path) -> Result<Checkpoint, DistillError> {
-        let (config, mut weights) = self.student.clone();
+        let Checkpoint { config, mut weights, .. } = self.student.clone();
         let stem = self.learner.weights()?;
         tiny_vit::set_stem(&mut weights, &stem).map_err(|e| Error::network(path, e))?;
         Ok(self.base.student(path, config, weights))
@@ -295,8 +298,9 @@ impl Frames {
             held_out.extend(train.pop());
         }
         if train.is_empty() {
-            let of: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-            return Err(DistillError::TooFewFrames { found: held_out.len(), of: of.join(", ") });
+            // Command lines name at least one.
+            let path = paths.first().cloned().unwrap_or_default();
+            return Err(DistillError::OneFrame { path });
         }
         Ok(Self { clips, train, held_out })
     }
