@@ -108,9 +108,12 @@ impl DistillCommand {
         // Building the network once is what proves that it is a base model as any other.
         student.sam(None)?;
         student.write(&out)?;
-        let [encoder, original] = distill.macs().map(|macs| macs as f64 / 1e9);
+        let [ours, original] = distill.costs().map(|cost| {
+            let [encoder, decoder] = cost.map(|cost| cost.macs as f64 / 1e9);
+            format!("{encoder:.2} GMAC a frame and {decoder:.2} a prompt")
+        });
         println!(
-            "{}: encoder {encoder:.2} GMAC at {} px, the original {original:.2}; sha256 {}",
+            "{}: {ours} at {} px, the original {original}; sha256 {}",
             out.display(),
             student.config.preprocess.input_size,
             student.origin.sha256

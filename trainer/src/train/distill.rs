@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use medsa_frames::{Clip, FramesError};
 use medsa_sam::image::{Preprocess, RgbView};
-use medsa_sam::{Weights, tiny_vit};
+use medsa_sam::{Cost, Weights, tiny_vit};
 use ndarray::{Array2, Array4};
 
 use super::features::FeatureCache;
@@ -155,9 +155,9 @@ impl Distill {
         [self.frames.train.len(), self.held_out.len()]
     }
 
-    /// Multiply-accumulates for one frame of the student's encoder and of the teacher's.
-    pub fn macs(&self) -> [u64; 2] {
-        [self.learner.network(), &self.teacher].map(|network| network.sam().cost()[0].macs)
+    /// What the student costs, encoder and decoder, and what the teacher does.
+    pub fn costs(&self) -> [[Cost; 2]; 2] {
+        [self.learner.network(), &self.teacher].map(|network| network.sam().cost())
     }
 
     /// Takes one step.
