@@ -145,26 +145,22 @@ fn a_student_goes_from_unlabelled_frames_to_the_device() {
     for words in ["learning from 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
         assert!(distilled.contains(words), "{words} in {distilled}");
     }
-    for precision in ["int8", "f32"] {
-        let build = path(&format!("{precision}.medsa"));
-        run(command("medsa-export")
-            .args(["build", "--frames", "2", "--precision", precision, "--base"])
-            .args([path("student.safetensors"), "--calibration".into(), place::cine()])
-            .arg("--out")
-            .arg(&build));
-        for prompt in [["--point", "150,120"], ["--box", "75,75,225,187.5"]] {
-            let answer = run(command("medsa-edge")
-                .args(["segment", "--build"])
-                .args([&build, &"--image".into(), &place::cine(), &"--out".into()])
-                .arg(path("mask.png"))
-                .args(prompt));
-            let answer: Value = serde_json::from_str(&answer).unwrap();
-            assert!(answer["score"].is_number(), "{answer}");
-            // A box is answered by what fills a good part of it.
-            let least = if prompt[0] == "--box" { 1000 } else { 0 };
-            assert!(answer["area_px"].as_u64() >= Some(least), "{precision} {prompt:?}: {answer}");
-        }
-    }
+    // In 8 bits: `kernels::blocks_compute_what_their_functions_say`.
+    run(command("medsa-export")
+        .args(["build", "--precision", "f32", "--base"])
+        .args([path("student.safetensors"), "--calibration".into(), place::cine()])
+        .arg("--out")
+        .arg(path("build.medsa")));
+    let answer = |prompt: [&str; 2]| -> Value {
+        let mut segment = command("medsa-edge");
+        segment.args(["segment", "--build"]).arg(path("build.medsa")).arg("--image");
+        segment.arg(place::cine()).arg("--out").arg(path("mask.png")).args(prompt);
+        serde_json::from_str(&run(&mut segment)).unwrap()
+    };
+    assert!(answer(["--point", "150,120"])["score"].is_number());
+    // Much of what is in the box, which has 16,875 pixels.
+    let area = answer(["--box", "75,75,225,187.5"])["area_px"].as_u64().unwrap();
+    assert!((4_000..20_000).contains(&area), "{area} px");
 }
 
 /// Four steps on the cine.
