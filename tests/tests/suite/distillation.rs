@@ -145,7 +145,7 @@ fn a_student_goes_from_unlabelled_frames_to_the_device() {
     for words in ["learning from 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
         assert!(distilled.contains(words), "{words} in {distilled}");
     }
-    // In 8 bits: `kernels::blocks_compute_what_their_functions_say`.
+    // In 8 bits: `kernels::the_kernel_of_pixels_computes_patches_too`.
     run(command("medsa-export")
         .args(["build", "--precision", "f32", "--base"])
         .args([path("student.safetensors"), "--calibration".into(), place::cine()])
