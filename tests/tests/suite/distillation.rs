@@ -138,13 +138,20 @@ fn what_cannot_be_distilled_is_named() {
 fn a_student_goes_from_unlabelled_frames_to_the_device() {
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
-    let distilled = run(command("medsa-train")
+    let mut distill = command("medsa-train");
+    distill
         .args(["distill", "--input-size", "128", "--steps", "1", "--batch", "1", "--images"])
         .args([place::cine(), "--base".into(), place::lite_medsam(), "--out".into()])
-        .arg(path("student.safetensors")));
+        .arg(path("student.safetensors"));
+    let distilled = run(&mut distill);
     for words in ["learning from 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
         assert!(distilled.contains(words), "{words} in {distilled}");
     }
+    let again = distill.output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    let expected = "student.state.safetensors holds a training already: add --resume";
+    assert!(!again.status.success() && said.contains(expected), "{said}");
+
     // In 8 bits: `kernels::the_kernel_of_pixels_computes_patches_too`.
     run(command("medsa-export")
         .args(["build", "--precision", "f32", "--base"])

@@ -74,10 +74,19 @@ impl DistillCommand {
             seed: self.seed,
         };
         let state = out.with_extension("state.safetensors");
-        let from = (self.resume && state.exists()).then_some(state.as_path());
-        if self.resume && from.is_none() {
-            eprintln!("{} is not there yet: starting anew", state.display());
-        }
+        let from = match (state.exists(), self.resume) {
+            (true, true) => Some(state.as_path()),
+            (true, false) => anyhow::bail!(
+                "{} holds a training already: add --resume to go on with it, or choose another \
+                 --out",
+                state.display()
+            ),
+            (false, true) => {
+                eprintln!("{} is not there yet: starting anew", state.display());
+                None
+            }
+            (false, false) => None,
+        };
         let base = Checkpoint::read(&self.base)?;
         let mut distill = Distill::new(config, base, from, super::device()?)?;
         let [train, held_out] = distill.frames();
