@@ -23,16 +23,16 @@ pub struct DistillCommand {
     #[arg(long, default_value_t = 256)]
     input_size: usize,
     /// Optimizer steps; 0 writes what training starts from
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 500)]
     steps: usize,
     /// Frames in a step
-    #[arg(long, default_value = "4")]
+    #[arg(long, default_value = "2")]
     batch: NonZeroUsize,
-    /// Variations of each frame
-    #[arg(long, default_value = "4")]
+    /// Variations of each frame: for each the original computes an embedding
+    #[arg(long, default_value = "1")]
     variants: NonZeroUsize,
     /// Highest learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 2e-3)]
     learning_rate: f64,
     /// Decides everything random
     #[arg(long, default_value_t = 0)]
