@@ -54,20 +54,20 @@ fn a_stem_learns_the_originals_embeddings_and_goes_on_after_a_stop() {
     let hash = |distill: &Distill| distill.student(&path("s")).unwrap().origin.sha256;
     let mut whole = start(1, None);
     let before = whole.likeness().unwrap();
-    (0..4).for_each(|_| drop(whole.step().unwrap()));
+    steps(&mut whole, 4);
     let after = whole.likeness().unwrap();
     assert!(after.mean_squared_error < 0.95 * before.mean_squared_error, "{before:?} {after:?}");
     assert!(after.cosine > before.cosine, "{before:?} {after:?}");
 
     let mut first = start(1, None);
-    (0..2).for_each(|_| drop(first.step().unwrap()));
+    steps(&mut first, 2);
     first.save(&path("state.safetensors")).unwrap();
     let mut second = start(1, Some(path("state.safetensors")));
-    (0..2).for_each(|_| drop(second.step().unwrap()));
+    steps(&mut second, 2);
     assert_eq!((second.steps(), hash(&second)), (4, hash(&whole)));
 
     let mut other = start(2, None);
-    (0..2).for_each(|_| drop(other.step().unwrap()));
+    steps(&mut other, 2);
     assert_ne!(hash(&other), hash(&first));
 }
 
@@ -168,6 +168,12 @@ fn a_student_goes_from_unlabelled_frames_to_the_device() {
     // Much of what is in the box, which has 16,875 pixels.
     let area = answer(["--box", "75,75,225,187.5"])["area_px"].as_u64().unwrap();
     assert!((4_000..20_000).contains(&area), "{area} px");
+}
+
+fn steps(distill: &mut Distill, count: usize) {
+    for _ in 0..count {
+        distill.step().unwrap();
+    }
 }
 
 /// Four steps on the cine.

@@ -143,7 +143,7 @@ fn the_kernel_of_pixels_computes_patches_too() {
 /// A layer of weight `[out, in]` and bias in 8 bits, for inputs of a range.
 fn in_steps(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
     let weight = layer[0].value().to_owned().into_dimensionality::<Ix2>().unwrap();
-    let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap().into_owned();
+    let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap();
     let size = (high - low) / (2.0 * S8_MAX);
     let zero = -S8_MAX - (low / size).round();
     let largest = |row: ArrayView1<f32>| row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
