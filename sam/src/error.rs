@@ -50,6 +50,12 @@ pub enum Error {
     /// Med-SA code.
     #[error("the network has adapters already, expected a base model without")]
     AlreadyAdapted,
+    /// The caller's: a network whose stem cannot be strided.
+    #[error("the encoder has {found}, expected two 1x1 convolutions as its stem (LiteMedSAM)")]
+    OtherStem {
+        /// What it has instead.
+        found: &'static str,
+    },
     /// The caller's: an input size that this network cannot run at.
     #[error("input size {found} px: expected a multiple of {multiple} from {min} to {max} px")]
     InputSize {

@@ -66,7 +66,7 @@ pub enum PointOrder {
 }
 
 impl SamConfig {
-    const ENCODER: &'static str = "image_encoder";
+    pub(crate) const ENCODER: &'static str = "image_encoder";
     /// Attention heads of every published SAM's decoder.
     const DECODER_HEADS: usize = 8;
 
@@ -89,7 +89,7 @@ impl SamConfig {
             } else if weights.contains_key(&format!("{prefix}.patch_embed.seq.0.c.weight")) {
                 let tiny = TinyVitConfig::detect(weights, prefix)?;
                 let (size, normalization) = match tiny.stem {
-                    Stem::Pointwise => (256, Normalization::MinMax),
+                    Stem::Pointwise | Stem::Patches => (256, Normalization::MinMax),
                     Stem::Strided => (1024, Normalization::MeanStd),
                 };
                 (EncoderConfig::TinyVit(tiny), size, normalization)
@@ -277,6 +277,15 @@ impl Sam {
         let mut params = Vec::new();
         self.clone().visit(&mut |param| params.push(param.clone()));
         params
+    }
+
+    /// The weights of a stem of [`Stem::Patches`], which can be trained themselves; none of other
+    /// encoders.
+    pub fn stem_params(&self) -> Vec<Param> {
+        match &self.encoder {
+            Encoder::TinyVit(tiny) => tiny.stem_params(),
+            Encoder::Vit(_) => Vec::new(),
+        }
     }
 
     /// The network's shape.

@@ -115,14 +115,17 @@ impl Adapter {
         self.weights
     }
 
-    /// The network of `base` with this adapter, for inputs of side `input_size` (by default the
-    /// size in training).
+    /// The network of `base`, which is that of its training or a student of it, with this adapter,
+    /// for inputs of side `input_size` (by default the size in training).
     ///
     /// # Errors
     /// [`Error::OtherBase`], or tensors that do not fit the network.
     pub fn sam(&self, base: &Checkpoint, input_size: Option<usize>) -> Result<Sam, Error> {
         let AdapterInfo { base: expected, config, input_size: trained, .. } = &self.info;
-        if expected.sha256 != base.origin.sha256 {
+        // A student gives its teacher's embeddings as nearly as it can: what was trained on those
+        // fits it, and is where to go on from.
+        let origins = [Some(&base.origin), base.teacher.as_ref()];
+        if !origins.into_iter().flatten().any(|origin| origin.sha256 == expected.sha256) {
             return Err(Error::OtherBase {
                 path: self.path.clone(),
                 name: expected.name.clone(),

@@ -9,6 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use medsa_bundle::{Origin, sha256_hex};
 use medsa_sam::{Sam, SamConfig, Weights};
 use ndarray::{ArcArray, IxDyn};
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::released::{self, Released};
@@ -18,13 +19,19 @@ use crate::tensor_file::{TensorFile, from_metadata, stem};
 const CONFIG: &str = "medsa.config";
 /// Metadata key of the file that was imported, as JSON.
 const SOURCE: &str = "medsa.source";
+/// Metadata key of the base model that a student was fitted to, as JSON.
+const TEACHER: &str = "medsa.teacher";
 
 /// A base model: its weights by name, and its shape.
+#[derive(Clone)]
 pub struct Checkpoint {
     /// The file that it was read from.
     pub path: PathBuf,
-    /// Name and hash of the original file, whether read from that or from an imported one.
+    /// Name and hash of the original file, whether read from that or from an imported one; of a
+    /// student see [`Checkpoint::student`].
     pub origin: Origin,
+    /// The base model whose embeddings this one was fitted to, if it is a student.
+    pub teacher: Option<Origin>,
     /// Tensors by the names of the original PyTorch code; a checkpoint of the released Med-SA
     /// code has its adapters among them.
     pub weights: Weights,
@@ -57,7 +64,8 @@ impl Checkpoint {
         config.check().map_err(network)?;
         let origin = from_metadata(path, &metadata, SOURCE)?
             .unwrap_or_else(|| Origin { name: stem(path), sha256: sha256_hex(&bytes) });
-        Ok(Self { path: path.to_owned(), origin, weights, config })
+        let teacher = from_metadata(path, &metadata, TEACHER)?;
+        Ok(Self { path: path.to_owned(), origin, teacher, weights, config })
     }
 
     /// Writes weights and shape as `.safetensors`.
@@ -65,10 +73,21 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let config = serde_json::to_string(&self.config).expect("a config is plain data");
-        let source = serde_json::to_string(&self.origin).expect("an origin is plain data");
-        let metadata = HashMap::from([(CONFIG.to_owned(), config), (SOURCE.to_owned(), source)]);
+        let mut metadata = HashMap::from([json(CONFIG, &self.config), json(SOURCE, &self.origin)]);
+        metadata.extend(self.teacher.as_ref().map(|teacher| json(TEACHER, teacher)));
         TensorFile { weights: self.weights.clone(), metadata }.write(path)
+    }
+
+    /// A student of this base model, to be written to `path`. No file was there before it, so its
+    /// hash is that of its shape and tensors: the same for the same training.
+    pub fn student(&self, path: &Path, config: SamConfig, weights: Weights) -> Self {
+        let mut bytes = json(CONFIG, &config).1.into_bytes();
+        for (name, value) in &weights {
+            bytes.extend(name.bytes());
+            bytes.extend(value.iter().flat_map(|v| v.to_le_bytes()));
+        }
+        let origin = Origin { name: stem(path), sha256: sha256_hex(&bytes) };
+        Self { path: path.to_owned(), origin, teacher: Some(self.origin.clone()), weights, config }
     }
 
     /// The network, for inputs of side `input_size` (by default the size it was trained at).
@@ -90,6 +109,11 @@ impl Checkpoint {
         };
         sam.map_err(|e| Error::network(&self.path, e))
     }
+}
+
+/// Metadata: a key, and plain data as JSON.
+fn json(key: &str, data: &impl Serialize) -> (String, String) {
+    (key.to_owned(), serde_json::to_string(data).expect("plain data"))
 }
 
 /// PyTorch's format is a zip archive.

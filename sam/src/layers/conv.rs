@@ -71,18 +71,20 @@ impl Conv2d {
     }
 }
 
+/// Added to a batch norm's variance.
+pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;
+
 /// Scale and shift per channel of a batch norm in evaluation.
 pub(crate) fn batch_norm(
     from: &Reader,
     channels: usize,
 ) -> Result<(Array1<f32>, Array1<f32>), Error> {
-    const EPSILON: f32 = 1e-5;
     let vector = |name: &str| -> Result<Array1<f32>, Error> {
         let array = from.array(name, &[channels])?;
         Ok(array.into_dimensionality::<Ix1>().expect("the reader checked the shape"))
     };
     let variance = vector("running_var")?;
-    let scale = vector("weight")? / variance.mapv(|v| (v + EPSILON).sqrt());
+    let scale = vector("weight")? / variance.mapv(|v| (v + BATCH_NORM_EPSILON).sqrt());
     let shift = vector("bias")? - vector("running_mean")? * &scale;
     from.ignore("num_batches_tracked");
     Ok((scale, shift))

@@ -62,7 +62,18 @@ impl Linear {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, Error> {
-        let weight = from.array("c.weight", &[outputs, inputs, 1, 1])?;
+        Self::read_patch_conv_bn(from, inputs, outputs, 1)
+    }
+
+    /// A convolution whose kernel covers its stride and its batch norm, folded: a linear layer of
+    /// patches, each flattened as `[in, k, k]`.
+    pub(crate) fn read_patch_conv_bn(
+        from: &Reader,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+    ) -> Result<Self, Error> {
+        let weight = from.array("c.weight", &[outputs, inputs, kernel, kernel])?;
         let (scale, shift) = batch_norm(&from.at("bn"), outputs)?;
         let weight = flatten(weight, outputs) * &scale.insert_axis(Axis(1));
         Ok(Self::map(&from.name(""), weight, shift))

@@ -13,6 +13,7 @@ pub use attention::Packing;
 pub(crate) use attention::{
     NO_ATTENTION, attend, attention_scale, products_name, split_heads, unpack,
 };
+pub(crate) use conv::BATCH_NORM_EPSILON;
 pub use conv::Conv2d;
 pub use linear::{Activation, Linear, LinearInput};
 pub(crate) use linear::{ConvBias, Mlp};

@@ -26,6 +26,9 @@ pub struct TinyVitConfig {
 pub enum Stem {
     /// Two 1x1 convolutions at full resolution (LiteMedSAM).
     Pointwise,
+    /// A 2x2 convolution of stride 2, then a 1x1: what [`strided`](super::strided) makes of
+    /// the former.
+    Patches,
     /// Two 3x3 convolutions of stride 2 (MobileSAM).
     Strided,
 }
@@ -35,6 +38,7 @@ impl Stem {
     pub fn stride(self) -> usize {
         match self {
             Self::Pointwise => 1,
+            Self::Patches => 2,
             Self::Strided => 4,
         }
     }
@@ -76,10 +80,11 @@ impl TinyVitConfig {
         let kernel = shape("patch_embed.seq.0.c.weight")?;
         let stem = match kernel.last() {
             Some(1) => Stem::Pointwise,
+            Some(2) => Stem::Patches,
             Some(3) => Stem::Strided,
             _ => {
                 let found = format!(
-                    "{prefix}.patch_embed.seq.0.c.weight has shape {kernel:?}, expected a 1x1 or 3x3 kernel"
+                    "{prefix}.patch_embed.seq.0.c.weight has shape {kernel:?}, expected a 1x1, 2x2 or 3x3 kernel"
                 );
                 return Err(Error::UnknownNetwork(found));
             }

@@ -4,6 +4,7 @@ mod block;
 mod config;
 mod mbconv;
 mod stem;
+mod strided;
 
 use std::ops::Range;
 
@@ -12,12 +13,13 @@ pub use config::{Stage, Stem, TinyVitConfig};
 pub use self::block::TinyVitBlock;
 use self::mbconv::{MbConv, PatchMerging};
 use self::stem::PatchEmbed;
+pub use self::strided::{set_stem, strided};
 use crate::adapter::AdapterConfig;
 use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::neck::Neck;
-use crate::weights::Reader;
+use crate::weights::{Param, Reader};
 
 /// Stem, one stage of MBConv, three of window attention with a merging between stages, and
 /// SAM's neck: one step after the other.
@@ -90,6 +92,14 @@ impl TinyVit {
             if let Step::Block { block, .. } = step {
                 block.fold(rule);
             }
+        }
+    }
+
+    /// See [`crate::Sam::stem_params`].
+    pub(crate) fn stem_params(&self) -> Vec<Param> {
+        match self.steps.first() {
+            Some(Step::PatchEmbed(patch_embed)) => patch_embed.params(),
+            _ => Vec::new(),
         }
     }
 

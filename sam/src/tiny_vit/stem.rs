@@ -3,12 +3,13 @@
 use super::config::Stem;
 use crate::backend::{Backend, Block, Output};
 use crate::error::Error;
-use crate::layers::{Conv2d, Linear};
-use crate::weights::Reader;
+use crate::layers::{Conv2d, Linear, pixel_patches};
+use crate::weights::{Param, Reader, VisitParams};
 
 #[derive(Clone, Debug)]
 pub(super) enum PatchEmbed {
     Pointwise(Box<(Linear, Linear)>),
+    Patches(Box<(Linear, Linear)>),
     Strided(Box<(Conv2d, Conv2d)>),
 }
 
@@ -21,6 +22,10 @@ impl PatchEmbed {
                 Linear::read_conv_bn(&first, 3, half)?,
                 Linear::read_conv_bn(&second, half, dim)?,
             ))),
+            Stem::Patches => Self::Patches(Box::new((
+                Linear::read_patch_conv_bn(&first, 3, half, stem.stride())?,
+                Linear::read_conv_bn(&second, half, dim)?,
+            ))),
             Stem::Strided => Self::Strided(Box::new((
                 Conv2d::read_dense_bn(&first, 3, half, 2)?,
                 Conv2d::read_dense_bn(&second, half, dim, 2)?,
@@ -28,14 +33,33 @@ impl PatchEmbed {
         })
     }
 
+    /// The weights of the stem that trains.
+    pub(super) fn params(&self) -> Vec<Param> {
+        let mut params = Vec::new();
+        if let Self::Patches(linears) = self {
+            let (mut first, mut second) = (**linears).clone();
+            let mut add = |param: &mut Param| params.push(param.clone());
+            first.visit(&mut add);
+            second.visit(&mut add);
+        }
+        params
+    }
+
     pub(super) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        let x = b.permute(image, &[0, 2, 3, 1])?;
+        // Of patches as of pixels: one operator, for which devices have a kernel.
+        let pointwise = |x: B::Tensor, (first, second): &(Linear, Linear)| {
+            let block = Block { operator: "PatchEmbed", attributes: vec![] };
+            block.run(b, &[&x], || b.linear(&b.gelu(&b.linear(&x, first)?)?, second))
+        };
+        let channels_last = || b.permute(image, &[0, 2, 3, 1]);
         match self {
-            Self::Pointwise(linears) => {
-                let block = Block { operator: "PatchEmbed", attributes: vec![] };
-                block.run(b, &[&x], || b.linear(&b.gelu(&b.linear(&x, &linears.0)?)?, &linears.1))
+            Self::Pointwise(linears) => pointwise(channels_last()?, linears),
+            Self::Patches(linears) => {
+                pointwise(pixel_patches(b, image, Stem::Patches.stride())?, linears)
             }
-            Self::Strided(convs) => b.conv2d(&b.gelu(&b.conv2d(&x, &convs.0)?)?, &convs.1),
+            Self::Strided(convs) => {
+                b.conv2d(&b.gelu(&b.conv2d(&channels_last()?, &convs.0)?)?, &convs.1)
+            }
         }
     }
 }

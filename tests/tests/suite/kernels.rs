@@ -8,14 +8,17 @@ use medsa_export::Models;
 use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{Point, Prompt, PromptTokens};
-use medsa_sam::{AdapterConfig, AdapterPlan, Folding, Quantization, Sam};
+use medsa_sam::{
+    AdapterConfig, AdapterPlan, Folding, Int8Input, Int8Layer, Param, Quantization, S8_MAX, Sam,
+    tiny_vit,
+};
 use medsa_tests::counting::allocated;
 use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::quantized;
 use medsa_tests::place;
 use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, Checkpoint};
-use ndarray::{Array2, Array3, Array4, ArrayD};
+use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, Axis, Ix2};
 
 /// The trained click adapter, whose LoRA is folded away.
 fn click() -> Sam {
@@ -120,6 +123,55 @@ fn asks_for_little(engine: &Engine, image: &Array4<f32>, tokens: &PromptTokens) 
     let [_, second, third] = asked;
     assert_eq!(second, third);
     assert!(third[0] < 3 * embedding_bytes && third[1] < 4 * embedding_bytes, "{third:?} bytes");
+#[test]
+fn the_kernel_of_pixels_computes_patches_too() {
+    let base = Checkpoint::read(&place::lite_medsam()).unwrap();
+    let (config, weights) = tiny_vit::strided(&base.config, &base.weights).unwrap();
+    let sam = Sam::read(&weights, config.with_input_size(64).unwrap()).unwrap();
+    let sam = sam.folded(&Folding::ALL);
+    let preprocess = sam.config().preprocess;
+    let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
+    let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap();
+    let image = preprocess.run(view).0;
+    // In 8 bits the stem alone, so that nothing hides what it does.
+    let params = sam.stem_params();
+    let stem = [(&params[0..2], [0.0, 1.0]), (&params[2..4], [-0.2, 2.0])];
+    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), in_steps(layer, range)));
+    let int8 = Quantization { layers: layers.into(), ..Quantization::default() };
+    let mut embeddings = Vec::new();
+    for quantization in [Quantization::default(), int8] {
+        let Models { encoder, decoder } = Models::record(&sam, &quantization, &[]);
+        let embedding = |encoder: &[u8], decoder: &[u8]| {
+            let threads = NonZeroUsize::new(1).unwrap();
+            let engine = Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap();
+            let left: Vec<String> = engine.without_kernels().map(str::to_owned).collect();
+            (values(&engine.encode(&image).unwrap()), left)
+        };
+        let (found, left) = embedding(&encoder, &decoder);
+        assert!(left.is_empty(), "{left:?}");
+        let (expected, _) = embedding(&written_out(&encoder), &written_out(&decoder));
+        let alike = cosine(&found, &expected);
+        // In 8 bits the kernel's GELU is as exact as they are.
+        let least = if quantization.layers.is_empty() { 0.999_99 } else { 0.997 };
+        assert!(alike > least, "{} layers in 8 bits: {alike}", quantization.layers.len());
+        embeddings.push(found);
+    }
+    let alike = cosine(&embeddings[0], &embeddings[1]);
+    assert!((0.98..0.999_99).contains(&alike), "in 8 bits and in float: {alike}");
+}
+
+/// A layer of weight `[out, in]` and bias in 8 bits, for inputs of a range.
+fn in_steps(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
+    let weight = layer[0].value().to_owned().into_dimensionality::<Ix2>().unwrap();
+    let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap();
+    let size = (high - low) / (2.0 * S8_MAX);
+    let zero = -S8_MAX - (low / size).round();
+    let largest = |row: ArrayView1<f32>| row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+    let steps = weight.rows().into_iter().map(|row| largest(row) / S8_MAX).collect::<Array1<_>>();
+    let whole = (&weight / &steps.view().insert_axis(Axis(1))).mapv(|w| w.round() as i8);
+    let of_each = |value| Array1::from_elem(weight.ncols(), value);
+    let input = Int8Input { size: of_each(size), zero: of_each(zero) };
+    Int8Layer { weight: whole.into_dyn(), steps: steps * size, bias, input }
 }
 
 fn values(embedding: &Embedding) -> ArrayD<f32> {

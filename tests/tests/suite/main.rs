@@ -3,6 +3,7 @@
 mod adapters;
 mod candle_parity;
 mod checkpoints;
+mod distillation;
 mod folding;
 mod functions;
 mod gradients;

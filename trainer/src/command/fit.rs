@@ -192,7 +192,8 @@ fn start(config: &Config, base: &Checkpoint) -> anyhow::Result<Option<Weights>> 
     Ok(Some(adapter.into_weights()))
 }
 
-fn progress(steps: usize, done: usize) -> ProgressBar {
+/// A bar for `steps` steps, of which `done` are.
+pub(super) fn progress(steps: usize, done: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)");
     bar.set_style(style.expect("the template is fixed"));

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod check;
+mod distill;
 mod eval;
 mod fit;
 mod import;
@@ -35,6 +36,9 @@ enum Command {
     Split(split::SplitCommand),
     /// Train an adapter
     Fit(fit::FitCommand),
+    /// Make a base model with a strided stem, at a quarter of the cost, and fit the stem to the
+    /// original's embeddings of unlabelled frames
+    Distill(distill::DistillCommand),
     /// Measure how well a model, with or without an adapter, answers prompts
     Eval(eval::Eval),
     /// Segment one picture; prints score and area as JSON
@@ -50,6 +54,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(command) => command.run(),
         Command::Split(command) => command.run(),
         Command::Fit(command) => command.run(),
+        Command::Distill(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Inspect(command) => command.run(),

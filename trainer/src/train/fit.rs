@@ -9,8 +9,8 @@ use medsa_bundle::Origin;
 use medsa_sam::image::Geometry;
 use medsa_sam::{Quantization, Weights};
 use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, Ix3, concatenate, s};
+use rand::Rng;
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,7 @@ use super::learner::{Learner, initial_weights};
 use super::loss::dice_bce;
 use super::network::{Network, Previous};
 use super::optimizer::{AdamW, Gradients, clip};
+use super::random::{draw, rng};
 use super::stock::Stock;
 use crate::backend::CandleBackend;
 use crate::checkpoint::Checkpoint;
@@ -286,16 +287,12 @@ impl Fit {
     /// Stock and item of picture `number`: all once in an epoch, in an order of its own.
     fn picture(&self, number: usize) -> (usize, usize) {
         let count = self.pictures.len();
-        let mut order: Vec<usize> = (0..count).collect();
-        order.shuffle(&mut self.rng(0, number / count));
-        self.pictures[order[number % count]]
+        self.pictures[draw(self.config.seed, number, count)]
     }
 
     /// Random numbers for one purpose.
     fn rng(&self, purpose: u64, number: usize) -> ChaCha8Rng {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        rng.set_stream(purpose << 48 | number as u64);
-        rng
+        rng(self.config.seed, purpose, number)
     }
 }
 

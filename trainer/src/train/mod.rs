@@ -1,6 +1,7 @@
 //! Training and evaluation.
 
 mod config;
+mod distill;
 mod evaluate;
 mod example;
 mod features;
@@ -11,10 +12,12 @@ mod learner;
 mod loss;
 mod network;
 mod optimizer;
+mod random;
 mod state;
 mod stock;
 
 pub use config::{Config, DataConfig, FitConfig, ValidationConfig};
+pub use distill::{Distill, DistillConfig, DistillError, Likeness};
 pub use evaluate::{Answer, EvaluateError, Evaluation, Row, Summary, evaluate};
 pub use example::Example;
 pub use features::FeatureCache;

@@ -83,7 +83,7 @@ impl Network {
         self.encode(&Node::constant(features.clone()), rest, slices)?.permute(&[0, 3, 1, 2])
     }
 
-    fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
+    pub(super) fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
         self.sam.encode_steps(&self.backend, x, steps, slices)
     }
 

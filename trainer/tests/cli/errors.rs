@@ -44,6 +44,15 @@ fn data_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn a_stem_that_cannot_be_strided_is_named() {
+    let Some(folder) = Folder::new() else { return };
+    let line = "distill --base base.safetensors --images data/images --out student.safetensors";
+    named(&folder, line, &["base.safetensors", "patches of a ViT", "two 1x1 convolutions"]);
+    named(&folder, &format!("{line} --learning-rate 0"), &["--learning-rate is 0"]);
+    assert!(!folder.at("student.safetensors").exists());
+}
+
+#[test]
 fn a_training_that_diverges_stops_and_says_so() {
     let Some(folder) = Folder::new() else { return };
     folder.split();

@@ -149,7 +149,7 @@ fn base() -> Checkpoint {
         weights.insert(name, value.into_shared());
     }
     let origin = Origin { name: "small".into(), sha256: "0".repeat(64) };
-    Checkpoint { path: "small".into(), origin, weights, config }
+    Checkpoint { path: "small".into(), origin, teacher: None, weights, config }
 }
 
 /// Largest difference between two files' tensors.
