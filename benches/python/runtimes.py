@@ -72,16 +72,23 @@ def openvino(precision):
             "INFERENCE_PRECISION_HINT": precision,
         }
         core = runtime.Core()
-        encoder, decoder = (core.compile_model(f, "CPU", config) for f in files)
+        encoder = core.compile_model(files[0], "CPU", config)
+        note = f"ran in {computed_in(encoder)}"
         image, prompt = {"image": frame(side)}, a_box(side)
 
         def encode():
             return encoder(image)[0]
 
+        # Its own passes for 8 bits fail at the constant tokens of ours.
+        try:
+            decoder = core.compile_model(files[1], "CPU", config)
+        except RuntimeError:
+            return encode, None, f"{note}; cannot load the decoder"
+
         def decode(embedding):
             decoder({"embedding": embedding} | prompt)
 
-        return encode, decode, f"ran in {computed_in(encoder)}"
+        return encode, decode, note
 
     return load
 
@@ -197,6 +204,8 @@ def main():
         embedding = encode()
         times["encoder"].append(1e3 * (time.perf_counter() - begin))
         ended("encoder")
+        if decode is None:
+            continue
         begin = time.perf_counter()
         decode(embedding)
         times["decoder"].append(1e3 * (time.perf_counter() - begin))
