@@ -1,9 +1,10 @@
 # make demo   the main job on a real ultrasound clip
 # make test   everything that is tested
 # make check  formatting and lints
-# Both set up what they need (tools/setup.sh) and build in one profile.
+# make bench  kernels, other runtimes on the same network, instructions on ARM
+# They set up what they need (tools/setup.sh) and build in one profile.
 
-.PHONY: demo test check setup
+.PHONY: demo test check bench setup
 
 demo:
 	@tools/demo.sh
@@ -19,6 +20,9 @@ check: setup
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p medsa-trainer --all-targets --features mpi -- -D warnings
+
+bench:
+	@tools/bench.sh
 
 setup:
 	@tools/setup.sh test

