@@ -123,6 +123,8 @@ fn asks_for_little(engine: &Engine, image: &Array4<f32>, tokens: &PromptTokens) 
     let [_, second, third] = asked;
     assert_eq!(second, third);
     assert!(third[0] < 3 * embedding_bytes && third[1] < 4 * embedding_bytes, "{third:?} bytes");
+}
+
 #[test]
 fn the_kernel_of_pixels_computes_patches_too() {
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
