@@ -45,10 +45,9 @@ enum Arithmetic {
         steps: Vec<f32>,
         inverse: Vec<f32>,
         zero: Vec<f32>,
-        /// Of what comes before it; none where 16 bits do not do.
-        gelu: Option<GeluSteps>,
-        /// Zeros with [`FRACTION`], for it.
-        fixed_zero: Vec<i16>,
+        /// How GELU before it becomes steps, and zeros with [`FRACTION`]; none where 16 bits do
+        /// not do.
+        gelu: Option<Box<(GeluSteps, Vec<i16>)>>,
     },
     Float {
         /// `[out / LANES, in, LANES]`.
@@ -83,11 +82,11 @@ impl Packed {
                 steps: with_zeros(layer.steps),
                 inverse: with_zeros(layer.inverse),
                 zero: with_zeros(layer.zero),
-                gelu: GeluSteps::new(layer.inverse),
-                fixed_zero: with_zeros(layer.zero)
-                    .iter()
-                    .map(|zero| (*zero as i16) << FRACTION)
-                    .collect(),
+                gelu: GeluSteps::new(layer.inverse).map(|gelu| {
+                    let zero = with_zeros(layer.zero);
+                    let zero = zero.iter().map(|zero| (*zero as i16) << FRACTION);
+                    Box::new((gelu, zero.collect()))
+                }),
             },
         }
     }
@@ -254,8 +253,7 @@ impl Packed {
                     operands,
                     stride,
                     rows,
-                    channel,
-                    s.splat(1.0),
+                    (channel, s.splat(1.0)),
                     #[inline(always)]
                     |row, y| each(row, channel, y),
                 );
@@ -274,8 +272,7 @@ impl Packed {
         operands: [*const u8; N],
         stride: usize,
         rows: usize,
-        channel: usize,
-        scale: S::F,
+        (channel, scale): (usize, S::F),
         mut each: impl FnMut(usize, S::F),
     ) {
         let inputs = padded(self.inputs);
@@ -355,8 +352,7 @@ impl Packed {
                     [operand],
                     stride,
                     rows,
-                    channel,
-                    scale,
+                    (channel, scale),
                     #[inline(always)]
                     |row, y| s.fixed_store(buffer.add(row * LANES), s.to_fixed(y)),
                 );
@@ -410,7 +406,7 @@ impl Packed {
     /// How GELU comes into its operand, if it does in 16 bits.
     pub(crate) fn gelu_steps(&self) -> Option<&GeluSteps> {
         match &self.arithmetic {
-            Arithmetic::Int8 { gelu, .. } => gelu.as_ref(),
+            Arithmetic::Int8 { gelu, .. } => gelu.as_deref().map(|(gelu, _)| gelu),
             Arithmetic::Float { .. } => None,
         }
     }
@@ -429,10 +425,10 @@ impl Packed {
         channel: usize,
         x: S::H,
     ) {
-        let Arithmetic::Int8 { fixed_zero, .. } = &self.arithmetic else { return };
+        let Arithmetic::Int8 { gelu: Some(gelu), .. } = &self.arithmetic else { return };
         // SAFETY: the caller's.
         unsafe {
-            let zero = s.fixed_load(fixed_zero.as_ptr().add(channel));
+            let zero = s.fixed_load(gelu.1.as_ptr().add(channel));
             let to = operand.cast::<S::Step>().add(row * padded(self.inputs) + channel);
             s.fixed_store_steps::<FRACTION>(to, s.fixed_add(x, zero));
         }
