@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of the kernels on emulated ARM processors: with the dot product, and without.
+# Runs the tests of the kernels on emulated ARM processors: with the dot product, without, and with
+# matrix products of bytes.
 # Uses what tools/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,7 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     }
 fi
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-for cpu in cortex-a76 cortex-a72 max; do
+for cpu in cortex-a76 cortex-a72 max,pauth-impdef=on; do
     echo "== $cpu"
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
         cargo test --quiet --release --target $target -p medsa-kernels --lib --tests
