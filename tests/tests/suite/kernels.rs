@@ -27,8 +27,21 @@ fn click() -> Sam {
 /// With Space and Mlp adapters, which are not folded away altogether.
 fn adapted() -> Sam {
     let base = Checkpoint::read(&place::lite_medsam()).unwrap().sam(Some(64)).unwrap();
-    let plan = AdapterPlan { stages: vec![2, 3], ..AdapterPlan::default() };
-    let mut trained = initial_weights(&base, &plan, 0);
+    with_adapters(&base, &[2, 3])
+}
+
+/// A small SAM ViT with such adapters: windows of 3, which a map of side 8 does not divide into,
+/// and global blocks, at `input_size` of more than one tile of keys.
+fn vit(input_size: usize) -> Option<Sam> {
+    let path = place::shared()?.join("golden/sam_vit_weights.pth");
+    let mut checkpoint = Checkpoint::read(&path).unwrap();
+    checkpoint.config.decoder.heads = 4;
+    Some(with_adapters(&checkpoint.sam(Some(input_size)).unwrap(), &[]))
+}
+
+fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
+    let plan = AdapterPlan { stages: stages.to_vec(), ..AdapterPlan::default() };
+    let mut trained = initial_weights(base, &plan, 0);
     // The decoder's are another function.
     trained.retain(|name, _| name.starts_with("encoder"));
     for (seed, value) in trained.values_mut().enumerate() {
@@ -38,7 +51,8 @@ fn adapted() -> Sam {
             v + 0.02 * (i as f32 * 0.7).sin()
         });
     }
-    base.with_adapters(&trained, &AdapterConfig::default()).unwrap().folded(&Folding::ALL)
+    let adapted = base.clone().with_adapters(&trained, &AdapterConfig::default());
+    adapted.unwrap().folded(&Folding::ALL)
 }
 
 #[test]
@@ -46,7 +60,9 @@ fn blocks_compute_what_their_functions_say() {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let size = (frame.width as usize, frame.height as usize);
     let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
-    for (what, sam) in [("click", click()), ("adapted", adapted())] {
+    let vits = [("vit", vit(128)), ("large vit", vit(320))];
+    let vits = vits.into_iter().filter_map(|(what, sam)| Some((what, sam?)));
+    for (what, sam) in [("click", click()), ("adapted", adapted())].into_iter().chain(vits) {
         let preprocess = sam.config().preprocess;
         let (image, geometry) = preprocess.run(view);
         let click = Point { x: 150.0, y: 120.0, positive: true };
