@@ -10,7 +10,7 @@ use crate::simd::{LANES, Simd, exp};
 pub(crate) const NONE: f32 = -1e30;
 
 /// The smallest range that is resolved, so that no step size is zero.
-const TINY: f32 = 1e-12;
+pub(crate) const TINY: f32 = 1e-12;
 
 /// What an attention among tokens computes with.
 pub(crate) struct Attention {

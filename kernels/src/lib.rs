@@ -20,10 +20,12 @@ mod packed;
 mod pointwise;
 mod pool;
 mod quantize;
+mod relative_attention;
 mod scratch;
 mod simd;
 mod tiny_vit_block;
 mod two_way;
+mod vit_block;
 
 pub use attention::Products;
 pub use block::{Block, Map};
@@ -44,3 +46,4 @@ pub use two_way::{
     Activation, Behind, Beside, Between, FinalAttention, HyperMaps, Projections, Prompt,
     TwoWayBlock, TwoWayInput, TwoWayMemory,
 };
+pub use vit_block::{VitBlock, VitLayers};

@@ -8,7 +8,7 @@ use medsa_kernels::{
     Activation, Behind, Beside, Between, Block, ConvBlock, Depthwise, FinalAttention, HyperMaps,
     Isa, LinearS8, Map, MaskHead, MaskMemory, MaskPrompt, Neck, Norm, Packed, Pointwise, Pool,
     Products, Projections, Prompt, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock, TwoWayInput,
-    TwoWayMemory,
+    TwoWayMemory, VitBlock, VitLayers,
 };
 
 /// The system's allocator, which counts what each thread asks for.
@@ -200,6 +200,50 @@ fn window_attention_blocks() {
                     ],
                 };
                 TinyVitBlock::new(isa, window, heads, layers)
+            });
+        }
+    }
+}
+
+#[test]
+fn blocks_with_relative_positions() {
+    for precision in BOTH {
+        for (height, width, window, space) in [
+            (14, 14, 14, false),
+            (16, 17, 14, true),
+            (3, 5, 7, true),
+            // The whole map: one tile of keys, and more.
+            (4, 4, 4, false),
+            (20, 20, 20, true),
+            (33, 33, 33, false),
+            (1, 1, 1, false),
+        ] {
+            let map = Map { height, width, channels: 64 };
+            let what = format!("{precision:?} {map:?} relative window {window} space {space}");
+            compare(map, &what, |isa, noise| {
+                let (heads, bottleneck) = (if window == 33 { 4 } else { 2 }, 20);
+                let rest = if space { bottleneck } else { 0 };
+                let table = window * 64 / heads * window;
+                let products = match precision {
+                    Precision::Float => Products::Float,
+                    Precision::Int8 => Products::Int8,
+                };
+                let layers = VitLayers {
+                    norm: noise.norm(64),
+                    qkv: noise.linear(isa, precision, 64, 192),
+                    qkv_of_padding: &noise.values(192, 0.5),
+                    relative: [&noise.values(table, 0.5), &noise.values(table, 0.5)],
+                    products,
+                    projection: noise.linear(isa, precision, 64, 64 + rest),
+                    space: space.then(|| noise.linear(isa, precision, bottleneck, 64)),
+                    mlp_norm: noise.norm(64),
+                    // As wide as an Mlp adapter makes it.
+                    mlp: [
+                        noise.linear(isa, precision, 64, 265),
+                        noise.linear(isa, precision, 265, 64),
+                    ],
+                };
+                VitBlock::new(isa, window, heads, layers)
             });
         }
     }

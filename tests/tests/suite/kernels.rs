@@ -31,8 +31,21 @@ fn click() -> Sam {
 /// With Space and Mlp adapters, which are not folded away altogether.
 fn adapted() -> Sam {
     let base = Checkpoint::read(&place::lite_medsam()).unwrap().sam(Some(64)).unwrap();
-    let plan = AdapterPlan { stages: vec![2, 3], ..AdapterPlan::default() };
-    let mut trained = initial_weights(&base, &plan, 0);
+    with_adapters(&base, &[2, 3])
+}
+
+/// A small SAM ViT with such adapters: windows of 3, which a map of side 8 does not divide into,
+/// and global blocks, at `input_size` of more than one tile of keys.
+fn vit(input_size: usize) -> Option<Sam> {
+    let path = place::shared()?.join("golden/sam_vit_weights.pth");
+    let mut checkpoint = Checkpoint::read(&path).unwrap();
+    checkpoint.config.decoder.heads = 4;
+    Some(with_adapters(&checkpoint.sam(Some(input_size)).unwrap(), &[]))
+}
+
+fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
+    let plan = AdapterPlan { stages: stages.to_vec(), ..AdapterPlan::default() };
+    let mut trained = initial_weights(base, &plan, 0);
     // The decoder's are another function.
     trained.retain(|name, _| name.starts_with("encoder"));
     for (seed, value) in trained.values_mut().enumerate() {
@@ -42,15 +55,29 @@ fn adapted() -> Sam {
             v + 0.02 * (i as f32 * 0.7).sin()
         });
     }
-    base.with_adapters(&trained, &AdapterConfig::default()).unwrap().folded(&Folding::ALL)
+    let adapted = base.clone().with_adapters(&trained, &AdapterConfig::default());
+    adapted.unwrap().folded(&Folding::ALL)
 }
 
 #[test]
 fn blocks_compute_what_their_functions_say() {
+    holds(1e-6, [("click", click()), ("adapted", adapted())]);
+}
+
+#[test]
+fn blocks_of_a_sam_vit_compute_what_their_functions_say() {
+    let vits = [("vit", vit(128)), ("large vit", vit(320))];
+    // Small as they are, nothing falls on another side for less.
+    holds(1e-5, vits.into_iter().filter_map(|(what, sam)| Some((what, sam?))));
+}
+
+/// `nearly`: by what part of itself the picture changes for the functions not to agree with
+/// themselves in 8 bits.
+fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let size = (frame.width as usize, frame.height as usize);
     let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
-    for (what, sam) in [("click", click()), ("adapted", adapted())] {
+    for (what, sam) in networks {
         let preprocess = sam.config().preprocess;
         let (image, geometry) = preprocess.run(view);
         let click = Point { x: 150.0, y: 120.0, positive: true };
@@ -69,7 +96,12 @@ fn blocks_compute_what_their_functions_say() {
             let expected = reference.encode(&image).unwrap();
             for threads in [1, 2] {
                 let ours = engine([&models.encoder, &models.decoder], threads);
-                assert_eq!(ours.without_kernels().collect::<Vec<_>>(), [""; 0], "{what}");
+                // The small SAM ViT's decoder is narrower than kernels know.
+                let of_decoder = ["TwoWayBlock", "FinalAttention", "MaskHead"];
+                let is_narrow = |call: &str| of_decoder.iter().any(|name| call.starts_with(name));
+                let left = ours.without_kernels();
+                let left = left.filter(|call| !what.ends_with("vit") || !is_narrow(call));
+                assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{what}");
                 let embedding = values(&ours.encode(&image).unwrap());
                 let off = max_difference(&embedding, &values(&expected));
                 let alike = cosine(&embedding, &values(&expected));
@@ -78,8 +110,8 @@ fn blocks_compute_what_their_functions_say() {
                 } else {
                     // What falls on the other side of the edge between two steps moves more
                     // values over edges later on. So the functions do not agree with themselves
-                    // either, as soon as the picture changes in the sixth digit.
-                    let nearly = image.mapv(|x| x * (1.0 + 1e-6 * (x * 1e4).sin()));
+                    // either, as soon as the picture changes by very little.
+                    let nearly = image.mapv(|x| x * (1.0 + nearly * (x * 1e4).sin()));
                     let nearly = values(&reference.encode(&nearly).unwrap());
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use medsa_kernels::{
     Activation, Behind, Beside, Between, Block, ConvBlock, Depthwise, FinalAttention, HyperMaps,
     Isa, LANES, LinearS8, MaskHead, MaskPrompt, Neck, Norm, Packed, Pointwise, Pool, Products,
-    Projections, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock,
+    Projections, StepsOf, TinyVitBlock, TinyVitLayers, TwoWayBlock, VitBlock, VitLayers,
 };
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
@@ -87,6 +87,7 @@ impl<'a> Call<'a> {
             "MBConv" => Box::new(self.conv_block(isa, 1, true)?),
             "PatchMerging" => Box::new(self.conv_block(isa, self.attribute("stride")?, false)?),
             "TinyViTBlock" => Box::new(self.tiny_vit_block(isa)?),
+            "ViTBlock" => Box::new(self.vit_block(isa)?),
             "PatchEmbed" => Box::new(self.pointwise(isa)?),
             "Neck" => Box::new(self.neck(isa)?),
             _ => return None,
@@ -271,6 +272,58 @@ impl<'a> Call<'a> {
             && heads > 0
             && whole(channels / heads);
         fits.then(|| TinyVitBlock::new(isa, window, heads, layers))
+    }
+
+    fn vit_block(&mut self, isa: Isa) -> Option<VitBlock> {
+        let [window, heads] = [self.attribute("window")?, self.attribute("heads")?];
+        // As for TinyViT's.
+        if self.uses("Relu") || self.scales() > 0 {
+            return None;
+        }
+        let norm = self.norm()?;
+        let channels = norm.channels();
+        let qkv = self.linear(isa)?;
+        // Where windows do not reach over the map's edge, nothing is read of it.
+        let mut qkv_of_padding = vec![0.0; 3 * channels];
+        let first = self.weights.first()?;
+        if first.ends_with(".padding") {
+            qkv_of_padding = self.take(first)?;
+            self.skip("padding.");
+        }
+        let [rows, columns] = [self.positions()?, self.positions()?];
+        let projection = self.linear(isa)?;
+        let has_space = projection.outputs() > channels;
+        let space = if has_space { Some(self.linear(isa)?) } else { None };
+        let layers = VitLayers {
+            qkv_of_padding: &qkv_of_padding,
+            relative: [&rows, &columns],
+            products: if self.uses("ReduceMax") { Products::Int8 } else { Products::Float },
+            norm,
+            qkv,
+            projection,
+            space,
+            mlp_norm: self.norm()?,
+            mlp: [self.linear(isa)?, self.linear(isa)?],
+        };
+        let VitLayers { qkv, projection, space, mlp_norm, mlp, .. } = &layers;
+        let bottleneck = space.as_ref().map_or(0, Packed::inputs);
+        let table = window.checked_mul(window)?.checked_mul(channels / heads)?;
+        let fits = [qkv.inputs(), qkv.outputs(), qkv_of_padding.len()]
+            == [channels, 3 * channels, 3 * channels]
+            && [projection.inputs(), projection.outputs()] == [channels, channels + bottleneck]
+            && space.as_ref().is_none_or(|space| space.outputs() == channels)
+            && [mlp_norm.channels(), mlp[0].inputs(), mlp[1].outputs()] == [channels; 3]
+            && mlp[0].outputs() == mlp[1].inputs()
+            && channels.is_multiple_of(heads)
+            && whole(channels / heads)
+            && [rows.len(), columns.len()] == [table; 2];
+        fits.then(|| VitBlock::new(isa, window, heads, layers))
+    }
+
+    /// A table of relative positions.
+    fn positions(&mut self) -> Option<Vec<f32>> {
+        let first = self.weights.first().filter(|name| name.contains(".rel_pos_"))?;
+        self.take(first)
     }
 
     /// An attribute that is not zero.
