@@ -37,6 +37,9 @@ pub(crate) struct Workspace {
     values: *mut u8,
     key_steps: *mut f32,
     value_steps: *mut f32,
+    /// What sums of products with keys, and with each tile's values, start with.
+    key_starts: *mut i32,
+    value_starts: *mut i32,
     /// Of a tile of queries, all that follows: `[queries, depth]`.
     queries: *mut f32,
     query_steps: *mut f32,
@@ -90,7 +93,7 @@ impl RelativeAttention {
         (QUERIES / self.side).clamp(1, self.side)
     }
 
-    fn parts(&self) -> [usize; 14] {
+    fn parts(&self) -> [usize; 16] {
         let Self { side, depth, products, .. } = *self;
         let across = padded(side);
         let (positions, keys) = (side * across, self.key_rows() * across);
@@ -102,6 +105,8 @@ impl RelativeAttention {
             positions * depth * packed,
             positions * float,
             depth * float,
+            positions * size_of::<i32>(),
+            side.div_ceil(self.key_rows()) * depth * size_of::<i32>(),
             queries * depth * float,
             queries * float,
             queries * depth * step,
@@ -127,6 +132,8 @@ impl RelativeAttention {
             values,
             key_steps,
             value_steps,
+            key_starts,
+            value_starts,
             queries,
             query_steps,
             steps,
@@ -143,6 +150,8 @@ impl RelativeAttention {
             values,
             key_steps: key_steps.cast(),
             value_steps: value_steps.cast(),
+            key_starts: key_starts.cast(),
+            value_starts: value_starts.cast(),
             queries: queries.cast(),
             query_steps: query_steps.cast(),
             steps,
@@ -258,6 +267,8 @@ impl RelativeAttention {
             keys.write_bytes(0, side * across * depth);
             values.write_bytes(0, side * across * depth);
             workspace.key_steps.write_bytes(0, side * across);
+            workspace.key_starts.write_bytes(0, side * across);
+            workspace.value_starts.write_bytes(0, side.div_ceil(self.key_rows()) * depth);
             for channel in (0..depth).step_by(LANES) {
                 let mut largest = s.splat(TINY);
                 for row in 0..side {
@@ -273,6 +284,8 @@ impl RelativeAttention {
                     let first = row / self.key_rows() * self.key_rows();
                     let keys = self.key_rows().min(side - first) * across;
                     let values = values.add(first * across * depth + channel * keys);
+                    let starts =
+                        workspace.value_starts.add(row / self.key_rows() * depth + channel);
                     for column in 0..side {
                         let x = s.mul(s.load(v(row, column).add(channel)), inverse);
                         s.store_bytes(bytes.as_mut_ptr(), x);
@@ -280,6 +293,9 @@ impl RelativeAttention {
                         let at = at / S::GROUP * LANES * S::GROUP + at % S::GROUP;
                         for (lane, byte) in bytes.iter().enumerate() {
                             *values.add(at + lane * S::GROUP) = *byte;
+                            if S::OFFSET != 0 {
+                                *starts.add(lane) -= S::OFFSET * i32::from(*byte);
+                            }
                         }
                     }
                 }
@@ -293,6 +309,10 @@ impl RelativeAttention {
                     let keys = keys.add(at / LANES * LANES * depth + at % LANES * S::GROUP);
                     for channel in (0..depth).step_by(LANES) {
                         s.store_bytes(bytes.as_mut_ptr(), s.mul(s.load(key.add(channel)), inverse));
+                        if S::OFFSET != 0 {
+                            let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
+                            *workspace.key_starts.add(at) -= S::OFFSET * sum;
+                        }
                         for (group, byte) in bytes.chunks_exact(S::GROUP).enumerate() {
                             let at = (channel / S::GROUP + group) * LANES * S::GROUP;
                             keys.add(at).copy_from_nonoverlapping(byte.as_ptr(), S::GROUP);
@@ -417,7 +437,8 @@ impl RelativeAttention {
                     Products::Int8 => {
                         let keys = workspace.keys.cast::<i8>().add((start + at) * depth);
                         let queries = steps.add(first * depth);
-                        let sums = s.tile::<R>([s.nothing(); R], queries, depth, keys, depth);
+                        let sums = s.sums(workspace.key_starts.add(start + at));
+                        let sums = s.tile::<R>([sums; R], queries, depth, keys, depth);
                         let key_steps = s.load(workspace.key_steps.add(start + at));
                         for (i, sum) in sums.into_iter().enumerate() {
                             let step = s.splat(*workspace.query_steps.add(first + i));
@@ -470,7 +491,9 @@ impl RelativeAttention {
                     }
                     Products::Int8 => {
                         let v = workspace.values.cast::<i8>().add(start * depth + channel * keys);
-                        let of_steps = s.tile::<R>([s.nothing(); R], shares, keys, v, keys);
+                        let tile = rows.start / self.key_rows();
+                        let sum = s.sums(workspace.value_starts.add(tile * depth + channel));
+                        let of_steps = s.tile::<R>([sum; R], shares, keys, v, keys);
                         let step = s.load(workspace.value_steps.add(channel));
                         let step = s.mul(step, s.splat(1.0 / S8_MAX));
                         for (i, sum) in of_steps.into_iter().enumerate() {
