@@ -215,13 +215,13 @@ fn blocks_with_relative_positions() {
             // The whole map: one tile of keys, and more.
             (4, 4, 4, false),
             (20, 20, 20, true),
-            (33, 33, 33, false),
+            (17, 17, 17, false),
             (1, 1, 1, false),
         ] {
             let map = Map { height, width, channels: 64 };
             let what = format!("{precision:?} {map:?} relative window {window} space {space}");
             compare(map, &what, |isa, noise| {
-                let (heads, bottleneck) = (if window == 33 { 4 } else { 2 }, 20);
+                let (heads, bottleneck) = (if window == 17 { 4 } else { 2 }, 20);
                 let rest = if space { bottleneck } else { 0 };
                 let table = window * 64 / heads * window;
                 let products = match precision {
