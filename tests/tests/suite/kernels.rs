@@ -116,7 +116,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };
                 assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
-                if threads == 1 {
+                if threads == 1 && ours.without_kernels().next().is_none() {
                     asks_for_little(&ours, &image, &prompts[0].as_ref().unwrap().tokens(&geometry));
                 }
                 for prompt in &prompts {
@@ -184,14 +184,14 @@ fn the_kernel_of_pixels_computes_patches_too() {
         let (found, left) = embedding(&encoder, &decoder);
         assert!(left.is_empty(), "{left:?}");
         let (expected, _) = embedding(&written_out(&encoder), &written_out(&decoder));
-        let alike = cosine(&found, &expected);
-        // In 8 bits the kernel's GELU is as exact as they are.
-        let least = if quantization.layers.is_empty() { 0.999_99 } else { 0.997 };
-        assert!(alike > least, "{} layers in 8 bits: {alike}", quantization.layers.len());
-        embeddings.push(found);
+        embeddings.push([found, expected]);
     }
-    let alike = cosine(&embeddings[0], &embeddings[1]);
-    assert!((0.98..0.999_99).contains(&alike), "in 8 bits and in float: {alike}");
+    let [float, int8] = &embeddings[..] else { unreachable!("there are two") };
+    let alike = cosine(&float[0], &float[1]);
+    assert!(alike > 0.999_99, "in float: {alike}");
+    // Which step a value next to an edge falls on differs; how far all are off does not.
+    let [ours, functions] = [0, 1].map(|i| 1.0 - cosine(&int8[i], &float[1]));
+    assert!(functions < 0.02 && ours < 1.25 * functions, "off by {ours}, functions by {functions}");
 }
 
 /// A layer of weight `[out, in]` and bias in 8 bits, for inputs of a range.
