@@ -221,7 +221,6 @@ impl Attention {
         let Self { tokens, depth, .. } = *self;
         let columns = padded(tokens);
         let (keys, values): (*mut i8, *mut i8) = (workspace.keys.cast(), workspace.values.cast());
-        let mut bytes = [0_i8; LANES];
         // SAFETY: the caller's.
         unsafe {
             keys.write_bytes(0, columns * depth);
@@ -237,50 +236,24 @@ impl Attention {
                 let step = s.mul(largest, s.splat(1.0 / S8_MAX));
                 s.store(workspace.value_steps.add(channel), step);
                 let inverse = s.div(s.splat(1.0), step);
-                // All outputs of a group of inputs lie together: here inputs are tokens.
                 let values = values.add(channel * columns);
+                let starts = workspace.value_starts.add(channel);
                 for token in 0..tokens {
                     let x = s.mul(s.load(v.add(token * stride + channel)), inverse);
-                    s.store_bytes(bytes.as_mut_ptr(), x);
-                    let at = token / S::GROUP * LANES * S::GROUP + token % S::GROUP;
-                    for (lane, byte) in bytes.iter().enumerate() {
-                        *values.add(at + lane * S::GROUP) = *byte;
-                        if S::OFFSET != 0 {
-                            *workspace.value_starts.add(channel + lane) -=
-                                S::OFFSET * i32::from(*byte);
-                        }
-                    }
+                    put_value(s, (values, starts), token, x);
                 }
             }
             for token in 0..tokens {
                 let (q, k) = (q.add(token * stride), k.add(token * stride));
-                let [mut of_query, mut of_key] = [s.splat(TINY); 2];
-                for channel in (0..depth).step_by(LANES) {
-                    of_query = s.max(of_query, s.abs(s.load(q.add(channel))));
-                    of_key = s.max(of_key, s.abs(s.load(k.add(channel))));
-                }
-                let [of_query, of_key] = [of_query, of_key].map(
+                let [of_query, of_key] = [q, k].map(
                     #[inline(always)]
-                    |largest| s.largest(largest) / S8_MAX,
+                    |row| row_step(s, row, depth),
                 );
                 *workspace.query_steps.add(token) = of_query;
                 *workspace.key_steps.add(token) = of_key;
-                let [of_query, of_key] = [s.splat(1.0 / of_query), s.splat(1.0 / of_key)];
-                let queries: *mut S::Step = workspace.queries.cast();
-                let keys = keys.add(token / LANES * LANES * depth + token % LANES * S::GROUP);
-                for channel in (0..depth).step_by(LANES) {
-                    let x = s.mul(s.load(q.add(channel)), of_query);
-                    s.store_steps(queries.add(token * depth + channel), x);
-                    s.store_bytes(bytes.as_mut_ptr(), s.mul(s.load(k.add(channel)), of_key));
-                    if S::OFFSET != 0 {
-                        let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
-                        *workspace.key_starts.add(token) -= S::OFFSET * sum;
-                    }
-                    for (group, byte) in bytes.chunks_exact(S::GROUP).enumerate() {
-                        let at = (channel / S::GROUP + group) * LANES * S::GROUP;
-                        keys.add(at).copy_from_nonoverlapping(byte.as_ptr(), S::GROUP);
-                    }
-                }
+                let queries = workspace.queries.cast::<S::Step>().add(token * depth);
+                put_query(s, queries, (q, depth), of_query);
+                put_key(s, (keys, workspace.key_starts), token, (k, depth), of_key);
             }
         }
     }
@@ -338,6 +311,96 @@ impl Attention {
                     let y = s.mul(s.to_float(sum), s.mul(steps[row], value_steps));
                     each(first + row, channel, y);
                 }
+            }
+        }
+    }
+}
+
+/// The step size of a query or key of `depth` channels.
+///
+/// # Safety
+/// It has so many.
+#[inline(always)]
+pub(crate) unsafe fn row_step<S: Simd>(s: S, row: *const f32, depth: usize) -> f32 {
+    let mut largest = s.splat(TINY);
+    for channel in (0..depth).step_by(LANES) {
+        // SAFETY: the caller's.
+        largest = unsafe { s.max(largest, s.abs(s.load(row.add(channel)))) };
+    }
+    s.largest(largest) / S8_MAX
+}
+
+/// Writes a query of `depth` channels as steps of size `step`.
+///
+/// # Safety
+/// It has so many, and there is room for them.
+#[inline(always)]
+pub(crate) unsafe fn put_query<S: Simd>(
+    s: S,
+    to: *mut S::Step,
+    (query, depth): (*const f32, usize),
+    step: f32,
+) {
+    let inverse = s.splat(1.0 / step);
+    for channel in (0..depth).step_by(LANES) {
+        // SAFETY: the caller's.
+        unsafe { s.store_steps(to.add(channel), s.mul(s.load(query.add(channel)), inverse)) };
+    }
+}
+
+/// Puts a key of `depth` channels, in steps of size `step`, among those of its head, which are
+/// packed as weights: outputs are keys. `starts` are what sums of products with them start with.
+///
+/// # Safety
+/// It has so many channels, and there is room for keys up to this one.
+#[inline(always)]
+pub(crate) unsafe fn put_key<S: Simd>(
+    s: S,
+    (keys, starts): (*mut i8, *mut i32),
+    at: usize,
+    (key, depth): (*const f32, usize),
+    step: f32,
+) {
+    let inverse = s.splat(1.0 / step);
+    let mut bytes = [0_i8; LANES];
+    // SAFETY: the caller's.
+    unsafe {
+        let keys = keys.add(at / LANES * LANES * depth + at % LANES * S::GROUP);
+        for channel in (0..depth).step_by(LANES) {
+            s.store_bytes(bytes.as_mut_ptr(), s.mul(s.load(key.add(channel)), inverse));
+            if S::OFFSET != 0 {
+                let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
+                *starts.add(at) -= S::OFFSET * sum;
+            }
+            for (group, byte) in bytes.chunks_exact(S::GROUP).enumerate() {
+                let at = (channel / S::GROUP + group) * LANES * S::GROUP;
+                keys.add(at).copy_from_nonoverlapping(byte.as_ptr(), S::GROUP);
+            }
+        }
+    }
+}
+
+/// The same for [`LANES`] channels of a value, already in steps, where inputs are values.
+///
+/// # Safety
+/// There is room for values up to this one, and for as many starts as channels.
+#[inline(always)]
+pub(crate) unsafe fn put_value<S: Simd>(
+    s: S,
+    (values, starts): (*mut i8, *mut i32),
+    at: usize,
+    x: S::F,
+) {
+    let mut bytes = [0_i8; LANES];
+    // SAFETY: the caller's.
+    unsafe {
+        s.store_bytes(bytes.as_mut_ptr(), x);
+        // All outputs of a group of inputs lie together.
+        let values = values.add(at / S::GROUP * LANES * S::GROUP + at % S::GROUP);
+        for (lane, byte) in bytes.iter().enumerate() {
+            *values.add(lane * S::GROUP) = *byte;
+            if S::OFFSET != 0 {
+                *starts.add(lane) -= S::OFFSET * i32::from(*byte);
             }
         }
     }

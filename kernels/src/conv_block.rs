@@ -220,40 +220,14 @@ impl Task for Strip<'_> {
             for channel in (0..hidden).step_by(LANES) {
                 // SAFETY: the three rows hold all columns, the operand has a row for each.
                 unsafe {
-                    let Some(gelu) = project.gelu_steps() else {
-                        depthwise.forward(
-                            s,
-                            three,
-                            channel,
-                            columns.len(),
-                            stride,
-                            #[inline(always)]
-                            |column, y| {
-                                project.put(s, hidden_operand, column, channel, project.gelu(s, y));
-                            },
-                        );
-                        continue;
-                    };
-                    let scale = gelu.scale(s, channel);
-                    depthwise.forward(
+                    let next = (project, hidden_operand);
+                    depthwise.forward_into(
                         s,
                         three,
                         channel,
-                        columns.len(),
-                        stride,
-                        #[inline(always)]
-                        |column, y| {
-                            let y = s.to_fixed(s.mul(y, scale));
-                            s.fixed_store(buffer.add(column * LANES), y);
-                        },
-                    );
-                    gelu.forward(
-                        s,
-                        channel,
+                        (columns.len(), stride),
+                        next,
                         buffer,
-                        columns.len(),
-                        #[inline(always)]
-                        |column, y| project.put_fixed(s, hidden_operand, column, channel, y),
                     );
                 }
             }

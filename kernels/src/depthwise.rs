@@ -1,6 +1,7 @@
 //! Depthwise 3x3 convolutions.
 
 use crate::gelu::{FRACTION, GeluSteps};
+use crate::packed::Packed;
 use crate::quantize::S8_MAX;
 use crate::simd::{LANES, Simd};
 
@@ -143,6 +144,57 @@ impl Depthwise {
                 }
                 each(column, sum);
             }
+        }
+    }
+
+    /// [`Depthwise::forward`] and GELU into the operand of the layer after it.
+    ///
+    /// # Safety
+    /// Likewise; the operand has a row for each column, `buffer` room for [`LANES`] values of
+    /// each, and `next` has those channels.
+    #[inline(always)]
+    pub(crate) unsafe fn forward_into<S: Simd>(
+        &self,
+        s: S,
+        rows: [*const f32; 3],
+        channel: usize,
+        (columns, stride): (usize, usize),
+        (next, operand): (&Packed, *mut u8),
+        buffer: *mut i16,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let Some(gelu) = next.gelu_steps() else {
+                return self.forward(
+                    s,
+                    rows,
+                    channel,
+                    columns,
+                    stride,
+                    #[inline(always)]
+                    |column, y| next.put(s, operand, column, channel, next.gelu(s, y)),
+                );
+            };
+            let scale = gelu.scale(s, channel);
+            self.forward(
+                s,
+                rows,
+                channel,
+                columns,
+                stride,
+                #[inline(always)]
+                |column, y| {
+                    s.fixed_store(buffer.add(column * LANES), s.to_fixed(s.mul(y, scale)));
+                },
+            );
+            gelu.forward(
+                s,
+                channel,
+                buffer,
+                columns,
+                #[inline(always)]
+                |column, y| next.put_fixed(s, operand, column, channel, y),
+            );
         }
     }
 }

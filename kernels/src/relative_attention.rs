@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::attention::{NONE, Products, ROWS, TINY};
+use crate::attention::{NONE, Products, ROWS, TINY, put_key, put_query, put_value, row_step};
 use crate::block::Side;
 use crate::packed::{padded, tile, tiles, with_rows};
 use crate::quantize::S8_MAX;
@@ -261,7 +261,6 @@ impl RelativeAttention {
         let Self { side, depth, .. } = *self;
         let across = padded(side);
         let (keys, values): (*mut i8, *mut i8) = (workspace.keys.cast(), workspace.values.cast());
-        let mut bytes = [0_i8; LANES];
         // SAFETY: the caller's.
         unsafe {
             keys.write_bytes(0, side * across * depth);
@@ -288,50 +287,19 @@ impl RelativeAttention {
                         workspace.value_starts.add(row / self.key_rows() * depth + channel);
                     for column in 0..side {
                         let x = s.mul(s.load(v(row, column).add(channel)), inverse);
-                        s.store_bytes(bytes.as_mut_ptr(), x);
-                        let at = (row - first) * across + column;
-                        let at = at / S::GROUP * LANES * S::GROUP + at % S::GROUP;
-                        for (lane, byte) in bytes.iter().enumerate() {
-                            *values.add(at + lane * S::GROUP) = *byte;
-                            if S::OFFSET != 0 {
-                                *starts.add(lane) -= S::OFFSET * i32::from(*byte);
-                            }
-                        }
+                        put_value(s, (values, starts), (row - first) * across + column, x);
                     }
                 }
             }
             for row in 0..side {
                 for column in 0..side {
                     let (key, at) = (k(row, column), row * across + column);
-                    let step = self.row_step(s, key);
+                    let step = row_step(s, key, depth);
                     *workspace.key_steps.add(at) = step;
-                    let inverse = s.splat(1.0 / step);
-                    let keys = keys.add(at / LANES * LANES * depth + at % LANES * S::GROUP);
-                    for channel in (0..depth).step_by(LANES) {
-                        s.store_bytes(bytes.as_mut_ptr(), s.mul(s.load(key.add(channel)), inverse));
-                        if S::OFFSET != 0 {
-                            let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
-                            *workspace.key_starts.add(at) -= S::OFFSET * sum;
-                        }
-                        for (group, byte) in bytes.chunks_exact(S::GROUP).enumerate() {
-                            let at = (channel / S::GROUP + group) * LANES * S::GROUP;
-                            keys.add(at).copy_from_nonoverlapping(byte.as_ptr(), S::GROUP);
-                        }
-                    }
+                    put_key(s, (keys, workspace.key_starts), at, (key, depth), step);
                 }
             }
         }
-    }
-
-    /// The step size of a query or key.
-    #[inline(always)]
-    unsafe fn row_step<S: Simd>(&self, s: S, row: *const f32) -> f32 {
-        let mut largest = s.splat(TINY);
-        for channel in (0..self.depth).step_by(LANES) {
-            // SAFETY: the caller's.
-            largest = unsafe { s.max(largest, s.abs(s.load(row.add(channel)))) };
-        }
-        s.largest(largest) / S8_MAX
     }
 
     /// A tile of queries, `width` to a row: what is added to their scores, and no sums yet.
@@ -357,14 +325,10 @@ impl RelativeAttention {
                 let from = q(rows.start + query / width, query % width);
                 queries.add(query * depth).copy_from_nonoverlapping(from, depth);
                 if self.products == Products::Int8 {
-                    let step = self.row_step(s, from);
+                    let step = row_step(s, from, depth);
                     *workspace.query_steps.add(query) = step;
-                    let inverse = s.splat(1.0 / step);
                     let steps = workspace.steps.cast::<S::Step>().add(query * depth);
-                    for channel in (0..depth).step_by(LANES) {
-                        let x = s.mul(s.load(from.add(channel)), inverse);
-                        s.store_steps(steps.add(channel), x);
-                    }
+                    put_query(s, steps, (from, depth), step);
                 }
             }
             // Queries of a row meet the same part of the table, and so do those of a column.
