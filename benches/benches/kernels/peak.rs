@@ -33,108 +33,49 @@ fn rate(macs: f64, run: impl Fn(u64)) -> f64 {
 /// Peaks of this processor, of each set of instructions that it has.
 #[cfg(target_arch = "x86_64")]
 pub fn measure() -> Vec<Peak> {
-    // Enough sums that none waits for the one before it.
     macro_rules! repeated {
         ($repetitions:expr, $($instruction:literal),+) => {
             // SAFETY: works on registers that it names, of instructions that were found.
             unsafe {
                 asm!(
-                    "2:", $($instruction,)+ "dec {n}", "jnz 2b",
+                    "2:",
+                    // Enough sums that none waits for the one before it.
+                    ".irp i,0,1,2,3,4,5,6,7,8,9,10,11",
+                    $($instruction,)+
+                    ".endr",
+                    "dec {n}",
+                    "jnz 2b",
                     n = inout(reg) $repetitions => _,
                     out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
                     out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
                     out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
-                    out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                    out("xmm12") _, out("xmm14") _, out("xmm15") _,
                     options(nomem, nostack)
                 )
             }
         };
     }
     let mut peaks = Vec::new();
+    let mut add = |precision, instructions, macs: f64, run: fn(u64)| {
+        peaks.push(Peak { precision, instructions, gmacs: rate(12.0 * macs, run) });
+    };
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        let gmacs = rate(8.0 * 16.0, |n| {
-            repeated!(
-                n,
-                "vpmaddwd ymm8, ymm14, ymm15",
-                "vpaddd ymm0, ymm0, ymm8",
-                "vpmaddwd ymm9, ymm14, ymm15",
-                "vpaddd ymm1, ymm1, ymm9",
-                "vpmaddwd ymm10, ymm14, ymm15",
-                "vpaddd ymm2, ymm2, ymm10",
-                "vpmaddwd ymm11, ymm14, ymm15",
-                "vpaddd ymm3, ymm3, ymm11",
-                "vpmaddwd ymm8, ymm14, ymm15",
-                "vpaddd ymm4, ymm4, ymm8",
-                "vpmaddwd ymm9, ymm14, ymm15",
-                "vpaddd ymm5, ymm5, ymm9",
-                "vpmaddwd ymm10, ymm14, ymm15",
-                "vpaddd ymm6, ymm6, ymm10",
-                "vpmaddwd ymm11, ymm14, ymm15",
-                "vpaddd ymm7, ymm7, ymm11"
-            );
+        add(Precision::Int8, "AVX2 vpmaddwd, vpaddd", 16.0, |n| {
+            repeated!(n, "vpmaddwd ymm12, ymm14, ymm15", "vpaddd ymm\\i, ymm\\i, ymm12");
         });
-        let instructions = "AVX2 vpmaddwd, vpaddd";
-        peaks.push(Peak { precision: Precision::Int8, instructions, gmacs });
-        let gmacs = rate(12.0 * 8.0, |n| {
-            repeated!(
-                n,
-                "vfmadd231ps ymm0, ymm14, ymm15",
-                "vfmadd231ps ymm1, ymm14, ymm15",
-                "vfmadd231ps ymm2, ymm14, ymm15",
-                "vfmadd231ps ymm3, ymm14, ymm15",
-                "vfmadd231ps ymm4, ymm14, ymm15",
-                "vfmadd231ps ymm5, ymm14, ymm15",
-                "vfmadd231ps ymm6, ymm14, ymm15",
-                "vfmadd231ps ymm7, ymm14, ymm15",
-                "vfmadd231ps ymm8, ymm14, ymm15",
-                "vfmadd231ps ymm9, ymm14, ymm15",
-                "vfmadd231ps ymm10, ymm14, ymm15",
-                "vfmadd231ps ymm11, ymm14, ymm15"
-            );
+        add(Precision::Float, "AVX2 vfmadd231ps", 8.0, |n| {
+            repeated!(n, "vfmadd231ps ymm\\i, ymm14, ymm15");
         });
-        peaks.push(Peak { precision: Precision::Float, instructions: "AVX2 vfmadd231ps", gmacs });
     }
     if is_x86_feature_detected!("avx512vnni") {
-        let gmacs = rate(12.0 * 64.0, |n| {
-            repeated!(
-                n,
-                "vpdpbusd zmm0, zmm14, zmm15",
-                "vpdpbusd zmm1, zmm14, zmm15",
-                "vpdpbusd zmm2, zmm14, zmm15",
-                "vpdpbusd zmm3, zmm14, zmm15",
-                "vpdpbusd zmm4, zmm14, zmm15",
-                "vpdpbusd zmm5, zmm14, zmm15",
-                "vpdpbusd zmm6, zmm14, zmm15",
-                "vpdpbusd zmm7, zmm14, zmm15",
-                "vpdpbusd zmm8, zmm14, zmm15",
-                "vpdpbusd zmm9, zmm14, zmm15",
-                "vpdpbusd zmm10, zmm14, zmm15",
-                "vpdpbusd zmm11, zmm14, zmm15"
-            );
+        add(Precision::Int8, "AVX-512 vpdpbusd", 64.0, |n| {
+            repeated!(n, "vpdpbusd zmm\\i, zmm14, zmm15");
         });
-        let instructions = "AVX-512 vpdpbusd";
-        peaks.push(Peak { precision: Precision::Int8, instructions, gmacs });
     }
     if is_x86_feature_detected!("avx512f") {
-        let gmacs = rate(12.0 * 16.0, |n| {
-            repeated!(
-                n,
-                "vfmadd231ps zmm0, zmm14, zmm15",
-                "vfmadd231ps zmm1, zmm14, zmm15",
-                "vfmadd231ps zmm2, zmm14, zmm15",
-                "vfmadd231ps zmm3, zmm14, zmm15",
-                "vfmadd231ps zmm4, zmm14, zmm15",
-                "vfmadd231ps zmm5, zmm14, zmm15",
-                "vfmadd231ps zmm6, zmm14, zmm15",
-                "vfmadd231ps zmm7, zmm14, zmm15",
-                "vfmadd231ps zmm8, zmm14, zmm15",
-                "vfmadd231ps zmm9, zmm14, zmm15",
-                "vfmadd231ps zmm10, zmm14, zmm15",
-                "vfmadd231ps zmm11, zmm14, zmm15"
-            );
+        add(Precision::Float, "AVX-512 vfmadd231ps", 16.0, |n| {
+            repeated!(n, "vfmadd231ps zmm\\i, zmm14, zmm15");
         });
-        let instructions = "AVX-512 vfmadd231ps";
-        peaks.push(Peak { precision: Precision::Float, instructions, gmacs });
     }
     peaks
 }
@@ -149,18 +90,10 @@ pub fn measure() -> Vec<Peak> {
                 asm!(
                     ".arch_extension dotprod",
                     "2:",
-                    concat!($instruction, " v0.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v1.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v2.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v3.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v4.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v5.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v6.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v7.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v16.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v17.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v18.4s, v30.", $a, ", v31.", $b),
-                    concat!($instruction, " v19.4s, v30.", $a, ", v31.", $b),
+                    // Enough sums that none waits for the one before it.
+                    ".irp i,0,1,2,3,4,5,6,7,16,17,18,19",
+                    concat!($instruction, " v\\i\\().4s, v30.", $a, ", v31.", $b),
+                    ".endr",
                     "subs {n}, {n}, #1",
                     "b.ne 2b",
                     n = inout(reg) $repetitions => _,
