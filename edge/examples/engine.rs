@@ -1,5 +1,7 @@
 //! Times the engine, in a process of its own: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
-//! side of the input in pixels and the two ONNX files.
+//! side of the input in pixels and the two ONNX files. `... QUESTION ANSWER` after them are files of
+//! little-endian floats. QUESTION is `[4 + 3 * SIZE * SIZE]`: corners of a box in input pixels, and a
+//! picture, instead of made-up ones; ANSWER becomes the embedding and the logits of all masks.
 //!
 //! Prints JSON: milliseconds of each run of either part, the first one cold, and the most memory
 //! that the process had, in megabytes. Names each step on standard error when it has ended, in one
@@ -18,8 +20,9 @@ use serde_json::json;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [size, threads, runs, encoder, decoder] = &arguments[..] else {
-        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER");
+    let (settings, files) = arguments.split_at(arguments.len().min(5));
+    let ([size, threads, runs, encoder, decoder], [] | [_, _]) = (settings, files) else {
+        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER [QUESTION ANSWER]");
         std::process::exit(2);
     };
     let size: usize = size.parse().expect("a side in pixels");
@@ -33,22 +36,35 @@ fn main() {
     ended("load");
 
     // The same in benches/python/runtimes.py.
-    let image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
+    let mut corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32);
+    let mut image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
         ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
     });
-    let corner = |share: f32| [share * size as f32; 2];
-    let a_box = PromptTokens::new(&[(corner(0.3), 2.0), (corner(0.7), 3.0)]);
+    if let [question, _] = files {
+        let bytes = read(question);
+        assert_eq!(bytes.len(), 4 * (corners.len() + image.len()), "{question}: bytes");
+        let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        corners.iter_mut().chain(&mut image).zip(floats).for_each(|(to, x)| *to = x);
+    }
+    let [x0, y0, x1, y1] = corners;
+    let a_box = PromptTokens::new(&[([x0, y0], 2.0), ([x1, y1], 3.0)]);
     ended("input");
     let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     for _ in 0..runs {
         let begin = Instant::now();
         let embedding = engine.encode(&image).expect("it computes");
         encoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("encoder");
         let begin = Instant::now();
-        engine.decode(&embedding, &a_box, None).expect("it computes");
+        let decoded = engine.decode(&embedding, &a_box, None).expect("it computes");
         decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("decoder");
+        let embedding = embedding.view().expect("it is a map");
+        found = embedding.iter().chain(&decoded.masks).flat_map(|x| x.to_le_bytes()).collect();
+    }
+    if let [_, answer] = files {
+        fs::write(answer, found).unwrap_or_else(|e| panic!("{answer}: {e}"));
     }
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
 }

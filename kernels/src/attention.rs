@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::packed::{padded, tile, tiles, with_rows};
+use crate::packed::{ROWS, padded, tile, tiles};
 use crate::quantize::S8_MAX;
 use crate::simd::{LANES, Simd, exp};
 
@@ -52,9 +52,6 @@ pub(crate) struct Workspace {
     scores: *mut f32,
     shares: *mut u8,
 }
-
-/// Tiles have at most so many rows.
-pub(crate) const ROWS: usize = 6;
 
 impl Attention {
     /// `bias` is `[heads, tokens, tokens]`.
@@ -156,13 +153,10 @@ impl Attention {
                 Products::Int8 => self.quantize(s, qkv, stride, workspace),
             }
             for rows in rows {
-                tiles::<S>(
-                    rows.len(),
-                    #[inline(always)]
-                    |first, count| {
-                        let first = rows.start + first;
-                        let bias = self.bias.as_ptr().add((head * self.tokens + first) * columns);
-                        with_rows!(count, R => match self.products {
+                tiles!(rows.len(), first, R => {
+                    let first = rows.start + first;
+                    let bias = self.bias.as_ptr().add((head * self.tokens + first) * columns);
+                    match self.products {
                             Products::Float => {
                                 let queries = Queries {
                                     q: qkv[0].add(first * stride),
@@ -186,9 +180,8 @@ impl Attention {
                                 let rows = Rows::<R> { first, bias };
                                 self.in_steps(s, rows, workspace, &mut each);
                             }
-                        });
-                    },
-                );
+                    }
+                });
             }
         }
     }

@@ -36,6 +36,7 @@ struct Strip<'a> {
     input: &'a [f32],
     input_side: Side,
     output: Output<'a>,
+    output_width: usize,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
     scratch: &'a mut Scratch,
@@ -69,10 +70,11 @@ impl ConvBlock {
         ]
     }
 
-    /// The first two layers of `count` pixels, as the depthwise convolution takes them.
+    /// The first two layers of `count` pixels, as the depthwise convolution takes them: from
+    /// column `skipped` on of a row of `across`.
     ///
     /// # Safety
-    /// There are so many pixels, and room for them in `operand` and `slot`.
+    /// There are so many pixels, and room for them in `operand` and `row`.
     #[inline(always)]
     unsafe fn expand_row<S: Simd>(
         &self,
@@ -80,11 +82,12 @@ impl ConvBlock {
         pixels: *const f32,
         count: usize,
         operand: *mut u8,
-        slot: *mut f32,
+        (row, across, skipped): (*mut f32, usize, usize),
         buffer: *mut i16,
     ) {
         let Self { expand, depthwise, .. } = self;
-        let (inputs, hidden) = (expand.inputs(), expand.outputs());
+        let inputs = expand.inputs();
+        let at = |pixel: usize, channel: usize| Depthwise::at(across, channel, skipped + pixel);
         // SAFETY: the caller's.
         unsafe {
             for pixel in 0..count {
@@ -102,7 +105,7 @@ impl ConvBlock {
                     #[inline(always)]
                     |pixel, channel, y| {
                         let y = depthwise.taken_fixed(s, channel, y);
-                        s.store(slot.add(pixel * hidden + channel), y);
+                        s.store(row.add(at(pixel, channel)), y);
                     },
                 ),
                 None => expand.forward(
@@ -112,7 +115,7 @@ impl ConvBlock {
                     #[inline(always)]
                     |pixel, channel, y| {
                         let y = depthwise.taken(s, channel, expand.gelu(s, y));
-                        s.store(slot.add(pixel * hidden + channel), y);
+                        s.store(row.add(at(pixel, channel)), y);
                     },
                 ),
             }
@@ -157,6 +160,7 @@ impl Block for ConvBlock {
                 input,
                 input_side,
                 output,
+                output_width: to.width,
                 rows: row * to.height / down..(row + 1) * to.height / down,
                 columns: column..(column + COLUMNS).min(to.width),
                 scratch,
@@ -175,6 +179,7 @@ impl Task for Strip<'_> {
             input,
             input_side: Side { height, width },
             output,
+            output_width,
             rows,
             columns,
             scratch,
@@ -206,32 +211,30 @@ impl Task for Strip<'_> {
                     if filled < 0 || filled >= height as isize {
                         slot.write_bytes(0, across * hidden);
                     } else {
-                        slot.write_bytes(0, skipped * hidden);
-                        let after = skipped + end - begin;
-                        slot.add(after * hidden).write_bytes(0, (across - after) * hidden);
+                        for channel in (0..hidden).step_by(LANES) {
+                            let of_column = |x| slot.add(Depthwise::at(across, channel, x));
+                            let after = skipped + end - begin;
+                            of_column(0).write_bytes(0, skipped * LANES);
+                            of_column(after).write_bytes(0, (across - after) * LANES);
+                        }
                         let pixels = input.as_ptr().add((filled as usize * width + begin) * inputs);
-                        let slot = slot.add(skipped * hidden);
-                        block.expand_row(s, pixels, end - begin, operand, slot, buffer);
+                        let to = (slot, across, skipped);
+                        block.expand_row(s, pixels, end - begin, operand, to, buffer);
                     }
                 }
                 filled += 1;
             }
-            let three = [slot(top), slot(top + 1), slot(top + 2)].map(<*mut f32>::cast_const);
+            let three = [slot(top), slot(top + 1), slot(top + 2)];
             for channel in (0..hidden).step_by(LANES) {
                 // SAFETY: the three rows hold all columns, the operand has a row for each.
                 unsafe {
-                    let next = (project, hidden_operand);
-                    depthwise.forward_into(
-                        s,
-                        three,
-                        channel,
-                        (columns.len(), stride),
-                        next,
-                        buffer,
-                    );
+                    let three =
+                        three.map(|row| row.add(Depthwise::at(across, channel, 0)).cast_const());
+                    let (size, next) = ((columns.len(), stride), (project, hidden_operand));
+                    depthwise.forward_into(s, three, channel, size, next, buffer);
                 }
             }
-            let at = row * self_width(width, stride) + columns.start;
+            let at = row * output_width + columns.start;
             // SAFETY: no other part has these rows and columns.
             unsafe {
                 let to = output.at(at * outputs);
@@ -254,9 +257,4 @@ impl Task for Strip<'_> {
             }
         }
     }
-}
-
-/// Width of the output.
-fn self_width(width: usize, stride: usize) -> usize {
-    (width - 1) / stride + 1
 }

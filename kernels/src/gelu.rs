@@ -167,7 +167,10 @@ mod tests {
             let steps = GeluSteps::new(&[inverse; LANES]).unwrap();
             // As far as 256 steps, and beyond where it bends.
             let most = (256.0 / inverse).max(20.0);
-            let x: Vec<f32> = (0..16_000).map(|i| (i as f32 / 8000.0 - 1.0) * most).collect();
+            // An interpreter has time for few.
+            let count = if cfg!(miri) { 16 } else { 8000 };
+            let x = (-count..count).map(|i| i as f32 / count as f32 * most);
+            let x: Vec<f32> = x.collect();
             let expected = Isa::SCALAR.run(Of(&steps, &x));
             for (x, (exact, found)) in x.iter().zip(&expected) {
                 // The next layer takes no more than 255 steps.

@@ -1,5 +1,4 @@
-//! The integer arithmetic of a quantized network, in plain loops: what every faster variant and
-//! every exported graph is tested against.
+//! The blocks of a network, in 8 bits and in float, for the instructions that the processor has.
 //!
 //! Weights have one step size for each output channel; inputs have one for each input channel,
 //! and a step that stands for zero.
@@ -9,6 +8,7 @@
 mod attention;
 mod block;
 mod conv_block;
+mod decoder_adapter;
 mod depthwise;
 mod gelu;
 mod linear;
@@ -21,6 +21,7 @@ mod pointwise;
 mod pool;
 mod quantize;
 mod relative_attention;
+mod rows;
 mod scratch;
 mod simd;
 mod tiny_vit_block;
@@ -30,6 +31,7 @@ mod vit_block;
 pub use attention::Products;
 pub use block::{Block, Map};
 pub use conv_block::ConvBlock;
+pub use decoder_adapter::{Activation, Behind, Beside, Between, HyperMaps, Prompt};
 pub use depthwise::{Depthwise, StepsOf};
 pub use linear::LinearS8;
 pub use mask_head::{MaskHead, MaskMemory};
@@ -42,8 +44,5 @@ pub use pool::Pool;
 pub use quantize::{S8_MAX, to_steps};
 pub use simd::{Isa, LANES};
 pub use tiny_vit_block::{TinyVitBlock, TinyVitLayers};
-pub use two_way::{
-    Activation, Behind, Beside, Between, FinalAttention, HyperMaps, Projections, Prompt,
-    TwoWayBlock, TwoWayInput, TwoWayMemory,
-};
+pub use two_way::{FinalAttention, Projections, TwoWayBlock, TwoWayInput, TwoWayMemory};
 pub use vit_block::{VitBlock, VitLayers};

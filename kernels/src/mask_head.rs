@@ -3,11 +3,11 @@
 
 use crate::block::Output;
 use crate::norm::Norm;
-use crate::packed::{Packed, tile, tiles, with_rows};
+use crate::packed::{Packed, tile, tiles};
 use crate::pool::Pool;
+use crate::rows::linear;
 use crate::scratch::{Scratch, total};
 use crate::simd::{Isa, LANES, Simd, Task};
-use crate::two_way::linear;
 
 /// Positions of the image that are computed at once, at most.
 const POSITIONS: usize = 32;
@@ -182,11 +182,7 @@ impl Task for Pixels<'_> {
                 #[inline(always)]
                 |row, channel, y| s.store(twice.add(row * 4 * pixel + channel), second.gelu(s, y)),
             );
-            tiles::<S>(
-                16 * count,
-                #[inline(always)]
-                |first, rows| {
-                    with_rows!(rows, R => {
+            tiles!(16 * count, first, R => {
                         let nothing = [s.splat(0.0); R];
                         let of_pixels = twice.add(first * pixel);
                         let weights = weights.as_ptr();
@@ -202,9 +198,7 @@ impl Task for Pixels<'_> {
                                 *output.at(at) = *lanes.add(mask);
                             }
                         }
-                    });
-                },
-            );
+            });
         }
     }
 }

@@ -5,24 +5,29 @@ use crate::linear::LinearS8;
 use crate::scratch::Scratch;
 use crate::simd::{Isa, LANES, Simd, Task, gelu, quick_gelu};
 
-/// Runs `$body` with the constant `$R` equal to `$count`, which is from 1 to 6.
-macro_rules! with_rows {
-    ($count:expr, $R:ident => $body:expr) => {
-        match $count {
-            1 => with_rows!(@ $R 1 $body),
-            2 => with_rows!(@ $R 2 $body),
-            3 => with_rows!(@ $R 3 $body),
-            4 => with_rows!(@ $R 4 $body),
-            5 => with_rows!(@ $R 5 $body),
-            _ => with_rows!(@ $R 6 $body),
+/// Runs `$body` for tiles of `$rows` rows, with the first row of each and, as a constant, how many
+/// it has: [`ROWS`], or few that are left. Each number of rows is compiled anew.
+macro_rules! tiles {
+    ($rows:expr, $first:ident, $R:ident => $body:expr) => {{
+        let rows = $rows;
+        let mut next = 0;
+        tiles!(@ next rows $first $R $crate::packed::ROWS, $body);
+        tiles!(@ next rows $first $R 2, $body);
+        tiles!(@ next rows $first $R 1, $body);
+    }};
+    (@ $next:ident $all:ident $first:ident $R:ident $count:expr, $body:expr) => {{
+        const $R: usize = $count;
+        while $next + $R <= $all {
+            let $first = $next;
+            $body;
+            $next += $R;
         }
-    };
-    (@ $R:ident $rows:literal $body:expr) => {{
-        const $R: usize = $rows;
-        $body
     }};
 }
-pub(crate) use with_rows;
+pub(crate) use tiles;
+
+/// Rows of a tile, at most: their sums stay in registers.
+pub(crate) const ROWS: usize = 6;
 
 /// A linear layer, in 8 bits or in float.
 ///
@@ -286,43 +291,31 @@ impl Packed {
                     let start = s.sums(start.as_ptr().add(channel));
                     let steps = s.mul(s.load(steps.as_ptr().add(channel)), scale);
                     let bias = s.mul(bias, scale);
-                    tiles::<S>(
-                        rows,
-                        #[inline(always)]
-                        |row, count| {
-                            with_rows!(count, R => {
-                                let mut sums = [start; R];
-                                for (i, operand) in operands.iter().enumerate() {
-                                    let x = operand.cast::<S::Step>().add(row * stride);
-                                    let weight = weight.add(i * part * LANES);
-                                    sums = s.tile::<R>(sums, x, stride, weight, part);
-                                }
-                                for (i, sum) in sums.into_iter().enumerate() {
-                                    each(row + i, s.mul_add(s.to_float(sum), steps, bias));
-                                }
-                            });
-                        },
-                    );
+                    tiles!(rows, row, R => {
+                        let mut sums = [start; R];
+                        for (i, operand) in operands.iter().enumerate() {
+                            let x = operand.cast::<S::Step>().add(row * stride);
+                            let weight = weight.add(i * part * LANES);
+                            sums = s.tile::<R>(sums, x, stride, weight, part);
+                        }
+                        for (i, sum) in sums.into_iter().enumerate() {
+                            each(row + i, s.mul_add(s.to_float(sum), steps, bias));
+                        }
+                    });
                 }
                 Arithmetic::Float { weight } => {
                     let weight = weight.as_ptr().add(channel * inputs);
-                    tiles::<S>(
-                        rows,
-                        #[inline(always)]
-                        |row, count| {
-                            with_rows!(count, R => {
-                                let mut sums = [bias; R];
-                                for (i, operand) in operands.iter().enumerate() {
-                                    let x = operand.cast::<f32>().add(row * stride);
-                                    let weight = weight.add(i * part * LANES);
-                                    sums = tile(s, sums, x, stride, weight, LANES, part);
-                                }
-                                for (i, sum) in sums.into_iter().enumerate() {
-                                    each(row + i, s.mul(sum, scale));
-                                }
-                            });
-                        },
-                    );
+                    tiles!(rows, row, R => {
+                        let mut sums = [bias; R];
+                        for (i, operand) in operands.iter().enumerate() {
+                            let x = operand.cast::<f32>().add(row * stride);
+                            let weight = weight.add(i * part * LANES);
+                            sums = tile(s, sums, x, stride, weight, LANES, part);
+                        }
+                        for (i, sum) in sums.into_iter().enumerate() {
+                            each(row + i, s.mul(sum, scale));
+                        }
+                    });
                 }
             }
         }
@@ -432,18 +425,6 @@ impl Packed {
             let to = operand.cast::<S::Step>().add(row * padded(self.inputs) + channel);
             s.fixed_store_steps::<FRACTION>(to, s.fixed_add(x, zero));
         }
-    }
-}
-
-/// Calls `f` with the first row and the number of rows of tiles that are about equally high.
-#[inline(always)]
-pub(crate) fn tiles<S: Simd>(rows: usize, mut f: impl FnMut(usize, usize)) {
-    let count = rows.div_ceil(S::ROWS);
-    let mut first = 0;
-    for tile in 0..count {
-        let rows = rows / count + usize::from(tile < rows % count);
-        f(first, rows);
-        first += rows;
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use crate::attention::{NONE, Products, ROWS, TINY, put_key, put_query, put_value, row_step};
+use crate::attention::{NONE, Products, TINY, put_key, put_query, put_value, row_step};
 use crate::block::Side;
-use crate::packed::{padded, tile, tiles, with_rows};
+use crate::packed::{ROWS, padded, tile, tiles};
 use crate::quantize::S8_MAX;
 use crate::scratch::{Scratch, total};
 use crate::simd::{LANES, Simd, exp};
@@ -199,15 +199,9 @@ impl RelativeAttention {
                 self.take_queries(s, queries, rows, map.width, workspace);
                 for first in (0..side).step_by(self.key_rows()) {
                     let keys = first..(first + self.key_rows()).min(side);
-                    tiles::<S>(
-                        count,
-                        #[inline(always)]
-                        |query, count| {
-                            with_rows!(count, R => {
-                                self.attend::<S, R>(s, query, keys.clone(), workspace);
-                            });
-                        },
-                    );
+                    tiles!(count, query, R => {
+                        self.attend::<S, R>(s, query, keys.clone(), workspace);
+                    });
                 }
                 for query in 0..count {
                     let sum = s.sum(s.load(workspace.sums.add(query * LANES)));
@@ -334,39 +328,27 @@ impl RelativeAttention {
             // Queries of a row meet the same part of the table, and so do those of a column.
             for row in 0..rows.len() {
                 let table = self.tables[0].as_ptr().add((rows.start + row) * depth * across);
-                tiles::<S>(
-                    width,
-                    #[inline(always)]
-                    |first, count| {
-                        let first = row * width + first;
-                        with_rows!(count, R => for key in (0..across).step_by(LANES) {
-                            let nothing = [s.splat(0.0); R];
-                            let x = queries.add(first * depth);
-                            let sums = tile(s, nothing, x, depth, table.add(key), across, depth);
-                            for (i, sum) in sums.into_iter().enumerate() {
-                                s.store(by_row.add((first + i) * across + key), sum);
-                            }
-                        });
-                    },
-                );
+                tiles!(width, first, R => for key in (0..across).step_by(LANES) {
+                    let first = row * width + first;
+                    let nothing = [s.splat(0.0); R];
+                    let x = queries.add(first * depth);
+                    let sums = tile(s, nothing, x, depth, table.add(key), across, depth);
+                    for (i, sum) in sums.into_iter().enumerate() {
+                        s.store(by_row.add((first + i) * across + key), sum);
+                    }
+                });
             }
             for column in 0..width {
                 let table = self.tables[1].as_ptr().add(column * depth * across);
-                tiles::<S>(
-                    rows.len(),
-                    #[inline(always)]
-                    |first, count| {
-                        let first = first * width + column;
-                        with_rows!(count, R => for key in (0..across).step_by(LANES) {
-                            let is_there = [s.load(self.columns.as_ptr().add(key)); R];
-                            let (x, stride) = (queries.add(first * depth), width * depth);
-                            let sums = tile(s, is_there, x, stride, table.add(key), across, depth);
-                            for (i, sum) in sums.into_iter().enumerate() {
-                                s.store(by_column.add((first + i * width) * across + key), sum);
-                            }
-                        });
-                    },
-                );
+                tiles!(rows.len(), first, R => for key in (0..across).step_by(LANES) {
+                    let first = first * width + column;
+                    let is_there = [s.load(self.columns.as_ptr().add(key)); R];
+                    let (x, stride) = (queries.add(first * depth), width * depth);
+                    let sums = tile(s, is_there, x, stride, table.add(key), across, depth);
+                    for (i, sum) in sums.into_iter().enumerate() {
+                        s.store(by_column.add((first + i * width) * across + key), sum);
+                    }
+                });
             }
         }
     }

@@ -329,27 +329,31 @@ impl Task for Tokens<'_> {
             let across = count + 2;
             for above in 0..3 {
                 for column in 0..across {
-                    let to = near.add((above * across + column) * channels);
                     let (y, x) = (row + above, columns.start + column);
-                    if (1..=side.height).contains(&y) && (1..=side.width).contains(&x) {
-                        let from = input.as_ptr().add(((y - 1) * side.width + x - 1) * channels);
-                        for channel in (0..channels).step_by(LANES) {
-                            let x = s.load(from.add(channel));
-                            s.store(to.add(channel), local_conv.taken(s, channel, x));
+                    let is_inside = (1..=side.height).contains(&y) && (1..=side.width).contains(&x);
+                    for channel in (0..channels).step_by(LANES) {
+                        let to = near.add(above * across * channels);
+                        let to = to.add(Depthwise::at(across, channel, column));
+                        if is_inside {
+                            let at = ((y - 1) * side.width + x - 1) * channels + channel;
+                            let x = s.load(input.as_ptr().add(at));
+                            s.store(to, local_conv.taken(s, channel, x));
+                        } else {
+                            s.store(to, s.splat(0.0));
                         }
-                    } else {
-                        to.write_bytes(0, channels);
                     }
                 }
             }
-            let rows = [0, 1, 2].map(|above| near.add(above * across * channels).cast_const());
             for channel in (0..channels).step_by(LANES) {
+                let rows = [0, 1, 2].map(|above| {
+                    near.add(above * across * channels + Depthwise::at(across, channel, 0))
+                        .cast_const()
+                });
                 local_conv.forward(
                     s,
                     rows,
                     channel,
-                    count,
-                    1,
+                    (count, 1),
                     #[inline(always)]
                     |column, y| s.store(convolved.add(column * channels + channel), y),
                 );

@@ -1,16 +1,15 @@
 //! The mask decoder's two-way transformer: a few tokens attend to the image, and the image to
 //! them.
 
-use crate::attention::{NONE, Queries, ROWS};
+use crate::attention::{NONE, Queries};
 use crate::block::Output;
+use crate::decoder_adapter::{Behind, Beside, Between, HyperMaps, Prompt, activate};
 use crate::norm::Norm;
-use crate::packed::{Packed, padded, tiles, with_rows};
+use crate::packed::{Packed, ROWS, padded, tiles};
 use crate::pool::Pool;
+use crate::rows::{ROWS as POSITIONS, linear, norm_in_place, norms};
 use crate::scratch::{Scratch, total};
-use crate::simd::{Isa, LANES, Simd, Task, gelu};
-
-/// Positions of the image that are computed at once, at most.
-const POSITIONS: usize = 64;
+use crate::simd::{Isa, LANES, Simd, Task};
 
 /// The four projections of an attention; scores are scaled by the queries' weights.
 pub struct Projections {
@@ -45,75 +44,27 @@ impl Projections {
     }
 }
 
-/// A nonlinearity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// The exact form.
-    Gelu,
-    /// `max(x, 0)`.
-    Relu,
-}
-
-/// An adapter behind a projection, which gives its bottleneck beside the channels.
-pub struct Behind {
-    /// What becomes of the bottleneck.
-    pub between: Between,
-    /// From the bottleneck to channels.
-    pub up: Packed,
-}
-
-/// What an adapter computes between its projections.
-pub enum Between {
-    /// A nonlinearity.
-    Activation(Activation),
-    /// HyP-Adpt: products with matrices that the prompt generates (Med-SA, section 3.3).
-    Hyper(HyperMaps),
-}
-
-/// The matrices of HyP-Adpt: `e <- ReLU(norm(e W))` for each, `W` made of the mean over
-/// prompt tokens of `ReLU(reduce token)`.
-pub struct HyperMaps {
-    /// From prompt tokens.
-    pub reduce: Packed,
-    /// To `[L, L]`, and the norm after it.
-    pub maps: Vec<(Packed, Norm)>,
-}
-
-/// An adapter beside an MLP.
-pub struct Beside {
-    /// To the bottleneck.
-    pub down: Packed,
-    /// Between the projections.
-    pub activation: Activation,
-    /// To channels.
-    pub up: Packed,
-}
-
-impl Behind {
-    /// Whether it is HyP-Adpt.
-    pub fn is_hyper(&self) -> bool {
-        matches!(self.between, Between::Hyper(_))
-    }
-
-    /// Whether it fits a projection to `channels`.
-    fn fits(&self, out: &Packed, channels: usize) -> bool {
-        let bottleneck = self.up.inputs();
-        let between = match &self.between {
-            Between::Activation(_) => true,
-            Between::Hyper(HyperMaps { reduce, maps }) => {
-                reduce.inputs() == channels
-                    && reduce.outputs().is_multiple_of(LANES)
-                    && maps.iter().all(|(map, norm)| {
-                        map.inputs() == reduce.outputs()
-                            && map.outputs() == bottleneck * bottleneck
-                            && norm.channels() == bottleneck
-                    })
-            }
-        };
-        between
-            && bottleneck.is_multiple_of(LANES)
-            && self.up.outputs() == channels
-            && out.outputs() == channels + bottleneck
+impl Projections {
+    /// What tokens attend to in the image, in `memory.tokens`.
+    fn attend_to_image(
+        &self,
+        pool: &Pool,
+        isa: Isa,
+        heads: usize,
+        input: TwoWayInput,
+        memory: &mut TwoWayMemory,
+    ) {
+        let TwoWayInput { tokens, image, token_positions, image_positions } = input;
+        let TwoWayMemory { keys, values, q, attended, bias, tokens: found, .. } = memory;
+        let positions = image.len() / self.k.inputs();
+        linear(pool, isa, &self.q, (tokens, Some(token_positions)), q);
+        linear(pool, isa, &self.k, (image, Some(image_positions)), keys);
+        linear(pool, isa, &self.v, (image, None), values);
+        bias.clear();
+        bias.resize(padded(positions), NONE);
+        bias[..positions].fill(0.0);
+        attend(pool, isa, (heads, self.inner()), [q, keys, values], bias, attended);
+        linear(pool, isa, &self.out, (attended, None), found);
     }
 }
 
@@ -255,8 +206,7 @@ impl TwoWayBlock {
         let TwoWayInput { tokens, image, token_positions, image_positions } = input;
         let (isa, channels) = (self.isa, self.norms[0].channels());
         let (count, positions) = (tokens.len() / channels, image.len() / channels);
-        let TwoWayMemory { keys, values, q, k, v, attended, hidden, bias, .. } = memory;
-        let TwoWayMemory { tokens: kept, adapter, .. } = memory;
+        let TwoWayMemory { q, k, v, attended, bias, tokens: kept, .. } = memory;
         bias.clear();
         bias.extend_from_slice(&token_bias[..count]);
         bias.resize(padded(count), NONE);
@@ -268,28 +218,15 @@ impl TwoWayBlock {
         linear(pool, isa, of_q, (tokens, added), q);
         linear(pool, isa, of_k, (tokens, added), k);
         linear(pool, isa, of_v, (tokens, None), v);
-        heads(pool, isa, (self.heads, self.self_attention.inner()), [q, k, v], bias, attended);
+        attend(pool, isa, (self.heads, self.self_attention.inner()), [q, k, v], bias, attended);
         linear(pool, isa, out, (attended, None), kept);
         let residual = self.residual.then_some(tokens);
         norms(isa, norm1, kept, residual, tokens_out);
 
         // To the image.
-        let Projections { q: of_q, k: of_k, v: of_v, out } = &self.token_to_image;
-        linear(pool, isa, of_q, (tokens_out, Some(token_positions)), q);
-        linear(pool, isa, of_k, (image, Some(image_positions)), keys);
-        linear(pool, isa, of_v, (image, None), values);
-        bias.clear();
-        bias.resize(padded(positions), NONE);
-        bias[..positions].fill(0.0);
-        heads(
-            pool,
-            isa,
-            (self.heads, self.token_to_image.inner()),
-            [q, keys, values],
-            bias,
-            attended,
-        );
-        linear(pool, isa, out, (attended, None), kept);
+        let to_image = TwoWayInput { tokens: tokens_out, ..input };
+        self.token_to_image.attend_to_image(pool, isa, self.heads, to_image, memory);
+        let TwoWayMemory { keys, k, v, hidden, bias, tokens: kept, adapter, .. } = memory;
         if let Some(behind) = &self.after_tokens {
             behind.forward(pool, isa, prompt, kept, adapter);
         }
@@ -372,199 +309,19 @@ impl FinalAttention {
         memory: &mut TwoWayMemory,
         tokens_out: &mut [f32],
     ) {
-        let TwoWayInput { tokens, image, token_positions, image_positions } = input;
-        let (isa, positions) = (self.isa, image.len() / self.norm.channels());
-        let TwoWayMemory { keys, values, q, attended, bias, tokens: kept, .. } = memory;
-        let Projections { q: of_q, k: of_k, v: of_v, out } = &self.token_to_image;
-        linear(pool, isa, of_q, (tokens, Some(token_positions)), q);
-        linear(pool, isa, of_k, (image, Some(image_positions)), keys);
-        linear(pool, isa, of_v, (image, None), values);
-        bias.clear();
-        bias.resize(padded(positions), NONE);
-        bias[..positions].fill(0.0);
-        heads(
-            pool,
-            isa,
-            (self.heads, self.token_to_image.inner()),
-            [q, keys, values],
-            bias,
-            attended,
-        );
-        linear(pool, isa, out, (attended, None), kept);
-        norms(isa, &self.norm, kept, Some(tokens), tokens_out);
+        self.token_to_image.attend_to_image(pool, self.isa, self.heads, input, memory);
+        norms(self.isa, &self.norm, &memory.tokens, Some(input.tokens), tokens_out);
     }
 }
 
-/// What HyP-Adpt is told about the prompt.
-#[derive(Clone, Copy)]
-pub struct Prompt<'a> {
-    /// `[P, C]`.
-    pub tokens: &'a [f32],
-    /// For each, whether it stands for a place; empty slots do not.
-    pub is_place: &'a [bool],
-}
-
-impl Activation {
-    #[inline(always)]
-    fn of<S: Simd>(self, s: S, x: S::F) -> S::F {
-        match self {
-            Self::Gelu => gelu(s, x),
-            Self::Relu => s.max(x, s.splat(0.0)),
-        }
-    }
-}
-
-impl Behind {
-    /// Adds its answer to the channels of `rows` `[N, C + L]`, which become `[N, C]`.
-    fn forward(
-        &self,
-        pool: &Pool,
-        isa: Isa,
-        prompt: Prompt,
-        rows: &mut Vec<f32>,
-        [reduced, next, weights, mean]: &mut [Vec<f32>; 4],
-    ) {
-        let (channels, length) = (self.up.outputs(), self.up.inputs());
-        let count = rows.len() / (channels + length);
-        reduced.clear();
-        for row in rows.chunks_exact(channels + length) {
-            reduced.extend_from_slice(&row[channels..]);
-        }
-        for row in 1..count {
-            let start = row * (channels + length);
-            rows.copy_within(start..start + channels, row * channels);
-        }
-        rows.truncate(count * channels);
-        match &self.between {
-            Between::Activation(activation) => activate(isa, *activation, reduced),
-            Between::Hyper(HyperMaps { reduce, maps }) => {
-                linear(pool, isa, reduce, (prompt.tokens, None), next);
-                prompt_mean(next, prompt.is_place, reduce.outputs(), mean);
-                for (map, norm) in maps {
-                    linear(pool, isa, map, (mean, None), weights);
-                    next.clear();
-                    next.resize(reduced.len(), 0.0);
-                    for (x, y) in reduced.chunks_exact(length).zip(next.chunks_exact_mut(length)) {
-                        for (x, weights) in x.iter().zip(weights.chunks_exact(length)) {
-                            y.iter_mut().zip(weights).for_each(|(y, weight)| *y += x * weight);
-                        }
-                    }
-                    norms(isa, norm, next, None, reduced);
-                    activate(isa, Activation::Relu, reduced);
-                }
-            }
-        }
-        linear(pool, isa, &self.up, (reduced, None), next);
-        rows.iter_mut().zip(next).for_each(|(x, y)| *x += *y);
-    }
-}
-
-/// The mean of `ReLU(rows)` over those that stand for a place, over all if none does.
-fn prompt_mean(rows: &[f32], is_place: &[bool], channels: usize, mean: &mut Vec<f32>) {
-    let all = !is_place.contains(&true);
-    let chosen = || rows.chunks_exact(channels).zip(is_place).filter(|(_, place)| all || **place);
-    mean.clear();
-    mean.resize(channels, 0.0);
-    let share = 1.0 / chosen().count().max(1) as f32;
-    for (row, _) in chosen() {
-        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += share * x.max(0.0));
-    }
-}
-
-/// A nonlinearity of values, in whole [`LANES`].
-fn activate(isa: Isa, activation: Activation, values: &mut [f32]) {
-    assert!(values.len().is_multiple_of(LANES));
-    isa.run(Activate { activation, values });
-}
-
-struct Activate<'a> {
-    activation: Activation,
-    values: &'a mut [f32],
-}
-
-impl Task for Activate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        for x in self.values.chunks_exact_mut(LANES) {
-            // SAFETY: chunks are that long.
-            unsafe { s.store(x.as_mut_ptr(), self.activation.of(s, s.load(x.as_ptr()))) };
-        }
-    }
-}
-
-/// A layer of rows, to which others may be added first.
-pub(crate) fn linear(
-    pool: &Pool,
-    isa: Isa,
-    layer: &Packed,
-    (input, added): (&[f32], Option<&[f32]>),
-    output: &mut Vec<f32>,
-) {
-    let (inputs, outputs) = (layer.inputs(), layer.outputs());
-    let rows = input.len() / inputs;
-    assert!(inputs.is_multiple_of(LANES) && outputs.is_multiple_of(LANES));
-    assert!(added.is_none_or(|added| added.len() >= rows * inputs));
-    output.resize(rows * outputs, 0.0);
-    let output = Output::new(output);
-    pool.run(rows.div_ceil(POSITIONS), &|part, scratch| {
-        let first = part * POSITIONS;
-        let count = POSITIONS.min(rows - first);
-        isa.run(LinearRows { layer, input, added, output, first, count, scratch });
-    });
-}
-
-struct LinearRows<'a> {
-    layer: &'a Packed,
-    input: &'a [f32],
-    added: Option<&'a [f32]>,
-    output: Output<'a>,
-    first: usize,
-    count: usize,
-    scratch: &'a mut Scratch,
-}
-
-impl Task for LinearRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { layer, input, added, output, first, count, scratch } = self;
-        let (inputs, outputs) = (layer.inputs(), layer.outputs());
-        let [operand] = scratch.parts([layer.operand_bytes(count)]);
-        // SAFETY: all is as long as its shape says; no other part has these rows.
-        unsafe {
-            for row in 0..count {
-                for channel in (0..inputs).step_by(LANES) {
-                    let at = (first + row) * inputs + channel;
-                    let mut x = s.load(input.as_ptr().add(at));
-                    if let Some(added) = added {
-                        x = s.add(x, s.load(added.as_ptr().add(at)));
-                    }
-                    layer.put(s, operand, row, channel, x);
-                }
-            }
-            let to = output.at(first * outputs);
-            layer.forward(
-                s,
-                operand,
-                count,
-                #[inline(always)]
-                |row, channel, y| s.store(to.add(row * outputs + channel), y),
-            );
-        }
-    }
-}
-
-/// Memory that one head of [`heads`] needs.
+/// Memory that one head of [`attend`] needs.
 fn head_bytes(depth: usize, keys: usize) -> usize {
     (depth + ROWS) * padded(keys) * size_of::<f32>()
 }
 
 /// Attention of all heads: queries `[N, inner]`, keys and values `[M, inner]` to `[N, inner]`;
 /// `bias` is padded.
-fn heads(
+fn attend(
     pool: &Pool,
     isa: Isa,
     (heads, inner): (usize, usize),
@@ -613,10 +370,7 @@ impl Task for Head<'_> {
                     *keys.add(channel * columns + token) = key;
                 }
             }
-            tiles::<S>(
-                q.len() / inner,
-                #[inline(always)]
-                |first, count| {
+            tiles!(q.len() / inner, first, R => {
                     let queries = Queries {
                         q: q.as_ptr().add(first * inner + head * depth),
                         q_stride: inner,
@@ -629,62 +383,15 @@ impl Task for Head<'_> {
                         bias_stride: 0,
                         scores: scores.cast(),
                     };
-                    with_rows!(count, R => queries.attend::<S, R>(
+                    queries.attend::<S, R>(
                         s,
                         #[inline(always)]
                         |row, channel, y| {
                             let at = (first + row) * inner + head * depth + channel;
                             s.store(output.at(at), y);
                         },
-                    ));
-                },
-            );
-        }
-    }
-}
-
-/// `norm(rows + added)`.
-fn norms(isa: Isa, norm: &Norm, rows: &[f32], added: Option<&[f32]>, output: &mut [f32]) {
-    assert!(output.len() >= rows.len() && added.is_none_or(|added| added.len() >= rows.len()));
-    let added = added.map(<[f32]>::as_ptr);
-    let (from, to, len) = (rows.as_ptr(), output.as_mut_ptr(), rows.len());
-    isa.run(NormRows { norm, rows: from, added, output: to, len });
-}
-
-/// `rows = norm(rows + added)`.
-fn norm_in_place(isa: Isa, norm: &Norm, added: &[f32], rows: &mut [f32]) {
-    assert!(rows.len() >= added.len());
-    let (to, len) = (rows.as_mut_ptr(), added.len());
-    isa.run(NormRows { norm, rows: added.as_ptr(), added: Some(to.cast_const()), output: to, len });
-}
-
-/// Each row is read before it is written, so that it may be the same memory.
-struct NormRows<'a> {
-    norm: &'a Norm,
-    rows: *const f32,
-    added: Option<*const f32>,
-    output: *mut f32,
-    len: usize,
-}
-
-impl Task for NormRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { norm, rows, added, output, len } = self;
-        // SAFETY: whoever makes this has made sure of the lengths.
-        unsafe {
-            for start in (0..len).step_by(norm.channels()) {
-                for at in (start..start + norm.channels()).step_by(LANES) {
-                    let mut x = s.load(rows.add(at));
-                    if let Some(added) = added {
-                        x = s.add(x, s.load(added.add(at)));
-                    }
-                    s.store(output.add(at), x);
-                }
-                norm.in_place(s, output.add(start));
-            }
+                    );
+            });
         }
     }
 }
@@ -738,10 +445,7 @@ impl Task for ToTokens<'_> {
                 |position, channel, y| s.store(queries.add(position * inner + channel), y),
             );
             for head in 0..block.heads {
-                tiles::<S>(
-                    count,
-                    #[inline(always)]
-                    |first, rows| {
+                tiles!(count, first, R => {
                         let some = Queries {
                             q: queries.add(first * inner + head * depth),
                             q_stride: inner,
@@ -754,15 +458,14 @@ impl Task for ToTokens<'_> {
                             bias_stride: 0,
                             scores: scores.cast(),
                         };
-                        with_rows!(rows, R => some.attend::<S, R>(
+                        some.attend::<S, R>(
                             s,
                             #[inline(always)]
                             |row, channel, y| {
                                 out.put(s, attended, first + row, head * depth + channel, y);
                             },
-                        ));
-                    },
-                );
+                        );
+                });
             }
             let to = output.at(start * channels);
             let projected: *mut f32 = projected.cast();

@@ -1,7 +1,7 @@
 //! The project's own programs, as a user runs them.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 
 use crate::place;
@@ -17,6 +17,28 @@ pub fn command(binary: &str) -> Command {
     let path = profile.join(binary);
     assert!(path.exists(), "{} is missing: run `make test`", path.display());
     Command::new(path)
+}
+
+/// A command that runs one of the workspace's programs for ARM on an emulated processor, named
+/// as `qemu-aarch64` does. Where this Rust cannot compile for ARM, tests that need it say so and
+/// pass.
+///
+/// # Panics
+/// If it was not built; `make test` does.
+pub fn on_arm(program: &str, cpu: &str) -> Option<Command> {
+    let target = "aarch64-unknown-linux-gnu";
+    let rust = run(Command::new("rustc").args(["--print", "sysroot"]));
+    if !Path::new(rust.trim()).join("lib/rustlib").join(target).is_dir() {
+        println!("skipped: this Rust has no {target}");
+        return None;
+    }
+    let test = env::current_exe().expect("the system knows this program's path");
+    let all: &Path = test.ancestors().nth(3).expect("tests lie three folders deep");
+    let path = all.join(target).join("emulated").join(program);
+    assert!(path.exists(), "{} is missing: run `make test`", path.display());
+    let mut command = Command::new("qemu-aarch64");
+    command.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]).arg(path);
+    Some(command)
 }
 
 /// A command that runs one of `tests/python`.

@@ -35,7 +35,6 @@ impl Simd for Avx2 {
     type H = __m256i;
     type Step = i16;
     const GROUP: usize = 2;
-    const ROWS: usize = 6;
     const OFFSET: i32 = 0;
 
     #[inline(always)]

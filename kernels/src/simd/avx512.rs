@@ -4,6 +4,11 @@
 use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
+#[cfg(miri)]
+use super::interpreted::{
+    _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_cvtsepi32_epi16, _mm512_max_ps,
+    _mm512_min_ps, _mm512_roundscale_ps,
+};
 use super::{LANES, Simd};
 use crate::quantize::S8_MAX;
 
@@ -48,7 +53,6 @@ impl Simd for Avx512 {
     type H = __m256i;
     type Step = u8;
     const GROUP: usize = 4;
-    const ROWS: usize = 6;
     const OFFSET: i32 = 128;
 
     #[inline(always)]

@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(all(miri, target_arch = "x86_64"))]
+mod interpreted;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -30,8 +32,6 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type Step: Copy;
     /// Inputs whose products are summed by one instruction: packed weights keep them together.
     const GROUP: usize;
-    /// Rows of a [`Simd::tile`] at most.
-    const ROWS: usize;
     /// By how much steps in memory are too large: sums start with as much less.
     const OFFSET: i32;
 

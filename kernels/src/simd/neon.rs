@@ -51,7 +51,6 @@ impl<const KIND: u8> Simd for Neon<KIND> {
     type H = [int16x8_t; 2];
     type Step = i8;
     const GROUP: usize = if KIND == MATMUL { 8 } else { 4 };
-    const ROWS: usize = 6;
     const OFFSET: i32 = 0;
 
     #[inline(always)]
@@ -279,26 +278,23 @@ impl<const KIND: u8> Simd for Neon<KIND> {
         weight: *const i8,
         inputs: usize,
     ) -> [Self::I; R] {
-        if KIND == MATMUL {
-            // SAFETY: the caller's.
-            return unsafe { two_by_two(sums, rows, stride, weight, inputs) };
-        }
         // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
         unsafe {
+            match KIND {
+                MATMUL => return two_by_two(sums, rows, stride, weight, inputs),
+                PAIRS => return pairs(sums, rows, stride, weight, inputs),
+                _ => {}
+            }
             for sixteen in 0..inputs / LANES {
                 let mut x = [vdupq_n_s8(0); R];
                 for (row, x) in x.iter_mut().enumerate() {
                     *x = vld1q_s8(rows.add(row * stride + sixteen * LANES));
                 }
                 let weight = weight.add(sixteen * LANES * LANES);
-                if KIND == DOT {
-                    quarter::<R, 0>(&mut sums, &x, weight);
-                    quarter::<R, 1>(&mut sums, &x, weight);
-                    quarter::<R, 2>(&mut sums, &x, weight);
-                    quarter::<R, 3>(&mut sums, &x, weight);
-                } else {
-                    pairs(&mut sums, &x, weight);
-                }
+                quarter::<R, 0>(&mut sums, &x, weight);
+                quarter::<R, 1>(&mut sums, &x, weight);
+                quarter::<R, 2>(&mut sums, &x, weight);
+                quarter::<R, 3>(&mut sums, &x, weight);
             }
             sums
         }
@@ -339,34 +335,66 @@ unsafe fn quarter<const R: usize, const LANE: i32>(
     }
 }
 
-/// Adds products of sixteen inputs, by pairs: two of at most 127^2 fit into 16 bits.
+/// Adds products of all inputs, for two rows at once: that is what registers hold.
 #[inline(always)]
 unsafe fn pairs<const R: usize>(
-    sums: &mut [[int32x4_t; 4]; R],
-    x: &[int8x16_t; R],
+    mut sums: [[int32x4_t; 4]; R],
+    rows: *const i8,
+    stride: usize,
     weight: *const i8,
-) {
-    // SAFETY: the caller's, and NEON is there.
+    inputs: usize,
+) -> [[int32x4_t; 4]; R] {
+    for (pair, sums) in sums.chunks_mut(2).enumerate() {
+        // SAFETY: the caller's.
+        unsafe {
+            let row = rows.add(2 * pair * stride);
+            if let [a, b] = sums {
+                [*a, *b] = few([*a, *b], [row, row.add(stride)], weight, inputs);
+            } else if let [a] = sums {
+                [*a] = few([*a], [row], weight, inputs);
+            }
+        }
+    }
+    sums
+}
+
+/// Two products of at most 127^2 are summed in 16 bits, and pairs of such sums in 32.
+#[inline(always)]
+unsafe fn few<const R: usize>(
+    mut sums: [[int32x4_t; 4]; R],
+    rows: [*const i8; R],
+    weight: *const i8,
+    inputs: usize,
+) -> [[int32x4_t; 4]; R] {
+    // SAFETY: the caller's: eight inputs at a time lie within rows and weights.
     unsafe {
-        for (sums, x) in sums.iter_mut().zip(x) {
-            let quads = vreinterpretq_s32_s8(*x);
-            let quads = [
-                vdupq_laneq_s32::<0>(quads),
-                vdupq_laneq_s32::<1>(quads),
-                vdupq_laneq_s32::<2>(quads),
-                vdupq_laneq_s32::<3>(quads),
-            ];
-            for (group, quad) in quads.into_iter().enumerate() {
-                let x = vreinterpretq_s8_s32(quad);
-                for (part, sum) in sums.iter_mut().enumerate() {
-                    let weight = vld1q_s8(weight.add((group * 4 + part) * LANES));
-                    let low = vmull_s8(vget_low_s8(weight), vget_low_s8(x));
-                    let high = vmull_high_s8(weight, x);
-                    // Neighbours in each half are of one output.
-                    *sum = vaddq_s32(*sum, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+        // Two neighbours are of one output.
+        let mut neighbours = [[vdupq_n_s32(0); 8]; R];
+        for eight in 0..inputs / 8 {
+            let weight = weight.add(eight * 8 * LANES);
+            let x = rows.map(|row| {
+                let four: *const i32 = row.add(eight * 8).cast();
+                [four, four.add(1)].map(|four| vreinterpretq_s8_s32(vld1q_dup_s32(four)))
+            });
+            for part in 0..4 {
+                let a = vld1q_s8(weight.add(part * LANES));
+                let b = vld1q_s8(weight.add((4 + part) * LANES));
+                for (neighbours, [x, y]) in neighbours.iter_mut().zip(x) {
+                    let low = vmull_s8(vget_low_s8(a), vget_low_s8(x));
+                    let low = vmlal_s8(low, vget_low_s8(b), vget_low_s8(y));
+                    let high = vmlal_high_s8(vmull_high_s8(a, x), b, y);
+                    neighbours[2 * part] = vpadalq_s16(neighbours[2 * part], low);
+                    neighbours[2 * part + 1] = vpadalq_s16(neighbours[2 * part + 1], high);
                 }
             }
         }
+        for (sums, neighbours) in sums.iter_mut().zip(neighbours) {
+            for (part, sum) in sums.iter_mut().enumerate() {
+                let found = vpaddq_s32(neighbours[2 * part], neighbours[2 * part + 1]);
+                *sum = vaddq_s32(*sum, found);
+            }
+        }
+        sums
     }
 }
 

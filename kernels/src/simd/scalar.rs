@@ -17,7 +17,6 @@ impl Simd for Scalar {
     type H = [i16; LANES];
     type Step = i8;
     const GROUP: usize = 4;
-    const ROWS: usize = 4;
     const OFFSET: i32 = 0;
 
     #[inline(always)]

@@ -15,17 +15,17 @@ use medsa_sam::{
 use medsa_tests::counting::allocated;
 use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::quantized;
-use medsa_tests::place;
+use medsa_tests::{place, program};
 use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, Checkpoint};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, Axis, Ix2};
 
 /// The trained click adapter, whose LoRA is folded away.
-fn click() -> Sam {
+fn click(input_size: usize) -> Sam {
     let file = "trainer/adapters/ultrasound-clicks/adapter.safetensors";
     let adapter = Adapter::read(&place::repository().join(file)).unwrap();
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
-    adapter.sam(&base, Some(64)).unwrap().folded(&Folding::ALL)
+    adapter.sam(&base, Some(input_size)).unwrap().folded(&Folding::ALL)
 }
 
 /// With Space and Mlp adapters, which are not folded away altogether.
@@ -61,7 +61,7 @@ fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
 
 #[test]
 fn blocks_compute_what_their_functions_say() {
-    holds(1e-6, [("click", click()), ("adapted", adapted())]);
+    holds(1e-6, [("click", click(64)), ("adapted", adapted())]);
 }
 
 #[test]
@@ -136,6 +136,61 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn masks_are_those_of_the_functions_here_and_on_arm() {
+    let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
+    let frame_size = (frame.width as usize, frame.height as usize);
+    let view = RgbView::new(frame_size.0, frame_size.1, &frame.rgb).unwrap();
+    let sam = click(128);
+    let preprocess = sam.config().preprocess;
+    let (image, geometry) = preprocess.run(view);
+    let tokens =
+        |corners| Prompt::new(vec![], Some(corners), frame_size).unwrap().tokens(&geometry);
+    let corners = [75.0, 75.0, 225.0, 187.5];
+    let Models { encoder, decoder } = Models::record(&sam, &quantized(&sam), &[]);
+    let [plain_encoder, plain_decoder] = [&encoder, &decoder].map(|model| written_out(model));
+    let answer = |encoder: &[u8], decoder: &[u8]| {
+        let threads = NonZeroUsize::new(2).unwrap();
+        let engine = Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap();
+        let embedding = engine.encode(&image).unwrap();
+        let masks = engine.decode(&embedding, &tokens(corners), None).unwrap();
+        (values(&embedding), masks.single().0.to_owned())
+    };
+    let functions = answer(&plain_encoder, &plain_decoder);
+    let agrees = |what: &str, embedding: &ArrayD<f32>, mask: &Array2<f32>| {
+        let alike = cosine(embedding, &functions.0);
+        let inside = mask.iter().zip(&functions.1).map(|(a, b)| [*a > 0.0, *b > 0.0]);
+        let both = inside.clone().filter(|inside| *inside == [true; 2]).count();
+        let either = inside.filter(|inside| *inside != [false; 2]).count();
+        let overlap = both as f64 / either as f64;
+        println!("{what}: cosine {alike}, IoU {overlap}");
+        assert!(alike > 0.999 && overlap >= 0.99, "{what}: cosine {alike}, IoU {overlap}");
+    };
+    let (embedding, mask) = answer(&encoder, &decoder);
+    agrees("here", &embedding, &mask);
+
+    let folder = place::scratch();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("encoder"), &encoder).unwrap();
+    fs::write(file("decoder"), &decoder).unwrap();
+    let corners = tokens(corners).coords;
+    let question = corners.iter().take(4).chain(&image).flat_map(|x| x.to_le_bytes());
+    fs::write(file("question"), question.collect::<Vec<u8>>()).unwrap();
+    for cpu in ["cortex-a76", "cortex-a72"] {
+        let Some(mut engine) = program::on_arm("examples/engine", cpu) else { return };
+        engine.args([&preprocess.input_size.to_string(), "2", "1"]);
+        engine.args(["encoder", "decoder", "question", "answer"].map(file));
+        program::run(&mut engine);
+        let answer = fs::read(file("answer")).unwrap();
+        let floats = answer.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+        let floats: Vec<f32> = floats.collect();
+        let (of_embedding, of_masks) = floats.split_at(embedding.len());
+        let found = ArrayD::from_shape_vec(embedding.raw_dim(), of_embedding.to_vec()).unwrap();
+        let first = of_masks[..mask.len()].to_vec();
+        agrees(cpu, &found, &Array2::from_shape_vec(mask.raw_dim(), first).unwrap());
     }
 }
 
