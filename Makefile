@@ -13,8 +13,10 @@ demo:
 # of features: the trainer is built once.
 test: setup
 	cargo build --release --workspace --features medsa-trainer/mpi
+	@tools/build-arm.sh
 	cargo test --release --workspace --features medsa-trainer/mpi
 	@tools/test-arm.sh
+	@tools/test-avx512.sh
 
 check: setup
 	cargo fmt --check

@@ -112,7 +112,6 @@ if wanted arm; then
         exit
     fi
     say "instructions on ARM"
-    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     cargo build --release --target $arm -p medsa-edge --example engine
     engine=$target/$arm/release/examples/engine
     count() { benches/arm/counts.sh "$@" | tee -a "$out/arm.md"; }

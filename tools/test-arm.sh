@@ -7,14 +7,11 @@ cd "$(dirname "$0")/.."
 
 target=aarch64-unknown-linux-gnu
 if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
-    command -v rustup >/dev/null && rustup target add $target || {
-        echo "skipped: this Rust has no $target, and rustup cannot get it" >&2
-        exit 0
-    }
+    echo "skipped: this Rust has no $target" >&2
+    exit 0
 fi
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 for cpu in cortex-a76 cortex-a72 max,pauth-impdef=on; do
     echo "== $cpu"
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
-        cargo test --quiet --release --target $target -p medsa-kernels --lib --tests
+        cargo test --quiet --profile emulated --target $target -p medsa-kernels --lib --tests
 done
