@@ -50,7 +50,7 @@ fn main() {
     let a_box = PromptTokens::new(&[([x0, y0], 2.0), ([x1, y1], 3.0)]);
     ended("input");
     let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
-    let mut found = Vec::new();
+    let mut last = None;
     for _ in 0..runs {
         let begin = Instant::now();
         let embedding = engine.encode(&image).expect("it computes");
@@ -60,11 +60,13 @@ fn main() {
         let decoded = engine.decode(&embedding, &a_box, None).expect("it computes");
         decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("decoder");
-        let embedding = embedding.view().expect("it is a map");
-        found = embedding.iter().chain(&decoded.masks).flat_map(|x| x.to_le_bytes()).collect();
+        last = Some((embedding, decoded));
     }
-    if let [_, answer] = files {
-        fs::write(answer, found).unwrap_or_else(|e| panic!("{answer}: {e}"));
+    if let ([_, answer], Some((embedding, decoded))) = (files, &last) {
+        let embedding = embedding.view().expect("it is a map");
+        let floats = embedding.iter().chain(&decoded.masks);
+        fs::write(answer, floats.flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
+            .unwrap_or_else(|e| panic!("{answer}: {e}"));
     }
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
 }
