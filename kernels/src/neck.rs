@@ -172,9 +172,9 @@ impl Task for Convolve<'_> {
             ];
             conv.forward_parts(
                 s,
-                rows,
-                channels,
+                (rows, channels),
                 columns.len(),
+                0..conv.padded_outputs(),
                 #[inline(always)]
                 |position, channel, y| s.store(convolved.add(position * outputs + channel), y),
             );

@@ -1,5 +1,7 @@
 //! Linear layers whose weights lie in the order in which they are read.
 
+use std::ops::Range;
+
 use crate::gelu::{FRACTION, GeluSteps};
 use crate::linear::LinearS8;
 use crate::scratch::Scratch;
@@ -233,24 +235,41 @@ impl Packed {
         each: impl FnMut(usize, usize, S::F),
     ) {
         // SAFETY: the caller's.
-        unsafe { self.forward_parts(s, [operand], padded(self.inputs), rows, each) }
+        unsafe { self.forward_channels(s, (operand, rows), 0..self.padded_outputs(), each) }
+    }
+
+    /// The same of some channels: whole [`LANES`] of them.
+    ///
+    /// # Safety
+    /// The operand has so many rows, and the layer those outputs.
+    #[inline(always)]
+    pub(crate) unsafe fn forward_channels<S: Simd>(
+        &self,
+        s: S,
+        (operand, rows): (*const u8, usize),
+        channels: Range<usize>,
+        each: impl FnMut(usize, usize, S::F),
+    ) {
+        let stride = padded(self.inputs);
+        // SAFETY: the caller's.
+        unsafe { self.forward_parts(s, ([operand], stride), rows, channels, each) }
     }
 
     /// The same for rows in `N` parts of equal length, each part of the next row `stride` values
     /// after that of the last.
     ///
     /// # Safety
-    /// All parts have so many rows.
+    /// All parts have so many rows, and the layer those outputs.
     #[inline(always)]
     pub(crate) unsafe fn forward_parts<S: Simd, const N: usize>(
         &self,
         s: S,
-        operands: [*const u8; N],
-        stride: usize,
+        (operands, stride): ([*const u8; N], usize),
         rows: usize,
+        channels: Range<usize>,
         mut each: impl FnMut(usize, usize, S::F),
     ) {
-        for channel in (0..self.padded_outputs()).step_by(LANES) {
+        for channel in channels.step_by(LANES) {
             // SAFETY: the caller's.
             unsafe {
                 self.lanes(

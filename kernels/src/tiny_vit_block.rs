@@ -99,7 +99,7 @@ impl TinyVitBlock {
         let attended = if self.space.is_some() { floats(self.channels()) } else { 0 };
         [
             self.qkv.operand_bytes(tokens),
-            floats(3 * self.channels()),
+            floats(3 * self.attention.depth),
             self.attention.workspace_bytes(),
             self.projection.operand_bytes(tokens),
             attended,
@@ -198,7 +198,8 @@ impl Task for Window<'_> {
         let [operand, packed, workspace, attended, projected, bottleneck] =
             scratch.parts(block.window_parts());
         let (packed, projected): (*mut f32, *mut f32) = (packed.cast(), projected.cast());
-        let stride = 3 * channels;
+        // Of one head at a time, so that it stays in the second-level cache.
+        let stride = 3 * attention.depth;
         let real = rows.len() * columns.len();
         // Of the n-th position that is on the map: where it is in the map, and in the window.
         let in_map =
@@ -221,31 +222,32 @@ impl Task for Window<'_> {
                     },
                 );
             }
-            qkv.forward(
-                s,
-                operand,
-                real,
-                #[inline(always)]
-                |n, channel, y| {
-                    s.store(packed.add(in_window(n) * stride + channel), y);
-                },
-            );
             let whole = real == window * window;
-            if !whole {
-                for position in 0..window * window {
-                    let (row, column) = (position / window, position % window);
-                    if row >= rows.len() || column >= columns.len() {
-                        let from = block.qkv_of_padding.as_ptr();
-                        packed.add(position * stride).copy_from_nonoverlapping(from, stride);
-                    }
-                }
-            }
             let runs = if whole { 1 } else { rows.len() };
             let run = if whole { real } else { columns.len() };
             let depth = attention.depth;
             let workspace = attention.workspace(workspace);
             for head in 0..attention.heads {
-                let parts = [0, 1, 2].map(|i| packed.add((3 * head + i) * depth).cast_const());
+                let first = head * stride;
+                qkv.forward_channels(
+                    s,
+                    (operand, real),
+                    first..first + stride,
+                    #[inline(always)]
+                    |n, channel, y| {
+                        s.store(packed.add(in_window(n) * stride + channel - first), y);
+                    },
+                );
+                if !whole {
+                    for position in 0..window * window {
+                        let (row, column) = (position / window, position % window);
+                        if row >= rows.len() || column >= columns.len() {
+                            let from = block.qkv_of_padding.as_ptr().add(first);
+                            packed.add(position * stride).copy_from_nonoverlapping(from, stride);
+                        }
+                    }
+                }
+                let parts = [0, 1, 2].map(|i| packed.add(i * depth).cast_const());
                 let queries = (0..runs).map(|i| i * window..i * window + run);
                 attention.forward(
                     s,

@@ -150,7 +150,14 @@ impl<const KIND: u8> Simd for Neon<KIND> {
     #[inline(always)]
     unsafe fn sums(self, from: *const i32) -> Self::I {
         // SAFETY: the caller's.
-        unsafe { [0, 4, 8, 12].map(|i| vld1q_s32(from.add(i))) }
+        unsafe {
+            [
+                vld1q_s32(from),
+                vld1q_s32(from.add(4)),
+                vld1q_s32(from.add(8)),
+                vld1q_s32(from.add(12)),
+            ]
+        }
     }
 
     #[inline(always)]
@@ -372,10 +379,13 @@ unsafe fn few<const R: usize>(
         let mut neighbours = [[vdupq_n_s32(0); 8]; R];
         for eight in 0..inputs / 8 {
             let weight = weight.add(eight * 8 * LANES);
-            let x = rows.map(|row| {
-                let four: *const i32 = row.add(eight * 8).cast();
-                [four, four.add(1)].map(|four| vreinterpretq_s8_s32(vld1q_dup_s32(four)))
-            });
+            // Loops, as closures of arrays' methods are calls here.
+            let mut x = [[vdupq_n_s8(0); 2]; R];
+            for (x, row) in x.iter_mut().zip(rows) {
+                for (i, x) in x.iter_mut().enumerate() {
+                    *x = vreinterpretq_s8_s32(vld1q_dup_s32(row.add(eight * 8 + i * 4).cast()));
+                }
+            }
             for part in 0..4 {
                 let a = vld1q_s8(weight.add(part * LANES));
                 let b = vld1q_s8(weight.add((4 + part) * LANES));
