@@ -12,6 +12,5 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
 fi
 for cpu in cortex-a76 cortex-a72 max,pauth-impdef=on; do
     echo "== $cpu"
-    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu $cpu -L /usr/aarch64-linux-gnu" \
-        cargo test --quiet --profile emulated --target $target -p medsa-kernels --lib --tests
+    QEMU_CPU=$cpu cargo test --quiet --profile emulated --target $target -p medsa-kernels --lib --tests
 done

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 
+use medsa_edge::acceptance::iou;
 use medsa_edge::engine::{Embedding, Engine};
 use medsa_export::Models;
 use medsa_frames::Clip;
@@ -112,7 +113,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                     // What falls on the other side of the edge between two steps moves more
                     // values over edges later on. So the functions do not agree with themselves
                     // either, as soon as the picture changes by very little.
-                    let nearly = image.mapv(|x| x * (1.0 + nearly * (x * 1e4).sin()));
+                    let nearly = nudged(&image, nearly);
                     let nearly = values(&reference.encode(&nearly).unwrap());
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };
@@ -172,7 +173,7 @@ fn masks_are_those_of_the_functions_here_and_on_arm() {
     let (expected, masks) = answers(&functions, &image);
     // How far values that fall on another side of an edge between steps take the functions from
     // themselves: no arithmetic of other roundings can be nearer.
-    let nearly = image.mapv(|x| x * (1.0 + 1e-5 * (x * 1e4).sin()));
+    let nearly = nudged(&image, 1e-5);
     let (_, nearly) = answers(&functions, &nearly);
     let (embedding, found) = answers(&engine([&encoder, &decoder]), &image);
     let mean = |found: &[Array2<f32>; 4]| {
@@ -212,12 +213,14 @@ fn masks_are_those_of_the_functions_here_and_on_arm() {
     }
 }
 
-/// Intersection over union.
+/// A picture that differs by no more than such a part of itself.
+fn nudged(image: &Array4<f32>, part: f32) -> Array4<f32> {
+    image.mapv(|x| x * (1.0 + part * (x * 1e4).sin()))
+}
+
+/// Intersection over union of what is inside by logits.
 fn overlap(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
-    let inside = a.iter().zip(b).map(|(a, b)| [*a > 0.0, *b > 0.0]);
-    let both = inside.clone().filter(|inside| *inside == [true; 2]).count();
-    let either = inside.filter(|inside| *inside != [false; 2]).count();
-    both as f64 / either as f64
+    iou(&a.mapv(|x| x > 0.0), &b.mapv(|x| x > 0.0))
 }
 
 /// Once warm, every frame asks for the same memory: what tract copies where a network begins and
