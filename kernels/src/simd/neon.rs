@@ -279,33 +279,47 @@ impl<const KIND: u8> Simd for Neon<KIND> {
     #[inline(always)]
     unsafe fn tile<const R: usize>(
         self,
-        mut sums: [Self::I; R],
+        sums: [Self::I; R],
         rows: *const i8,
         stride: usize,
         weight: *const i8,
         inputs: usize,
     ) -> [Self::I; R] {
-        // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
+        // SAFETY: the caller's.
         unsafe {
             match KIND {
-                MATMUL => return two_by_two(sums, rows, stride, weight, inputs),
-                PAIRS => return pairs(sums, rows, stride, weight, inputs),
-                _ => {}
+                PAIRS => pairs(sums, rows, stride, weight, inputs),
+                DOT => fours(sums, rows, stride, weight, inputs),
+                _ => two_by_two(sums, rows, stride, weight, inputs),
             }
-            for sixteen in 0..inputs / LANES {
-                let mut x = [vdupq_n_s8(0); R];
-                for (row, x) in x.iter_mut().enumerate() {
-                    *x = vld1q_s8(rows.add(row * stride + sixteen * LANES));
-                }
-                let weight = weight.add(sixteen * LANES * LANES);
-                quarter::<R, 0>(&mut sums, &x, weight);
-                quarter::<R, 1>(&mut sums, &x, weight);
-                quarter::<R, 2>(&mut sums, &x, weight);
-                quarter::<R, 3>(&mut sums, &x, weight);
-            }
-            sums
         }
     }
+}
+
+/// Adds products of all inputs, by fours.
+#[inline(always)]
+unsafe fn fours<const R: usize>(
+    mut sums: [[int32x4_t; 4]; R],
+    rows: *const i8,
+    stride: usize,
+    weight: *const i8,
+    inputs: usize,
+) -> [[int32x4_t; 4]; R] {
+    // SAFETY: the caller's: sixteen inputs at a time lie within rows and weights.
+    unsafe {
+        for sixteen in 0..inputs / LANES {
+            let mut x = [vdupq_n_s8(0); R];
+            for (row, x) in x.iter_mut().enumerate() {
+                *x = vld1q_s8(rows.add(row * stride + sixteen * LANES));
+            }
+            let weight = weight.add(sixteen * LANES * LANES);
+            quarter::<R, 0>(&mut sums, &x, weight);
+            quarter::<R, 1>(&mut sums, &x, weight);
+            quarter::<R, 2>(&mut sums, &x, weight);
+            quarter::<R, 3>(&mut sums, &x, weight);
+        }
+    }
+    sums
 }
 
 /// Adds products of four inputs.
