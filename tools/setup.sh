@@ -15,8 +15,11 @@ say() { printf '== %s\n' "$*"; }
 need() {
     local program=$1
     shift
-    command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] && return
-    say "installing $* (for $program)"
+    command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || install "$@"
+}
+
+install() {
+    say "installing $*"
     local sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
@@ -51,7 +54,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     rm -rf "$venv"
     python3 -m venv "$venv" 2>/dev/null || {
         rm -rf "$venv"
-        need no-such-program python3-venv
+        install python3-venv
         python3 -m venv "$venv"
     }
 fi
@@ -69,7 +72,8 @@ if [ "${1:-}" = test ]; then
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
     need mpirun openmpi-bin
-    need mpicc libopenmpi-dev
+    # Its compiler comes without the headers.
+    mpicc -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     # Bindings to MPI are made from its headers.
     need clang clang
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
