@@ -70,7 +70,9 @@ if [ "$others" ] && ! [ -e "$files/qdq/decoder.onnx" ]; then
     "$venv/bin/python" benches/python/quantize.py "${plain[@]}" "$clip" "$size" "$files"
 fi
 
-cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+# Processors that share a name have a family and a model.
+cpu=$(sed -nE 's/^(model name|cpu family|model)[[:space:]]*: *//p; /^$/q' /proc/cpuinfo |
+    paste -sd, | sed -E 's/^([0-9]+),([0-9]+),(.*)/\3 \1-\2/')
 slug=$(tr '[:upper:]' '[:lower:]' <<<"${cpu:-$(uname -m)}" | tr -cs 'a-z0-9' - | sed 's/^-*//; s/-*$//')
 out=benches/runs/$(date -u +%F)-$slug
 mkdir -p "$out"
