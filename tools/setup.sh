@@ -73,7 +73,7 @@ if [ "${1:-}" = test ]; then
     need qemu-aarch64 qemu-user
     need mpirun openmpi-bin
     # Its compiler comes without the headers.
-    mpicc -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
+    mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     # Bindings to MPI are made from its headers.
     need clang clang
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
