@@ -85,7 +85,7 @@ note() {
 if wanted kernels; then
     say "kernels (two minutes)"
     cargo bench --workspace --features medsa-trainer/mpi --bench kernels | tee "$target/kernels.txt"
-    { note; sed -n '/^Peak of one thread/,$p' "$target/kernels.txt"; } >"$out/kernels.md"
+    { note; sed -n '/^Peak of one thread/,$p' "$target/kernels.txt"; } >"$out/kernels-$size.md"
 fi
 
 if wanted runtimes; then
@@ -94,11 +94,11 @@ if wanted runtimes; then
         note
         echo "Rows with \"int8 (ours)\" are one cold run. PyTorch computes LiteMedSAM without the adapter."
         echo
-    } >"$out/runtimes.md"
+    } >"$out/runtimes-$size.md"
     table=$target/runtimes.md
     : >"$table"
     # However this ends, what was measured until then stays.
-    keep() { cat "$table" >>"$out/runtimes.md"; }
+    keep() { cat "$table" >>"$out/runtimes-$size.md"; }
     trap keep EXIT
     cargo bench --workspace --features medsa-trainer/mpi --bench runtimes -- \
         "$target/release/examples/engine" "$files" "$size" "$venv/bin/python" "$checkpoint" \
@@ -116,9 +116,9 @@ if wanted arm; then
     say "instructions on ARM"
     cargo build --release --target $arm -p medsa-edge --example engine
     engine=$target/$arm/release/examples/engine
-    count() { benches/arm/counts.sh "$@" | tee -a "$out/arm.md"; }
-    { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm.md"
-    benches/arm/counts.sh --head >>"$out/arm.md"
+    count() { benches/arm/counts.sh "$@" | tee -a "$out/arm-$size.md"; }
+    { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm-$size.md"
+    benches/arm/counts.sh --head >>"$out/arm-$size.md"
     for precision in int8 f32; do
         count "ours $precision" "$size" \
             "$engine" "$size" 1 2 "$files/$precision"/{encoder,decoder}.onnx

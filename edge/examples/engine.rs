@@ -1,7 +1,8 @@
 //! Times the engine, in a process of its own: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
 //! side of the input in pixels and the two ONNX files. `... QUESTION ANSWER` after them are files of
-//! little-endian floats. QUESTION is `[4 + 3 * SIZE * SIZE]`: corners of a box in input pixels, and a
-//! picture, instead of made-up ones; ANSWER becomes the embedding and the logits of all masks.
+//! little-endian floats. QUESTION is `[4 * BOXES + 3 * SIZE * SIZE]`: corners of boxes in input
+//! pixels, and a picture, instead of made-up ones; ANSWER becomes the embedding and, for each box,
+//! the logits of its mask. The first box is timed.
 //!
 //! Prints JSON: milliseconds of each run of either part, the first one cold, and the most memory
 //! that the process had, in megabytes. Names each step on standard error when it has ended, in one
@@ -36,18 +37,24 @@ fn main() {
     ended("load");
 
     // The same in benches/python/runtimes.py.
-    let mut corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32);
+    let mut corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32).to_vec();
     let mut image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
         ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
     });
     if let [question, _] = files {
         let bytes = read(question);
-        assert_eq!(bytes.len(), 4 * (corners.len() + image.len()), "{question}: bytes");
         let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        corners.iter_mut().chain(&mut image).zip(floats).for_each(|(to, x)| *to = x);
+        let mut floats: Vec<f32> = floats.collect();
+        let boxes = floats.len().checked_sub(image.len()).unwrap_or_else(|| {
+            panic!("{question}: {} numbers, expected at least {}", floats.len(), image.len())
+        });
+        image.iter_mut().zip(floats.split_off(boxes)).for_each(|(to, x)| *to = x);
+        corners = floats;
     }
-    let [x0, y0, x1, y1] = corners;
-    let a_box = PromptTokens::new(&[([x0, y0], 2.0), ([x1, y1], 3.0)]);
+    let boxes: Vec<_> = corners
+        .chunks_exact(4)
+        .map(|c| PromptTokens::new(&[([c[0], c[1]], 2.0), ([c[2], c[3]], 3.0)]))
+        .collect();
     ended("input");
     let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
     let mut last = None;
@@ -57,15 +64,17 @@ fn main() {
         encoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("encoder");
         let begin = Instant::now();
-        let decoded = engine.decode(&embedding, &a_box, None).expect("it computes");
+        engine.decode(&embedding, &boxes[0], None).expect("it computes");
         decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("decoder");
-        last = Some((embedding, decoded));
+        last = Some(embedding);
     }
-    if let ([_, answer], Some((embedding, decoded))) = (files, &last) {
-        let embedding = embedding.view().expect("it is a map");
-        let floats = embedding.iter().chain(&decoded.masks);
-        fs::write(answer, floats.flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
+    if let ([_, answer], Some(embedding)) = (files, &last) {
+        let mut floats: Vec<f32> = embedding.view().expect("it is a map").iter().copied().collect();
+        for a_box in &boxes {
+            floats.extend(engine.decode(embedding, a_box, None).expect("it computes").single().0);
+        }
+        fs::write(answer, floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
             .unwrap_or_else(|e| panic!("{answer}: {e}"));
     }
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
