@@ -229,6 +229,9 @@ pub enum Error {
     /// A prompt that does not fit the frame.
     #[error(transparent)]
     Prompt(#[from] medsa_sam::PromptError),
+    /// Nobody's: a prompt that came too early. Send it again.
+    #[error("no frame has come yet that a prompt could be about")]
+    NoFrameYet,
 }
 
 impl Error {

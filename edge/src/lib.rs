@@ -14,6 +14,8 @@ pub mod acceptance;
 pub mod command;
 pub mod config;
 pub mod engine;
+pub mod follow;
+pub mod measure;
 pub mod mqtt;
 pub mod overlay;
 pub mod pipeline;

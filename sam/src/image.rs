@@ -154,32 +154,52 @@ impl Geometry {
         (part(self.resized.0, size.0), part(self.resized.1, size.1))
     }
 
-    /// The mask of the frame, `[H, W]` in frame pixels: low-resolution logits `[h, w]`
-    /// interpolated bilinearly (pixel centres aligned, padding left out), then `> 0`.
+    /// The mask of the frame, `[H, W]` in frame pixels: [`Geometry::logits_in_frame`] `> 0`.
     pub fn mask_in_frame(&self, logits: ArrayView2<f32>) -> Array2<bool> {
+        self.logits_in_frame(logits).mapv(|logit| logit > 0.0)
+    }
+
+    /// A position in frame pixels, in cells of a mask of `size` = (width, height); both count
+    /// from the middle of the first.
+    pub fn to_cell(&self, [x, y]: [f32; 2], size: (usize, usize)) -> [f32; 2] {
+        let [along, down] = self.cells_per_pixel(size);
+        [(x + 0.5) * along - 0.5, (y + 0.5) * down - 0.5]
+    }
+
+    /// A position in cells of a mask of `size` = (width, height), in frame pixels.
+    pub fn from_cell(&self, [x, y]: [f32; 2], size: (usize, usize)) -> [f32; 2] {
+        let [along, down] = self.cells_per_pixel(size);
+        [(x + 0.5) / along - 0.5, (y + 0.5) / down - 0.5]
+    }
+
+    fn cells_per_pixel(&self, (width, height): (usize, usize)) -> [f32; 2] {
+        let scale = |resized: usize, frame: usize, low: usize| {
+            resized as f32 / frame as f32 * low as f32 / self.input_size as f32
+        };
+        [scale(self.resized.0, self.frame.0, width), scale(self.resized.1, self.frame.1, height)]
+    }
+
+    /// Low-resolution logits `[h, w]` interpolated bilinearly to the pixels `[H, W]` of the frame
+    /// (pixel centres aligned, padding left out).
+    pub fn logits_in_frame(&self, logits: ArrayView2<f32>) -> Array2<f32> {
         let (low_h, low_w) = logits.dim();
         let (part_w, part_h) = self.mask_size((low_w, low_h));
-        let columns = taps(self.frame.0, self.resized.0, self.input_size, low_w, part_w);
-        let rows = taps(self.frame.1, self.resized.1, self.input_size, low_h, part_h);
+        let [along, down] = self.cells_per_pixel((low_w, low_h));
+        let columns = taps(self.frame.0, along, part_w);
+        let rows = taps(self.frame.1, down, part_h);
         Array2::from_shape_fn((self.frame.1, self.frame.0), |(y, x)| {
             let (y0, y1, fy) = rows[y];
             let (x0, x1, fx) = columns[x];
             let top = logits[[y0, x0]] * (1.0 - fx) + logits[[y0, x1]] * fx;
             let bottom = logits[[y1, x0]] * (1.0 - fx) + logits[[y1, x1]] * fx;
-            top * (1.0 - fy) + bottom * fy > 0.0
+            top * (1.0 - fy) + bottom * fy
         })
     }
 }
 
-/// For each of `frame` output positions: the two source positions and the weight of the second.
-fn taps(
-    frame: usize,
-    resized: usize,
-    input: usize,
-    low: usize,
-    part: usize,
-) -> Vec<(usize, usize, f32)> {
-    let scale = resized as f32 / frame as f32 * low as f32 / input as f32;
+/// For each of `frame` output positions: the two source positions, below `part`, and the weight
+/// of the second.
+fn taps(frame: usize, scale: f32, part: usize) -> Vec<(usize, usize, f32)> {
     (0..frame)
         .map(|position| {
             let source = ((position as f32 + 0.5) * scale - 0.5).max(0.0);
@@ -230,6 +250,9 @@ mod tests {
         assert_eq!(mask.dim(), (240, 320));
         assert_eq!(mask.iter().filter(|&&inside| inside).count(), 240 * 160);
         assert!(mask[[0, 159]] && !mask[[0, 160]]);
+        // The middle of the frame is the middle of its part of a mask.
+        assert_eq!(geometry.to_cell([159.5, 119.5], (64, 64)), [31.5, 23.5]);
+        assert_eq!(geometry.from_cell([31.5, 23.5], (64, 64)), [159.5, 119.5]);
     }
 
     #[test]

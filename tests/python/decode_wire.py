@@ -24,6 +24,15 @@ class Reader:
         self.at += count
         return part
 
+    def f32(self):
+        value = struct.unpack("<f", self.take(4))[0]
+        if not math.isfinite(value):
+            raise ValueError(f"a number before byte {self.at} is not finite")
+        return value
+
+    def option(self, read):
+        return read() if in_range("option", self.take(1)[0], 0, 1) else None
+
     def varint(self, bits):
         value = 0
         for index in range(-(-bits // 7)):
@@ -43,22 +52,21 @@ def in_range(name, value, low, high):
 def decode_mask_message(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 1:
-        raise ValueError(f"format version {version}, expected 1")
+    if version != 2:
+        raise ValueError(f"format version {version}, expected 2")
     message = {
         "frame_id": reader.varint(64),
         "captured_us": reader.varint(64),
         "age_us": reader.varint(32),
         "object": in_range("object", reader.take(1)[0], 0, 7),
-        "state": ["Segmented"][in_range("state", reader.varint(32), 0, 0)],
-        "score": struct.unpack("<f", reader.take(4))[0],
+        "state": ["Segmented", "Followed", "Lost"][in_range("state", reader.varint(32), 0, 2)],
+        "score": reader.f32(),
+        "agreement": reader.option(reader.f32),
         "frame_width_px": in_range("frame_width_px", reader.varint(16), 1, 65535),
         "frame_height_px": in_range("frame_height_px", reader.varint(16), 1, 65535),
     }
-    if not math.isfinite(message["score"]):
-        raise ValueError("score is not finite")
     frame_area = message["frame_width_px"] * message["frame_height_px"]
-    message["area_px"] = in_range("area_px", reader.varint(32), 0, frame_area)
+    message["measured"] = reader.option(lambda: decode_measurements(reader, frame_area))
     width = in_range("mask.width", reader.varint(16), 1, 256)
     height = in_range("mask.height", reader.varint(16), 1, 256)
     coding = in_range("mask.coding", reader.varint(32), 0, 1)
@@ -71,6 +79,26 @@ def decode_mask_message(data):
     mask = {"width": width, "height": height, "coding": ["RunLength", "Packed"][coding]}
     message["mask"] = mask | {"runs": runs, "area_cells": sum(runs[1::2])}
     return message
+
+
+def decode_measurements(reader, frame_area):
+    def position():
+        return [reader.f32(), reader.f32()]
+
+    def physical():
+        return {name: reader.f32() for name in ("area_mm2", "longest_mm", "shortest_mm")}
+
+    return {
+        "parts": in_range("parts", reader.varint(32), 1, frame_area),
+        "area_px": in_range("area_px", reader.varint(32), 1, frame_area),
+        "centroid_px": position(),
+        "longest_px": reader.f32(),
+        "shortest_px": reader.f32(),
+        "physical": reader.option(physical),
+        "contour_px": [
+            position() for _ in range(in_range("contour points", reader.varint(32), 0, 256))
+        ],
+    }
 
 
 def runs_of_run_length(payload):

@@ -13,6 +13,12 @@ pub enum Command {
     Pause,
     /// Segment again, with the prompts that are set.
     Resume,
+    /// Keep the frame that is there: prompts are answered on it, and new frames are dropped.
+    Freeze,
+    /// Go on with new frames.
+    Unfreeze,
+    /// Keep a record of the newest segmented frame: its pixels, masks and prompts.
+    Capture,
 }
 
 impl Message for Command {

@@ -15,9 +15,10 @@
 //!     object: 0,
 //!     state: MaskState::Segmented,
 //!     score: 0.93,
+//!     agreement: None,
 //!     frame_width_px: 320,
 //!     frame_height_px: 160,
-//!     area_px: 25_600,
+//!     measured: None,
 //!     mask,
 //! };
 //! let mut buffer = [0; MaskMessage::MAX_ENCODED_LEN];
@@ -41,6 +42,7 @@ mod error;
 mod info;
 mod mask;
 mod mask_message;
+mod measurements;
 mod message;
 mod prompt;
 mod stats;
@@ -50,6 +52,7 @@ pub use error::WireError;
 pub use info::{Availability, Info};
 pub use mask::{Bits, MAX_MASK_SIDE, MAX_PAYLOAD_LEN, Mask, MaskCoding};
 pub use mask_message::{MaskMessage, MaskState};
+pub use measurements::{MAX_CONTOUR_POINTS, Measurements, Physical, Position};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
 pub use stats::{MAX_STAGES, Stage, StageLatency, Stats};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mask::MAX_PAYLOAD_LEN;
 use crate::message::{Checked, check_finite, check_range};
-use crate::{MAX_OBJECT, Mask, Message, WireError};
+use crate::{MAX_OBJECT, Mask, Measurements, Message, WireError};
 
 /// The mask of one object on one frame, with what a viewer needs to trust or drop it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,14 +20,18 @@ pub struct MaskMessage {
     pub object: u8,
     /// How the mask came about.
     pub state: MaskState,
-    /// Intersection over union that the network predicts for this mask; near 0 to 1, finite.
+    /// Intersection over union that the network predicts for this mask, or predicted for the one
+    /// that was followed; near 0 to 1, finite.
     pub score: f32,
+    /// Intersection over union of what the network found and what following it expected, when
+    /// both were last there: 0 to 1.
+    pub agreement: Option<f32>,
     /// Width of the frame in pixels, at least 1.
     pub frame_width_px: u16,
     /// Height of the frame in pixels, at least 1.
     pub frame_height_px: u16,
-    /// Area of the object in frame pixels, at most the whole frame.
-    pub area_px: u32,
+    /// What was measured of the mask; `None` when it is empty.
+    pub measured: Option<Measurements>,
     /// The mask, stretched over the whole frame.
     pub mask: Mask,
 }
@@ -38,13 +42,20 @@ pub struct MaskMessage {
 pub enum MaskState {
     /// The network segmented this frame from the object's prompt.
     Segmented,
+    /// An earlier mask, moved with the picture; the network has not seen this frame.
+    Followed,
+    /// The object is not found any more, and the mask is empty: prompt it again.
+    Lost,
 }
 
 impl MaskMessage {
     /// Length of the longest encoding without the mask's payload: version; two varint(u64);
-    /// varint(u32); object, state; f32; two varint(u16); varint(u32); mask width and height (at
-    /// most 256, two bytes each), coding, and the payload's length (at most 8192, two bytes).
-    pub const MAX_HEADER_LEN: usize = 1 + 10 + 10 + 5 + 1 + 1 + 4 + 3 + 3 + 5 + (2 + 2 + 1 + 2);
+    /// varint(u32); object, state; f32; option and f32; two varint(u16); option and measurements;
+    /// mask width and height (at most 256, two bytes each), coding, and the payload's length (at
+    /// most 8192, two bytes).
+    pub const MAX_HEADER_LEN: usize = (1 + 10 + 10 + 5 + 1 + 1 + 4 + 5 + 3 + 3)
+        + (1 + Measurements::MAX_ENCODED_LEN)
+        + (2 + 2 + 1 + 2);
 }
 
 impl Message for MaskMessage {
@@ -59,7 +70,12 @@ impl Checked for MaskMessage {
         check_range("mask.frame_width_px", self.frame_width_px, 1u8, u16::MAX)?;
         check_range("mask.frame_height_px", self.frame_height_px, 1u8, u16::MAX)?;
         let frame_area_px = u64::from(self.frame_width_px) * u64::from(self.frame_height_px);
-        check_range("mask.area_px", self.area_px, 0u8, frame_area_px)?;
+        if let Some(agreement) = self.agreement {
+            check_finite("mask.agreement", agreement)?;
+        }
+        if let Some(measured) = &self.measured {
+            measured.check(frame_area_px)?;
+        }
         self.mask.check()
     }
 }

@@ -9,10 +9,10 @@ use crate::{MAX_OBJECT, Message, WireError};
 /// Most points in one prompt.
 pub const MAX_POINTS: usize = 16;
 
-/// Sets or clears the prompt of one object.
+/// Changes the prompt of one object.
 ///
-/// Coordinates are frame pixels with the origin at the top left corner of the frame; the middle
-/// of the first pixel is (0.5, 0.5). Whether they lie inside the frame only the device can tell.
+/// Coordinates are pixels of the newest frame; (0, 0) is the middle of the first pixel, at the top
+/// left. Whether they lie inside the frame only the device can tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptMessage {
     /// Object number, 0 to [`MAX_OBJECT`].
@@ -35,6 +35,10 @@ pub enum PromptChange {
     },
     /// Removes the prompt: the object is no longer segmented.
     Clear,
+    /// Adds a point to the prompt as it is now, or begins one.
+    Add(PromptPoint),
+    /// Takes the last change back, as far as the device remembers.
+    Undo,
 }
 
 /// A point on an object or beside it.
@@ -70,16 +74,23 @@ impl Message for PromptMessage {
 impl Checked for PromptMessage {
     fn check(&self) -> Result<(), WireError> {
         check_range("prompt.object", self.object, 0u8, MAX_OBJECT)?;
-        let PromptChange::Set { points, bbox } = &self.change else { return Ok(()) };
-        if points.is_empty() && bbox.is_none() {
-            return Err(WireError::PromptsNothing);
+        match &self.change {
+            PromptChange::Set { points, bbox } => {
+                if points.is_empty() && bbox.is_none() {
+                    return Err(WireError::PromptsNothing);
+                }
+                points.iter().try_for_each(check_point)?;
+                bbox.as_ref().map_or(Ok(()), check_box)
+            }
+            PromptChange::Add(point) => check_point(point),
+            PromptChange::Clear | PromptChange::Undo => Ok(()),
         }
-        for point in points {
-            check_finite("prompt.points.x", point.x)?;
-            check_finite("prompt.points.y", point.y)?;
-        }
-        bbox.as_ref().map_or(Ok(()), check_box)
     }
+}
+
+fn check_point(point: &PromptPoint) -> Result<(), WireError> {
+    check_finite("prompt.points.x", point.x)?;
+    check_finite("prompt.points.y", point.y)
 }
 
 fn check_box(&PromptBox { x0, y0, x1, y1 }: &PromptBox) -> Result<(), WireError> {

@@ -53,8 +53,12 @@ pub enum Stage {
     Decoder,
     /// Threshold, scaling to the frame, run-length code.
     Postprocess,
-    /// From capture to publish.
+    /// From capture to publish of a segmented mask.
     Total,
+    /// Following all objects from the frame before.
+    Follow,
+    /// From a prompt's arrival to its mask.
+    Answer,
 }
 
 impl Message for Stats {

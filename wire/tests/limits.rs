@@ -70,14 +70,15 @@ fn other_longest_messages_reach_their_stated_length() {
 #[test]
 fn mask_fields_out_of_range_are_named() {
     let valid = largest_message(Mask::from_bits(2, 1, [true, false]).unwrap());
-    let cases: [(&str, MaskMessage); 5] = [
+    let cases: [(&str, MaskMessage); 6] = [
         ("mask.object is 8, expected 0 to 7", MaskMessage { object: 8, ..valid.clone() }),
         ("mask.score is NaN", MaskMessage { score: f32::NAN, ..valid.clone() }),
         ("mask.frame_width_px is 0", MaskMessage { frame_width_px: 0, ..valid.clone() }),
         ("mask.frame_height_px is 0", MaskMessage { frame_height_px: 0, ..valid.clone() }),
+        ("mask.agreement is inf", MaskMessage { agreement: Some(f32::INFINITY), ..valid.clone() }),
         (
-            "mask.area_px is 7, expected 0 to 6",
-            MaskMessage { frame_width_px: 3, frame_height_px: 2, area_px: 7, ..valid },
+            "measured.area_px is 4294836225, expected 1 to 6",
+            MaskMessage { frame_width_px: 3, frame_height_px: 2, ..valid },
         ),
     ];
     for (expected, message) in cases {
@@ -136,11 +137,11 @@ fn hostile_payloads_are_refused_by_their_rule() {
 
 #[test]
 fn other_versions_are_refused() {
-    let error = Command::decode(&[2, 0]).unwrap_err().to_string();
-    assert_eq!(error, "command: format version 2, this decoder knows version 1");
+    let error = Command::decode(&[1, 0]).unwrap_err().to_string();
+    assert_eq!(error, "command: format version 1, this decoder knows version 2");
     let error = Command::decode(&[]).unwrap_err().to_string();
     assert_eq!(error, "command: the payload is empty, expected a format version byte");
-    let error = Command::decode(&[1, 9]).unwrap_err().to_string();
+    let error = Command::decode(&[2, 9]).unwrap_err().to_string();
     assert!(error.starts_with("command: not a valid encoding"), "{error}");
 }
 
@@ -153,6 +154,7 @@ fn noise_of_half_density() -> Vec<bool> {
 }
 
 fn largest_message(mask: Mask) -> MaskMessage {
+    let origin = Position { x: 0.0, y: 0.0 };
     MaskMessage {
         frame_id: u64::MAX,
         captured_us: u64::MAX,
@@ -160,9 +162,18 @@ fn largest_message(mask: Mask) -> MaskMessage {
         object: MAX_OBJECT,
         state: MaskState::Segmented,
         score: -1.0,
+        agreement: Some(1.0),
         frame_width_px: u16::MAX,
         frame_height_px: u16::MAX,
-        area_px: 65_535 * 65_535,
+        measured: Some(Measurements {
+            parts: 65_535 * 65_535,
+            area_px: 65_535 * 65_535,
+            centroid_px: origin,
+            longest_px: 1.0,
+            shortest_px: 1.0,
+            physical: Some(Physical { area_mm2: 1.0, longest_mm: 1.0, shortest_mm: 1.0 }),
+            contour_px: [origin; MAX_CONTOUR_POINTS].into_iter().collect(),
+        }),
         mask,
     }
 }

@@ -21,6 +21,7 @@ fn example_of_the_spec_is_what_is_sent() {
     let picture = "........ ........ ..####.. ..####.. ........ ........";
     assert!(SPEC.contains(&picture.replace(' ', "\n")));
     let cells = picture.chars().filter(|c| *c != ' ').map(|c| c == '#');
+    let corners = [(79.5, 79.5), (239.5, 79.5), (239.5, 159.5), (79.5, 159.5)];
     let expected = MaskMessage {
         frame_id: 300,
         captured_us: 1_700_000_000_000_000,
@@ -28,9 +29,18 @@ fn example_of_the_spec_is_what_is_sent() {
         object: 2,
         state: MaskState::Segmented,
         score: 0.9375,
+        agreement: Some(0.875),
         frame_width_px: 320,
         frame_height_px: 240,
-        area_px: 12_800,
+        measured: Some(Measurements {
+            parts: 1,
+            area_px: 12_800,
+            centroid_px: Position { x: 159.5, y: 119.5 },
+            longest_px: 178.5,
+            shortest_px: 80.0,
+            physical: None,
+            contour_px: corners.map(|(x, y)| Position { x, y }).into_iter().collect(),
+        }),
         mask: Mask::from_bits(8, 6, cells).unwrap(),
     };
     assert_eq!(MaskMessage::decode(&bytes).as_ref(), Ok(&expected));
@@ -59,9 +69,14 @@ fn variants_have_the_numbers_of_the_spec() {
     let mut buffer = [0; 200];
     assert_eq!(number(Availability::Offline.encode(&mut buffer).unwrap()), 0);
     assert_eq!(number(Availability::Online.encode(&mut buffer).unwrap()), 1);
-    assert_eq!(number(Command::Pause.encode(&mut buffer).unwrap()), 0);
-    assert_eq!(number(Command::Resume.encode(&mut buffer).unwrap()), 1);
-    let stages = ["Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total"];
+    let commands =
+        [Command::Pause, Command::Resume, Command::Freeze, Command::Unfreeze, Command::Capture];
+    for (expected, command) in (0..).zip(commands) {
+        assert!(SPEC.contains(&format!("{expected} `{command:?}`")));
+        assert_eq!(number(command.encode(&mut buffer).unwrap()), expected);
+    }
+    let stages =
+        ["Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "Answer"];
     let values = [
         Stage::Source,
         Stage::Preprocess,
@@ -69,11 +84,15 @@ fn variants_have_the_numbers_of_the_spec() {
         Stage::Decoder,
         Stage::Postprocess,
         Stage::Total,
+        Stage::Follow,
+        Stage::Answer,
     ];
     for (expected, (name, stage)) in stages.iter().zip(values).enumerate() {
         assert!(SPEC.contains(&format!("{expected} `{name}`")));
         assert_eq!(postcard::to_slice(&stage, &mut buffer).unwrap(), [expected as u8]);
     }
     let clear = PromptMessage { object: 5, change: PromptChange::Clear };
-    assert_eq!(clear.encode(&mut buffer), Ok([1, 5, 1].as_slice()));
+    assert_eq!(clear.encode(&mut buffer), Ok([2, 5, 1].as_slice()));
+    let undo = PromptMessage { object: 5, change: PromptChange::Undo };
+    assert_eq!(undo.encode(&mut buffer), Ok([2, 5, 3].as_slice()));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use medsa_frames::Clip;
 use medsa_wire::topic::{Channel, DeviceId, Topic};
-use medsa_wire::{Availability, Info, MaskMessage, Message as _, Stats};
+use medsa_wire::{Availability, Info, MaskMessage, MaskState, Message as _, Stats};
 
 use self::album::Album;
 use super::run::stop_signal;
@@ -165,13 +165,18 @@ impl Watcher {
 }
 
 fn mask_line(device: &DeviceId, mask: &MaskMessage) -> String {
+    let state = match mask.state {
+        MaskState::Followed => "  followed",
+        MaskState::Lost => "  lost",
+        _ => "",
+    };
     format!(
-        "{device}  frame {:>6}  age {:>6.0} ms  object {}  score {:.2}  area {} px",
+        "{device}  frame {:>6}  age {:>6.0} ms  object {}  score {:.2}  area {} px{state}",
         mask.frame_id,
         f64::from(mask.age_us) / 1e3,
         mask.object,
         mask.score,
-        mask.area_px
+        mask.measured.as_ref().map_or(0, |measured| measured.area_px)
     )
 }
 

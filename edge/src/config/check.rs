@@ -20,6 +20,7 @@ use super::{
 };
 use crate::error::Error;
 use crate::mqtt::{MAX_PACKET_BYTES, Protocol};
+use crate::pipeline::Following;
 
 /// The configuration that `text`, the content of `file`, means.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
@@ -33,6 +34,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
         build: check.build(&raw.build, folder)?,
         source: check.source(&raw.source, folder)?,
         prompts: check.prompts(&raw.prompt)?,
+        following: match raw.follow.enabled {
+            Some(false) => Following::Off,
+            _ => Following::On,
+        },
         broker: check.broker(&raw.broker)?,
         output: check.output(&raw.output)?,
     })

@@ -16,6 +16,7 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 
 use crate::error::Error;
 use crate::mqtt::{BrokerUrl, Protocol};
+use crate::pipeline::Following;
 
 /// A configuration whose every value is in range.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Prompts that are there from the first frame on.
     pub prompts: Vec<ConfiguredPrompt>,
+    /// Whether objects are followed between runs of the encoder.
+    pub following: Following,
     /// Where masks go.
     pub broker: BrokerConfig,
     /// Queues and reports.

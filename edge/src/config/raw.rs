@@ -12,6 +12,8 @@ pub(super) struct RawConfig {
     pub source: RawSource,
     #[serde(default)]
     pub prompt: Vec<RawPrompt>,
+    #[serde(default)]
+    pub follow: RawFollow,
     pub broker: RawBroker,
     #[serde(default)]
     pub output: RawOutput,
@@ -81,6 +83,12 @@ pub(super) struct RawPrompt {
     pub points: Vec<String>,
     #[serde(rename = "box")]
     pub bbox: Option<[f32; 4]>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFollow {
+    pub enabled: Option<bool>,
 }
 
 #[derive(Deserialize)]

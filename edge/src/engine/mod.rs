@@ -58,7 +58,8 @@ impl Engine {
         threads: NonZeroUsize,
     ) -> Result<Self, Error> {
         let side = preprocess.input_size;
-        let threads = Threads::new(threads);
+        // Threads of its own for each: a prompt is answered while a frame is encoded.
+        let [for_encoder, for_decoder] = [Threads::new(threads), Threads::new(threads)];
         let encoder = Network::load(
             Manifest::ENCODER,
             encoder,
@@ -66,7 +67,7 @@ impl Engine {
                 inputs: vec![("image", vec![Some(1), Some(3), Some(side), Some(side)])],
                 outputs: vec![("embedding", vec![Some(1), None, None, None])],
             },
-            &threads,
+            &for_encoder,
         )?;
         // The encoder decides channels and grid, the decoder has to follow.
         let [channels, height, width] = [1, 2, 3].map(|axis| encoder.output_shape(0)[axis]);
@@ -88,7 +89,7 @@ impl Engine {
                     ("iou", exactly(&[1, MASKS])),
                 ],
             },
-            &threads,
+            &for_decoder,
         )?;
         if height != width {
             let [found, expected] =

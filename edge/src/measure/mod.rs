@@ -3,6 +3,14 @@
 //! Positions are frame pixels as prompts count them: (0, 0) is the middle of the first pixel, at
 //! the top left, so a structure that fills the frame reaches from -0.5 to its sides less 0.5.
 
+mod contour;
+mod diameter;
+mod parts;
+
+use ndarray::ArrayView2;
+
+use parts::Parts;
+
 /// A structure on one frame. All of it is about the largest part of the mask (pixels that
 /// touch by their sides); [`Measured::parts`] tells whether there are others.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,4 +43,102 @@ pub struct Physical {
     pub longest_mm: f32,
     /// Smallest Feret diameter.
     pub shortest_mm: f32,
+}
+
+impl Measured {
+    /// Measures what is inside where `logits` `[H, W]`, in frame pixels, are above zero; `None`
+    /// when nothing is. The outline passes between pixels where the logits, interpolated, are
+    /// zero. `pixel_spacing_mm` is the distance of neighbours down a column and along a row.
+    pub fn of(logits: ArrayView2<f32>, pixel_spacing_mm: Option<[f32; 2]>) -> Option<Self> {
+        let parts = Parts::of(logits);
+        let largest = parts.largest()?;
+        let outline = contour::trace(logits, largest.first);
+        let (longest_px, shortest_px) = diameter::feret(&outline);
+        let area_px = largest.area_px;
+        let physical = pixel_spacing_mm.map(|[down, along]| {
+            let scaled: Vec<_> = outline.iter().map(|[x, y]| [x * along, y * down]).collect();
+            let (longest_mm, shortest_mm) = diameter::feret(&scaled);
+            let area_mm2 = (area_px as f64 * f64::from(down) * f64::from(along)) as f32;
+            Physical { area_mm2, longest_mm, shortest_mm }
+        });
+        Some(Self {
+            parts: parts.count(),
+            area_px,
+            centroid_px: largest.centroid_px(),
+            longest_px,
+            shortest_px,
+            physical,
+            contour_px: contour::simplify(&outline),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::*;
+
+    /// Logits of an ellipse: half axes `a` and `b`, turned by `angle`.
+    fn ellipse(centre: [f32; 2], [a, b]: [f32; 2], angle: f32) -> Array2<f32> {
+        Array2::from_shape_fn((120, 160), |(y, x)| {
+            let (dx, dy) = (x as f32 - centre[0], y as f32 - centre[1]);
+            let (u, v) = (dx * angle.cos() + dy * angle.sin(), dy * angle.cos() - dx * angle.sin());
+            1.0 - ((u / a).powi(2) + (v / b).powi(2)).sqrt()
+        })
+    }
+
+    fn close(found: f32, expected: f32, tolerance: f32) {
+        assert!((found - expected).abs() <= tolerance, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn an_ellipse_has_the_measures_of_an_ellipse() {
+        for angle in [0.0, 0.4, 1.3] {
+            let logits = ellipse([70.3, 55.8], [40.0, 22.0], angle);
+            let measured = Measured::of(logits.view(), None).unwrap();
+            close(measured.area_px as f32, std::f32::consts::PI * 40.0 * 22.0, 20.0);
+            close(measured.longest_px, 80.0, 0.2);
+            close(measured.shortest_px, 44.0, 0.2);
+            close(measured.centroid_px[0], 70.3, 0.05);
+            close(measured.centroid_px[1], 55.8, 0.05);
+            assert_eq!((measured.parts, measured.physical), (1, None));
+        }
+    }
+
+    #[test]
+    fn lengths_in_mm_follow_the_spacing_of_each_direction() {
+        let logits = ellipse([80.0, 60.0], [40.0, 22.0], 0.0);
+        let physical = Measured::of(logits.view(), Some([0.5, 0.1])).unwrap().physical.unwrap();
+        // In mm the structure is higher than wide.
+        close(physical.longest_mm, 22.0, 0.1);
+        close(physical.shortest_mm, 8.0, 0.1);
+        close(physical.area_mm2, std::f32::consts::PI * 40.0 * 22.0 * 0.05, 1.0);
+    }
+
+    #[test]
+    fn the_largest_part_is_measured_and_the_others_are_counted() {
+        let small = ellipse([20.0, 20.0], [5.0, 5.0], 0.0);
+        let large = ellipse([100.0, 70.0], [20.0, 30.0], 0.0);
+        let both = ndarray::Zip::from(&small).and(&large).map_collect(|a, b| a.max(*b));
+        let measured = Measured::of(both.view(), None).unwrap();
+        assert_eq!(measured.parts, 2);
+        let alone = Measured::of(large.view(), None).unwrap();
+        assert_eq!(Measured { parts: 2, ..alone }, measured);
+    }
+
+    #[test]
+    fn extremes_are_measured() {
+        assert_eq!(Measured::of(Array2::from_elem((9, 7), -1.0).view(), None), None);
+        let everything = Measured::of(Array2::ones((9, 7)).view(), None).unwrap();
+        assert_eq!(everything.area_px, 63);
+        close(everything.longest_px, (9f32 * 9.0 + 49.0).sqrt(), 1.0);
+        close(everything.shortest_px, 7.0, 1e-5);
+        let pixel = Measured::of(array![[1.0f32]].view(), None).unwrap();
+        assert_eq!((pixel.area_px, pixel.centroid_px), (1, [0.0, 0.0]));
+        close(pixel.longest_px, 1.0, 1e-5);
+        // What touches by corners only is apart.
+        let corners = Measured::of(array![[1.0f32, -1.0], [-1.0, 1.0]].view(), None).unwrap();
+        assert_eq!((corners.parts, corners.area_px), (2, 1));
+    }
 }

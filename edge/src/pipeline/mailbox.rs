@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::config::Pace;
+
 /// A slot for one item.
 pub struct Mailbox<T> {
     state: Mutex<State<T>>,
@@ -50,6 +52,29 @@ impl<T> Mailbox<T> {
             state = self.wait(state);
         }
         Wake::Due
+    }
+
+    /// Puts an item at the producer's pace: at once when it is live, otherwise when somebody
+    /// waits for it. The item whose place it took, if one was there.
+    pub fn pass(&self, item: T, pace: Pace) -> Option<T> {
+        if pace == Pace::EveryFrame && self.until_wanted() == Wake::Stopped {
+            return None;
+        }
+        self.replace(item)
+    }
+
+    /// The item, if one is there. Otherwise it counts as waited for, by other means.
+    pub fn poll(&self) -> Polled<T> {
+        let mut state = self.lock();
+        match (state.end, state.slot.take()) {
+            (End::Stopped, _) | (End::Finished, None) => Polled::Ended,
+            (_, Some(item)) => Polled::Item(item),
+            (End::Open, None) => {
+                state.wanted = true;
+                self.changed.notify_all();
+                Polled::Nothing
+            }
+        }
     }
 
     /// Waits for an item; `None` when no more will come.
@@ -118,6 +143,17 @@ impl<T> Default for Mailbox<T> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a look into the mailbox found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Polled<T> {
+    /// An item, taken out.
+    Item(T),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, and nothing more will come.
+    Ended,
 }
 
 /// Why a wait ended.

@@ -47,12 +47,14 @@ pub enum Counter {
 const COUNTERS: usize = Counter::LinkDown as usize + 1;
 
 /// Stages in the order of a frame's way.
-const STAGES: [(Stage, &str); 6] = [
+const STAGES: [(Stage, &str); 8] = [
     (Stage::Source, "source"),
+    (Stage::Follow, "follow"),
     (Stage::Preprocess, "preprocess"),
     (Stage::Encoder, "encoder"),
     (Stage::Decoder, "decoder"),
     (Stage::Postprocess, "postprocess"),
+    (Stage::Answer, "prompt to mask"),
     (Stage::Total, "total"),
 ];
 

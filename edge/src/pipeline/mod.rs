@@ -1,74 +1,169 @@
-//! From frames to masks: a thread that plays the source, a slot in which the newest frame wins,
-//! and a thread that segments.
+//! From frames to masks, in threads with a slot between each two, in which the newest wins:
 //!
-//! **Architecture invariant:** the inference thread does no I/O. What it has made waits in a
+//! source -> following -> encoding -> decoding -> queue of masks
+//!
+//! Following runs at the rate of the source, encoding as fast as it can, and decoding also when
+//! a prompt changes: an answer costs one run of the decoder, whatever the encoder is at.
+//!
+//! **Architecture invariant:** encoding and decoding do no I/O. What they have made waits in a
 //! bounded queue; a broker that is slow or gone costs masks, which are counted, and never time.
 
+mod bell;
+mod decoding;
+mod describe;
+mod encoding;
+mod following;
 mod histogram;
-mod inference;
 mod mailbox;
 mod meter;
-mod prompts;
+mod object;
+mod objects;
+mod output;
 mod source;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use medsa_sam::image::Preprocess;
+use medsa_sam::prompt::PromptTokens;
+use ndarray::{Array4, ArrayView2};
 use tokio::sync::mpsc;
 
 use crate::config::Pace;
+use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
+use encoding::Encoded;
+use following::Seen;
 use mailbox::Mailbox;
+use output::{Closed, Output};
 use source::Captured;
 
-pub use inference::{Ready, Segmenter};
+pub use bell::Bell;
 pub use meter::{Counter, Meter};
-pub use prompts::{Activity, Prompts};
+pub use objects::{Activity, Change, Following, Objects};
+pub use output::Ready;
 pub use source::{ClipSource, Source, frame_view};
+
+/// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
+/// Frames are encoded on one thread and prompts answered on another.
+pub trait Segmenter: Send + Sync + 'static {
+    /// What the encoder makes of a frame.
+    type Embedding: Send + 'static;
+
+    /// From a frame to the encoder's input.
+    fn preprocess(&self) -> &Preprocess;
+
+    /// The embedding of an image `[1, 3, S, S]`.
+    ///
+    /// # Errors
+    /// The runtime's.
+    fn encode(&self, image: &Array4<f32>) -> Result<Self::Embedding, Error>;
+
+    /// Masks for one prompt; `previous_mask` `[4h, 4w]` holds logits that they refine.
+    ///
+    /// # Errors
+    /// The runtime's.
+    fn decode(
+        &self,
+        embedding: &Self::Embedding,
+        prompt: &PromptTokens,
+        previous_mask: Option<ArrayView2<f32>>,
+    ) -> Result<Decoded, Error>;
+}
+
+impl Segmenter for Engine {
+    type Embedding = Embedding;
+
+    fn preprocess(&self) -> &Preprocess {
+        self.preprocess()
+    }
+
+    fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
+        Engine::encode(self, image)
+    }
+
+    fn decode(
+        &self,
+        embedding: &Embedding,
+        prompt: &PromptTokens,
+        previous_mask: Option<ArrayView2<f32>>,
+    ) -> Result<Decoded, Error> {
+        Engine::decode(self, embedding, prompt, previous_mask)
+    }
+}
 
 /// The running threads; they end when the source does, when the receiver of masks is gone, or by
 /// [`Pipeline::stop`].
 pub struct Pipeline {
-    mailbox: Arc<Mailbox<Captured>>,
+    stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
 }
 
 impl Pipeline {
-    /// Starts both threads; at most `queue` masks wait in the receiver.
+    /// Starts all threads; at most `queue` masks wait in the receiver. `bell` is the one that
+    /// `objects` rings.
     ///
     /// # Errors
     /// [`Error::Thread`].
-    pub fn start(
+    pub fn start<S: Segmenter>(
         source: impl Source,
-        segmenter: impl Segmenter,
+        segmenter: S,
         pace: Pace,
-        prompts: Arc<Prompts>,
+        objects: Arc<Objects>,
+        bell: Arc<Bell>,
         meter: Arc<Meter>,
         queue: usize,
     ) -> Result<(Self, mpsc::Receiver<Ready>), Error> {
-        let (output, masks) = mpsc::channel(queue);
-        let mailbox = Arc::new(Mailbox::new());
-        let mut pipeline = Self { mailbox: mailbox.clone(), threads: Vec::new() };
-        let (slot, counts) = (mailbox.clone(), meter.clone());
-        pipeline.spawn("inference", move || {
-            inference::run(segmenter, pace, &slot, &prompts, &counts, &output);
+        let (queue, masks) = mpsc::channel(queue);
+        let output = Output { queue, pace };
+        let stages = Arc::new(Stages {
+            frames: Mailbox::new(),
+            seen: Mailbox::new(),
+            encoded: Mailbox::<Encoded<S::Embedding>>::new(),
+            bell,
+        });
+        let segmenter = Arc::new(segmenter);
+        let mut pipeline = Self { stages: stages.clone(), threads: Vec::new() };
+        pipeline.spawn("decoding", {
+            let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
+            let (output, meter) = (output.clone(), meter.clone());
+            move || {
+                let Stages { encoded, bell, .. } = &*stages;
+                let run = decoding::run(&*segmenter, encoded, &objects, bell, &output, &meter);
+                run.unwrap_or_else(|Closed| stages.stop());
+            }
         })?;
-        pipeline.spawn("source", move || source::play(source, pace, &mailbox, &meter))?;
+        pipeline.spawn("encoding", {
+            let (stages, meter) = (stages.clone(), meter.clone());
+            move || {
+                let Stages { seen, encoded, bell, .. } = &*stages;
+                encoding::run(&*segmenter, pace, seen, encoded, bell, &meter);
+            }
+        })?;
+        pipeline.spawn("following", {
+            let (stages, meter) = (stages.clone(), meter.clone());
+            move || {
+                let Stages { frames, seen, .. } = &*stages;
+                let run = following::run(frames, seen, &objects, &output, &meter);
+                run.unwrap_or_else(|Closed| stages.stop());
+            }
+        })?;
+        pipeline.spawn("source", move || source::play(source, pace, &stages.frames, &meter))?;
         Ok((pipeline, masks))
     }
 
-    /// Asks both threads to end. A frame that is being segmented is finished first: the runtime
+    /// Asks all threads to end. A frame that is being encoded is finished first: the runtime
     /// cannot be interrupted.
     pub fn stop(&self) {
-        self.mailbox.stop();
+        self.stages.stop();
     }
 
     /// Whether it was stopped, by [`Pipeline::stop`] or because a thread panicked.
     pub fn is_stopped(&self) -> bool {
-        self.mailbox.is_stopped()
+        self.stages.is_stopped()
     }
 
-    /// Waits for both threads.
+    /// Waits for all threads.
     ///
     /// # Errors
     /// [`Error::Panicked`].
@@ -84,7 +179,7 @@ impl Pipeline {
         name: &'static str,
         work: impl FnOnce() + Send + 'static,
     ) -> Result<(), Error> {
-        let guard = StopOnPanic(self.mailbox.clone());
+        let guard = StopOnPanic(self.stages.clone());
         let work = move || {
             let _guard = guard;
             work();
@@ -101,8 +196,35 @@ impl Drop for Pipeline {
     }
 }
 
-/// Stops the other thread when one panics, so that nobody waits for it for ever.
-struct StopOnPanic(Arc<Mailbox<Captured>>);
+/// What stands between the threads.
+struct Stages<E> {
+    frames: Mailbox<Captured>,
+    seen: Mailbox<Arc<Seen>>,
+    encoded: Mailbox<Encoded<E>>,
+    bell: Arc<Bell>,
+}
+
+/// All stages, whatever they hold.
+trait Stop: Send + Sync {
+    fn stop(&self);
+    fn is_stopped(&self) -> bool;
+}
+
+impl<E: Send> Stop for Stages<E> {
+    fn stop(&self) {
+        self.frames.stop();
+        self.seen.stop();
+        self.encoded.stop();
+        self.bell.ring();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.frames.is_stopped()
+    }
+}
+
+/// Stops the other threads when one panics, so that nobody waits for it for ever.
+struct StopOnPanic(Arc<dyn Stop>);
 
 impl Drop for StopOnPanic {
     fn drop(&mut self) {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use medsa_sam::prompt::Point;
 use medsa_wire::topic::{Channel, DeviceId, ObjectId, Topic};
-use medsa_wire::{Command, Message as _, PromptChange, PromptMessage};
+use medsa_wire::{Command, Message as _, PromptChange, PromptMessage, PromptPoint};
 
 use crate::mqtt::Message;
-use crate::pipeline::{Activity, Counter, Meter, Prompts};
+use crate::pipeline::{Activity, Change, Counter, Meter, Objects};
 
 /// Applies messages to the prompts in force.
 pub(super) struct Inbox {
     pub device: DeviceId,
     pub max_payload_bytes: usize,
-    pub prompts: Arc<Prompts>,
+    pub objects: Arc<Objects>,
     pub meter: Arc<Meter>,
 }
 
@@ -50,30 +50,32 @@ impl Inbox {
 
     fn prompt(&self, message: PromptMessage) -> Result<String, String> {
         let object = ObjectId::new(message.object).map_err(|error| error.to_string())?;
-        match message.change {
-            PromptChange::Clear => {
-                self.prompts.clear(object);
-                Ok(format!("prompt of object {} cleared", object.get()))
-            }
+        let point = |p: &PromptPoint| Point { x: p.x, y: p.y, positive: p.positive };
+        let (change, done) = match message.change {
+            PromptChange::Clear => (Change::Clear, "cleared".to_owned()),
+            PromptChange::Undo => (Change::Undo, "taken back by one change".to_owned()),
+            PromptChange::Add(added) => (Change::Add(point(&added)), "has one point more".into()),
             PromptChange::Set { points, bbox } => {
-                let points: Vec<_> =
-                    points.iter().map(|p| Point { x: p.x, y: p.y, positive: p.positive }).collect();
-                let count = points.len();
+                let points: Vec<_> = points.iter().map(point).collect();
                 let bbox = bbox.map(|b| [b.x0, b.y0, b.x1, b.y1]);
                 let boxes = if bbox.is_some() { " and a box" } else { "" };
-                self.prompts.set(object, points, bbox).map_err(|error| error.to_string())?;
-                Ok(format!("prompt of object {}: {count} points{boxes}", object.get()))
+                let done = format!("set to {} points{boxes}", points.len());
+                (Change::Set { points, bbox }, done)
             }
-        }
+        };
+        self.objects.change(object, change).map_err(|error| error.to_string())?;
+        Ok(format!("prompt of object {} {done}", object.get()))
     }
 
     fn command(&self, command: Command) -> Result<String, String> {
         let (activity, done) = match command {
             Command::Pause => (Activity::Paused, "paused"),
             Command::Resume => (Activity::Running, "resumed"),
+            Command::Freeze => (Activity::Frozen, "frozen"),
+            Command::Unfreeze => (Activity::Running, "goes on"),
             other => return Err(format!("{other:?} is not a command that this version knows")),
         };
-        self.prompts.set_activity(activity);
+        self.objects.set_activity(activity);
         Ok(done.to_owned())
     }
 }

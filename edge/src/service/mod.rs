@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::config::{AfterLast, Config};
 use crate::error::Error;
 use crate::mqtt::{Embedded, Link, LinkEvent, LinkOptions};
-use crate::pipeline::{Counter, Meter, Pipeline, Prompts, Ready};
+use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
 use inbox::Inbox;
 use publisher::{LinkState, Outbound, Publisher};
 
@@ -37,7 +37,7 @@ pub struct Service {
     embedded: Option<Embedded>,
     pipeline: Pipeline,
     masks: mpsc::Receiver<Ready>,
-    prompts: Arc<Prompts>,
+    objects: Arc<Objects>,
     meter: Arc<Meter>,
 }
 
@@ -54,12 +54,12 @@ impl Service {
     /// [`Error::Panicked`] when a thread of the pipeline did, and encoding errors of our own
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, info, link, embedded, pipeline, masks, prompts, meter } = self;
+        let Self { config, info, link, embedded, pipeline, masks, objects, meter } = self;
         let out = Outbound { device: config.device.clone() };
         let inbox = Inbox {
             device: config.device.clone(),
             max_payload_bytes: config.broker.max_payload_bytes,
-            prompts,
+            objects,
             meter: meter.clone(),
         };
         let mut link = Link::start(&link);

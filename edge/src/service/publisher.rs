@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use medsa_wire::topic::{Channel, DeviceId, ObjectId};
-use medsa_wire::{Stage, WireError};
+use medsa_wire::{MaskState, Stage, WireError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -68,7 +68,9 @@ impl Publisher {
         };
         if sent {
             self.meter.count(Counter::MasksPublished);
-            self.meter.record(Stage::Total, captured.elapsed());
+            if message.state == MaskState::Segmented {
+                self.meter.record(Stage::Total, captured.elapsed());
+            }
         } else {
             self.meter.count(Counter::PublishDropped);
         }

@@ -14,7 +14,7 @@ use crate::config::{BrokerPlace, Config};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Embedded, LinkOptions};
-use crate::pipeline::{ClipSource, Meter, Pipeline, Prompts, frame_view};
+use crate::pipeline::{Bell, Change, ClipSource, Meter, Objects, Pipeline, frame_view};
 
 /// A broker that is away for long is not asked more often than this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
@@ -46,12 +46,17 @@ impl Service {
         };
         let clip = config.source.open(&config.file)?;
         let first = clip.frame(0)?;
-        let prompts = Prompts::new(frame_view(&first)?.size());
+        let bell = Arc::new(Bell::default());
+        let objects = Objects::new(bell.clone(), config.following);
+        objects.fit(frame_view(&first)?.size(), |_, _| {});
         for prompt in &config.prompts {
-            let object = prompt.object;
-            prompts
-                .set(object, prompt.points.clone(), prompt.bbox)
-                .map_err(|source| Error::ConfiguredPrompt { object: object.get(), source })?;
+            let change = Change::Set { points: prompt.points.clone(), bbox: prompt.bbox };
+            objects.change(prompt.object, change).map_err(|error| match error {
+                Error::Prompt(source) => {
+                    Error::ConfiguredPrompt { object: prompt.object.get(), source }
+                }
+                other => other,
+            })?;
         }
         let build = Build::read(&config.build.path, &Limits::default())?;
         let engine = Engine::load(&build, config.build.threads)?;
@@ -68,16 +73,17 @@ impl Service {
             first.height
         );
         let source = ClipSource::new(clip, config.source.interval, config.source.after_last);
-        let (prompts, meter) = (Arc::new(prompts), Arc::new(Meter::new()));
+        let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
         let (pipeline, masks) = Pipeline::start(
             source,
             engine,
             config.source.pace,
-            prompts.clone(),
+            objects.clone(),
+            bell,
             meter.clone(),
             config.output.queue_masks,
         )?;
-        Ok(Self { config, info, link, embedded, pipeline, masks, prompts, meter })
+        Ok(Self { config, info, link, embedded, pipeline, masks, objects, meter })
     }
 }
 

@@ -1,18 +1,20 @@
 //! Which frames are segmented when the network is slow, with a network that waits for the test.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
-use medsa_edge::pipeline::{Activity, Counter, Meter, Pipeline, Prompts, Ready, Segmenter, Source};
+use medsa_edge::pipeline::{
+    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter, Source,
+};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, ArrayView2};
 
 use crate::harness::LIMIT;
 use crate::tiny::{PREPROCESS, SIDE};
@@ -24,6 +26,7 @@ fn the_newest_frame_wins_and_the_others_are_counted() {
     bench.wait_until_encoding();
     // These five come while frame 0 is in the network: only the last is still there afterwards.
     bench.frames(5);
+    bench.wait_until_counted(Counter::FramesDropped, 4);
     bench.release();
     assert_eq!(bench.mask().frame_id, 0);
     bench.release();
@@ -54,10 +57,10 @@ fn a_full_queue_drops_masks_and_does_not_stop_the_network() {
         bench.wait_until_encoding();
         bench.release();
     }
-    // The third frame is in the network only after the second mask was dealt with.
+    // The fourth comes to the network although nobody has taken a mask.
     bench.frames(1);
     bench.wait_until_encoding();
-    assert_eq!(bench.meter.get(Counter::PublishDropped), 2);
+    bench.wait_until_counted(Counter::PublishDropped, 2);
     assert_eq!(bench.mask().frame_id, 0);
     bench.release();
     bench.end();
@@ -80,11 +83,44 @@ fn frames_that_cannot_be_read_are_counted_and_skipped() {
 #[test]
 fn a_paused_service_drops_frames() {
     let mut bench = Bench::start(Pace::EveryFrame, 8);
-    bench.prompts.set_activity(Activity::Paused);
+    bench.objects.set_activity(Activity::Paused);
     bench.frames(3);
     bench.finish_source();
     assert!(bench.masks.blocking_recv().is_none());
     assert_eq!(bench.meter.get(Counter::FramesDropped), 3);
+}
+
+#[test]
+fn a_prompt_is_answered_while_the_next_frame_is_in_the_encoder() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    bench.frames(1);
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.frames(1);
+    bench.wait_until_encoding();
+    bench.wait_until_encoding();
+    bench.click(20.0);
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.release();
+    bench.end();
+}
+
+#[test]
+fn a_frozen_frame_answers_prompts_and_new_frames_are_dropped() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    bench.frames(1);
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.objects.set_activity(Activity::Frozen);
+    bench.frames(3);
+    bench.wait_until_counted(Counter::FramesDropped, 3);
+    bench.click(20.0);
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.objects.set_activity(Activity::Running);
+    bench.frames(1);
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 4);
+    bench.end();
 }
 
 #[test]
@@ -103,7 +139,7 @@ struct Bench {
     pipeline: Pipeline,
     masks: tokio::sync::mpsc::Receiver<Ready>,
     meter: Arc<Meter>,
-    prompts: Arc<Prompts>,
+    objects: Arc<Objects>,
     frames: Option<Sender<Result<Frame, Error>>>,
     played: Receiver<()>,
     encoding: Receiver<()>,
@@ -112,22 +148,40 @@ struct Bench {
 
 impl Bench {
     fn start(pace: Pace, queue: usize) -> Self {
-        let prompts = Arc::new(Prompts::new((SIDE, SIDE)));
-        let point = Point { x: 8.0, y: 8.0, positive: true };
-        prompts.set(ObjectId::new(0).unwrap(), vec![point], None).unwrap();
+        let bell = Arc::new(Bell::default());
+        let objects = Arc::new(Objects::new(bell.clone(), Following::On));
+        objects.fit((SIDE, SIDE), |_, _| {});
         let (frames, script) = channel();
         let (asked, played) = channel();
         let (entered, encoding) = channel();
         let (release, gate) = channel();
         let meter = Arc::new(Meter::new());
         let source = Script { frames: script, asked };
-        let network = Gated { entered, gate };
+        let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
+        let (known, counts) = (objects.clone(), meter.clone());
         let (pipeline, masks) =
-            Pipeline::start(source, network, pace, prompts.clone(), meter.clone(), queue).unwrap();
+            Pipeline::start(source, network, pace, known, bell, counts, queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
-        Self { pipeline, masks, meter, prompts, frames, played, encoding, release }
+        let bench = Self { pipeline, masks, meter, objects, frames, played, encoding, release };
+        bench.click(8.0);
+        bench
+    }
+
+    fn click(&self, x: f32) {
+        let point = Point { x, y: 8.0, positive: true };
+        let change = Change::Set { points: vec![point], bbox: None };
+        self.objects.change(ObjectId::new(0).unwrap(), change).unwrap();
+    }
+
+    /// Threads of their own count.
+    fn wait_until_counted(&self, counter: Counter, count: u64) {
+        let deadline = Instant::now() + LIMIT;
+        while self.meter.get(counter) < count {
+            assert!(Instant::now() < deadline, "{counter:?} never were {count}");
+            std::thread::yield_now();
+        }
     }
 
     /// Plays frames and returns when the source has passed on the last of them.
@@ -188,8 +242,8 @@ impl Source for Script {
 
 /// A network that says when a frame enters and keeps it until the test lets it go.
 struct Gated {
-    entered: Sender<()>,
-    gate: Receiver<()>,
+    entered: Mutex<Sender<()>>,
+    gate: Mutex<Receiver<()>>,
 }
 
 impl Segmenter for Gated {
@@ -199,13 +253,18 @@ impl Segmenter for Gated {
         &PREPROCESS
     }
 
-    fn encode(&mut self, _: &Array4<f32>) -> Result<(), Error> {
-        let _ = self.entered.send(());
-        let _ = self.gate.recv();
+    fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
+        let _ = self.entered.lock().unwrap().send(());
+        let _ = self.gate.lock().unwrap().recv();
         Ok(())
     }
 
-    fn decode(&mut self, (): &(), _: &PromptTokens) -> Result<Decoded, Error> {
+    fn decode(
+        &self,
+        (): &(),
+        _: &PromptTokens,
+        _: Option<ArrayView2<f32>>,
+    ) -> Result<Decoded, Error> {
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
     }
 }

@@ -30,8 +30,11 @@ fn masks_arrive(protocol: Protocol, number: u8) {
     assert_eq!((mask.mask.width(), mask.mask.height()), (64, 48));
     assert!(mask.age_us > 0 && (mask.score - 0.9).abs() < 1e-3);
     // 32 cells of two pixels, so an area of four times the cells.
-    let ratio = f64::from(mask.area_px) / f64::from(mask.mask.area_cells());
+    let measured = mask.measured.unwrap();
+    let ratio = f64::from(measured.area_px) / f64::from(mask.mask.area_cells());
     assert!((ratio - 4.0).abs() < 0.2, "{ratio}");
+    let [longest, shortest] = [measured.longest_px, measured.shortest_px];
+    assert!((longest - 48.0).abs() < 1.0 && (shortest - 48.0).abs() < 1.0, "{measured:?}");
     let stats = observer.wait("statistics", |message| {
         message.topic.ends_with("/stats").then(|| Stats::decode(&message.payload).unwrap())
     });

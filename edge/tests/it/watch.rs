@@ -75,9 +75,10 @@ fn mask() -> medsa_wire::MaskMessage {
         object: 2,
         state: medsa_wire::MaskState::Segmented,
         score: 0.5,
+        agreement: None,
         frame_width_px: 8,
         frame_height_px: 4,
-        area_px: 16,
+        measured: None,
         mask: medsa_wire::Mask::from_bits(2, 1, [true, false]).unwrap(),
     }
 }

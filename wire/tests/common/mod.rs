@@ -33,30 +33,68 @@ pub fn mask_message() -> impl Strategy<Value = MaskMessage> {
     });
     let times = (any::<u64>(), any::<u64>(), any::<u32>());
     let frame = (1..=u16::MAX, 1..=u16::MAX, 0.0..=1.0f64);
-    (times, 0..=MAX_OBJECT, finite(), frame, mask).prop_map(
-        |((frame_id, captured_us, age_us), object, score, (width, height, part), mask)| {
+    let score = (finite(), proptest::option::of(finite()));
+    let measured = proptest::option::of(measurements());
+    (times, 0..=MAX_OBJECT, state(), score, frame, measured, mask).prop_map(
+        |(times, object, state, (score, agreement), (width, height, part), measured, mask)| {
+            let (frame_id, captured_us, age_us) = times;
             MaskMessage {
                 frame_id,
                 captured_us,
                 age_us,
                 object,
-                state: MaskState::Segmented,
+                state,
                 score,
+                agreement,
                 frame_width_px: width,
                 frame_height_px: height,
-                area_px: (f64::from(width) * f64::from(height) * part) as u32,
+                measured: measured.map(|measured| {
+                    let area = u64::from(width) * u64::from(height);
+                    let area_px = (area as f64 * part).max(1.0) as u32;
+                    Measurements { area_px, parts: measured.parts.min(area_px), ..measured }
+                }),
                 mask,
             }
         },
     )
 }
 
+fn state() -> impl Strategy<Value = MaskState> {
+    prop_oneof![Just(MaskState::Segmented), Just(MaskState::Followed), Just(MaskState::Lost)]
+}
+
+/// Measurements whose area and parts have yet to fit a frame.
+fn measurements() -> impl Strategy<Value = Measurements> {
+    let position = || (finite(), finite()).prop_map(|(x, y)| Position { x, y });
+    let physical =
+        (finite(), finite(), finite()).prop_map(|(area_mm2, longest_mm, shortest_mm)| Physical {
+            area_mm2,
+            longest_mm,
+            shortest_mm,
+        });
+    let physical = proptest::option::of(physical);
+    let contour = vec(position(), 0..=MAX_CONTOUR_POINTS);
+    (1..=u32::MAX, position(), finite(), finite(), physical, contour).prop_map(
+        |(parts, centroid_px, longest_px, shortest_px, physical, contour)| Measurements {
+            parts,
+            area_px: 1,
+            centroid_px,
+            longest_px,
+            shortest_px,
+            physical,
+            contour_px: contour.into_iter().collect(),
+        },
+    )
+}
+
 pub fn prompt() -> impl Strategy<Value = PromptMessage> {
-    let point = (finite(), finite(), any::<bool>()).prop_map(|(x, y, positive)| PromptPoint {
-        x,
-        y,
-        positive,
-    });
+    let point = || {
+        (finite(), finite(), any::<bool>()).prop_map(|(x, y, positive)| PromptPoint {
+            x,
+            y,
+            positive,
+        })
+    };
     let edges = (0.0..4000.0f32, 0.0..4000.0f32, 1.0..4000.0f32, 1.0..4000.0f32);
     let bbox = edges.prop_map(|(x0, y0, width, height)| PromptBox {
         x0,
@@ -64,7 +102,8 @@ pub fn prompt() -> impl Strategy<Value = PromptMessage> {
         x1: x0 + width,
         y1: y0 + height,
     });
-    let set = (vec(point, 0..=MAX_POINTS), proptest::option::of(bbox))
+    let add = point().prop_map(PromptChange::Add);
+    let set = (vec(point(), 0..=MAX_POINTS), proptest::option::of(bbox))
         .prop_filter("a prompt sets something", |(points, bbox)| {
             !points.is_empty() || bbox.is_some()
         })
@@ -72,7 +111,7 @@ pub fn prompt() -> impl Strategy<Value = PromptMessage> {
             points: points.into_iter().collect(),
             bbox,
         });
-    let change = prop_oneof![set, Just(PromptChange::Clear)];
+    let change = prop_oneof![set, add, Just(PromptChange::Clear), Just(PromptChange::Undo)];
     (0..=MAX_OBJECT, change).prop_map(|(object, change)| PromptMessage { object, change })
 }
 

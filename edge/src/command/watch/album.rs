@@ -67,8 +67,11 @@ impl Album {
         if self.device.get_or_insert_with(|| device.clone()) != device {
             return Ok(());
         }
-        if self.open.first().is_some_and(|open| open.frame_id != mask.frame_id) {
-            self.close_frame()?;
+        match self.open.first().map(|open| open.frame_id) {
+            // What the network found on an earlier frame comes after what followed it.
+            Some(open) if mask.frame_id < open => return Ok(()),
+            Some(open) if mask.frame_id > open => self.close_frame()?,
+            _ => self.open.retain(|other| other.object != mask.object),
         }
         self.open.push(mask);
         Ok(())

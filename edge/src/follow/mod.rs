@@ -1,0 +1,142 @@
+//! Following a structure from frame to frame, at the rate of the camera: cheap, and without the
+//! network.
+//!
+//! Points on the structure are found again by optical flow; those that agree tell how it moved.
+
+mod flow;
+mod motion;
+mod pyramid;
+
+pub use motion::{Motion, Pair};
+pub use pyramid::Pyramid;
+
+/// Points that are asked for: enough to outvote those that go astray.
+pub const POINTS: usize = 64;
+
+/// Least share of the points that has to agree on a motion.
+const AGREEING: f32 = 0.35;
+
+/// Fewest points that have to.
+const FEWEST: usize = 6;
+
+/// How far a point that agrees may be from where the motion takes it, as a share of the
+/// structure's own size; soft tissue bends.
+const BEND: f32 = 0.06;
+
+/// The same for small structures, in frame pixels.
+const BEND_PX: f32 = 2.0;
+
+/// Rounds of fitting, each with the points weighed by how well they agreed in the last.
+const ROUNDS: usize = 6;
+
+/// How the structure under `points` of one frame, in frame pixels, moved to another; `None` where
+/// too few points are found again or they disagree. `guess` is where it may have moved to.
+pub fn follow(from: &Pyramid, to: &Pyramid, points: &[[f32; 2]], guess: &Motion) -> Option<Motion> {
+    let found = |&point: &[f32; 2]| {
+        flow::find(from, to, point, guess.apply(point)).map(|there| (point, there))
+    };
+    let pairs: Vec<_> = points.iter().filter_map(found).collect();
+    let needed = FEWEST.max((AGREEING * points.len() as f32).ceil() as usize);
+    if pairs.len() < needed {
+        return None;
+    }
+    let bend_px = BEND_PX.max(BEND * spread_px(points));
+    // The middle of all shifts is right while more than half of the points are.
+    let middle = [0, 1].map(|axis| {
+        let mut shifts: Vec<_> = pairs.iter().map(|(p, q)| q[axis] - p[axis]).collect();
+        let middle = shifts.len() / 2;
+        *shifts.select_nth_unstable_by(middle, f32::total_cmp).1
+    });
+    let mut motion = Motion::shift(middle);
+    let astray = |motion: &Motion, (p, q): &Pair| {
+        let [x, y] = motion.apply(*p);
+        (x - q[0]).hypot(y - q[1])
+    };
+    for _ in 0..ROUNDS {
+        let weight = |pair| 1.0 / (1.0 + (astray(&motion, pair) / bend_px).powi(2)).powi(2);
+        let weights: Vec<_> = pairs.iter().map(weight).collect();
+        motion = Motion::fit(&pairs, &weights)?;
+    }
+    let agreeing = pairs.iter().filter(|pair| astray(&motion, pair) <= bend_px).count();
+    (agreeing >= needed).then_some(motion)
+}
+
+/// The longer side of the box around the points.
+fn spread_px(points: &[[f32; 2]]) -> f32 {
+    let side = |axis: usize| {
+        let values = points.iter().map(|point| point[axis]);
+        values.clone().fold(f32::MIN, f32::max) - values.fold(f32::MAX, f32::min)
+    };
+    side(0).max(side(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use medsa_sam::image::RgbView;
+
+    use super::*;
+
+    const SIDE: usize = 200;
+
+    /// Blobs at fixed places, seen after `motion`.
+    fn picture(motion: Motion, gain: f32) -> Pyramid {
+        let back = motion.inverse();
+        let rgb: Vec<u8> = (0..SIDE * SIDE)
+            .flat_map(|i| {
+                let [x, y] = back.apply([(i % SIDE) as f32, (i / SIDE) as f32]);
+                let wave = (x * 0.31).sin() * (y * 0.23).cos() + (x * 0.11 + y * 0.17).sin();
+                [((128.0 + 50.0 * wave) * gain) as u8; 3]
+            })
+            .collect();
+        Pyramid::new(RgbView::new(SIDE, SIDE, &rgb).unwrap())
+    }
+
+    fn points() -> Vec<[f32; 2]> {
+        (0..POINTS).map(|i| [60.0 + (i % 8 * 10) as f32, 60.0 + (i / 8 * 10) as f32]).collect()
+    }
+
+    fn turned_by(angle: f32, scale: f32, shift: [f32; 2]) -> Motion {
+        let corners = [[0.0, 0.0], [200.0, 0.0], [0.0, 200.0]];
+        let pairs = corners.map(|[x, y]| {
+            let (u, v) = (x - 100.0, y - 100.0);
+            let turned = [u * angle.cos() - v * angle.sin(), u * angle.sin() + v * angle.cos()];
+            ([x, y], [100.0 + scale * turned[0] + shift[0], 100.0 + scale * turned[1] + shift[1]])
+        });
+        Motion::fit(&pairs, &[1.0; 3]).unwrap()
+    }
+
+    #[test]
+    fn shifts_turns_and_scales_are_found_within_half_a_pixel() {
+        let still = picture(Motion::NONE, 1.0);
+        for (angle, scale, shift) in
+            [(0.0, 1.0, [4.0, -2.5]), (0.06, 1.0, [0.0, 1.0]), (-0.03, 1.04, [2.0, 3.0])]
+        {
+            let expected = turned_by(angle, scale, shift);
+            // Brighter, too.
+            let moved = picture(expected, 1.1);
+            let found = follow(&still, &moved, &points(), &Motion::NONE).unwrap();
+            for point in points() {
+                let ([x, y], [u, v]) = (found.apply(point), expected.apply(point));
+                assert!((x - u).hypot(y - v) < 0.5, "{point:?}: {x} {y}, expected {u} {v}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_picture_is_not_followed() {
+        let still = picture(Motion::NONE, 1.0);
+        let rgb: Vec<u8> = (0..SIDE * SIDE * 3).map(|i| (i * i / 7 % 251) as u8).collect();
+        let other = Pyramid::new(RgbView::new(SIDE, SIDE, &rgb).unwrap());
+        assert_eq!(follow(&still, &other, &points(), &Motion::NONE), None);
+        let flat = vec![90; SIDE * SIDE * 3];
+        let flat = Pyramid::new(RgbView::new(SIDE, SIDE, &flat).unwrap());
+        assert_eq!(follow(&flat, &flat, &points(), &Motion::NONE), None);
+    }
+
+    #[test]
+    fn a_structure_that_leaves_the_frame_is_not_followed() {
+        let still = picture(Motion::NONE, 1.0);
+        let gone = picture(Motion::shift([150.0, 0.0]), 1.0);
+        assert_eq!(follow(&still, &gone, &points(), &Motion::shift([150.0, 0.0])), None);
+    }
+}

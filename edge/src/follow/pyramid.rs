@@ -1,0 +1,118 @@
+//! A frame in grey, at halving sizes.
+
+use medsa_sam::image::RgbView;
+use ndarray::Array2;
+
+/// Longest side of the finest level in pixels. Structures move by a few pixels of it from frame
+/// to frame, and finer ones cost more than they tell.
+const LONGEST_SIDE_PX: usize = 320;
+
+/// A level is not smaller.
+const SHORTEST_SIDE_PX: usize = 24;
+
+/// Most levels.
+const LEVELS: usize = 4;
+
+/// A frame in grey values 0 to 255, each level half as wide and high as the one before.
+#[derive(Clone, Debug)]
+pub struct Pyramid {
+    /// `[H, W]`, finest first; at least one.
+    levels: Vec<Array2<f32>>,
+    /// Pixels of the finest level for each pixel of the frame.
+    scale: f32,
+}
+
+impl Pyramid {
+    /// The pyramid of a frame.
+    pub fn new(frame: RgbView) -> Self {
+        let (width, height) = frame.size();
+        // Whole blocks of pixels are averaged: fast, and no finer than is needed.
+        let block = width.max(height).div_ceil(LONGEST_SIDE_PX);
+        let mut levels = vec![grey(frame, block)];
+        while levels.len() < LEVELS {
+            let last = &levels[levels.len() - 1];
+            let (height, width) = last.dim();
+            if height.min(width) / 2 < SHORTEST_SIDE_PX {
+                break;
+            }
+            levels.push(halved(last));
+        }
+        Self { levels, scale: 1.0 / block as f32 }
+    }
+
+    /// The levels `[H, W]`, finest first.
+    pub(super) fn levels(&self) -> &[Array2<f32>] {
+        &self.levels
+    }
+
+    /// A position in frame pixels on the finest level; both count from the middle of the first
+    /// pixel.
+    pub(super) fn position(&self, position: [f32; 2]) -> [f32; 2] {
+        position.map(|p| (p + 0.5) * self.scale - 0.5)
+    }
+
+    /// A position on the finest level in frame pixels.
+    pub(super) fn in_frame(&self, position: [f32; 2]) -> [f32; 2] {
+        position.map(|p| (p + 0.5) / self.scale - 0.5)
+    }
+}
+
+/// Means of blocks of `block` x `block` pixels; what remains at the right and lower edge is left
+/// out. A frame narrower than a block keeps one.
+fn grey(frame: RgbView, block: usize) -> Array2<f32> {
+    let (width, height) = frame.size();
+    let data = frame.data();
+    let (columns, rows) = ((width / block).max(1), (height / block).max(1));
+    let mut sums = Array2::<u32>::zeros((rows, columns));
+    for (y, row) in data.chunks_exact(3 * width).take(rows * block).enumerate() {
+        let mut sums = sums.row_mut(y / block);
+        for (x, pixel) in row.chunks_exact(3).take(columns * block).enumerate() {
+            // Weights of ITU-R BT.601, in 256ths.
+            let [r, g, b] = [77u32, 150, 29];
+            let grey = r * u32::from(pixel[0]) + g * u32::from(pixel[1]) + b * u32::from(pixel[2]);
+            sums[x / block] += grey >> 4;
+        }
+    }
+    let pixels = block.min(width) * block.min(height);
+    sums.mapv(|sum| sum as f32 / (16 * pixels) as f32)
+}
+
+/// Half as wide and high, each pixel the mean of four.
+fn halved(level: &Array2<f32>) -> Array2<f32> {
+    let (height, width) = level.dim();
+    Array2::from_shape_fn((height / 2, width / 2), |(y, x)| {
+        let (y, x) = (2 * y, 2 * x);
+        (level[[y, x]] + level[[y, x + 1]] + level[[y + 1, x]] + level[[y + 1, x + 1]]) / 4.0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_halve_and_keep_the_mean() {
+        let rgb: Vec<u8> = (0..640 * 480).flat_map(|i| [(i / 640 % 256) as u8; 3]).collect();
+        let pyramid = Pyramid::new(RgbView::new(640, 480, &rgb).unwrap());
+        let sizes: Vec<_> = pyramid.levels().iter().map(Array2::dim).collect();
+        assert_eq!(sizes, [(240, 320), (120, 160), (60, 80), (30, 40)]);
+        for level in pyramid.levels() {
+            let mean = level.mean().unwrap();
+            assert!((mean - pyramid.levels()[0].mean().unwrap()).abs() < 0.01, "{mean}");
+        }
+        let there = pyramid.position([100.0, 51.0]);
+        assert_eq!(there, [49.75, 25.25]);
+        assert_eq!(pyramid.in_frame(there), [100.0, 51.0]);
+    }
+
+    #[test]
+    fn frames_of_any_shape_have_a_pyramid() {
+        for (width, height) in [(1, 1), (1000, 1), (3, 700), (319, 321)] {
+            let rgb = vec![200; width * height * 3];
+            let pyramid = Pyramid::new(RgbView::new(width, height, &rgb).unwrap());
+            for level in pyramid.levels() {
+                assert!(level.iter().all(|&grey| (grey - 200.0).abs() < 1.0), "{width} x {height}");
+            }
+        }
+    }
+}

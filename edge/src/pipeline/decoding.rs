@@ -1,0 +1,97 @@
+//! The thread that answers prompts: on every frame that was encoded, and at once when a prompt
+//! changes, on the frame that is there. No I/O.
+
+use std::time::Instant;
+
+use medsa_wire::{MaskMessage, MaskState, Stage};
+
+use super::Segmenter;
+use super::bell::Bell;
+use super::describe;
+use super::encoding::Encoded;
+use super::mailbox::{Mailbox, Polled};
+use super::meter::{Counter, Meter};
+use super::object::{Question, Verdict};
+use super::objects::{Activity, Asked, Objects};
+use super::output::{Closed, Output};
+use crate::error::Error;
+
+/// Answers until no frame comes any more or nobody wants masks.
+pub(super) fn run<S: Segmenter>(
+    segmenter: &S,
+    encoded: &Mailbox<Encoded<S::Embedding>>,
+    objects: &Objects,
+    bell: &Bell,
+    output: &Output,
+    meter: &Meter,
+) -> Result<(), Closed> {
+    let mut heard = 0;
+    let mut current = None;
+    // The newest prompt that was answered on the frame that is there.
+    let mut answered = 0;
+    loop {
+        match encoded.poll() {
+            Polled::Item(frame) => {
+                current = Some(frame);
+                answered = 0;
+            }
+            Polled::Nothing => heard = bell.wait(heard),
+            Polled::Ended => return Ok(()),
+        }
+        let Some(frame) = &current else { continue };
+        if objects.activity() == Activity::Paused {
+            continue;
+        }
+        let captured = &frame.seen.captured;
+        let open = objects.asked(captured.frame_id, frame.geometry.frame);
+        for asked in open.iter().filter(|asked| asked.revision() > answered) {
+            match answer(segmenter, frame, asked, objects, meter) {
+                Ok(Some(message)) => output.send(captured, message, meter)?,
+                Ok(None) => {}
+                Err(error) => {
+                    meter.count(Counter::FramesFailed);
+                    let (object, frame_id) = (asked.number(), captured.frame_id);
+                    tracing::warn!("object {object} not segmented on frame {frame_id}: {error}");
+                }
+            }
+        }
+        answered = open.iter().map(Asked::revision).max().unwrap_or(0).max(answered);
+    }
+}
+
+/// What is to be told about one object on one frame.
+fn answer<S: Segmenter>(
+    segmenter: &S,
+    frame: &Encoded<S::Embedding>,
+    asked: &Asked,
+    objects: &Objects,
+    meter: &Meter,
+) -> Result<Option<Box<MaskMessage>>, Error> {
+    let captured = &frame.seen.captured;
+    let object = asked.number();
+    let Some(question) = &asked.question else {
+        return describe::lost(captured, object).map(Some);
+    };
+    let begun = Instant::now();
+    let Question { prompt, expected, hint } = question;
+    let hint = expected.as_ref().filter(|_| *hint).map(|expected| expected.view());
+    let decoded = segmenter.decode(&frame.embedding, &prompt.tokens(&frame.geometry), hint)?;
+    meter.record(Stage::Decoder, begun.elapsed());
+    let (logits, score) = decoded.single();
+    if !score.is_finite() {
+        return Err(Error::Score { score, object });
+    }
+    let answered = objects.answer(asked, captured.frame_id, logits, score, frame.geometry);
+    let Some(answered) = answered else { return Ok(None) };
+    let begun = Instant::now();
+    let message = match answered.verdict {
+        Verdict::Found(shown) => describe::mask(captured, object, MaskState::Segmented, &shown),
+        Verdict::Doubtful => return Ok(None),
+        Verdict::Lost => describe::lost(captured, object),
+    }?;
+    meter.record(Stage::Postprocess, begun.elapsed());
+    if let Some(asked) = answered.asked {
+        meter.record(Stage::Answer, asked.elapsed());
+    }
+    Ok(Some(message))
+}

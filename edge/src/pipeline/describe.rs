@@ -1,0 +1,79 @@
+//! From logits to the message that tells of a mask.
+
+use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position};
+use ndarray::s;
+
+use super::object::Shown;
+use super::source::Captured;
+use crate::error::Error;
+use crate::measure::Measured;
+
+/// The message about an object that was found on a frame.
+///
+/// # Errors
+/// [`Error::Wire`] when the frame is too large for a message.
+pub(super) fn mask(
+    captured: &Captured,
+    object: u8,
+    state: MaskState,
+    shown: &Shown,
+) -> Result<Box<MaskMessage>, Error> {
+    let (height, width) = shown.logits.dim();
+    let (part_width, part_height) = shown.geometry.mask_size((width, height));
+    let part = shown.logits.slice(s![..part_height, ..part_width]);
+    let cells = part.iter().map(|&logit| logit > 0.0);
+    let in_frame = shown.geometry.logits_in_frame(shown.logits.view());
+    let measured = Measured::of(in_frame.view(), captured.frame.pixel_spacing_mm);
+    let mask = Mask::from_bits(side(part_width), side(part_height), cells)?;
+    let measured = measured.as_ref().map(measurements);
+    let (score, agreement) = (shown.score, shown.agreement);
+    Ok(Box::new(MaskMessage { state, score, agreement, measured, ..empty(captured, object, mask) }))
+}
+
+/// The message about an object that is lost.
+///
+/// # Errors
+/// As [`mask`].
+pub(super) fn lost(captured: &Captured, object: u8) -> Result<Box<MaskMessage>, Error> {
+    Ok(Box::new(empty(captured, object, Mask::from_bits(1, 1, [false])?)))
+}
+
+fn empty(captured: &Captured, object: u8, mask: Mask) -> MaskMessage {
+    let frame = &captured.frame;
+    MaskMessage {
+        frame_id: captured.frame_id,
+        captured_us: captured.captured_us,
+        age_us: 0,
+        object,
+        state: MaskState::Lost,
+        score: 0.0,
+        agreement: None,
+        frame_width_px: side(frame.width as usize),
+        frame_height_px: side(frame.height as usize),
+        measured: None,
+        mask,
+    }
+}
+
+fn measurements(measured: &Measured) -> Measurements {
+    let position = |[x, y]: [f32; 2]| Position { x, y };
+    Measurements {
+        parts: measured.parts,
+        area_px: measured.area_px,
+        centroid_px: position(measured.centroid_px),
+        longest_px: measured.longest_px,
+        shortest_px: measured.shortest_px,
+        physical: measured.physical.map(|physical| Physical {
+            area_mm2: physical.area_mm2,
+            longest_mm: physical.longest_mm,
+            shortest_mm: physical.shortest_mm,
+        }),
+        // Made to fit.
+        contour_px: measured.contour_px.iter().copied().map(position).collect(),
+    }
+}
+
+/// A side that is too long for a message becomes 0, which the message's own check refuses.
+fn side(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(0)
+}

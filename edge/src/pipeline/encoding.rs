@@ -1,0 +1,63 @@
+//! The thread that runs the encoder on the newest frame: no I/O.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use medsa_sam::image::Geometry;
+use medsa_wire::Stage;
+
+use super::Segmenter;
+use super::bell::Bell;
+use super::following::Seen;
+use super::mailbox::Mailbox;
+use super::meter::{Counter, Meter};
+use super::source::frame_view;
+use crate::config::Pace;
+use crate::error::Error;
+
+/// A frame as the decoder needs it.
+pub(super) struct Encoded<E> {
+    pub seen: Arc<Seen>,
+    pub embedding: E,
+    pub geometry: Geometry,
+}
+
+/// Encodes what comes in `seen` until it ends. `bell` is rung for each frame, and at the end.
+pub(super) fn run<S: Segmenter>(
+    segmenter: &S,
+    pace: Pace,
+    seen: &Mailbox<Arc<Seen>>,
+    encoded: &Mailbox<Encoded<S::Embedding>>,
+    bell: &Bell,
+    meter: &Meter,
+) {
+    while let Some(seen) = seen.take() {
+        let frame_id = seen.captured.frame_id;
+        match encode(segmenter, seen, meter) {
+            Ok(frame) => {
+                encoded.pass(frame, pace);
+                bell.ring();
+            }
+            Err(error) => {
+                meter.count(Counter::FramesFailed);
+                tracing::warn!("frame {frame_id} not segmented: {error}");
+            }
+        }
+    }
+    encoded.finish();
+    bell.ring();
+}
+
+fn encode<S: Segmenter>(
+    segmenter: &S,
+    seen: Arc<Seen>,
+    meter: &Meter,
+) -> Result<Encoded<S::Embedding>, Error> {
+    let begun = Instant::now();
+    let (image, geometry) = segmenter.preprocess().run(frame_view(&seen.captured.frame)?);
+    meter.record(Stage::Preprocess, begun.elapsed());
+    let begun = Instant::now();
+    let embedding = segmenter.encode(&image)?;
+    meter.record(Stage::Encoder, begun.elapsed());
+    Ok(Encoded { seen, embedding, geometry })
+}

@@ -1,0 +1,85 @@
+//! The thread that follows objects from frame to frame, at the rate of the source, and passes
+//! frames on to the network.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use medsa_wire::{MaskState, Stage};
+
+use super::describe;
+use super::mailbox::Mailbox;
+use super::meter::{Counter, Meter};
+use super::objects::{Activity, Objects};
+use super::output::{Closed, Output};
+use super::source::{Captured, frame_view};
+use crate::config::Pace;
+use crate::follow::{self, Motion, Pyramid};
+
+/// A frame, and what following made of it.
+pub struct Seen {
+    /// The frame.
+    pub captured: Captured,
+    pyramid: Pyramid,
+}
+
+/// Follows objects on what comes in `frames` until it ends or nobody wants masks any more.
+pub(super) fn run(
+    frames: &Mailbox<Captured>,
+    seen: &Mailbox<Arc<Seen>>,
+    objects: &Objects,
+    output: &Output,
+    meter: &Meter,
+) -> Result<(), Closed> {
+    let mut before: Option<Arc<Seen>> = None;
+    while let Some(captured) = frames.take() {
+        if objects.activity() != Activity::Running {
+            meter.count(Counter::FramesDropped);
+            continue;
+        }
+        let begun = Instant::now();
+        let view = match frame_view(&captured.frame) {
+            Ok(view) => view,
+            Err(error) => {
+                meter.count(Counter::FramesFailed);
+                tracing::warn!("frame {} not segmented: {error}", captured.frame_id);
+                continue;
+            }
+        };
+        objects.fit(view.size(), |object, error| {
+            meter.count(Counter::MessagesRefused);
+            tracing::warn!("prompt of object {object} removed: {error}");
+        });
+        let now = Arc::new(Seen { pyramid: Pyramid::new(view), captured });
+        if let Some(before) = before.replace(now.clone()) {
+            follow(&before, &now, objects, output, meter)?;
+        }
+        meter.record(Stage::Follow, begun.elapsed());
+        if seen.pass(now, output.pace).is_some() {
+            meter.count(Counter::FramesDropped);
+        }
+    }
+    seen.finish();
+    Ok(())
+}
+
+/// Moves all objects from one frame to the next.
+fn follow(
+    before: &Seen,
+    now: &Seen,
+    objects: &Objects,
+    output: &Output,
+    meter: &Meter,
+) -> Result<(), Closed> {
+    let captured = &now.captured;
+    for place in objects.places() {
+        let step = follow::follow(&before.pyramid, &now.pyramid, &place.points, &Motion::NONE);
+        let shown = objects.step(&place, captured.frame_id, step);
+        // Of a recording, every frame is segmented: one mask is enough.
+        let Some((object, shown)) = shown.filter(|_| output.pace == Pace::Live) else { continue };
+        match describe::mask(captured, object, MaskState::Followed, &shown) {
+            Ok(message) => output.send(captured, message, meter)?,
+            Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,501 @@
+//! One object: what was asked for, where it went, and what was last found.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use medsa_sam::image::Geometry;
+use medsa_sam::prompt::{Point, Prompt};
+use ndarray::{Array2, ArrayView2};
+
+use crate::follow::{Motion, POINTS};
+
+/// Prompts that are remembered to be taken back to.
+const HISTORY: usize = 32;
+
+/// Frames whose motion is remembered: at 60 a second, ten seconds, longer than any encoder run.
+const REMEMBERED: usize = 600;
+
+/// A network that predicts less for its mask has not found the object.
+const LEAST_SCORE: f32 = 0.3;
+
+/// What the network finds and what following expects are two things when they overlap less.
+const LEAST_AGREEMENT: f32 = 0.4;
+
+/// Times in a row that an object is not found before it counts as lost.
+const STRIKES: u32 = 2;
+
+/// Agreement from which a mask is smoothed with the one before: less means that something moved
+/// or changed, which should show at once.
+const SMOOTHED: f32 = 0.6;
+
+/// Share of the new mask's logits in a smoothed one.
+const NEW: f32 = 0.6;
+
+/// A box that keeps less of its area in the frame is not the object's any more.
+const LEAST_OF_BOX: f32 = 0.25;
+
+/// A logit that is surely outside, for cells that no mask was made for.
+const OUTSIDE: f32 = -10.0;
+
+/// One object. Prompts are in pixels of the newest frame: they move with the picture.
+pub(super) struct Object {
+    /// The last is in force; never empty.
+    history: Vec<Prompt>,
+    /// Changes when people change the prompt.
+    pub revision: u64,
+    /// When they did, until it is answered.
+    pub asked: Option<Instant>,
+    path: Path,
+    found: Option<Found>,
+    trust: Trust,
+    strikes: u32,
+}
+
+/// Whether what is known of an object's place is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It is.
+    Good,
+    /// Following failed: the network has to confirm the place first.
+    Doubtful,
+    /// The network did not, or the object has left the frame.
+    Lost,
+}
+
+/// A mask of the network, smoothed.
+struct Found {
+    frame_id: u64,
+    mask: Shown,
+    /// Places on the structure, in pixels of that frame.
+    points: Arc<[[f32; 2]]>,
+}
+
+/// A mask to show.
+#[derive(Clone)]
+pub(super) struct Shown {
+    /// Logits `[h, w]`.
+    pub logits: Arc<Array2<f32>>,
+    pub geometry: Geometry,
+    pub score: f32,
+    pub agreement: Option<f32>,
+}
+
+/// What the network is asked on a frame.
+pub(super) struct Question {
+    pub prompt: Prompt,
+    /// Where following expects the mask, as logits `[h, w]`.
+    pub expected: Option<Array2<f32>>,
+    /// Whether the network is told what is expected.
+    pub hint: bool,
+}
+
+/// What became of the network's answer.
+pub(super) enum Verdict {
+    Found(Shown),
+    /// Not for sure: nothing is shown.
+    Doubtful,
+    /// Not any more.
+    Lost,
+}
+
+impl Object {
+    /// An object that people have just prompted for.
+    pub fn new(prompt: Prompt, revision: u64) -> Self {
+        Self {
+            history: vec![prompt],
+            revision,
+            asked: Some(Instant::now()),
+            path: Path::default(),
+            found: None,
+            trust: Trust::Good,
+            strikes: 0,
+        }
+    }
+
+    /// The prompt in force.
+    pub fn prompt(&self) -> &Prompt {
+        // Invariant: never empty.
+        &self.history[self.history.len() - 1]
+    }
+
+    /// A prompt for something else: what was found is forgotten.
+    pub fn set(&mut self, prompt: Prompt, revision: u64) {
+        let history = std::mem::take(&mut self.history);
+        *self = Self { history, ..Self::new(prompt.clone(), revision) };
+        self.remember(prompt);
+    }
+
+    /// A better prompt for the same thing.
+    pub fn correct(&mut self, prompt: Prompt, revision: u64) {
+        self.remember(prompt);
+        self.renew(revision);
+    }
+
+    /// Takes the last change back; `None` when nothing is left.
+    pub fn undone(mut self, revision: u64) -> Option<Self> {
+        self.history.pop();
+        let prompt = self.history.last()?.clone();
+        let history = self.history;
+        Some(Self { history, ..Self::new(prompt, revision) })
+    }
+
+    fn remember(&mut self, prompt: Prompt) {
+        if self.history.len() == HISTORY {
+            self.history.remove(0);
+        }
+        self.history.push(prompt);
+    }
+
+    fn renew(&mut self, revision: u64) {
+        self.revision = revision;
+        self.asked = Some(Instant::now());
+        self.trust = Trust::Good;
+        self.strikes = 0;
+    }
+
+    /// Keeps only prompts that fit frames of `size` = (width, height), and forgets what was found
+    /// on others; whether any is left.
+    pub fn fit(&mut self, size: (usize, usize)) -> bool {
+        let fits = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size).is_ok();
+        let kept = fits(self.prompt());
+        self.history.retain(fits);
+        self.found = None;
+        self.path = Path::default();
+        kept
+    }
+
+    /// Places to follow, in pixels of the newest frame; `None` when there is nothing to.
+    pub fn places(&self) -> Option<Vec<[f32; 2]>> {
+        let found = self.found.as_ref().filter(|_| self.trust == Trust::Good)?;
+        let moved = self.path.since(found.frame_id);
+        Some(found.points.iter().map(|&point| moved.apply(point)).collect())
+    }
+
+    /// Moves the object along to a new frame of `size` = (width, height); `None` when following
+    /// failed. The mask as it is there.
+    pub fn step(
+        &mut self,
+        frame_id: u64,
+        step: Option<Motion>,
+        size: (usize, usize),
+    ) -> Option<Shown> {
+        let Some(step) = step else {
+            self.trust = Trust::Doubtful;
+            return None;
+        };
+        let Some(prompt) = carry(self.prompt(), &step, size) else {
+            self.trust = Trust::Lost;
+            return None;
+        };
+        self.history.pop();
+        self.history = self.history.iter().filter_map(|p| carry(p, &step, size)).collect();
+        self.history.push(prompt);
+        self.path.push(frame_id, step);
+        let found = self.found.as_ref()?;
+        let moved = self.path.since(found.frame_id);
+        let logits = Arc::new(warp(found.mask.logits.view(), &found.mask.geometry, &moved));
+        Some(Shown { logits, ..found.mask.clone() })
+    }
+
+    /// What to ask the network on a frame of `size` = (width, height); `None` when the object is
+    /// lost or not in it.
+    pub fn question(&self, frame_id: u64, size: (usize, usize)) -> Option<Question> {
+        if self.trust == Trust::Lost {
+            return None;
+        }
+        let back = self.path.since(frame_id).inverse();
+        let prompt = carry(self.prompt(), &back, size)?;
+        let expected = self.found.as_ref().map(|found| {
+            let moved = self.path.since(found.frame_id).then(&back);
+            warp(found.mask.logits.view(), &found.mask.geometry, &moved)
+        });
+        Some(Question { prompt, expected, hint: self.trust == Trust::Good })
+    }
+
+    /// Whether the object is lost.
+    pub fn is_lost(&self) -> bool {
+        self.trust == Trust::Lost
+    }
+
+    /// Takes the network's answer on a frame in: logits `[h, w]` and their score.
+    pub fn answer(
+        &mut self,
+        question: &Question,
+        logits: ArrayView2<f32>,
+        score: f32,
+        geometry: Geometry,
+    ) -> Verdict {
+        let corrected = self.asked.take().is_some();
+        let agreement = question.expected.as_ref().map(|expected| overlap(logits, expected.view()));
+        let agrees = corrected || agreement.is_none_or(|agreement| agreement >= LEAST_AGREEMENT);
+        let somewhere = logits.iter().any(|&logit| logit > 0.0);
+        if score < LEAST_SCORE || !somewhere || !agrees {
+            self.strikes += 1;
+            if self.strikes >= STRIKES {
+                self.trust = Trust::Lost;
+                return Verdict::Lost;
+            }
+            self.trust = Trust::Doubtful;
+            return Verdict::Doubtful;
+        }
+        let smooth = !corrected && agreement.is_some_and(|agreement| agreement >= SMOOTHED);
+        let logits = match &question.expected {
+            Some(expected) if smooth => NEW * &logits + (1.0 - NEW) * expected,
+            _ => logits.to_owned(),
+        };
+        let mask = Shown { logits: Arc::new(logits), geometry, score, agreement };
+        self.strikes = 0;
+        self.trust = Trust::Good;
+        Verdict::Found(mask)
+    }
+
+    /// Follows a mask of the network from here on.
+    pub fn follow(&mut self, frame_id: u64, mask: Shown) {
+        let points = places(mask.logits.view(), &mask.geometry);
+        self.found = Some(Found { frame_id, mask, points });
+    }
+}
+
+/// Motion from frame to frame.
+#[derive(Default)]
+struct Path {
+    /// Number of each frame, and how the object moved to it from the one before.
+    steps: VecDeque<(u64, Motion)>,
+}
+
+impl Path {
+    fn push(&mut self, frame_id: u64, step: Motion) {
+        if self.steps.len() == REMEMBERED {
+            self.steps.pop_front();
+        }
+        self.steps.push_back((frame_id, step));
+    }
+
+    /// Motion from a frame to the newest; none as far as it is not known.
+    fn since(&self, frame_id: u64) -> Motion {
+        let later = self.steps.iter().filter(|(id, _)| *id > frame_id);
+        later.fold(Motion::NONE, |moved, (_, step)| moved.then(step))
+    }
+}
+
+/// A prompt after a motion, in a frame of `size` = (width, height); `None` when what it marks has
+/// left. Points beside the structure may leave.
+fn carry(prompt: &Prompt, motion: &Motion, size: (usize, usize)) -> Option<Prompt> {
+    let (width, height) = (size.0 as f32, size.1 as f32);
+    let inside = |p: &Point| (0.0..=width).contains(&p.x) && (0.0..=height).contains(&p.y);
+    let moved = prompt.points().iter().map(|p| {
+        let [x, y] = motion.apply([p.x, p.y]);
+        Point { x, y, ..*p }
+    });
+    let points: Vec<_> = moved.filter(inside).collect();
+    let positive = |points: &[Point]| points.iter().any(|p| p.positive);
+    let bbox = match prompt.bbox() {
+        None => None,
+        Some([x0, y0, x1, y1]) => {
+            // Boxes stay upright.
+            let [x, y] = motion.apply([(x0 + x1) / 2.0, (y0 + y1) / 2.0]);
+            let half = [x1 - x0, y1 - y0].map(|side| side / 2.0 * motion.scale());
+            let kept = [
+                (x - half[0]).max(0.0),
+                (y - half[1]).max(0.0),
+                (x + half[0]).min(width),
+                (y + half[1]).min(height),
+            ];
+            let area = (kept[2] - kept[0]).max(0.0) * (kept[3] - kept[1]).max(0.0);
+            if area < LEAST_OF_BOX * 4.0 * half[0] * half[1] {
+                return None;
+            }
+            Some(kept)
+        }
+    };
+    if bbox.is_none() && positive(prompt.points()) && !positive(&points) {
+        return None;
+    }
+    Prompt::new(points, bbox, size).ok()
+}
+
+/// Logits `[h, w]` after a motion of the frame.
+fn warp(logits: ArrayView2<f32>, geometry: &Geometry, motion: &Motion) -> Array2<f32> {
+    let (height, width) = logits.dim();
+    let size = (width, height);
+    let (part_width, part_height) = geometry.mask_size(size);
+    let back = motion.inverse();
+    // Motion and scaling are linear: what happens to three cells tells what happens to all.
+    let source =
+        |x: f32, y: f32| geometry.to_cell(back.apply(geometry.from_cell([x, y], size)), size);
+    let origin = source(0.0, 0.0);
+    let step = |[x, y]: [f32; 2]| [x - origin[0], y - origin[1]];
+    let (along, down) = (step(source(1.0, 0.0)), step(source(0.0, 1.0)));
+    Array2::from_shape_fn((height, width), |(row, column)| {
+        if row >= part_height || column >= part_width {
+            return OUTSIDE;
+        }
+        let (x, y) = (column as f32, row as f32);
+        let at = [0, 1].map(|axis| origin[axis] + x * along[axis] + y * down[axis]);
+        let [fx, fy] = at.map(|p| p - p.floor());
+        let value = |dx: f32, dy: f32| {
+            let (x, y) = (at[0].floor() + dx, at[1].floor() + dy);
+            let within = x >= 0.0 && y >= 0.0 && x < part_width as f32 && y < part_height as f32;
+            if within { logits[[y as usize, x as usize]] } else { OUTSIDE }
+        };
+        let upper =
+            value(0.0, 0.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 0.0) * fx } else { 0.0 };
+        if fy == 0.0 {
+            return upper;
+        }
+        let lower =
+            value(0.0, 1.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 1.0) * fx } else { 0.0 };
+        upper * (1.0 - fy) + lower * fy
+    })
+}
+
+/// Intersection over union of what is above zero; 1 when nothing is.
+fn overlap(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f32 {
+    let (mut both, mut either) = (0u32, 0u32);
+    for (&a, &b) in a.iter().zip(b) {
+        both += u32::from(a > 0.0 && b > 0.0);
+        either += u32::from(a > 0.0 || b > 0.0);
+    }
+    if either == 0 { 1.0 } else { both as f32 / either as f32 }
+}
+
+/// Places to follow a mask by, in frame pixels: half of them within, half along its edge, where
+/// there is most to see.
+fn places(logits: ArrayView2<f32>, geometry: &Geometry) -> Arc<[[f32; 2]]> {
+    let (height, width) = logits.dim();
+    let (part_width, part_height) = geometry.mask_size((width, height));
+    let inside = |x: usize, y: usize| x < part_width && y < part_height && logits[[y, x]] > 0.0;
+    let mut within = Vec::new();
+    let mut edge = Vec::new();
+    for y in 0..part_height {
+        for x in 0..part_width {
+            if !inside(x, y) {
+                continue;
+            }
+            let surrounded = x > 0
+                && y > 0
+                && inside(x - 1, y)
+                && inside(x + 1, y)
+                && inside(x, y - 1)
+                && inside(x, y + 1);
+            if surrounded { &mut within } else { &mut edge }.push([x as f32, y as f32]);
+        }
+    }
+    let spread = |cells: &[[f32; 2]], count: usize| {
+        let count = count.min(cells.len());
+        (0..count).map(|i| cells[i * cells.len() / count]).collect::<Vec<_>>()
+    };
+    let edge = spread(&edge, POINTS / 2);
+    let within = spread(&within, POINTS - edge.len());
+    let cells = edge.into_iter().chain(within);
+    cells.map(|cell| geometry.from_cell(cell, (width, height))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: (usize, usize) = (320, 240);
+
+    fn geometry() -> Geometry {
+        Geometry::new(FRAME, 128)
+    }
+
+    fn click(x: f32, y: f32) -> Prompt {
+        Prompt::new(vec![Point { x, y, positive: true }], None, FRAME).unwrap()
+    }
+
+    /// A disc of ten cells' radius around a place in frame pixels.
+    fn disc(x: f32, y: f32) -> Array2<f32> {
+        let [x, y] = geometry().to_cell([x, y], (64, 64));
+        Array2::from_shape_fn((64, 64), |(row, column)| {
+            10.0 - (column as f32 - x).hypot(row as f32 - y)
+        })
+    }
+
+    fn found(object: &mut Object, frame_id: u64, logits: &Array2<f32>, score: f32) -> Verdict {
+        let question = object.question(frame_id, FRAME).unwrap();
+        let verdict = object.answer(&question, logits.view(), score, geometry());
+        if let Verdict::Found(mask) = &verdict {
+            object.follow(frame_id, mask.clone());
+        }
+        verdict
+    }
+
+    #[test]
+    fn an_answer_on_an_old_frame_is_carried_to_the_newest() {
+        let mut object = Object::new(click(160.0, 120.0), 0);
+        let right = Motion::shift([5.0, 0.0]);
+        assert!(matches!(found(&mut object, 0, &disc(160.0, 120.0), 0.9), Verdict::Found(_)));
+        for frame_id in 1..=4 {
+            let shown = object.step(frame_id, Some(right), FRAME).unwrap();
+            let expected = disc(160.0 + 5.0 * frame_id as f32, 120.0);
+            assert!(overlap(shown.logits.view(), expected.view()) > 0.97);
+        }
+        assert_eq!(object.prompt().points()[0].x, 180.0);
+        // Frame 2 is encoded while 3 and 4 are shown.
+        let question = object.question(2, FRAME).unwrap();
+        assert_eq!(question.prompt.points()[0].x, 170.0);
+        assert!(overlap(question.expected.unwrap().view(), disc(170.0, 120.0).view()) > 0.97);
+        found(&mut object, 2, &disc(170.0, 120.0), 0.9);
+        let shown = object.step(5, Some(right), FRAME).unwrap();
+        assert!(overlap(shown.logits.view(), disc(185.0, 120.0).view()) > 0.97);
+    }
+
+    #[test]
+    fn an_object_that_is_not_found_twice_is_lost_until_it_is_prompted_anew() {
+        let far = disc(60.0, 60.0);
+        let empty = Array2::from_elem((64, 64), -1.0);
+        for (logits, score) in [(&far, 0.9), (&disc(160.0, 120.0), 0.1), (&empty, 0.9)] {
+            let mut object = Object::new(click(160.0, 120.0), 0);
+            found(&mut object, 0, &disc(160.0, 120.0), 0.9);
+            assert!(matches!(found(&mut object, 1, logits, score), Verdict::Doubtful));
+            assert!(object.places().is_none());
+            assert!(matches!(found(&mut object, 2, logits, score), Verdict::Lost));
+            assert!(object.question(3, FRAME).is_none());
+            object.correct(click(60.0, 60.0), 1);
+            assert!(matches!(found(&mut object, 3, &far, 0.9), Verdict::Found(_)));
+        }
+    }
+
+    #[test]
+    fn where_following_fails_the_network_has_to_confirm_the_place() {
+        let mut object = Object::new(click(160.0, 120.0), 0);
+        found(&mut object, 0, &disc(160.0, 120.0), 0.9);
+        assert!(object.step(1, None, FRAME).is_none());
+        assert!(object.places().is_none());
+        let question = object.question(1, FRAME).unwrap();
+        assert!(!question.hint && question.expected.is_some());
+        assert!(matches!(found(&mut object, 1, &disc(163.0, 120.0), 0.9), Verdict::Found(_)));
+        assert!(object.places().is_some());
+    }
+
+    #[test]
+    fn an_object_that_leaves_the_frame_is_lost() {
+        let mut object = Object::new(click(300.0, 120.0), 0);
+        found(&mut object, 0, &disc(300.0, 120.0), 0.9);
+        assert!(object.step(1, Some(Motion::shift([30.0, 0.0])), FRAME).is_none());
+        assert!(object.is_lost());
+    }
+
+    #[test]
+    fn changes_are_taken_back_at_the_place_where_the_structure_is() {
+        let mut object = Object::new(click(100.0, 100.0), 0);
+        object.correct(click(110.0, 100.0), 1);
+        object.step(1, Some(Motion::shift([0.0, 7.0])), FRAME);
+        let object = object.undone(2).unwrap();
+        assert_eq!(object.prompt(), &click(100.0, 107.0));
+        assert!(object.undone(3).is_none());
+    }
+
+    #[test]
+    fn a_box_keeps_its_middle_on_the_structure() {
+        let bbox = Prompt::new(vec![], Some([100.0, 100.0, 140.0, 120.0]), FRAME).unwrap();
+        let moved = carry(&bbox, &Motion::shift([10.0, -5.0]), FRAME).unwrap();
+        assert_eq!(moved.bbox(), Some([110.0, 95.0, 150.0, 115.0]));
+        let cut = carry(&bbox, &Motion::shift([200.0, 0.0]), FRAME).unwrap();
+        assert_eq!(cut.bbox(), Some([300.0, 100.0, 320.0, 120.0]));
+        assert_eq!(carry(&bbox, &Motion::shift([215.0, 0.0]), FRAME), None);
+    }
+}
