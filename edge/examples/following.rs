@@ -38,6 +38,8 @@ struct Args {
     encoder_ms: u64,
     #[arg(long)]
     motion: bool,
+    #[arg(long)]
+    verbose: bool,
     /// Prompt with the box of the first mask instead of a click in its middle.
     #[arg(long)]
     bbox: bool,
@@ -77,12 +79,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let interval = Duration::from_secs_f64(1.0 / args.rate);
         let told =
             play(engine, encoder, frames.clone(), interval, following, pace, &truth[0], args.bbox)?;
+        if args.verbose {
+            for (message, truth) in told.iter().zip(&truth) {
+                let Some(m) = message else { continue };
+                let found = in_frame(m, truth.dim());
+                let (a, b) = (bounds(&found), bounds(truth));
+                let iou = a.zip(b).map(|(a, b)| overlap_of_boxes(a, b));
+                eprintln!(
+                    "{} {:?} score {:.2} agreement {:.2?} IoU {iou:.2?} {a:?} truth {b:?}",
+                    m.frame_id, m.state, m.score, m.agreement
+                );
+            }
+        }
         println!("| {name} | {} |", report(&told, &truth));
     }
     Ok(())
 }
 
-/// Everything that the pipeline said, the last word on each frame.
+/// What is on the screen while each frame is.
 #[allow(clippy::too_many_arguments)]
 fn play(
     engine: Engine,
@@ -113,10 +127,14 @@ fn play(
     let (pipeline, mut masks) = Pipeline::start(source, network, pace, objects, bell, meter, 1024)?;
     while let Some(ready) = masks.blocking_recv() {
         let message = *ready.message;
-        let slot = &mut told[message.frame_id as usize];
-        // What a viewer saw at the time: a later word about an old frame comes too late.
-        if slot.is_none() || pace == Pace::EveryFrame {
-            *slot = Some(message);
+        let frame_id = message.frame_id as usize;
+        // What is on the screen while a frame is: the newest word by the time that the next comes.
+        let age = ready.captured.elapsed().as_secs_f64() / interval.as_secs_f64();
+        let seen_from = if pace == Pace::Live { frame_id + age as usize } else { frame_id };
+        for shown in told.iter_mut().skip(seen_from) {
+            if shown.as_ref().is_none_or(|shown| shown.frame_id <= message.frame_id) {
+                *shown = Some(message.clone());
+            }
         }
     }
     pipeline.join()?;

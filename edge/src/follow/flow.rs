@@ -62,8 +62,8 @@ fn search(from: &Pyramid, to: &Pyramid, point: [f32; 2], guess: [f32; 2]) -> Opt
 
 /// Moves `guess` until the window around it in `to` looks as that around `point` in `from`.
 fn refine(
-    from: &Array2<f32>,
-    to: &Array2<f32>,
+    from: &Array2<u8>,
+    to: &Array2<u8>,
     point: [f32; 2],
     guess: [f32; 2],
 ) -> Option<[f32; 2]> {
@@ -116,7 +116,7 @@ fn refine(
 
 /// A square of `N` x `N` pixels around `centre`, between pixels where need be; `None` where it
 /// reaches over the edge.
-fn window<const N: usize>(level: &Array2<f32>, centre: [f32; 2]) -> Option<[[f32; N]; N]> {
+fn window<const N: usize>(level: &Array2<u8>, centre: [f32; 2]) -> Option<[[f32; N]; N]> {
     let (height, width) = level.dim();
     let corner = centre.map(|p| p - (N / 2) as f32);
     let whole = corner.map(f32::floor);
@@ -132,8 +132,9 @@ fn window<const N: usize>(level: &Array2<f32>, centre: [f32; 2]) -> Option<[[f32
     for (y, out) in window.iter_mut().enumerate() {
         let (upper, lower) = (row(y), row(y + 1));
         for (x, out) in out.iter_mut().enumerate() {
-            let top = upper[x] + (upper[x + 1] - upper[x]) * fx;
-            let bottom = lower[x] + (lower[x + 1] - lower[x]) * fx;
+            let [a, b] = [upper[x], upper[x + 1]].map(f32::from);
+            let [c, d] = [lower[x], lower[x + 1]].map(f32::from);
+            let (top, bottom) = (a + (b - a) * fx, c + (d - c) * fx);
             *out = top + (bottom - top) * fy;
         }
     }

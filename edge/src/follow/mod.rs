@@ -6,9 +6,11 @@
 mod flow;
 mod motion;
 mod pyramid;
+mod trail;
 
 pub use motion::{Motion, Pair};
 pub use pyramid::Pyramid;
+pub use trail::Trail;
 
 /// Points that are asked for: enough to outvote those that go astray.
 pub const POINTS: usize = 64;
@@ -72,6 +74,8 @@ fn spread_px(points: &[[f32; 2]]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use medsa_sam::image::RgbView;
 
     use super::*;
@@ -120,6 +124,23 @@ mod tests {
                 assert!((x - u).hypot(y - v) < 0.5, "{point:?}: {x} {y}, expected {u} {v}");
             }
         }
+    }
+
+    #[test]
+    fn a_trail_leads_back_through_the_frames_that_it_keeps() {
+        let trail = Trail::default();
+        let at = |frame: u64| Motion::shift([3.0 * frame as f32, 0.0]);
+        for frame in 0..8 {
+            trail.push(10 * frame, Arc::new(picture(at(frame), 1.0)));
+        }
+        let steps = trail.back(70, 40, &points()).unwrap();
+        assert_eq!(steps.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [50, 60, 70]);
+        for (_, step) in steps {
+            let [x, y] = step.apply([100.0, 100.0]);
+            assert!((x - 103.0).abs() < 0.2 && (y - 100.0).abs() < 0.2, "{x} {y}");
+        }
+        assert_eq!(trail.back(30, 30, &points()), Some(Vec::new()));
+        assert_eq!(trail.back(70, 45, &points()), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::follow::{self, Motion, Pyramid};
 pub struct Seen {
     /// The frame.
     pub captured: Captured,
-    pyramid: Pyramid,
+    pyramid: Arc<Pyramid>,
 }
 
 /// Follows objects on what comes in `frames` until it ends or nobody wants masks any more.
@@ -49,10 +49,11 @@ pub(super) fn run(
             meter.count(Counter::MessagesRefused);
             tracing::warn!("prompt of object {object} removed: {error}");
         });
-        let now = Arc::new(Seen { pyramid: Pyramid::new(view), captured });
+        let now = Arc::new(Seen { pyramid: Arc::new(Pyramid::new(view)), captured });
         if let Some(before) = before.replace(now.clone()) {
             follow(&before, &now, objects, output, meter)?;
         }
+        objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
         if seen.pass(now, output.pace).is_some() {
             meter.count(Counter::FramesDropped);

@@ -35,6 +35,10 @@ const NEW: f32 = 0.6;
 /// A box that keeps less of its area in the frame is not the object's any more.
 const LEAST_OF_BOX: f32 = 0.25;
 
+/// How far around a click is followed before there is a mask, as a share of the frame's shorter
+/// side.
+const SURROUNDINGS: f32 = 0.1;
+
 /// A logit that is surely outside, for cells that no mask was made for.
 const OUTSIDE: f32 = -10.0;
 
@@ -90,6 +94,14 @@ pub(super) struct Question {
     pub hint: bool,
 }
 
+/// The time before an object was asked for.
+pub(super) struct Gap {
+    /// The frame that it was asked for on.
+    pub begins: u64,
+    /// Places around it, in pixels of that frame.
+    pub places: Vec<[f32; 2]>,
+}
+
 /// What became of the network's answer.
 pub(super) enum Verdict {
     Found(Shown),
@@ -100,13 +112,13 @@ pub(super) enum Verdict {
 }
 
 impl Object {
-    /// An object that people have just prompted for.
-    pub fn new(prompt: Prompt, revision: u64) -> Self {
+    /// An object that people have just prompted for, in pixels of frame `newest`.
+    pub fn new(prompt: Prompt, revision: u64, newest: u64) -> Self {
         Self {
             history: vec![prompt],
             revision,
             asked: Some(Instant::now()),
-            path: Path::default(),
+            path: Path::starting_at(newest),
             found: None,
             trust: Trust::Good,
             strikes: 0,
@@ -120,9 +132,9 @@ impl Object {
     }
 
     /// A prompt for something else: what was found is forgotten.
-    pub fn set(&mut self, prompt: Prompt, revision: u64) {
+    pub fn set(&mut self, prompt: Prompt, revision: u64, newest: u64) {
         let history = std::mem::take(&mut self.history);
-        *self = Self { history, ..Self::new(prompt.clone(), revision) };
+        *self = Self { history, ..Self::new(prompt.clone(), revision, newest) };
         self.remember(prompt);
     }
 
@@ -133,11 +145,11 @@ impl Object {
     }
 
     /// Takes the last change back; `None` when nothing is left.
-    pub fn undone(mut self, revision: u64) -> Option<Self> {
+    pub fn undone(mut self, revision: u64, newest: u64) -> Option<Self> {
         self.history.pop();
         let prompt = self.history.last()?.clone();
         let history = self.history;
-        Some(Self { history, ..Self::new(prompt, revision) })
+        Some(Self { history, ..Self::new(prompt, revision, newest) })
     }
 
     fn remember(&mut self, prompt: Prompt) {
@@ -156,20 +168,43 @@ impl Object {
 
     /// Keeps only prompts that fit frames of `size` = (width, height), and forgets what was found
     /// on others; whether any is left.
-    pub fn fit(&mut self, size: (usize, usize)) -> bool {
+    pub fn fit(&mut self, size: (usize, usize), newest: u64) -> bool {
         let fits = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size).is_ok();
         let kept = fits(self.prompt());
         self.history.retain(fits);
         self.found = None;
-        self.path = Path::default();
+        self.path = Path::starting_at(newest);
         kept
     }
 
-    /// Places to follow, in pixels of the newest frame; `None` when there is nothing to.
-    pub fn places(&self) -> Option<Vec<[f32; 2]>> {
-        let found = self.found.as_ref().filter(|_| self.trust == Trust::Good)?;
+    /// Places to follow, in pixels of the newest frame of `size` = (width, height); `None` when
+    /// there is nothing to.
+    pub fn places(&self, size: (usize, usize)) -> Option<Vec<[f32; 2]>> {
+        if self.trust != Trust::Good {
+            return None;
+        }
+        let Some(found) = &self.found else { return Some(surroundings(self.prompt(), size)) };
         let moved = self.path.since(found.frame_id);
         Some(found.points.iter().map(|&point| moved.apply(point)).collect())
+    }
+
+    /// Where the path begins, when that is after a frame, and places to follow back from there.
+    pub fn unknown_since(&self, frame_id: u64, size: (usize, usize)) -> Option<Gap> {
+        let begins = self.path.begins;
+        let back = self.path.since(begins).inverse();
+        (begins > frame_id).then(|| {
+            let mut places = surroundings(self.prompt(), size);
+            places.iter_mut().for_each(|place| *place = back.apply(*place));
+            Gap { begins, places }
+        })
+    }
+
+    /// Fills the path from a frame to where it began.
+    pub fn fill(&mut self, gap: &Gap, frame_id: u64, steps: Vec<(u64, Motion)>) {
+        if self.path.begins == gap.begins {
+            self.path.begins = frame_id;
+            steps.into_iter().rev().for_each(|step| self.path.steps.push_front(step));
+        }
     }
 
     /// Moves the object along to a new frame of `size` = (width, height); `None` when following
@@ -258,13 +293,18 @@ impl Object {
 }
 
 /// Motion from frame to frame.
-#[derive(Default)]
 struct Path {
+    /// The frame before the first step.
+    begins: u64,
     /// Number of each frame, and how the object moved to it from the one before.
     steps: VecDeque<(u64, Motion)>,
 }
 
 impl Path {
+    fn starting_at(begins: u64) -> Self {
+        Self { begins, steps: VecDeque::new() }
+    }
+
     fn push(&mut self, frame_id: u64, step: Motion) {
         if self.steps.len() == REMEMBERED {
             self.steps.pop_front();
@@ -360,6 +400,24 @@ fn overlap(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f32 {
     if either == 0 { 1.0 } else { both as f32 / either as f32 }
 }
 
+/// Places to follow by before there is a mask: all over the box, or around the points on the
+/// structure.
+fn surroundings(prompt: &Prompt, (width, height): (usize, usize)) -> Vec<[f32; 2]> {
+    let [x0, y0, x1, y1] = prompt.bbox().unwrap_or_else(|| {
+        let positive = || prompt.points().iter().filter(|p| p.positive);
+        let count = positive().count().max(1) as f32;
+        let x = positive().map(|p| p.x).sum::<f32>() / count;
+        let y = positive().map(|p| p.y).sum::<f32>() / count;
+        let half = SURROUNDINGS * width.min(height) as f32;
+        [x - half, y - half, x + half, y + half]
+    });
+    let side = POINTS.isqrt();
+    let share = |i: usize| (i as f32 + 0.5) / side as f32;
+    (0..side * side)
+        .map(|i| [x0 + (x1 - x0) * share(i % side), y0 + (y1 - y0) * share(i / side)])
+        .collect()
+}
+
 /// Places to follow a mask by, in frame pixels: half of them within, half along its edge, where
 /// there is most to see.
 fn places(logits: ArrayView2<f32>, geometry: &Geometry) -> Arc<[[f32; 2]]> {
@@ -425,7 +483,7 @@ mod tests {
 
     #[test]
     fn an_answer_on_an_old_frame_is_carried_to_the_newest() {
-        let mut object = Object::new(click(160.0, 120.0), 0);
+        let mut object = Object::new(click(160.0, 120.0), 0, 0);
         let right = Motion::shift([5.0, 0.0]);
         assert!(matches!(found(&mut object, 0, &disc(160.0, 120.0), 0.9), Verdict::Found(_)));
         for frame_id in 1..=4 {
@@ -448,10 +506,10 @@ mod tests {
         let far = disc(60.0, 60.0);
         let empty = Array2::from_elem((64, 64), -1.0);
         for (logits, score) in [(&far, 0.9), (&disc(160.0, 120.0), 0.1), (&empty, 0.9)] {
-            let mut object = Object::new(click(160.0, 120.0), 0);
+            let mut object = Object::new(click(160.0, 120.0), 0, 0);
             found(&mut object, 0, &disc(160.0, 120.0), 0.9);
             assert!(matches!(found(&mut object, 1, logits, score), Verdict::Doubtful));
-            assert!(object.places().is_none());
+            assert!(object.places(FRAME).is_none());
             assert!(matches!(found(&mut object, 2, logits, score), Verdict::Lost));
             assert!(object.question(3, FRAME).is_none());
             object.correct(click(60.0, 60.0), 1);
@@ -461,19 +519,19 @@ mod tests {
 
     #[test]
     fn where_following_fails_the_network_has_to_confirm_the_place() {
-        let mut object = Object::new(click(160.0, 120.0), 0);
+        let mut object = Object::new(click(160.0, 120.0), 0, 0);
         found(&mut object, 0, &disc(160.0, 120.0), 0.9);
         assert!(object.step(1, None, FRAME).is_none());
-        assert!(object.places().is_none());
+        assert!(object.places(FRAME).is_none());
         let question = object.question(1, FRAME).unwrap();
         assert!(!question.hint && question.expected.is_some());
         assert!(matches!(found(&mut object, 1, &disc(163.0, 120.0), 0.9), Verdict::Found(_)));
-        assert!(object.places().is_some());
+        assert!(object.places(FRAME).is_some());
     }
 
     #[test]
     fn an_object_that_leaves_the_frame_is_lost() {
-        let mut object = Object::new(click(300.0, 120.0), 0);
+        let mut object = Object::new(click(300.0, 120.0), 0, 0);
         found(&mut object, 0, &disc(300.0, 120.0), 0.9);
         assert!(object.step(1, Some(Motion::shift([30.0, 0.0])), FRAME).is_none());
         assert!(object.is_lost());
@@ -481,12 +539,12 @@ mod tests {
 
     #[test]
     fn changes_are_taken_back_at_the_place_where_the_structure_is() {
-        let mut object = Object::new(click(100.0, 100.0), 0);
+        let mut object = Object::new(click(100.0, 100.0), 0, 0);
         object.correct(click(110.0, 100.0), 1);
         object.step(1, Some(Motion::shift([0.0, 7.0])), FRAME);
-        let object = object.undone(2).unwrap();
+        let object = object.undone(2, 1).unwrap();
         assert_eq!(object.prompt(), &click(100.0, 107.0));
-        assert!(object.undone(3).is_none());
+        assert!(object.undone(3, 1).is_none());
     }
 
     #[test]

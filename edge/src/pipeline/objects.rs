@@ -13,7 +13,7 @@ use ndarray::ArrayView2;
 use super::bell::Bell;
 use super::object::{Object, Question, Shown, Verdict};
 use crate::error::Error;
-use crate::follow::Motion;
+use crate::follow::{Motion, Pyramid, Trail};
 
 const OBJECTS: usize = MAX_OBJECT as usize + 1;
 
@@ -23,11 +23,14 @@ pub struct Objects {
     /// Rung when a prompt changes.
     bell: Arc<Bell>,
     following: Following,
+    trail: Trail,
 }
 
 struct State {
     /// Width and height that the prompts fit; `None` before the first frame.
     frame: Option<(usize, usize)>,
+    /// Number of the newest frame that was followed.
+    newest: u64,
     objects: [Option<Object>; OBJECTS],
     activity: Activity,
     /// Changes of prompts so far.
@@ -111,8 +114,9 @@ impl Objects {
     /// No objects yet. `bell` is rung when a prompt changes.
     pub fn new(bell: Arc<Bell>, following: Following) -> Self {
         let objects = std::array::from_fn(|_| None);
-        let state = State { frame: None, objects, activity: Activity::Running, revision: 0 };
-        Self { state: Mutex::new(state), bell, following }
+        let activity = Activity::Running;
+        let state = State { frame: None, newest: 0, objects, activity, revision: 0 };
+        Self { state: Mutex::new(state), bell, following, trail: Trail::default() }
     }
 
     /// Changes the prompt of an object; a change that is refused changes nothing.
@@ -123,14 +127,14 @@ impl Objects {
     pub fn change(&self, object: ObjectId, change: Change) -> Result<(), Error> {
         let mut state = self.lock();
         let size = state.frame.ok_or(Error::NoFrameYet)?;
-        let revision = state.revision + 1;
+        let (revision, newest) = (state.revision + 1, state.newest);
         let slot = &mut state.objects[usize::from(object.get())];
         match change {
             Change::Set { points, bbox } => {
                 let prompt = Prompt::new(points, bbox, size)?;
                 match slot {
-                    Some(known) => known.set(prompt, revision),
-                    None => *slot = Some(Object::new(prompt, revision)),
+                    Some(known) => known.set(prompt, revision, newest),
+                    None => *slot = Some(Object::new(prompt, revision, newest)),
                 }
             }
             Change::Add(point) => match slot {
@@ -139,9 +143,12 @@ impl Objects {
                     let points = [now.points(), &[point]].concat();
                     known.correct(Prompt::new(points, now.bbox(), size)?, revision);
                 }
-                None => *slot = Some(Object::new(Prompt::new(vec![point], None, size)?, revision)),
+                None => {
+                    let prompt = Prompt::new(vec![point], None, size)?;
+                    *slot = Some(Object::new(prompt, revision, newest));
+                }
             },
-            Change::Undo => *slot = slot.take().and_then(|known| known.undone(revision)),
+            Change::Undo => *slot = slot.take().and_then(|o| o.undone(revision, newest)),
             Change::Clear => *slot = None,
         }
         state.revision = revision;
@@ -175,10 +182,11 @@ impl Objects {
         if state.frame.replace(size) == Some(size) {
             return;
         }
+        let newest = state.newest;
         for (number, slot) in (0..).zip(&mut state.objects) {
             let Some(object) = slot else { continue };
             let prompt = object.prompt().clone();
-            if !object.fit(size)
+            if !object.fit(size, newest)
                 && let Err(error) = Prompt::new(prompt.points().to_vec(), prompt.bbox(), size)
             {
                 *slot = None;
@@ -190,12 +198,19 @@ impl Objects {
     /// What to follow to the next frame.
     pub(super) fn places(&self) -> Vec<Place> {
         let state = self.lock();
+        let (Following::On, Some(size)) = (self.following, state.frame) else { return Vec::new() };
         let objects = state.objects.iter().enumerate();
         let place = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
-            Some(Place { object, revision: known.revision, points: known.places()? })
+            Some(Place { object, revision: known.revision, points: known.places(size)? })
         };
         objects.filter_map(place).collect()
+    }
+
+    /// Takes note of a frame whose objects have been followed to it.
+    pub(super) fn followed(&self, frame_id: u64, pyramid: Arc<Pyramid>) {
+        self.trail.push(frame_id, pyramid);
+        self.lock().newest = frame_id;
     }
 
     /// How a place moved to frame `frame_id`, or that it could not be followed; number and mask
@@ -218,6 +233,9 @@ impl Objects {
     /// What to segment on frame `frame_id`, in order of the objects' numbers. Objects that have
     /// left that frame are not asked for.
     pub(super) fn asked(&self, frame_id: u64, size: (usize, usize)) -> Vec<Asked> {
+        if self.following == Following::On {
+            self.fill_gaps(frame_id, size);
+        }
         let state = self.lock();
         let objects = state.objects.iter().enumerate();
         let asked = |(object, slot): (usize, &Option<Object>)| {
@@ -227,6 +245,25 @@ impl Objects {
             wanted.then_some(Asked { object, revision: known.revision, question })
         };
         objects.filter_map(asked).collect()
+    }
+
+    /// Follows objects that were asked for after frame `frame_id` back to it.
+    fn fill_gaps(&self, frame_id: u64, size: (usize, usize)) {
+        let gap = |object: usize| {
+            let state = self.lock();
+            let known = state.objects[object].as_ref()?;
+            Some((known.revision, known.unknown_since(frame_id, size)?))
+        };
+        for object in 0..OBJECTS {
+            let Some((revision, gap)) = gap(object) else { continue };
+            // Where that fails, the object is taken to have been still.
+            let steps = self.trail.back(gap.begins, frame_id, &gap.places).unwrap_or_default();
+            if let Some(known) = &mut self.lock().objects[object]
+                && known.revision == revision
+            {
+                known.fill(&gap, frame_id, steps);
+            }
+        }
     }
 
     /// Takes the network's answer in: logits `[h, w]` and their score. `None` when the prompt was

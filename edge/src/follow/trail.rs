@@ -1,0 +1,50 @@
+//! The last frames, to follow a structure through what has already passed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Motion, Pyramid, follow};
+
+/// Frames that are kept: at 20 a second, three seconds, 6 MB.
+const KEPT: usize = 60;
+
+/// The pyramids of the last frames, by number.
+#[derive(Default)]
+pub struct Trail {
+    frames: Mutex<VecDeque<(u64, Arc<Pyramid>)>>,
+}
+
+impl Trail {
+    /// Adds the newest frame.
+    pub fn push(&self, frame_id: u64, pyramid: Arc<Pyramid>) {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.len() == KEPT {
+            frames.pop_front();
+        }
+        frames.push_back((frame_id, pyramid));
+    }
+
+    /// Follows what is under `points` of frame `to` back to the earlier frame `from`: for each
+    /// frame after `from` up to `to`, oldest first, its number and the motion to it from the one
+    /// before. `None` where a frame is not kept any more or following fails.
+    pub fn back(&self, to: u64, from: u64, points: &[[f32; 2]]) -> Option<Vec<(u64, Motion)>> {
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let between: Vec<_> =
+            frames.iter().filter(|(id, _)| (from..=to).contains(id)).cloned().collect();
+        drop(frames);
+        let (first, last) = (between.first()?.0, between.last()?.0);
+        if (first, last) != (from, to) {
+            return None;
+        }
+        let mut points = points.to_vec();
+        let mut steps = Vec::new();
+        for pair in between.windows(2).rev() {
+            let [(_, earlier), (id, later)] = pair else { continue };
+            let back = follow(later, earlier, &points, &Motion::NONE)?;
+            points.iter_mut().for_each(|point| *point = back.apply(*point));
+            steps.push((*id, back.inverse()));
+        }
+        steps.reverse();
+        Some(steps)
+    }
+}
