@@ -60,6 +60,10 @@ impl Service {
         }
         let build = Build::read(&config.build.path, &Limits::default())?;
         let engine = Engine::load(&build, config.build.threads)?;
+        let slow: Vec<_> = engine.without_kernels().collect();
+        if !slow.is_empty() {
+            tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
+        }
         let found = engine.mask_side_px();
         if found > usize::from(MAX_MASK_SIDE) {
             return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
