@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use super::mailbox::Mailbox;
 use super::meter::{Counter, Meter};
 use super::prompts::{Activity, Prompts};
-use super::source::{Captured, frame_view};
 use crate::config::Pace;
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
+use crate::source::{Captured, frame_view};
 
 /// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
 pub trait Segmenter: Send + 'static {

@@ -1,5 +1,5 @@
-//! From frames to masks: a thread that plays the source, a slot in which the newest frame wins,
-//! and a thread that segments.
+//! From frames to masks: a thread that plays the source (see [`crate::source`]), a slot in which
+//! the newest frame wins, and a thread that segments.
 //!
 //! **Architecture invariant:** the inference thread does no I/O. What it has made waits in a
 //! bounded queue; a broker that is slow or gone costs masks, which are counted, and never time.
@@ -9,22 +9,20 @@ mod inference;
 mod mailbox;
 mod meter;
 mod prompts;
-mod source;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use crate::config::Pace;
 use crate::error::Error;
-use mailbox::Mailbox;
-use source::Captured;
+use crate::source::{Captured, Player};
 
+pub use crate::source::frame_view;
 pub use inference::{Ready, Segmenter};
+pub(crate) use mailbox::{Mailbox, Wake};
 pub use meter::{Counter, Meter};
 pub use prompts::{Activity, Prompts};
-pub use source::{ClipSource, Source, frame_view};
 
 /// The running threads; they end when the source does, when the receiver of masks is gone, or by
 /// [`Pipeline::stop`].
@@ -39,9 +37,8 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Thread`].
     pub fn start(
-        source: impl Source,
+        player: Player,
         segmenter: impl Segmenter,
-        pace: Pace,
         prompts: Arc<Prompts>,
         meter: Arc<Meter>,
         queue: usize,
@@ -49,11 +46,11 @@ impl Pipeline {
         let (output, masks) = mpsc::channel(queue);
         let mailbox = Arc::new(Mailbox::new());
         let mut pipeline = Self { mailbox: mailbox.clone(), threads: Vec::new() };
-        let (slot, counts) = (mailbox.clone(), meter.clone());
+        let (slot, counts, pace) = (mailbox.clone(), meter.clone(), player.pace());
         pipeline.spawn("inference", move || {
             inference::run(segmenter, pace, &slot, &prompts, &counts, &output);
         })?;
-        pipeline.spawn("source", move || source::play(source, pace, &mailbox, &meter))?;
+        pipeline.spawn("source", move || player.run(&mailbox, &meter))?;
         Ok((pipeline, masks))
     }
 

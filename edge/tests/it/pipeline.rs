@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
-use medsa_edge::pipeline::{Activity, Counter, Meter, Pipeline, Prompts, Ready, Segmenter, Source};
+use medsa_edge::pipeline::{Activity, Counter, Meter, Pipeline, Prompts, Ready, Segmenter};
+use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -120,10 +121,11 @@ impl Bench {
         let (entered, encoding) = channel();
         let (release, gate) = channel();
         let meter = Arc::new(Meter::new());
-        let source = Script { frames: script, asked };
+        let source = Box::new(Script { frames: script, asked });
+        let player = Player::new(source, pace, Intake::default());
         let network = Gated { entered, gate };
         let (pipeline, masks) =
-            Pipeline::start(source, network, pace, prompts.clone(), meter.clone(), queue).unwrap();
+            Pipeline::start(player, network, prompts.clone(), meter.clone(), queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
@@ -175,14 +177,17 @@ struct Script {
 }
 
 impl Source for Script {
-    fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
+    fn next(&mut self, _: Duration) -> Event {
         // The test may not listen any more.
         let _ = self.asked.send(());
-        self.frames.recv().ok()
-    }
-
-    fn interval(&self) -> Duration {
-        Duration::ZERO
+        match self.frames.recv() {
+            Ok(Ok(frame)) => {
+                let captured = Instant::now();
+                Event::Frame(Received { frame, captured, source_us: None, missed: 0 })
+            }
+            Ok(Err(error)) => Event::Damaged(error),
+            Err(_) => Event::Ended,
+        }
     }
 }
 
