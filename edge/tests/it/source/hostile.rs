@@ -16,15 +16,20 @@ fn damaged_images_cost_themselves_only() {
     *wrong_sample.last_mut().unwrap() ^= 1;
     // Promises more pixels than the message holds, with a right CRC.
     let mut content = content(7);
-    content[6] = 0x0f;
+    for width in [6, 66] {
+        content[width] = 0x0f;
+    }
     let lying = message(1, "IMAGE", &content);
     let parts =
         [image(1, 5), wrong_crc, wrong_sample, lying, message(1, "IMAGE", &[]), image(2, 6)];
     let (mut source, server) = serve(&[&parts.concat()], End::Open, "");
     assert_eq!(source.frame().frame.rgb, [5; 12]);
-    for expected in
-        ["CRC of the body is", "CRC of the body is", "12 bytes of samples", "IMAGE has 0 bytes"]
-    {
+    for expected in [
+        "CRC of the body is",
+        "CRC of the body is",
+        "4 bytes of samples, expected 3844",
+        "IMAGE has 0 bytes",
+    ] {
         let reason = source.damage();
         assert!(reason.contains(expected), "{reason}");
     }
