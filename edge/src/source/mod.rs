@@ -1,8 +1,8 @@
 //! Frames from outside: recorded clips, child processes, OpenIGTLink servers, video devices.
 //!
-//! A [`Source`] tells what happens next; kinds that can be lost are [`Live`](live): connected,
-//! watched, and connected again. [`Player`] plays a source on a thread of its own and passes
-//! every frame through the [`Intake`], which hides what has to be hidden.
+//! A [`Source`] tells what happens next; kinds that can be lost are `Live`: connected, watched,
+//! and connected again. [`Player`] plays a source on a thread of its own and passes every frame
+//! through the [`Intake`], which hides what has to be hidden.
 //!
 //! **Architecture invariants:** what comes from outside is hostile: sizes are checked against
 //! [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX) before memory is spent, and a damaged frame costs

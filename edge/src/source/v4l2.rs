@@ -235,3 +235,60 @@ fn captured(about: &Metadata, timestamp: Duration) -> Instant {
     let age = monotonic.checked_sub(timestamp).filter(|age| *age <= MAX_AGE);
     age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+    use image::codecs::jpeg::JpegEncoder;
+    use v4l::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn jpeg_may_be_padded_and_has_to_be_whole() {
+        let mut jpeg = Vec::new();
+        let grey = RgbImage::from_pixel(32, 16, image::Rgb([90; 3]));
+        JpegEncoder::new(&mut jpeg).encode_image(&grey).unwrap();
+        let padded = [jpeg.as_slice(), &[0; 100]].concat();
+        let frame = Decoding::Mjpeg.decode(&padded).unwrap();
+        assert_eq!((frame.width, frame.height), (32, 16));
+        assert!(frame.rgb.iter().all(|byte| byte.abs_diff(90) <= 2));
+        let bytes = jpeg.len() - 2;
+        let error = Decoding::Mjpeg.decode(&jpeg[..bytes]).unwrap_err();
+        assert_eq!(error, format!("{bytes} bytes that are no whole JPEG stream"));
+    }
+
+    #[test]
+    fn gaps_in_the_drivers_count_are_missed_frames() {
+        let mut grabber = Grabber { stream: None, decoding: Decoding::Mjpeg, last_sequence: None };
+        let sequence = [7, 8, 11, 11, u32::MAX, 1, 2];
+        let missed = sequence.map(|sequence| grabber.missed(sequence));
+        // The same number twice, and a leap, are a device that counts anew.
+        assert_eq!(missed, [0, 0, 2, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn the_drivers_time_counts_if_it_is_of_our_clock() {
+        let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap();
+        let old = now.saturating_sub(Duration::from_millis(800));
+        let about =
+            |flags| Metadata { flags, timestamp: Timestamp::from(old), ..Metadata::default() };
+        let monotonic = captured(&about(Flags::TIMESTAMP_MONOTONIC), old);
+        assert!(monotonic.elapsed() >= Duration::from_millis(800));
+        let other = captured(&about(Flags::TIMESTAMP_COPY), old);
+        assert!(other > monotonic);
+    }
+
+    #[test]
+    fn formats_mean_what_v4l2_says() {
+        let format = Format::new(64, 48, FourCC::new(b"YUYV"));
+        let with =
+            |quantization, colorspace| encoding(&Format { quantization, colorspace, ..format });
+        let default = Quantization::Default;
+        assert_eq!(with(default, Colorspace::SMPTE170M), YuvEncoding::Bt601);
+        assert_eq!(with(default, Colorspace::SRGB), YuvEncoding::Bt601);
+        assert_eq!(with(default, Colorspace::Rec709), YuvEncoding::Bt709);
+        assert_eq!(with(default, Colorspace::JPEG), YuvEncoding::Full);
+        assert_eq!(with(Quantization::FullRange, Colorspace::SRGB), YuvEncoding::Full);
+    }
+}

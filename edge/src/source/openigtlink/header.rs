@@ -81,5 +81,5 @@ fn text(bytes: &[u8]) -> Option<String> {
 /// Seconds and their 2^32th parts; 0 stands for no time.
 fn timestamp_us(fixed: u64) -> Option<u64> {
     let (seconds, part) = (fixed >> 32, fixed & 0xffff_ffff);
-    (fixed != 0).then(|| seconds * 1_000_000 + (part * 1_000_000 >> 32))
+    (fixed != 0).then(|| seconds * 1_000_000 + ((part * 1_000_000) >> 32))
 }

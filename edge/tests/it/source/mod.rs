@@ -7,6 +7,7 @@ mod openigtlink;
 mod pipe;
 mod player;
 mod service;
+mod v4l2;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
