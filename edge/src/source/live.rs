@@ -56,15 +56,18 @@ enum Link<C> {
         closing: Option<C>,
     },
     Dialing,
-    Up {
-        connection: C,
-        /// When the last good frame came, or the connection.
-        quiet_since: Instant,
-        /// Longest time without a good frame.
-        limit: Duration,
-        /// What was wrong with the frame before, if anything was.
-        damage: Option<String>,
-    },
+    Up(Watched<C>),
+}
+
+/// A connection, and how long it has been quiet.
+struct Watched<C> {
+    connection: C,
+    /// When the last good frame came, or the connection.
+    quiet_since: Instant,
+    /// Longest time without a good frame.
+    limit: Duration,
+    /// What was wrong with the frame before, if anything was.
+    damage: Option<String>,
 }
 
 impl<D: Dial> Live<D> {
@@ -77,7 +80,7 @@ impl<D: Dial> Live<D> {
         match self.dial.connect() {
             Ok(connection) => {
                 let (quiet_since, limit) = (Instant::now(), self.patience.start);
-                self.link = Link::Up { connection, quiet_since, limit, damage: None };
+                self.link = Link::Up(Watched { connection, quiet_since, limit, damage: None });
                 Event::Nothing
             }
             Err(reason) => self.lose(reason),
@@ -88,7 +91,7 @@ impl<D: Dial> Live<D> {
         let retry_in = self.back_off.min(self.patience.max_back_off);
         self.back_off = retry_in * 2;
         let closing = match std::mem::replace(&mut self.link, Link::Dialing) {
-            Link::Up { connection, .. } => Some(connection),
+            Link::Up(watched) => Some(watched.connection),
             _ => None,
         };
         self.link = Link::Down { until: Instant::now() + retry_in, closing };
@@ -111,37 +114,42 @@ impl<D: Dial> Source for Live<D> {
                 Event::Starting
             }
             Link::Dialing => self.connect(),
-            Link::Up { connection, quiet_since, limit, damage } => {
-                let left = limit.saturating_sub(quiet_since.elapsed());
-                let fault = match connection.receive(wait.min(left)) {
-                    Ok(Some(received)) => {
-                        *quiet_since = Instant::now();
-                        *limit = self.patience.stall;
-                        *damage = None;
+            Link::Up(watched) => match watched.receive(wait, self.patience.stall) {
+                Ok(event) => {
+                    if matches!(event, Event::Frame(_)) {
                         self.back_off = MIN_BACK_OFF;
-                        return Event::Frame(received);
                     }
-                    Ok(None) => None,
-                    Err(fault) => Some(fault),
-                };
-                if let Some(Fault::Lost(reason)) = fault {
-                    return self.lose(reason);
+                    event
                 }
-                // Damaged frames are no sign of life: nobody can see them.
-                if quiet_since.elapsed() >= *limit {
-                    let seconds = limit.as_secs_f32();
-                    let last = damage.take().map(|why| format!("; the last was damaged: {why}"));
-                    let last = last.unwrap_or_default();
-                    return self.lose(format!("no frame for {seconds:.2} s{last}"));
-                }
-                match fault {
-                    Some(Fault::Damaged(reason)) => {
-                        *damage = Some(reason.clone());
-                        Event::Damaged(Error::DamagedFrame { reason })
-                    }
-                    _ => Event::Nothing,
-                }
-            }
+                Err(reason) => self.lose(reason),
+            },
         }
+    }
+}
+
+impl<C: Connection> Watched<C> {
+    /// What happens within `wait`, or why the connection is lost; `stall` is the limit from the
+    /// first frame on.
+    fn receive(&mut self, wait: Duration, stall: Duration) -> Result<Event, String> {
+        let left = self.limit.saturating_sub(self.quiet_since.elapsed());
+        let event = match self.connection.receive(wait.min(left)) {
+            Ok(Some(received)) => {
+                (self.quiet_since, self.limit, self.damage) = (Instant::now(), stall, None);
+                return Ok(Event::Frame(received));
+            }
+            Ok(None) => Event::Nothing,
+            Err(Fault::Lost(reason)) => return Err(reason),
+            Err(Fault::Damaged(reason)) => {
+                self.damage = Some(reason.clone());
+                Event::Damaged(Error::DamagedFrame { reason })
+            }
+        };
+        // Damaged frames are no sign of life: nobody can see them.
+        if self.quiet_since.elapsed() < self.limit {
+            return Ok(event);
+        }
+        let seconds = self.limit.as_secs_f32();
+        let damage = self.damage.take().map(|why| format!("; the last was damaged: {why}"));
+        Err(format!("no frame for {seconds:.2} s{}", damage.unwrap_or_default()))
     }
 }

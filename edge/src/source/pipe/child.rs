@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
@@ -140,11 +139,8 @@ impl Child {
 
     /// Whether output and errors can be read, once either can.
     fn wait(&self, wait: Duration) -> Result<(bool, bool), String> {
-        let stderr = self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN));
-        let mut ready: Vec<_> = [Some(PollFd::new(&self.stdout, PollFlags::IN)), stderr]
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut ready = vec![PollFd::new(&self.stdout, PollFlags::IN)];
+        ready.extend(self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN)));
         wait_for(&mut ready, wait)?;
         let is_ready = |index: usize| ready.get(index).is_some_and(|fd| !fd.revents().is_empty());
         Ok((is_ready(0), is_ready(1)))
@@ -152,7 +148,7 @@ impl Child {
 
     fn wait_for_stderr(&self, wait: Duration) -> Result<bool, String> {
         let Some(stderr) = &self.stderr else { return Ok(false) };
-        let mut ready = [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::IN)];
+        let mut ready = [PollFd::new(stderr, PollFlags::IN)];
         wait_for(&mut ready, wait)?;
         Ok(!ready[0].revents().is_empty())
     }
