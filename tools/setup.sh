@@ -48,6 +48,8 @@ command -v cargo >/dev/null || {
     exit 1
 }
 need cc build-essential
+# Bindings to video devices, and to MPI, are made from their headers.
+need clang clang
 need python3 python3 python3-venv
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     say "making a Python environment in $venv"
@@ -74,12 +76,12 @@ if [ "${1:-}" = test ]; then
     need mpirun openmpi-bin
     # Its compiler comes without the headers.
     mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
-    # Bindings to MPI are made from its headers.
-    need clang clang
+    # Plays clips into the edge service.
+    need ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
-    packages+=" cyclonedx-python-lib[json-validation]==11.12.0"
+    packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
     if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
-        say "installing $packages (to check what is exported)"
+        say "installing $packages (to check what is exported, and to send images)"
         # shellcheck disable=SC2086 # a list
         "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$venv/installed"

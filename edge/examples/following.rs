@@ -19,7 +19,8 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, Embedding, Engine};
 use medsa_edge::follow::Motion;
-use medsa_edge::pipeline::{Bell, Change, Following, Meter, Objects, Pipeline, Segmenter, Source};
+use medsa_edge::pipeline::{Bell, Change, Following, Meter, Objects, Pipeline, Segmenter};
+use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -121,10 +122,11 @@ fn play(
     let object = ObjectId::new(0).unwrap_or_else(|_| unreachable!("0 is an object"));
     objects.change(object, change)?;
     let mut told: Vec<Option<MaskMessage>> = vec![None; frames.len()];
-    let source = Camera { frames: frames.into_iter(), interval };
+    let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
+    let player = Player::new(Box::new(source), pace, Intake::default());
     let network = Slowed { engine: Mutex::new(()), inner: engine, encoder };
     let meter = Arc::new(Meter::new());
-    let (pipeline, mut masks) = Pipeline::start(source, network, pace, objects, bell, meter, 1024)?;
+    let (pipeline, mut masks) = Pipeline::start(player, network, objects, bell, meter, 1024)?;
     while let Some(ready) = masks.blocking_recv() {
         let message = *ready.message;
         let frame_id = message.frame_id as usize;
@@ -188,15 +190,20 @@ fn report(told: &[Option<MaskMessage>], truth: &[Array2<bool>]) -> String {
 struct Camera {
     frames: std::vec::IntoIter<Frame>,
     interval: Duration,
+    due: Instant,
 }
 
 impl Source for Camera {
-    fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
-        self.frames.next().map(Ok)
-    }
-
-    fn interval(&self) -> Duration {
-        self.interval
+    fn next(&mut self, wait: Duration) -> Event {
+        let left = self.due.saturating_duration_since(Instant::now());
+        std::thread::sleep(left.min(wait));
+        if left > wait {
+            return Event::Nothing;
+        }
+        let captured = Instant::now();
+        self.due = (self.due + self.interval).max(captured);
+        let received = |frame| Received { frame, captured, source_us: None, missed: 0 };
+        self.frames.next().map_or(Event::Ended, |frame| Event::Frame(received(frame)))
     }
 }
 

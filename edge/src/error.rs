@@ -209,6 +209,31 @@ pub enum Error {
     /// The operator's: the file or folder of the source cannot be opened.
     #[error(transparent)]
     Source(#[from] medsa_frames::FramesError),
+    /// The source's, or the network's or the cable's before it: it cannot be reached, or was
+    /// lost.
+    #[error("{name}: {reason}")]
+    SourceLost {
+        /// The source.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The source's: one frame came damaged.
+    #[error("damaged frame: {reason}")]
+    DamagedFrame {
+        /// What was found and expected.
+        reason: String,
+    },
+    /// The operator's or the source's: the configuration is made for other frames.
+    #[error("{key}: frame is {found}, expected {expected}")]
+    FrameRefused {
+        /// The key in the configuration.
+        key: &'static str,
+        /// Size of the frame.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
     /// The build cannot be read.
     #[error(transparent)]
     Build(#[from] medsa_bundle::Error),
@@ -242,6 +267,7 @@ impl Error {
             Self::ConfigSyntax { .. }
                 | Self::ConfigValue { .. }
                 | Self::ConfiguredPrompt { .. }
+                | Self::FrameRefused { .. }
                 | Self::UnknownBoard { .. }
                 | Self::Prompt(_)
         )

@@ -20,6 +20,7 @@ pub mod mqtt;
 pub mod overlay;
 pub mod pipeline;
 pub mod service;
+pub mod source;
 
 mod error;
 

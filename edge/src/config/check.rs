@@ -10,14 +10,8 @@ use std::time::Duration;
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 
-use super::raw::{
-    RawAtEnd, RawBroker, RawBrokerKind, RawBuild, RawConfig, RawOutput, RawPace, RawPrompt,
-    RawSource, RawSourceKind,
-};
-use super::{
-    AfterLast, BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, OutputConfig,
-    Pace, SourceConfig, SourceKind,
-};
+use super::raw::{RawBroker, RawBrokerKind, RawBuild, RawConfig, RawOutput, RawPrompt};
+use super::{BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, OutputConfig};
 use crate::error::Error;
 use crate::mqtt::{MAX_PACKET_BYTES, Protocol};
 use crate::pipeline::Following;
@@ -44,7 +38,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
 }
 
 /// Checks values of one file.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     file: &'a Path,
 }
 
@@ -70,30 +64,6 @@ impl Check<'_> {
         };
         let threads = NonZeroUsize::new(threads).unwrap_or(cores);
         Ok(BuildConfig { path: folder.join(&raw.path), threads })
-    }
-
-    fn source(&self, raw: &RawSource, folder: &Path) -> Result<SourceConfig, Error> {
-        let interval = match raw.rate_fps {
-            Some(rate) => {
-                let rate = self.within("source.rate_fps", rate, 0.1..=240.0)?;
-                Some(Duration::from_secs_f64(rate.recip()))
-            }
-            None => None,
-        };
-        Ok(SourceConfig {
-            kind: raw.kind.into(),
-            path: folder.join(&raw.path),
-            interval,
-            after_last: match (raw.repeat, raw.at_end) {
-                (true, _) => AfterLast::Repeat,
-                (false, RawAtEnd::Exit) => AfterLast::Exit,
-                (false, RawAtEnd::Stay) => AfterLast::Stay,
-            },
-            pace: match raw.pace {
-                RawPace::Live => Pace::Live,
-                RawPace::EveryFrame => Pace::EveryFrame,
-            },
-        })
     }
 
     fn prompts(&self, raw: &[RawPrompt]) -> Result<Vec<ConfiguredPrompt>, Error> {
@@ -181,7 +151,7 @@ impl Check<'_> {
         })
     }
 
-    fn within_or<T: PartialOrd + Display>(
+    pub(super) fn within_or<T: PartialOrd + Display>(
         &self,
         key: &str,
         value: Option<T>,
@@ -191,7 +161,7 @@ impl Check<'_> {
         value.map_or(Ok(default), |value| self.within(key, value, range))
     }
 
-    fn within<T: PartialOrd + Display>(
+    pub(super) fn within<T: PartialOrd + Display>(
         &self,
         key: &str,
         value: T,
@@ -203,12 +173,12 @@ impl Check<'_> {
         Err(self.error(key, value, format!("{} to {}", range.start(), range.end())))
     }
 
-    fn error(&self, key: &str, found: impl Display, expected: impl Display) -> Error {
+    pub(super) fn error(&self, key: &str, found: impl Display, expected: impl Display) -> Error {
         value_error(self.file, key, found, expected)
     }
 }
 
-pub(super) fn value_error(
+pub(crate) fn value_error(
     file: &Path,
     key: &str,
     found: impl Display,
@@ -219,15 +189,6 @@ pub(super) fn value_error(
         key: key.to_owned(),
         found: found.to_string(),
         expected: expected.to_string(),
-    }
-}
-
-impl From<RawSourceKind> for SourceKind {
-    fn from(raw: RawSourceKind) -> Self {
-        match raw {
-            RawSourceKind::Dicom => Self::Dicom,
-            RawSourceKind::Images => Self::Images,
-        }
     }
 }
 

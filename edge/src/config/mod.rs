@@ -2,21 +2,25 @@
 
 mod check;
 mod raw;
+mod source;
 
-use std::fmt::{self, Display};
-use std::io::Read;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use medsa_frames::Clip;
 use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_wire::topic::{DeviceId, ObjectId};
 
 use crate::error::Error;
 use crate::mqtt::{BrokerUrl, Protocol};
 use crate::pipeline::Following;
+
+pub(crate) use check::value_error;
+pub use source::{
+    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, Patience, PipeConfig, PipeFormat,
+    SourceConfig, SourceKind, V4l2Config, V4l2Format,
+};
 
 /// A configuration whose every value is in range.
 #[derive(Clone, Debug)]
@@ -48,59 +52,6 @@ pub struct BuildConfig {
     pub path: PathBuf,
     /// Threads of the runtime.
     pub threads: NonZeroUsize,
-}
-
-/// Where frames come from.
-#[derive(Clone, Debug)]
-pub struct SourceConfig {
-    /// What is at `path`.
-    pub kind: SourceKind,
-    /// A file or a folder.
-    pub path: PathBuf,
-    /// Time from frame to frame, when not the source's own.
-    pub interval: Option<Duration>,
-    /// What happens after the last frame.
-    pub after_last: AfterLast,
-    /// What happens to frames that come faster than they are segmented.
-    pub pace: Pace,
-}
-
-/// Kinds of sources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    /// A DICOM file of one or many frames.
-    Dicom,
-    /// A folder of PNG or JPEG files in the order of their names, or one such file.
-    Images,
-}
-
-impl Display for SourceKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Dicom => "dicom",
-            Self::Images => "images",
-        })
-    }
-}
-
-/// What happens after the last frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterLast {
-    /// The first follows.
-    Repeat,
-    /// What remains is published and the service ends.
-    Exit,
-    /// The service stays connected until it is told to stop.
-    Stay,
-}
-
-/// What happens to frames that come faster than they are segmented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// The newest frame wins, older ones are dropped and counted.
-    Live,
-    /// The source waits: every frame is segmented and every mask is handed to the broker.
-    EveryFrame,
 }
 
 /// A prompt from the configuration; whether it fits the frames is known when the first is there.
@@ -167,31 +118,4 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         check::parse(path, text)
     }
-}
-
-impl SourceConfig {
-    /// Opens the source.
-    ///
-    /// # Errors
-    /// [`Error::Source`], or [`Error::ConfigValue`] when it is of another kind; `config` names the
-    /// file in that message.
-    pub fn open(&self, config: &Path) -> Result<Clip, Error> {
-        let clip = Clip::open(&self.path)?;
-        let found = if is_dicom(&self.path)? { SourceKind::Dicom } else { SourceKind::Images };
-        if found != self.kind {
-            return Err(check::value_error(config, "source.kind", self.kind, found));
-        }
-        Ok(clip)
-    }
-}
-
-fn is_dicom(path: &Path) -> Result<bool, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    if path.is_dir() {
-        return Ok(false);
-    }
-    let mut start = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(132).read_to_end(&mut start).map_err(io)?;
-    Ok(start.get(128..) == Some(b"DICM"))
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::source::raw::RawSource;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
@@ -36,43 +38,6 @@ fn generic() -> String {
 pub(super) struct RawBuild {
     pub path: PathBuf,
     pub threads: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSource {
-    pub kind: RawSourceKind,
-    pub path: PathBuf,
-    pub rate_fps: Option<f64>,
-    #[serde(default, rename = "loop")]
-    pub repeat: bool,
-    #[serde(default)]
-    pub pace: RawPace,
-    #[serde(default)]
-    pub at_end: RawAtEnd,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawSourceKind {
-    Dicom,
-    Images,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawPace {
-    #[default]
-    Live,
-    EveryFrame,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum RawAtEnd {
-    #[default]
-    Exit,
-    Stay,
 }
 
 #[derive(Deserialize)]

@@ -4,9 +4,9 @@ use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position}
 use ndarray::s;
 
 use super::object::Shown;
-use super::source::Captured;
 use crate::error::Error;
 use crate::measure::Measured;
+use crate::source::Captured;
 
 /// The message about an object that was found on a frame.
 ///

@@ -11,9 +11,9 @@ use super::bell::Bell;
 use super::following::Seen;
 use super::mailbox::Mailbox;
 use super::meter::{Counter, Meter};
-use super::source::frame_view;
 use crate::config::Pace;
 use crate::error::Error;
+use crate::source::frame_view;
 
 /// A frame as the decoder needs it.
 pub(super) struct Encoded<E> {

@@ -11,9 +11,9 @@ use super::mailbox::Mailbox;
 use super::meter::{Counter, Meter};
 use super::objects::{Activity, Objects};
 use super::output::{Closed, Output};
-use super::source::{Captured, frame_view};
 use crate::config::Pace;
 use crate::follow::{self, Motion, Pyramid};
+use crate::source::{Captured, frame_view};
 
 /// A frame, and what following made of it.
 pub struct Seen {

@@ -1,7 +1,6 @@
 //! One slot between a producer and a consumer, where the newest wins.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use crate::config::Pace;
 
@@ -112,21 +111,6 @@ impl<T> Mailbox<T> {
     /// Whether it was stopped.
     pub fn is_stopped(&self) -> bool {
         self.lock().end == End::Stopped
-    }
-
-    /// Waits until `time`, or shorter when stopped.
-    pub fn sleep_until(&self, time: Instant) -> Wake {
-        let mut state = self.lock();
-        loop {
-            if state.end == End::Stopped {
-                return Wake::Stopped;
-            }
-            let Some(left) = time.checked_duration_since(Instant::now()) else {
-                return Wake::Due;
-            };
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 
     /// A panic of the other side leaves the slot whole: it is only ever assigned.

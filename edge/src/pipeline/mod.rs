@@ -19,7 +19,6 @@ mod meter;
 mod object;
 mod objects;
 mod output;
-mod source;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -29,20 +28,19 @@ use medsa_sam::prompt::PromptTokens;
 use ndarray::{Array4, ArrayView2};
 use tokio::sync::mpsc;
 
-use crate::config::Pace;
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
+use crate::source::{Captured, Player};
 use encoding::Encoded;
 use following::Seen;
-use mailbox::Mailbox;
 use output::{Closed, Output};
-use source::Captured;
 
+pub use crate::source::frame_view;
 pub use bell::Bell;
+pub(crate) use mailbox::{Mailbox, Wake};
 pub use meter::{Counter, Meter};
 pub use objects::{Activity, Change, Following, Objects};
 pub use output::Ready;
-pub use source::{ClipSource, Source, frame_view};
 
 /// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
 /// Frames are encoded on one thread and prompts answered on another.
@@ -106,14 +104,14 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Thread`].
     pub fn start<S: Segmenter>(
-        source: impl Source,
+        player: Player,
         segmenter: S,
-        pace: Pace,
         objects: Arc<Objects>,
         bell: Arc<Bell>,
         meter: Arc<Meter>,
         queue: usize,
     ) -> Result<(Self, mpsc::Receiver<Ready>), Error> {
+        let pace = player.pace();
         let (queue, masks) = mpsc::channel(queue);
         let output = Output { queue, pace };
         let stages = Arc::new(Stages {
@@ -148,7 +146,7 @@ impl Pipeline {
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
-        pipeline.spawn("source", move || source::play(source, pace, &stages.frames, &meter))?;
+        pipeline.spawn("source", move || player.run(&stages.frames, &meter))?;
         Ok((pipeline, masks))
     }
 

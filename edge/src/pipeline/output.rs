@@ -6,8 +6,8 @@ use medsa_wire::MaskMessage;
 use tokio::sync::mpsc;
 
 use super::meter::{Counter, Meter};
-use super::source::Captured;
 use crate::config::Pace;
+use crate::source::Captured;
 
 /// A mask that waits for the broker.
 #[derive(Debug)]

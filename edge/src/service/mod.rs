@@ -16,6 +16,7 @@ use crate::config::{AfterLast, Config};
 use crate::error::Error;
 use crate::mqtt::{Embedded, Link, LinkEvent, LinkOptions};
 use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
+use crate::source::SourceState;
 use inbox::Inbox;
 use publisher::{LinkState, Outbound, Publisher};
 
@@ -39,12 +40,18 @@ pub struct Service {
     masks: mpsc::Receiver<Ready>,
     objects: Arc<Objects>,
     meter: Arc<Meter>,
+    source_state: watch::Receiver<SourceState>,
 }
 
 impl Service {
     /// Counters and latencies; they outlive the service.
     pub fn meter(&self) -> Arc<Meter> {
         self.meter.clone()
+    }
+
+    /// How the source is.
+    pub fn source_state(&self) -> watch::Receiver<SourceState> {
+        self.source_state.clone()
     }
 
     /// Publishes masks and answers messages until `stop` completes or the source ends, then says
@@ -54,7 +61,8 @@ impl Service {
     /// [`Error::Panicked`] when a thread of the pipeline did, and encoding errors of our own
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, info, link, embedded, pipeline, masks, objects, meter } = self;
+        let Self { config, info, link, embedded, pipeline, masks, objects, meter, source_state: _ } =
+            self;
         let out = Outbound { device: config.device.clone() };
         let inbox = Inbox {
             device: config.device.clone(),
@@ -69,7 +77,7 @@ impl Service {
             out: out.clone(),
             masks,
             link: watched,
-            pace: config.source.pace,
+            pace: config.source.pace(),
             stats_interval: config.output.stats_interval,
             meter: meter.clone(),
         };
@@ -86,7 +94,7 @@ impl Service {
                 // Ends with the last mask of the last frame.
                 _ = &mut publisher, if publishing => {
                     publishing = false;
-                    if config.source.after_last != AfterLast::Stay || pipeline.is_stopped() {
+                    if config.source.after_last() != AfterLast::Stay || pipeline.is_stopped() {
                         tracing::info!("the source has ended");
                         break;
                     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use medsa_bundle::{Build, Limits, sha256_hex};
+use medsa_frames::MAX_SIDE_PX;
 use medsa_wire::topic::Channel;
 use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 
@@ -14,10 +15,14 @@ use crate::config::{BrokerPlace, Config};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Embedded, LinkOptions};
-use crate::pipeline::{Bell, Change, ClipSource, Meter, Objects, Pipeline, frame_view};
+use crate::pipeline::{Bell, Change, Meter, Objects, Pipeline};
+use crate::source::{self, Opened, Player};
 
 /// A broker that is away for long is not asked more often than this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+
+/// Width and height that no frame exceeds.
+const LARGEST_FRAME: (usize, usize) = (MAX_SIDE_PX as usize, MAX_SIDE_PX as usize);
 
 impl Service {
     /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
@@ -44,11 +49,11 @@ impl Service {
             max_back_off: MAX_BACK_OFF,
             last_will: Some(out.retained(Channel::Availability, &Availability::Offline)?),
         };
-        let clip = config.source.open(&config.file)?;
-        let first = clip.frame(0)?;
+        let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = Objects::new(bell.clone(), config.following);
-        objects.fit(frame_view(&first)?.size(), |_, _| {});
+        // Of a source that may come later, the first frame decides which prompts fit.
+        objects.fit(frame_size.unwrap_or(LARGEST_FRAME), |_, _| {});
         for prompt in &config.prompts {
             let change = Change::Set { points: prompt.points.clone(), bbox: prompt.bbox };
             objects.change(prompt.object, change).map_err(|error| match error {
@@ -70,24 +75,19 @@ impl Service {
         }
         let info = info(&config, &build)?;
         let (name, version) = (&info.build_name, &info.build_version);
-        let (frames, threads) = (clip.len(), config.build.threads);
-        tracing::info!(
-            "build {name} {version} on {threads} threads; {frames} frames of {} x {} px",
-            first.width,
-            first.height
-        );
-        let source = ClipSource::new(clip, config.source.interval, config.source.after_last);
+        tracing::info!("build {name} {version} on {} threads", config.build.threads);
+        let player = Player::new(source, config.source.pace(), config.source.intake.clone());
+        let source_state = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
         let (pipeline, masks) = Pipeline::start(
-            source,
+            player,
             engine,
-            config.source.pace,
             objects.clone(),
             bell,
             meter.clone(),
             config.output.queue_masks,
         )?;
-        Ok(Self { config, info, link, embedded, pipeline, masks, objects, meter })
+        Ok(Self { config, info, link, embedded, pipeline, masks, objects, meter, source_state })
     }
 }
 

@@ -3,7 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use medsa_edge::config::{AfterLast, BrokerPlace, Config, Pace};
+use medsa_edge::config::{
+    AfterLast, BrokerPlace, ClipConfig, Config, Pace, Patience, PipeConfig, PipeFormat, SourceKind,
+    V4l2Format,
+};
+use medsa_edge::source::{Deidentification, Rectangle, Region};
 
 const MINIMAL: &str = r#"
 [device]
@@ -32,9 +36,14 @@ fn the_example_is_right() {
     let path = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("edge.example.toml");
     let config = Config::read(&path).unwrap();
     assert_eq!(config.prompts.len(), 1);
-    assert_eq!(config.source.interval, Some(Duration::from_millis(50)));
-    assert_eq!(config.source.after_last, AfterLast::Repeat);
-    assert!(config.source.path.starts_with(std::env::var("CARGO_MANIFEST_DIR").unwrap()));
+    let clip = clip(&config);
+    assert_eq!(clip.interval, Some(Duration::from_millis(50)));
+    assert_eq!(clip.after_last, AfterLast::Repeat);
+    assert!(clip.path.starts_with(std::env::var("CARGO_MANIFEST_DIR").unwrap()));
+    let intake = &config.source.intake;
+    assert_eq!(intake.region, Some(Region { x: 40, y: 24, width: 240, height: 216 }));
+    assert_eq!(intake.blank, Some(vec![Rectangle { x0: 0, y0: 0, x1: 320, y1: 24 }]));
+    assert_eq!(intake.pixel_spacing_mm, Some([0.25, 0.25]));
 }
 
 /// The example claims to hold every key, and to tell the defaults.
@@ -51,6 +60,19 @@ fn the_example_holds_every_key_with_its_default() {
         "loop",
         "pace",
         "at_end",
+        "# command",
+        "# format",
+        "# server",
+        "# device_name",
+        "# window",
+        "# device",
+        "# start_s",
+        "# stall_s",
+        "# max_back_off_s",
+        "frame_size",
+        "blank",
+        "region",
+        "pixel_spacing_mm",
         "object",
         "points",
         "box",
@@ -66,7 +88,12 @@ fn the_example_holds_every_key_with_its_default() {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
     }
     let defaults = Config::parse(Path::new("edge.toml"), MINIMAL).unwrap();
-    assert_eq!((defaults.source.pace, defaults.source.after_last), (Pace::Live, AfterLast::Exit));
+    assert_eq!(
+        (defaults.source.pace(), defaults.source.after_last()),
+        (Pace::Live, AfterLast::Exit)
+    );
+    assert_eq!(clip(&defaults).interval, None);
+    assert_eq!(defaults.source.intake.deidentification(), Deidentification::Unmasked);
     assert!(matches!(
         defaults.broker.place,
         BrokerPlace::Embedded { listen } if listen.to_string() == "127.0.0.1:1883"
@@ -141,7 +168,9 @@ fn unknown_keys_and_wrong_types_are_named_with_their_line() {
     assert_eq!(
         refusal(&with("kind = \"dicom\"", "rat_fps = 3\nkind = \"dicom\"")),
         "edge.toml:7: `rat_fps = 3`: unknown field `rat_fps`, expected one of `kind`, `path`, \
-         `rate_fps`, `loop`, `pace`, `at_end`"
+         `command`, `server`, `device_name`, `window`, `device`, `format`, `rate_fps`, `loop`, \
+         `pace`, `at_end`, `start_s`, `stall_s`, `max_back_off_s`, `frame_size`, `region`, \
+         `blank`, `pixel_spacing_mm`"
     );
     assert_eq!(
         refusal(&with("kind = \"dicom\"", "kind = \"dicom\"\nloop = 3")),
@@ -149,4 +178,160 @@ fn unknown_keys_and_wrong_types_are_named_with_their_line() {
     );
     let message = refusal("[device\n");
     assert!(message.starts_with("edge.toml:1: `[device`: "), "{message}");
+}
+
+/// The minimal configuration with another source.
+fn with_source(lines: &str) -> String {
+    with("kind = \"dicom\"\npath = \"c.dcm\"", lines)
+}
+
+fn source_kind(lines: &str) -> SourceKind {
+    Config::parse(Path::new("there/edge.toml"), &with_source(lines)).unwrap().source.kind
+}
+
+#[test]
+fn every_kind_of_source_has_its_defaults() {
+    let s = Duration::from_secs;
+    let patience = Patience { start: s(5), stall: s(1), max_back_off: s(5) };
+    let command = "kind = \"pipe\"\ncommand = [\"ffmpeg\", \"-i\", \"x\"]\n";
+    let SourceKind::Pipe(pipe) = source_kind(&format!("{command}format = \"mjpeg\"")) else {
+        panic!("no pipe");
+    };
+    assert_eq!((pipe.program.as_str(), pipe.arguments.len()), ("ffmpeg", 2));
+    assert_eq!((pipe.format, pipe.patience), (PipeFormat::Mjpeg, patience));
+    assert_eq!(pipe.folder, Path::new("there"));
+    let lines = format!("{command}format = \"rgb24\"\nframe_size = [64, 48]\nstall_s = 0.5");
+    let SourceKind::Pipe(PipeConfig { format, patience: shorter, .. }) = source_kind(&lines) else {
+        panic!("no pipe");
+    };
+    assert_eq!(format, PipeFormat::Rgb24 { frame_size: (64, 48) });
+    assert_eq!(shorter, Patience { stall: Duration::from_millis(500), ..patience });
+    let server = "kind = \"openigtlink\"\nserver = \"probe:18944\"";
+    let SourceKind::OpenIgtLink(client) = source_kind(server) else { panic!("no client") };
+    assert_eq!((client.server.as_str(), client.device_name), ("probe:18944", None));
+    assert_eq!((client.window, client.patience), ([0, 65535], patience));
+    let SourceKind::V4l2(device) = source_kind("kind = \"v4l2\"\ndevice = \"/dev/video0\"") else {
+        panic!("no device");
+    };
+    assert_eq!(
+        (device.device.as_path(), device.format),
+        (Path::new("/dev/video0"), V4l2Format::Mjpeg)
+    );
+    assert_eq!((device.frame_size, device.interval, device.patience), (None, None, patience));
+}
+
+#[test]
+fn sources_that_cannot_be_are_refused() {
+    let pipe = "kind = \"pipe\"\ncommand = [\"x\"]\nformat = \"mjpeg\"\n";
+    let server = "kind = \"openigtlink\"\nserver = \"a:1\"\n";
+    let device = "kind = \"v4l2\"\ndevice = \"/dev/video0\"\n";
+    let dicom = "kind = \"dicom\"\npath = \"c.dcm\"\n";
+    for (lines, expected) in [
+        (format!("{pipe}path = \"x\""), "path is set, expected no such key with kind = \"pipe\""),
+        (format!("{pipe}loop = false"), "loop is set, expected no such key with kind = \"pipe\""),
+        (
+            format!("{dicom}stall_s = 1"),
+            "stall_s is set, expected no such key with kind = \"dicom\"",
+        ),
+        (
+            format!("{server}format = \"mjpeg\""),
+            "format is set, expected no such key with kind = \"openigtlink\"",
+        ),
+        ("kind = \"images\"".into(), "path is missing, expected the path of a file or a folder"),
+        (
+            "kind = \"pipe\"".into(),
+            "command is missing, expected a program and its arguments, such as [\"ffmpeg\", \"-i\", ...]",
+        ),
+        (
+            "kind = \"pipe\"\ncommand = []".into(),
+            "command is [], expected a program and its arguments, such as [\"ffmpeg\", \"-i\", ...]",
+        ),
+        (
+            "kind = \"pipe\"\ncommand = [\"x\"]".into(),
+            "format is missing, expected \"rgb24\" or \"mjpeg\"",
+        ),
+        (
+            "kind = \"pipe\"\ncommand = [\"x\"]\nformat = \"yuyv\"".into(),
+            "format is yuyv, expected \"rgb24\" or \"mjpeg\"",
+        ),
+        (
+            "kind = \"pipe\"\ncommand = [\"x\"]\nformat = \"rgb24\"".into(),
+            "frame_size is missing, expected the width and height of frames with format = \"rgb24\"",
+        ),
+        (format!("{device}format = \"rgb24\""), "format is rgb24, expected \"mjpeg\" or \"yuyv\""),
+        (
+            "kind = \"v4l2\"".into(),
+            "device is missing, expected a video device such as /dev/video0",
+        ),
+        (
+            "kind = \"openigtlink\"".into(),
+            "server is missing, expected a host and port such as 192.168.1.20:18944",
+        ),
+        (
+            "kind = \"openigtlink\"\nserver = \"a:0\"".into(),
+            "server is \"a:0\", expected a host and port such as 192.168.1.20:18944",
+        ),
+        (
+            format!("{server}window = [9, 9]"),
+            "window is [9, 9], expected two values of 0 to 65535, the lower first",
+        ),
+        (
+            format!("{server}window = [0, 70000]"),
+            "window is [0, 70000], expected two values of 0 to 65535, the lower first",
+        ),
+        (format!("{server}device_name = \"\""), "device_name is \"\", expected 1 to 20 bytes"),
+        (format!("{pipe}stall_s = 0"), "stall_s is 0, expected 0.1 to 60"),
+        (format!("{pipe}max_back_off_s = 0.1"), "max_back_off_s is 0.1, expected 0.25 to 300"),
+        (format!("{dicom}frame_size = [0, 9]"), "frame_size is 0, expected 1 to 4096"),
+        (
+            format!("{dicom}pixel_spacing_mm = [0.1, -1]"),
+            "pixel_spacing_mm is -1, expected 0.001 to 100",
+        ),
+    ] {
+        assert_eq!(refusal(&with_source(&lines)), format!("edge.toml: source.{expected}"));
+    }
+}
+
+#[test]
+fn what_is_hidden_and_kept_has_to_fit() {
+    let dicom = "kind = \"dicom\"\npath = \"c.dcm\"\n";
+    let sized = format!("{dicom}frame_size = [64, 48]\n");
+    for (lines, expected) in [
+        (
+            format!("{dicom}blank = [[0, 0, 9, 9]]"),
+            "frame_size is missing, expected the width and height that the rectangles of `blank` were drawn for",
+        ),
+        (
+            format!("{sized}blank = [[0, 0, 9, 9], [9, 0, 9, 9]]"),
+            "blank[1] is [9, 0, 9, 9], expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1 within 64 x 48 px",
+        ),
+        (
+            format!("{sized}blank = [[0, 0, 65, 9]]"),
+            "blank[0] is [0, 0, 65, 9], expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1 within 64 x 48 px",
+        ),
+        (
+            format!("{sized}blank = [[0, -1, 5, 9]]"),
+            "blank[0] is [0, -1, 5, 9], expected [x0, y0, x1, y1] with x0 < x1 and y0 < y1 within 64 x 48 px",
+        ),
+        (
+            format!("{sized}region = [60, 0, 5, 5]"),
+            "region is [60, 0, 5, 5], expected [x, y, width, height] within 64 x 48 px",
+        ),
+        (
+            format!("{dicom}region = [0, 0, 0, 5]"),
+            "region is [0, 0, 0, 5], expected [x, y, width, height] within 4096 x 4096 px",
+        ),
+    ] {
+        assert_eq!(refusal(&with_source(&lines)), format!("edge.toml: source.{expected}"));
+    }
+    let text = with_source(&format!("{dicom}blank = []"));
+    let nothing_to_hide = Config::parse(Path::new("edge.toml"), &text).unwrap().source.intake;
+    assert_eq!(nothing_to_hide.deidentification(), Deidentification::Masked);
+}
+
+fn clip(config: &Config) -> &ClipConfig {
+    match &config.source.kind {
+        SourceKind::Clip(clip) => clip,
+        other => panic!("{other:?}"),
+    }
 }

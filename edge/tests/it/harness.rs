@@ -333,7 +333,7 @@ fn find_line(lines: &Receiver<String>, text: &str) -> String {
 }
 
 /// For what the system gives no event for: looks again and again.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !done() {
         assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");

@@ -8,5 +8,6 @@ mod harness;
 mod pipeline;
 mod segment;
 mod service;
+mod source;
 mod tiny;
 mod watch;

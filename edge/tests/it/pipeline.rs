@@ -8,8 +8,9 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
-    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter, Source,
+    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter,
 };
+use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -156,11 +157,12 @@ impl Bench {
         let (entered, encoding) = channel();
         let (release, gate) = channel();
         let meter = Arc::new(Meter::new());
-        let source = Script { frames: script, asked };
+        let source = Box::new(Script { frames: script, asked });
+        let player = Player::new(source, pace, Intake::default());
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
         let (known, counts) = (objects.clone(), meter.clone());
         let (pipeline, masks) =
-            Pipeline::start(source, network, pace, known, bell, counts, queue).unwrap();
+            Pipeline::start(player, network, known, bell, counts, queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
@@ -229,14 +231,17 @@ struct Script {
 }
 
 impl Source for Script {
-    fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
+    fn next(&mut self, _: Duration) -> Event {
         // The test may not listen any more.
         let _ = self.asked.send(());
-        self.frames.recv().ok()
-    }
-
-    fn interval(&self) -> Duration {
-        Duration::ZERO
+        match self.frames.recv() {
+            Ok(Ok(frame)) => {
+                let captured = Instant::now();
+                Event::Frame(Received { frame, captured, source_us: None, missed: 0 })
+            }
+            Ok(Err(error)) => Event::Damaged(error),
+            Err(_) => Event::Ended,
+        }
     }
 }
 

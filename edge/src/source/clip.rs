@@ -1,0 +1,99 @@
+//! Recorded clips.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use medsa_frames::{Clip, Frame};
+
+use super::{Event, Received, Source};
+use crate::config::{AfterLast, ClipConfig, ClipFormat, value_error};
+use crate::error::Error;
+
+/// Time from frame to frame of a clip that does not know its own.
+const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Plays a recorded clip.
+pub struct ClipSource {
+    clip: Clip,
+    next: usize,
+    interval: Duration,
+    /// When the next frame is to be played.
+    due: Instant,
+    after_last: AfterLast,
+}
+
+impl ClipSource {
+    /// Opens the clip that `config` describes; `file` names the configuration in messages.
+    ///
+    /// # Errors
+    /// [`Error::Source`], or [`Error::ConfigValue`] when it is of another kind.
+    pub fn open(config: &ClipConfig, file: &Path) -> Result<Self, Error> {
+        let clip = Clip::open(&config.path)?;
+        let found = if is_dicom(&config.path)? { ClipFormat::Dicom } else { ClipFormat::Images };
+        if found != config.format {
+            return Err(value_error(file, "source.kind", config.format, found));
+        }
+        Ok(Self::new(clip, config.interval, config.after_last))
+    }
+
+    /// The frames of `clip`, at `interval` or else at the clip's own rate.
+    pub fn new(clip: Clip, interval: Option<Duration>, after_last: AfterLast) -> Self {
+        let own = clip.frame_interval_ms().filter(|ms| ms.is_finite() && *ms >= 1.0);
+        let own = own.map(|ms| Duration::from_secs_f64(ms / 1e3));
+        let interval = interval.or(own).unwrap_or(DEFAULT_INTERVAL);
+        Self { clip, next: 0, interval, due: Instant::now(), after_last }
+    }
+
+    /// Number of frames, at least 1.
+    // No `is_empty`: a clip is never empty.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.clip.len()
+    }
+
+    /// The first frame, which is played nevertheless.
+    ///
+    /// # Errors
+    /// [`Error::Source`].
+    pub fn first_frame(&self) -> Result<Frame, Error> {
+        Ok(self.clip.frame(0)?)
+    }
+}
+
+impl Source for ClipSource {
+    fn next(&mut self, wait: Duration) -> Event {
+        let left = self.due.saturating_duration_since(Instant::now());
+        thread::sleep(left.min(wait));
+        if left > wait {
+            return Event::Nothing;
+        }
+        if self.next == self.clip.len() {
+            if self.after_last != AfterLast::Repeat {
+                return Event::Ended;
+            }
+            self.next = 0;
+        }
+        let captured = Instant::now();
+        // A clip that falls behind does not catch up in a burst.
+        self.due = (self.due + self.interval).max(captured);
+        let frame = self.clip.frame(self.next);
+        self.next += 1;
+        match frame {
+            Ok(frame) => Event::Frame(Received { frame, captured, source_us: None, missed: 0 }),
+            Err(error) => Event::Damaged(error.into()),
+        }
+    }
+}
+
+fn is_dicom(path: &Path) -> Result<bool, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    if path.is_dir() {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    File::open(path).map_err(io)?.take(132).read_to_end(&mut start).map_err(io)?;
+    Ok(start.get(128..) == Some(b"DICM"))
+}

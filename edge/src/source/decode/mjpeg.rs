@@ -1,0 +1,230 @@
+//! Motion JPEG: one JPEG stream after the other, with or without something in between.
+
+/// Largest JPEG stream; more than any camera makes of [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX).
+pub const MAX_JPEG_BYTES: usize = 16 << 20;
+
+/// Bytes without the start of a picture after which this is reported.
+const MAX_STRAY_BYTES: usize = 1 << 20;
+
+const SOI: u8 = 0xd8;
+const EOI: u8 = 0xd9;
+const SOS: u8 = 0xda;
+
+/// Cuts a stream of bytes, which come in parts, into JPEG streams.
+///
+/// It follows the markers, so that a thumbnail within a picture does not end it.
+#[derive(Debug, Default)]
+pub struct MjpegSplitter {
+    /// Begins with a picture unless `place` is [`Place::Between`].
+    buffer: Vec<u8>,
+    place: Place,
+    /// Bytes between pictures that were passed over.
+    stray_bytes: usize,
+}
+
+/// What a splitter has cut out.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// One JPEG stream, from its first marker to its last.
+    Whole(Vec<u8>),
+    /// Bytes that are no whole stream, and why not.
+    Damaged(String),
+}
+
+/// Where the next byte to look at is.
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    /// Before a picture.
+    #[default]
+    Between,
+    /// At a marker.
+    Marker(usize),
+    /// In entropy-coded data.
+    Scan(usize),
+}
+
+impl MjpegSplitter {
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next stream; `None` when more bytes are needed.
+    pub fn next_cut(&mut self) -> Option<Cut> {
+        loop {
+            if self.place_in_buffer() > MAX_JPEG_BYTES {
+                return Some(self.give_up(format!("more than {MAX_JPEG_BYTES} bytes")));
+            }
+            let step = match self.place {
+                Place::Between => self.find_start(),
+                Place::Marker(at) => self.read_marker(at),
+                Place::Scan(at) => self.find_marker(at),
+            };
+            match step? {
+                Step::To(place) => self.place = place,
+                Step::Cut(cut) => return Some(cut),
+            }
+        }
+    }
+
+    fn place_in_buffer(&self) -> usize {
+        match self.place {
+            Place::Between => 0,
+            Place::Marker(at) | Place::Scan(at) => at,
+        }
+    }
+
+    fn find_start(&mut self) -> Option<Step> {
+        let found = self.buffer.windows(3).position(|bytes| bytes == [0xff, SOI, 0xff]);
+        // Two bytes may be the beginning of a start.
+        let stray = found.unwrap_or(self.buffer.len().saturating_sub(2));
+        self.buffer.drain(..stray);
+        self.stray_bytes += stray;
+        if found.is_some() {
+            self.stray_bytes = 0;
+            return Some(Step::To(Place::Marker(2)));
+        }
+        if self.stray_bytes > MAX_STRAY_BYTES {
+            let stray = std::mem::take(&mut self.stray_bytes);
+            let reason = format!("{stray} bytes without the start of a JPEG stream");
+            return Some(Step::Cut(Cut::Damaged(reason)));
+        }
+        None
+    }
+
+    fn read_marker(&mut self, at: usize) -> Option<Step> {
+        let &[first, marker] = self.buffer.get(at..at + 2)? else { return None };
+        if first != 0xff {
+            let reason = format!("byte {at} is {first:#04x}, expected a marker");
+            return Some(Step::Cut(self.give_up(reason)));
+        }
+        Some(match marker {
+            0xff => Step::To(Place::Marker(at + 1)),
+            EOI => {
+                let rest = self.buffer.split_off(at + 2);
+                let whole = std::mem::replace(&mut self.buffer, rest);
+                self.place = Place::Between;
+                Step::Cut(Cut::Whole(whole))
+            }
+            SOI => Step::Cut(self.give_up(format!("cut short after {at} bytes by another"))),
+            0x00 => Step::Cut(self.give_up(format!("byte {at} is data, expected a marker"))),
+            // They stand alone.
+            0x01 | 0xd0..=0xd7 => Step::To(Place::Marker(at + 2)),
+            _ => {
+                let &[high, low] = self.buffer.get(at + 2..at + 4)? else { return None };
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                if length < 2 {
+                    let reason =
+                        format!("segment at byte {at} has length {length}, expected 2 or more");
+                    return Some(Step::Cut(self.give_up(reason)));
+                }
+                let after = at + 2 + length;
+                Step::To(if marker == SOS { Place::Scan(after) } else { Place::Marker(after) })
+            }
+        })
+    }
+
+    fn find_marker(&mut self, at: usize) -> Option<Step> {
+        let data = self.buffer.get(at..)?;
+        let offset = data.iter().position(|&byte| byte == 0xff).unwrap_or(data.len());
+        let found = at + offset;
+        // What was looked at is not looked at again when more bytes have come.
+        self.place = Place::Scan(found);
+        Some(Step::To(match *self.buffer.get(found + 1)? {
+            // A byte of data and its stuffing, or a restart.
+            0x00 | 0xd0..=0xd7 => Place::Scan(found + 2),
+            _ => Place::Marker(found),
+        }))
+    }
+
+    /// Drops what was read of a picture; the next is looked for in what follows.
+    fn give_up(&mut self, reason: String) -> Cut {
+        let read = self.place_in_buffer().min(self.buffer.len());
+        self.buffer.drain(..read);
+        self.place = Place::Between;
+        Cut::Damaged(format!("JPEG stream: {reason}"))
+    }
+}
+
+enum Step {
+    To(Place),
+    Cut(Cut),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture with a thumbnail in a segment, stuffing and a restart in its data.
+    fn picture() -> Vec<u8> {
+        let thumbnail = [0xff, SOI, 0xff, EOI];
+        let mut jpeg = vec![0xff, SOI, 0xff, 0xe1, 0, 6];
+        jpeg.extend(thumbnail);
+        jpeg.extend([0xff, SOS, 0, 3, 7, 1, 2, 0xff, 0x00, 3, 0xff, 0xd0, 4, 0xff, 0xff, EOI]);
+        jpeg
+    }
+
+    /// What is cut out of bytes that come `size` at a time.
+    fn cuts(bytes: &[u8], size: usize) -> Vec<Cut> {
+        let mut splitter = MjpegSplitter::default();
+        let mut cuts = Vec::new();
+        for part in bytes.chunks(size) {
+            splitter.push(part);
+            cuts.extend(std::iter::from_fn(|| splitter.next_cut()));
+        }
+        cuts
+    }
+
+    #[test]
+    fn pictures_are_cut_out_however_the_bytes_come() {
+        let stream = [b"--boundary\r\n\xff".as_slice(), &picture(), b"\r\n", &picture()].concat();
+        for size in 1..=stream.len() {
+            let expected = [Cut::Whole(picture()), Cut::Whole(picture())];
+            assert_eq!(cuts(&stream, size), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_cut_short_costs_itself_only() {
+        let stream = [&picture()[..19], &picture()].concat();
+        for size in 1..=stream.len() {
+            let cuts = cuts(&stream, size);
+            let Cut::Damaged(reason) = &cuts[0] else { panic!("{cuts:?}") };
+            assert_eq!(reason, "JPEG stream: cut short after 19 bytes by another");
+            assert_eq!(cuts[1..], [Cut::Whole(picture())], "{size}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_marker_or_no_segment_is_told() {
+        let reason = |bytes: &[u8]| match &cuts(bytes, 100)[..] {
+            [Cut::Damaged(reason)] => reason.clone(),
+            other => panic!("{other:?}"),
+        };
+        let no_marker = [0xff, SOI, 0xff, 0xe0, 0, 2, 5, 5];
+        assert_eq!(reason(&no_marker), "JPEG stream: byte 6 is 0x05, expected a marker");
+        let no_length = [0xff, SOI, 0xff, 0xe0, 0, 1];
+        assert_eq!(
+            reason(&no_length),
+            "JPEG stream: segment at byte 2 has length 1, expected 2 or more"
+        );
+    }
+
+    #[test]
+    fn memory_has_a_limit() {
+        let mut splitter = MjpegSplitter::default();
+        splitter.push(&[0xff, SOI, 0xff, SOS, 0, 2]);
+        let part = vec![1; 1 << 20];
+        let mut parts_until_damage = || {
+            let parts = (1..).find(|_| {
+                splitter.push(&part);
+                splitter.next_cut().is_some()
+            });
+            assert!(splitter.buffer.len() <= 2 * part.len());
+            parts
+        };
+        assert_eq!(parts_until_damage(), Some(MAX_JPEG_BYTES / part.len() + 1));
+        // Nor is there memory for what never begins.
+        assert!(parts_until_damage() <= Some(2));
+    }
+}

@@ -1,0 +1,213 @@
+//! What happens to every frame before anything else sees it: its size is checked, what has to be
+//! hidden is hidden, the region of interest is cut out.
+
+use medsa_frames::Frame;
+
+use crate::error::Error;
+
+/// What is done to every frame of a source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Intake {
+    /// The only width and height that frames may have. Rectangles were drawn for one layout of
+    /// the screen: in another size, names may stand elsewhere.
+    pub frame_size: Option<(u32, u32)>,
+    /// Rectangles that become black. `None`: nobody has said what has to be hidden. An empty
+    /// list: somebody has said that nothing has to be.
+    pub blank: Option<Vec<Rectangle>>,
+    /// The part that is kept.
+    pub region: Option<Region>,
+    /// Distance between neighbouring pixels in mm, down the rows and along a row; wins over what
+    /// the source states.
+    pub pixel_spacing_mm: Option<[f32; 2]>,
+}
+
+/// Pixels from `(x0, y0)` up to, but not including, `(x1, y1)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rectangle {
+    /// First column.
+    pub x0: u32,
+    /// First row.
+    pub y0: u32,
+    /// Column after the last.
+    pub x1: u32,
+    /// Row after the last.
+    pub y1: u32,
+}
+
+/// A part of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First column.
+    pub x: u32,
+    /// First row.
+    pub y: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+/// Whether somebody has said what has to be hidden in a frame. Pixels of an unmasked frame are
+/// shown on the device and never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deidentification {
+    /// It is hidden.
+    Masked,
+    /// Nobody has: the frame may show whose it is.
+    Unmasked,
+}
+
+impl Intake {
+    /// Does it to one frame.
+    ///
+    /// # Errors
+    /// [`Error::FrameRefused`] when the frame is not of the size that the configuration is made
+    /// for, [`Error::DamagedFrame`] when its pixels do not fill it.
+    pub fn apply(&self, mut frame: Frame) -> Result<Frame, Error> {
+        let (width, height) = (frame.width, frame.height);
+        let expected = 3 * width as usize * height as usize;
+        if frame.rgb.len() != expected {
+            let reason = format!("{} bytes of pixels, expected {expected}", frame.rgb.len());
+            return Err(Error::DamagedFrame { reason });
+        }
+        let refused = |key, expected| Error::FrameRefused {
+            key,
+            found: format!("{width} x {height} px"),
+            expected,
+        };
+        if let Some(size) = self.frame_size
+            && size != (width, height)
+        {
+            let expected = format!("{} x {} px", size.0, size.1);
+            return Err(refused("source.frame_size", expected));
+        }
+        for rectangle in self.blank.iter().flatten() {
+            if rectangle.x1 > width || rectangle.y1 > height {
+                let expected = format!("{} x {} px at least", rectangle.x1, rectangle.y1);
+                return Err(refused("source.blank", expected));
+            }
+            rectangle.fill(&mut frame);
+        }
+        if let Some(region) = self.region {
+            let (least_width, least_height) = region.end();
+            if least_width > width || least_height > height {
+                let expected = format!("{least_width} x {least_height} px at least");
+                return Err(refused("source.region", expected));
+            }
+            region.cut_out(&mut frame);
+        }
+        frame.pixel_spacing_mm = self.pixel_spacing_mm.or(frame.pixel_spacing_mm);
+        Ok(frame)
+    }
+
+    /// What this says about the frames that it was applied to.
+    pub fn deidentification(&self) -> Deidentification {
+        match self.blank {
+            Some(_) => Deidentification::Masked,
+            None => Deidentification::Unmasked,
+        }
+    }
+
+    /// Width and height that every frame has afterwards, where that is certain.
+    pub fn known_size(&self) -> Option<(usize, usize)> {
+        let region = self.region.map(|region| (region.width, region.height));
+        let (width, height) = region.or(self.frame_size)?;
+        Some((width as usize, height as usize))
+    }
+}
+
+impl Rectangle {
+    /// Makes its pixels black; it must lie within the frame.
+    fn fill(self, frame: &mut Frame) {
+        let row_bytes = 3 * frame.width as usize;
+        let columns = 3 * self.x0 as usize..3 * self.x1 as usize;
+        let rows = self.y0 as usize..self.y1 as usize;
+        for row in frame.rgb.chunks_exact_mut(row_bytes).take(rows.end).skip(rows.start) {
+            row[columns.clone()].fill(0);
+        }
+    }
+}
+
+impl Region {
+    /// Column after the last and row after the last.
+    pub fn end(self) -> (u32, u32) {
+        (self.x.saturating_add(self.width), self.y.saturating_add(self.height))
+    }
+
+    /// Keeps its pixels; it must lie within the frame.
+    fn cut_out(self, frame: &mut Frame) {
+        let row_bytes = 3 * frame.width as usize;
+        let kept_bytes = 3 * self.width as usize;
+        let first = self.y as usize * row_bytes + 3 * self.x as usize;
+        for row in 0..self.height as usize {
+            let from = first + row * row_bytes;
+            frame.rgb.copy_within(from..from + kept_bytes, row * kept_bytes);
+        }
+        frame.rgb.truncate(self.height as usize * kept_bytes);
+        (frame.width, frame.height) = (self.width, self.height);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pixel holds its own column and row.
+    fn frame(width: u32, height: u32) -> Frame {
+        let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 9]));
+        Frame { width, height, rgb: pixels.collect(), pixel_spacing_mm: Some([0.5, 0.5]) }
+    }
+
+    fn pixel(frame: &Frame, x: u32, y: u32) -> &[u8] {
+        &frame.rgb[3 * (y * frame.width + x) as usize..][..3]
+    }
+
+    #[test]
+    fn rectangles_are_hidden_in_pixels_of_the_source_before_the_region_is_cut_out() {
+        let intake = Intake {
+            frame_size: Some((8, 6)),
+            blank: Some(vec![Rectangle { x0: 0, y0: 0, x1: 4, y1: 2 }]),
+            region: Some(Region { x: 3, y: 1, width: 4, height: 5 }),
+            pixel_spacing_mm: Some([0.1, 0.2]),
+        };
+        let seen = intake.apply(frame(8, 6)).unwrap();
+        assert_eq!((seen.width, seen.height, seen.rgb.len()), (4, 5, 60));
+        assert_eq!(seen.pixel_spacing_mm, Some([0.1, 0.2]));
+        // Column 3 and row 1 of the source are the last that are hidden.
+        assert_eq!(pixel(&seen, 0, 0), [0, 0, 0]);
+        assert_eq!(pixel(&seen, 1, 0), [4, 1, 9]);
+        assert_eq!(pixel(&seen, 0, 1), [3, 2, 9]);
+        assert_eq!(pixel(&seen, 3, 4), [6, 5, 9]);
+        assert_eq!(intake.known_size(), Some((4, 5)));
+    }
+
+    #[test]
+    fn frames_of_another_size_are_refused() {
+        let intake = Intake { frame_size: Some((8, 6)), ..Intake::default() };
+        let error = intake.apply(frame(6, 8)).unwrap_err().to_string();
+        assert_eq!(error, "source.frame_size: frame is 6 x 8 px, expected 8 x 6 px");
+        let region = Some(Region { x: 1, y: 0, width: 8, height: 6 });
+        let intake = Intake { region, ..Intake::default() };
+        let error = intake.apply(frame(8, 6)).unwrap_err().to_string();
+        assert_eq!(error, "source.region: frame is 8 x 6 px, expected 9 x 6 px at least");
+        // Even where no size was stated, nothing that should be hidden is shown.
+        let blank = Some(vec![Rectangle { x0: 0, y0: 4, x1: 4, y1: 7 }]);
+        let intake = Intake { blank, ..Intake::default() };
+        let error = intake.apply(frame(8, 6)).unwrap_err().to_string();
+        assert_eq!(error, "source.blank: frame is 8 x 6 px, expected 4 x 7 px at least");
+    }
+
+    #[test]
+    fn only_who_says_so_gets_masked_frames() {
+        assert_eq!(Intake::default().deidentification(), Deidentification::Unmasked);
+        let nothing_to_hide = Intake { blank: Some(Vec::new()), ..Intake::default() };
+        assert_eq!(nothing_to_hide.deidentification(), Deidentification::Masked);
+    }
+
+    #[test]
+    fn frames_that_are_not_full_are_damaged() {
+        let short = Frame { width: 8, height: 6, rgb: vec![0; 100], pixel_spacing_mm: None };
+        let error = Intake::default().apply(short).unwrap_err().to_string();
+        assert_eq!(error, "damaged frame: 100 bytes of pixels, expected 144");
+    }
+}

@@ -1,0 +1,114 @@
+//! Frames from outside: recorded clips, child processes, OpenIGTLink servers, video devices.
+//!
+//! A [`Source`] tells what happens next; kinds that can be lost are `Live`: connected, watched,
+//! and connected again. [`Player`] plays a source on a thread of its own and passes every frame
+//! through the [`Intake`], which hides what has to be hidden.
+//!
+//! **Architecture invariants:** what comes from outside is hostile: sizes are checked against
+//! [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX) before memory is spent, and a damaged frame costs
+//! that frame only. No source waits longer than it is told to, so one that has stalled holds up
+//! nobody. No frame gets past the intake.
+
+mod clip;
+pub mod decode;
+mod intake;
+mod live;
+mod openigtlink;
+mod pipe;
+mod player;
+mod v4l2;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use medsa_frames::Frame;
+use medsa_sam::image::RgbView;
+
+use crate::config::{SourceConfig, SourceKind};
+use crate::error::Error;
+use live::Live;
+
+pub use clip::ClipSource;
+pub use intake::{Deidentification, Intake, Rectangle, Region};
+pub use player::{Captured, Player, SourceState};
+
+/// Where frames come from.
+pub trait Source: Send + 'static {
+    /// What happens next, waiting no longer than `wait`.
+    fn next(&mut self, wait: Duration) -> Event;
+}
+
+/// What happens at a source.
+#[derive(Debug)]
+pub enum Event {
+    /// A frame has come.
+    Frame(Received),
+    /// A frame came that cannot be used; the others are not affected.
+    Damaged(Error),
+    /// Nothing, for as long as was waited.
+    Nothing,
+    /// The source is about to be connected.
+    Starting,
+    /// The source was lost, or could not be connected.
+    Lost {
+        /// What happened.
+        reason: Error,
+        /// Time to the next attempt.
+        retry_in: Duration,
+    },
+    /// The last frame was given.
+    Ended,
+}
+
+/// A frame as it comes from the source.
+#[derive(Debug)]
+pub struct Received {
+    /// The whole picture, with the pixel spacing that the source states.
+    pub frame: Frame,
+    /// When it was captured, as closely as this machine's clock knows: by the driver, or else
+    /// when the last of its bytes had come.
+    pub captured: Instant,
+    /// When it was captured by the source's own clock, in microseconds since that clock's zero.
+    pub source_us: Option<u64>,
+    /// Frames that were lost since the one before, where the source counts them.
+    pub missed: u32,
+}
+
+/// A source that is ready to be played.
+pub struct Opened {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Width and height of its frames after the intake, where they are known beforehand.
+    pub frame_size: Option<(usize, usize)>,
+}
+
+/// Opens the source that `config` describes. A clip has to be there and its first frame has to
+/// pass the intake; other sources may come later. `file` names the configuration in messages.
+///
+/// # Errors
+/// [`Error::Source`], [`Error::ConfigValue`], [`Error::FrameRefused`]: all about clips.
+pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
+    let intake = &config.intake;
+    let source: Box<dyn Source> = match &config.kind {
+        SourceKind::Clip(clip) => {
+            let source = ClipSource::open(clip, file)?;
+            let Frame { width, height, .. } = intake.apply(source.first_frame()?)?;
+            let (path, frames) = (clip.path.display(), source.len());
+            tracing::info!("source {path}: {frames} frames of {width} x {height} px");
+            let frame_size = Some((width as usize, height as usize));
+            return Ok(Opened { source: Box::new(source), frame_size });
+        }
+        SourceKind::Pipe(pipe) => Box::new(Live::new(pipe.clone(), pipe.patience)),
+        SourceKind::OpenIgtLink(server) => Box::new(Live::new(server.clone(), server.patience)),
+        SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.patience)),
+    };
+    Ok(Opened { source, frame_size: intake.known_size() })
+}
+
+/// A frame as the preprocessing takes it.
+///
+/// # Errors
+/// [`Error::Frame`] when its pixels do not fit its size.
+pub fn frame_view(frame: &Frame) -> Result<RgbView<'_>, Error> {
+    Ok(RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?)
+}

@@ -1,0 +1,208 @@
+//! The thread that plays a source.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use medsa_frames::Frame;
+use medsa_wire::Stage;
+use tokio::sync::watch;
+
+use super::{Deidentification, Event, Intake, Received, Source};
+use crate::config::Pace;
+use crate::error::Error;
+use crate::pipeline::{Counter, Mailbox, Meter, Wake};
+
+/// Longest wait for a source at a time: within it, the thread notices that it shall stop.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A source, and what is done with its frames.
+pub struct Player {
+    source: Box<dyn Source>,
+    pace: Pace,
+    intake: Intake,
+    state: watch::Sender<SourceState>,
+}
+
+/// How a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is being connected, or its first frame is awaited.
+    Starting,
+    /// Frames come.
+    Playing,
+    /// Frames come that the configuration is not made for; none is passed on.
+    Refused {
+        /// What they are, and what was expected.
+        reason: String,
+    },
+    /// It has ended, stalled or vanished, or could not be connected.
+    Lost {
+        /// What happened.
+        reason: String,
+        /// Time to the next attempt.
+        retry_in: Duration,
+    },
+    /// The last frame of a recording was played.
+    Ended,
+}
+
+/// A frame on its way.
+#[derive(Debug)]
+pub struct Captured {
+    /// Position in the order of play, from 0; goes on when a source is connected again. Frames
+    /// that are dropped, damaged, refused or missed have one too, and a looped clip counts on:
+    /// frame `i` of a clip of `n` frames has the numbers `i`, `i + n`, `i + 2n`...
+    pub frame_id: u64,
+    /// When it was captured.
+    pub captured: Instant,
+    /// The same in microseconds since 1970.
+    pub captured_us: u64,
+    /// The same by the source's own clock, where it tells: microseconds since that clock's zero.
+    pub source_us: Option<u64>,
+    /// Whether the pixels may be stored.
+    pub deidentification: Deidentification,
+    /// The picture, after the intake.
+    pub frame: Frame,
+}
+
+impl Player {
+    /// Frames of `source` go through `intake`.
+    pub fn new(source: Box<dyn Source>, pace: Pace, intake: Intake) -> Self {
+        Self { source, pace, intake, state: watch::Sender::new(SourceState::Starting) }
+    }
+
+    /// Whether frames wait for their segmentation.
+    pub fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// How the source is, from now on.
+    pub fn state(&self) -> watch::Receiver<SourceState> {
+        self.state.subscribe()
+    }
+
+    /// Plays into `mailbox` until the source ends or the mailbox is stopped.
+    pub(crate) fn run(mut self, mailbox: &Mailbox<Captured>, meter: &Meter) {
+        let mut frame_id = 0;
+        let mut damaged_before = false;
+        while !mailbox.is_stopped() {
+            // Then nothing is replaced, and a frame is no older than its own segmentation.
+            if self.pace == Pace::EveryFrame && mailbox.until_wanted() == Wake::Stopped {
+                break;
+            }
+            match self.source.next(SLICE) {
+                Event::Nothing => {}
+                Event::Starting => self.enter(SourceState::Starting),
+                Event::Lost { reason, retry_in } => {
+                    self.enter(SourceState::Lost { reason: reason.to_string(), retry_in });
+                }
+                Event::Ended => {
+                    self.enter(SourceState::Ended);
+                    break;
+                }
+                Event::Damaged(error) => {
+                    meter.count(Counter::FramesFailed);
+                    // A source may damage frame after frame for hours.
+                    if damaged_before {
+                        tracing::debug!("frame {frame_id} skipped: {error}");
+                    } else {
+                        tracing::warn!("frame {frame_id} skipped: {error}");
+                    }
+                    damaged_before = true;
+                    frame_id += 1;
+                }
+                Event::Frame(received) => {
+                    damaged_before = false;
+                    for _ in 0..received.missed {
+                        meter.count(Counter::FramesIn);
+                        meter.count(Counter::FramesDropped);
+                    }
+                    frame_id += u64::from(received.missed);
+                    match self.admit(frame_id, received) {
+                        Ok(captured) => {
+                            self.enter(SourceState::Playing);
+                            meter.count(Counter::FramesIn);
+                            meter.record(Stage::Source, captured.captured.elapsed());
+                            if mailbox.replace(captured).is_some() {
+                                meter.count(Counter::FramesDropped);
+                            }
+                        }
+                        Err(error) => {
+                            meter.count(Counter::FramesFailed);
+                            self.enter(SourceState::Refused { reason: error.to_string() });
+                        }
+                    }
+                    frame_id += 1;
+                }
+            }
+        }
+        mailbox.finish();
+    }
+
+    fn admit(&self, frame_id: u64, received: Received) -> Result<Captured, Error> {
+        let Received { frame, captured, source_us, missed: _ } = received;
+        Ok(Captured {
+            frame_id,
+            captured,
+            captured_us: unix_us(captured),
+            source_us,
+            deidentification: self.intake.deidentification(),
+            frame: self.intake.apply(frame)?,
+        })
+    }
+
+    /// Announces a state, once.
+    fn enter(&self, state: SourceState) {
+        if *self.state.borrow() == state {
+            return;
+        }
+        match &state {
+            SourceState::Starting => tracing::info!("the source is being connected"),
+            SourceState::Playing => tracing::info!("the source plays"),
+            SourceState::Refused { reason } => tracing::warn!("frames are refused: {reason}"),
+            SourceState::Lost { reason, retry_in } => {
+                let retry_s = retry_in.as_secs_f32();
+                tracing::warn!("no source: {reason}; next attempt in {retry_s:.2} s");
+            }
+            // The service says so when the last mask was published.
+            SourceState::Ended => {}
+        }
+        self.state.send_replace(state);
+    }
+}
+
+/// A moment in microseconds since 1970; 0 on a machine whose clock is before that.
+fn unix_us(moment: Instant) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(moment.elapsed()).as_micros() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Once(Option<Received>);
+
+    impl Source for Once {
+        fn next(&mut self, _: Duration) -> Event {
+            self.0.take().map_or(Event::Ended, Event::Frame)
+        }
+    }
+
+    fn played(intake: Intake) -> Captured {
+        let frame = Frame { width: 1, height: 1, rgb: vec![1, 2, 3], pixel_spacing_mm: None };
+        let received = Received { frame, captured: Instant::now(), source_us: Some(5), missed: 2 };
+        let mailbox = Mailbox::new();
+        let player = Player::new(Box::new(Once(Some(received))), Pace::Live, intake);
+        player.run(&mailbox, &Meter::new());
+        mailbox.take().unwrap()
+    }
+
+    #[test]
+    fn frames_are_unmasked_unless_the_configuration_says_what_to_hide() {
+        let captured = played(Intake::default());
+        assert_eq!(captured.deidentification, Deidentification::Unmasked);
+        assert_eq!((captured.frame_id, captured.source_us), (2, Some(5)));
+        let captured = played(Intake { blank: Some(Vec::new()), ..Intake::default() });
+        assert_eq!(captured.deidentification, Deidentification::Masked);
+    }
+}

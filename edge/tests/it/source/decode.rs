@@ -1,0 +1,112 @@
+//! Frames of cameras, encoded by ffmpeg, against what ffmpeg makes of them itself.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{GrayImage, Luma};
+use medsa_edge::source::decode::{YuvEncoding, YuyvLayout, decode_jpeg, decode_yuyv};
+
+use super::{differences, ffmpeg};
+
+const WIDTH: u32 = 322;
+const HEIGHT: u32 = 242;
+
+/// A picture with all colours, sharp edges and gradients.
+const PICTURE: &str = "-f lavfi -i testsrc2=size=322x242 -frames:v 1";
+
+/// Rounded well, and with colours between samples filled in as sharply as they were sampled.
+const EXACT: &str = "-sws_flags accurate_rnd+full_chroma_int+full_chroma_inp";
+
+#[test]
+fn jpeg_of_every_sampling_is_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.jpg");
+    for (format, tolerance) in [("yuvj444p", 1.0), ("yuvj422p", 3.0), ("yuvj420p", 4.0)] {
+        ffmpeg(&format!("-y {PICTURE} -q:v 2 -pix_fmt {format} -f mjpeg {}", path.display()));
+        let expected =
+            ffmpeg(&format!("-i {} {EXACT} -f rawvideo -pix_fmt rgb24 -", path.display()));
+        let frame = decode_jpeg(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!((frame.width, frame.height), (WIDTH, HEIGHT));
+        let (mean, _) = differences(&frame.rgb, &expected);
+        assert!(mean < tolerance, "{format}: {mean}");
+    }
+}
+
+#[test]
+fn grey_jpeg_becomes_grey() {
+    let picture = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([(x / 2 + y / 4) as u8]));
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&picture).unwrap();
+    let frame = decode_jpeg(&jpeg).unwrap();
+    let expected: Vec<u8> = picture.iter().flat_map(|&grey| [grey; 3]).collect();
+    let (_, largest) = differences(&frame.rgb, &expected);
+    assert!(largest <= 4, "{largest}");
+    assert!(frame.rgb.chunks(3).all(|pixel| pixel == [pixel[0]; 3]));
+}
+
+#[test]
+fn jpeg_without_huffman_tables_is_decoded_with_the_usual_ones() {
+    let jpeg = ffmpeg(&format!("{PICTURE} -huffman default -pix_fmt yuvj422p -f mjpeg -"));
+    let (without, removed) = without_huffman_tables(&jpeg);
+    assert!(removed > 0);
+    assert_eq!(decode_jpeg(&without).unwrap(), decode_jpeg(&jpeg).unwrap());
+}
+
+#[test]
+fn half_a_jpeg_is_no_picture() {
+    let jpeg = ffmpeg(&format!("{PICTURE} -f mjpeg -"));
+    assert!(decode_jpeg(&jpeg).is_ok());
+    for part in 1..8 {
+        assert!(decode_jpeg(&jpeg[..part * jpeg.len() / 8]).is_err(), "{part} of 8 parts");
+    }
+    assert!(decode_jpeg(&[]).is_err());
+    // A size above the limit, of which nothing is allocated.
+    let mut huge = jpeg.clone();
+    let size = huge.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap() + 5;
+    huge[size..size + 4].fill(0xff);
+    assert!(decode_jpeg(&huge).is_err());
+}
+
+#[test]
+fn yuyv_is_what_ffmpeg_makes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.yuv");
+    for (encoding, filter, tags) in [
+        (YuvEncoding::Bt601, "bt601:out_range=tv", "in_color_matrix=bt601:in_range=tv"),
+        (YuvEncoding::Bt709, "bt709:out_range=tv", "in_color_matrix=bt709:in_range=tv"),
+        (YuvEncoding::Full, "bt601:out_range=pc", "in_color_matrix=bt601:in_range=pc"),
+    ] {
+        // Flat parts, so that it does not matter how colours between samples are filled in.
+        let picture = "-f lavfi -i smptebars=size=322x242 -frames:v 1";
+        ffmpeg(&format!(
+            "-y {picture} -vf scale=out_color_matrix={filter} -f rawvideo -pix_fmt yuyv422 {}",
+            path.display()
+        ));
+        let expected = ffmpeg(&format!(
+            "-f rawvideo -pix_fmt yuyv422 -s {WIDTH}x{HEIGHT} -i {} -vf scale={tags}:\
+             flags=accurate_rnd+full_chroma_int -f rawvideo -pix_fmt rgb24 -",
+            path.display()
+        ));
+        let stride = 2 * WIDTH as usize;
+        let layout = YuyvLayout { width: WIDTH, height: HEIGHT, stride, encoding };
+        let frame = decode_yuyv(&std::fs::read(&path).unwrap(), layout).unwrap();
+        let (mean, _) = differences(&frame.rgb, &expected);
+        assert!(mean < 1.5, "{encoding:?}: {mean}");
+    }
+}
+
+/// The stream without its Huffman tables, and how many segments that were.
+fn without_huffman_tables(jpeg: &[u8]) -> (Vec<u8>, usize) {
+    let mut kept = jpeg[..2].to_vec();
+    let (mut at, mut removed) = (2, 0);
+    while jpeg[at + 1] != 0xda {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        let segment = &jpeg[at..at + 2 + length];
+        if jpeg[at + 1] == 0xc4 {
+            removed += 1;
+        } else {
+            kept.extend(segment);
+        }
+        at += segment.len();
+    }
+    kept.extend(&jpeg[at..]);
+    (kept, removed)
+}

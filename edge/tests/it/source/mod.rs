@@ -1,0 +1,113 @@
+//! Sources as the service opens them, played by real programs, servers and files.
+
+mod decode;
+mod hostile;
+mod intake;
+mod openigtlink;
+mod pipe;
+mod player;
+mod service;
+mod v4l2;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use medsa_edge::Error;
+use medsa_edge::config::Config;
+use medsa_edge::source::{self, Event, Opened, Received, Source};
+
+use crate::harness::LIMIT;
+
+/// A source that is played step by step.
+struct Played(Box<dyn Source>);
+
+impl Played {
+    /// `lines` are those of `[source]`; relative paths start at `folder`.
+    fn open(folder: &Path, lines: &str) -> Self {
+        Self(try_open(folder, lines).unwrap().source)
+    }
+
+    /// The first event from here on that `choose` takes.
+    fn wait<T>(&mut self, what: &str, mut choose: impl FnMut(Event) -> Option<T>) -> T {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if let Some(found) = choose(self.0.next(Duration::from_millis(50))) {
+                return found;
+            }
+        }
+        panic!("not within {LIMIT:?}: {what}");
+    }
+
+    /// The next frame; nothing else may happen before it than that the source is connected.
+    fn frame(&mut self) -> Received {
+        self.wait("a frame", |event| match event {
+            Event::Frame(received) => Some(received),
+            Event::Nothing | Event::Starting => None,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// What was wrong with the next frame that is damaged.
+    fn damage(&mut self) -> String {
+        self.wait("a damaged frame", |event| match event {
+            Event::Damaged(error) => Some(error.to_string()),
+            _ => None,
+        })
+    }
+
+    /// Why the source is lost next, and the time to the next attempt.
+    fn lost(&mut self) -> (String, Duration) {
+        self.wait("a loss", |event| match event {
+            Event::Lost { reason, retry_in } => Some((reason.to_string(), retry_in)),
+            _ => None,
+        })
+    }
+}
+
+fn try_open(folder: &Path, lines: &str) -> Result<Opened, Error> {
+    let text = format!(
+        "[device]\nid = \"bench\"\n[build]\npath = \"none\"\n[broker]\nkind = \"embedded\"\n\
+         [source]\n{lines}\n"
+    );
+    let file = folder.join("edge.toml");
+    let config = Config::parse(&file, &text)?;
+    source::open(&config.source, &file)
+}
+
+/// The lines of `[source]` for a command of a shell.
+fn shell(script: &str, format: &str) -> String {
+    format!("kind = \"pipe\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n{format}")
+}
+
+/// What ffmpeg writes with these arguments, which spaces separate.
+fn ffmpeg(arguments: &str) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error"])
+        .args(arguments.split(' '))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("ffmpeg: {e}: install it: apt-get install ffmpeg"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The ultrasound clip of 562 x 542 px that stands beside the repository. Where it does not
+/// exist, tests that need it say so and pass.
+fn plexus_clip() -> Option<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let shared = Path::new(&package).ancestors().nth(2)?.join("shared");
+    if shared.is_dir() {
+        return Some(shared.join("data/plexus-clip/5452.mp4"));
+    }
+    println!("skipped: {} does not exist", shared.display());
+    None
+}
+
+/// Mean and largest difference of bytes.
+fn differences(a: &[u8], b: &[u8]) -> (f64, u8) {
+    assert_eq!(a.len(), b.len());
+    let each = || a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+    let sum: u64 = each().map(u64::from).sum();
+    (sum as f64 / a.len() as f64, each().max().unwrap_or(0))
+}

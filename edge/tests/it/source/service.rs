@@ -1,0 +1,91 @@
+//! The whole service with a source that comes and goes.
+
+use std::process::Command;
+
+use medsa_edge::mqtt::Protocol;
+use medsa_wire::Availability;
+
+use crate::harness::{Edge, Mosquitto, Observer, Place, external};
+
+/// A test picture of 128 x 96 px, of which the service sees a part.
+const CAMERA: &str = r#"kind = "pipe"
+command = ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=128x96:rate=25",
+    "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+format = "rgb24"
+frame_size = [128, 96]
+region = [16, 8, 96, 80]
+blank = [[0, 0, 128, 10]]
+"#;
+
+#[test]
+fn masks_come_again_after_the_program_was_killed() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let mut edge = Edge::run(&config(&place, CAMERA, &broker.url()));
+    let first = program(&edge.logged("ffmpeg runs as process "));
+    edge.logged("the source plays");
+    let mask = observer.wait_for_mask("a mask", |_| true);
+    // The part, not the picture.
+    assert_eq!((mask.frame_width_px, mask.frame_height_px), (96, 80));
+    assert!(Command::new("kill").args(["-s", "KILL", &first]).status().unwrap().success());
+    let line = edge.logged("no source: ");
+    assert!(
+        line.contains("program ffmpeg: was ended by signal 9; next attempt in 0.25 s"),
+        "{line}"
+    );
+    let second = program(&edge.logged("ffmpeg runs as process "));
+    edge.logged("the source plays");
+    observer.wait_for_mask("a mask", |again| again.frame_id > mask.frame_id);
+    edge.signal("TERM");
+    observer.wait_for_availability(Availability::Offline);
+    assert!(edge.wait().success());
+    assert!(!std::path::Path::new(&format!("/proc/{second}")).exists());
+}
+
+#[test]
+fn a_stalled_source_does_not_hold_up_the_end() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let stalled = "kind = \"pipe\"\ncommand = [\"sleep\", \"1000\"]\nformat = \"mjpeg\"\n\
+                   start_s = 60.0\n";
+    let mut edge = Edge::run(&config(&place, stalled, &broker.url()));
+    let sleeper = program(&edge.logged("sleep runs as process "));
+    observer.wait_for_availability(Availability::Online);
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    assert!(!std::path::Path::new(&format!("/proc/{sleeper}")).exists());
+}
+
+#[test]
+fn prompts_wait_for_a_source_of_unknown_size() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let source = "kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"ffmpeg\", \"-v\", \"error\", \
+                  \"-re\", \"-f\", \"lavfi\", \"-i\", \"testsrc=size=128x96:rate=25\", \
+                  \"-f\", \"mjpeg\", \"-\"]\n";
+    let place_of_prompts = format!("{source}\n[[prompt]]\nobject = 1\npoints = [\"500,500\"]\n");
+    let edge = Edge::run(&config(&place, &place_of_prompts, &broker.url()));
+    // Known to be outside once the first frame is there; the other prompt is answered.
+    let line = edge.logged("prompt of object 1 removed");
+    assert!(line.contains("500"), "{line}");
+    let mask = observer.wait_for_mask("a mask", |_| true);
+    assert_eq!((mask.object, mask.frame_width_px, mask.frame_height_px), (0, 128, 96));
+}
+
+fn config(place: &Place, source: &str, broker: &str) -> std::path::PathBuf {
+    let text = format!(
+        "[device]\nid = \"bench\"\n\
+         [build]\npath = \"tiny.medsa\"\nthreads = 1\n\
+         [source]\n{source}\n\
+         [[prompt]]\nobject = 0\npoints = [\"48,40\"]\n\
+         [broker]\n{}\n\
+         [output]\nstats_interval_s = 1\n",
+        external(broker)
+    );
+    place.write("edge.toml", &text)
+}
+
+/// The number of the process that a line of the log ends with.
+fn program(line: &str) -> String {
+    line.rsplit(' ').next().unwrap().to_owned()
+}
