@@ -43,6 +43,7 @@ mod mask;
 mod mask_message;
 mod message;
 mod prompt;
+mod record;
 mod stats;
 
 pub use command::Command;
@@ -52,6 +53,7 @@ pub use mask::{Bits, MAX_MASK_SIDE, MAX_PAYLOAD_LEN, Mask, MaskCoding};
 pub use mask_message::{MaskMessage, MaskState};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
+pub use record::{MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordMessage, RecordObject};
 pub use stats::{MAX_STAGES, Stage, StageLatency, Stats};
 
 /// Largest object number; objects are numbered from 0.
