@@ -16,6 +16,7 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 
 use crate::error::Error;
 use crate::mqtt::{BrokerUrl, Protocol};
+use crate::records::Budget;
 
 /// A configuration whose every value is in range.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Queues and reports.
     pub output: OutputConfig,
+    /// Where captures are kept; without it they are refused.
+    pub records: Option<RecordsConfig>,
 }
 
 /// The build to run.
@@ -143,6 +146,15 @@ pub struct OutputConfig {
     pub queue_masks: usize,
     /// Time between two statistics.
     pub stats_interval: Duration,
+}
+
+/// Where captures are kept.
+#[derive(Clone, Debug)]
+pub struct RecordsConfig {
+    /// A folder of their own.
+    pub folder: PathBuf,
+    /// How much room they may take.
+    pub budget: Budget,
 }
 
 impl Config {
