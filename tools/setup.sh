@@ -70,6 +70,8 @@ asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d
 
 if [ "${1:-}" = test ]; then
     need mosquitto mosquitto
+    # To check records.
+    need dciodvfy dicom3tools
     # Kernels for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
@@ -80,8 +82,9 @@ if [ "${1:-}" = test ]; then
     need ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
+    packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0"
     if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
-        say "installing $packages (to check what is exported, and to send images)"
+        say "installing $packages (to check what is exported and recorded, and to send images)"
         # shellcheck disable=SC2086 # a list
         "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$venv/installed"

@@ -1,9 +1,11 @@
 //! What can go wrong on the device, and whose fault it is.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use medsa_bundle::LatencyLimits;
+
+use crate::records::Shortage;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +175,70 @@ pub enum Error {
         /// The encoder's answer.
         source: image::ImageError,
     },
+    /// The operator's: captures have no place.
+    #[error(
+        "{}: the section [records] is missing, expected one with records.folder: captures are \
+         refused without",
+        file.display()
+    )]
+    NoRecords {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// The operator's: pixels that may tell the patient are not kept.
+    #[error(
+        "the frame is not de-identified: source.blank is missing, expected rectangles that hide \
+         what tells the patient: not kept"
+    )]
+    NotDeidentified,
+    /// Ours: a capture that contradicts itself.
+    #[error("capture: {key} is {found}, expected {expected}")]
+    Capture {
+        /// What of the capture.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The operator's: there is no room for another record. Older ones are never dropped for it:
+    /// move some elsewhere, or allow more.
+    #[error("{}: no room for a record of {needed} bytes: {shortage}: not kept", folder.display())]
+    RecordsFull {
+        /// The folder of records.
+        folder: PathBuf,
+        /// Bytes of the record.
+        needed: u64,
+        /// What is short.
+        shortage: Shortage,
+    },
+    /// The operator's: one folder of records serves one process.
+    #[error(
+        "{}: another process keeps records there, expected a folder of our own",
+        folder.display()
+    )]
+    RecordsInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Ours: a file of a record cannot be encoded.
+    #[error("{file} of a record: {reason}: not kept")]
+    RecordEncoding {
+        /// The file.
+        file: &'static str,
+        /// The encoder's answer.
+        reason: String,
+    },
+    /// The disk's, or somebody's who changed it: a file of a record is not what was written.
+    #[error("{}: {found}, expected {expected}", path.display())]
+    RecordDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+        /// What was written.
+        expected: String,
+    },
     /// The operator's: the address of the embedded broker is taken or not this machine's.
     #[error("broker.listen {listen}: {source}")]
     Listen {
@@ -271,6 +337,12 @@ impl Error {
                 | Self::UnknownBoard { .. }
                 | Self::Prompt(_)
         )
+    }
+
+    /// What the system answered about `path`.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
     }
 }
 

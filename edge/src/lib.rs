@@ -1,8 +1,8 @@
 //! The device service: frames in, masks out over MQTT.
 //!
-//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `accept` a
-//! build, `run` the service, `watch` what devices say. [`engine`] runs the network on tract and [`overlay`] draws; both
-//! stand alone.
+//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `accept` a build, `run`
+//! the service, `watch` what devices say. [`engine`] runs the network on tract, [`overlay`] draws
+//! and [`records`] keeps what people capture; each stands alone.
 //!
 //! **Architecture invariants:** the inference thread does no I/O; the newest frame wins and
 //! dropped frames are counted; a picture with an outline carries frame number and age; pixels
@@ -19,6 +19,7 @@ pub mod measure;
 pub mod mqtt;
 pub mod overlay;
 pub mod pipeline;
+pub mod records;
 pub mod service;
 pub mod source;
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Decodes a Med-SA mask message and prints it as JSON. Written from wire/SPEC.md alone.
+"""Decodes a Med-SA mask message, or with `--record` a record, and prints it as JSON. Written from
+wire/SPEC.md alone.
 
-Usage: decode_wire.py HEX | decode_wire.py --file PATH | decode_wire.py --lines
+Usage: decode_wire.py [--record] HEX | --file PATH | --lines
 `--lines` reads one message in hex per line from standard input.
 """
 
@@ -101,6 +102,33 @@ def decode_measurements(reader, frame_area):
     }
 
 
+def decode_record(data):
+    reader = Reader(data)
+    version = reader.take(1)[0]
+    if version != 2:
+        raise ValueError(f"format version {version}, expected 2")
+    record = {
+        "id": reader.take(in_range("id length", reader.varint(32), 1, 48)).decode("utf-8"),
+        "captured_us": reader.varint(64),
+        "frame_id": reader.varint(64),
+        "frame_width_px": in_range("frame_width_px", reader.varint(16), 1, 65535),
+        "frame_height_px": in_range("frame_height_px", reader.varint(16), 1, 65535),
+        "objects": [],
+    }
+    frame_area = record["frame_width_px"] * record["frame_height_px"]
+    lowest = 0
+    for _ in range(in_range("number of objects", reader.varint(32), 0, 8)):
+        number = in_range("object", reader.take(1)[0], lowest, 7)
+        score = reader.f32()
+        area = in_range("area_px", reader.varint(32), 0, frame_area)
+        record["objects"].append({"object": number, "score": score, "area_px": area})
+        lowest = number + 1
+    record["record_sha256"] = reader.take(32).hex()
+    if reader.at != len(data):
+        raise ValueError(f"{len(data) - reader.at} bytes left over")
+    return record
+
+
 def runs_of_run_length(payload):
     reader, runs = Reader(payload), []
     while reader.at < len(payload):
@@ -122,6 +150,9 @@ def runs_of_packed(payload, cells):
 
 
 def main(arguments):
+    decode = decode_mask_message
+    if arguments[:1] == ["--record"]:
+        decode, arguments = decode_record, arguments[1:]
     if arguments == ["--lines"]:
         messages = [bytes.fromhex(line) for line in sys.stdin]
     elif len(arguments) == 2 and arguments[0] == "--file":
@@ -132,7 +163,7 @@ def main(arguments):
     else:
         sys.exit(__doc__)
     for message in messages:
-        print(json.dumps(decode_mask_message(message)))
+        print(json.dumps(decode(message)))
 
 
 if __name__ == "__main__":

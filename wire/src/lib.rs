@@ -45,6 +45,7 @@ mod mask_message;
 mod measurements;
 mod message;
 mod prompt;
+mod record;
 mod stats;
 
 pub use command::Command;
@@ -55,6 +56,7 @@ pub use mask_message::{MaskMessage, MaskState};
 pub use measurements::{MAX_CONTOUR_POINTS, Measurements, Physical, Position};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
+pub use record::{MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordMessage, RecordObject};
 pub use stats::{MAX_STAGES, Stage, StageLatency, Stats};
 
 /// Largest object number; objects are numbered from 0.

@@ -120,7 +120,7 @@ pub enum Channel {
     Info,
     /// [`MaskMessage`](crate::MaskMessage) of one object, from the device.
     Mask(ObjectId),
-    /// Records that an operator captured, from the device.
+    /// [`RecordMessage`](crate::RecordMessage) of what a person captured, from the device.
     Record,
     /// [`Stats`](crate::Stats), from the device.
     Stats,

@@ -65,6 +65,7 @@ fn other_longest_messages_reach_their_stated_length() {
     let prompt =
         set_prompt(&[point; MAX_POINTS], Some(PromptBox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 }));
     assert_eq!(encode(&prompt).len(), PromptMessage::MAX_ENCODED_LEN);
+    assert_eq!(encode(&largest_record()).len(), RecordMessage::MAX_ENCODED_LEN);
 }
 
 #[test]
@@ -97,6 +98,29 @@ fn prompt_fields_out_of_range_are_named() {
     assert_refused(&set_prompt(&[], Some(infinite)), "prompt.box is inf");
     let clear = PromptMessage { object: 9, change: PromptChange::Clear };
     assert_refused(&clear, "prompt.object is 9");
+}
+
+#[test]
+fn record_fields_out_of_range_are_named() {
+    let with = |change: fn(&mut RecordMessage)| {
+        let mut record = largest_record();
+        change(&mut record);
+        record
+    };
+    for (expected, record) in [
+        ("record.id length is 0, expected 1 to 48", with(|r| r.id.clear())),
+        ("record.frame_width_px is 0", with(|r| r.frame_width_px = 0)),
+        ("record.frame_height_px is 0", with(|r| r.frame_height_px = 0)),
+        ("record.objects.object is 3, expected 4 to 7", with(|r| r.objects[4].object = 3)),
+        ("record.objects.object is 8, expected 7 to 7", with(|r| r.objects[7].object = 8)),
+        ("record.objects.score is NaN", with(|r| r.objects[0].score = f32::NAN)),
+        (
+            "record.objects.area_px is 4294836225, expected 0 to 65535",
+            with(|r| r.frame_width_px = 1),
+        ),
+    ] {
+        assert_refused(&record, expected);
+    }
 }
 
 #[test]
@@ -175,6 +199,19 @@ fn largest_message(mask: Mask) -> MaskMessage {
             contour_px: [origin; MAX_CONTOUR_POINTS].into_iter().collect(),
         }),
         mask,
+    }
+}
+
+fn largest_record() -> RecordMessage {
+    let object = |object| RecordObject { object, score: -1.0, area_px: 65_535 * 65_535 };
+    RecordMessage {
+        id: "x".repeat(MAX_RECORD_ID_LEN).as_str().try_into().unwrap(),
+        captured_us: u64::MAX,
+        frame_id: u64::MAX,
+        frame_width_px: u16::MAX,
+        frame_height_px: u16::MAX,
+        objects: (0..=MAX_OBJECT).map(object).collect(),
+        record_sha256: [255; 32],
     }
 }
 

@@ -35,6 +35,41 @@ fn python_reads_generated_messages() {
 }
 
 #[test]
+fn python_reads_generated_records() {
+    let mut runner = TestRunner::deterministic();
+    let records: Vec<RecordMessage> = (0..20)
+        .map(|_| common::record().new_tree(&mut runner).expect("a value").current())
+        .collect();
+    let lines: String = records.iter().map(|record| hex(&encode(record)) + "\n").collect();
+    let output = run_python(&["--record", "--lines"], &lines);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded = String::from_utf8(output.stdout).expect("UTF-8");
+    let decoded: Vec<Value> =
+        decoded.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(decoded.len(), records.len());
+    for (record, mut decoded) in records.iter().zip(decoded) {
+        let objects = record.objects.iter().zip(decoded["objects"].as_array_mut().unwrap());
+        for (object, decoded) in objects {
+            // Apart, as above.
+            let score = decoded["score"].take().as_f64().expect("a number");
+            assert_eq!(score as f32, object.score);
+        }
+        let object =
+            |o: &RecordObject| json!({ "object": o.object, "score": null, "area_px": o.area_px });
+        let expected = json!({
+            "id": record.id.as_str(),
+            "captured_us": record.captured_us,
+            "frame_id": record.frame_id,
+            "frame_width_px": record.frame_width_px,
+            "frame_height_px": record.frame_height_px,
+            "objects": record.objects.iter().map(object).collect::<Vec<_>>(),
+            "record_sha256": hex(&record.record_sha256),
+        });
+        assert_eq!(decoded, expected);
+    }
+}
+
+#[test]
 fn python_refuses_a_truncated_message() {
     let mask = Mask::from_bits(2, 1, [true, false]).unwrap();
     let message = MaskMessage {
@@ -138,8 +173,8 @@ fn run_python(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("the script ends")
 }
 
-fn encode(message: &MaskMessage) -> Vec<u8> {
-    let mut buffer = vec![0; MaskMessage::MAX_ENCODED_LEN];
+fn encode<M: Message>(message: &M) -> Vec<u8> {
+    let mut buffer = vec![0; M::MAX_ENCODED_LEN];
     message.encode(&mut buffer).expect("valid message").to_vec()
 }
 

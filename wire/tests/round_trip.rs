@@ -17,6 +17,11 @@ proptest! {
     }
 
     #[test]
+    fn record_round_trips(message in common::record()) {
+        assert_round_trip(&message);
+    }
+
+    #[test]
     fn info_round_trips(message in common::info()) {
         assert_round_trip(&message);
     }

@@ -57,6 +57,7 @@ fn lengths_in_the_spec_are_those_of_the_code() {
         ("### Mask message (at most ", MaskMessage::MAX_ENCODED_LEN),
         ("### Stats (at most ", Stats::MAX_ENCODED_LEN),
         ("### Prompt (at most ", PromptMessage::MAX_ENCODED_LEN),
+        ("### Record (at most ", RecordMessage::MAX_ENCODED_LEN),
         ("### Command (", Command::MAX_ENCODED_LEN),
     ] {
         assert!(SPEC.contains(&format!("{heading}{len} bytes")), "{heading}{len}");

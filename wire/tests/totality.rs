@@ -55,6 +55,14 @@ proptest! {
     }
 
     #[test]
+    fn flipped_records_never_panic(message in common::record(), bit in any::<u32>()) {
+        let mut bytes = encode(&message);
+        let bit = bit as usize % (bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
     fn trailing_bytes_are_refused(message in common::mask_message(), extra in 1..9usize) {
         let mut bytes = encode(&message);
         bytes.resize(bytes.len() + extra, 0);
@@ -69,6 +77,7 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = Info::decode(bytes);
     let _ = Stats::decode(bytes);
     let _ = PromptMessage::decode(bytes);
+    let _ = RecordMessage::decode(bytes);
     if let Ok(message) = MaskMessage::decode(bytes) {
         // What decodes is usable: as many cells as stated, and it encodes again.
         let cells = usize::from(message.mask.width()) * usize::from(message.mask.height());

@@ -10,11 +10,14 @@ use std::time::Duration;
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 
-use super::raw::{RawBroker, RawBrokerKind, RawBuild, RawConfig, RawOutput, RawPrompt};
-use super::{BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, OutputConfig};
+use super::raw::{RawBroker, RawBrokerKind, RawBuild, RawConfig, RawOutput, RawPrompt, RawRecords};
+use super::{
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, OutputConfig, RecordsConfig,
+};
 use crate::error::Error;
 use crate::mqtt::{MAX_PACKET_BYTES, Protocol};
 use crate::pipeline::Following;
+use crate::records::Budget;
 
 /// The configuration that `text`, the content of `file`, means.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
@@ -34,6 +37,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
         },
         broker: check.broker(&raw.broker)?,
         output: check.output(&raw.output)?,
+        records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
     })
 }
 
@@ -148,6 +152,16 @@ impl Check<'_> {
         Ok(OutputConfig {
             queue_masks: queue as usize,
             stats_interval: Duration::from_secs(interval_s as u64),
+        })
+    }
+
+    fn records(&self, raw: &RawRecords, folder: &Path) -> Result<RecordsConfig, Error> {
+        let (max, min_free) = (raw.max_bytes, raw.min_free_bytes);
+        let max_bytes = self.within_or("records.max_bytes", max, 1 << 20..=1 << 40, 8 << 30)?;
+        let min_free = self.within_or("records.min_free_bytes", min_free, 0..=1 << 40, 1 << 30)?;
+        Ok(RecordsConfig {
+            folder: folder.join(&raw.folder),
+            budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
         })
     }
 

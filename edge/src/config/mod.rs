@@ -15,6 +15,7 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 use crate::error::Error;
 use crate::mqtt::{BrokerUrl, Protocol};
 use crate::pipeline::Following;
+use crate::records::Budget;
 
 pub(crate) use check::value_error;
 pub use source::{
@@ -43,6 +44,8 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// Queues and reports.
     pub output: OutputConfig,
+    /// Where captures are kept; without it they are refused.
+    pub records: Option<RecordsConfig>,
 }
 
 /// The build to run.
@@ -97,6 +100,15 @@ pub struct OutputConfig {
     pub queue_masks: usize,
     /// Time between two statistics.
     pub stats_interval: Duration,
+}
+
+/// Where captures are kept.
+#[derive(Clone, Debug)]
+pub struct RecordsConfig {
+    /// A folder of their own.
+    pub folder: PathBuf,
+    /// How much room they may take.
+    pub budget: Budget,
 }
 
 impl Config {

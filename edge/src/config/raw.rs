@@ -19,6 +19,7 @@ pub(super) struct RawConfig {
     pub broker: RawBroker,
     #[serde(default)]
     pub output: RawOutput,
+    pub records: Option<RawRecords>,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +73,14 @@ pub(super) struct RawBroker {
 pub(super) enum RawBrokerKind {
     Embedded,
     External,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRecords {
+    pub folder: PathBuf,
+    pub max_bytes: Option<i64>,
+    pub min_free_bytes: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]

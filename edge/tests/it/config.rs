@@ -7,6 +7,7 @@ use medsa_edge::config::{
     AfterLast, BrokerPlace, ClipConfig, Config, Pace, Patience, PipeConfig, PipeFormat, SourceKind,
     V4l2Format,
 };
+use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
 
 const MINIMAL: &str = r#"
@@ -83,6 +84,9 @@ fn the_example_holds_every_key_with_its_default() {
         "max_payload_bytes",
         "queue_masks",
         "stats_interval_s",
+        "folder",
+        "max_bytes",
+        "min_free_bytes",
     ];
     for key in keys {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
@@ -101,6 +105,12 @@ fn the_example_holds_every_key_with_its_default() {
     assert_eq!(defaults.broker.keep_alive, Duration::from_secs(5));
     assert_eq!((defaults.broker.max_payload_bytes, defaults.output.queue_masks), (4096, 32));
     assert_eq!(defaults.output.stats_interval, Duration::from_secs(10));
+    assert!(defaults.records.is_none());
+    let records = format!("{MINIMAL}\n[records]\nfolder = \"kept\"\n");
+    let records = Config::parse(Path::new("etc/edge.toml"), &records).unwrap().records.unwrap();
+    assert_eq!(records.folder, Path::new("etc/kept"));
+    let defaults = Budget { max_bytes: 8_589_934_592, min_free_bytes: 1_073_741_824 };
+    assert_eq!(records.budget, defaults);
 }
 
 #[test]
@@ -138,6 +148,15 @@ fn values_out_of_range_are_named_with_the_range() {
     assert_eq!(
         refusal(&with(embedded, "kind = \"external\"\nurl = \"http://x\"")),
         "edge.toml: broker.url is \"http://x\", expected a URL such as mqtt://host:1883"
+    );
+    let records = |line: &str| format!("{MINIMAL}\n[records]\nfolder = \"r\"\n{line}\n");
+    assert_eq!(
+        refusal(&records("max_bytes = 1000")),
+        "edge.toml: records.max_bytes is 1000, expected 1048576 to 1099511627776"
+    );
+    assert_eq!(
+        refusal(&records("min_free_bytes = -1")),
+        "edge.toml: records.min_free_bytes is -1, expected 0 to 1099511627776"
     );
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod engine;
 mod harness;
 mod pipeline;
+mod records;
 mod segment;
 mod service;
 mod source;

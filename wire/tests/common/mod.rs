@@ -115,6 +115,34 @@ pub fn prompt() -> impl Strategy<Value = PromptMessage> {
     (0..=MAX_OBJECT, change).prop_map(|(object, change)| PromptMessage { object, change })
 }
 
+pub fn record() -> impl Strategy<Value = RecordMessage> {
+    let times = (any::<u64>(), any::<u64>());
+    let object = (any::<bool>(), finite(), 0.0..=1.0f64);
+    let objects = vec(object, MAX_RECORD_OBJECTS);
+    let rest = (1..=u16::MAX, 1..=u16::MAX, objects, any::<[u8; 32]>());
+    ("[0-9A-Za-z.-]{1,48}", times, rest).prop_map(
+        |(id, (captured_us, frame_id), (width, height, objects, record_sha256))| {
+            let frame_px = f64::from(width) * f64::from(height);
+            let objects = (0..).zip(objects).filter(|(_, (chosen, ..))| *chosen);
+            RecordMessage {
+                id: id.as_str().try_into().expect("at most 48 bytes"),
+                captured_us,
+                frame_id,
+                frame_width_px: width,
+                frame_height_px: height,
+                objects: objects
+                    .map(|(object, (_, score, part))| RecordObject {
+                        object,
+                        score,
+                        area_px: (frame_px * part) as u32,
+                    })
+                    .collect(),
+                record_sha256,
+            }
+        },
+    )
+}
+
 pub fn info() -> impl Strategy<Value = Info> {
     let texts = ("[ -~]{0,64}", "[ -~]{0,32}", "[a-z0-9]{0,32}", "[0-9.]{0,32}");
     (texts, any::<[u8; 32]>(), 1..=u16::MAX).prop_map(

@@ -1,0 +1,157 @@
+//! What a caller hands over to be kept.
+
+use chrono::{DateTime, Datelike, Utc};
+use medsa_frames::{Frame, MAX_SIDE_PX};
+use medsa_sam::prompt::Prompt;
+use medsa_wire::topic::{DeviceId, ObjectId};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::measure::Measured;
+use crate::source::Deidentification;
+
+/// A frame that a person wants kept, with all that was known about it at that moment.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The frame.
+    pub frame: Frame,
+    /// What happened to the frame's pixels before.
+    pub deidentification: Deidentification,
+    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    pub captured_us: u64,
+    /// Number of the frame, counted by the device from its start.
+    pub frame_id: u64,
+    /// How the person asked for it.
+    pub trigger: Trigger,
+    /// Name of the device.
+    pub device: DeviceId,
+    /// Name of the board.
+    pub board: String,
+    /// Version of the edge service.
+    pub edge_version: String,
+    /// The build that segmented.
+    pub build: BuildIdentity,
+    /// What was outlined, at most one entry per number.
+    pub objects: Vec<CapturedObject>,
+}
+
+/// How a person asked for a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    /// At the device.
+    Touch,
+    /// By a message.
+    Mqtt,
+    /// By a request.
+    Http,
+}
+
+/// What tells a build from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildIdentity {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file.
+    pub sha256: [u8; 32],
+    /// Names of the structures that it was trained on.
+    pub classes: Vec<String>,
+}
+
+/// One structure on the frame.
+#[derive(Clone, Debug)]
+pub struct CapturedObject {
+    /// Its number.
+    pub object: ObjectId,
+    /// What it is: a class of the build.
+    pub label: String,
+    /// Its pixels, `[H, W]` as the frame's.
+    pub mask: Array2<bool>,
+    /// What the person pointed at.
+    pub prompt: Prompt,
+    /// Intersection over union that the network predicts for the mask; near 0 to 1.
+    pub score: f32,
+    /// How the mask came about.
+    pub state: ObjectState,
+    /// What was measured of the mask; nothing of an empty one.
+    pub measured: Option<Measured>,
+}
+
+/// How a mask came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectState {
+    /// The network segmented this frame.
+    Segmented,
+    /// It was moved along with the picture since the network's last run.
+    Followed,
+}
+
+impl Capture {
+    /// Checks that it may be kept and does not contradict itself; tells when it was captured.
+    pub(super) fn check(&self) -> Result<DateTime<Utc>, Error> {
+        if self.deidentification == Deidentification::Unmasked {
+            return Err(Error::NotDeidentified);
+        }
+        let Frame { width, height, rgb, pixel_spacing_mm } = &self.frame;
+        for (key, side) in [("frame.width", *width), ("frame.height", *height)] {
+            expect((1..=MAX_SIDE_PX).contains(&side), key, side, || format!("1 to {MAX_SIDE_PX}"))?;
+        }
+        let pixels = *width as usize * *height as usize;
+        expect(rgb.len() == 3 * pixels, "frame.rgb", format!("{} bytes", rgb.len()), || {
+            format!("{} for {width} x {height} px", 3 * pixels)
+        })?;
+        for mm in pixel_spacing_mm.iter().flatten() {
+            expect(mm.is_finite() && *mm > 0.0, "frame.pixel_spacing_mm", mm, || {
+                "a finite number above 0".into()
+            })?;
+        }
+        self.check_objects()?;
+        self.captured()
+    }
+
+    fn check_objects(&self) -> Result<(), Error> {
+        let size = (self.frame.height as usize, self.frame.width as usize);
+        for (i, CapturedObject { object, mask, score, .. }) in self.objects.iter().enumerate() {
+            let key = |name: &str| format!("objects[{i}].{name}");
+            let others = &self.objects[..i];
+            expect(
+                others.iter().all(|o| o.object != *object),
+                key("object"),
+                object.get(),
+                || "a number that no other object has".into(),
+            )?;
+            expect(mask.dim() == size, key("mask"), format!("{:?}", mask.dim()), || {
+                format!("{size:?}, rows and columns of the frame")
+            })?;
+            expect(score.is_finite(), key("score"), score, || "a finite number".into())?;
+        }
+        Ok(())
+    }
+
+    fn captured(&self) -> Result<DateTime<Utc>, Error> {
+        let captured = i64::try_from(self.captured_us).ok();
+        let captured = captured.and_then(DateTime::from_timestamp_micros);
+        // DICOM writes years in four digits.
+        captured.filter(|captured| captured.year() <= 9999).ok_or_else(|| Error::Capture {
+            key: "captured_us".into(),
+            found: self.captured_us.to_string(),
+            expected: "microseconds since 1970, before the year 10000".into(),
+        })
+    }
+}
+
+fn expect(
+    right: bool,
+    key: impl Into<String>,
+    found: impl ToString,
+    expected: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    if right {
+        return Ok(());
+    }
+    Err(Error::Capture { key: key.into(), found: found.to_string(), expected: expected() })
+}

@@ -1,0 +1,116 @@
+//! The files of a record, as bytes.
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use medsa_wire::{RecordMessage, RecordObject};
+use ndarray::Array2;
+use sha2::{Digest, Sha256};
+
+use super::capture::{Capture, CapturedObject};
+use super::dicom::{self, DicomUids};
+use super::id::RecordId;
+use super::record::{FRAME_PNG, Record, mask_file};
+use super::storage::NewFile;
+use crate::error::Error;
+
+/// All of a record before it is written.
+pub(super) struct Contents {
+    pub files: Vec<NewFile>,
+    pub message: RecordMessage,
+}
+
+/// An object of a checked capture, as its record counts it.
+pub(super) struct Outlined<'a> {
+    pub object: &'a CapturedObject,
+    pub area_px: u32,
+    /// Of the DICOM Segmentation; none for an empty mask.
+    pub segment: Option<Segment>,
+}
+
+/// Where the DICOM Segmentation has an object.
+pub(super) struct Segment {
+    /// From 1.
+    pub number: u16,
+    pub tracking_uid: String,
+}
+
+impl Contents {
+    /// The files of a checked capture.
+    pub(super) fn new(id: &RecordId, capture: &Capture) -> Result<Self, Error> {
+        let outlined = outlined(&capture.objects);
+        let segmented = outlined.iter().any(|o| o.segment.is_some());
+        let uids = DicomUids::new(segmented);
+        let mut files = Vec::new();
+        let mut add = |name: &str, bytes| files.push(NewFile { name: name.to_owned(), bytes });
+        add(dicom::FRAME_FILE, dicom::secondary_capture(id, capture, &uids)?);
+        if let Some(segmentation) = dicom::segmentation(id, capture, &outlined, &uids)? {
+            add(dicom::SEGMENTATION_FILE, segmentation);
+        }
+        let size = (capture.frame.width, capture.frame.height);
+        add(FRAME_PNG, png(FRAME_PNG, &capture.frame.rgb, size, ExtendedColorType::Rgb8)?);
+        for Outlined { object, segment, .. } in &outlined {
+            if segment.is_some() {
+                let name = mask_file(object.object);
+                let pixels = grey(&object.mask);
+                add(&name, png(&name, &pixels, size, ExtendedColorType::L8)?);
+            }
+        }
+        let record = Record::new(id, capture, &outlined, uids, &files);
+        let json = record.to_json()?;
+        let message = message(id, capture, &outlined, &json);
+        files.push(NewFile { name: Record::FILE.to_owned(), bytes: json });
+        Ok(Self { files, message })
+    }
+}
+
+/// By ascending number; those with pixels become segments in that order.
+fn outlined(objects: &[CapturedObject]) -> Vec<Outlined<'_>> {
+    let mut objects: Vec<&CapturedObject> = objects.iter().collect();
+    objects.sort_by_key(|object| object.object);
+    let mut numbers = 1..;
+    let outlined = objects.into_iter().map(|object| {
+        let area_px = object.mask.iter().map(|&inside| u32::from(inside)).sum();
+        let number = if area_px > 0 { numbers.next() } else { None };
+        let segment = number.map(|number| Segment { number, tracking_uid: dicom::new_uid() });
+        Outlined { object, area_px, segment }
+    });
+    outlined.collect()
+}
+
+/// White on black.
+fn grey(mask: &Array2<bool>) -> Vec<u8> {
+    mask.iter().map(|&inside| if inside { 255 } else { 0 }).collect()
+}
+
+fn png(
+    name: &str,
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    colour: ExtendedColorType,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(pixels, width, height, colour)
+        .map_err(|source| Error::Picture { path: name.into(), source })?;
+    Ok(bytes)
+}
+
+fn message(id: &RecordId, capture: &Capture, outlined: &[Outlined], json: &[u8]) -> RecordMessage {
+    let object = |Outlined { object, area_px, .. }: &Outlined| RecordObject {
+        object: object.object.get(),
+        score: object.score,
+        area_px: *area_px,
+    };
+    RecordMessage {
+        // Invariant: at most 20 digits, a dash, and 23 characters of a time.
+        id: id.to_string().as_str().try_into().expect("a name of at most 44 bytes"),
+        captured_us: capture.captured_us,
+        frame_id: capture.frame_id,
+        // Checked: at most 4096.
+        frame_width_px: capture.frame.width as u16,
+        frame_height_px: capture.frame.height as u16,
+        // Invariant: no number twice, as was checked.
+        objects: outlined.iter().map(object).collect(),
+        record_sha256: Sha256::digest(json).into(),
+    }
+}

@@ -1,0 +1,312 @@
+//! `record.json`: everything about a record but its pixels. Its names are those of the file and
+//! stay when types elsewhere change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use medsa_sam::prompt::{Point, Prompt};
+use medsa_wire::topic::ObjectId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::capture::{Capture, ObjectState, Trigger};
+use super::contents::Outlined;
+use super::dicom::DicomUids;
+use super::id::RecordId;
+use super::storage::NewFile;
+use crate::error::Error;
+use crate::measure::Measured;
+
+/// What `record.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Version of this format; readers refuse others. See [`Record::FORMAT`].
+    pub format: u32,
+    /// Name of the record.
+    pub id: String,
+    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    pub captured_us: u64,
+    /// How the person asked for it.
+    pub trigger: Trigger,
+    /// The frame.
+    pub frame: RecordedFrame,
+    /// The device.
+    pub device: RecordedDevice,
+    /// The build that segmented.
+    pub build: RecordedBuild,
+    /// What was outlined, by ascending number.
+    pub objects: Vec<RecordedObject>,
+    /// Identifiers of the DICOM files.
+    pub dicom: DicomUids,
+    /// The record's other files.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// The frame, but its pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedFrame {
+    /// Number of the frame, counted by the device from its start.
+    pub id: u64,
+    /// Width.
+    pub width_px: u32,
+    /// Height.
+    pub height_px: u32,
+    /// Distance between the middles of neighbouring pixels: down the rows, along a row.
+    pub pixel_spacing_mm: Option<[f32; 2]>,
+}
+
+/// The device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedDevice {
+    /// Its name.
+    pub id: String,
+    /// Name of its board.
+    pub board: String,
+    /// Version of its service.
+    pub edge_version: String,
+}
+
+/// The build that segmented.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedBuild {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file, in hex.
+    pub sha256: String,
+    /// Names of the structures that it was trained on.
+    pub classes: Vec<String>,
+}
+
+/// One object, but its pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedObject {
+    /// Its number.
+    pub object: u8,
+    /// What it is.
+    pub label: String,
+    /// How its mask came about.
+    pub state: ObjectState,
+    /// Intersection over union that the network predicts for its mask.
+    pub score: f32,
+    /// Pixels of its mask.
+    pub area_px: u32,
+    /// What the person pointed at.
+    pub prompt: RecordedPrompt,
+    /// What was measured of its mask.
+    pub measured: Option<RecordedMeasures>,
+    /// File of its mask: white on black. None for an empty mask, as the two that follow.
+    pub mask: Option<String>,
+    /// Its segment in the DICOM Segmentation, from 1.
+    pub segment: Option<u16>,
+    /// The segment's tracking UID.
+    pub tracking_uid: Option<String>,
+}
+
+/// Clicks and box, in frame pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedPrompt {
+    /// The clicks.
+    pub points: Vec<RecordedPoint>,
+    /// The box: left, top, right, bottom.
+    #[serde(rename = "box")]
+    pub bbox: Option<[f32; 4]>,
+}
+
+/// A click.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedPoint {
+    /// Column.
+    pub x: f32,
+    /// Row.
+    pub y: f32,
+    /// Whether it is on the structure, or beside it.
+    pub positive: bool,
+}
+
+/// What was measured of a mask; see [`Measured`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedMeasures {
+    /// Parts of the mask; all below is about the largest.
+    pub parts: u32,
+    /// Its pixels.
+    pub area_px: u32,
+    /// Its pixels' mean position, x and y.
+    pub centroid_px: [f32; 2],
+    /// Its largest Feret diameter.
+    pub longest_px: f32,
+    /// Its smallest Feret diameter.
+    pub shortest_px: f32,
+    /// Its area, where the frame has a pixel spacing.
+    pub area_mm2: Option<f32>,
+    /// Its largest Feret diameter, likewise.
+    pub longest_mm: Option<f32>,
+    /// Its smallest Feret diameter, likewise.
+    pub shortest_mm: Option<f32>,
+    /// Its outline as a polygon, x and y.
+    pub contour_px: Vec<[f32; 2]>,
+}
+
+/// A file of the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+}
+
+/// The frame as a picture.
+pub(super) const FRAME_PNG: &str = "frame.png";
+
+/// The mask of an object as a picture.
+pub(super) fn mask_file(object: ObjectId) -> String {
+    format!("mask-{}.png", object.get())
+}
+
+impl Record {
+    /// The format that this version writes and reads.
+    pub const FORMAT: u32 = 1;
+
+    /// Its file.
+    pub const FILE: &'static str = "record.json";
+
+    pub(super) fn new(
+        id: &RecordId,
+        capture: &Capture,
+        outlined: &[Outlined],
+        dicom: DicomUids,
+        files: &[NewFile],
+    ) -> Self {
+        let Capture { frame, build, .. } = capture;
+        let entry = |file: &NewFile| (file.name.clone(), FileEntry::of(&file.bytes));
+        Self {
+            format: Self::FORMAT,
+            id: id.to_string(),
+            captured_us: capture.captured_us,
+            trigger: capture.trigger,
+            frame: RecordedFrame {
+                id: capture.frame_id,
+                width_px: frame.width,
+                height_px: frame.height,
+                pixel_spacing_mm: frame.pixel_spacing_mm,
+            },
+            device: RecordedDevice {
+                id: capture.device.to_string(),
+                board: capture.board.clone(),
+                edge_version: capture.edge_version.clone(),
+            },
+            build: RecordedBuild {
+                name: build.name.clone(),
+                version: build.version.clone(),
+                sha256: hex(&build.sha256),
+                classes: build.classes.clone(),
+            },
+            objects: outlined.iter().map(RecordedObject::from).collect(),
+            dicom,
+            files: files.iter().map(entry).collect(),
+        }
+    }
+
+    /// Its text, which can be read again: JSON has no word for what is not a finite number.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, Error> {
+        let written = serde_json::to_vec_pretty(self)
+            .and_then(|json| serde_json::from_slice::<Self>(&json).map(|_| json));
+        written.map_err(|e| Error::RecordEncoding { file: Self::FILE, reason: e.to_string() })
+    }
+
+    /// Reads the record in `folder` and holds its files to their hashes.
+    pub(super) fn read(folder: &Path, id: &RecordId) -> Result<Self, Error> {
+        let path = folder.join(Self::FILE);
+        let damaged = |found: String, expected: &str| Error::RecordDamaged {
+            path: path.clone(),
+            found,
+            expected: expected.to_owned(),
+        };
+        let json = fs::read(&path).map_err(Error::io(&path))?;
+        let record: Self = serde_json::from_slice(&json)
+            .map_err(|error| damaged(error.to_string(), "the record's description"))?;
+        if record.format != Self::FORMAT {
+            return Err(damaged(format!("format {}", record.format), "format 1"));
+        }
+        if record.id != id.to_string() {
+            return Err(damaged(format!("id {:?}", record.id), "the name of its folder"));
+        }
+        for (name, expected) in &record.files {
+            let path = folder.join(name);
+            if path.file_name() != Some(name.as_ref()) {
+                return Err(damaged(format!("a file named {name:?}"), "a plain name"));
+            }
+            let bytes = fs::read(&path).map_err(Error::io(&path))?;
+            let found = FileEntry::of(&bytes);
+            if found != *expected {
+                let text = |entry: &FileEntry| format!("{} bytes, {}", entry.bytes, entry.sha256);
+                let (found, expected) = (text(&found), text(expected));
+                return Err(Error::RecordDamaged { path, found, expected });
+            }
+        }
+        Ok(record)
+    }
+}
+
+impl FileEntry {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    }
+}
+
+impl From<&Outlined<'_>> for RecordedObject {
+    fn from(Outlined { object, area_px, segment }: &Outlined) -> Self {
+        Self {
+            object: object.object.get(),
+            label: object.label.clone(),
+            state: object.state,
+            score: object.score,
+            area_px: *area_px,
+            prompt: RecordedPrompt::from(&object.prompt),
+            measured: object.measured.as_ref().map(RecordedMeasures::from),
+            mask: segment.as_ref().map(|_| mask_file(object.object)),
+            segment: segment.as_ref().map(|segment| segment.number),
+            tracking_uid: segment.as_ref().map(|segment| segment.tracking_uid.clone()),
+        }
+    }
+}
+
+impl From<&Prompt> for RecordedPrompt {
+    fn from(prompt: &Prompt) -> Self {
+        let point = |&Point { x, y, positive }: &Point| RecordedPoint { x, y, positive };
+        Self { points: prompt.points().iter().map(point).collect(), bbox: prompt.bbox() }
+    }
+}
+
+impl From<&Measured> for RecordedMeasures {
+    fn from(measured: &Measured) -> Self {
+        let physical = measured.physical;
+        Self {
+            parts: measured.parts,
+            area_px: measured.area_px,
+            centroid_px: measured.centroid_px,
+            longest_px: measured.longest_px,
+            shortest_px: measured.shortest_px,
+            area_mm2: physical.map(|physical| physical.area_mm2),
+            longest_mm: physical.map(|physical| physical.longest_mm),
+            shortest_mm: physical.map(|physical| physical.shortest_mm),
+            contour_px: measured.contour_px.clone(),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

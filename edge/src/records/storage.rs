@@ -1,0 +1,172 @@
+//! A folder of folders, each of which is there whole or not at all: it is filled under a hidden
+//! name, all of it is brought to the disk, and then it is renamed.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::budget::Shortage;
+use super::id::RecordId;
+use crate::error::Error;
+
+/// A file to be written.
+pub(super) struct NewFile {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// The folder of all records, with a lock on it: a second process would take what this one is
+/// writing for what a killed one left.
+pub(super) struct Storage {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// Start of the names of folders that are being filled.
+const UNFINISHED: &str = ".unfinished-";
+
+const LOCK: &str = ".lock";
+
+impl Storage {
+    pub(super) fn open(folder: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        // `create_dir_all` syncs nothing. A relative path of one part has the empty one as parent.
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+        let path = folder.join(LOCK);
+        let lock = File::create(&path).map_err(Error::io(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::RecordsInUse { folder: folder.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+        }
+        let storage = Self { folder: folder.to_owned(), _lock: lock };
+        storage.remove_unfinished()?;
+        Ok(storage)
+    }
+
+    pub(super) fn folder_of(&self, id: &RecordId) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+
+    /// All records, in no order.
+    pub(super) fn ids(&self) -> Result<Vec<RecordId>, Error> {
+        let names = self.names()?;
+        Ok(names.iter().filter_map(|name| RecordId::parse(name)).collect())
+    }
+
+    /// What all records take.
+    pub(super) fn used_bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        for id in self.ids()? {
+            let folder = self.folder_of(&id);
+            bytes += match folder_bytes(&folder) {
+                // Moved away meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => 0,
+                bytes => bytes.map_err(Error::io(&folder))?,
+            };
+        }
+        Ok(bytes)
+    }
+
+    /// What others than root can still write to the disk.
+    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
+        let disk = rustix::fs::statvfs(&self.folder);
+        let disk = disk.map_err(|error| Error::io(&self.folder)(error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Writes a record; nothing of it remains when that fails.
+    pub(super) fn write(&self, id: &RecordId, files: &[NewFile]) -> Result<(), Error> {
+        let unfinished = self.folder.join(format!("{UNFINISHED}{id}"));
+        let finished = self.folder_of(id);
+        let written = fill(&unfinished, files).and_then(|()| {
+            fs::rename(&unfinished, &finished).map_err(Error::io(&finished))?;
+            // What may not be durable must not stay either: hidden first, as it goes in parts.
+            sync_folder(&self.folder).inspect_err(|_| drop(fs::rename(&finished, &unfinished)))
+        });
+        written.map_err(|error| {
+            remove(&unfinished);
+            match error {
+                Error::Io { source, .. } if is_full(&source) => {
+                    self.full(total_bytes(files), Shortage::Disk(source))
+                }
+                error => error,
+            }
+        })
+    }
+
+    /// The error that says that a record of `needed` bytes does not fit.
+    pub(super) fn full(&self, needed: u64, shortage: Shortage) -> Error {
+        Error::RecordsFull { folder: self.folder.clone(), needed, shortage }
+    }
+
+    fn remove_unfinished(&self) -> Result<(), Error> {
+        for name in self.names()?.iter().filter(|name| name.starts_with(UNFINISHED)) {
+            let path = self.folder.join(name);
+            tracing::warn!("{}: not finished when the process ended: removed", path.display());
+            fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Names of what is in the folder; those that are not UTF-8 are none of ours.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
+            let entry = entry.map_err(Error::io(&self.folder))?;
+            names.extend(entry.file_name().into_string());
+        }
+        Ok(names)
+    }
+}
+
+fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {
+    fs::create_dir(folder).map_err(Error::io(folder))?;
+    for file in files {
+        let path = folder.join(&file.name);
+        let write = || {
+            let mut to = File::create_new(&path)?;
+            to.write_all(&file.bytes)?;
+            to.sync_all()
+        };
+        write().map_err(Error::io(&path))?;
+    }
+    sync_folder(folder)
+}
+
+/// What files take together.
+pub(super) fn total_bytes(files: &[NewFile]) -> u64 {
+    files.iter().map(|file| file.bytes.len() as u64).sum()
+}
+
+/// Brings the names in a folder to the disk.
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder))
+}
+
+fn folder_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+/// What stays of a failed attempt goes when the folder is opened next.
+fn remove(folder: &Path) {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!("{}: cannot be removed: {error}", folder.display());
+        }
+        _ => {}
+    }
+}
+
+/// Whether the disk, a quota or a limit on files is at its end.
+fn is_full(error: &io::Error) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

@@ -1,0 +1,148 @@
+//! The DICOM files are what others say DICOM is: highdicom, pydicom and dicom3tools.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use medsa_edge::records::{Capture, Records};
+use serde_json::{Value, json};
+
+use super::captures::{AMPLE, SIZE, capture, disc, object, without_objects};
+
+#[test]
+fn python_reads_the_same_pixels_masks_and_meaning() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let capture = capture();
+    let kept = records.keep(&capture).unwrap();
+    let record = records.read(&kept.id).unwrap();
+    let found = read_by_python(&kept.folder);
+
+    let first_pixels: Vec<&[u8]> = capture.frame.rgb.chunks(3).take(4).collect();
+    let expected = json!({
+        "class": "Secondary Capture Image Storage",
+        "photometric": "RGB",
+        "size": [35, 61],
+        "first_pixels": first_pixels,
+        "is_the_picture": true,
+        "spacing": [0.38265306, 0.25],
+        "captured": "20261123 064433.123456 +0000",
+        "device": ["Med-SA", "medsa-edge on raspberry-pi-5", "bedside-1", "medsa-edge 0.1.0"],
+        "patient": ["", "", "YES"],
+        "uid": record.dicom.frame.instance,
+    });
+    assert_eq!(found["frame"], expected);
+
+    let segment = |number: usize, label: &str| {
+        let object = &record.objects[number - 1];
+        json!({
+            "number": number,
+            "label": label,
+            "category": ["85756007", "SCT", "Tissue"],
+            "type": ["85756007", "SCT", "Tissue"],
+            "algorithm": ["SEMIAUTOMATIC", "plexus 1.2.0"],
+            "family": "Artificial Intelligence",
+            "tracking_id": format!("{}-object-{}", kept.id, object.object),
+            "tracking_uid": object.tracking_uid,
+            "pixels": object.area_px,
+            "is_the_mask": true,
+        })
+    };
+    let expected = json!({
+        "class": "Segmentation Storage",
+        "type": "BINARY",
+        "overlap": "YES",
+        "same_study": true,
+        "source": [record.dicom.frame.instance],
+        "segments": [segment(1, "nerve"), segment(2, "artère")],
+    });
+    assert_eq!(found["segmentation"], expected);
+}
+
+#[test]
+fn python_reads_a_record_without_spacing_and_with_all_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let kept = records.keep(&eight_objects()).unwrap();
+    let found = read_by_python(&kept.folder);
+    assert_eq!(found["frame"]["spacing"], Value::Null);
+    let segmentation = &found["segmentation"];
+    assert_eq!(segmentation["overlap"], "NO");
+    let segments = segmentation["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 8);
+    for (segment, object) in segments.iter().zip(&kept.message.objects) {
+        assert_eq!(segment["is_the_mask"], true);
+        assert_eq!(segment["pixels"], object.area_px);
+    }
+}
+
+#[test]
+fn dciodvfy_finds_nothing_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let named = |label: &str| {
+        let mut capture = capture();
+        capture.objects[0].label = label.into();
+        capture.build.name = "b\\".repeat(32);
+        capture.build.version = "9".repeat(32);
+        capture
+    };
+    for capture in [capture(), eight_objects(), named(""), without_objects((64, 48))] {
+        let kept = records.keep(&capture).unwrap();
+        for file in ["frame.dcm", "segmentation.dcm"] {
+            let path = kept.folder.join(file);
+            if !capture.objects.is_empty() || file == "frame.dcm" {
+                assert_eq!(complaints(&path), [""; 0], "{file}");
+            }
+        }
+    }
+}
+
+/// Without a pixel spacing, none of them touching another.
+fn eight_objects() -> Capture {
+    let mut capture = without_objects(SIZE);
+    capture.frame.pixel_spacing_mm = None;
+    capture.objects = (0..8)
+        .map(|number| object(number, "nerve", disc([4.0 + 7.0 * f32::from(number), 20.0], 3.0)))
+        .collect();
+    capture
+}
+
+/// Warnings about what no device can know: who the patient is, and which side was looked at.
+const JUDGED: [&str; 2] = [
+    "Warning - Missing attribute or value that would be needed to build DICOMDIR - Patient ID",
+    "Warning - is only permitted to be empty when actually unknown; should be absent (not empty) \
+     if an unpaired body part, and have a value if a paired body part - attribute <Laterality>",
+];
+
+/// What else dicom3tools has against a file.
+fn complaints(path: &Path) -> Vec<String> {
+    let output = Command::new("dciodvfy").arg(path).output();
+    let output = output.unwrap_or_else(|e| panic!("dciodvfy: {e}: run `make setup`"));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.is_empty(), "it names at least what it took the file for");
+    let complaints = text.lines().filter(|line| line.contains(" - ") && !JUDGED.contains(line));
+    complaints.map(str::to_owned).collect()
+}
+
+fn read_by_python(folder: &Path) -> Value {
+    let repository = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    let output = Command::new(python())
+        .arg(repository.join("tests/python/read_record.py"))
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// In the virtual environment that `make setup` makes.
+fn python() -> PathBuf {
+    let cache = env::var_os("MEDSA_CACHE").map_or_else(
+        || env::home_dir().expect("a user with a home folder").join(".cache/medsa"),
+        PathBuf::from,
+    );
+    let path = cache.join("venv/bin/python");
+    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
+    path
+}

@@ -1,0 +1,204 @@
+//! Records are there whole or not at all, whatever is killed or full.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use medsa_edge::records::{Budget, Capture, RecordId, Records};
+use sha2::{Digest, Sha256};
+
+use super::captures::{AMPLE, CAPTURED_US, SIZE, capture, without_objects};
+use crate::harness::LIMIT;
+
+/// Names the folder to a child.
+const FOLDER: &str = "MEDSA_TEST_RECORDS";
+
+#[test]
+fn what_a_killed_process_reported_is_there_and_all_that_is_there_is_whole() {
+    let mut unfinished = 0;
+    for round in 0..60 {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut child, lines) = start_child(this_test("keeps_capturing", folder.path()));
+        let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first record")];
+        // Some other moment of its work in every round.
+        let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
+        while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now()))
+        {
+            reported.push(line);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        reported.extend(lines.iter());
+
+        let left = names(folder.path());
+        unfinished += usize::from(left.iter().any(|name| name.starts_with(".unfinished-")));
+        let records = Records::open(folder.path(), AMPLE).unwrap();
+        let there = records.list(usize::MAX).unwrap();
+        let mut expected: BTreeSet<String> = there.iter().map(RecordId::to_string).collect();
+        expected.insert(".lock".into());
+        assert_eq!(names(folder.path()), expected, "what was not finished is removed");
+        for id in &there {
+            records.read(id).unwrap();
+        }
+        for line in &reported {
+            let (id, sha256) = line.split_once(' ').unwrap();
+            let id = RecordId::parse(id).unwrap();
+            let json = fs::read(records.folder_of(&id).join("record.json")).unwrap();
+            assert_eq!(hex(&Sha256::digest(json)), sha256, "record {id}");
+        }
+        let unreported = there.len() - reported.len();
+        assert!(unreported <= 1, "{unreported} records of which nobody was told");
+    }
+    println!("{unfinished} of 60 were killed while they wrote");
+    assert!(unfinished > 0, "none of 60 was killed while it wrote");
+}
+
+#[test]
+#[ignore = "killed by the test above"]
+fn keeps_capturing() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let records = Records::open(Path::new(&folder), AMPLE).unwrap();
+    for frame_id in 0.. {
+        let captured_us = CAPTURED_US + frame_id;
+        let kept = records.keep(&Capture { frame_id, captured_us, ..capture() }).unwrap();
+        println!("kept {} {}", kept.id, hex(&kept.message.record_sha256));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_the_record_and_leaves_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = this_test("meets_the_end_of_the_disk", folder.path());
+    // 512 or 1024 bytes each: no room for a frame of 640 x 480 in colour.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ && ulimit -f 100 && exec \"$@\"", "sh"]);
+    limited.arg(child.get_program()).args(child.get_args()).env(FOLDER, folder.path());
+    let (mut child, lines) = start_child(limited);
+    let kept: Vec<String> = lines.iter().collect();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(kept.len(), 2, "one before and one after");
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let mut expected = BTreeSet::from([".lock".to_owned()]);
+    for id in records.list(usize::MAX).unwrap() {
+        records.read(&id).unwrap();
+        expected.insert(id.to_string());
+    }
+    assert_eq!((expected.len(), &names(folder.path())), (3, &expected));
+}
+
+#[test]
+#[ignore = "run by the test above, with a limit on the size of files"]
+fn meets_the_end_of_the_disk() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let records = Records::open(folder, AMPLE).unwrap();
+    let keep = |capture: &Capture| {
+        records
+            .keep(capture)
+            .map(|kept| println!("kept {} {}", kept.id, hex(&kept.message.record_sha256)))
+    };
+    keep(&capture()).unwrap();
+    let before = names(folder);
+    let error = keep(&without_objects((640, 480))).unwrap_err().to_string();
+    let reason = "the disk is full: File too large (os error 27): not kept";
+    assert!(
+        error.starts_with(&format!("{}: no room for a record of ", folder.display())),
+        "{error}"
+    );
+    assert!(error.ends_with(reason), "{error}");
+    assert_eq!(names(folder), before);
+    keep(&capture()).unwrap();
+}
+
+#[test]
+fn records_beyond_the_budget_are_refused_until_others_are_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let unlimited = Records::open(folder.path(), AMPLE).unwrap();
+    let first = unlimited.keep(&capture()).unwrap();
+    drop(unlimited);
+    let bytes = folder_bytes(&first.folder);
+
+    let max_bytes = bytes * 5 / 2;
+    let records = Records::open(folder.path(), Budget { max_bytes, min_free_bytes: 0 }).unwrap();
+    records.keep(&capture()).unwrap();
+    let before = names(folder.path());
+    let error = records.keep(&capture()).unwrap_err().to_string();
+    let used: u64 =
+        records.list(9).unwrap().iter().map(|id| folder_bytes(&records.folder_of(id))).sum();
+    assert!(error.starts_with(&format!("{}: no room for a record of ", folder.path().display())));
+    let reason = format!(
+        " bytes: {used} bytes are used, expected at most {max_bytes} with it (records.max_bytes): \
+         not kept"
+    );
+    assert!(error.ends_with(&reason), "{error}");
+    assert_eq!(names(folder.path()), before);
+
+    let elsewhere = tempfile::tempdir_in(folder.path().parent().unwrap()).unwrap();
+    fs::rename(&first.folder, elsewhere.path().join(first.id.to_string())).unwrap();
+    let kept = records.keep(&capture()).unwrap();
+    assert_eq!(records.list(9).unwrap().len(), 2);
+    records.read(&kept.id).unwrap();
+}
+
+#[test]
+fn a_disk_that_must_stay_free_refuses_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let budget = Budget { min_free_bytes: u64::MAX / 2, ..AMPLE };
+    let records = Records::open(folder.path(), budget).unwrap();
+    let error = records.keep(&without_objects(SIZE)).unwrap_err().to_string();
+    let reason = "expected 9223372036854775807 to stay so (records.min_free_bytes): not kept";
+    assert!(error.ends_with(reason), "{error}");
+    assert!(records.list(9).unwrap().is_empty());
+}
+
+/// A test of this file as a process of its own.
+fn this_test(name: &str, folder: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    let path = format!("records::durable::{name}");
+    command.args(["--exact", &path, "--ignored", "--nocapture"]).env(FOLDER, folder);
+    command
+}
+
+/// The child, and what follows `kept ` in its lines.
+fn start_child(mut command: Command) -> (Child, Receiver<String>) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = kept_lines(child.stdout.take().unwrap());
+    (child, lines)
+}
+
+fn kept_lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        // The last line of a killed process may be cut.
+        while stdout.read_line(&mut line).is_ok() && line.ends_with('\n') {
+            if let Some((_, kept)) = line.trim_end().split_once("kept ")
+                && sender.send(kept.to_owned()).is_err()
+            {
+                break;
+            }
+            line.clear();
+        }
+    });
+    lines
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,72 @@
+//! What was captured and is kept on the device: topic `record`.
+
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+use crate::message::{Checked, check_finite, check_range};
+use crate::{MAX_OBJECT, Message, WireError};
+
+/// Longest name of a record in bytes.
+pub const MAX_RECORD_ID_LEN: usize = 48;
+
+/// Most objects in one record: every number once.
+pub const MAX_RECORD_OBJECTS: usize = MAX_OBJECT as usize + 1;
+
+/// Announces a record. It is on the device's disk when this is sent; no pixels travel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordMessage {
+    /// Name of the record, unique on its device; not empty.
+    pub id: String<MAX_RECORD_ID_LEN>,
+    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    pub captured_us: u64,
+    /// Number of the frame, counted by the device from its start.
+    pub frame_id: u64,
+    /// Width of the frame in pixels, at least 1.
+    pub frame_width_px: u16,
+    /// Height of the frame in pixels, at least 1.
+    pub frame_height_px: u16,
+    /// What was outlined, by ascending object number.
+    pub objects: Vec<RecordObject, MAX_RECORD_OBJECTS>,
+    /// SHA-256 of `record.json`, which holds those of the record's other files.
+    pub record_sha256: [u8; 32],
+}
+
+/// One object of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordObject {
+    /// Object number, 0 to [`MAX_OBJECT`].
+    pub object: u8,
+    /// Intersection over union that the network predicts for its mask; near 0 to 1, finite.
+    pub score: f32,
+    /// Area of its mask in frame pixels, at most the whole frame.
+    pub area_px: u32,
+}
+
+impl Message for RecordMessage {
+    const NAME: &'static str = "record";
+    /// Version; text with one length byte; two varint(u64); two varint(u16); object count and
+    /// objects of number, f32 and varint(u32); hash.
+    const MAX_ENCODED_LEN: usize = 1
+        + (1 + MAX_RECORD_ID_LEN)
+        + (10 + 10)
+        + (3 + 3)
+        + (1 + MAX_RECORD_OBJECTS * (1 + 4 + 5))
+        + 32;
+}
+
+impl Checked for RecordMessage {
+    fn check(&self) -> Result<(), WireError> {
+        check_range("record.id length", self.id.len() as u64, 1u8, MAX_RECORD_ID_LEN as u64)?;
+        check_range("record.frame_width_px", self.frame_width_px, 1u8, u16::MAX)?;
+        check_range("record.frame_height_px", self.frame_height_px, 1u8, u16::MAX)?;
+        let frame_area_px = u64::from(self.frame_width_px) * u64::from(self.frame_height_px);
+        let mut lowest = 0;
+        for object in &self.objects {
+            check_range("record.objects.object", object.object, lowest, MAX_OBJECT)?;
+            check_finite("record.objects.score", object.score)?;
+            check_range("record.objects.area_px", object.area_px, 0u8, frame_area_px)?;
+            lowest = object.object + 1;
+        }
+        Ok(())
+    }
+}
