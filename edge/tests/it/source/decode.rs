@@ -65,6 +65,22 @@ fn half_a_jpeg_is_no_picture() {
     assert!(decode_jpeg(&huge).is_err());
 }
 
+/// Most of them decode: bytes of data may be anything.
+#[test]
+fn altered_jpegs_never_panic() {
+    for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
+        let picture = "-f lavfi -i testsrc2=size=50x34 -frames:v 1";
+        let jpeg = ffmpeg(&format!("{picture} -pix_fmt {format} -f mjpeg -"));
+        for at in 0..jpeg.len() {
+            for change in [0x10, 0xff] {
+                let mut altered = jpeg.clone();
+                altered[at] ^= change;
+                drop(decode_jpeg(&altered));
+            }
+        }
+    }
+}
+
 #[test]
 fn yuyv_is_what_ffmpeg_makes_of_it() {
     let folder = tempfile::tempdir().unwrap();
