@@ -65,6 +65,8 @@ asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d
 
 if [ "${1:-}" = test ]; then
     need mosquitto mosquitto
+    # Certificates for tests.
+    need openssl openssl
     # Kernels for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user

@@ -15,6 +15,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub mod mqtt;
+pub mod outbox;
 pub mod overlay;
 pub mod pipeline;
 pub mod service;

@@ -15,7 +15,7 @@ use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_wire::topic::{DeviceId, ObjectId};
 
 use crate::error::Error;
-use crate::mqtt::{BrokerUrl, Protocol};
+use crate::mqtt::{Access, BrokerUrl, Protocol};
 
 /// A configuration whose every value is in range.
 #[derive(Clone, Debug)]
@@ -34,8 +34,10 @@ pub struct Config {
     pub prompts: Vec<ConfiguredPrompt>,
     /// Where masks go.
     pub broker: BrokerConfig,
-    /// Queues and reports.
+    /// Formats, queues and reports.
     pub output: OutputConfig,
+    /// Where captured records wait for the broker.
+    pub outbox: Option<OutboxConfig>,
 }
 
 /// The build to run.
@@ -118,8 +120,12 @@ pub struct BrokerConfig {
     pub place: BrokerPlace,
     /// Version of MQTT.
     pub protocol: Protocol,
-    /// Time without traffic after which the broker declares the device offline.
+    /// Name of the client at the broker.
+    pub client_id: String,
+    /// Time without traffic after which the connection is tested.
     pub keep_alive: Duration,
+    /// Longest time that connecting takes.
+    pub connect_timeout: Duration,
     /// Largest payload that is looked at.
     pub max_payload_bytes: usize,
 }
@@ -133,16 +139,43 @@ pub enum BrokerPlace {
         listen: SocketAddr,
     },
     /// One elsewhere.
-    External(BrokerUrl),
+    External {
+        /// Its address.
+        url: BrokerUrl,
+        /// What it and the device show each other; paths start at the working directory.
+        access: Access,
+    },
 }
 
-/// Queues and reports.
+/// Formats, queues and reports.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
+    /// How messages are written.
+    pub format: Format,
     /// Masks that wait for the broker at most.
     pub queue_masks: usize,
     /// Time between two statistics.
     pub stats_interval: Duration,
+}
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As the wire format says.
+    Postcard,
+    /// As JSON on `<topic>/json`.
+    Json,
+    /// Both, each on its topic.
+    Both,
+}
+
+/// Where messages wait that must not be lost.
+#[derive(Clone, Debug)]
+pub struct OutboxConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// Messages that it holds at most.
+    pub max_messages: u64,
 }
 
 impl Config {

@@ -15,6 +15,7 @@ pub(super) struct RawConfig {
     pub broker: RawBroker,
     #[serde(default)]
     pub output: RawOutput,
+    pub outbox: Option<RawOutbox>,
 }
 
 #[derive(Deserialize)]
@@ -89,8 +90,15 @@ pub(super) struct RawBroker {
     pub kind: RawBrokerKind,
     pub listen: Option<String>,
     pub url: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub client_id: Option<String>,
     pub protocol: Option<i64>,
     pub keep_alive_s: Option<i64>,
+    pub connect_timeout_s: Option<i64>,
     pub max_payload_bytes: Option<i64>,
 }
 
@@ -104,6 +112,24 @@ pub(super) enum RawBrokerKind {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawOutput {
+    #[serde(default)]
+    pub format: RawFormat,
     pub queue_masks: Option<i64>,
     pub stats_interval_s: Option<i64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawFormat {
+    #[default]
+    Postcard,
+    Json,
+    Both,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOutbox {
+    pub path: PathBuf,
+    pub max_messages: Option<i64>,
 }
