@@ -72,6 +72,8 @@ if [ "${1:-}" = test ]; then
     need mosquitto mosquitto
     # To check records.
     need dciodvfy dicom3tools
+    # Certificates for tests.
+    need openssl openssl
     # Kernels for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user

@@ -255,6 +255,73 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// The operator's: two arguments that do not go together.
+    #[error("{argument} is {found}, expected {expected}")]
+    Argument {
+        /// Name of the argument.
+        argument: String,
+        /// Its value, or that it is missing.
+        found: String,
+        /// What would go with the others.
+        expected: &'static str,
+    },
+    /// The operator's: a certificate, key or password that is none.
+    #[error("{}: {reason}", path.display())]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operator's: a secret that others can read.
+    #[error(
+        "{}: its mode is {mode:04o}, so that everybody can use this secret, expected no access \
+         for others: chmod o= {}",
+        path.display(),
+        path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The machine's: `mqtts://` without `ca_file` on a system without certificates.
+    #[error(
+        "the system has no certificates to check the broker's with, expected a ca_file, or the \
+         package ca-certificates"
+    )]
+    NoSystemRoots,
+    /// The machine's: the outbox cannot be read or written.
+    #[error("{}: outbox: {reason}", path.display())]
+    Outbox {
+        /// Its file.
+        path: PathBuf,
+        /// The database's answer.
+        reason: String,
+    },
+    /// The network's: the broker was away for so long that no further message can be kept.
+    #[error(
+        "{}: the outbox is full: {limit} messages wait for the broker (outbox.max_messages); \
+         nothing was added",
+        path.display()
+    )]
+    OutboxFull {
+        /// Its file.
+        path: PathBuf,
+        /// Messages that it holds at most.
+        limit: u64,
+    },
+    /// Ours: a message that no packet holds.
+    #[error("message on {topic}: {found} bytes with its topic, at most {limit} can be sent")]
+    OutboxMessage {
+        /// Its topic.
+        topic: String,
+        /// Bytes of topic and payload.
+        found: usize,
+        /// Largest number.
+        limit: usize,
+    },
     /// The machine's: a thread cannot be started.
     #[error("cannot start the thread {name}: {source}")]
     Thread {
@@ -334,6 +401,7 @@ impl Error {
                 | Self::ConfigValue { .. }
                 | Self::ConfiguredPrompt { .. }
                 | Self::FrameRefused { .. }
+                | Self::Argument { .. }
                 | Self::UnknownBoard { .. }
                 | Self::Prompt(_)
         )

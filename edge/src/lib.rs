@@ -17,6 +17,7 @@ pub mod engine;
 pub mod follow;
 pub mod measure;
 pub mod mqtt;
+pub mod outbox;
 pub mod overlay;
 pub mod pipeline;
 pub mod records;

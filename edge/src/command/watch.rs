@@ -13,14 +13,19 @@ use medsa_wire::{Availability, Info, MaskMessage, MaskState, Message as _, Stats
 use self::album::Album;
 use super::run::stop_signal;
 use crate::error::Error;
-use crate::mqtt::{BrokerUrl, Link, LinkEvent, LinkOptions, Message, Protocol};
+use crate::mqtt::{Access, BrokerUrl, Link, LinkEvent, LinkOptions, Message, Misfit, Protocol};
 
 /// Prints a line for every mask that comes by, and draws what it shows.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The broker.
-    #[arg(long, value_name = "mqtt://HOST:PORT", value_parser = str::parse::<BrokerUrl>)]
+    #[arg(long, value_name = "mqtt[s]://HOST:PORT", value_parser = str::parse::<BrokerUrl>)]
     broker: BrokerUrl,
+    #[command(flatten)]
+    access: Access,
+    /// Name of this client at the broker. Default: medsa-watch-PID.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
     /// Version of MQTT: 4 (3.1.1) or 5.
     #[arg(long, default_value = "4", value_parser = str::parse::<Protocol>)]
     protocol: Protocol,
@@ -53,6 +58,12 @@ pub struct Args {
 /// # Errors
 /// [`Error`]; messages that cannot be decoded are told and passed over.
 pub async fn run(args: &Args) -> Result<(), Error> {
+    args.access.check(&args.broker).map_err(|Misfit { key, found, expected }| Error::Argument {
+        argument: format!("--{}", key.replace('_', "-")),
+        found,
+        expected,
+    })?;
+    let credentials = args.access.load(&args.broker)?;
     let stop = stop_signal()?;
     let mut stop = std::pin::pin!(stop);
     let clip = args.clip.as_deref().map(Clip::open).transpose()?;
@@ -61,11 +72,14 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         masks: 0,
         online: HashSet::new(),
     };
-    let mut link = Link::start(&LinkOptions {
+    let client_id = args.client_id.clone();
+    let mut link = Link::start(LinkOptions {
         broker: args.broker.clone(),
+        credentials,
         protocol: args.protocol,
-        client_id: format!("medsa-watch-{}", std::process::id()),
+        client_id: client_id.unwrap_or_else(|| format!("medsa-watch-{}", std::process::id())),
         keep_alive: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
         // Somebody is waiting.
         max_back_off: Duration::from_secs(1),
         last_will: None,
@@ -80,8 +94,8 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 tracing::info!("connected to {}", args.broker);
                 let device = args.device.as_ref().map_or("+", DeviceId::as_str);
                 let filter = format!("{}/{device}/#", medsa_wire::topic::ROOT);
-                // The link only ends when we end it.
-                let _ = link.client.subscribe(&filter).await;
+                // A connection that has no room for this any more is told by the link.
+                let _ = link.client.subscribe(&filter);
             }
             Some(LinkEvent::Down { reason, retry_in, .. }) => {
                 let retry_s = retry_in.as_secs_f32();
@@ -94,7 +108,10 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                     break;
                 }
             }
-            Some(LinkEvent::Subscribed | LinkEvent::Confirmed) => {}
+            Some(LinkEvent::SubscriptionRefused) => {
+                tracing::error!("the broker does not let this client listen");
+            }
+            Some(LinkEvent::Subscribed) => {}
             None => break,
         }
     }
@@ -118,6 +135,10 @@ enum Seen {
 impl Watcher {
     /// Prints and draws; garbage is told and passed over.
     fn see(&mut self, message: &Message) -> Result<Seen, Error> {
+        if message.topic.ends_with("/json") {
+            // The same in other words.
+            return Ok(Seen::Something);
+        }
         let topic = match Topic::parse(&message.topic) {
             Ok(topic) => topic,
             Err(error) => {

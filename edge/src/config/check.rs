@@ -4,18 +4,22 @@ use medsa_sam::typed::parse_point;
 use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 
-use super::raw::{RawBroker, RawBrokerKind, RawBuild, RawConfig, RawOutput, RawPrompt, RawRecords};
+use super::raw::{
+    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawOutbox, RawOutput, RawPrompt,
+    RawRecords,
+};
 use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, OutputConfig, RecordsConfig,
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, OutboxConfig,
+    OutputConfig, RecordsConfig,
 };
 use crate::error::Error;
-use crate::mqtt::{MAX_PACKET_BYTES, Protocol};
+use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
 use crate::pipeline::Following;
 use crate::records::Budget;
 
@@ -35,9 +39,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
             Some(false) => Following::Off,
             _ => Following::On,
         },
-        broker: check.broker(&raw.broker)?,
+        broker: check.broker(&raw.broker, folder, &raw.device.id)?,
         output: check.output(&raw.output)?,
         records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
+        outbox: raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose()?,
     })
 }
 
@@ -95,7 +100,8 @@ impl Check<'_> {
         Ok(prompts)
     }
 
-    fn broker(&self, raw: &RawBroker) -> Result<BrokerConfig, Error> {
+    fn broker(&self, raw: &RawBroker, folder: &Path, device: &str) -> Result<BrokerConfig, Error> {
+        let access = access(raw, folder);
         let place = match (raw.kind, &raw.listen, &raw.url) {
             (RawBrokerKind::Embedded, listen, None) => {
                 let listen = listen.as_deref().unwrap_or("127.0.0.1:1883");
@@ -103,13 +109,17 @@ impl Check<'_> {
                     let expected = "an address and port such as 127.0.0.1:1883";
                     self.error("broker.listen", format!("{listen:?}"), expected)
                 })?;
+                self.no_access(&access)?;
                 BrokerPlace::Embedded { listen: address }
             }
             (RawBrokerKind::External, None, Some(url)) => {
                 let url = url.parse().map_err(|expected: &str| {
-                    self.error("broker.url", format!("{url:?}"), expected)
+                    self.error("broker.url", without_password(url), expected)
                 })?;
-                BrokerPlace::External(url)
+                access.check(&url).map_err(|Misfit { key, found, expected }| {
+                    self.error(&format!("broker.{key}"), found, expected)
+                })?;
+                BrokerPlace::External { url, access }
             }
             (RawBrokerKind::External, _, None) => {
                 return Err(self.error("broker.url", "missing", "a URL such as mqtt://host:1883"));
@@ -131,6 +141,8 @@ impl Check<'_> {
             }
         };
         let keep_alive_s = self.within_or("broker.keep_alive_s", raw.keep_alive_s, 5..=600, 5)?;
+        let connect_timeout_s =
+            self.within_or("broker.connect_timeout_s", raw.connect_timeout_s, 1..=60, 5)?;
         let limit = self.within_or(
             "broker.max_payload_bytes",
             raw.max_payload_bytes,
@@ -140,9 +152,44 @@ impl Check<'_> {
         Ok(BrokerConfig {
             place,
             protocol,
+            client_id: self.client_id(raw.client_id.as_deref(), device)?,
             keep_alive: Duration::from_secs(keep_alive_s as u64),
+            connect_timeout: Duration::from_secs(connect_timeout_s as u64),
             max_payload_bytes: limit as usize,
         })
+    }
+
+    /// The embedded broker neither encrypts nor asks who comes.
+    fn no_access(&self, access: &Access) -> Result<(), Error> {
+        let Access { ca_file, client_cert, client_key, user, password_file } = access;
+        let paths = [
+            ("ca_file", ca_file),
+            ("client_cert", client_cert),
+            ("client_key", client_key),
+            ("password_file", password_file),
+        ];
+        let user = user.is_some().then_some("user");
+        let found = paths.into_iter().find_map(|(key, path)| path.is_some().then_some(key));
+        let Some(key) = user.or(found) else { return Ok(()) };
+        let expected = "no such key with kind = \"embedded\": the embedded broker knows neither \
+                        TLS nor users; where the network is not to be trusted, run another broker \
+                        and use kind = \"external\"";
+        Err(self.error(&format!("broker.{key}"), "set", expected))
+    }
+
+    fn client_id(&self, typed: Option<&str>, device: &str) -> Result<String, Error> {
+        let Some(id) = typed else { return Ok(format!("medsa-edge-{device}")) };
+        if (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic()) {
+            return Ok(id.to_owned());
+        }
+        let expected = "1 to 128 printable ASCII characters without spaces";
+        Err(self.error("broker.client_id", format!("{id:?}"), expected))
+    }
+
+    fn outbox(&self, raw: &RawOutbox, folder: &Path) -> Result<OutboxConfig, Error> {
+        let key = "outbox.max_messages";
+        let max = self.within_or(key, raw.max_messages, 1..=10_000_000, 100_000)?;
+        Ok(OutboxConfig { path: folder.join(&raw.path), max_messages: max as u64 })
     }
 
     fn output(&self, raw: &RawOutput) -> Result<OutputConfig, Error> {
@@ -150,6 +197,11 @@ impl Check<'_> {
         let interval_s =
             self.within_or("output.stats_interval_s", raw.stats_interval_s, 1..=3600, 10)?;
         Ok(OutputConfig {
+            format: match raw.format {
+                RawFormat::Postcard => Format::Postcard,
+                RawFormat::Json => Format::Json,
+                RawFormat::Both => Format::Both,
+            },
             queue_masks: queue as usize,
             stats_interval: Duration::from_secs(interval_s as u64),
         })
@@ -206,6 +258,33 @@ pub(crate) fn value_error(
     }
 }
 
+fn access(raw: &RawBroker, folder: &Path) -> Access {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| folder.join(path));
+    Access {
+        ca_file: path(&raw.ca_file),
+        client_cert: path(&raw.client_cert),
+        client_key: path(&raw.client_key),
+        user: raw.user.clone(),
+        password_file: path(&raw.password_file),
+    }
+}
+
+/// A URL for a message: whoever typed a password into it is told without it.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, address))) => format!("\"{scheme}://...@{address}\""),
+        _ => format!("{url:?}"),
+    }
+}
+
+/// A line for a message: a password is no key, but where somebody makes it one, no log has it.
+fn without_secret(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, _)) if key.contains("pass") => format!("{key}= ..."),
+        _ => line.to_owned(),
+    }
+}
+
 /// A syntax error in one line, with the line that it is about.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -213,7 +292,7 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     Error::ConfigSyntax {
         file: path.to_owned(),
         line: line + 1,
-        text: text.lines().nth(line).unwrap_or_default().trim().to_owned(),
+        text: without_secret(text.lines().nth(line).unwrap_or_default().trim()),
         reason: error.message().replace('\n', ", "),
     }
 }

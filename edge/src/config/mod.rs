@@ -13,7 +13,7 @@ use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_wire::topic::{DeviceId, ObjectId};
 
 use crate::error::Error;
-use crate::mqtt::{BrokerUrl, Protocol};
+use crate::mqtt::{Access, BrokerUrl, Protocol};
 use crate::pipeline::Following;
 use crate::records::Budget;
 
@@ -42,10 +42,12 @@ pub struct Config {
     pub following: Following,
     /// Where masks go.
     pub broker: BrokerConfig,
-    /// Queues and reports.
+    /// Formats, queues and reports.
     pub output: OutputConfig,
     /// Where captures are kept; without it they are refused.
     pub records: Option<RecordsConfig>,
+    /// Where captured records wait for the broker.
+    pub outbox: Option<OutboxConfig>,
 }
 
 /// The build to run.
@@ -75,8 +77,12 @@ pub struct BrokerConfig {
     pub place: BrokerPlace,
     /// Version of MQTT.
     pub protocol: Protocol,
-    /// Time without traffic after which the broker declares the device offline.
+    /// Name of the client at the broker.
+    pub client_id: String,
+    /// Time without traffic after which the connection is tested.
     pub keep_alive: Duration,
+    /// Longest time that connecting takes.
+    pub connect_timeout: Duration,
     /// Largest payload that is looked at.
     pub max_payload_bytes: usize,
 }
@@ -90,12 +96,19 @@ pub enum BrokerPlace {
         listen: SocketAddr,
     },
     /// One elsewhere.
-    External(BrokerUrl),
+    External {
+        /// Its address.
+        url: BrokerUrl,
+        /// What it and the device show each other; paths start at the working directory.
+        access: Access,
+    },
 }
 
-/// Queues and reports.
+/// Formats, queues and reports.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
+    /// How messages are written.
+    pub format: Format,
     /// Masks that wait for the broker at most.
     pub queue_masks: usize,
     /// Time between two statistics.
@@ -109,6 +122,26 @@ pub struct RecordsConfig {
     pub folder: PathBuf,
     /// How much room they may take.
     pub budget: Budget,
+}
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As the wire format says.
+    Postcard,
+    /// As JSON on `<topic>/json`.
+    Json,
+    /// Both, each on its topic.
+    Both,
+}
+
+/// Where messages wait that must not be lost.
+#[derive(Clone, Debug)]
+pub struct OutboxConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// Messages that it holds at most.
+    pub max_messages: u64,
 }
 
 impl Config {

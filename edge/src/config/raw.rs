@@ -20,6 +20,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub output: RawOutput,
     pub records: Option<RawRecords>,
+    pub outbox: Option<RawOutbox>,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +64,15 @@ pub(super) struct RawBroker {
     pub kind: RawBrokerKind,
     pub listen: Option<String>,
     pub url: Option<String>,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub client_id: Option<String>,
     pub protocol: Option<i64>,
     pub keep_alive_s: Option<i64>,
+    pub connect_timeout_s: Option<i64>,
     pub max_payload_bytes: Option<i64>,
 }
 
@@ -86,6 +94,24 @@ pub(super) struct RawRecords {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawOutput {
+    #[serde(default)]
+    pub format: RawFormat,
     pub queue_masks: Option<i64>,
     pub stats_interval_s: Option<i64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawFormat {
+    #[default]
+    Postcard,
+    Json,
+    Both,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOutbox {
+    pub path: PathBuf,
+    pub max_messages: Option<i64>,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
 
-use super::{BrokerUrl, MAX_PACKET_BYTES, Protocol};
+use super::{BrokerUrl, MAX_PACKET_BYTES, Protocol, Security};
 use crate::error::Error;
 
 /// Longest wait for the broker to listen.
@@ -58,7 +58,11 @@ impl Embedded {
     /// Where clients of this machine reach it.
     pub fn url(&self) -> BrokerUrl {
         let address = reachable(self.listen);
-        BrokerUrl { host: address.ip().to_string(), port: address.port() }
+        BrokerUrl {
+            security: Security::Plain,
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
     }
 }
 

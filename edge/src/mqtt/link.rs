@@ -1,12 +1,15 @@
 //! A connection that comes back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::LinkOptions;
-use super::client::{self, Client, Event, LostCause, Message};
+use super::client::Client;
+use super::connection::{self, Event, EventLoop, Requests};
+use super::lost::{LossCause, Lost};
+use super::{LinkOptions, Message};
 
 /// First wait after a connection is lost.
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);
@@ -28,22 +31,22 @@ pub enum LinkEvent {
     Down {
         /// What the network or the broker said.
         reason: String,
+        /// What can be done about.
+        cause: LossCause,
         /// Time to the next attempt.
         retry_in: Duration,
-        /// Whether a packet was too large to be taken off the wire.
-        oversized: bool,
     },
-    /// The broker confirmed a subscription.
+    /// The broker granted a subscription.
     Subscribed,
-    /// The broker confirmed a message of [`super::Delivery::AtLeastOnce`].
-    Confirmed,
+    /// The broker did not grant a subscription.
+    SubscriptionRefused,
     /// A message came in.
     Message(Message),
 }
 
 /// A connection that comes back until the client disconnects it.
 pub struct Link {
-    /// Sends requests; those that wait when the connection is lost are lost with it.
+    /// Sends messages. Those that have not left when the connection is lost are lost with it.
     pub client: Client,
     events: mpsc::Receiver<LinkEvent>,
     task: JoinHandle<()>,
@@ -51,11 +54,11 @@ pub struct Link {
 
 impl Link {
     /// Begins to connect.
-    pub fn start(options: &LinkOptions) -> Self {
-        let (client, event_loop) = client::connect(options);
+    pub fn start(options: LinkOptions) -> Self {
         let (sender, events) = mpsc::channel(EVENTS);
-        let task = tokio::spawn(drive(event_loop, options.max_back_off, sender));
-        Self { client, events, task }
+        let (current, watched) = watch::channel(None);
+        let task = tokio::spawn(drive(options, current, sender));
+        Self { client: Client { current: watched }, events, task }
     }
 
     /// The next event; `None` after the client disconnected.
@@ -71,39 +74,105 @@ impl Drop for Link {
 }
 
 async fn drive(
-    mut event_loop: client::EventLoop,
-    max_back_off: Duration,
+    options: LinkOptions,
+    current: watch::Sender<Option<Requests>>,
     events: mpsc::Sender<LinkEvent>,
 ) {
-    let mut back_off = MIN_BACK_OFF;
-    let mut connected: Option<Instant> = None;
+    let mut back_off = BackOff { wait: MIN_BACK_OFF, max: options.max_back_off };
     loop {
-        let event = match event_loop.next().await {
-            Ok(Event::Connected) => {
-                connected = Some(Instant::now());
-                LinkEvent::Up
-            }
-            Ok(Event::Subscribed) => LinkEvent::Subscribed,
-            Ok(Event::Confirmed) => LinkEvent::Confirmed,
-            Ok(Event::Message(message)) => LinkEvent::Message(message),
-            Ok(Event::Disconnected) => return,
-            Ok(Event::Other) => continue,
-            Err(lost) => {
-                if connected.take().is_some_and(|since| since.elapsed() >= STABLE) {
-                    back_off = MIN_BACK_OFF;
-                }
-                let oversized = lost.cause == LostCause::OversizedPacket;
-                let down = LinkEvent::Down { reason: lost.reason, retry_in: back_off, oversized };
-                if events.send(down).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(max_back_off);
-                continue;
-            }
-        };
-        if events.send(event).await.is_err() {
+        let (requests, event_loop) = connection::connect(&options);
+        let mut attempt = Attempt { event_loop, requests: Some(requests), connected: None };
+        let ended = attempt.run(&current, &events).await;
+        current.send_replace(None);
+        let Some(Lost { reason, cause }) = ended else { return };
+        let lasted = attempt.connected.map(|since| since.elapsed());
+        let retry_in = back_off.after(cause, lasted.unwrap_or_default());
+        // Closes the socket now, not after the wait.
+        drop(attempt);
+        if events.send(LinkEvent::Down { reason, cause, retry_in }).await.is_err() {
             return;
         }
+        tokio::time::sleep(retry_in).await;
+    }
+}
+
+/// One connection, from its first packet to its last.
+struct Attempt {
+    event_loop: EventLoop,
+    /// Handed out once the broker has accepted the client.
+    requests: Option<Requests>,
+    connected: Option<Instant>,
+}
+
+impl Attempt {
+    /// Runs until the connection is lost; `None` when nobody wants it any more.
+    async fn run(
+        &mut self,
+        current: &watch::Sender<Option<Requests>>,
+        events: &mpsc::Sender<LinkEvent>,
+    ) -> Option<Lost> {
+        loop {
+            let event = match self.event_loop.next().await {
+                Ok(Event::Connected) => {
+                    self.connected = Some(Instant::now());
+                    current.send_replace(self.requests.take());
+                    LinkEvent::Up
+                }
+                Ok(Event::Subscribed) => LinkEvent::Subscribed,
+                Ok(Event::SubscriptionRefused) => LinkEvent::SubscriptionRefused,
+                Ok(Event::Message(message)) => LinkEvent::Message(message),
+                Ok(Event::Disconnected) => return None,
+                Err(lost) => return Some(lost),
+            };
+            events.send(event).await.ok()?;
+        }
+    }
+}
+
+/// Waits that double until a connection proves good.
+struct BackOff {
+    wait: Duration,
+    max: Duration,
+}
+
+impl BackOff {
+    /// The wait after a connection that `lasted` so long.
+    fn after(&mut self, cause: LossCause, lasted: Duration) -> Duration {
+        // Two clients of one name throw each other out after the other's wait, which says nothing
+        // of how good the connection is.
+        if lasted >= STABLE.max(self.wait * 4) {
+            self.wait = MIN_BACK_OFF;
+        }
+        if cause == LossCause::TakenOver {
+            self.wait = self.max;
+        }
+        let wait = self.wait;
+        self.wait = (wait * 2).min(self.max);
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BackOff, LossCause, MIN_BACK_OFF};
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut back_off = BackOff { wait: MIN_BACK_OFF, max: SECOND };
+        let waits = [(); 4].map(|()| back_off.after(LossCause::Other, SECOND).as_millis());
+        assert_eq!(waits, [250, 500, 1000, 1000]);
+        assert_eq!(back_off.after(LossCause::Other, 10 * SECOND), MIN_BACK_OFF);
+    }
+
+    /// Else two clients of one name would begin anew whenever they have calmed down.
+    #[test]
+    fn a_connection_that_lasted_for_one_wait_does_not_reset_it() {
+        let mut back_off = BackOff { wait: 30 * SECOND, max: 30 * SECOND };
+        assert_eq!(back_off.after(LossCause::Other, 31 * SECOND), 30 * SECOND);
+        assert_eq!(back_off.after(LossCause::Other, 120 * SECOND), MIN_BACK_OFF);
+        assert_eq!(back_off.after(LossCause::TakenOver, SECOND), 30 * SECOND);
     }
 }

@@ -1,19 +1,32 @@
 //! MQTT 3.1.1 and 5 behind one client: connecting, losing the connection, connecting again.
+//!
+//! Sessions are always clean. A broker that kept one would hand over, minutes later, prompts that
+//! were meant for another picture; and what must arrive waits in the device's own
+//! [`crate::outbox`], which needs no session.
 
+mod access;
+mod address;
 mod client;
+mod connection;
 mod embedded;
 mod link;
+mod lost;
+mod message;
+mod options;
 
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use client::{Client, Delivery, Message, Retention};
+pub use access::{Access, Credentials, Misfit};
+pub use address::{BrokerUrl, Security};
+pub use client::{Client, LinkEnded, NotQueued, Receipt, Unconfirmed};
 pub use embedded::Embedded;
 pub use link::{Link, LinkEvent};
+pub use lost::LossCause;
+pub use message::{Delivery, Message, Retention};
 
-/// Largest packet that is taken off the wire. A larger one costs the connection, so this is far
-/// above what the service's own limit refuses without losing it.
+/// Largest packet that is taken off the wire or put there. A larger one costs the connection, so
+/// this is far above what the service's own limit refuses without losing it.
 pub const MAX_PACKET_BYTES: usize = 1 << 20;
 
 /// Version of MQTT.
@@ -38,59 +51,22 @@ impl FromStr for Protocol {
     }
 }
 
-/// Address of a broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokerUrl {
-    /// Name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-impl FromStr for BrokerUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "a URL such as mqtt://host:1883";
-        let address = text.strip_prefix("mqtt://").ok_or(EXPECTED)?;
-        let address = address.strip_suffix('/').unwrap_or(address);
-        let (host, port) = match address.rsplit_once(':') {
-            // The colons of a bare IPv6 address are no port's.
-            Some((host, port)) if !port.contains(']') => {
-                (host, port.parse().map_err(|_| EXPECTED)?)
-            }
-            _ => (address, 1883),
-        };
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = bare.unwrap_or(host);
-        if host.is_empty() || port == 0 || host.contains(['/', '@', '?', '#', ' ']) {
-            return Err(EXPECTED);
-        }
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for BrokerUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "mqtt://[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "mqtt://{}:{}", self.host, self.port)
-        }
-    }
-}
-
 /// How to connect.
 #[derive(Clone, Debug)]
 pub struct LinkOptions {
     /// The broker.
     pub broker: BrokerUrl,
+    /// What the two show each other.
+    pub credentials: Credentials,
     /// Version of MQTT.
     pub protocol: Protocol,
     /// Name of the client at the broker; a second client of the same name throws the first out.
     pub client_id: String,
-    /// Time without traffic after which either side gives the connection up.
+    /// Time without traffic after which a ping is sent; when it is not answered in the same time,
+    /// either side gives the connection up.
     pub keep_alive: Duration,
+    /// Longest time from the first packet to the broker's consent, TLS included, in whole seconds.
+    pub connect_timeout: Duration,
     /// Longest wait between two attempts to connect; the first is short and each doubles.
     pub max_back_off: Duration,
     /// What the broker says when the connection breaks.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use medsa_sam::prompt::Point;
 use medsa_wire::topic::{Channel, DeviceId, ObjectId, Topic};
-use medsa_wire::{Command, Message as _, PromptChange, PromptMessage, PromptPoint};
+use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
+use super::json;
 use crate::mqtt::Message;
 use crate::pipeline::{Activity, Change, Counter, Meter, Objects};
 
@@ -34,15 +35,17 @@ impl Inbox {
         if found > limit {
             return Err(format!("{found} bytes, at most {limit} are accepted"));
         }
+        let (topic, form) = match json::of_json(topic) {
+            Some(topic) => (topic, Form::Json),
+            None => (topic.as_str(), Form::Postcard),
+        };
         let topic = Topic::parse(topic).map_err(|error| error.to_string())?;
         match topic.channel {
             Channel::Prompt if topic.device == self.device => {
-                let message = PromptMessage::decode(payload).map_err(|error| error.to_string())?;
-                self.prompt(message)
+                self.prompt(form.decode::<PromptMessage>(payload)?)
             }
             Channel::Command if topic.device == self.device => {
-                let command = Command::decode(payload).map_err(|error| error.to_string())?;
-                self.command(command)
+                self.command(form.decode::<Command>(payload)?)
             }
             _ => Err("not a topic that this device listens to".into()),
         }
@@ -77,5 +80,21 @@ impl Inbox {
         };
         self.objects.set_activity(activity);
         Ok(done.to_owned())
+    }
+}
+
+/// How an incoming message is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Postcard,
+    Json,
+}
+
+impl Form {
+    fn decode<M: medsa_wire::Message>(self, payload: &[u8]) -> Result<M, String> {
+        match self {
+            Self::Postcard => M::decode(payload).map_err(|error| error.to_string()),
+            Self::Json => json::decode(payload),
+        }
     }
 }

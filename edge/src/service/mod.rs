@@ -1,12 +1,15 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
 mod inbox;
+mod json;
+mod outbound;
 mod publisher;
 mod setup;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use medsa_wire::topic::Channel;
 use medsa_wire::{Availability, Info};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,11 +17,15 @@ use tokio::time::timeout;
 
 use crate::config::{AfterLast, Config};
 use crate::error::Error;
-use crate::mqtt::{Embedded, Link, LinkEvent, LinkOptions};
+use crate::mqtt::{
+    Delivery, Embedded, Link, LinkEvent, LinkOptions, LossCause, Message, NotQueued, Retention,
+};
+use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
 use crate::source::SourceState;
 use inbox::Inbox;
-use publisher::{LinkState, Outbound, Publisher};
+use outbound::Outbound;
+use publisher::{LinkState, Publisher};
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -36,6 +43,7 @@ pub struct Service {
     info: Info,
     link: LinkOptions,
     embedded: Option<Embedded>,
+    outbox: Option<Arc<Outbox>>,
     pipeline: Pipeline,
     masks: mpsc::Receiver<Ready>,
     objects: Arc<Objects>,
@@ -54,6 +62,11 @@ impl Service {
         self.source_state.clone()
     }
 
+    /// Where messages go that must not be lost, when one is configured.
+    pub fn outbox(&self) -> Option<Arc<Outbox>> {
+        self.outbox.clone()
+    }
+
     /// Publishes masks and answers messages until `stop` completes or the source ends, then says
     /// goodbye.
     ///
@@ -61,16 +74,19 @@ impl Service {
     /// [`Error::Panicked`] when a thread of the pipeline did, and encoding errors of our own
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, info, link, embedded, pipeline, masks, objects, meter, source_state: _ } =
+        let Self { config, info, link, embedded, outbox, pipeline, masks, objects, meter, .. } =
             self;
-        let out = Outbound { device: config.device.clone() };
+        let out = Outbound { device: config.device.clone(), format: config.output.format };
         let inbox = Inbox {
             device: config.device.clone(),
             max_payload_bytes: config.broker.max_payload_bytes,
             objects,
             meter: meter.clone(),
         };
-        let mut link = Link::start(&link);
+        let mut link = Link::start(link);
+        let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
+        let courier = courier.map(|courier| tokio::spawn(courier.run()));
+        let mut retained = RetainedMessages::Welcome;
         let (state, watched) = watch::channel(LinkState::Down);
         let publisher = Publisher {
             client: link.client.clone(),
@@ -104,24 +120,33 @@ impl Service {
                     LinkEvent::Up => {
                         tracing::info!("connected to the broker");
                         // Who sees the device online may prompt it: subscriptions come first.
-                        let greeted = greet(&link, &out, &info).await?;
+                        let greeted = greet(&link, &out, &info, retained)?;
                         state.send_replace(greeted);
+                        retained = RetainedMessages::Welcome;
                     }
-                    LinkEvent::Down { reason, retry_in, oversized } => {
+                    LinkEvent::Down { reason, cause, retry_in } => {
                         state.send_replace(LinkState::Down);
                         meter.count(Counter::LinkDown);
-                        if oversized {
+                        if cause == LossCause::OversizedPacket {
                             meter.count(Counter::MessagesRefused);
+                            retained = RetainedMessages::TooLarge;
                         }
                         let retry_s = retry_in.as_secs_f32();
                         tracing::warn!("no broker: {reason}; next attempt in {retry_s:.2} s");
                     }
                     LinkEvent::Message(message) => inbox.handle(&message),
-                    LinkEvent::Subscribed | LinkEvent::Confirmed => {}
+                    LinkEvent::SubscriptionRefused => tracing::error!(
+                        "the broker does not let this device listen to its prompts or commands: \
+                         see the broker's access rules"
+                    ),
+                    LinkEvent::Subscribed => {}
                 },
             }
         }
         pipeline.stop();
+        if let Some(courier) = courier {
+            courier.abort();
+        }
         if *state.borrow() == LinkState::Up
             && timeout(GOODBYE, say_goodbye(&mut link, &out)).await.is_err()
         {
@@ -134,36 +159,66 @@ impl Service {
     }
 }
 
+/// What the broker may keep for the device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RetainedMessages {
+    Welcome,
+    /// Too large a packet has just ended the connection: if the broker keeps it, it would do so
+    /// with each subscription.
+    TooLarge,
+}
+
 /// Subscribes, then announces the device.
-async fn greet(link: &Link, out: &Outbound, info: &Info) -> Result<LinkState, Error> {
-    let availability = out.retained(Channel::Availability, &Availability::Online)?;
-    let info = out.retained(Channel::Info, info)?;
-    let greeting = async {
-        for channel in [Channel::Prompt, Channel::Command] {
-            link.client.subscribe(&out.topic(channel)).await?;
+fn greet(
+    link: &Link,
+    out: &Outbound,
+    info: &Info,
+    retained: RetainedMessages,
+) -> Result<LinkState, Error> {
+    let mut announcement = out.retained(Channel::Info, info)?;
+    announcement.push(out.availability(Availability::Online)?);
+    let greeting = || -> Result<(), NotQueued> {
+        for topic in [Channel::Prompt, Channel::Command].into_iter().flat_map(|c| out.heard(c)) {
+            if retained == RetainedMessages::TooLarge {
+                tracing::warn!("what the broker keeps for {topic} is deleted");
+                link.client.try_publish(deletion(&topic))?;
+            }
+            link.client.subscribe(&topic)?;
         }
-        link.client.publish(info).await?;
-        link.client.publish(availability).await
+        announcement.into_iter().try_for_each(|message| link.client.try_publish(message))
     };
-    // The link only ends when we end it.
-    Ok(if greeting.await.is_ok() { LinkState::Up } else { LinkState::Down })
+    // A new connection has room for this; one that is lost again is told by the link.
+    Ok(if greeting().is_ok() { LinkState::Up } else { LinkState::Down })
+}
+
+/// An empty message in place of the one that the broker keeps.
+fn deletion(topic: &str) -> Message {
+    Message {
+        topic: topic.to_owned(),
+        payload: Bytes::new(),
+        retention: Retention::Retained,
+        delivery: Delivery::AtLeastOnce,
+    }
 }
 
 /// Says that the device is offline, waits until the broker knows, and disconnects.
 async fn say_goodbye(link: &mut Link, out: &Outbound) {
-    let Ok(offline) = out.retained(Channel::Availability, &Availability::Offline) else { return };
-    if link.client.publish(offline).await.is_err() {
-        return;
-    }
-    while let Some(event) = link.next().await {
-        match event {
-            LinkEvent::Confirmed => break,
-            LinkEvent::Down { .. } => return,
-            _ => {}
+    let Ok(offline) = out.availability(Availability::Offline) else { return };
+    let Ok(receipt) = link.client.deliver(offline) else { return };
+    let confirmed = receipt.confirmed();
+    let mut confirmed = std::pin::pin!(confirmed);
+    loop {
+        tokio::select! {
+            answer = &mut confirmed => match answer {
+                Ok(()) => break,
+                Err(_) => return,
+            },
+            // The connection is only read while its events are.
+            event = link.next() => if event.is_none() { return },
         }
     }
-    if link.client.disconnect().await.is_ok() {
-        while link.next().await.is_some() {}
+    if link.client.disconnect().is_ok() {
+        while link.next().await.is_some_and(|event| !matches!(event, LinkEvent::Down { .. })) {}
     }
 }
 

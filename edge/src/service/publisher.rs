@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use medsa_wire::topic::{Channel, DeviceId, ObjectId};
-use medsa_wire::{MaskState, Stage, WireError};
+use medsa_wire::topic::{Channel, ObjectId};
+use medsa_wire::{MaskState, Stage};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::outbound::Outbound;
 use crate::config::Pace;
-use crate::mqtt::{Client, Delivery, Message, Retention};
+use crate::mqtt::{Client, Message};
 use crate::pipeline::{Counter, Meter, Ready};
 
 /// Whether masks can leave.
@@ -60,7 +60,7 @@ impl Publisher {
                 self.out.passing(Channel::Mask(object), &*message).map_err(|e| e.to_string())
             });
         let sent = match encoded {
-            Ok(encoded) => self.client.publish(encoded).await.is_ok(),
+            Ok(encoded) => self.send(encoded).await,
             Err(error) => {
                 tracing::warn!("mask of frame {} not published: {error}", message.frame_id);
                 false
@@ -81,9 +81,24 @@ impl Publisher {
         if *self.link.borrow() == LinkState::Down {
             return;
         }
-        if let Ok(message) = self.out.passing(Channel::Stats, &stats) {
-            // The link ends with the service only.
-            let _ = self.client.publish(message).await;
+        if let Ok(messages) = self.out.passing(Channel::Stats, &stats) {
+            // The next ones tell what these would have.
+            let _ = messages.into_iter().try_for_each(|message| self.client.try_publish(message));
+        }
+    }
+
+    /// Whether all messages were taken. Live masks do not wait for a slow connection either.
+    async fn send(&self, messages: Vec<Message>) -> bool {
+        match self.pace {
+            Pace::Live => messages.into_iter().try_for_each(|m| self.client.try_publish(m)).is_ok(),
+            Pace::EveryFrame => {
+                for message in messages {
+                    if self.client.publish(message).await.is_err() {
+                        return false;
+                    }
+                }
+                true
+            }
         }
     }
 
@@ -94,50 +109,5 @@ impl Publisher {
             Pace::Live => *self.link.borrow() == LinkState::Up,
             Pace::EveryFrame => self.link.wait_for(|state| *state == LinkState::Up).await.is_ok(),
         }
-    }
-}
-
-/// Makes messages of a device.
-#[derive(Clone)]
-pub(super) struct Outbound {
-    pub device: DeviceId,
-}
-
-impl Outbound {
-    /// A message for who is there, sent once.
-    pub(super) fn passing(
-        &self,
-        channel: Channel,
-        message: &impl medsa_wire::Message,
-    ) -> Result<Message, WireError> {
-        self.message(channel, message, Retention::Passing, Delivery::AtMostOnce)
-    }
-
-    /// A message for who comes later too, sent until confirmed.
-    pub(super) fn retained(
-        &self,
-        channel: Channel,
-        message: &impl medsa_wire::Message,
-    ) -> Result<Message, WireError> {
-        self.message(channel, message, Retention::Retained, Delivery::AtLeastOnce)
-    }
-
-    /// The topic of a channel.
-    pub(super) fn topic(&self, channel: Channel) -> String {
-        self.device.topic(channel).to_string()
-    }
-
-    fn message<M: medsa_wire::Message>(
-        &self,
-        channel: Channel,
-        message: &M,
-        retention: Retention,
-        delivery: Delivery,
-    ) -> Result<Message, WireError> {
-        let mut buffer = vec![0; M::MAX_ENCODED_LEN];
-        let length = message.encode(&mut buffer)?.len();
-        buffer.truncate(length);
-        let payload = Bytes::from(buffer);
-        Ok(Message { topic: self.topic(channel), payload, retention, delivery })
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use medsa_bundle::{Build, Limits, sha256_hex};
 use medsa_frames::MAX_SIDE_PX;
-use medsa_wire::topic::Channel;
 use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 
 use super::Service;
-use super::publisher::Outbound;
+use super::outbound::Outbound;
 use crate::config::{BrokerPlace, Config};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::mqtt::{Embedded, LinkOptions};
+use crate::mqtt::{Credentials, Embedded, LinkOptions, Security};
+use crate::outbox::Outbox;
 use crate::pipeline::{Bell, Change, Meter, Objects, Pipeline};
 use crate::source::{self, Opened, Player};
 
@@ -31,23 +31,34 @@ impl Service {
     /// # Errors
     /// Whatever of the configuration cannot be had.
     pub fn start(config: Config) -> Result<Self, Error> {
-        let (embedded, broker) = match &config.broker.place {
+        let (embedded, broker, credentials) = match &config.broker.place {
             BrokerPlace::Embedded { listen } => {
                 let broker = Embedded::start(*listen, config.broker.protocol)?;
                 let url = broker.url();
                 tracing::info!("embedded broker listens at {url}");
-                (Some(broker), url)
+                (Some(broker), url, Credentials::default())
             }
-            BrokerPlace::External(url) => (None, url.clone()),
+            BrokerPlace::External { url, access } => (None, url.clone(), access.load(url)?),
         };
-        let out = Outbound { device: config.device.clone() };
+        if credentials.has_password() && broker.security == Security::Plain && !broker.is_local() {
+            tracing::warn!("{broker}: the password is sent where others can read it: use mqtts://");
+        }
+        let outbox = config.outbox.as_ref();
+        let outbox = outbox.map(|outbox| Outbox::open(&outbox.path, outbox.max_messages));
+        let outbox = outbox.transpose()?.map(Arc::new);
+        if let Some(waiting) = outbox.as_ref().map(|outbox| outbox.len()).transpose()? {
+            tracing::info!("{waiting} messages wait in the outbox");
+        }
+        let out = Outbound { device: config.device.clone(), format: config.output.format };
         let link = LinkOptions {
             broker,
+            credentials,
             protocol: config.broker.protocol,
-            client_id: format!("medsa-edge-{}", config.device),
+            client_id: config.broker.client_id.clone(),
             keep_alive: config.broker.keep_alive,
+            connect_timeout: config.broker.connect_timeout,
             max_back_off: MAX_BACK_OFF,
-            last_will: Some(out.retained(Channel::Availability, &Availability::Offline)?),
+            last_will: Some(out.availability(Availability::Offline)?),
         };
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
@@ -87,7 +98,18 @@ impl Service {
             meter.clone(),
             config.output.queue_masks,
         )?;
-        Ok(Self { config, info, link, embedded, pipeline, masks, objects, meter, source_state })
+        Ok(Self {
+            config,
+            info,
+            link,
+            embedded,
+            outbox,
+            pipeline,
+            masks,
+            objects,
+            meter,
+            source_state,
+        })
     }
 }
 

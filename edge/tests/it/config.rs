@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Pace, Patience, PipeConfig, PipeFormat, SourceKind,
-    V4l2Format,
+    AfterLast, BrokerPlace, ClipConfig, Config, Format, Pace, Patience, PipeConfig, PipeFormat,
+    SourceKind, V4l2Format,
 };
 use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
@@ -79,14 +79,23 @@ fn the_example_holds_every_key_with_its_default() {
         "box",
         "listen",
         "# url",
+        "# ca_file",
+        "# client_cert",
+        "# client_key",
+        "# user",
+        "# password_file",
+        "# client_id",
         "protocol",
         "keep_alive_s",
+        "connect_timeout_s",
         "max_payload_bytes",
+        "format",
         "queue_masks",
         "stats_interval_s",
         "folder",
         "max_bytes",
         "min_free_bytes",
+        "max_messages",
     ];
     for key in keys {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
@@ -103,6 +112,13 @@ fn the_example_holds_every_key_with_its_default() {
         BrokerPlace::Embedded { listen } if listen.to_string() == "127.0.0.1:1883"
     ));
     assert_eq!(defaults.broker.keep_alive, Duration::from_secs(5));
+    assert_eq!(defaults.broker.connect_timeout, Duration::from_secs(5));
+    assert_eq!(defaults.broker.client_id, "medsa-edge-a");
+    assert_eq!(defaults.output.format, Format::Postcard);
+    assert!(defaults.outbox.is_none());
+    let outbox = format!("{MINIMAL}[outbox]\npath = \"o\"");
+    let outbox = Config::parse(Path::new("/etc/edge.toml"), &outbox).unwrap().outbox.unwrap();
+    assert_eq!((outbox.path.to_str().unwrap(), outbox.max_messages), ("/etc/o", 100_000));
     assert_eq!((defaults.broker.max_payload_bytes, defaults.output.queue_masks), (4096, 32));
     assert_eq!(defaults.output.stats_interval, Duration::from_secs(10));
     assert!(defaults.records.is_none());
@@ -143,11 +159,11 @@ fn values_out_of_range_are_named_with_the_range() {
     );
     assert_eq!(
         refusal(&with(embedded, "kind = \"external\"")),
-        "edge.toml: broker.url is missing, expected a URL such as mqtt://host:1883"
+        "edge.toml: broker.url is missing, expected a URL such as mqtt://host:1883 or mqtts://host:8883, without user or path"
     );
     assert_eq!(
         refusal(&with(embedded, "kind = \"external\"\nurl = \"http://x\"")),
-        "edge.toml: broker.url is \"http://x\", expected a URL such as mqtt://host:1883"
+        "edge.toml: broker.url is \"http://x\", expected a URL such as mqtt://host:1883 or mqtts://host:8883, without user or path"
     );
     let records = |line: &str| format!("{MINIMAL}\n[records]\nfolder = \"r\"\n{line}\n");
     assert_eq!(
@@ -353,4 +369,43 @@ fn clip(config: &Config) -> &ClipConfig {
         SourceKind::Clip(clip) => clip,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_a_broker_asks_for_goes_together() {
+    let broker = |lines: &str| refusal(&with("kind = \"embedded\"", lines));
+    let plain = "kind = \"external\"\nurl = \"mqtt://b\"\n";
+    let encrypted = "kind = \"external\"\nurl = \"mqtts://b\"\n";
+    let line = broker(&format!("{plain}ca_file = \"ca.pem\""));
+    assert!(
+        line.starts_with("edge.toml: broker.ca_file is \"ca.pem\", expected no such"),
+        "{line}"
+    );
+    assert!(line.ends_with("use mqtts://"), "{line}");
+    assert_eq!(
+        broker(&format!("{encrypted}client_cert = \"c.pem\"")),
+        "edge.toml: broker.client_key is missing, expected the private key of client_cert"
+    );
+    assert_eq!(
+        broker(&format!("{plain}password_file = \"p\"")),
+        "edge.toml: broker.user is missing, expected the user whose password is in password_file"
+    );
+    let line = broker("kind = \"embedded\"\nca_file = \"ca.pem\"");
+    assert!(line.starts_with("edge.toml: broker.ca_file is set, expected no such key"), "{line}");
+    let line = broker("kind = \"embedded\"\nuser = \"u\"");
+    assert!(line.contains("knows neither TLS nor users"), "{line}");
+    assert_eq!(
+        broker("kind = \"embedded\"\nclient_id = \"a b\""),
+        "edge.toml: broker.client_id is \"a b\", expected 1 to 128 printable ASCII characters \
+         without spaces"
+    );
+}
+
+#[test]
+fn a_typed_password_is_not_repeated() {
+    let broker = |lines: &str| refusal(&with("kind = \"embedded\"", lines));
+    let line = broker("kind = \"external\"\nurl = \"mqtt://u:sesame@b\"");
+    assert!(line.contains("\"mqtt://...@b\"") && !line.contains("sesame"), "{line}");
+    let line = broker("kind = \"embedded\"\npassword = \"sesame\"");
+    assert!(line.contains("unknown field `password`") && !line.contains("sesame"), "{line}");
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use medsa_edge::mqtt::{
-    BrokerUrl, Client, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
+    Access, BrokerUrl, Client, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
 };
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{Availability, MaskMessage, Message as _};
@@ -39,9 +39,15 @@ impl Mosquitto {
     }
 
     pub fn start_at(port: u16) -> Self {
+        Self::configured(port, "allow_anonymous true")
+    }
+
+    /// With lines of its configuration.
+    pub fn configured(port: u16, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
+        // As root it would become another user, who cannot read the files of a test.
+        let text = format!("user root\nlistener {port} 127.0.0.1\npersistence false\n{lines}\n");
         std::fs::write(&config, text).unwrap();
         // Debian keeps it where only root's path looks.
         let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
@@ -154,6 +160,10 @@ pub struct Observer {
 impl Observer {
     /// Connected and subscribed when this returns.
     pub fn start(url: &str, protocol: Protocol) -> Self {
+        Self::with_access(url, protocol, &Access::default())
+    }
+
+    pub fn with_access(url: &str, protocol: Protocol, access: &Access) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -162,14 +172,17 @@ impl Observer {
         let broker: BrokerUrl = url.parse().unwrap();
         let (sender, messages) = mpsc::channel();
         let (ready, subscribed) = mpsc::channel();
+        let credentials = access.load(&broker).unwrap();
         let port = broker.port;
         let mut link = {
             let _inside = runtime.enter();
-            Link::start(&LinkOptions {
+            Link::start(LinkOptions {
                 broker,
+                credentials,
                 protocol,
                 client_id: format!("observer-{port}"),
                 keep_alive: Duration::from_secs(30),
+                connect_timeout: Duration::from_secs(5),
                 max_back_off: Duration::from_secs(1),
                 last_will: None,
             })
@@ -178,7 +191,7 @@ impl Observer {
         runtime.spawn(async move {
             while let Some(event) = link.next().await {
                 match event {
-                    LinkEvent::Up => link.client.subscribe("medsa/#").await.unwrap(),
+                    LinkEvent::Up => link.client.subscribe("medsa/#").unwrap(),
                     LinkEvent::Subscribed => drop(ready.send(())),
                     LinkEvent::Message(message) => drop(sender.send(message)),
                     _ => {}

@@ -5,6 +5,8 @@ mod accept;
 mod config;
 mod engine;
 mod harness;
+mod mqtt;
+mod outbox;
 mod pipeline;
 mod records;
 mod segment;

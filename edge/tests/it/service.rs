@@ -8,7 +8,7 @@ use medsa_wire::{
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
 
-const LOOP: &str = "loop = true\nrate_fps = 100";
+pub const LOOP: &str = "loop = true\nrate_fps = 100";
 
 #[test]
 fn masks_arrive_by_mqtt_3_at_mosquitto() {
@@ -197,7 +197,7 @@ fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
     observer.wait_for_availability(Availability::Online);
     observer.publish("medsa/bench/prompt", vec![1; (1 << 20) - 100]);
     assert!(edge.logged("refused").contains("at most 4096"));
-    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100);
+    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100, false);
     edge.logged("no broker");
     edge.logged("connected to the broker");
     observer.wait_for_availability(Availability::Online);
@@ -303,11 +303,11 @@ fn the_kind_of_source_has_to_be_right() {
 }
 
 /// Publishes more than the service's own client would.
-fn publish_monster(port: u16, topic: &str, bytes: usize) {
+pub fn publish_monster(port: u16, topic: &str, bytes: usize, retain: bool) {
     let mut options = rumqttc::MqttOptions::new("monster", "127.0.0.1", port);
     options.set_max_packet_size(2 * bytes, 2 * bytes);
     let (client, mut connection) = rumqttc::Client::new(options, 4);
-    client.publish(topic, rumqttc::QoS::AtLeastOnce, false, vec![1; bytes]).unwrap();
+    client.publish(topic, rumqttc::QoS::AtLeastOnce, retain, vec![1; bytes]).unwrap();
     let confirmed = |event: &rumqttc::Event| {
         matches!(event, rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_)))
     };

@@ -1,0 +1,207 @@
+//! What a broker and a client show each other to be let in: certificates, user and password.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::{BrokerUrl, Security};
+use crate::error::Error;
+
+/// Files and names that say who may connect to whom. Secrets are in files of their own, which
+/// only their owner and group can read.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Access {
+    /// Certificates (PEM) that the broker's has to be signed by. Default: those of the system.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificate (PEM) of this client, where the broker asks for one.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Private key (PEM) of that certificate.
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
+    /// User at the broker.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// File that holds the user's password, and nothing else.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// A key of [`Access`] that does not go with the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Name of the field.
+    pub key: &'static str,
+    /// Its value, or that it is missing.
+    pub found: String,
+    /// What would go with the others.
+    pub expected: &'static str,
+}
+
+impl Access {
+    /// Checks that no key is there without the one that it needs.
+    ///
+    /// # Errors
+    /// The first [`Misfit`].
+    pub fn check(&self, broker: &BrokerUrl) -> Result<(), Misfit> {
+        let files = [
+            ("ca_file", &self.ca_file),
+            ("client_cert", &self.client_cert),
+            ("client_key", &self.client_key),
+        ];
+        if let (Security::Plain, Some((key, Some(path)))) =
+            (broker.security, files.into_iter().find(|(_, path)| path.is_some()))
+        {
+            let found = format!("{:?}", path.display().to_string());
+            let expected = "no such key with mqtt://, which is not encrypted: use mqtts://";
+            return Err(Misfit { key, found, expected });
+        }
+        let missing = |key, expected| Err(Misfit { key, found: "missing".into(), expected });
+        match self {
+            Self { client_cert: Some(_), client_key: None, .. } => {
+                missing("client_key", "the private key of client_cert")
+            }
+            Self { client_cert: None, client_key: Some(_), .. } => {
+                missing("client_cert", "the certificate of client_key")
+            }
+            Self { user: None, password_file: Some(_), .. } => {
+                missing("user", "the user whose password is in password_file")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Exposed`] and [`Error::Credential`], which name the file.
+    pub fn load(&self, broker: &BrokerUrl) -> Result<Credentials, Error> {
+        let tls = match broker.security {
+            Security::Plain => None,
+            Security::Tls => Some(self.tls()?),
+        };
+        let password = self.password_file.as_deref().map(read_password).transpose()?;
+        let login =
+            self.user.clone().map(|user| Login { user, password: password.unwrap_or_default() });
+        Ok(Credentials { tls, login })
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, Error> {
+        let roots = match &self.ca_file {
+            Some(path) => roots_of(path)?,
+            None => system_roots()?,
+        };
+        // Invariant: ring supports the versions that rustls holds to be safe.
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring supports TLS 1.2 and 1.3")
+            .with_root_certificates(roots);
+        let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) else {
+            return Ok(Arc::new(builder.with_no_client_auth()));
+        };
+        let chain = certificates(cert)?;
+        let private = PrivateKeyDer::from_pem_reader(open_secret(key)?)
+            .map_err(|error| bad_pem(key, "private key", &error))?;
+        let config = builder.with_client_auth_cert(chain, private).map_err(|error| {
+            let (path, reason) =
+                (cert.clone(), format!("does not go with {}: {error}", key.display()));
+            Error::Credential { path, reason }
+        })?;
+        Ok(Arc::new(config))
+    }
+}
+
+/// What [`Access::load`] read.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// With [`Security::Tls`].
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) login: Option<Login>,
+}
+
+impl Credentials {
+    /// Whether a password would be sent.
+    pub fn has_password(&self) -> bool {
+        self.login.as_ref().is_some_and(|login| !login.password.is_empty())
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Login {
+    pub user: String,
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    /// Without the password, which is for no log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| Error::Credential {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(Error::NoSystemRoots) } else { Ok(roots) }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let file = File::open(path).map_err(|source| io_error(path, source))?;
+    let bad = |error: &pem::Error| bad_pem(path, "certificate", error);
+    let found: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(file).collect();
+    let found = found.map_err(|error| bad(&error))?;
+    if found.is_empty() { Err(bad(&pem::Error::NoItemsFound)) } else { Ok(found) }
+}
+
+fn read_password(path: &Path) -> Result<String, Error> {
+    let text = io::read_to_string(open_secret(path)?).map_err(|source| io_error(path, source))?;
+    // Editors end a file with a line break, which is nobody's password.
+    let password = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let password = password.unwrap_or(&text);
+    if password.is_empty() || password.contains('\n') {
+        let reason = "expected one line, the password".to_owned();
+        return Err(Error::Credential { path: path.to_owned(), reason });
+    }
+    Ok(password.to_owned())
+}
+
+/// Opens a file unless others can read it too.
+fn open_secret(path: &Path) -> Result<File, Error> {
+    let io = |source| io_error(path, source);
+    let mode = fs::metadata(path).map_err(io)?.permissions().mode();
+    if mode & 0o007 != 0 {
+        return Err(Error::Exposed { path: path.to_owned(), mode: mode & 0o777 });
+    }
+    File::open(path).map_err(io)
+}
+
+fn bad_pem(path: &Path, item: &str, error: &pem::Error) -> Error {
+    let reason = match error {
+        pem::Error::NoItemsFound => format!("holds no {item}, expected one in PEM form"),
+        error => format!("expected a {item} in PEM form: {error}"),
+    };
+    Error::Credential { path: path.to_owned(), reason }
+}
+
+fn io_error(path: &Path, source: io::Error) -> Error {
+    Error::Io { path: path.to_owned(), source }
+}

@@ -1,0 +1,74 @@
+//! What rumqttc's two clients are told, every limit by name.
+
+use rumqttc::{TlsConfiguration, Transport, v5};
+
+use super::{Delivery, LinkOptions, MAX_PACKET_BYTES, Message, Retention};
+
+/// Messages that wait for their confirmation at most, far above what the service lets come to
+/// that: the clients stop sending anything when it is reached.
+const MAX_UNCONFIRMED: u16 = 100;
+
+pub(super) fn options_v4(link: &LinkOptions) -> rumqttc::MqttOptions {
+    let mut options =
+        rumqttc::MqttOptions::new(&link.client_id, &link.broker.host, link.broker.port);
+    options.set_clean_session(true);
+    options.set_keep_alive(link.keep_alive);
+    options.set_max_packet_size(MAX_PACKET_BYTES, MAX_PACKET_BYTES);
+    options.set_inflight(MAX_UNCONFIRMED);
+    options.set_transport(transport(link));
+    if let Some(login) = &link.credentials.login {
+        options.set_credentials(&login.user, &login.password);
+    }
+    if let Some(Message { topic, payload, retention, delivery }) = &link.last_will {
+        options.set_last_will(rumqttc::LastWill {
+            topic: topic.clone(),
+            message: payload.clone(),
+            qos: qos_v4(*delivery),
+            retain: *retention == Retention::Retained,
+        });
+    }
+    options
+}
+
+pub(super) fn options_v5(link: &LinkOptions) -> v5::MqttOptions {
+    let mut options = v5::MqttOptions::new(&link.client_id, &link.broker.host, link.broker.port);
+    options.set_clean_start(true);
+    options.set_keep_alive(link.keep_alive);
+    options.set_connection_timeout(link.connect_timeout.as_secs());
+    // Told to the broker too, which then drops a larger packet instead of sending it.
+    options.set_max_packet_size(Some(MAX_PACKET_BYTES as u32));
+    options.set_outgoing_inflight_upper_limit(MAX_UNCONFIRMED);
+    options.set_transport(transport(link));
+    if let Some(login) = &link.credentials.login {
+        options.set_credentials(&login.user, &login.password);
+    }
+    if let Some(Message { topic, payload, retention, delivery }) = &link.last_will {
+        let retain = *retention == Retention::Retained;
+        let payload = payload.to_vec();
+        let will =
+            v5::mqttbytes::v5::LastWill::new(topic, payload, qos_v5(*delivery), retain, None);
+        options.set_last_will(will);
+    }
+    options
+}
+
+fn transport(link: &LinkOptions) -> Transport {
+    match &link.credentials.tls {
+        Some(config) => Transport::tls_with_config(TlsConfiguration::Rustls(config.clone())),
+        None => Transport::tcp(),
+    }
+}
+
+pub(super) fn qos_v4(delivery: Delivery) -> rumqttc::QoS {
+    match delivery {
+        Delivery::AtMostOnce => rumqttc::QoS::AtMostOnce,
+        Delivery::AtLeastOnce => rumqttc::QoS::AtLeastOnce,
+    }
+}
+
+pub(super) fn qos_v5(delivery: Delivery) -> v5::mqttbytes::QoS {
+    match delivery {
+        Delivery::AtMostOnce => v5::mqttbytes::QoS::AtMostOnce,
+        Delivery::AtLeastOnce => v5::mqttbytes::QoS::AtLeastOnce,
+    }
+}

@@ -1,0 +1,165 @@
+//! Messages that must arrive, kept in a file until the broker has confirmed them.
+//!
+//! A message goes out at least once, in the order of the outbox: it comes twice when the
+//! connection or the process ends between its arrival at the broker and its deletion here.
+
+mod courier;
+mod open;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use tokio::sync::Notify;
+
+pub use courier::Courier;
+
+use crate::error::Error;
+use crate::mqtt::{Delivery, MAX_PACKET_BYTES, Message, Retention};
+
+/// Topic and payload by number.
+const MESSAGES: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("messages");
+
+/// The next number under the key `()`, so that none is given twice.
+const NEXT: TableDefinition<(), u64> = TableDefinition::new("next");
+
+/// Longest topic and payload together: what a packet has beside them is less than the rest.
+pub const MAX_MESSAGE_BYTES: usize = MAX_PACKET_BYTES - 1024;
+
+/// A file of messages that wait for the broker.
+pub struct Outbox {
+    path: PathBuf,
+    database: Database,
+    max_messages: u64,
+    filled: Notify,
+}
+
+impl Outbox {
+    /// Opens or creates an outbox for `max_messages` at most.
+    ///
+    /// A file that is damaged is moved aside, with an error in the log that names it, and an empty
+    /// one takes its place: a device that would not start for the sake of old messages could
+    /// capture no new ones.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`] when the file cannot be read or written, is in use by another process or
+    /// of another version of the format.
+    pub fn open(path: &Path, max_messages: u64) -> Result<Self, Error> {
+        let database = open::open(path)?;
+        let outbox = Self { path: path.to_owned(), database, max_messages, filled: Notify::new() };
+        outbox.create_tables().map_err(|error| outbox.error(&error))?;
+        Ok(outbox)
+    }
+
+    /// Keeps messages, all or none; they are on the disk when this returns. Their numbers grow.
+    ///
+    /// It waits for the disk: not for the threads of a runtime.
+    ///
+    /// # Errors
+    /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that no packet holds, and
+    /// [`Error::Outbox`].
+    pub fn put(&self, messages: &[Message]) -> Result<Range<u64>, Error> {
+        if let Some(message) = messages.iter().find(|message| bytes(message) > MAX_MESSAGE_BYTES) {
+            return Err(Error::OutboxMessage {
+                topic: message.topic.clone(),
+                found: bytes(message),
+                limit: MAX_MESSAGE_BYTES,
+            });
+        }
+        let numbers = self.insert(messages).map_err(|error| self.error(&error))?;
+        let full = || Error::OutboxFull { path: self.path.clone(), limit: self.max_messages };
+        let numbers = numbers.ok_or_else(full)?;
+        self.filled.notify_one();
+        Ok(numbers)
+    }
+
+    /// Number of messages that wait.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn len(&self) -> Result<u64, Error> {
+        let count = || -> Result<u64, redb::Error> {
+            Ok(self.database.begin_read()?.open_table(MESSAGES)?.len()?)
+        };
+        count().map_err(|error| self.error(&error))
+    }
+
+    /// Whether no message waits.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.len().map(|count| count == 0)
+    }
+
+    /// Up to `count` messages from number `from` on, the oldest first.
+    fn read(&self, from: u64, count: usize) -> Result<Vec<(u64, Message)>, Error> {
+        let read = || -> Result<Vec<_>, redb::Error> {
+            let messages = self.database.begin_read()?.open_table(MESSAGES)?;
+            let mut found = Vec::new();
+            for entry in messages.range(from..)?.take(count) {
+                let (number, message) = entry?;
+                let (topic, payload) = message.value();
+                let message = Message {
+                    topic: topic.to_owned(),
+                    payload: Bytes::copy_from_slice(payload),
+                    retention: Retention::Passing,
+                    delivery: Delivery::AtLeastOnce,
+                };
+                found.push((number.value(), message));
+            }
+            Ok(found)
+        };
+        read().map_err(|error| self.error(&error))
+    }
+
+    /// Deletes messages; nobody minds when they are gone.
+    fn delete(&self, numbers: &[u64]) -> Result<(), Error> {
+        let delete = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            let mut messages = transaction.open_table(MESSAGES)?;
+            for number in numbers {
+                messages.remove(number)?;
+            }
+            drop(messages);
+            Ok(transaction.commit()?)
+        };
+        delete().map_err(|error| self.error(&error))
+    }
+
+    /// Numbers of the new messages, or `None` when there is no room for them.
+    fn insert(&self, new: &[Message]) -> Result<Option<Range<u64>>, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let mut messages = transaction.open_table(MESSAGES)?;
+        if messages.len()? + new.len() as u64 > self.max_messages {
+            return Ok(None);
+        }
+        let mut next = transaction.open_table(NEXT)?;
+        let first = next.get(())?.map_or(0, |number| number.value());
+        let mut end = first;
+        for Message { topic, payload, .. } in new {
+            messages.insert(end, (topic.as_str(), &payload[..]))?;
+            end += 1;
+        }
+        next.insert((), end)?;
+        drop((messages, next));
+        transaction.commit()?;
+        Ok(Some(first..end))
+    }
+
+    fn create_tables(&self) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(MESSAGES)?;
+        transaction.open_table(NEXT)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn error(&self, error: &redb::Error) -> Error {
+        Error::Outbox { path: self.path.clone(), reason: error.to_string() }
+    }
+}
+
+fn bytes(message: &Message) -> usize {
+    message.topic.len() + message.payload.len()
+}

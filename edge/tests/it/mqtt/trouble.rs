@@ -1,0 +1,87 @@
+//! Silence, rivals and monsters.
+
+use medsa_edge::mqtt::Protocol;
+use medsa_wire::{Availability, Message as _, Stats};
+
+use super::Wire;
+use crate::harness::{Edge, Mosquitto, Observer, Place, external};
+use crate::service::{LOOP, publish_monster};
+
+#[test]
+fn a_silent_connection_is_noticed_and_made_anew() {
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        let (place, broker) = (Place::new(2), Mosquitto::start());
+        let wire = Wire::to(broker.port);
+        let observer = Observer::start(&broker.url(), protocol);
+        let settings = format!("{}\nprotocol = {number}", external(&wire.url()));
+        let edge = Edge::run(&place.config(LOOP, &settings));
+        observer.wait_for_mask("a mask", |_| true);
+        wire.cut();
+        edge.logged("the broker has gone silent");
+        edge.logged("connected to the broker");
+        // The network did not wait for the connection: what it made in the meantime is counted.
+        let stats = observer.wait("statistics", |message| {
+            let stats = Stats::decode(&message.payload).ok()?;
+            (message.topic.ends_with("/stats") && stats.publish_dropped > 0).then_some(stats)
+        });
+        assert_eq!(stats.frames_in - stats.frames_dropped, stats.masks_out);
+        observer.wait_for_mask("a mask", |mask| mask.frame_id > stats.masks_out);
+    }
+}
+
+#[test]
+fn two_clients_of_one_name_are_told_and_slow_down() {
+    for (number, cause, wait) in [
+        (4, "when another client comes with the id medsa-edge-bench", "next attempt in 1.00 s"),
+        (5, "another client came with the id medsa-edge-bench", "next attempt in 30.00 s"),
+    ] {
+        let (place, broker) = (Place::new(2), Mosquitto::start());
+        let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+        let config = place.config(LOOP, &settings);
+        let first = Edge::run(&config);
+        first.logged("connected to the broker");
+        let second = Edge::run(&config);
+        second.logged("connected to the broker");
+        first.logged(cause);
+        if number == 4 {
+            first.logged("connected to the broker");
+            second.logged(cause);
+            first.logged(wait);
+        }
+    }
+}
+
+#[test]
+fn a_name_of_its_own_ends_the_rivalry() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V5);
+    let named = |id: &str| format!("{}\nclient_id = \"{id}\"", external(&broker.url()));
+    let first = Edge::run(&place.config(LOOP, &named("a")));
+    first.logged("connected to the broker");
+    let second = Edge::run(&place.config(LOOP, &named("b")));
+    second.logged("connected to the broker");
+    observer.wait_for_mask("a mask of both", |mask| mask.frame_id > 50);
+    first.signal("USR1");
+    assert!(first.printed("connection lost").ends_with(" 0"));
+}
+
+/// MQTT 3.1.1 cannot tell the broker how large a packet may be.
+#[test]
+fn a_monstrous_retained_packet_costs_one_connection() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100, true);
+    let observer = Observer::start(&broker.url(), Protocol::V5);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    edge.logged("no broker");
+    edge.logged("what the broker keeps for medsa/bench/prompt is deleted");
+    observer.wait_for_availability(Availability::Online);
+    observer.wait_for_availability(Availability::Online);
+    // Had it come again, this would be the third.
+    edge.signal("USR1");
+    assert!(edge.printed("connection lost").ends_with(" 1"));
+    drop(edge);
+    let again = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_availability(Availability::Online);
+    again.signal("USR1");
+    assert!(again.printed("connection lost").ends_with(" 0"));
+}
