@@ -128,9 +128,10 @@ mod tests {
             object: 2,
             state: MaskState::Segmented,
             score: 0.9,
+            agreement: None,
             frame_width_px: 8,
             frame_height_px: 4,
-            area_px: 12,
+            measured: None,
             mask: Mask::from_bits(4, 2, [true, true, false, false, false, true, false, false])
                 .unwrap(),
         };
