@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::Message;
 use super::connection::Requests;
-use super::{Delivery, Message};
 
 /// Time to the next look for room: the queue of a connection does not tell when it has some.
 const ROOM: Duration = Duration::from_millis(10);
@@ -14,6 +14,28 @@ const ROOM: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Client {
     pub(super) current: watch::Receiver<Option<Requests>>,
+}
+
+/// One connection: what is sent through it never goes out through the next.
+pub struct Connection {
+    requests: Requests,
+    /// Its value has changed since `requests` was taken from it when the connection is lost.
+    current: watch::Receiver<Option<Requests>>,
+}
+
+impl Connection {
+    /// As [`Client::deliver`].
+    ///
+    /// # Errors
+    /// [`NotQueued`].
+    pub fn deliver(&self, message: Message) -> Result<Receipt, NotQueued> {
+        self.requests.deliver(message)
+    }
+
+    /// Whether the connection has not been lost.
+    pub fn is_up(&self) -> bool {
+        matches!(self.current.has_changed(), Ok(false))
+    }
 }
 
 /// The link has ended, so that no message will ever leave.
@@ -41,7 +63,7 @@ impl Client {
     /// [`LinkEnded`].
     pub async fn publish(&self, message: Message) -> Result<(), LinkEnded> {
         loop {
-            self.connected().await?;
+            self.connection().await?;
             if self.try_publish(message.clone()).is_ok() {
                 return Ok(());
             }
@@ -55,9 +77,7 @@ impl Client {
     /// # Errors
     /// [`NotQueued`].
     pub fn deliver(&self, message: Message) -> Result<Receipt, NotQueued> {
-        let message = Message { delivery: Delivery::AtLeastOnce, ..message };
-        // Invariant: there is a receipt for what is delivered at least once.
-        self.requests()?.publish(message)?.ok_or(NotQueued)
+        self.requests()?.deliver(message)
     }
 
     /// Subscribes to a filter at QoS 1.
@@ -80,12 +100,14 @@ impl Client {
     ///
     /// # Errors
     /// [`LinkEnded`].
-    pub async fn connected(&self) -> Result<(), LinkEnded> {
+    pub async fn connection(&self) -> Result<Connection, LinkEnded> {
         let mut current = self.current.clone();
         if current.has_changed().is_err() {
             return Err(LinkEnded);
         }
-        current.wait_for(Option::is_some).await.map(drop).map_err(|_| LinkEnded)
+        let requests = current.wait_for(Option::is_some).await.map_err(|_| LinkEnded)?.clone();
+        let requests = requests.ok_or(LinkEnded)?;
+        Ok(Connection { requests, current })
     }
 
     fn requests(&self) -> Result<Requests, NotQueued> {

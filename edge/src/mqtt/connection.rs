@@ -61,6 +61,12 @@ impl Requests {
         Ok(Some(Receipt::new(receipt)))
     }
 
+    pub(super) fn deliver(&self, message: Message) -> Result<Receipt, NotQueued> {
+        let message = Message { delivery: Delivery::AtLeastOnce, ..message };
+        // Invariant: there is a receipt for what is delivered at least once.
+        self.publish(message)?.ok_or(NotQueued)
+    }
+
     pub(super) fn subscribe(&self, filter: &str) -> Result<(), NotQueued> {
         let delivery = Delivery::AtLeastOnce;
         match &self.sender {

@@ -18,7 +18,8 @@ pub(super) struct Lost {
 pub enum LossCause {
     /// A packet above [`super::MAX_PACKET_BYTES`] came in.
     OversizedPacket,
-    /// Another client came with the same name; only a broker of MQTT 5 says so.
+    /// Another client came with the same name. Brokers of MQTT 5 say so, but rumqttc 0.25 only
+    /// understands those that add properties to it; mosquitto adds none.
     TakenOver,
     /// Anything else.
     Other,
@@ -108,6 +109,10 @@ pub(super) fn lost_v5(error: &v5::ConnectionError, client_id: &str) -> Lost {
             code @ (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized),
         ) => Lost::refused_login(&format!("{code:?}")),
         ConnectionError::ConnectionRefused(code) => Lost::refused(&format!("{code:?}")),
+        // It does not name this as its source.
+        ConnectionError::MqttState(StateError::Deserialization(error)) => {
+            Lost::from_error(error, client_id)
+        }
         error => Lost::from_error(error, client_id),
     }
 }
@@ -128,10 +133,10 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
         })
     });
     match of_tls {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "TLS: the broker's certificate is not signed by any of the certificates in ca_file"
-                .into()
-        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => "TLS: the broker's certificate is not signed by any of the certificates in ca_file"
+            .into(),
         Some(error) => format!("TLS: {error}"),
         None => sources(error).last().unwrap_or(error).to_string(),
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use access::{Access, Credentials, Misfit};
 pub use address::{BrokerUrl, Security};
-pub use client::{Client, LinkEnded, NotQueued, Receipt, Unconfirmed};
+pub use client::{Client, Connection, LinkEnded, NotQueued, Receipt, Unconfirmed};
 pub use embedded::Embedded;
 pub use link::{Link, LinkEvent};
 pub use lost::LossCause;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Outbox;
 use crate::error::Error;
-use crate::mqtt::{Client, LinkEnded, Message, Receipt, Unconfirmed};
+use crate::mqtt::{Client, Connection, LinkEnded, Message, Receipt, Unconfirmed};
 
 /// Messages that wait for their confirmation at most. Brokers allow 20 without being asked.
 const IN_FLIGHT: usize = 8;
@@ -68,14 +68,16 @@ impl Courier {
     }
 
     async fn carry(&self) -> Result<std::convert::Infallible, Setback> {
-        self.client.connected().await?;
+        // All of a round goes through one connection: through the next, a message would overtake
+        // those that the first took and lost.
+        let connection = self.client.connection().await?;
         let mut in_flight = VecDeque::new();
         let mut next = 0;
         let mut delivered = 0;
         loop {
             let room = IN_FLIGHT - in_flight.len();
             for (number, message) in self.read(next, room).await? {
-                in_flight.push_back((number, self.send(&message).await?));
+                in_flight.push_back((number, send(&connection, &message).await?));
                 next = number + 1;
             }
             match in_flight.pop_front() {
@@ -96,16 +98,6 @@ impl Courier {
         }
     }
 
-    async fn send(&self, message: &Message) -> Result<Receipt, Setback> {
-        loop {
-            if let Ok(receipt) = self.client.deliver(message.clone()) {
-                return Ok(receipt);
-            }
-            tokio::time::sleep(ROOM).await;
-            self.client.connected().await?;
-        }
-    }
-
     async fn read(&self, from: u64, count: usize) -> Result<Vec<(u64, Message)>, Setback> {
         let outbox = self.outbox.clone();
         on_disk(move || outbox.read(from, count)).await
@@ -114,6 +106,18 @@ impl Courier {
     async fn delete(&self, numbers: Vec<u64>) -> Result<(), Setback> {
         let outbox = self.outbox.clone();
         on_disk(move || outbox.delete(&numbers)).await
+    }
+}
+
+async fn send(connection: &Connection, message: &Message) -> Result<Receipt, Setback> {
+    loop {
+        if let Ok(receipt) = connection.deliver(message.clone()) {
+            return Ok(receipt);
+        }
+        if !connection.is_up() {
+            return Err(Setback::ConnectionLost);
+        }
+        tokio::time::sleep(ROOM).await;
     }
 }
 

@@ -27,12 +27,13 @@ fn both_formats_say_the_same() {
         ("frame_id", json!(packed.frame_id)),
         ("captured_us", json!(packed.captured_us)),
         ("age_us", json!(packed.age_us)),
-        ("area_px", json!(packed.area_px)),
         ("score", json!(0.9)),
         ("state", json!("Segmented")),
     ] {
         assert_eq!(told[key], packed, "{key}");
     }
+    let measured = packed.measured.as_ref().unwrap();
+    assert_eq!(told["measured"]["area_px"], json!(measured.area_px));
     let mask = &told["mask"];
     assert_eq!((&mask["width"], &mask["height"]), (&json!(64), &json!(48)));
     let runs = mask["runs"].as_array().unwrap().iter().map(|run| run.as_u64().unwrap());
