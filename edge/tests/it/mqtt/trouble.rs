@@ -1,6 +1,10 @@
 //! Silence, rivals and monsters.
 
-use medsa_edge::mqtt::Protocol;
+use std::time::Duration;
+
+use medsa_edge::mqtt::{
+    Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
+};
 use medsa_wire::{Availability, Message as _, Stats};
 
 use super::Wire;
@@ -26,6 +30,60 @@ fn a_silent_connection_is_noticed_and_made_anew() {
         });
         assert_eq!(stats.frames_in - stats.frames_dropped, stats.masks_out);
         observer.wait_for_mask("a mask", |mask| mask.frame_id > stats.masks_out);
+    }
+}
+
+/// A peer that takes nothing off the wire holds up the sender once the sockets are full, and with
+/// it its pings.
+#[test]
+fn a_connection_that_takes_nothing_is_given_up_and_its_queue_is_bounded() {
+    for protocol in [Protocol::V4, Protocol::V5] {
+        let broker = Mosquitto::start();
+        let wire = Wire::to(broker.port);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (reason, taken) = runtime.block_on(async {
+            let mut link = Link::start(options(&wire.url(), protocol));
+            assert_eq!(link.next().await, Some(LinkEvent::Up));
+            wire.cut();
+            let (client, mut taken) = (link.client.clone(), 0);
+            let flood = async {
+                while client.publish(heavy()).await.is_ok() {
+                    taken += 1;
+                }
+            };
+            tokio::select! {
+                () = flood => unreachable!("the link has not ended"),
+                event = link.next() => match event {
+                    Some(LinkEvent::Down { reason, .. }) => (reason, taken),
+                    event => panic!("{event:?}"),
+                },
+            }
+        });
+        assert!(reason.contains("gone silent"), "{reason}");
+        // 64 in the queue and what sockets hold, at 100 kB each.
+        assert!((64..500).contains(&taken), "{taken}");
+    }
+}
+
+fn heavy() -> Message {
+    Message {
+        topic: "medsa/bench/stats".into(),
+        payload: vec![0; 100_000].into(),
+        retention: Retention::Passing,
+        delivery: Delivery::AtMostOnce,
+    }
+}
+
+fn options(url: &str, protocol: Protocol) -> LinkOptions {
+    LinkOptions {
+        broker: url.parse().unwrap(),
+        credentials: Credentials::default(),
+        protocol,
+        client_id: "flood".into(),
+        keep_alive: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
+        max_back_off: Duration::from_secs(1),
+        last_will: None,
     }
 }
 
@@ -71,12 +129,14 @@ fn a_monstrous_retained_packet_costs_one_connection() {
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
     edge.logged("no broker");
     edge.logged("what the broker keeps for medsa/bench/prompt is deleted");
+    // The last will of the connection that was lost, and the greeting of the next.
+    observer.wait_for_availability(Availability::Offline);
     observer.wait_for_availability(Availability::Online);
-    observer.wait_for_availability(Availability::Online);
-    // Had it come again, this would be the third.
+    observer.wait_for_mask("a mask", |_| true);
     edge.signal("USR1");
     assert!(edge.printed("connection lost").ends_with(" 1"));
     drop(edge);
+    observer.wait_for_availability(Availability::Offline);
     let again = Edge::run(&place.config(LOOP, &external(&broker.url())));
     observer.wait_for_availability(Availability::Online);
     again.signal("USR1");
