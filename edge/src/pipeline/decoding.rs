@@ -1,6 +1,7 @@
 //! The thread that answers prompts: on every frame that was encoded, and at once when a prompt
 //! changes, on the frame that is there. No I/O.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use medsa_wire::{MaskMessage, MaskState, Stage};
@@ -14,6 +15,7 @@ use super::meter::{Counter, Meter};
 use super::object::{Question, Verdict};
 use super::objects::{Activity, Asked, Objects};
 use super::output::{Closed, Output};
+use super::shot::{Newest, Shot, ShotObject};
 use crate::error::Error;
 
 /// Answers until no frame comes any more or nobody wants masks.
@@ -23,16 +25,19 @@ pub(super) fn run<S: Segmenter>(
     objects: &Objects,
     bell: &Bell,
     output: &Output,
+    newest: &Newest,
     meter: &Meter,
 ) -> Result<(), Closed> {
     let mut heard = 0;
-    let mut current = None;
+    let mut current: Option<Encoded<S::Embedding>> = None;
+    let mut found = BTreeMap::new();
     // The newest prompt that was answered on the frame that is there.
     let mut answered = 0;
     loop {
         match encoded.poll() {
             Polled::Item(frame) => {
                 current = Some(frame);
+                found.clear();
                 answered = 0;
             }
             Polled::Nothing => heard = bell.wait(heard),
@@ -46,7 +51,10 @@ pub(super) fn run<S: Segmenter>(
         let open = objects.asked(captured.frame_id, frame.geometry.frame);
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
             match answer(segmenter, frame, asked, objects, meter) {
-                Ok(Some(message)) => output.send(captured, message, meter)?,
+                Ok(Some(Answer { message, object })) => {
+                    found.extend(object.map(|object| (asked.number(), object)));
+                    output.send(captured, message, meter)?;
+                }
                 Ok(None) => {}
                 Err(error) => {
                     meter.count(Counter::FramesFailed);
@@ -55,22 +63,32 @@ pub(super) fn run<S: Segmenter>(
                 }
             }
         }
+        found.retain(|number, _| open.iter().any(|asked| asked.number() == *number));
+        newest.replace(Shot { seen: frame.seen.clone(), objects: found.clone() });
         answered = open.iter().map(Asked::revision).max().unwrap_or(0).max(answered);
     }
 }
 
-/// What is to be told about one object on one frame.
+/// What is to be told about one object on one frame, and kept of it.
+struct Answer {
+    message: Box<MaskMessage>,
+    /// `None` of one that is lost.
+    object: Option<ShotObject>,
+}
+
+/// Asks the network about one object on one frame; `None` when nothing is to be told.
 fn answer<S: Segmenter>(
     segmenter: &S,
     frame: &Encoded<S::Embedding>,
     asked: &Asked,
     objects: &Objects,
     meter: &Meter,
-) -> Result<Option<Box<MaskMessage>>, Error> {
+) -> Result<Option<Answer>, Error> {
     let captured = &frame.seen.captured;
     let object = asked.number();
     let Some(question) = &asked.question else {
-        return describe::lost(captured, object).map(Some);
+        let message = describe::lost(captured, object)?;
+        return Ok(Some(Answer { message, object: None }));
     };
     let begun = Instant::now();
     let Question { prompt, expected, hint } = question;
@@ -84,14 +102,18 @@ fn answer<S: Segmenter>(
     let answered = objects.answer(asked, captured.frame_id, logits, score, frame.geometry);
     let Some(answered) = answered else { return Ok(None) };
     let begun = Instant::now();
-    let message = match answered.verdict {
-        Verdict::Found(shown) => describe::mask(captured, object, MaskState::Segmented, &shown),
+    let answer = match answered.verdict {
+        Verdict::Found(shown) => {
+            let message = describe::mask(captured, object, MaskState::Segmented, &shown)?;
+            let prompt = prompt.clone();
+            Answer { message, object: Some(ShotObject { prompt, shown }) }
+        }
         Verdict::Doubtful => return Ok(None),
-        Verdict::Lost => describe::lost(captured, object),
-    }?;
+        Verdict::Lost => Answer { message: describe::lost(captured, object)?, object: None },
+    };
     meter.record(Stage::Postprocess, begun.elapsed());
     if let Some(asked) = answered.asked {
         meter.record(Stage::Answer, asked.elapsed());
     }
-    Ok(Some(message))
+    Ok(Some(answer))
 }

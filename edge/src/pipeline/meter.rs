@@ -40,6 +40,10 @@ pub enum Counter {
     PublishDropped,
     /// Incoming messages that were refused.
     MessagesRefused,
+    /// Captures that are on the disk.
+    RecordsKept,
+    /// Captures that could not be kept.
+    RecordsRefused,
     /// Times that the connection was lost or could not be made.
     LinkDown,
 }
@@ -114,6 +118,8 @@ impl Meter {
             ("masks published", Counter::MasksPublished),
             ("masks not published", Counter::PublishDropped),
             ("messages refused", Counter::MessagesRefused),
+            ("records kept", Counter::RecordsKept),
+            ("records refused", Counter::RecordsRefused),
             ("connection lost", Counter::LinkDown),
         ];
         let mut table = String::new();

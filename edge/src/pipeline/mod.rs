@@ -19,6 +19,7 @@ mod meter;
 mod object;
 mod objects;
 mod output;
+mod shot;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,15 +33,17 @@ use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
 use crate::source::{Captured, Player};
 use encoding::Encoded;
-use following::Seen;
 use output::{Closed, Output};
 
 pub use crate::source::frame_view;
 pub use bell::Bell;
+pub use following::Seen;
 pub(crate) use mailbox::{Mailbox, Wake};
 pub use meter::{Counter, Meter};
+pub use object::Shown;
 pub use objects::{Activity, Change, Following, Objects};
 pub use output::Ready;
+pub use shot::{Newest, Shot, ShotObject};
 
 /// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
 /// Frames are encoded on one thread and prompts answered on another.
@@ -95,6 +98,7 @@ impl Segmenter for Engine {
 pub struct Pipeline {
     stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
+    newest: Newest,
 }
 
 impl Pipeline {
@@ -121,13 +125,16 @@ impl Pipeline {
             bell,
         });
         let segmenter = Arc::new(segmenter);
-        let mut pipeline = Self { stages: stages.clone(), threads: Vec::new() };
+        let mut pipeline =
+            Self { stages: stages.clone(), threads: Vec::new(), newest: Newest::default() };
         pipeline.spawn("decoding", {
             let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
             let (output, meter) = (output.clone(), meter.clone());
+            let newest = pipeline.newest.clone();
             move || {
                 let Stages { encoded, bell, .. } = &*stages;
-                let run = decoding::run(&*segmenter, encoded, &objects, bell, &output, &meter);
+                let run =
+                    decoding::run(&*segmenter, encoded, &objects, bell, &output, &newest, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -148,6 +155,11 @@ impl Pipeline {
         })?;
         pipeline.spawn("source", move || player.run(&stages.frames, &meter))?;
         Ok((pipeline, masks))
+    }
+
+    /// The newest segmented frame.
+    pub fn newest(&self) -> Newest {
+        self.newest.clone()
     }
 
     /// Asks all threads to end. A frame that is being encoded is finished first: the runtime

@@ -77,11 +77,14 @@ struct Found {
 
 /// A mask to show.
 #[derive(Clone)]
-pub(super) struct Shown {
+pub struct Shown {
     /// Logits `[h, w]`.
     pub logits: Arc<Array2<f32>>,
+    /// Where the frame lies in them.
     pub geometry: Geometry,
+    /// Intersection over union that the network predicts.
     pub score: f32,
+    /// Overlap of what the network found and what following expected.
     pub agreement: Option<f32>,
 }
 

@@ -1,5 +1,6 @@
 //! The incoming half: prompts and commands, refused unless they are right.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use medsa_sam::prompt::Point;
@@ -7,14 +8,21 @@ use medsa_wire::topic::{Channel, DeviceId, ObjectId, Topic};
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::json;
+use super::recorder::Recorder;
+use crate::error::Error;
 use crate::mqtt::Message;
 use crate::pipeline::{Activity, Change, Counter, Meter, Objects};
+use crate::records::Trigger;
 
 /// Applies messages to the prompts in force.
 pub(super) struct Inbox {
     pub device: DeviceId,
     pub max_payload_bytes: usize,
     pub objects: Arc<Objects>,
+    /// `None` without a folder for records.
+    pub recorder: Option<Recorder>,
+    /// The configuration, for messages.
+    pub config: PathBuf,
     pub meter: Arc<Meter>,
 }
 
@@ -71,6 +79,11 @@ impl Inbox {
     }
 
     fn command(&self, command: Command) -> Result<String, String> {
+        if command == Command::Capture {
+            let missing = || Error::NoRecords { file: self.config.clone() }.to_string();
+            self.recorder.as_ref().ok_or_else(missing)?.capture(Trigger::Mqtt)?;
+            return Ok("captured".to_owned());
+        }
         let (activity, done) = match command {
             Command::Pause => (Activity::Paused, "paused"),
             Command::Resume => (Activity::Running, "resumed"),

@@ -4,6 +4,7 @@ mod inbox;
 mod json;
 mod outbound;
 mod publisher;
+mod recorder;
 mod setup;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::source::SourceState;
 use inbox::Inbox;
 use outbound::Outbound;
 use publisher::{LinkState, Publisher};
+use recorder::Recorder;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -47,6 +49,7 @@ pub struct Service {
     pipeline: Pipeline,
     masks: mpsc::Receiver<Ready>,
     objects: Arc<Objects>,
+    recorder: Option<Recorder>,
     meter: Arc<Meter>,
     source_state: watch::Receiver<SourceState>,
 }
@@ -74,13 +77,15 @@ impl Service {
     /// [`Error::Panicked`] when a thread of the pipeline did, and encoding errors of our own
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, info, link, embedded, outbox, pipeline, masks, objects, meter, .. } =
-            self;
+        let Self { config, info, link, embedded, outbox, pipeline, masks, objects, .. } = self;
+        let (recorder, meter) = (self.recorder, self.meter);
         let out = Outbound { device: config.device.clone(), format: config.output.format };
         let inbox = Inbox {
             device: config.device.clone(),
             max_payload_bytes: config.broker.max_payload_bytes,
             objects,
+            recorder,
+            config: config.file.clone(),
             meter: meter.clone(),
         };
         let mut link = Link::start(link);
@@ -144,6 +149,10 @@ impl Service {
             }
         }
         pipeline.stop();
+        if let Some(recorder) = inbox.recorder {
+            // Nothing that was captured is lost; the disk may take its time.
+            let _ = tokio::task::spawn_blocking(move || recorder.finish()).await;
+        }
         if let Some(courier) = courier {
             courier.abort();
         }

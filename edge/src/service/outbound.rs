@@ -34,6 +34,15 @@ impl Outbound {
         self.messages(channel, message, Retention::Retained, Delivery::AtLeastOnce)
     }
 
+    /// Messages that must arrive, for who is there.
+    pub(super) fn confirmed(
+        &self,
+        channel: Channel,
+        message: &impl ToJson,
+    ) -> Result<Vec<Message>, WireError> {
+        self.messages(channel, message, Retention::Passing, Delivery::AtLeastOnce)
+    }
+
     /// The one message that says whether the device is there: a client has one last will, and so
     /// there is no second format of it, which would say for ever that a device is online that
     /// broke down.

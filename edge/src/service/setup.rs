@@ -10,12 +10,14 @@ use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 
 use super::Service;
 use super::outbound::Outbound;
-use crate::config::{BrokerPlace, Config};
+use super::recorder::{Identity, Recorder};
+use crate::config::{BrokerPlace, Config, RecordsConfig};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Security};
 use crate::outbox::Outbox;
 use crate::pipeline::{Bell, Change, Meter, Objects, Pipeline};
+use crate::records::{BuildIdentity, Records};
 use crate::source::{self, Opened, Player};
 
 /// A broker that is away for long is not asked more often than this.
@@ -98,6 +100,22 @@ impl Service {
             meter.clone(),
             config.output.queue_masks,
         )?;
+        let recorder = match &config.records {
+            None => None,
+            Some(RecordsConfig { folder, budget }) => {
+                let build = BuildIdentity {
+                    name: info.build_name.to_string(),
+                    version: info.build_version.to_string(),
+                    sha256: info.build_sha256,
+                    classes: build.manifest().classes.clone(),
+                };
+                let identity = Identity { board: config.board.to_string(), build };
+                let records = Records::open(folder, *budget)?;
+                let (newest, meter) = (pipeline.newest(), meter.clone());
+                let outbox = outbox.clone();
+                Some(Recorder::start(records, outbox, out, identity, newest, meter)?)
+            }
+        };
         Ok(Self {
             config,
             info,
@@ -107,6 +125,7 @@ impl Service {
             pipeline,
             masks,
             objects,
+            recorder,
             meter,
             source_state,
         })

@@ -1,14 +1,21 @@
 //! `medsa-edge run` against real brokers.
 
+use std::path::Path;
+
 use medsa_edge::mqtt::{Protocol, Retention};
+use medsa_edge::outbox::Outbox;
+use medsa_edge::records::{Budget, Records};
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{
-    Availability, Command, Info, Message as _, PromptChange, PromptMessage, PromptPoint, Stats,
+    Availability, Command, Info, Message as _, PromptChange, PromptMessage, PromptPoint,
+    RecordMessage, Stats,
 };
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
 
-pub const LOOP: &str = "loop = true\nrate_fps = 100";
+pub const BUDGET: Budget = Budget { max_bytes: 1 << 30, min_free_bytes: 0 };
+
+const LOOP: &str = "loop = true\nrate_fps = 100";
 
 #[test]
 fn masks_arrive_by_mqtt_3_at_mosquitto() {
@@ -221,6 +228,56 @@ fn pause_and_resume() {
     observer.send("medsa/bench/command", &Command::Resume);
     edge.logged("resumed");
     observer.wait_for_mask("a mask", |_| true);
+}
+
+#[test]
+fn a_capture_is_kept_and_announced() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let settings = format!("{}\n{kept}", external(&broker.url()));
+    let mut edge = Edge::run(&place.config(&format!("{LOOP}\nblank = []"), &settings));
+    observer.wait_for_mask("a mask", |_| true);
+    observer.send("medsa/bench/command", &Command::Capture);
+    let told = observer.wait("the record", |message| {
+        let decode = || RecordMessage::decode(&message.payload).unwrap();
+        message.topic.ends_with("/record").then(decode)
+    });
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    let records = Records::open(Path::new(&place.path("kept")), BUDGET).unwrap();
+    let id = records.list(10).unwrap().pop().unwrap();
+    assert_eq!(id.to_string(), told.id.as_str());
+    let record = records.read(&id).unwrap();
+    assert_eq!(record.frame.frame_id, told.frame_id);
+    assert_eq!(told.objects.len(), 1);
+    let object = &record.objects[0];
+    assert_eq!((object.object, object.prompt.points[0].x), (0, 64.0));
+    let area = object.measured.as_ref().unwrap().area_px;
+    assert_eq!(area, told.objects[0].area_px);
+    assert!((f64::from(area) / (std::f64::consts::PI * 24.0 * 24.0) - 1.0).abs() < 0.05, "{area}");
+    let outbox = Outbox::open(Path::new(&place.path("outbox.redb")), 10).unwrap();
+    assert!(outbox.is_empty().unwrap());
+}
+
+#[test]
+fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_mask("a mask", |_| true);
+    observer.send("medsa/bench/command", &Command::Capture);
+    assert!(edge.logged("refused").contains("records"));
+    drop(edge);
+    let settings = format!("{}\n[records]\nfolder = \"kept\"", external(&broker.url()));
+    let mut edge = Edge::run(&place.config(LOOP, &settings));
+    observer.wait_for_availability(Availability::Online);
+    observer.wait_for_mask("a mask", |_| true);
+    observer.send("medsa/bench/command", &Command::Capture);
+    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    assert!(edge.printed("records refused").ends_with(" 1"));
 }
 
 #[test]
