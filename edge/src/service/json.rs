@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(decode::<PromptMessage>(set.as_bytes()).unwrap().object, 1);
         assert!(refusal(&set.replace(":1,\"change", ":9,\"change")).contains("object"));
         let misspelt = set.replace("]}}}", r#"],"box":[1,2,3,4]}}}"#);
-        assert_eq!(refusal(&misspelt), "unknown key change.Set.box");
+        assert_eq!(refusal(&misspelt), "unknown key change.box");
         assert!(refusal(&format!("{set} x")).contains("trailing"));
         assert_eq!(decode::<Command>(b"\"Pause\"").unwrap(), Command::Pause);
         assert!(decode::<Command>(b"\"Explode\"").unwrap_err().contains("Pause"));
