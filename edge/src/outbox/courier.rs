@@ -1,6 +1,7 @@
 //! From the outbox to the broker.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ impl Courier {
     /// outbox.
     pub async fn run(self) {
         loop {
-            match self.round().await {
+            let Err(setback) = self.carry().await;
+            match setback {
                 Setback::LinkEnded => return,
                 // The next connection begins with the oldest message again.
                 Setback::ConnectionLost => {}
@@ -60,14 +62,7 @@ impl Courier {
     }
 
     /// Sends everything from the oldest message on, and then what comes, until something is wrong.
-    async fn round(&self) -> Setback {
-        match self.carry().await {
-            Ok(never) => match never {},
-            Err(setback) => setback,
-        }
-    }
-
-    async fn carry(&self) -> Result<std::convert::Infallible, Setback> {
+    async fn carry(&self) -> Result<Infallible, Setback> {
         // All of a round goes through one connection: through the next, a message would overtake
         // those that the first took and lost.
         let connection = self.client.connection().await?;

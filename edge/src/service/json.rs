@@ -160,11 +160,7 @@ mod tests {
         assert_eq!(decode::<PromptMessage>(set.as_bytes()).unwrap().object, 1);
         assert!(refusal(&set.replace(":1,\"change", ":9,\"change")).contains("object"));
         let misspelt = set.replace("]}}}", r#"],"box":[1,2,3,4]}}}"#);
-        let refused = refusal(&misspelt);
-        assert!(
-            refused.starts_with("unknown key change.") && refused.ends_with("box"),
-            "{refused}"
-        );
+        assert_eq!(refusal(&misspelt), "unknown key change.box");
         assert!(refusal(&format!("{set} x")).contains("trailing"));
         assert_eq!(decode::<Command>(b"\"Pause\"").unwrap(), Command::Pause);
         assert!(decode::<Command>(b"\"Explode\"").unwrap_err().contains("Pause"));

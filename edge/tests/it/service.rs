@@ -15,7 +15,7 @@ use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
 
 pub const BUDGET: Budget = Budget { max_bytes: 1 << 30, min_free_bytes: 0 };
 
-const LOOP: &str = "loop = true\nrate_fps = 100";
+pub const LOOP: &str = "loop = true\nrate_fps = 100";
 
 #[test]
 fn masks_arrive_by_mqtt_3_at_mosquitto() {
@@ -249,7 +249,7 @@ fn a_capture_is_kept_and_announced() {
     let id = records.list(10).unwrap().pop().unwrap();
     assert_eq!(id.to_string(), told.id.as_str());
     let record = records.read(&id).unwrap();
-    assert_eq!(record.frame.frame_id, told.frame_id);
+    assert_eq!(record.frame.id, told.frame_id);
     assert_eq!(told.objects.len(), 1);
     let object = &record.objects[0];
     assert_eq!((object.object, object.prompt.points[0].x), (0, 64.0));
