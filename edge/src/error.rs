@@ -387,6 +387,14 @@ pub enum Error {
     /// A prompt that does not fit the frame.
     #[error(transparent)]
     Prompt(#[from] medsa_sam::PromptError),
+    /// The operator's: the address for metrics and health cannot be had.
+    #[error("http.listen {listen}: {source}")]
+    ListenHttp {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Nobody's: a prompt that came too early. Send it again.
     #[error("no frame has come yet that a prompt could be about")]
     NoFrameYet,

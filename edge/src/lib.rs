@@ -15,6 +15,7 @@ pub mod command;
 pub mod config;
 pub mod engine;
 pub mod follow;
+pub mod http;
 pub mod measure;
 pub mod mqtt;
 pub mod outbox;
@@ -23,6 +24,7 @@ pub mod pipeline;
 pub mod records;
 pub mod service;
 pub mod source;
+pub mod vitals;
 
 mod error;
 

@@ -2,6 +2,7 @@
 
 use medsa_sam::typed::parse_point;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
             Some(false) => Following::Off,
             _ => Following::On,
         },
+        http: raw.http.map(|raw| check.address("http.listen", &raw.listen)).transpose()?,
         broker: check.broker(&raw.broker, folder, &raw.device.id)?,
         output: check.output(&raw.output)?,
         records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
@@ -105,10 +107,7 @@ impl Check<'_> {
         let place = match (raw.kind, &raw.listen, &raw.url) {
             (RawBrokerKind::Embedded, listen, None) => {
                 let listen = listen.as_deref().unwrap_or("127.0.0.1:1883");
-                let address = listen.parse().map_err(|_| {
-                    let expected = "an address and port such as 127.0.0.1:1883";
-                    self.error("broker.listen", format!("{listen:?}"), expected)
-                })?;
+                let address = self.address("broker.listen", listen)?;
                 self.no_access(&access)?;
                 BrokerPlace::Embedded { listen: address }
             }
@@ -204,6 +203,13 @@ impl Check<'_> {
             },
             queue_masks: queue as usize,
             stats_interval: Duration::from_secs(interval_s as u64),
+        })
+    }
+
+    fn address(&self, key: &str, typed: &str) -> Result<SocketAddr, Error> {
+        typed.parse().map_err(|_| {
+            let expected = "an address and port such as 127.0.0.1:1883";
+            self.error(key, format!("{typed:?}"), expected)
         })
     }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub prompts: Vec<ConfiguredPrompt>,
     /// Whether objects are followed between runs of the encoder.
     pub following: Following,
+    /// Where metrics and health are told.
+    pub http: Option<SocketAddr>,
     /// Where masks go.
     pub broker: BrokerConfig,
     /// Formats, queues and reports.

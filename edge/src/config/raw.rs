@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     pub prompt: Vec<RawPrompt>,
     #[serde(default)]
     pub follow: RawFollow,
+    pub http: Option<RawHttp>,
     pub broker: RawBroker,
     #[serde(default)]
     pub output: RawOutput,
@@ -50,6 +51,12 @@ pub(super) struct RawPrompt {
     pub points: Vec<String>,
     #[serde(rename = "box")]
     pub bbox: Option<[f32; 4]>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    pub listen: String,
 }
 
 #[derive(Default, Deserialize)]

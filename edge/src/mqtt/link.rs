@@ -22,6 +22,15 @@ const STABLE: Duration = Duration::from_secs(10);
 /// Events that wait for the service at most; the connection is not read while it is full.
 const EVENTS: usize = 64;
 
+/// Whether messages can leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// They can.
+    Up,
+    /// There is no connection.
+    Down,
+}
+
 /// What a service has to know of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {

@@ -21,7 +21,7 @@ pub use access::{Access, Credentials, Misfit};
 pub use address::{BrokerUrl, Security};
 pub use client::{Client, Connection, LinkEnded, NotQueued, Receipt, Unconfirmed};
 pub use embedded::Embedded;
-pub use link::{Link, LinkEvent};
+pub use link::{Link, LinkEvent, LinkState};
 pub use lost::LossCause;
 pub use message::{Delivery, Message, Retention};
 

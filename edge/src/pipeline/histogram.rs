@@ -13,12 +13,13 @@ const BUCKETS: usize = 452;
 pub struct Histogram {
     counts: [u32; BUCKETS],
     total: u64,
+    sum: Duration,
 }
 
 impl Histogram {
     /// An empty histogram.
     pub fn new() -> Self {
-        Self { counts: [0; BUCKETS], total: 0 }
+        Self { counts: [0; BUCKETS], total: 0, sum: Duration::ZERO }
     }
 
     /// Counts a latency.
@@ -26,6 +27,24 @@ impl Histogram {
         let bucket = (latency.as_secs_f64() * 1e6).max(1.0).ln() / RATIO.ln();
         self.counts[(bucket as usize).min(BUCKETS - 1)] += 1;
         self.total += 1;
+        self.sum = self.sum.saturating_add(latency);
+    }
+
+    /// Sum of the latencies counted.
+    pub fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// How many lie in each of the ranges that end at `bounds`, in ascending order, and after the
+    /// last; to the width of a bucket.
+    pub fn within(&self, bounds: &[Duration]) -> Vec<u64> {
+        let mut ranges = vec![0; bounds.len() + 1];
+        for (bucket, &count) in self.counts.iter().enumerate() {
+            let latency = RATIO.powf(bucket as f64 + 0.5) / 1e6;
+            let range = bounds.partition_point(|bound| bound.as_secs_f64() < latency);
+            ranges[range] += u64::from(count);
+        }
+        ranges
     }
 
     /// Latencies counted.
@@ -69,6 +88,17 @@ mod tests {
             assert!((found / expected_us - 1.0).abs() < 0.03, "{quantile}: {found}");
         }
         assert_eq!(Histogram::new().quantile_us(0.5), 0);
+    }
+
+    #[test]
+    fn ranges_hold_what_lies_between_their_bounds() {
+        let mut histogram = Histogram::new();
+        for ms in [1, 7, 8, 30, 500] {
+            histogram.record(Duration::from_millis(ms));
+        }
+        let bounds = [5, 20, 100].map(Duration::from_millis);
+        assert_eq!(histogram.within(&bounds), [1, 2, 1, 1]);
+        assert_eq!(histogram.sum(), Duration::from_millis(546));
     }
 
     #[test]

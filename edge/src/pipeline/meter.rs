@@ -62,6 +62,22 @@ const STAGES: [(Stage, &str); 8] = [
     (Stage::Total, "total"),
 ];
 
+/// Latencies of a stage.
+pub struct StageHistogram {
+    /// What people call the stage.
+    pub name: &'static str,
+    /// Latencies counted.
+    pub total: u64,
+    /// Their sum.
+    pub sum: Duration,
+    /// Ends of ranges in seconds, and how many lie in each.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+/// Where the ranges of [`Meter::stages`] end, in milliseconds.
+const BOUNDS_MS: [f64; 12] =
+    [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0];
+
 impl Meter {
     /// All zero.
     pub fn new() -> Self {
@@ -106,6 +122,27 @@ impl Meter {
             publish_dropped: self.get(Counter::PublishDropped),
             latency: latency.collect(),
         }
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Latencies of all stages since the start.
+    pub fn stages(&self) -> Vec<StageHistogram> {
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounds = BOUNDS_MS.map(|ms| Duration::from_secs_f64(ms / 1e3));
+        let stage = |(histogram, (_, name)): (&Histogram, (Stage, &'static str))| {
+            let ends = BOUNDS_MS.map(|ms| ms / 1e3).into_iter().chain([f64::MAX]);
+            StageHistogram {
+                name,
+                total: histogram.total(),
+                sum: histogram.sum(),
+                buckets: ends.zip(histogram.within(&bounds)).collect(),
+            }
+        };
+        latencies.all.iter().zip(STAGES).map(stage).collect()
     }
 
     /// Everything since the start, for people.

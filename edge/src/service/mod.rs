@@ -18,15 +18,17 @@ use tokio::time::timeout;
 
 use crate::config::{AfterLast, Config};
 use crate::error::Error;
+use crate::http::{self, Observed};
 use crate::mqtt::{
-    Delivery, Embedded, Link, LinkEvent, LinkOptions, LossCause, Message, NotQueued, Retention,
+    Delivery, Embedded, Link, LinkEvent, LinkOptions, LinkState, LossCause, Message, NotQueued,
+    Retention,
 };
 use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
 use crate::source::SourceState;
 use inbox::Inbox;
 use outbound::Outbound;
-use publisher::{LinkState, Publisher};
+use publisher::Publisher;
 use recorder::Recorder;
 
 /// Longest wait for the broker to confirm that the device left.
@@ -50,6 +52,7 @@ pub struct Service {
     masks: mpsc::Receiver<Ready>,
     objects: Arc<Objects>,
     recorder: Option<Recorder>,
+    http: Option<http::Server>,
     meter: Arc<Meter>,
     source_state: watch::Receiver<SourceState>,
 }
@@ -78,7 +81,7 @@ impl Service {
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { config, info, link, embedded, outbox, pipeline, masks, objects, .. } = self;
-        let (recorder, meter) = (self.recorder, self.meter);
+        let (recorder, http, meter) = (self.recorder, self.http, self.meter);
         let out = Outbound { device: config.device.clone(), format: config.output.format };
         let inbox = Inbox {
             device: config.device.clone(),
@@ -89,10 +92,18 @@ impl Service {
             meter: meter.clone(),
         };
         let mut link = Link::start(link);
+        let (state, watched) = watch::channel(LinkState::Down);
+        let observed = Observed {
+            build: format!("{} {}", info.build_name, info.build_version),
+            meter: meter.clone(),
+            source: self.source_state,
+            broker: watched.clone(),
+            outbox: outbox.clone(),
+        };
+        let http = http.map(|server| tokio::spawn(server.run(observed)));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut retained = RetainedMessages::Welcome;
-        let (state, watched) = watch::channel(LinkState::Down);
         let publisher = Publisher {
             client: link.client.clone(),
             out: out.clone(),
@@ -153,8 +164,8 @@ impl Service {
             // Nothing that was captured is lost; the disk may take its time.
             let _ = tokio::task::spawn_blocking(move || recorder.finish()).await;
         }
-        if let Some(courier) = courier {
-            courier.abort();
+        for task in courier.into_iter().chain(http) {
+            task.abort();
         }
         if *state.borrow() == LinkState::Up
             && timeout(GOODBYE, say_goodbye(&mut link, &out)).await.is_err()

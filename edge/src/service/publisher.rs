@@ -10,15 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::outbound::Outbound;
 use crate::config::Pace;
-use crate::mqtt::{Client, Message};
+use crate::mqtt::{Client, LinkState, Message};
 use crate::pipeline::{Counter, Meter, Ready};
-
-/// Whether masks can leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkState {
-    Up,
-    Down,
-}
 
 /// Publishes what the inference thread makes.
 pub(super) struct Publisher {

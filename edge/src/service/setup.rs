@@ -14,6 +14,7 @@ use super::recorder::{Identity, Recorder};
 use crate::config::{BrokerPlace, Config, RecordsConfig};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::http;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Security};
 use crate::outbox::Outbox;
 use crate::pipeline::{Bell, Change, Meter, Objects, Pipeline};
@@ -51,6 +52,7 @@ impl Service {
         if let Some(waiting) = outbox.as_ref().map(|outbox| outbox.len()).transpose()? {
             tracing::info!("{waiting} messages wait in the outbox");
         }
+        let http = config.http.map(http::Server::listen).transpose()?;
         let out = Outbound { device: config.device.clone(), format: config.output.format };
         let link = LinkOptions {
             broker,
@@ -126,6 +128,7 @@ impl Service {
             masks,
             objects,
             recorder,
+            http,
             meter,
             source_state,
         })

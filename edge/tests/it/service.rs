@@ -1,5 +1,7 @@
 //! `medsa-edge run` against real brokers.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use medsa_edge::mqtt::{Protocol, Retention};
@@ -278,6 +280,45 @@ fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
     edge.signal("TERM");
     assert!(edge.wait().success());
     assert!(edge.printed("records refused").ends_with(" 1"));
+}
+
+#[test]
+fn metrics_and_health_are_told_by_http() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let settings = format!("{}\n[http]\nlisten = \"127.0.0.1:0\"", external(&broker.url()));
+    let edge = Edge::run(&place.config(LOOP, &settings));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap().to_owned();
+    observer.wait_for_mask("a mask", |_| true);
+    let (status, health) = get(&address, "/health");
+    assert_eq!(status, 200);
+    let health: serde_json::Value = serde_json::from_str(&health).unwrap();
+    assert_eq!((&health["status"], &health["broker"]), (&"ok".into(), &"connected".into()));
+    assert_eq!(health["source"]["state"], "playing");
+    let (status, metrics) = get(&address, "/metrics");
+    assert_eq!(status, 200);
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing in {metrics}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("medsa_masks_total ") > 0.0 && value("medsa_memory_bytes ") > 1e6);
+    assert_eq!((value("medsa_source_up "), value("medsa_broker_up ")), (1.0, 1.0));
+    let [all, count] = ["bucket{le=\"+Inf\",", "count{"]
+        .map(|kind| value(&format!("medsa_stage_seconds_{kind}stage=\"encoder\"}} ")));
+    assert!(count > 0.0 && all == count, "{all} {count}");
+    assert_eq!(get(&address, "/").0, 404);
+}
+
+/// Status and body of a page.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 #[test]

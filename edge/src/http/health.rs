@@ -1,0 +1,36 @@
+//! Whether the service does what it is for.
+
+use serde_json::{Value, json};
+
+use super::Observed;
+use crate::mqtt::LinkState;
+use crate::pipeline::Counter;
+use crate::source::SourceState;
+
+/// Whether frames come, and a report. A broker that is away is reported and no illness: the
+/// service goes on without it.
+pub(super) fn report(observed: &Observed) -> (bool, Value) {
+    let (well, source, reason) = match &*observed.source.borrow() {
+        SourceState::Starting => (true, "starting", None),
+        SourceState::Playing => (true, "playing", None),
+        SourceState::Ended => (true, "ended", None),
+        SourceState::Refused { reason } => (false, "refused", Some(reason.clone())),
+        SourceState::Lost { reason, .. } => (false, "lost", Some(reason.clone())),
+    };
+    let broker = match *observed.broker.borrow() {
+        LinkState::Up => "connected",
+        LinkState::Down => "away",
+    };
+    let meter = &observed.meter;
+    let report = json!({
+        "status": if well { "ok" } else { "impaired" },
+        "build": observed.build,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": meter.uptime().as_secs(),
+        "source": { "state": source, "reason": reason },
+        "broker": broker,
+        "frames": meter.get(Counter::FramesIn),
+        "masks": meter.get(Counter::MasksOut),
+    });
+    (well, report)
+}

@@ -1,0 +1,83 @@
+//! What the service tells over HTTP: `/metrics` for Prometheus, `/health` for whoever restarts or
+//! watches it. It changes nothing, and tells nothing of any picture.
+
+mod health;
+mod metrics;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::mqtt::LinkState;
+use crate::outbox::Outbox;
+use crate::pipeline::Meter;
+use crate::source::SourceState;
+
+/// What is told about.
+#[derive(Clone)]
+pub struct Observed {
+    /// Name and version of the build.
+    pub build: String,
+    /// Counters and latencies.
+    pub meter: Arc<Meter>,
+    /// How the source is.
+    pub source: watch::Receiver<SourceState>,
+    /// Whether there is a connection to the broker.
+    pub broker: watch::Receiver<LinkState>,
+    /// What waits for the broker.
+    pub outbox: Option<Arc<Outbox>>,
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Listens at an address; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// [`Error::ListenHttp`].
+    pub fn listen(listen: SocketAddr) -> Result<Self, Error> {
+        let failed = |source| Error::ListenHttp { listen, source };
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!("metrics and health at http://{address}");
+        Ok(Self { listener })
+    }
+
+    /// Answers until it is dropped.
+    pub async fn run(self, observed: Observed) {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/health", get(health))
+            .with_state(Arc::new(observed));
+        let served =
+            async { axum::serve(tokio::net::TcpListener::from_std(self.listener)?, router).await };
+        if let Err(error) = served.await {
+            tracing::error!("metrics and health are not told any more: {error}");
+        }
+    }
+}
+
+async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
+    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match metrics::text(&observed) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn health(State(observed): State<Arc<Observed>>) -> Response {
+    let (well, report) = health::report(&observed);
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(report)).into_response()
+}

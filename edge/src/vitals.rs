@@ -1,0 +1,79 @@
+//! How the machine is: temperature, throttling, memory. What a machine does not tell is left out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the machine tells at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Vitals {
+    /// The hottest of its sensors, in degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// The slowest processor's clock as a share of the fastest that it may have.
+    pub clock_share: Option<f64>,
+    /// Memory of this process that is in use, in bytes.
+    pub memory_bytes: Option<u64>,
+}
+
+impl Vitals {
+    /// Reads them from `/sys` and `/proc` under `root`, which is `/` but in tests.
+    pub fn read(root: &Path) -> Self {
+        let zones = entries(&root.join("sys/class/thermal"), "thermal_zone");
+        let temperatures = zones.iter().filter_map(|zone| number(&zone.join("temp")));
+        let processors = entries(&root.join("sys/devices/system/cpu"), "cpu");
+        let shares = processors.iter().filter_map(|processor| {
+            let now = number(&processor.join("cpufreq/scaling_cur_freq"))?;
+            Some(now / number(&processor.join("cpufreq/cpuinfo_max_freq"))?)
+        });
+        Self {
+            temperature_c: temperatures.reduce(f64::max).map(|thousandths| thousandths / 1e3),
+            clock_share: shares.filter(|share| share.is_finite()).reduce(f64::min),
+            memory_bytes: memory_bytes(&root.join("proc/self/status")),
+        }
+    }
+}
+
+fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let named = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    entries.flatten().map(|entry| entry.path()).filter(named).collect()
+}
+
+fn number(file: &Path) -> Option<f64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn memory_bytes(status: &Path) -> Option<u64> {
+    let status = fs::read_to_string(status).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_sensor_and_the_slowest_processor_count() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        assert_eq!(Vitals::read(root.path()), Vitals::default());
+        write("sys/class/thermal/thermal_zone0/temp", "41500\n");
+        write("sys/class/thermal/thermal_zone1/temp", "63250\n");
+        for (cpu, now) in [("cpu0", "2400000"), ("cpu1", "600000")] {
+            write(&format!("sys/devices/system/cpu/{cpu}/cpufreq/scaling_cur_freq"), now);
+            write(&format!("sys/devices/system/cpu/{cpu}/cpufreq/cpuinfo_max_freq"), "2400000");
+        }
+        write("proc/self/status", "Name:\tx\nVmRSS:\t    2048 kB\n");
+        let vitals = Vitals::read(root.path());
+        assert_eq!(vitals.temperature_c, Some(63.25));
+        assert_eq!(vitals.clock_share, Some(0.25));
+        assert_eq!(vitals.memory_bytes, Some(2 << 20));
+    }
+}
