@@ -13,7 +13,7 @@ fn stated_maximum_is_reached_and_not_passed() {
         assert_eq!(bytes.len(), MaskMessage::MAX_ENCODED_LEN);
         assert_eq!(MaskMessage::decode(&bytes), Ok(message));
     }
-    assert_eq!(MaskMessage::MAX_ENCODED_LEN, 8242);
+    assert_eq!(MaskMessage::MAX_ENCODED_LEN, 10_332);
 }
 
 #[test]
