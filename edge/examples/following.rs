@@ -10,7 +10,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -124,7 +124,7 @@ fn play(
     let mut told: Vec<Option<MaskMessage>> = vec![None; frames.len()];
     let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
     let player = Player::new(Box::new(source), pace, Intake::default());
-    let network = Slowed { engine: Mutex::new(()), inner: engine, encoder };
+    let network = Slowed { engine, encoder };
     let meter = Arc::new(Meter::new());
     let (pipeline, mut masks) = Pipeline::start(player, network, objects, bell, meter, 1024)?;
     while let Some(ready) = masks.blocking_recv() {
@@ -209,8 +209,7 @@ impl Source for Camera {
 
 /// An engine whose encoder takes at least so long.
 struct Slowed {
-    engine: Mutex<()>,
-    inner: Engine,
+    engine: Engine,
     encoder: Duration,
 }
 
@@ -218,13 +217,12 @@ impl Segmenter for Slowed {
     type Embedding = Embedding;
 
     fn preprocess(&self) -> &Preprocess {
-        self.inner.preprocess()
+        self.engine.preprocess()
     }
 
     fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
-        let _alone = self.engine.lock();
         let begun = Instant::now();
-        let embedding = self.inner.encode(image)?;
+        let embedding = self.engine.encode(image)?;
         std::thread::sleep(self.encoder.saturating_sub(begun.elapsed()));
         Ok(embedding)
     }
@@ -235,7 +233,7 @@ impl Segmenter for Slowed {
         prompt: &PromptTokens,
         previous_mask: Option<ArrayView2<f32>>,
     ) -> Result<Decoded, Error> {
-        self.inner.decode(embedding, prompt, previous_mask)
+        self.engine.decode(embedding, prompt, previous_mask)
     }
 }
 

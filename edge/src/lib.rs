@@ -26,6 +26,7 @@ pub mod service;
 pub mod source;
 pub mod vitals;
 
+mod disk;
 mod error;
 
 pub use error::Error;

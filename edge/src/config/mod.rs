@@ -153,8 +153,7 @@ impl Config {
     /// [`Error::Io`], [`Error::ConfigSyntax`] and [`Error::ConfigValue`], which name the file and
     /// the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         Self::parse(path, &text)
     }
 

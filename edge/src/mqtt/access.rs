@@ -165,7 +165,7 @@ fn system_roots() -> Result<RootCertStore, Error> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let file = File::open(path).map_err(|source| io_error(path, source))?;
+    let file = File::open(path).map_err(Error::io(path))?;
     let bad = |error: &pem::Error| bad_pem(path, "certificate", error);
     let found: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(file).collect();
     let found = found.map_err(|error| bad(&error))?;
@@ -173,7 +173,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 fn read_password(path: &Path) -> Result<String, Error> {
-    let text = io::read_to_string(open_secret(path)?).map_err(|source| io_error(path, source))?;
+    let text = io::read_to_string(open_secret(path)?).map_err(Error::io(path))?;
     // Editors end a file with a line break, which is nobody's password.
     let password = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let password = password.unwrap_or(&text);
@@ -186,12 +186,11 @@ fn read_password(path: &Path) -> Result<String, Error> {
 
 /// Opens a file unless others can read it too.
 fn open_secret(path: &Path) -> Result<File, Error> {
-    let io = |source| io_error(path, source);
-    let mode = fs::metadata(path).map_err(io)?.permissions().mode();
+    let mode = fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
     if mode & 0o007 != 0 {
         return Err(Error::Exposed { path: path.to_owned(), mode: mode & 0o777 });
     }
-    File::open(path).map_err(io)
+    File::open(path).map_err(Error::io(path))
 }
 
 fn bad_pem(path: &Path, item: &str, error: &pem::Error) -> Error {
@@ -200,8 +199,4 @@ fn bad_pem(path: &Path, item: &str, error: &pem::Error) -> Error {
         error => format!("expected a {item} in PEM form: {error}"),
     };
     Error::Credential { path: path.to_owned(), reason }
-}
-
-fn io_error(path: &Path, source: io::Error) -> Error {
-    Error::Io { path: path.to_owned(), source }
 }

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, StorageError};
 
+use crate::disk::sync_parent;
 use crate::error::Error;
 
 /// A sound database at `path`: the one that is there, or an empty one.
 pub(super) fn open(path: &Path) -> Result<Database, Error> {
     let reason = match checked(path) {
         Ok(database) => {
-            sync_folder(path)?;
+            sync_parent(path)?;
             return Ok(database);
         }
         Err(Unusable::Damaged(reason)) => reason,
         Err(Unusable::Denied(reason)) => return Err(error(path, reason)),
     };
     let aside = free_name(path);
-    fs::rename(path, &aside).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    fs::rename(path, &aside).map_err(Error::io(path))?;
     tracing::error!(
         "{}: the outbox is damaged ({reason}): messages in it have NOT been sent; it is kept as \
          {} and an empty one takes its place",
@@ -27,19 +28,8 @@ pub(super) fn open(path: &Path) -> Result<Database, Error> {
         aside.display()
     );
     let database = Database::create(path).map_err(|denied| error(path, denied.to_string()))?;
-    sync_folder(path)?;
+    sync_parent(path)?;
     Ok(database)
-}
-
-/// Has the disk know the name of the file too, which may be new.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| Error::Io { path: folder.to_owned(), source })
 }
 
 enum Unusable {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use medsa_sam::PromptError;
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{Point, Prompt};
 use ndarray::{Array2, ArrayView2};
@@ -170,14 +171,17 @@ impl Object {
     }
 
     /// Keeps only prompts that fit frames of `size` = (width, height), and forgets what was found
-    /// on others; whether any is left.
-    pub fn fit(&mut self, size: (usize, usize), newest: u64) -> bool {
-        let fits = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size).is_ok();
-        let kept = fits(self.prompt());
-        self.history.retain(fits);
+    /// on others.
+    ///
+    /// # Errors
+    /// Why the prompt in force does not fit; the object is as it was.
+    pub fn fit(&mut self, size: (usize, usize), newest: u64) -> Result<(), PromptError> {
+        let fitted = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size);
+        fitted(self.prompt())?;
+        self.history.retain(|prompt| fitted(prompt).is_ok());
         self.found = None;
         self.path = Path::starting_at(newest);
-        kept
+        Ok(())
     }
 
     /// Places to follow, in pixels of the newest frame of `size` = (width, height); `None` when
@@ -194,12 +198,13 @@ impl Object {
     /// Where the path begins, when that is after a frame, and places to follow back from there.
     pub fn unknown_since(&self, frame_id: u64, size: (usize, usize)) -> Option<Gap> {
         let begins = self.path.begins;
+        if begins <= frame_id {
+            return None;
+        }
         let back = self.path.since(begins).inverse();
-        (begins > frame_id).then(|| {
-            let mut places = surroundings(self.prompt(), size);
-            places.iter_mut().for_each(|place| *place = back.apply(*place));
-            Gap { begins, places }
-        })
+        let mut places = surroundings(self.prompt(), size);
+        places.iter_mut().for_each(|place| *place = back.apply(*place));
+        Some(Gap { begins, places })
     }
 
     /// Fills the path from a frame to where it began.

@@ -185,10 +185,7 @@ impl Objects {
         let newest = state.newest;
         for (number, slot) in (0..).zip(&mut state.objects) {
             let Some(object) = slot else { continue };
-            let prompt = object.prompt().clone();
-            if !object.fit(size, newest)
-                && let Err(error) = Prompt::new(prompt.points().to_vec(), prompt.bbox(), size)
-            {
+            if let Err(error) = object.fit(size, newest) {
                 *slot = None;
                 refused(number, error);
             }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use medsa_bundle::sha256_hex;
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::ObjectId;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::capture::{Capture, ObjectState, Trigger};
 use super::contents::Outlined;
@@ -262,7 +262,7 @@ impl Record {
 
 impl FileEntry {
     fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+        Self { bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
     }
 }
 

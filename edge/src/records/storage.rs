@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::budget::Shortage;
 use super::id::RecordId;
+use crate::disk::{sync_folder, sync_parent};
 use crate::error::Error;
 
 /// A file to be written.
@@ -30,9 +31,8 @@ const LOCK: &str = ".lock";
 impl Storage {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        // `create_dir_all` syncs nothing. A relative path of one part has the empty one as parent.
-        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_folder(parent.unwrap_or(Path::new(".")))?;
+        // `create_dir_all` syncs nothing.
+        sync_parent(folder)?;
         let path = folder.join(LOCK);
         let lock = File::create(&path).map_err(Error::io(&path))?;
         match lock.try_lock() {
@@ -140,11 +140,6 @@ fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {
 /// What files take together.
 pub(super) fn total_bytes(files: &[NewFile]) -> u64 {
     files.iter().map(|file| file.bytes.len() as u64).sum()
-}
-
-/// Brings the names in a folder to the disk.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder))
 }
 
 fn folder_bytes(folder: &Path) -> io::Result<u64> {

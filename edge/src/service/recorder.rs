@@ -10,7 +10,7 @@ use super::outbound::Outbound;
 use crate::error::Error;
 use crate::measure::Measured;
 use crate::outbox::Outbox;
-use crate::pipeline::{Counter, Meter, Newest, Shot};
+use crate::pipeline::{Counter, Meter, Newest, Shot, ShotObject};
 use crate::records::{
     BuildIdentity, Capture, CapturedObject, ObjectState, RecordId, Records, Trigger,
 };
@@ -115,7 +115,7 @@ impl Keeper {
     fn capture(&self, Order { shot, trigger }: &Order) -> Result<Capture, Error> {
         let captured = &shot.seen.captured;
         let Identity { board, build } = &self.identity;
-        let object = |(number, object): (&u8, &crate::pipeline::ShotObject)| {
+        let object = |(number, object): (&u8, &ShotObject)| {
             let shown = &object.shown;
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
             Some(CapturedObject {

@@ -139,7 +139,7 @@ impl Service {
 fn info(config: &Config, build: &Build) -> Result<Info, Error> {
     let manifest = build.manifest();
     let path = &config.build.path;
-    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let bytes = fs::read(path).map_err(Error::io(path))?;
     let input_size = manifest.preprocess.input_size;
     Ok(Info {
         build_name: bounded("name", &manifest.name)?,

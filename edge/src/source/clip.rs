@@ -89,11 +89,11 @@ impl Source for ClipSource {
 }
 
 fn is_dicom(path: &Path) -> Result<bool, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
     if path.is_dir() {
         return Ok(false);
     }
     let mut start = Vec::new();
-    File::open(path).map_err(io)?.take(132).read_to_end(&mut start).map_err(io)?;
+    let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
+    read.map_err(Error::io(path))?;
     Ok(start.get(128..) == Some(b"DICM"))
 }

@@ -57,7 +57,7 @@ impl Album {
         sheet: Option<PathBuf>,
     ) -> Result<Self, Error> {
         if let Some(path) = &folder {
-            fs::create_dir_all(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+            fs::create_dir_all(path).map_err(Error::io(path))?;
         }
         Ok(Self { clip, folder, gif, sheet, device: None, open: Vec::new(), kept: Vec::new() })
     }
@@ -85,7 +85,7 @@ impl Album {
         }
         if let Some(path) = &self.gif {
             let gif = self.animation().map_err(|source| picture_error(path, source))?;
-            fs::write(path, gif).map_err(|source| Error::Io { path: path.clone(), source })?;
+            fs::write(path, gif).map_err(Error::io(path))?;
         }
         if let Some(path) = &self.sheet {
             let count = self.kept.len().min(SHEET_PICTURES);
