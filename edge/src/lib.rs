@@ -28,5 +28,6 @@ pub mod vitals;
 
 mod disk;
 mod error;
+mod secret;
 
 pub use error::Error;

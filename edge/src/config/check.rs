@@ -12,12 +12,12 @@ use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 
 use super::raw::{
-    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawOutbox, RawOutput, RawPrompt,
-    RawRecords,
+    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawHttp, RawOutbox, RawOutput,
+    RawPrompt, RawRecords,
 };
 use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, OutboxConfig,
-    OutputConfig, RecordsConfig,
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, HttpConfig,
+    HttpControl, OutboxConfig, OutputConfig, RecordsConfig,
 };
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
@@ -40,7 +40,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
             Some(false) => Following::Off,
             _ => Following::On,
         },
-        http: raw.http.map(|raw| check.address("http.listen", &raw.listen)).transpose()?,
+        http: raw.http.map(|raw| check.http(&raw, folder)).transpose()?,
         broker: check.broker(&raw.broker, folder, &raw.device.id)?,
         output: check.output(&raw.output)?,
         records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
@@ -100,6 +100,26 @@ impl Check<'_> {
             prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
         }
         Ok(prompts)
+    }
+
+    fn http(&self, raw: &RawHttp, folder: &Path) -> Result<HttpConfig, Error> {
+        let listen = self.address("http.listen", &raw.listen)?;
+        let control = match (raw.control, &raw.token_file) {
+            (false, None) => HttpControl::Off,
+            (false, Some(_)) => {
+                let expected =
+                    "no such key without control = true: metrics and health ask for none";
+                return Err(self.error("http.token_file", "set", expected));
+            }
+            (true, Some(path)) => HttpControl::Token(folder.join(path)),
+            (true, None) if listen.ip().is_loopback() => HttpControl::ThisMachine,
+            (true, None) => {
+                let expected =
+                    format!("a file with a token, because others than this machine reach {listen}");
+                return Err(self.error("http.token_file", "missing", expected));
+            }
+        };
+        Ok(HttpConfig { listen, control })
     }
 
     fn broker(&self, raw: &RawBroker, folder: &Path, device: &str) -> Result<BrokerConfig, Error> {

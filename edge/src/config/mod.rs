@@ -40,8 +40,8 @@ pub struct Config {
     pub prompts: Vec<ConfiguredPrompt>,
     /// Whether objects are followed between runs of the encoder.
     pub following: Following,
-    /// Where metrics and health are told.
-    pub http: Option<SocketAddr>,
+    /// What is told and heard over HTTP.
+    pub http: Option<HttpConfig>,
     /// Where masks go.
     pub broker: BrokerConfig,
     /// Formats, queues and reports.
@@ -50,6 +50,26 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Where captured records wait for the broker.
     pub outbox: Option<OutboxConfig>,
+}
+
+/// What is told and heard over HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where it listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Who may see pictures, and prompt.
+    pub control: HttpControl,
+}
+
+/// Who may see pictures, and prompt, over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpControl {
+    /// Nobody: only metrics and health are there.
+    Off,
+    /// Whoever uses this machine; only with a loopback address.
+    ThisMachine,
+    /// Who knows the token in this file.
+    Token(PathBuf),
 }
 
 /// The build to run.

@@ -57,6 +57,9 @@ pub(super) struct RawPrompt {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHttp {
     pub listen: String,
+    #[serde(default)]
+    pub control: bool,
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,6 +1,12 @@
 //! What the service tells over HTTP: `/metrics` for Prometheus, `/health` for whoever restarts or
-//! watches it. It changes nothing, and tells nothing of any picture.
+//! watches it; and what it hears there, where the configuration wants it: prompts and commands.
+//!
+//! **Architecture invariant:** what changes anything, or tells of a picture, is behind [`Guard`]:
+//! never there unless configured, never for pages of other origins, and only for who knows the
+//! token, where there is one.
 
+mod control;
+mod guard;
 mod health;
 mod metrics;
 
@@ -14,11 +20,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
+use crate::config::HttpConfig;
 use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
 use crate::pipeline::Meter;
 use crate::source::SourceState;
+use guard::Guard;
+
+pub(crate) use control::Controls;
 
 /// What is told about.
 #[derive(Clone)]
@@ -38,32 +48,44 @@ pub struct Observed {
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
+    /// `None` when there is nothing but metrics and health.
+    guard: Option<Guard>,
 }
 
 impl Server {
-    /// Listens at an address; port 0 picks a free one.
+    /// Listens.
     ///
     /// # Errors
-    /// [`Error::ListenHttp`].
-    pub fn listen(listen: SocketAddr) -> Result<Self, Error> {
+    /// [`Error::ListenHttp`]; of the token's file [`Error::Io`], [`Error::Exposed`] and
+    /// [`Error::Credential`].
+    pub fn listen(config: &HttpConfig) -> Result<Self, Error> {
+        let guard = Guard::new(&config.control)?;
+        let listen = config.listen;
         let failed = |source| Error::ListenHttp { listen, source };
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!("metrics and health at http://{address}");
-        Ok(Self { listener })
+        if guard.is_some() {
+            tracing::info!("touchscreen page at http://{address}/");
+        }
+        Ok(Self { listener, guard })
     }
 
     /// Answers until it is dropped.
-    pub async fn run(self, observed: Observed) {
-        let router = Router::new()
+    pub(crate) async fn run(self, observed: Observed, controls: Controls) {
+        let mut router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
             .with_state(Arc::new(observed));
+        if let Some(guard) = self.guard {
+            router = router.merge(control::router(controls, guard));
+        }
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served =
-            async { axum::serve(tokio::net::TcpListener::from_std(self.listener)?, router).await };
+            async { axum::serve(tokio::net::TcpListener::from_std(self.listener)?, service).await };
         if let Err(error) = served.await {
-            tracing::error!("metrics and health are not told any more: {error}");
+            tracing::error!("nothing is told or heard by HTTP any more: {error}");
         }
     }
 }

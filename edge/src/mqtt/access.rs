@@ -1,10 +1,9 @@
 //! What a broker and a client show each other to be let in: certificates, user and password.
 
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fmt, io};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
@@ -13,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::{BrokerUrl, Security};
 use crate::error::Error;
+use crate::secret;
 
 /// Files and names that say who may connect to whom. Secrets are in files of their own, which
 /// only their owner and group can read.
@@ -88,7 +88,11 @@ impl Access {
             Security::Plain => None,
             Security::Tls => Some(self.tls()?),
         };
-        let password = self.password_file.as_deref().map(read_password).transpose()?;
+        let password = self
+            .password_file
+            .as_deref()
+            .map(|path| secret::read_line(path, "password"))
+            .transpose()?;
         let login =
             self.user.clone().map(|user| Login { user, password: password.unwrap_or_default() });
         Ok(Credentials { tls, login })
@@ -108,7 +112,7 @@ impl Access {
             return Ok(Arc::new(builder.with_no_client_auth()));
         };
         let chain = certificates(cert)?;
-        let private = PrivateKeyDer::from_pem_reader(open_secret(key)?)
+        let private = PrivateKeyDer::from_pem_reader(secret::open(key)?)
             .map_err(|error| bad_pem(key, "private key", &error))?;
         let config = builder.with_client_auth_cert(chain, private).map_err(|error| {
             let (path, reason) =
@@ -170,27 +174,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(file).collect();
     let found = found.map_err(|error| bad(&error))?;
     if found.is_empty() { Err(bad(&pem::Error::NoItemsFound)) } else { Ok(found) }
-}
-
-fn read_password(path: &Path) -> Result<String, Error> {
-    let text = io::read_to_string(open_secret(path)?).map_err(Error::io(path))?;
-    // Editors end a file with a line break, which is nobody's password.
-    let password = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    let password = password.unwrap_or(&text);
-    if password.is_empty() || password.contains('\n') {
-        let reason = "expected one line, the password".to_owned();
-        return Err(Error::Credential { path: path.to_owned(), reason });
-    }
-    Ok(password.to_owned())
-}
-
-/// Opens a file unless others can read it too.
-fn open_secret(path: &Path) -> Result<File, Error> {
-    let mode = fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
-    if mode & 0o007 != 0 {
-        return Err(Error::Exposed { path: path.to_owned(), mode: mode & 0o777 });
-    }
-    File::open(path).map_err(Error::io(path))
 }
 
 fn bad_pem(path: &Path, item: &str, error: &pem::Error) -> Error {

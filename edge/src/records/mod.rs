@@ -117,6 +117,14 @@ impl Records {
         Record::read(&self.storage.folder_of(id), id)
     }
 
+    /// Reads `record.json` alone.
+    ///
+    /// # Errors
+    /// As [`Records::read`].
+    pub fn describe(&self, id: &RecordId) -> Result<Record, Error> {
+        Record::describe(&self.storage.folder_of(id), id)
+    }
+
     /// The folder of a record.
     pub fn folder_of(&self, id: &RecordId) -> PathBuf {
         self.storage.folder_of(id)

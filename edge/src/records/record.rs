@@ -226,8 +226,8 @@ impl Record {
         written.map_err(|e| Error::RecordEncoding { file: Self::FILE, reason: e.to_string() })
     }
 
-    /// Reads the record in `folder` and holds its files to their hashes.
-    pub(super) fn read(folder: &Path, id: &RecordId) -> Result<Self, Error> {
+    /// Reads what the record in `folder` says of itself.
+    pub(super) fn describe(folder: &Path, id: &RecordId) -> Result<Self, Error> {
         let path = folder.join(Self::FILE);
         let damaged = |found: String, expected: &str| Error::RecordDamaged {
             path: path.clone(),
@@ -243,10 +243,18 @@ impl Record {
         if record.id != id.to_string() {
             return Err(damaged(format!("id {:?}", record.id), "the name of its folder"));
         }
+        Ok(record)
+    }
+
+    /// Reads the record in `folder` and holds its files to their hashes.
+    pub(super) fn read(folder: &Path, id: &RecordId) -> Result<Self, Error> {
+        let record = Self::describe(folder, id)?;
         for (name, expected) in &record.files {
             let path = folder.join(name);
             if path.file_name() != Some(name.as_ref()) {
-                return Err(damaged(format!("a file named {name:?}"), "a plain name"));
+                let (found, expected) = (format!("a file named {name:?}"), "a plain name".into());
+                let path = folder.join(Self::FILE);
+                return Err(Error::RecordDamaged { path, found, expected });
             }
             let bytes = fs::read(&path).map_err(Error::io(&path))?;
             let found = FileEntry::of(&bytes);

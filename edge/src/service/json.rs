@@ -69,7 +69,7 @@ pub(super) fn encode(message: &impl ToJson) -> Bytes {
 
 /// Reads what an incoming message's JSON form says, with the checks of the wire format. A key
 /// that is not known is refused: it may be a misspelt one that is optional.
-pub(super) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
+pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
     let mut unknown = Vec::new();
     let mut text = serde_json::Deserializer::from_slice(payload);
     let message: M = serde_ignored::deserialize(&mut text, |key| unknown.push(key.to_string()))

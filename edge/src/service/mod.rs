@@ -1,7 +1,8 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
+mod control;
 mod inbox;
-mod json;
+pub(crate) mod json;
 mod outbound;
 mod publisher;
 mod recorder;
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::config::{AfterLast, Config};
 use crate::error::Error;
-use crate::http::{self, Observed};
+use crate::http::{self, Controls, Observed};
 use crate::mqtt::{
     Delivery, Embedded, Link, LinkEvent, LinkOptions, LinkState, LossCause, Message, NotQueued,
     Retention,
@@ -26,6 +27,7 @@ use crate::mqtt::{
 use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
 use crate::source::SourceState;
+pub(crate) use control::Control;
 use inbox::Inbox;
 use outbound::Outbound;
 use publisher::Publisher;
@@ -83,14 +85,11 @@ impl Service {
         let Self { config, info, link, embedded, outbox, pipeline, masks, objects, .. } = self;
         let (recorder, http, meter) = (self.recorder, self.http, self.meter);
         let out = Outbound { device: config.device.clone(), format: config.output.format };
-        let inbox = Inbox {
-            device: config.device.clone(),
-            max_payload_bytes: config.broker.max_payload_bytes,
-            objects,
-            recorder,
-            config: config.file.clone(),
-            meter: meter.clone(),
-        };
+        let file = config.file.clone();
+        let control = Arc::new(Control { objects, recorder, config: file, meter: meter.clone() });
+        let max_payload_bytes = config.broker.max_payload_bytes;
+        let device = config.device.clone();
+        let inbox = Inbox { device, max_payload_bytes, control: control.clone() };
         let mut link = Link::start(link);
         let (state, watched) = watch::channel(LinkState::Down);
         let observed = Observed {
@@ -100,7 +99,8 @@ impl Service {
             broker: watched.clone(),
             outbox: outbox.clone(),
         };
-        let http = http.map(|server| tokio::spawn(server.run(observed)));
+        let controls = Controls { control: control.clone(), max_body_bytes: max_payload_bytes };
+        let http = http.map(|server| tokio::spawn(server.run(observed, controls)));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut retained = RetainedMessages::Welcome;
@@ -160,10 +160,9 @@ impl Service {
             }
         }
         pipeline.stop();
-        if let Some(recorder) = inbox.recorder {
-            // Nothing that was captured is lost; the disk may take its time.
-            let _ = tokio::task::spawn_blocking(move || recorder.finish()).await;
-        }
+        // Nothing that was captured is lost; the disk may take its time.
+        let finish = move || control.recorder.iter().for_each(Recorder::finish);
+        let _ = tokio::task::spawn_blocking(finish).await;
         for task in courier.into_iter().chain(http) {
             task.abort();
         }

@@ -1,7 +1,7 @@
 //! Keeps what people capture: on a thread of its own, as that waits for the disk.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use medsa_wire::topic::{Channel, ObjectId};
@@ -27,6 +27,12 @@ pub(super) struct Identity {
 /// Hands captures to the thread that keeps them.
 pub(super) struct Recorder {
     newest: Newest,
+    records: Arc<Records>,
+    /// `None` once it is finished.
+    keeping: Mutex<Option<Keeping>>,
+}
+
+struct Keeping {
     orders: SyncSender<Order>,
     thread: JoinHandle<()>,
 }
@@ -50,12 +56,14 @@ impl Recorder {
         meter: Arc<Meter>,
     ) -> Result<Self, Error> {
         let (orders, received) = sync_channel(WAITING);
+        let records = Arc::new(records);
         let name = "records";
-        let keeper = Keeper { records, outbox, out, identity, meter };
+        let keeper = Keeper { records: records.clone(), outbox, out, identity, meter };
         let thread = std::thread::Builder::new().name(name.into());
         let thread = thread.spawn(move || keeper.run(&received));
         let thread = thread.map_err(|source| Error::Thread { name, source })?;
-        Ok(Self { newest, orders, thread })
+        let keeping = Mutex::new(Some(Keeping { orders, thread }));
+        Ok(Self { newest, records, keeping })
     }
 
     /// Keeps the newest segmented frame, as soon as the disk has time; the log tells what became
@@ -65,22 +73,31 @@ impl Recorder {
     /// When there is no frame yet, or too many captures wait.
     pub fn capture(&self, trigger: Trigger) -> Result<(), String> {
         let shot = self.newest.shot().ok_or("no frame was segmented yet")?;
-        self.orders.try_send(Order { shot, trigger }).map_err(|error| match error {
+        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeping = keeping.as_ref().ok_or("the service is about to end")?;
+        keeping.orders.try_send(Order { shot, trigger }).map_err(|error| match error {
             TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
             TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
         })
     }
 
-    /// Waits until everything that was asked for is kept.
-    pub fn finish(self) {
-        drop(self.orders);
+    /// What is kept.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Waits until everything that was asked for is kept; from here on, captures are refused.
+    pub fn finish(&self) {
+        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Keeping { orders, thread }) = keeping else { return };
+        drop(orders);
         // It has said what went wrong.
-        let _ = self.thread.join();
+        let _ = thread.join();
     }
 }
 
 struct Keeper {
-    records: Records,
+    records: Arc<Records>,
     outbox: Option<Arc<Outbox>>,
     out: Outbound,
     identity: Identity,

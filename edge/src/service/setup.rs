@@ -52,7 +52,7 @@ impl Service {
         if let Some(waiting) = outbox.as_ref().map(|outbox| outbox.len()).transpose()? {
             tracing::info!("{waiting} messages wait in the outbox");
         }
-        let http = config.http.map(http::Server::listen).transpose()?;
+        let http = config.http.as_ref().map(http::Server::listen).transpose()?;
         let out = Outbound { device: config.device.clone(), format: config.output.format };
         let link = LinkOptions {
             broker,

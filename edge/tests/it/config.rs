@@ -78,6 +78,8 @@ fn the_example_holds_every_key_with_its_default() {
         "points",
         "box",
         "listen",
+        "control",
+        "# token_file",
         "# url",
         "# ca_file",
         "# client_cert",

@@ -5,6 +5,7 @@ mod accept;
 mod config;
 mod engine;
 mod harness;
+mod http;
 mod mqtt;
 mod outbox;
 mod pipeline;

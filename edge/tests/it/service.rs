@@ -1,7 +1,5 @@
 //! `medsa-edge run` against real brokers.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 
 use medsa_edge::mqtt::{Protocol, Retention};
@@ -14,6 +12,7 @@ use medsa_wire::{
 };
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
+use crate::http::get;
 
 pub const BUDGET: Budget = Budget { max_bytes: 1 << 30, min_free_bytes: 0 };
 
@@ -311,16 +310,6 @@ fn metrics_and_health_are_told_by_http() {
     assert_eq!(get(&address, "/").0, 404);
 }
 
-/// Status and body of a page.
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
 #[test]
 fn a_recording_is_published_whole_and_then_the_service_ends() {
     let (place, broker) = (Place::new(25), Mosquitto::start());
@@ -418,7 +407,7 @@ fn click_at(x: f32, y: f32) -> PromptMessage {
 }
 
 /// Whether the disc is at (20, 20) and not in the middle.
-fn is_left(mask: &medsa_wire::MaskMessage) -> bool {
+pub fn is_left(mask: &medsa_wire::MaskMessage) -> bool {
     let row = 10 * usize::from(mask.mask.width());
     mask.object == 0 && mask.mask.bits().nth(row + 10) == Some(true)
 }

@@ -1,0 +1,161 @@
+//! Prompts, commands and the list of records.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use medsa_wire::{Command, Message};
+use serde_json::{Value, json};
+
+use super::guard::{Guard, Refused};
+use crate::records::{RecordId, Records, Trigger};
+use crate::service::{Control, json};
+
+/// Records that are listed at most.
+const LISTED: usize = 100;
+
+/// What the handlers work on.
+pub(crate) struct Controls {
+    /// Applies what comes.
+    pub control: Arc<Control>,
+    /// Largest body that is looked at.
+    pub max_body_bytes: usize,
+}
+
+struct Guarded {
+    controls: Controls,
+    guard: Guard,
+}
+
+/// All that is guarded.
+pub(super) fn router(controls: Controls, guard: Guard) -> Router {
+    let limit = DefaultBodyLimit::max(controls.max_body_bytes);
+    let state = Arc::new(Guarded { controls, guard });
+    Router::new()
+        .route("/prompt", post(prompt))
+        .route("/command", post(command))
+        .route("/records", get(records))
+        .layer(limit)
+        .route_layer(from_fn_with_state(state.clone(), admit))
+        .with_state(state)
+}
+
+/// Lets in who may, and counts what was refused, here or further on.
+async fn admit(
+    State(state): State<Arc<Guarded>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let what = format!("{} {} from {}", request.method(), request.uri().path(), peer.ip());
+    let response = match check(&state.guard, peer, &request) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    };
+    if let Some(Refused { reason, .. }) = response.extensions().get() {
+        state.controls.control.refused(what, reason);
+    }
+    response
+}
+
+fn check(guard: &Guard, peer: SocketAddr, request: &Request) -> Result<(), Refused> {
+    let headers = request.headers();
+    guard.check_origin(headers)?;
+    guard.check_bearer(peer.ip(), headers)?;
+    if request.method() != Method::POST {
+        return Ok(());
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    // Also keeps out the forms of other origins, which can send all but this.
+    match kind.map(|kind| kind.split(';').next().unwrap_or_default().trim()) {
+        Some("application/json") => Ok(()),
+        found => {
+            let found = found.unwrap_or("missing");
+            let reason = format!("Content-Type is {found}, expected application/json");
+            Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
+        }
+    }
+}
+
+async fn prompt(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let message = state.decode(body)?;
+    let done = state.controls.control.prompt(message).map_err(unfit)?;
+    tracing::info!("{done}");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A capture is accepted when it is on its way to the disk; `record` tells when it is there.
+async fn command(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let command = state.decode(body)?;
+    let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
+    tracing::info!("{done}");
+    Ok(match command {
+        Command::Capture => StatusCode::ACCEPTED,
+        _ => StatusCode::NO_CONTENT,
+    })
+}
+
+async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
+    let list = move || match state.controls.control.records() {
+        None => Ok(Vec::new()),
+        Some(records) => {
+            Ok(records.list(LISTED)?.iter().map(|id| describe(records, id)).collect::<Vec<_>>())
+        }
+    };
+    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
+    let listed = tokio::task::spawn_blocking(list).await;
+    let listed = listed.map_err(|error| failed(error.to_string()))?;
+    let listed = listed.map_err(|error: crate::Error| failed(error.to_string()))?;
+    Ok(Json(json!({ "records": listed })))
+}
+
+fn describe(records: &Records, id: &RecordId) -> Value {
+    match records.describe(id) {
+        Ok(record) => json!({
+            "id": record.id,
+            "captured_us": record.captured_us,
+            "frame_id": record.frame.id,
+            "objects": record.objects.iter().map(|object| json!({
+                "object": object.object,
+                "label": object.label,
+                "score": object.score,
+                "area_px": object.area_px,
+            })).collect::<Vec<_>>(),
+        }),
+        Err(error) => json!({ "id": id.to_string(), "error": error.to_string() }),
+    }
+}
+
+impl Guarded {
+    fn decode<M: Message>(&self, body: Result<Bytes, BytesRejection>) -> Result<M, Refused> {
+        let body = body.map_err(|rejection| {
+            let (status, limit) = (rejection.status(), self.controls.max_body_bytes);
+            let reason = match status {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    format!("the body is too long, at most {limit} bytes are accepted")
+                }
+                _ => rejection.body_text(),
+            };
+            Refused::new(status, reason)
+        })?;
+        json::decode(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, reason))
+    }
+}
+
+/// It can be read, but not be done now.
+fn unfit(reason: String) -> Refused {
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
+}

@@ -1,0 +1,225 @@
+//! Who may see pictures and prompt.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use crate::config::HttpControl;
+use crate::error::Error;
+use crate::secret;
+
+/// Wrong tokens in a row that an address may send.
+const WRONG_TOKENS: u32 = 5;
+
+/// Time without an attempt after which an address may try again.
+const LOCKED: Duration = Duration::from_secs(10);
+
+/// Addresses that are remembered; beyond, new ones count as having tried too often.
+const ADDRESSES: usize = 1024;
+
+/// Judges who asks.
+pub(super) struct Guard {
+    /// `None`: whoever uses this machine.
+    token: Option<String>,
+    failures: Mutex<HashMap<IpAddr, Failures>>,
+}
+
+/// Wrong tokens from one address.
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
+impl Guard {
+    /// The guard that the configuration asks for; `None` when there is nothing to guard.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Exposed`] and [`Error::Credential`], which name the token's file.
+    pub(super) fn new(control: &HttpControl) -> Result<Option<Self>, Error> {
+        let token = match control {
+            HttpControl::Off => return Ok(None),
+            HttpControl::ThisMachine => None,
+            HttpControl::Token(path) => {
+                let token = secret::read_line(path, "token")?;
+                let printable = token.chars().all(|c| c.is_ascii_graphic());
+                if !(16..=256).contains(&token.len()) || !printable {
+                    let reason = "expected 16 to 256 printable ASCII characters without spaces";
+                    return Err(Error::Credential { path: path.clone(), reason: reason.into() });
+                }
+                Some(token)
+            }
+        };
+        Ok(Some(Self { token, failures: Mutex::default() }))
+    }
+
+    /// Refuses pages of other origins, which a browser would let ask in the name of its user.
+    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let host = text(headers, &header::HOST).unwrap_or_default();
+        if self.token.is_none() && !is_local_name(host) {
+            // Any name can be made to lead here, with a page of that name's origin.
+            let reason = format!("Host is {host:?}, expected localhost or an IP address");
+            return Err(Refused { status: StatusCode::FORBIDDEN, reason });
+        }
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let found = origin.to_str().unwrap_or("not a text");
+        if found.split_once("://").is_some_and(|(_, from)| from == host) {
+            return Ok(());
+        }
+        let reason = format!("Origin is {found:?}, expected this device's own, {host:?}");
+        Err(Refused { status: StatusCode::FORBIDDEN, reason })
+    }
+
+    /// Checks the token of a request.
+    pub(super) fn check_bearer(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refused> {
+        let bearer = text(headers, &header::AUTHORIZATION).unwrap_or_default();
+        self.check_token(peer, bearer.strip_prefix("Bearer ").unwrap_or_default())
+    }
+
+    /// Checks a token; after some wrong ones in a row, not even the right one is looked at for a
+    /// while.
+    pub(super) fn check_token(&self, peer: IpAddr, token: &str) -> Result<(), Refused> {
+        self.check_token_at(Instant::now(), peer, token)
+    }
+
+    fn check_token_at(&self, now: Instant, peer: IpAddr, token: &str) -> Result<(), Refused> {
+        let Some(expected) = &self.token else { return Ok(()) };
+        // Whole after every statement.
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|_, failures| now.duration_since(failures.last) < LOCKED);
+        let full = failures.len() >= ADDRESSES;
+        let locked = failures.get(&peer).map_or(full, |past| past.count >= WRONG_TOKENS);
+        if locked {
+            let (status, seconds) = (StatusCode::TOO_MANY_REQUESTS, LOCKED.as_secs());
+            let reason = format!("too many wrong tokens, expected none for {seconds} s");
+            return Err(Refused { status, reason });
+        }
+        if bool::from(token.as_bytes().ct_eq(expected.as_bytes())) {
+            failures.remove(&peer);
+            return Ok(());
+        }
+        if !token.is_empty() {
+            let past = failures.entry(peer).or_insert(Failures { count: 0, last: now });
+            *past = Failures { count: past.count + 1, last: now };
+        }
+        let found = if token.is_empty() { "missing" } else { "wrong" };
+        let reason = format!("the token is {found}, expected that of http.token_file");
+        Err(Refused { status: StatusCode::UNAUTHORIZED, reason })
+    }
+}
+
+/// A header of one line of text.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Whether no name server says where this leads.
+fn is_local_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    name.is_some_and(|name| name == "localhost" || name.parse::<IpAddr>().is_ok())
+}
+
+/// A request that is not served.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub status: StatusCode,
+    /// What was found and expected.
+    pub reason: String,
+}
+
+impl Refused {
+    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+}
+
+impl IntoResponse for Refused {
+    /// JSON, with the refusal itself as an extension, for whoever counts them.
+    fn into_response(self) -> Response {
+        let mut response =
+            (self.status, Json(json!({ "error": self.reason.clone() }))).into_response();
+        let header = match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer".to_owned())),
+            StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, LOCKED.as_secs().to_string()))
+            }
+            _ => None,
+        };
+        // Invariant: digits and letters are a header's value.
+        if let Some((name, Ok(value))) = header.map(|(name, value)| (name, value.parse())) {
+            response.headers_mut().insert(name, value);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn guard(token: Option<&str>) -> Guard {
+        Guard { token: token.map(str::to_owned), failures: Mutex::default() }
+    }
+
+    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse().unwrap())));
+        headers
+    }
+
+    #[test]
+    fn an_address_that_guesses_is_locked_out_for_a_while() {
+        let (guard, begun) = (guard(Some("a-token-of-length")), Instant::now());
+        let status = |now, peer, token: &str| {
+            guard.check_token_at(now, peer, token).map_err(|refused| refused.status.as_u16())
+        };
+        for _ in 0..WRONG_TOKENS {
+            assert_eq!(status(begun, PEER, "a guess"), Err(401));
+        }
+        assert_eq!(status(begun, PEER, "a-token-of-length"), Err(429));
+        let other = "10.0.0.1".parse().unwrap();
+        assert_eq!(status(begun, other, "a-token-of-length"), Ok(()));
+        assert_eq!(status(begun + LOCKED, PEER, "a-token-of-length"), Ok(()));
+    }
+
+    #[test]
+    fn the_right_token_forgives_wrong_ones() {
+        let (guard, now) = (guard(Some("a-token-of-length")), Instant::now());
+        for _ in 0..4 * WRONG_TOKENS {
+            assert!(guard.check_token_at(now, PEER, "a guess").is_err());
+            assert!(guard.check_token_at(now, PEER, "a-token-of-length").is_ok());
+        }
+    }
+
+    #[test]
+    fn only_pages_of_the_device_may_ask() {
+        let local = guard(None);
+        for host in ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"] {
+            assert!(local.check_origin(&headers(host, None)).is_ok(), "{host}");
+            let own = format!("http://{host}");
+            assert!(local.check_origin(&headers(host, Some(&own))).is_ok(), "{host}");
+            for other in ["http://evil.example", "null", "http://localhost", ""] {
+                assert!(local.check_origin(&headers(host, Some(other))).is_err(), "{other}");
+            }
+        }
+        // A name that was made to lead here.
+        let rebound = headers("evil.example:9090", Some("http://evil.example:9090"));
+        assert!(local.check_origin(&rebound).is_err());
+        // With a token, the device may have a name.
+        let named = headers("bedside-1.lan:9090", Some("https://bedside-1.lan:9090"));
+        assert!(guard(Some("a-token-of-length")).check_origin(&named).is_ok());
+    }
+}

@@ -1,0 +1,174 @@
+//! Prompts and commands by HTTP.
+
+use std::path::Path;
+
+use medsa_edge::mqtt::Protocol;
+use medsa_edge::records::{Records, Trigger};
+use medsa_wire::{MaskMessage, Message as _, RecordMessage};
+use serde_json::{Value, json};
+
+use super::{get, request, run, secret};
+use crate::harness::{Edge, Mosquitto, Observer, Place};
+use crate::service::{BUDGET, LOOP, is_left};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+const TOKEN: &str = "a-token-of-some-length";
+
+fn post(address: &str, path: &str, body: &Value) -> (u16, String) {
+    request(address, "POST", path, JSON, body.to_string().as_bytes())
+}
+
+/// What was said of a request that was refused.
+fn error((status, body): (u16, String)) -> (u16, String) {
+    let body: Value =
+        serde_json::from_str(&body).unwrap_or_else(|e| panic!("{status} {body}: {e}"));
+    (status, body["error"].as_str().unwrap().to_owned())
+}
+
+fn click_at(object: u8, x: f32, y: f32) -> Value {
+    let point = json!({ "x": x, "y": y, "positive": true });
+    json!({ "object": object, "change": { "Set": { "points": [point], "bbox": null } } })
+}
+
+#[test]
+fn a_prompt_by_http_moves_the_object_and_clears_it() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let (_edge, address) = run(&place, &broker, "control = true", "");
+    observer.wait_for_mask("the configured place", |mask| !is_left(mask));
+    assert_eq!(post(&address, "/prompt", &click_at(0, 20.0, 20.0)), (204, String::new()));
+    observer.wait_for_mask("the new place", is_left);
+    assert_eq!(post(&address, "/prompt", &click_at(5, 100.0, 50.0)).0, 204);
+    assert_eq!(post(&address, "/prompt", &json!({ "object": 0, "change": "Clear" })).0, 204);
+    // Two masks of the second object in a row: the first object is gone.
+    let mut last = 0;
+    observer.wait_for_mask("the second object alone", |MaskMessage { object, .. }| {
+        last = if *object == 5 { last + 1 } else { 0 };
+        last == 2
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_and_counted() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let (edge, address) = run(&place, &broker, "control = true", "");
+    observer.wait_for_mask("a mask", |_| true);
+    let point = json!({ "x": 1, "y": 1, "positive": true });
+    let many = json!({ "object": 0, "change": { "Set": { "points": vec![point; 17] } } });
+    for (path, body, status, reason) in [
+        ("/prompt", "{".to_owned(), 400, "EOF"),
+        ("/prompt", click_at(8, 1.0, 1.0).to_string(), 400, "object is 8, expected 0 to 7"),
+        ("/prompt", many.to_string(), 400, "invalid length 17"),
+        ("/prompt", click_at(0, 500.0, 20.0).to_string(), 422, "point (500, 20) is outside"),
+        ("/prompt", " ".repeat(5000), 413, "at most 4096 bytes are accepted"),
+        ("/command", "\"Explode\"".to_owned(), 400, "unknown variant `Explode`"),
+        ("/command", "\"Capture\"".to_owned(), 422, "records"),
+    ] {
+        let (found, told) = error(request(&address, "POST", path, JSON, body.as_bytes()));
+        assert_eq!(found, status, "{told}");
+        assert!(told.contains(reason), "{told}");
+        assert!(edge.logged("refused").contains(&told));
+    }
+    let (status, told) = error(request(&address, "POST", "/command", "", b"\"Pause\""));
+    assert_eq!((status, &*told), (415, "Content-Type is missing, expected application/json"));
+    for other in ["Origin: http://evil.example\r\n", "Host: evil.example\r\n"] {
+        let headers = format!("{JSON}{other}");
+        let (status, told) = error(request(&address, "POST", "/command", &headers, b"\"Pause\""));
+        assert_eq!(status, 403);
+        assert!(told.contains("evil.example"), "{told}");
+    }
+    assert!(get(&address, "/metrics").1.contains("medsa_messages_refused_total 10\n"));
+}
+
+#[test]
+fn a_capture_by_http_is_kept_and_listed() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let (mut edge, address) = run(&place, &broker, "control = true", kept);
+    observer.wait_for_mask("a mask", |_| true);
+    assert_eq!(get(&address, "/records"), (200, "{\"records\":[]}".to_owned()));
+    assert_eq!(post(&address, "/command", &"Capture".into()).0, 202);
+    let told = observer.wait("the record", |message| {
+        let decode = || RecordMessage::decode(&message.payload).unwrap();
+        message.topic.ends_with("/record").then(decode)
+    });
+    let listed: Value = serde_json::from_str(&get(&address, "/records").1).unwrap();
+    let listed = &listed["records"];
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["id"], told.id.as_str());
+    assert_eq!(listed[0]["captured_us"], told.captured_us);
+    assert_eq!(listed[0]["objects"][0]["area_px"], told.objects[0].area_px);
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    let records = Records::open(Path::new(&place.path("kept")), BUDGET).unwrap();
+    let id = records.list(10).unwrap().pop().unwrap();
+    assert_eq!(id.to_string(), told.id.as_str());
+    assert_eq!(records.read(&id).unwrap().trigger, Trigger::Http);
+}
+
+#[test]
+fn freezing_by_http_is_answered_and_done() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (edge, address) = run(&place, &broker, "control = true", "");
+    assert_eq!(post(&address, "/command", &"Freeze".into()), (204, String::new()));
+    edge.logged("frozen");
+    assert_eq!(post(&address, "/command", &"Unfreeze".into()), (204, String::new()));
+    edge.logged("goes on");
+}
+
+#[test]
+fn without_the_token_nothing_is_heard() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    secret(&place, "http.token", &format!("{TOKEN}\n"));
+    let settings = "control = true\ntoken_file = \"http.token\"";
+    let (_edge, address) = run(&place, &broker, settings, "");
+    let send = |token: &str| {
+        let headers = format!("{JSON}Authorization: Bearer {token}\r\n");
+        request(&address, "POST", "/command", &headers, b"\"Freeze\"")
+    };
+    let missing = error(post(&address, "/command", &"Freeze".into()));
+    assert_eq!(missing, (401, "the token is missing, expected that of http.token_file".into()));
+    assert_eq!(get(&address, "/records").0, 401);
+    assert_eq!(get(&address, "/health").0, 200);
+    assert_eq!(send(TOKEN).0, 204);
+    for _ in 0..5 {
+        assert_eq!(send("a-token-of-other-length").0, 401);
+    }
+    // Even the right one, for a while: who guesses does not learn which it was.
+    assert_eq!(error(send(TOKEN)).0, 429);
+}
+
+#[test]
+fn a_token_that_is_none_stops_the_start() {
+    let place = Place::new(1);
+    let broker = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
+    let start = |http: &str| {
+        let mut edge = Edge::run(&place.config(LOOP, &format!("{broker}\n[http]\n{http}")));
+        let line = edge.logged("http");
+        assert!(!edge.wait().success());
+        line
+    };
+    let line = start("listen = \"0.0.0.0:0\"\ncontrol = true");
+    assert!(line.contains("http.token_file is missing, expected a file with a token"), "{line}");
+    let with_token = "listen = \"127.0.0.1:0\"\ncontrol = true\ntoken_file = \"http.token\"";
+    secret(&place, "http.token", "short");
+    assert!(start(with_token).contains("expected 16 to 256 printable ASCII characters"));
+    place.write("http.token", TOKEN);
+    let mode =
+        std::process::Command::new("chmod").args(["o=r", &place.path("http.token")]).status();
+    assert!(mode.unwrap().success());
+    assert!(start(with_token).contains("chmod o="));
+}
+
+#[test]
+fn without_control_there_is_nothing_to_guard() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker, "", "");
+    for path in ["/", "/live", "/records", "/prompt"] {
+        assert_eq!(get(&address, path).0, 404, "{path}");
+    }
+    assert_eq!(post(&address, "/command", &"Freeze".into()).0, 404);
+}

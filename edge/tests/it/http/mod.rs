@@ -1,0 +1,54 @@
+//! What the service tells and hears over HTTP.
+
+mod control;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+use crate::harness::{Edge, Mosquitto, Place, external};
+use crate::service::LOOP;
+
+/// Status and body of a page.
+pub fn get(address: &str, path: &str) -> (u16, String) {
+    request(address, "GET", path, "", b"")
+}
+
+/// Status and body of an answer; `headers` are whole lines, `Host` is among them where it matters.
+pub fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let host = if headers.contains("Host: ") { "" } else { &format!("Host: {address}\r\n") };
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{headers}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Runs the service with these lines under `[http]`, and tells where.
+pub fn run(place: &Place, broker: &Mosquitto, http: &str, more: &str) -> (Edge, String) {
+    let settings =
+        format!("{}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{more}", external(&broker.url()));
+    let edge = Edge::run(&place.config(&format!("{LOOP}\nblank = []"), &settings));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap().to_owned();
+    (edge, address)
+}
+
+/// A file that only its owner reads.
+pub fn secret(place: &Place, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = place.write(name, text);
+    std::fs::set_permissions(Path::new(&path), std::fs::Permissions::from_mode(0o600)).unwrap();
+}
