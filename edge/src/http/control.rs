@@ -13,13 +13,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use medsa_wire::{Command, Message};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
 
 use super::guard::{Guard, Refused};
+use super::{Observed, live};
+use crate::pipeline::{NewestMasks, Seen};
 use crate::records::{RecordId, Records, Trigger};
 use crate::service::{Control, json};
 
 /// Records that are listed at most.
 const LISTED: usize = 100;
+
+/// Who can look on at the same time: each costs the time to compress every picture.
+const SEATS: usize = 4;
 
 /// What the handlers work on.
 pub(crate) struct Controls {
@@ -27,23 +33,34 @@ pub(crate) struct Controls {
     pub control: Arc<Control>,
     /// Largest body that is looked at.
     pub max_body_bytes: usize,
+    /// The newest frame.
+    pub frames: watch::Receiver<Option<Arc<Seen>>>,
+    /// The newest masks.
+    pub masks: watch::Receiver<NewestMasks>,
 }
 
-struct Guarded {
-    controls: Controls,
-    guard: Guard,
+/// What guarded handlers share.
+pub(super) struct Guarded {
+    pub controls: Controls,
+    pub guard: Guard,
+    pub observed: Observed,
+    /// One for each who looks on at the same time.
+    pub seats: Arc<Semaphore>,
 }
 
 /// All that is guarded.
-pub(super) fn router(controls: Controls, guard: Guard) -> Router {
+pub(super) fn router(controls: Controls, guard: Guard, observed: Observed) -> Router {
     let limit = DefaultBodyLimit::max(controls.max_body_bytes);
-    let state = Arc::new(Guarded { controls, guard });
+    let seats = Arc::new(Semaphore::new(SEATS));
+    let state = Arc::new(Guarded { controls, guard, observed, seats });
     Router::new()
         .route("/prompt", post(prompt))
         .route("/command", post(command))
         .route("/records", get(records))
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
+        // Asks for the token in its first message: a browser sends no header of ours.
+        .route("/live", get(live::live))
         .with_state(state)
 }
 

@@ -8,6 +8,7 @@
 mod control;
 mod guard;
 mod health;
+mod live;
 mod metrics;
 
 use std::net::{SocketAddr, TcpListener};
@@ -77,9 +78,9 @@ impl Server {
         let mut router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
-            .with_state(Arc::new(observed));
+            .with_state(Arc::new(observed.clone()));
         if let Some(guard) = self.guard {
-            router = router.merge(control::router(controls, guard));
+            router = router.merge(control::router(controls, guard, observed));
         }
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served =

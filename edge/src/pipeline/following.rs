@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use medsa_wire::{MaskState, Stage};
+use tokio::sync::watch;
 
 use super::describe;
 use super::mailbox::Mailbox;
@@ -22,10 +23,12 @@ pub struct Seen {
     pyramid: Arc<Pyramid>,
 }
 
-/// Follows objects on what comes in `frames` until it ends or nobody wants masks any more.
+/// Follows objects on what comes in `frames` until it ends or nobody wants masks any more. The
+/// newest frame is shown to `onlookers`, who are not waited for.
 pub(super) fn run(
     frames: &Mailbox<Captured>,
     seen: &Mailbox<Arc<Seen>>,
+    onlookers: &watch::Sender<Option<Arc<Seen>>>,
     objects: &Objects,
     output: &Output,
     meter: &Meter,
@@ -55,6 +58,7 @@ pub(super) fn run(
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
+        onlookers.send_replace(Some(now.clone()));
         if seen.pass(now, output.pace).is_some() {
             meter.count(Counter::FramesDropped);
         }

@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::PromptTokens;
 use ndarray::{Array4, ArrayView2};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub(crate) use mailbox::{Mailbox, Wake};
 pub use meter::{Counter, Meter, StageHistogram};
 pub use object::Shown;
 pub use objects::{Activity, Change, Following, Objects};
-pub use output::Ready;
+pub use output::{NewestMasks, Ready};
 pub use shot::{Newest, Shot, ShotObject};
 
 /// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
@@ -99,6 +99,7 @@ pub struct Pipeline {
     stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
     newest: Newest,
+    frames: watch::Receiver<Option<Arc<Seen>>>,
 }
 
 impl Pipeline {
@@ -125,8 +126,9 @@ impl Pipeline {
             bell,
         });
         let segmenter = Arc::new(segmenter);
-        let mut pipeline =
-            Self { stages: stages.clone(), threads: Vec::new(), newest: Newest::default() };
+        let (onlookers, frames) = watch::channel(None);
+        let (threads, newest) = (Vec::new(), Newest::default());
+        let mut pipeline = Self { stages: stages.clone(), threads, newest, frames };
         pipeline.spawn("decoding", {
             let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
             let (output, meter) = (output.clone(), meter.clone());
@@ -149,7 +151,7 @@ impl Pipeline {
             let (stages, meter) = (stages.clone(), meter.clone());
             move || {
                 let Stages { frames, seen, .. } = &*stages;
-                let run = following::run(frames, seen, &objects, &output, &meter);
+                let run = following::run(frames, seen, &onlookers, &objects, &output, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -160,6 +162,12 @@ impl Pipeline {
     /// The newest segmented frame.
     pub fn newest(&self) -> Newest {
         self.newest.clone()
+    }
+
+    /// The newest frame that was followed, for those who look on; older ones are not kept for
+    /// them. `None` before the first.
+    pub fn frames(&self) -> watch::Receiver<Option<Arc<Seen>>> {
+        self.frames.clone()
     }
 
     /// Asks all threads to end. A frame that is being encoded is finished first: the runtime

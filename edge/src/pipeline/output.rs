@@ -1,8 +1,9 @@
 //! Where masks leave the pipeline.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use medsa_wire::MaskMessage;
+use medsa_wire::{MAX_OBJECT, MaskMessage, MaskState};
 use tokio::sync::mpsc;
 
 use super::meter::{Counter, Meter};
@@ -16,6 +17,38 @@ pub struct Ready {
     pub captured: Instant,
     /// The message; its age is filled in when it leaves.
     pub message: Box<MaskMessage>,
+}
+
+/// The newest mask of each object, for those who look on.
+#[derive(Clone, Debug, Default)]
+pub struct NewestMasks {
+    masks: [Option<Arc<Ready>>; MAX_OBJECT as usize + 1],
+    latency: Option<Duration>,
+}
+
+impl NewestMasks {
+    /// Takes a mask in, unless a later frame's is there: the network is slower than following.
+    pub fn update(&mut self, ready: &Ready) {
+        let Ready { captured, message } = ready;
+        if message.state == MaskState::Segmented {
+            self.latency = Some(captured.elapsed());
+        }
+        let Some(slot) = self.masks.get_mut(usize::from(message.object)) else { return };
+        if slot.as_ref().is_none_or(|known| known.message.frame_id <= message.frame_id) {
+            let (captured, message) = (*captured, message.clone());
+            *slot = Some(Arc::new(Ready { captured, message }));
+        }
+    }
+
+    /// The masks, by number.
+    pub fn masks(&self) -> &[Option<Arc<Ready>>] {
+        &self.masks
+    }
+
+    /// Time from capture to mask of the last one that the network made.
+    pub fn latency(&self) -> Option<Duration> {
+        self.latency
+    }
 }
 
 /// A bounded queue of masks.

@@ -62,6 +62,11 @@ impl Control {
         Ok(done.to_owned())
     }
 
+    /// The objects that people asked for.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
     /// What is kept, where anything is.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.recorder.as_ref().map(Recorder::records)

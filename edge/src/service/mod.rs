@@ -25,7 +25,7 @@ use crate::mqtt::{
     Retention,
 };
 use crate::outbox::{Courier, Outbox};
-use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
+use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready};
 use crate::source::SourceState;
 pub(crate) use control::Control;
 use inbox::Inbox;
@@ -99,7 +99,13 @@ impl Service {
             broker: watched.clone(),
             outbox: outbox.clone(),
         };
-        let controls = Controls { control: control.clone(), max_body_bytes: max_payload_bytes };
+        let (onlookers, masks_shown) = watch::channel(NewestMasks::default());
+        let controls = Controls {
+            control: control.clone(),
+            max_body_bytes: max_payload_bytes,
+            frames: pipeline.frames(),
+            masks: masks_shown,
+        };
         let http = http.map(|server| tokio::spawn(server.run(observed, controls)));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
@@ -108,6 +114,7 @@ impl Service {
             client: link.client.clone(),
             out: out.clone(),
             masks,
+            onlookers,
             link: watched,
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,

@@ -11,13 +11,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::outbound::Outbound;
 use crate::config::Pace;
 use crate::mqtt::{Client, LinkState, Message};
-use crate::pipeline::{Counter, Meter, Ready};
+use crate::pipeline::{Counter, Meter, NewestMasks, Ready};
 
 /// Publishes what the inference thread makes.
 pub(super) struct Publisher {
     pub client: Client,
     pub out: Outbound,
     pub masks: mpsc::Receiver<Ready>,
+    /// Also gets masks that no broker takes.
+    pub onlookers: watch::Sender<NewestMasks>,
     pub link: watch::Receiver<LinkState>,
     pub pace: Pace,
     pub stats_interval: Duration,
@@ -41,7 +43,9 @@ impl Publisher {
         self.publish_stats().await;
     }
 
-    async fn publish_mask(&mut self, Ready { captured, mut message }: Ready) {
+    async fn publish_mask(&mut self, ready: Ready) {
+        self.onlookers.send_modify(|newest| newest.update(&ready));
+        let Ready { captured, mut message } = ready;
         if !self.may_publish().await {
             self.meter.count(Counter::PublishDropped);
             return;

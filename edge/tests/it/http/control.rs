@@ -35,7 +35,7 @@ fn click_at(object: u8, x: f32, y: f32) -> Value {
 fn a_prompt_by_http_moves_the_object_and_clears_it() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    let (_edge, address) = run(&place, &broker, "control = true", "");
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     observer.wait_for_mask("the configured place", |mask| !is_left(mask));
     assert_eq!(post(&address, "/prompt", &click_at(0, 20.0, 20.0)), (204, String::new()));
     observer.wait_for_mask("the new place", is_left);
@@ -53,7 +53,7 @@ fn a_prompt_by_http_moves_the_object_and_clears_it() {
 fn what_is_wrong_with_a_request_is_told_and_counted() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    let (edge, address) = run(&place, &broker, "control = true", "");
+    let (edge, address) = run(&place, &broker.url(), "control = true", "");
     observer.wait_for_mask("a mask", |_| true);
     let point = json!({ "x": 1, "y": 1, "positive": true });
     let many = json!({ "object": 0, "change": { "Set": { "points": vec![point; 17] } } });
@@ -87,7 +87,7 @@ fn a_capture_by_http_is_kept_and_listed() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
-    let (mut edge, address) = run(&place, &broker, "control = true", kept);
+    let (mut edge, address) = run(&place, &broker.url(), "control = true", kept);
     observer.wait_for_mask("a mask", |_| true);
     assert_eq!(get(&address, "/records"), (200, "{\"records\":[]}".to_owned()));
     assert_eq!(post(&address, "/command", &"Capture".into()).0, 202);
@@ -112,7 +112,7 @@ fn a_capture_by_http_is_kept_and_listed() {
 #[test]
 fn freezing_by_http_is_answered_and_done() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
-    let (edge, address) = run(&place, &broker, "control = true", "");
+    let (edge, address) = run(&place, &broker.url(), "control = true", "");
     assert_eq!(post(&address, "/command", &"Freeze".into()), (204, String::new()));
     edge.logged("frozen");
     assert_eq!(post(&address, "/command", &"Unfreeze".into()), (204, String::new()));
@@ -124,7 +124,7 @@ fn without_the_token_nothing_is_heard() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", &format!("{TOKEN}\n"));
     let settings = "control = true\ntoken_file = \"http.token\"";
-    let (_edge, address) = run(&place, &broker, settings, "");
+    let (_edge, address) = run(&place, &broker.url(), settings, "");
     let send = |token: &str| {
         let headers = format!("{JSON}Authorization: Bearer {token}\r\n");
         request(&address, "POST", "/command", &headers, b"\"Freeze\"")
@@ -166,7 +166,7 @@ fn a_token_that_is_none_stops_the_start() {
 #[test]
 fn without_control_there_is_nothing_to_guard() {
     let (place, broker) = (Place::new(1), Mosquitto::start());
-    let (_edge, address) = run(&place, &broker, "", "");
+    let (_edge, address) = run(&place, &broker.url(), "", "");
     for path in ["/", "/live", "/records", "/prompt"] {
         assert_eq!(get(&address, path).0, 404, "{path}");
     }

@@ -1,12 +1,13 @@
 //! What the service tells and hears over HTTP.
 
 mod control;
+mod live;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use crate::harness::{Edge, Mosquitto, Place, external};
+use crate::harness::{Edge, Place, external};
 use crate::service::LOOP;
 
 /// Status and body of a page.
@@ -37,9 +38,9 @@ pub fn request(
 }
 
 /// Runs the service with these lines under `[http]`, and tells where.
-pub fn run(place: &Place, broker: &Mosquitto, http: &str, more: &str) -> (Edge, String) {
+pub fn run(place: &Place, broker: &str, http: &str, more: &str) -> (Edge, String) {
     let settings =
-        format!("{}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{more}", external(&broker.url()));
+        format!("{}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{more}", external(broker));
     let edge = Edge::run(&place.config(&format!("{LOOP}\nblank = []"), &settings));
     let line = edge.logged("metrics and health at http://");
     let address = line.rsplit('/').next().unwrap().to_owned();
