@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod live;
 mod metrics;
+mod page;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -80,7 +81,7 @@ impl Server {
             .route("/health", get(health))
             .with_state(Arc::new(observed.clone()));
         if let Some(guard) = self.guard {
-            router = router.merge(control::router(controls, guard, observed));
+            router = router.merge(control::router(controls, guard, observed)).merge(page::router());
         }
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let served =

@@ -1,7 +1,9 @@
 //! What the service tells and hears over HTTP.
 
+mod browser;
 mod control;
 mod live;
+mod page;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -23,6 +25,18 @@ pub fn request(
     headers: &str,
     body: &[u8],
 ) -> (u16, String) {
+    let (head, body) = exchange(address, method, path, headers, body);
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+}
+
+/// Head and body of an answer.
+pub fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let host = if headers.contains("Host: ") { "" } else { &format!("Host: {address}\r\n") };
     let length = body.len();
@@ -34,7 +48,7 @@ pub fn request(
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 /// Runs the service with these lines under `[http]`, and tells where.

@@ -1,0 +1,20 @@
+// Texte der Seite auf Deutsch.
+export default {
+  picture: 'Bild. Pfeiltasten bewegen den Zeiger, Eingabe setzt einen Punkt, B setzt Ecken eines Rahmens.',
+  objects: 'Objekte', object: 'Objekt',
+  positive: '+ darauf', negative: '− daneben',
+  undo: 'Zurück', clear: 'Löschen', freeze: 'Anhalten', goOn: 'Weiter', capture: 'Aufnehmen',
+  outline: 'Umriss', fill: 'Fläche', opacity: 'Deckkraft',
+  token: 'Token dieses Geräts', enter: 'Anmelden',
+  notDiagnostic: 'Nicht zur Diagnose',
+  good: 'gut', fair: 'mittel', poor: 'schlecht', lost: 'verloren: neu antippen',
+  noPrompt: 'Struktur antippen.', waiting: 'noch keine Maske',
+  points: (n) => (n === 1 ? '1 Punkt' : `${n} Punkte`), box: 'Rahmen',
+  area: 'Fläche', diameters: 'Durchmesser', notToScale: 'ohne Maßstab',
+  age: (seconds) => `${seconds} s alt`, frozen: 'angehalten', stale: 'Das Bild ist alt: keine Umrisse.',
+  noConnection: 'Keine Verbindung zum Gerät.', noPicture: 'Kein Bild', starting: 'beginnt',
+  paused: 'Pause', ended: 'Die Aufzeichnung ist zu Ende.',
+  captured: 'Aufgenommen.', notDone: 'Nicht ausgeführt',
+  broker: { connected: 'Broker verbunden', away: 'Broker fehlt' },
+  rate: (perSecond) => `${perSecond} Bilder/s`,
+};

@@ -1,0 +1,67 @@
+// The connection: what the device shows, and what it is told.
+
+import { decodeFrame, decodeMask } from './wire.js';
+
+const RETRY_MS = 1000;
+const UNAUTHORIZED = 4401;
+
+export class Device {
+  /** `on` has a function for each: frame, mask, status, prompts, lost, unauthorized. */
+  constructor(on) {
+    this.on = on;
+    this.token = sessionStorage.getItem('token') ?? '';
+    this.last = Promise.resolve();
+  }
+
+  setToken(token) {
+    this.token = token;
+    sessionStorage.setItem('token', token);
+    this.connect();
+  }
+
+  connect() {
+    const socket = new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}/live`);
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => socket.send(this.token);
+    // In turn: a picture takes time to decode, and what follows belongs to it.
+    let turn = Promise.resolve();
+    socket.onmessage = ({ data }) => {
+      turn = turn.then(() => this.take(data)).catch(console.error).then(() => {
+        if (socket.readyState === WebSocket.OPEN) socket.send('');
+      });
+    };
+    socket.onclose = ({ code }) => {
+      this.on.lost();
+      if (code === UNAUTHORIZED) this.on.unauthorized();
+      else setTimeout(() => this.connect(), RETRY_MS);
+    };
+  }
+
+  async take(data) {
+    if (typeof data === 'string') {
+      const message = JSON.parse(data);
+      this.on[message.kind](message);
+    } else if (new Uint8Array(data)[0] === 1) {
+      const frame = decodeFrame(data);
+      frame.receivedAt = performance.now();
+      frame.bitmap = await createImageBitmap(frame.jpeg);
+      this.on.frame(frame);
+    } else {
+      this.on.mask(decodeMask(data, 1));
+    }
+  }
+
+  /** Sends one after the other, so that changes arrive in the order of the taps. */
+  post(path, body) {
+    const answer = this.last.then(() => this.postNow(path, body));
+    this.last = answer.catch(() => {});
+    return answer;
+  }
+
+  async postNow(path, body) {
+    const headers = { 'Content-Type': 'application/json' };
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    const answer = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+  }
+}

@@ -1,0 +1,20 @@
+// Texts of the page in English.
+export default {
+  picture: 'Picture. Arrow keys move the cursor, Enter sets a point, B sets corners of a box.',
+  objects: 'Objects', object: 'Object',
+  positive: '+ on it', negative: '− beside it',
+  undo: 'Undo', clear: 'Clear', freeze: 'Freeze', goOn: 'Go on', capture: 'Capture',
+  outline: 'Outline', fill: 'Fill', opacity: 'Opacity',
+  token: 'Token of this device', enter: 'Enter',
+  notDiagnostic: 'Not for diagnostic use',
+  good: 'good', fair: 'fair', poor: 'poor', lost: 'lost: tap it again',
+  noPrompt: 'Tap the structure.', waiting: 'no mask yet',
+  points: (n) => (n === 1 ? '1 point' : `${n} points`), box: 'box',
+  area: 'Area', diameters: 'Diameters', notToScale: 'not to scale',
+  age: (seconds) => `${seconds} s old`, frozen: 'frozen', stale: 'The picture is old: no outlines.',
+  noConnection: 'No connection to the device.', noPicture: 'No picture', starting: 'starting',
+  paused: 'Paused', ended: 'The recording has ended.',
+  captured: 'Captured.', notDone: 'Not done',
+  broker: { connected: 'broker connected', away: 'broker away' },
+  rate: (perSecond) => `${perSecond} frames/s`,
+};

@@ -1,0 +1,308 @@
+// The page: what is tapped becomes prompts and commands, what comes becomes a picture.
+
+import { Device } from './device.js';
+import { Prompts } from './prompts.js';
+import { COLOURS, View } from './view.js';
+import en from './en.js';
+import de from './de.js';
+
+const STALE_MS = 1000;
+const NOTICE_MS = 4000;
+/** Further than this, a touch is no tap but a box. */
+const DRAG_PX = 14;
+/** How far from a marker a finger still means it: half of 12 mm. */
+const REACH_PX = 28;
+const LOOK_MS = 200;
+
+const language = navigator.language.startsWith('de') ? 'de' : 'en';
+const text = { en, de }[language];
+const element = (id) => document.getElementById(id);
+const canvas = element('picture');
+
+const view = new View(canvas);
+const masks = new Map();
+let status = null;
+let connected = false;
+let selected = 0;
+let positive = true;
+let filled = false;
+let drag = null;
+let cursor = null;
+let corner = null;
+let arrivals = [];
+let notice = null;
+let drawing = false;
+
+const device = new Device({
+  frame(frame) {
+    connected = true;
+    view.frame?.bitmap.close();
+    view.frame = frame;
+    arrivals = arrivals.filter((at) => frame.receivedAt - at < 2000).concat(frame.receivedAt);
+    redraw();
+  },
+  mask(mask) {
+    masks.set(mask.object, mask);
+    redraw();
+  },
+  status(message) {
+    connected = true;
+    status = message;
+    redraw();
+  },
+  prompts({ objects }) {
+    prompts.tell(objects);
+    redraw();
+  },
+  lost() {
+    connected = false;
+    redraw();
+  },
+  unauthorized() { element('ask').showModal(); },
+});
+const prompts = new Prompts(device, (error) => tell(`${text.notDone}: ${error.message}`));
+
+/** Milliseconds since the frame was captured. */
+function age() {
+  return view.frame.ageUs / 1000 + performance.now() - view.frame.receivedAt;
+}
+
+function state() {
+  if (!connected || !view.frame) return 'waiting';
+  if (status?.activity === 'frozen') return 'frozen';
+  return age() > STALE_MS ? 'stale' : 'live';
+}
+
+/** Masks that belong to the picture: not of objects that are gone, nor of a time long past. */
+function shown() {
+  const now = state();
+  if (now !== 'live' && now !== 'frozen') return [];
+  return [...masks.values()].filter((mask) => prompts.has(mask.object) && mask.state !== 'lost'
+    && Math.abs(view.frame.capturedUs - mask.capturedUs) < STALE_MS * 1000);
+}
+
+function redraw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    const all = COLOURS.map((_, object) => [object, prompts.of(object), object === selected]);
+    const opacity = element('opacity').value / 100;
+    const visible = state() === 'live' || state() === 'frozen' ? all : [];
+    view.draw({ masks: shown(), prompts: visible, drag, cursor, filled, opacity });
+    tellState();
+    tellFacts();
+  });
+}
+
+/** Changes a text only where it is another: screen readers speak what changes. */
+function say(target, words) {
+  if (target.textContent !== words) target.textContent = words;
+}
+
+function tellState() {
+  const now = state();
+  element('stage').dataset.state = now;
+  const seconds = view.frame ? (age() / 1000).toFixed(1) : '';
+  const words = view.frame ? [text.age(seconds)].concat(now === 'frozen' ? text.frozen : []) : [];
+  say(element('age'), words.join(' · '));
+  const warning = notice ?? reasonFor(now);
+  element('notice').hidden = !warning;
+  say(element('notice'), warning ?? '');
+  const goesOn = status?.activity === 'running' || !status;
+  say(element('freeze'), goesOn ? text.freeze : text.goOn);
+  element('capture').disabled = !status?.records;
+  if (!status) return;
+  const rate = text.rate((arrivals.filter((at) => performance.now() - at < 2000).length / 2).toFixed(0));
+  const latency = status.latency_ms === null ? [] : [`${Math.round(status.latency_ms / 10) * 10} ms`];
+  say(element('status'), [status.build, ...latency, rate, text.broker[status.broker]].join(' · '));
+}
+
+function reasonFor(now) {
+  if (!connected) return text.noConnection;
+  const { source, activity } = status ?? {};
+  if (source?.reason) return `${text.noPicture}: ${source.reason}`;
+  if (activity === 'paused') return text.paused;
+  if (source?.state === 'ended') return text.ended;
+  if (now === 'waiting') return `${text.noPicture}: ${text.starting}`;
+  return now === 'stale' ? text.stale : null;
+}
+
+function grade(mask) {
+  if (!mask) return ['none', '…', text.waiting];
+  if (mask.state === 'lost') return ['lost', '✕', text.lost];
+  if (mask.score >= 0.85) return ['good', '✓', text.good];
+  return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
+}
+
+function tellFacts() {
+  const visible = new Set(shown());
+  const maskOf = (object) => {
+    const mask = masks.get(object);
+    return mask && (visible.has(mask) || mask.state === 'lost') ? mask : null;
+  };
+  for (const [object, button] of [...element('objects').children].entries()) {
+    const [, symbol, word] = prompts.has(object) ? grade(maskOf(object)) : ['', '', ''];
+    say(button, `${object + 1} ${symbol}`.trim());
+    button.setAttribute('aria-label', `${text.object} ${object + 1} ${word}`.trim());
+    button.setAttribute('aria-pressed', object === selected);
+  }
+  const { points, box } = prompts.of(selected);
+  const asked = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
+  const lines = [['', asked.join(', ') || text.noPrompt]];
+  const mask = maskOf(selected);
+  if (asked.length) {
+    const [kind, symbol, word] = grade(mask);
+    lines.unshift([`mark ${kind}`, `${symbol} ${word}`]);
+  }
+  if (asked.length && mask?.measured) lines.push(...sizes(mask.measured));
+  const facts = element('facts');
+  const before = [...facts.children].map((line) => `${line.className} ${line.textContent}`).join('\n');
+  if (before === lines.map((line) => line.join(' ')).join('\n')) return;
+  facts.replaceChildren(...lines.map(([kind, words]) => {
+    const line = document.createElement('p');
+    line.className = kind;
+    line.textContent = words;
+    return line;
+  }));
+}
+
+function sizes({ areaPx, longestPx, shortestPx, physical }) {
+  const number = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
+  if (physical) {
+    const { areaMm2, longestMm, shortestMm } = physical;
+    return [
+      ['', `${text.area}: ${number(areaMm2, 0)} mm²`],
+      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`],
+    ];
+  }
+  return [
+    ['', `${text.area}: ${number(areaPx, 0)} px (${text.notToScale})`],
+    ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`],
+  ];
+}
+
+function tell(words) {
+  notice = words;
+  redraw();
+  setTimeout(() => {
+    if (notice === words) notice = null;
+    redraw();
+  }, NOTICE_MS);
+}
+
+function tap(x, y) {
+  const index = view.markerAt(prompts.of(selected).points, x, y, REACH_PX);
+  if (index >= 0) prompts.remove(selected, index);
+  else prompts.add(selected, { ...view.toFrame(x, y), positive });
+  redraw();
+}
+
+function setBox(from, to) {
+  const [a, b] = [view.toFrame(...from), view.toFrame(...to)];
+  const box = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
+  if (box[0] < box[2] && box[1] < box[3]) prompts.setBox(selected, box);
+  redraw();
+}
+
+/** Whether what is tapped is what is seen. */
+function mayPrompt() {
+  return view.frame && (state() === 'live' || state() === 'frozen');
+}
+
+let touch = null;
+canvas.addEventListener('pointerdown', (event) => {
+  if (!event.isPrimary || event.button !== 0 || !mayPrompt()) return;
+  canvas.setPointerCapture(event.pointerId);
+  cursor = null;
+  touch = [event.offsetX, event.offsetY];
+});
+canvas.addEventListener('pointermove', (event) => {
+  if (!event.isPrimary || !touch) return;
+  const here = [event.offsetX, event.offsetY];
+  if (drag || Math.hypot(here[0] - touch[0], here[1] - touch[1]) > DRAG_PX) drag = [touch, here];
+  redraw();
+});
+canvas.addEventListener('pointerup', (event) => {
+  if (!event.isPrimary || !touch) return;
+  if (drag) setBox(...drag);
+  else tap(...touch);
+  [touch, drag] = [null, null];
+});
+canvas.addEventListener('pointercancel', () => {
+  [touch, drag] = [null, null];
+  redraw();
+});
+canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+
+canvas.addEventListener('keydown', (event) => {
+  if (!mayPrompt()) return;
+  const step = view.frame.width / (event.shiftKey ? 10 : 100);
+  const moves = {
+    ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
+  };
+  cursor ??= { x: view.frame.width / 2, y: view.frame.height / 2 };
+  const here = view.toCanvas(cursor);
+  if (moves[event.key]) {
+    const [dx, dy] = moves[event.key];
+    cursor = view.toFrame(...view.toCanvas({ x: cursor.x + dx, y: cursor.y + dy }));
+  } else if (event.key === 'Enter' || event.key === ' ') {
+    tap(...here);
+  } else if (event.key === 'b') {
+    if (corner) setBox(view.toCanvas(corner), here);
+    corner = corner ? null : cursor;
+  } else {
+    return;
+  }
+  event.preventDefault();
+  drag = corner ? [view.toCanvas(corner), view.toCanvas(cursor)] : null;
+  redraw();
+});
+canvas.addEventListener('blur', () => {
+  [cursor, corner, drag] = [null, null, null];
+  redraw();
+});
+
+function onPress(id, act) {
+  element(id).addEventListener('click', () => {
+    act();
+    redraw();
+  });
+}
+
+function command(name, done) {
+  device.post('command', name).then(() => done && tell(done), (error) => {
+    tell(`${text.notDone}: ${error.message}`);
+  });
+}
+
+function labelSwitches() {
+  say(element('sign'), positive ? text.positive : text.negative);
+  element('sign').setAttribute('aria-pressed', !positive);
+  say(element('style'), filled ? text.outline : text.fill);
+}
+
+onPress('sign', () => { positive = !positive; labelSwitches(); });
+onPress('style', () => { filled = !filled; labelSwitches(); });
+onPress('undo', () => prompts.undo(selected));
+onPress('clear', () => { prompts.clear(selected); masks.delete(selected); });
+onPress('freeze', () => command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'));
+onPress('capture', () => command('Capture', text.captured));
+onPress('enter', () => { element('ask').close(); device.setToken(element('token').value); });
+element('opacity').addEventListener('input', redraw);
+
+document.documentElement.lang = language;
+for (const labelled of document.querySelectorAll('[data-text]')) say(labelled, text[labelled.dataset.text]);
+for (const labelled of document.querySelectorAll('[data-label]')) {
+  labelled.setAttribute('aria-label', text[labelled.dataset.label]);
+}
+element('objects').append(...COLOURS.map((colour, object) => {
+  const button = document.createElement('button');
+  button.style.background = colour;
+  button.addEventListener('click', () => { selected = object; redraw(); });
+  return button;
+}));
+labelSwitches();
+new ResizeObserver(redraw).observe(canvas);
+setInterval(redraw, LOOK_MS);
+device.connect();

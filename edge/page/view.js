@@ -1,0 +1,165 @@
+// The canvas: picture, masks, markers. Places are in frame pixels, (0, 0) the middle of the first.
+
+export const COLOURS = [
+  '#ffd400', '#00c8ff', '#ff7ad9', '#5ee05e', '#ff9d3c', '#b99cff', '#ff8080', '#ffffff',
+];
+const MARKER_PX = 11;
+
+export class View {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.frame = null;
+  }
+
+  /** Where the frame is, in CSS pixels of the canvas. */
+  place() {
+    const { clientWidth, clientHeight } = this.canvas;
+    const scale = Math.min(clientWidth / this.frame.width, clientHeight / this.frame.height);
+    const [width, height] = [scale * this.frame.width, scale * this.frame.height];
+    return { scale, left: (clientWidth - width) / 2, top: (clientHeight - height) / 2, width, height };
+  }
+
+  toFrame(x, y) {
+    const { scale, left, top } = this.place();
+    const clamp = (value, side) => Math.min(Math.max(value, 0), side - 1);
+    return {
+      x: clamp((x - left) / scale - 0.5, this.frame.width),
+      y: clamp((y - top) / scale - 0.5, this.frame.height),
+    };
+  }
+
+  toCanvas({ x, y }) {
+    const { scale, left, top } = this.place();
+    return [left + (x + 0.5) * scale, top + (y + 0.5) * scale];
+  }
+
+  /** Which of `points` is within reach of a finger, or -1. */
+  markerAt(points, x, y, reach) {
+    const distances = points.map((point) => {
+      const [px, py] = this.toCanvas(point);
+      return Math.hypot(px - x, py - y);
+    });
+    const nearest = Math.min(...distances);
+    return nearest <= reach ? distances.indexOf(nearest) : -1;
+  }
+
+  /** `masks`: those to be shown; `prompts`: [object, prompt, selected]; `drag`: two corners. */
+  draw({ masks, prompts, drag, cursor, filled, opacity }) {
+    const { canvas, frame } = this;
+    const ratio = window.devicePixelRatio;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((s) => Math.round(s * ratio));
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const pen = canvas.getContext('2d');
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
+    if (!frame) return;
+    const place = this.place();
+    pen.drawImage(frame.bitmap, place.left, place.top, place.width, place.height);
+    for (const mask of masks) {
+      if (filled) this.fill(pen, mask, place, opacity);
+      else this.outline(pen, mask, place, opacity);
+    }
+    for (const [object, { points, box }, selected] of prompts) {
+      const colour = COLOURS[object];
+      if (box) this.box(pen, this.toCanvas({ x: box[0], y: box[1] }), this.toCanvas({ x: box[2], y: box[3] }), colour);
+      for (const point of points) this.marker(pen, point, colour, selected);
+    }
+    if (drag) this.box(pen, drag[0], drag[1], '#ffffff');
+    if (cursor) this.cross(pen, this.toCanvas(cursor));
+  }
+
+  fill(pen, mask, place, opacity) {
+    mask.picture ??= picture(mask);
+    pen.globalAlpha = opacity;
+    pen.drawImage(mask.picture, place.left, place.top, place.width, place.height);
+    pen.globalAlpha = 1;
+  }
+
+  outline(pen, mask, place, opacity) {
+    // The measured outline is the smoother one, but only of the largest part.
+    const contour = mask.measured?.parts === 1 ? mask.measured.contour : [];
+    const path = new Path2D();
+    if (contour.length > 2) {
+      contour.forEach(([x, y]) => path.lineTo(...this.toCanvas({ x, y })));
+      path.closePath();
+    } else {
+      mask.edges ??= edges(mask);
+      const [w, h] = [place.width / mask.width, place.height / mask.height];
+      path.addPath(mask.edges, new DOMMatrix([w, 0, 0, h, place.left, place.top]));
+    }
+    pen.globalAlpha = opacity;
+    this.stroke(pen, path, COLOURS[mask.object], 2.5);
+    pen.globalAlpha = 1;
+  }
+
+  /** With a dark rim, to be seen on bright tissue. */
+  stroke(pen, path, colour, width) {
+    pen.lineJoin = 'round';
+    for (const [style, rim] of [['#000', 2.5], [colour, 0]]) {
+      pen.strokeStyle = style;
+      pen.lineWidth = width + rim;
+      pen.stroke(path);
+    }
+  }
+
+  box(pen, [x0, y0], [x1, y1], colour) {
+    const path = new Path2D();
+    path.rect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+    pen.setLineDash([8, 6]);
+    this.stroke(pen, path, colour, 2);
+    pen.setLineDash([]);
+  }
+
+  /** A disc with + or −; only those of the selected object are large. */
+  marker(pen, point, colour, selected) {
+    const [x, y] = this.toCanvas(point);
+    const radius = selected ? MARKER_PX : MARKER_PX / 2;
+    const disc = new Path2D();
+    disc.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.fillStyle = point.positive ? colour : '#000';
+    pen.fill(disc);
+    this.stroke(pen, disc, point.positive ? '#000' : colour, 2);
+    const sign = new Path2D();
+    sign.moveTo(x - radius / 2, y);
+    sign.lineTo(x + radius / 2, y);
+    if (point.positive) {
+      sign.moveTo(x, y - radius / 2);
+      sign.lineTo(x, y + radius / 2);
+    }
+    pen.strokeStyle = point.positive ? '#000' : colour;
+    pen.lineWidth = 3;
+    pen.stroke(sign);
+  }
+
+  cross(pen, [x, y]) {
+    const path = new Path2D(`M${x - 14} ${y}H${x + 14}M${x} ${y - 14}V${y + 14}`);
+    this.stroke(pen, path, '#fff', 2);
+  }
+}
+
+/** The cells as a picture of their own. */
+function picture({ bits, width, height, object }) {
+  const canvas = new OffscreenCanvas(width, height);
+  const pen = canvas.getContext('2d');
+  const image = pen.createImageData(width, height);
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(COLOURS[object].slice(at, at + 2), 16));
+  bits.forEach((inside, cell) => {
+    image.data.set([red, green, blue, inside ? 255 : 0], 4 * cell);
+  });
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** Where cells inside and outside meet, in cells. */
+function edges({ bits, width, height }) {
+  const path = new Path2D();
+  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && bits[y * width + x] === 1;
+  const line = (x0, y0, x1, y1) => { path.moveTo(x0, y0); path.lineTo(x1, y1); };
+  for (let y = 0; y <= height; y++) {
+    for (let x = 0; x <= width; x++) {
+      if (inside(x, y) !== inside(x - 1, y)) line(x, y, x, y + 1);
+      if (inside(x, y) !== inside(x, y - 1)) line(x, y, x + 1, y);
+    }
+  }
+  return path;
+}

@@ -1,0 +1,68 @@
+// Decodes mask messages, as wire/SPEC.md tells, and the frames of /live.
+
+const VERSION = 2;
+const STATES = ['segmented', 'followed', 'lost'];
+
+class Reader {
+  constructor(buffer, offset) {
+    this.view = new DataView(buffer, offset);
+    this.at = 0;
+  }
+  u8() { return this.view.getUint8(this.at++); }
+  f32() { this.at += 4; return this.view.getFloat32(this.at - 4, true); }
+  varint() {
+    // Numbers: frame ids and microseconds stay below 2^53.
+    for (let value = 0, unit = 1; ; unit *= 128) {
+      const byte = this.u8();
+      value += (byte & 127) * unit;
+      if (byte < 128) return value;
+    }
+  }
+  option(read) { return this.u8() === 1 ? read() : null; }
+  array(read) { return Array.from({ length: this.varint() }, read); }
+  place() { return [this.f32(), this.f32()]; }
+}
+
+/** A mask message; `bits` holds a 1 for each cell inside. */
+export function decodeMask(buffer, offset) {
+  const r = new Reader(buffer, offset);
+  const version = r.u8();
+  if (version !== VERSION) throw new Error(`format version ${version}, expected ${VERSION}`);
+  const mask = {
+    frameId: r.varint(), capturedUs: r.varint(), ageUs: r.varint(), object: r.u8(),
+    state: STATES[r.varint()], score: r.f32(), agreement: r.option(() => r.f32()),
+    frameWidth: r.varint(), frameHeight: r.varint(),
+    measured: r.option(() => ({
+      parts: r.varint(), areaPx: r.varint(), centroid: r.place(),
+      longestPx: r.f32(), shortestPx: r.f32(),
+      physical: r.option(() => ({ areaMm2: r.f32(), longestMm: r.f32(), shortestMm: r.f32() })),
+      contour: r.array(() => r.place()),
+    })),
+    width: r.varint(), height: r.varint(),
+  };
+  const coding = r.varint();
+  const end = r.varint() + r.at;
+  mask.bits = new Uint8Array(mask.width * mask.height);
+  if (coding === 0) {
+    for (let cell = 0, inside = 0; r.at < end; inside = 1 - inside) {
+      const run = r.varint();
+      mask.bits.fill(inside, cell, cell + run);
+      cell += run;
+    }
+  } else {
+    for (let cell = 0; cell < mask.bits.length; cell++) {
+      mask.bits[cell] = (r.view.getUint8(r.at + (cell >> 3)) >> (7 - (cell & 7))) & 1;
+    }
+  }
+  return mask;
+}
+
+/** Header of a frame and the JPEG behind it. */
+export function decodeFrame(buffer) {
+  const view = new DataView(buffer);
+  return {
+    id: Number(view.getBigUint64(1, true)), capturedUs: Number(view.getBigUint64(9, true)),
+    ageUs: view.getUint32(17, true), width: view.getUint16(21, true), height: view.getUint16(23, true),
+    jpeg: new Blob([new Uint8Array(buffer, 25)], { type: 'image/jpeg' }),
+  };
+}

@@ -1,0 +1,54 @@
+//! The page for touchscreens. Its files are part of the binary, and it loads nothing else.
+
+use axum::Router;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::routing::get;
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, type and content.
+const FILES: [(&str, &str, &str); 9] = [
+    ("/", HTML, include_str!("../../page/index.html")),
+    ("/style.css", CSS, include_str!("../../page/style.css")),
+    ("/main.js", SCRIPT, include_str!("../../page/main.js")),
+    ("/device.js", SCRIPT, include_str!("../../page/device.js")),
+    ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
+    ("/view.js", SCRIPT, include_str!("../../page/view.js")),
+    ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),
+    ("/en.js", SCRIPT, include_str!("../../page/en.js")),
+    ("/de.js", SCRIPT, include_str!("../../page/de.js")),
+];
+
+/// Nothing from elsewhere, nothing within others.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+/// The files. They tell nothing of any picture, so everybody may have them.
+pub(super) fn router() -> Router {
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
+        let headers = [
+            (CONTENT_TYPE, kind),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            // After an update, a page of before would not fit the service.
+            (CACHE_CONTROL, "no-cache"),
+        ];
+        router.route(path, get(move || async move { (headers, content) }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use medsa_wire::FORMAT_VERSION;
+
+    #[test]
+    fn the_page_reads_the_wire_format_of_this_version() {
+        let version = format!("const VERSION = {FORMAT_VERSION};");
+        assert!(include_str!("../../page/wire.js").contains(&version), "{version}");
+    }
+}

@@ -1,0 +1,160 @@
+//! A headless Chromium, told what to do over its debugging protocol.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tungstenite::{Message, WebSocket};
+
+use crate::harness::{LIMIT, wait_until};
+
+/// A browser with one page, killed at the end.
+pub struct Browser {
+    child: Child,
+    socket: WebSocket<TcpStream>,
+    session: String,
+    calls: u64,
+    events: VecDeque<Value>,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// A touchscreen of so many CSS pixels.
+    pub fn start(width: u32, height: u32) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
+        let program = names.into_iter().find(|name| Path::new("/usr/bin").join(name).exists());
+        let program = program.expect("a browser: apt-get install chromium-headless-shell");
+        let mut child = Command::new(program)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
+            .args(["--lang=en", "--disable-dev-shm-usage"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg("about:blank")
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines.find_map(|line| {
+            Some(line.unwrap().strip_prefix("DevTools listening on ")?.trim().to_owned())
+        });
+        let url = url.expect("the browser tells where it listens");
+        // It must not stop for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = url.split('/').nth(2).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let (socket, _) = tungstenite::client(&url, stream).unwrap();
+        let (session, calls, events) = (String::new(), 0, VecDeque::new());
+        let mut browser = Self { child, socket, session, calls, events, _profile: profile };
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = browser.call("Target.attachToTarget", attach);
+        browser.session = attached["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page", "Runtime", "Log"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        browser.call("Emulation.setDeviceMetricsOverride", metrics);
+        browser.call("Emulation.setTouchEmulationEnabled", json!({ "enabled": true }));
+        browser
+    }
+
+    pub fn open(&mut self, url: &str) {
+        self.events.retain(|event| event["method"] != "Page.loadEventFired");
+        self.call("Page.navigate", json!({ "url": url }));
+        self.wait_for_event("Page.loadEventFired");
+    }
+
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.calls += 1;
+        let id = self.calls;
+        let mut call = json!({ "id": id, "method": method, "params": params });
+        if !self.session.is_empty() {
+            call["sessionId"] = self.session.as_str().into();
+        }
+        self.socket.send(Message::text(call.to_string())).unwrap();
+        loop {
+            let heard = self.hear();
+            if heard["id"] == id {
+                assert!(heard["error"].is_null(), "{method}: {}", heard["error"]);
+                return heard["result"].clone();
+            }
+            self.events.push_back(heard);
+        }
+    }
+
+    /// The first event of a kind, taken out.
+    pub fn wait_for_event(&mut self, method: &str) -> Value {
+        loop {
+            if let Some(at) = self.events.iter().position(|event| event["method"] == method) {
+                return self.events.remove(at).unwrap()["params"].clone();
+            }
+            let event = self.hear();
+            self.events.push_back(event);
+        }
+    }
+
+    fn hear(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = self.socket.read().unwrap() {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// What went wrong in the page so far: exceptions, errors, what its policy forbids.
+    pub fn complaints(&self) -> Vec<&Value> {
+        let bad = |event: &&Value| {
+            event["method"] == "Runtime.exceptionThrown"
+                || (event["method"] == "Log.entryAdded"
+                    && event["params"]["entry"]["level"] == "error")
+        };
+        self.events.iter().filter(bad).collect()
+    }
+
+    /// The value of an expression in the page.
+    pub fn value(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true });
+        let result = self.call("Runtime.evaluate", params);
+        assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
+        result["result"]["value"].clone()
+    }
+
+    /// Looks until an expression is true.
+    pub fn wait_until(&mut self, expression: &str) {
+        wait_until(expression, || self.value(expression) == true);
+    }
+
+    /// A finger goes down at the first place, moves over the others, and goes up.
+    pub fn touch(&mut self, path: &[[f64; 2]]) {
+        for (index, [x, y]) in path.iter().enumerate() {
+            let kind = if index == 0 { "touchStart" } else { "touchMove" };
+            let touch = json!({ "type": kind, "touchPoints": [{ "x": x, "y": y }] });
+            self.call("Input.dispatchTouchEvent", touch);
+        }
+        let end = json!({ "type": "touchEnd", "touchPoints": [] });
+        self.call("Input.dispatchTouchEvent", end);
+    }
+
+    /// Taps the middle of an element.
+    pub fn tap(&mut self, selector: &str) {
+        let middle = self.value(&format!(
+            "(() => {{ const r = document.querySelector({selector:?}).getBoundingClientRect(); \
+             return [r.left + r.width / 2, r.top + r.height / 2]; }})()"
+        ));
+        self.touch(&[[middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap()]]);
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,154 @@
+//! The page, touched in a real browser.
+
+use medsa_edge::mqtt::Protocol;
+use medsa_wire::{MaskMessage, Message as _, RecordMessage};
+use serde_json::json;
+
+use super::browser::Browser;
+use super::{request, run};
+use crate::harness::{FRAME, Mosquitto, Observer, Place};
+
+/// Where a frame pixel is on the page.
+fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
+    let (width, height) = FRAME;
+    let place = browser.value(&format!(
+        "(() => {{ const r = document.querySelector('#picture').getBoundingClientRect(); \
+         const s = Math.min(r.width / {width}, r.height / {height}); \
+         return [r.left + (r.width - s * {width}) / 2 + s * ({x} + 0.5), \
+                 r.top + (r.height - s * {height}) / 2 + s * ({y} + 0.5)]; }})()"
+    ));
+    [place[0].as_f64().unwrap(), place[1].as_f64().unwrap()]
+}
+
+/// Red, green and blue of the canvas at a frame pixel.
+fn colour(browser: &mut Browser, x: f64, y: f64) -> [i64; 3] {
+    let [x, y] = on_page(browser, x, y);
+    let found = browser.value(&format!(
+        "(() => {{ const c = document.querySelector('#picture'); \
+         const r = c.getBoundingClientRect(); \
+         return [...c.getContext('2d').getImageData({x} - r.left, {y} - r.top, 1, 1).data]; }})()"
+    ));
+    [0, 1, 2].map(|channel| found[channel].as_i64().unwrap())
+}
+
+const LIVE: &str = "document.querySelector('#stage').dataset.state === 'live'";
+
+fn fact(text: &str) -> String {
+    format!("document.querySelector('#facts').textContent.includes({text:?})")
+}
+
+/// Whether a mask of the second object has its middle at frame pixel (20, 20).
+fn is_tapped(mask: &MaskMessage) -> bool {
+    let row = 10 * usize::from(mask.mask.width());
+    mask.object == 1 && mask.mask.bits().nth(row + 10) == Some(true)
+}
+
+#[test]
+fn a_tap_becomes_a_mask() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let (edge, address) = run(&place, &broker.url(), "control = true", kept);
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    browser.tap("#objects button:nth-child(2)");
+    browser.wait_until(&fact("Tap the structure"));
+    browser.tap("#style");
+
+    // The marker is there before the device has heard of it.
+    let patterns = json!([{ "urlPattern": "*/prompt" }]);
+    browser.call("Fetch.enable", json!({ "patterns": patterns }));
+    let [x, y] = on_page(&mut browser, 20.0, 20.0);
+    browser.touch(&[[x, y]]);
+    let paused = browser.wait_for_event("Fetch.requestPaused");
+    browser.wait_until(&fact("1 point"));
+    browser.wait_until(&fact("no mask yet"));
+    browser.call("Fetch.continueRequest", json!({ "requestId": paused["requestId"] }));
+    browser.call("Fetch.disable", json!({}));
+    observer.wait_for_mask("the tapped place", is_tapped);
+    browser.wait_until(&fact("good"));
+    browser.wait_until(&fact("not to scale"));
+    // Filled with its colour, which is blue, and only where it is.
+    let [_, _, inside] = colour(&mut browser, 30.0, 30.0);
+    let [_, _, outside] = colour(&mut browser, 110.0, 10.0);
+    assert!(inside > 120 && outside < 80, "{inside} {outside}");
+
+    // A touch of the marker removes it, and there is nothing left to segment.
+    let [x, y] = on_page(&mut browser, 20.0, 20.0);
+    browser.touch(&[[x, y]]);
+    browser.wait_until(&fact("Tap the structure"));
+    // Dragging draws a box, a tap with the switch turned adds a point beside the object.
+    let path = [(10.0, 10.0), (30.0, 30.0), (50.0, 60.0)];
+    let path = path.map(|(x, y)| on_page(&mut browser, x, y));
+    browser.touch(&path);
+    browser.wait_until(&fact("box"));
+    browser.tap("#sign");
+    let beside = on_page(&mut browser, 100.0, 80.0);
+    browser.touch(&[beside]);
+    browser.wait_until(&fact("1 point, box"));
+    browser.tap("#undo");
+    browser.wait_until(&format!("!{}", fact("point")));
+    browser.tap("#clear");
+    browser.wait_until(&fact("Tap the structure"));
+
+    browser.tap("#freeze");
+    browser.wait_until("document.querySelector('#stage').dataset.state === 'frozen'");
+    browser.tap("#capture");
+    observer.wait("the record", |message| {
+        let decode = || RecordMessage::decode(&message.payload).unwrap();
+        message.topic.ends_with("/record").then(decode)
+    });
+    browser.tap("#freeze");
+    browser.wait_until(LIVE);
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+
+    // Without the device, there is nothing that could be taken for the present.
+    browser.tap("#objects button:nth-child(1)");
+    browser.wait_until(&fact("good"));
+    drop(edge);
+    browser.wait_until("document.querySelector('#stage').dataset.state === 'waiting'");
+    browser.wait_until(&fact("no mask yet"));
+    browser.wait_until("document.querySelector('#notice').textContent.includes('No connection')");
+}
+
+/// Gloved fingers need room, on every screen that the page is meant for.
+#[test]
+fn everything_that_is_touched_is_large_and_on_the_screen() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::start(1024, 600);
+    for (width, height) in [(1024, 600), (1280, 800), (390, 844)] {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        browser.call("Emulation.setDeviceMetricsOverride", metrics);
+        browser.open(&format!("http://{address}/"));
+        browser.wait_until(LIVE);
+        let small = browser.value(&format!(
+            "[...document.querySelectorAll('main button, footer strong')].filter((b) => {{ \
+               const r = b.getBoundingClientRect(); \
+               const large = b.tagName === 'STRONG' || (r.width >= 56 && r.height >= 56); \
+               return !large || r.left < 0 || r.top < 0 || r.right > {width} \
+                 || r.bottom > {height}; }}).map((b) => b.id + b.textContent).join()"
+        ));
+        assert_eq!(small, "", "{width} x {height}");
+        let picture = browser.value("document.querySelector('#picture').clientHeight");
+        assert!(picture.as_f64().unwrap() >= 250.0, "{width} x {height}: {picture}");
+    }
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let (head, html) = super::exchange(&address, "GET", "/", "", b"");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let policy = head.lines().find(|line| line.starts_with("content-security-policy: "));
+    assert!(policy.unwrap().contains("default-src 'none'"));
+    for file in ["style.css", "main.js", "device.js", "prompts.js", "view.js", "wire.js"] {
+        let (status, text) = request(&address, "GET", &format!("/{file}"), "", b"");
+        assert_eq!(status, 200, "{file}");
+        assert!(!text.contains("https://") && !text.contains("http://"), "{file}");
+    }
+    assert!(!html.contains("http"), "{html}");
+}
