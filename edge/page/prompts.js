@@ -24,8 +24,8 @@ export class Prompts {
 
   tell(objects) {
     this.told = new Map(objects.map(({ object, points, box }) => [object, { points, box }]));
-    for (const [object, { under_way }] of this.tapped) {
-      if (under_way === 0) this.tapped.delete(object);
+    for (const [object, { underWay }] of this.tapped) {
+      if (underWay === 0) this.tapped.delete(object);
     }
   }
 
@@ -55,9 +55,9 @@ export class Prompts {
   }
 
   async change(object, prompt, change) {
-    const entry = this.tapped.get(object) ?? { under_way: 0 };
+    const entry = this.tapped.get(object) ?? { underWay: 0 };
     entry.prompt = prompt;
-    entry.under_way += 1;
+    entry.underWay += 1;
     this.tapped.set(object, entry);
     try {
       await this.device.post('prompt', { object, change });
@@ -65,9 +65,9 @@ export class Prompts {
       this.tapped.delete(object);
       this.failed(error);
     }
-    entry.under_way -= 1;
+    entry.underWay -= 1;
     setTimeout(() => {
-      if (entry.under_way === 0 && this.tapped.get(object) === entry) this.tapped.delete(object);
+      if (entry.underWay === 0 && this.tapped.get(object) === entry) this.tapped.delete(object);
     }, UNTOLD_MS);
   }
 }

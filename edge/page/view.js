@@ -87,7 +87,8 @@ export class View {
       const [w, h] = [place.width / mask.width, place.height / mask.height];
       path.addPath(mask.edges, new DOMMatrix([w, 0, 0, h, place.left, place.top]));
     }
-    pen.globalAlpha = opacity;
+    // A line hides less than a fill.
+    pen.globalAlpha = Math.min(1, 2 * opacity);
     this.stroke(pen, path, COLOURS[mask.object], 2.5);
     pen.globalAlpha = 1;
   }
@@ -110,7 +111,7 @@ export class View {
     pen.setLineDash([]);
   }
 
-  /** A disc with + or −; only those of the selected object are large. */
+  /** A disc, of the selected object a large one with + or −. */
   marker(pen, point, colour, selected) {
     const [x, y] = this.toCanvas(point);
     const radius = selected ? MARKER_PX : MARKER_PX / 2;
@@ -118,7 +119,10 @@ export class View {
     disc.arc(x, y, radius, 0, 2 * Math.PI);
     pen.fillStyle = point.positive ? colour : '#000';
     pen.fill(disc);
-    this.stroke(pen, disc, point.positive ? '#000' : colour, 2);
+    pen.strokeStyle = point.positive ? '#000' : colour;
+    pen.lineWidth = 2;
+    pen.stroke(disc);
+    if (!selected) return;
     const sign = new Path2D();
     sign.moveTo(x - radius / 2, y);
     sign.lineTo(x + radius / 2, y);
@@ -126,7 +130,6 @@ export class View {
       sign.moveTo(x, y - radius / 2);
       sign.lineTo(x, y + radius / 2);
     }
-    pen.strokeStyle = point.positive ? '#000' : colour;
     pen.lineWidth = 3;
     pen.stroke(sign);
   }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::browser::Browser;
 use super::{request, run};
-use crate::harness::{FRAME, Mosquitto, Observer, Place};
+use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, external, free_port};
 
 /// Where a frame pixel is on the page.
 fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
@@ -125,7 +125,7 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
         browser.open(&format!("http://{address}/"));
         browser.wait_until(LIVE);
         let small = browser.value(&format!(
-            "[...document.querySelectorAll('main button, footer strong')].filter((b) => {{ \
+            "[...document.querySelectorAll('main button, main input, footer strong')].filter((b) => {{ \
                const r = b.getBoundingClientRect(); \
                const large = b.tagName === 'STRONG' || (r.width >= 56 && r.height >= 56); \
                return !large || r.left < 0 || r.top < 0 || r.right > {width} \
@@ -134,6 +134,26 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
         assert_eq!(small, "", "{width} x {height}");
         let picture = browser.value("document.querySelector('#picture').clientHeight");
         assert!(picture.as_f64().unwrap() >= 250.0, "{width} x {height}: {picture}");
+    }
+}
+
+/// Of a source that gives no more frames, the last one stays, but nothing is outlined on it.
+#[test]
+fn a_picture_that_is_old_has_no_outlines() {
+    let place = Place::new(1);
+    let broker = format!("mqtt://127.0.0.1:{}", free_port());
+    let settings =
+        format!("{}\n[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true", external(&broker));
+    let edge = Edge::run(&place.config("rate_fps = 0.5\nloop = true", &settings));
+    let line = edge.logged("touchscreen page at ");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(line.rsplit(' ').next().unwrap());
+    // A frame comes every two seconds, and is old after one.
+    for _ in 0..2 {
+        browser.wait_until(LIVE);
+        browser.wait_until(&fact("good"));
+        browser.wait_until("document.querySelector('#stage').dataset.state === 'stale'");
+        browser.wait_until(&fact("no mask yet"));
     }
 }
 
