@@ -111,7 +111,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             Some(LinkEvent::SubscriptionRefused) => {
                 tracing::error!("the broker does not let this client listen");
             }
-            Some(LinkEvent::Subscribed) => {}
+            Some(LinkEvent::Subscribed) => tracing::info!("listens"),
             None => break,
         }
     }

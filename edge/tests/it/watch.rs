@@ -54,7 +54,7 @@ fn garbage_is_passed_over() {
     let broker = Mosquitto::start();
     let url = broker.url();
     let mut watch = Edge::start(&["watch", "--broker", &url, "--protocol", "5", "--count", "1"]);
-    watch.logged("connected");
+    watch.logged("listens");
     let observer = Observer::start(&url, Protocol::V4);
     observer.publish("medsa/bench/mask/0", &b"\x01\xff\xff"[..]);
     assert!(watch.logged("medsa/bench/mask/0: ").contains("mask"));
