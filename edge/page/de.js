@@ -14,7 +14,7 @@ export default {
   age: (seconds) => `${seconds} s alt`, frozen: 'angehalten', stale: 'Das Bild ist alt: keine Umrisse.',
   noConnection: 'Keine Verbindung zum Gerät.', noPicture: 'Kein Bild', starting: 'beginnt',
   paused: 'Pause', ended: 'Die Aufzeichnung ist zu Ende.',
-  captured: 'Aufgenommen.', notDone: 'Nicht ausgeführt',
+  captured: 'Aufgenommen.', notCaptured: 'NICHT aufgenommen: Grund im Protokoll des Geräts.', notDone: 'Nicht ausgeführt',
   broker: { connected: 'Broker verbunden', away: 'Broker fehlt' },
   rate: (perSecond) => `${perSecond} Bilder/s`,
 };

@@ -14,7 +14,7 @@ export default {
   age: (seconds) => `${seconds} s old`, frozen: 'frozen', stale: 'The picture is old: no outlines.',
   noConnection: 'No connection to the device.', noPicture: 'No picture', starting: 'starting',
   paused: 'Paused', ended: 'The recording has ended.',
-  captured: 'Captured.', notDone: 'Not done',
+  captured: 'Captured.', notCaptured: 'NOT captured: the log of the device tells why.', notDone: 'Not done',
   broker: { connected: 'broker connected', away: 'broker away' },
   rate: (perSecond) => `${perSecond} frames/s`,
 };

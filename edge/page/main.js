@@ -47,6 +47,10 @@ const device = new Device({
   },
   status(message) {
     connected = true;
+    const [before, now] = [status?.records, message.records];
+    // Not when it is asked for: only what is on the disk is captured.
+    if (before && now.refused > before.refused) tell(text.notCaptured);
+    else if (before && now.kept > before.kept) tell(text.captured);
     status = message;
     redraw();
   },
@@ -56,6 +60,7 @@ const device = new Device({
   },
   lost() {
     connected = false;
+    status = null;
     redraw();
   },
   unauthorized() { element('ask').showModal(); },
@@ -270,10 +275,8 @@ function onPress(id, act) {
   });
 }
 
-function command(name, done) {
-  device.post('command', name).then(() => done && tell(done), (error) => {
-    tell(`${text.notDone}: ${error.message}`);
-  });
+function command(name) {
+  device.post('command', name).catch((error) => tell(`${text.notDone}: ${error.message}`));
 }
 
 function labelSwitches() {
@@ -287,7 +290,7 @@ onPress('style', () => { filled = !filled; labelSwitches(); });
 onPress('undo', () => prompts.undo(selected));
 onPress('clear', () => { prompts.clear(selected); masks.delete(selected); });
 onPress('freeze', () => command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'));
-onPress('capture', () => command('Capture', text.captured));
+onPress('capture', () => command('Capture'));
 onPress('enter', () => { element('ask').close(); device.setToken(element('token').value); });
 element('opacity').addEventListener('input', redraw);
 

@@ -29,7 +29,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use super::control::Guarded;
 use super::guard::Refused;
 use super::health;
-use crate::pipeline::{Activity, Ready, Seen};
+use crate::pipeline::{Activity, Counter, Ready, Seen};
 
 /// Longest wait for an answer of the client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -178,6 +178,12 @@ impl Sent {
 fn status(state: &Guarded) -> Value {
     let latency = state.controls.masks.borrow().latency();
     let (_, source) = health::source(&state.observed);
+    let meter = &state.observed.meter;
+    let records = state.controls.control.records().map(|_| {
+        let [kept, refused] =
+            [Counter::RecordsKept, Counter::RecordsRefused].map(|counter| meter.get(counter));
+        json!({ "kept": kept, "refused": refused })
+    });
     json!({
         "kind": "status",
         "build": state.observed.build,
@@ -190,7 +196,7 @@ fn status(state: &Guarded) -> Value {
             Activity::Paused => "paused",
         },
         "latency_ms": latency.map(|latency| latency.as_millis() as u64),
-        "records": state.controls.control.records().is_some(),
+        "records": records,
     })
 }
 

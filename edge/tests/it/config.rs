@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Format, Pace, Patience, PipeConfig, PipeFormat,
-    SourceKind, V4l2Format,
+    AfterLast, BrokerPlace, ClipConfig, Config, Format, HttpControl, Pace, Patience, PipeConfig,
+    PipeFormat, SourceKind, V4l2Format,
 };
 use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
@@ -129,6 +129,31 @@ fn the_example_holds_every_key_with_its_default() {
     assert_eq!(records.folder, Path::new("etc/kept"));
     let defaults = Budget { max_bytes: 8_589_934_592, min_free_bytes: 1_073_741_824 };
     assert_eq!(records.budget, defaults);
+}
+
+#[test]
+fn control_over_http_is_asked_for_and_guarded() {
+    let control = |lines: &str| {
+        let text = format!("{MINIMAL}\n[http]\n{lines}\n");
+        let config = Config::parse(Path::new("etc/edge.toml"), &text);
+        config.map(|config| config.http.unwrap().control).map_err(|error| error.to_string())
+    };
+    let (here, everywhere) = ("listen = \"[::1]:0\"", "listen = \"0.0.0.0:80\"");
+    let token = "token_file = \"http.token\"";
+    let on = "control = true";
+    assert_eq!(control(everywhere), Ok(HttpControl::Off));
+    assert_eq!(control(&format!("{here}\n{on}")), Ok(HttpControl::ThisMachine));
+    let guarded = Ok(HttpControl::Token("etc/http.token".into()));
+    for listen in [here, everywhere] {
+        assert_eq!(control(&format!("{listen}\n{on}\n{token}")), guarded);
+    }
+    let refused = control(&format!("{everywhere}\n{on}")).unwrap_err();
+    assert!(
+        refused.starts_with("etc/edge.toml: http.token_file is missing, expected"),
+        "{refused}"
+    );
+    let refused = control(&format!("{here}\n{token}")).unwrap_err();
+    assert!(refused.contains("no such key without control = true"), "{refused}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn masks_become_lines_and_pictures() {
         &strip,
         "--until-offline",
     ]);
-    watch.logged("connected");
+    watch.logged("listens");
     let source = "rate_fps = 240\npace = \"every-frame\"";
     let mut edge = Edge::run(&place.config(source, &external(&url)));
     let line = watch.printed("frame      3");

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::browser::Browser;
 use super::{request, run};
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, external, free_port};
+use crate::service::LOOP;
 
 /// Where a frame pixel is on the page.
 fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
@@ -35,6 +36,10 @@ const LIVE: &str = "document.querySelector('#stage').dataset.state === 'live'";
 
 fn fact(text: &str) -> String {
     format!("document.querySelector('#facts').textContent.includes({text:?})")
+}
+
+fn notice(text: &str) -> String {
+    format!("document.querySelector('#notice').textContent.includes({text:?})")
 }
 
 /// Whether a mask of the second object has its middle at frame pixel (20, 20).
@@ -99,6 +104,7 @@ fn a_tap_becomes_a_mask() {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
+    browser.wait_until(&notice("Captured."));
     browser.tap("#freeze");
     browser.wait_until(LIVE);
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
@@ -109,7 +115,7 @@ fn a_tap_becomes_a_mask() {
     drop(edge);
     browser.wait_until("document.querySelector('#stage').dataset.state === 'waiting'");
     browser.wait_until(&fact("no mask yet"));
-    browser.wait_until("document.querySelector('#notice').textContent.includes('No connection')");
+    browser.wait_until(&notice("No connection"));
 }
 
 /// Gloved fingers need room, on every screen that the page is meant for.
@@ -155,6 +161,24 @@ fn a_picture_that_is_old_has_no_outlines() {
         browser.wait_until("document.querySelector('#stage').dataset.state === 'stale'");
         browser.wait_until(&fact("no mask yet"));
     }
+}
+
+/// A capture is accepted before it is kept: the page tells of the second.
+#[test]
+fn a_capture_that_is_not_kept_is_not_called_captured() {
+    let place = Place::new(2);
+    let broker = format!("mqtt://127.0.0.1:{}", free_port());
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n[records]\nfolder = \"kept\"";
+    // Nobody has said that there is nothing to hide.
+    let edge = Edge::run(&place.config(LOOP, &format!("{}\n{http}", external(&broker))));
+    let line = edge.logged("touchscreen page at ");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(line.rsplit(' ').next().unwrap());
+    browser.wait_until(LIVE);
+    browser.wait_until(&fact("good"));
+    browser.tap("#capture");
+    browser.wait_until(&notice("NOT captured"));
+    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
 }
 
 #[test]
