@@ -17,30 +17,36 @@ use super::raw::{
 };
 use super::{
     BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, HttpConfig,
-    HttpControl, OutboxConfig, OutputConfig, RecordsConfig,
+    HttpControl, OutboxConfig, OutputConfig, RecordsConfig, SourceConfig,
 };
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
 use crate::pipeline::Following;
 use crate::records::Budget;
+use crate::source::Deidentification;
 
 /// The configuration that `text`, the content of `file`, means.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
     let raw: RawConfig = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let check = Check { file };
+    let source = check.source(&raw.source, folder)?;
+    let http = raw.http.map(|raw| check.http(&raw, folder)).transpose()?;
+    if let Some(http) = &http {
+        check.pictures_leave_masked(http, &source)?;
+    }
     Ok(Config {
         file: file.to_owned(),
         device: check.device(&raw.device.id)?,
         board: check.board(&raw.device.board)?,
         build: check.build(&raw.build, folder)?,
-        source: check.source(&raw.source, folder)?,
+        source,
         prompts: check.prompts(&raw.prompt)?,
         following: match raw.follow.enabled {
             Some(false) => Following::Off,
             _ => Following::On,
         },
-        http: raw.http.map(|raw| check.http(&raw, folder)).transpose()?,
+        http,
         broker: check.broker(&raw.broker, folder, &raw.device.id)?,
         output: check.output(&raw.output)?,
         records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
@@ -120,6 +126,19 @@ impl Check<'_> {
             }
         };
         Ok(HttpConfig { listen, control })
+    }
+
+    /// Pictures do not leave the device unless somebody has said what there is to hide.
+    fn pictures_leave_masked(&self, http: &HttpConfig, source: &SourceConfig) -> Result<(), Error> {
+        let shown = http.control != HttpControl::Off && !http.listen.ip().is_loopback();
+        if shown && source.intake.deidentification() == Deidentification::Unmasked {
+            let listen = http.listen;
+            let expected = format!(
+                "what there is to hide, because http.control shows pictures to others at {listen}"
+            );
+            return Err(self.error("source.blank", "missing", expected));
+        }
+        Ok(())
     }
 
     fn broker(&self, raw: &RawBroker, folder: &Path, device: &str) -> Result<BrokerConfig, Error> {

@@ -133,11 +133,12 @@ fn the_example_holds_every_key_with_its_default() {
 
 #[test]
 fn control_over_http_is_asked_for_and_guarded() {
-    let control = |lines: &str| {
-        let text = format!("{MINIMAL}\n[http]\n{lines}\n");
+    let control_of = |source: &str, lines: &str| {
+        let text = format!("{}\n[http]\n{lines}\n", MINIMAL.replace("[source]", source));
         let config = Config::parse(Path::new("etc/edge.toml"), &text);
         config.map(|config| config.http.unwrap().control).map_err(|error| error.to_string())
     };
+    let control = |lines: &str| control_of("[source]\nblank = []", lines);
     let (here, everywhere) = ("listen = \"[::1]:0\"", "listen = \"0.0.0.0:80\"");
     let token = "token_file = \"http.token\"";
     let on = "control = true";
@@ -154,6 +155,10 @@ fn control_over_http_is_asked_for_and_guarded() {
     );
     let refused = control(&format!("{here}\n{token}")).unwrap_err();
     assert!(refused.contains("no such key without control = true"), "{refused}");
+    // Pictures are shown here, but not elsewhere, before somebody has said what is to be hidden.
+    assert_eq!(control_of("[source]", &format!("{here}\n{on}\n{token}")), guarded);
+    let refused = control_of("[source]", &format!("{everywhere}\n{on}\n{token}")).unwrap_err();
+    assert!(refused.starts_with("etc/edge.toml: source.blank is missing, expected"), "{refused}");
 }
 
 #[test]
