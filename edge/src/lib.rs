@@ -25,8 +25,10 @@ pub mod records;
 pub mod service;
 pub mod source;
 pub mod vitals;
+pub mod watchdog;
 
 mod disk;
 mod error;
+mod systemd;
 
 pub use error::Error;

@@ -45,6 +45,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
         output: check.output(&raw.output)?,
         records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
         outbox: raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose()?,
+        stuck_after: {
+            let typed = raw.watchdog.stuck_s;
+            Duration::from_secs_f64(check.within_or("watchdog.stuck_s", typed, 1.0..=60.0, 4.0)?)
+        },
     })
 }
 

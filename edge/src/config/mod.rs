@@ -50,6 +50,8 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Where captured records wait for the broker.
     pub outbox: Option<OutboxConfig>,
+    /// Time at one piece of work after which a stage is stuck.
+    pub stuck_after: Duration,
 }
 
 /// The build to run.

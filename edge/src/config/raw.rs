@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     pub output: RawOutput,
     pub records: Option<RawRecords>,
     pub outbox: Option<RawOutbox>,
+    #[serde(default)]
+    pub watchdog: RawWatchdog,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +116,12 @@ pub(super) enum RawFormat {
     Postcard,
     Json,
     Both,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWatchdog {
+    pub stuck_s: Option<f64>,
 }
 
 #[derive(Deserialize)]

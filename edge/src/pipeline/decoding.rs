@@ -47,9 +47,11 @@ pub(super) fn run<S: Segmenter>(
         if objects.activity() == Activity::Paused {
             continue;
         }
+        let _work = output.beat.work();
         let captured = &frame.seen.captured;
         let open = objects.asked(captured.frame_id, frame.geometry.frame);
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
+            let _work = output.beat.work();
             match answer(segmenter, frame, asked, objects, meter) {
                 Ok(Some(Answer { message, object })) => {
                     found.extend(object.map(|object| (asked.number(), object)));

@@ -36,6 +36,7 @@ pub(super) fn run(
             meter.count(Counter::FramesDropped);
             continue;
         }
+        let _work = output.beat.work();
         let begun = Instant::now();
         let view = match frame_view(&captured.frame) {
             Ok(view) => view,
@@ -55,7 +56,7 @@ pub(super) fn run(
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
-        if seen.pass(now, output.pace).is_some() {
+        if output.beat.wait(|| seen.pass(now, output.pace)).is_some() {
             meter.count(Counter::FramesDropped);
         }
     }

@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
 use crate::source::{Captured, Player};
+use crate::watchdog::Watch;
 use encoding::Encoded;
 use output::{Closed, Output};
 
@@ -99,6 +100,7 @@ pub struct Pipeline {
     stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
     newest: Newest,
+    watch: Watch,
 }
 
 impl Pipeline {
@@ -117,7 +119,8 @@ impl Pipeline {
     ) -> Result<(Self, mpsc::Receiver<Ready>), Error> {
         let pace = player.pace();
         let (queue, masks) = mpsc::channel(queue);
-        let output = Output { queue, pace };
+        let watch = Watch::new();
+        let output = |stage| Output { queue: queue.clone(), pace, beat: watch.beat(stage) };
         let stages = Arc::new(Stages {
             frames: Mailbox::new(),
             seen: Mailbox::new(),
@@ -125,11 +128,15 @@ impl Pipeline {
             bell,
         });
         let segmenter = Arc::new(segmenter);
-        let mut pipeline =
-            Self { stages: stages.clone(), threads: Vec::new(), newest: Newest::default() };
+        let mut pipeline = Self {
+            stages: stages.clone(),
+            threads: Vec::new(),
+            newest: Newest::default(),
+            watch: watch.clone(),
+        };
         pipeline.spawn("decoding", {
             let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
-            let (output, meter) = (output.clone(), meter.clone());
+            let (output, meter) = (output("decoding"), meter.clone());
             let newest = pipeline.newest.clone();
             move || {
                 let Stages { encoded, bell, .. } = &*stages;
@@ -140,26 +147,34 @@ impl Pipeline {
         })?;
         pipeline.spawn("encoding", {
             let (stages, meter) = (stages.clone(), meter.clone());
+            let beat = watch.beat("encoding");
             move || {
                 let Stages { seen, encoded, bell, .. } = &*stages;
-                encoding::run(&*segmenter, pace, seen, encoded, bell, &meter);
+                encoding::run(&*segmenter, pace, seen, encoded, bell, &beat, &meter);
             }
         })?;
         pipeline.spawn("following", {
             let (stages, meter) = (stages.clone(), meter.clone());
+            let output = output("following");
             move || {
                 let Stages { frames, seen, .. } = &*stages;
                 let run = following::run(frames, seen, &objects, &output, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
-        pipeline.spawn("source", move || player.run(&stages.frames, &meter))?;
+        let beat = watch.beat("source");
+        pipeline.spawn("source", move || player.run(&stages.frames, &beat, &meter))?;
         Ok((pipeline, masks))
     }
 
     /// The newest segmented frame.
     pub fn newest(&self) -> Newest {
         self.newest.clone()
+    }
+
+    /// What the threads are doing.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Asks all threads to end. A frame that is being encoded is finished first: the runtime

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::meter::{Counter, Meter};
 use crate::config::Pace;
 use crate::source::Captured;
+use crate::watchdog::Beat;
 
 /// A mask that waits for the broker.
 #[derive(Debug)]
@@ -19,10 +20,11 @@ pub struct Ready {
 }
 
 /// A bounded queue of masks.
-#[derive(Clone)]
 pub(super) struct Output {
     pub queue: mpsc::Sender<Ready>,
     pub pace: Pace,
+    /// Of the stage that masks come from.
+    pub beat: Beat,
 }
 
 /// Nobody takes masks any more.
@@ -42,8 +44,8 @@ impl Output {
             Pace::Live => self.queue.try_send(ready),
             // Waits for room, so that nothing of a recording is lost.
             Pace::EveryFrame => self
-                .queue
-                .blocking_send(ready)
+                .beat
+                .wait(|| self.queue.blocking_send(ready))
                 .map_err(|closed| mpsc::error::TrySendError::Closed(closed.0)),
         };
         match sent {

@@ -26,10 +26,14 @@ use crate::mqtt::{
 use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, Objects, Pipeline, Ready};
 use crate::source::SourceState;
+use crate::systemd;
+use crate::watchdog::Watch;
 use inbox::Inbox;
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;
+
+pub use recorder::OpenCaptures;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -66,6 +70,16 @@ impl Service {
     /// How the source is.
     pub fn source_state(&self) -> watch::Receiver<SourceState> {
         self.source_state.clone()
+    }
+
+    /// What the stages are doing.
+    pub fn watch(&self) -> Watch {
+        self.pipeline.watch()
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open_captures(&self) -> OpenCaptures {
+        self.recorder.as_ref().map(Recorder::open).unwrap_or_default()
     }
 
     /// Where messages go that must not be lost, when one is configured.
@@ -112,6 +126,7 @@ impl Service {
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,
             meter: meter.clone(),
+            beat: pipeline.watch().beat("publishing"),
         };
         let mut publisher = tokio::spawn(publisher.run());
         let mut stop = std::pin::pin!(stop);
@@ -159,6 +174,7 @@ impl Service {
                 },
             }
         }
+        systemd::stopping();
         pipeline.stop();
         if let Some(recorder) = inbox.recorder {
             // Nothing that was captured is lost; the disk may take its time.

@@ -12,6 +12,7 @@ use super::outbound::Outbound;
 use crate::config::Pace;
 use crate::mqtt::{Client, LinkState, Message};
 use crate::pipeline::{Counter, Meter, Ready};
+use crate::watchdog::Beat;
 
 /// Publishes what the inference thread makes.
 pub(super) struct Publisher {
@@ -22,6 +23,7 @@ pub(super) struct Publisher {
     pub pace: Pace,
     pub stats_interval: Duration,
     pub meter: Arc<Meter>,
+    pub beat: Beat,
 }
 
 impl Publisher {
@@ -46,12 +48,14 @@ impl Publisher {
             self.meter.count(Counter::PublishDropped);
             return;
         }
+        let work = self.beat.work();
         let age = captured.elapsed();
         message.age_us = u32::try_from(age.as_micros()).unwrap_or(u32::MAX);
         let encoded =
             ObjectId::new(message.object).map_err(|error| error.to_string()).and_then(|object| {
                 self.out.passing(Channel::Mask(object), &*message).map_err(|e| e.to_string())
             });
+        drop(work);
         let sent = match encoded {
             Ok(encoded) => self.send(encoded).await,
             Err(error) => {

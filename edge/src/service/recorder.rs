@@ -1,8 +1,9 @@
 //! Keeps what people capture: on a thread of its own, as that waits for the disk.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use medsa_wire::topic::{Channel, ObjectId};
 
@@ -29,11 +30,33 @@ pub(super) struct Recorder {
     newest: Newest,
     orders: SyncSender<Order>,
     thread: JoinHandle<()>,
+    open: OpenCaptures,
 }
 
 struct Order {
     shot: Arc<Shot>,
     trigger: Trigger,
+}
+
+/// Captures that were asked for and are not on the disk yet.
+#[derive(Clone, Default)]
+pub struct OpenCaptures(Arc<(Mutex<usize>, Condvar)>);
+
+impl OpenCaptures {
+    /// Waits until there is none, but not longer than `limit`; how many there still are.
+    pub fn wait(&self, limit: Duration) -> usize {
+        let (count, changed) = &*self.0;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(count, limit, |count| *count > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let (count, changed) = &*self.0;
+        let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = change(*count);
+        changed.notify_all();
+    }
 }
 
 impl Recorder {
@@ -51,11 +74,12 @@ impl Recorder {
     ) -> Result<Self, Error> {
         let (orders, received) = sync_channel(WAITING);
         let name = "records";
-        let keeper = Keeper { records, outbox, out, identity, meter };
+        let open = OpenCaptures::default();
+        let keeper = Keeper { records, outbox, out, identity, meter, open: open.clone() };
         let thread = std::thread::Builder::new().name(name.into());
         let thread = thread.spawn(move || keeper.run(&received));
         let thread = thread.map_err(|source| Error::Thread { name, source })?;
-        Ok(Self { newest, orders, thread })
+        Ok(Self { newest, orders, thread, open })
     }
 
     /// Keeps the newest segmented frame, as soon as the disk has time; the log tells what became
@@ -65,10 +89,19 @@ impl Recorder {
     /// When there is no frame yet, or too many captures wait.
     pub fn capture(&self, trigger: Trigger) -> Result<(), String> {
         let shot = self.newest.shot().ok_or("no frame was segmented yet")?;
-        self.orders.try_send(Order { shot, trigger }).map_err(|error| match error {
-            TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
-            TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+        self.open.change(|count| count + 1);
+        self.orders.try_send(Order { shot, trigger }).map_err(|error| {
+            self.open.change(|count| count - 1);
+            match error {
+                TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
+                TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+            }
         })
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open(&self) -> OpenCaptures {
+        self.open.clone()
     }
 
     /// Waits until everything that was asked for is kept.
@@ -85,6 +118,7 @@ struct Keeper {
     out: Outbound,
     identity: Identity,
     meter: Arc<Meter>,
+    open: OpenCaptures,
 }
 
 impl Keeper {
@@ -101,6 +135,7 @@ impl Keeper {
                     tracing::error!("frame {frame_id} NOT kept: {error}");
                 }
             }
+            self.open.change(|count| count - 1);
         }
     }
 
@@ -144,5 +179,23 @@ impl Keeper {
             build: build.clone(),
             objects: shot.objects.iter().filter_map(object).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_captures_does_so_until_none_is_open_or_time_is_up() {
+        let open = OpenCaptures::default();
+        assert_eq!(open.wait(Duration::MAX), 0);
+        open.change(|count| count + 2);
+        assert_eq!(open.wait(Duration::ZERO), 2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| open.wait(Duration::from_secs(60)));
+            open.change(|count| count - 2);
+            assert_eq!(waiting.join().unwrap(), 0);
+        });
     }
 }

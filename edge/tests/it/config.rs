@@ -96,6 +96,7 @@ fn the_example_holds_every_key_with_its_default() {
         "max_bytes",
         "min_free_bytes",
         "max_messages",
+        "stuck_s",
     ];
     for key in keys {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
@@ -116,6 +117,7 @@ fn the_example_holds_every_key_with_its_default() {
     assert_eq!(defaults.broker.client_id, "medsa-edge-a");
     assert_eq!(defaults.output.format, Format::Postcard);
     assert!(defaults.outbox.is_none());
+    assert_eq!(defaults.stuck_after, Duration::from_secs(4));
     let outbox = format!("{MINIMAL}[outbox]\npath = \"o\"");
     let outbox = Config::parse(Path::new("/etc/edge.toml"), &outbox).unwrap().outbox.unwrap();
     assert_eq!((outbox.path.to_str().unwrap(), outbox.max_messages), ("/etc/o", 100_000));

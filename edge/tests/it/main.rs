@@ -14,3 +14,4 @@ mod service;
 mod source;
 mod tiny;
 mod watch;
+mod watchdog;

@@ -11,6 +11,7 @@ use medsa_edge::pipeline::{
     Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_edge::watchdog::Stuck;
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -133,6 +134,48 @@ fn a_pipeline_is_stopped_while_everything_waits() {
     bench.release();
     while bench.masks.blocking_recv().is_some() {}
     bench.pipeline.join().unwrap();
+}
+
+#[test]
+fn a_stage_that_works_for_too_long_is_stuck() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    bench.frames(1);
+    bench.wait_until_encoding();
+    let (tell, told) = channel();
+    let act = move |stuck: Stuck| tell.send(stuck).unwrap();
+    let limit = Duration::from_millis(50);
+    let _supervisor = bench.pipeline.watch().supervise(limit, || {}, act).unwrap();
+    let stuck = told.recv_timeout(LIMIT).unwrap();
+    assert_eq!(stuck.stage, "encoding");
+    assert!(stuck.worked > limit);
+    // What it was called for is called once.
+    assert!(told.recv().is_err());
+    bench.release();
+    assert_eq!(bench.mask().frame_id, 0);
+    bench.end();
+}
+
+#[test]
+fn stages_that_wait_are_well() {
+    let mut bench = Bench::start(Pace::EveryFrame, 1);
+    bench.send((0..5).map(|_| Ok(frame())).collect());
+    (0..3).for_each(|_| bench.release());
+    // Nobody takes the first mask, so that the second has no room: everything waits.
+    bench.wait_until_counted(Counter::MasksOut, 2);
+    bench.wait_until_encoding();
+    bench.wait_until_encoding();
+    bench.wait_until_encoding();
+    let (tell, told) = channel();
+    // The test may not listen any more.
+    let well = move || _ = tell.send(());
+    let limit = Duration::from_millis(300);
+    let act = |stuck| panic!("{stuck:?}");
+    let supervisor = bench.pipeline.watch().supervise(limit, well, act).unwrap();
+    for _ in 0..8 {
+        told.recv_timeout(LIMIT).expect("no stage is stuck");
+    }
+    drop(supervisor);
+    bench.end();
 }
 
 /// A pipeline whose frames and pace the test decides.
