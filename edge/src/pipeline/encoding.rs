@@ -38,7 +38,9 @@ pub(super) fn run<S: Segmenter>(
         let _work = beat.work();
         match encode(segmenter, seen, meter) {
             Ok(frame) => {
-                beat.wait(|| encoded.pass(frame, pace));
+                if beat.wait(|| encoded.pass(frame, pace)).is_some() {
+                    meter.count(Counter::ReplacedBeforeDecoder);
+                }
                 bell.ring();
             }
             Err(error) => {

@@ -33,7 +33,7 @@ pub(super) fn run(
     let mut before: Option<Arc<Seen>> = None;
     while let Some(captured) = frames.take() {
         if objects.activity() != Activity::Running {
-            meter.count(Counter::FramesDropped);
+            meter.count(Counter::FramesPaused);
             continue;
         }
         let _work = output.beat.work();
@@ -57,7 +57,7 @@ pub(super) fn run(
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
         if output.beat.wait(|| seen.pass(now, output.pace)).is_some() {
-            meter.count(Counter::FramesDropped);
+            meter.count(Counter::ReplacedBeforeEncoder);
         }
     }
     seen.finish();

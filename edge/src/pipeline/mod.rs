@@ -40,7 +40,7 @@ pub use crate::source::frame_view;
 pub use bell::Bell;
 pub use following::Seen;
 pub(crate) use mailbox::{Mailbox, Wake};
-pub use meter::{Counter, Meter, StageHistogram};
+pub use meter::{Counter, DROPS, Meter, StageHistogram};
 pub use object::Shown;
 pub use objects::{Activity, Change, Following, Objects};
 pub use output::Ready;

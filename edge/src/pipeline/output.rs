@@ -51,7 +51,7 @@ impl Output {
         match sent {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                meter.count(Counter::PublishDropped);
+                meter.count(Counter::MasksDropped);
                 Ok(())
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),

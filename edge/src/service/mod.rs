@@ -115,8 +115,6 @@ impl Service {
             outbox: outbox.clone(),
         };
         let http = http.map(|server| tokio::spawn(server.run(observed)));
-        let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
-        let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut retained = RetainedMessages::Welcome;
         let publisher = Publisher {
             client: link.client.clone(),
@@ -127,8 +125,11 @@ impl Service {
             stats_interval: config.output.stats_interval,
             meter: meter.clone(),
             beat: pipeline.watch().beat("publishing"),
+            outbox: outbox.clone(),
         };
         let mut publisher = tokio::spawn(publisher.run());
+        let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
+        let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
         let mut publishing = true;
         loop {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::outbound::Outbound;
 use crate::config::Pace;
 use crate::mqtt::{Client, LinkState, Message};
+use crate::outbox::Outbox;
 use crate::pipeline::{Counter, Meter, Ready};
 use crate::watchdog::Beat;
 
@@ -24,6 +25,7 @@ pub(super) struct Publisher {
     pub stats_interval: Duration,
     pub meter: Arc<Meter>,
     pub beat: Beat,
+    pub outbox: Option<Arc<Outbox>>,
 }
 
 impl Publisher {
@@ -45,7 +47,7 @@ impl Publisher {
 
     async fn publish_mask(&mut self, Ready { captured, mut message }: Ready) {
         if !self.may_publish().await {
-            self.meter.count(Counter::PublishDropped);
+            self.meter.count(Counter::MasksUnpublished);
             return;
         }
         let work = self.beat.work();
@@ -69,12 +71,14 @@ impl Publisher {
                 self.meter.record(Stage::Total, captured.elapsed());
             }
         } else {
-            self.meter.count(Counter::PublishDropped);
+            self.meter.count(Counter::MasksUnpublished);
         }
     }
 
     async fn publish_stats(&mut self) {
-        let stats = self.meter.report();
+        // An outbox that cannot be read tells so itself, when it is used.
+        let waiting = self.outbox.as_ref().and_then(|outbox| outbox.len().ok());
+        let stats = self.meter.report(waiting);
         if *self.link.borrow() == LinkState::Down {
             return;
         }

@@ -105,6 +105,7 @@ impl Player {
                     break;
                 }
                 Event::Damaged(error) => {
+                    meter.count(Counter::FramesIn);
                     meter.count(Counter::FramesFailed);
                     // A source may damage frame after frame for hours.
                     if damaged_before {
@@ -119,16 +120,16 @@ impl Player {
                     damaged_before = false;
                     for _ in 0..received.missed {
                         meter.count(Counter::FramesIn);
-                        meter.count(Counter::FramesDropped);
+                        meter.count(Counter::FramesMissed);
                     }
                     frame_id += u64::from(received.missed);
+                    meter.count(Counter::FramesIn);
                     match self.admit(frame_id, received) {
                         Ok(captured) => {
                             self.enter(SourceState::Playing);
-                            meter.count(Counter::FramesIn);
                             meter.record(Stage::Source, captured.captured.elapsed());
                             if mailbox.replace(captured).is_some() {
-                                meter.count(Counter::FramesDropped);
+                                meter.count(Counter::ReplacedBeforeFollow);
                             }
                         }
                         Err(error) => {

@@ -3,6 +3,7 @@
 
 mod accept;
 mod config;
+mod counts;
 mod engine;
 mod harness;
 mod mqtt;
