@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use medsa_edge::Error;
-use medsa_edge::command::{accept, run, segment, watch};
+use medsa_edge::command::{accept, check, run, segment, watch};
 use tracing_subscriber::EnvFilter;
 
 /// Outlines structures in medical images on the device, and tells over MQTT.
@@ -21,6 +21,7 @@ struct Cli {
 enum Command {
     Segment(segment::Args),
     Accept(accept::Args),
+    Check(check::Args),
     Run(run::Args),
     Watch(watch::Args),
 }
@@ -45,6 +46,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(accepted)?);
             Ok(())
         })?,
+        Command::Check(args) => println!("{}", check::run(args)?),
         Command::Run(args) => tokio_runtime()?.block_on(run::run(args))?,
         Command::Watch(args) => tokio_runtime()?.block_on(watch::run(args))?,
     }

@@ -24,32 +24,59 @@ use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
 use crate::pipeline::Following;
 use crate::records::Budget;
 
-/// The configuration that `text`, the content of `file`, means.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
-    let raw: RawConfig = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
+/// The configuration that `text`, the content of `file`, means; otherwise what is wrong with it,
+/// the first of every section.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
+    let raw: RawConfig = toml::from_str(text).map_err(|error| vec![syntax(file, text, &error)])?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let check = Check { file };
-    Ok(Config {
-        file: file.to_owned(),
-        device: check.device(&raw.device.id)?,
-        board: check.board(&raw.device.board)?,
-        build: check.build(&raw.build, folder)?,
-        source: check.source(&raw.source, folder)?,
-        prompts: check.prompts(&raw.prompt)?,
-        following: match raw.follow.enabled {
-            Some(false) => Following::Off,
-            _ => Following::On,
-        },
-        http: raw.http.map(|raw| check.address("http.listen", &raw.listen)).transpose()?,
-        broker: check.broker(&raw.broker, folder, &raw.device.id)?,
-        output: check.output(&raw.output)?,
-        records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
-        outbox: raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose()?,
-        stuck_after: {
-            let typed = raw.watchdog.stuck_s;
-            Duration::from_secs_f64(check.within_or("watchdog.stuck_s", typed, 1.0..=60.0, 4.0)?)
-        },
-    })
+    let mut problems = Problems(Vec::new());
+    let device = problems.kept(check.device(&raw.device.id));
+    let board = problems.kept(check.board(&raw.device.board));
+    let build = problems.kept(check.build(&raw.build, folder));
+    let source = problems.kept(check.source(&raw.source, folder));
+    let prompts = problems.kept(check.prompts(&raw.prompt));
+    let http = raw.http.map(|raw| check.address("http.listen", &raw.listen)).transpose();
+    let http = problems.kept(http);
+    let broker = problems.kept(check.broker(&raw.broker, folder, &raw.device.id));
+    let output = problems.kept(check.output(&raw.output));
+    let records = raw.records.map(|records| check.records(&records, folder)).transpose();
+    let records = problems.kept(records);
+    let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
+    let outbox = problems.kept(outbox);
+    let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
+    let stuck_s = problems.kept(stuck_s);
+    let whole = || {
+        Some(Config {
+            file: file.to_owned(),
+            device: device?,
+            board: board?,
+            build: build?,
+            source: source?,
+            prompts: prompts?,
+            following: match raw.follow.enabled {
+                Some(false) => Following::Off,
+                _ => Following::On,
+            },
+            http: http?,
+            broker: broker?,
+            output: output?,
+            records: records?,
+            outbox: outbox?,
+            stuck_after: Duration::from_secs_f64(stuck_s?),
+        })
+    };
+    whole().ok_or(problems.0)
+}
+
+/// What is wrong, in the order of the file's sections.
+struct Problems(Vec<Error>);
+
+impl Problems {
+    /// A value, unless it is wrong.
+    fn kept<T>(&mut self, checked: Result<T, Error>) -> Option<T> {
+        checked.map_err(|error| self.0.push(error)).ok()
+    }
 }
 
 /// Checks values of one file.

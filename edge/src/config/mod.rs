@@ -155,8 +155,16 @@ impl Config {
     /// [`Error::Io`], [`Error::ConfigSyntax`] and [`Error::ConfigValue`], which name the file and
     /// the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(path, &text)
+        Self::read_all(path).map_err(first)
+    }
+
+    /// As [`Config::read`], with what is wrong in every section.
+    ///
+    /// # Errors
+    /// As [`Config::read`], one at least.
+    pub fn read_all(path: &Path) -> Result<Self, Vec<Error>> {
+        let text = std::fs::read_to_string(path).map_err(|error| vec![Error::io(path)(error)])?;
+        check::parse(path, &text)
     }
 
     /// Checks `text`, the content of the file at `path`.
@@ -164,6 +172,11 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        check::parse(path, text)
+        check::parse(path, text).map_err(first)
     }
+}
+
+fn first(mut problems: Vec<Error>) -> Error {
+    // Invariant: what is wrong is at least one thing.
+    problems.swap_remove(0)
 }

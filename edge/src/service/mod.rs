@@ -1,5 +1,6 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
+mod check;
 mod inbox;
 mod json;
 mod outbound;
@@ -33,6 +34,7 @@ use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;
 
+pub use check::check;
 pub use recorder::OpenCaptures;
 
 /// Longest wait for the broker to confirm that the device left.

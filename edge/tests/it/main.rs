@@ -2,6 +2,7 @@
 //! milliseconds.
 
 mod accept;
+mod check;
 mod config;
 mod counts;
 mod engine;
