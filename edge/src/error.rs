@@ -167,6 +167,9 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The machine's: there is no journal to log to.
+    #[error("log.to is \"journald\", but the journal does not answer: {0}")]
+    Journald(std::io::Error),
     /// Whoever's its source is: something that a key of the configuration names cannot be had.
     #[error("{key}: {source}")]
     Needed {

@@ -16,6 +16,7 @@ pub mod config;
 pub mod engine;
 pub mod follow;
 pub mod http;
+pub mod log;
 pub mod measure;
 pub mod mqtt;
 pub mod outbox;

@@ -1,12 +1,14 @@
 //! `medsa-edge run`: the service.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::log;
 use crate::service::Service;
 use crate::systemd::{self, SignOfLife};
 use crate::watchdog::Stuck;
@@ -32,6 +34,7 @@ pub struct Args {
 /// [`Error`].
 pub async fn run(args: &Args) -> Result<(), Error> {
     let config = Config::read(&args.config)?;
+    let log = Arc::new(log::install(&config.log)?);
     let stop = stop_signal()?;
     let mut table_wanted = signal(SignalKind::user_defined1()).map_err(Error::Signal)?;
     let stuck_after = config.stuck_after;
@@ -40,6 +43,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let mut source = service.source_state();
     let captures = service.open_captures();
     let mut sign_of_life = SignOfLife::new();
+    let last_lines = log.clone();
     let _supervisor = service.watch().supervise(
         stuck_after,
         move || sign_of_life.well(),
@@ -50,6 +54,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             if lost > 0 {
                 tracing::error!("the disk was too slow for {lost} captures: NOT kept");
             }
+            last_lines.finish();
             std::process::exit(STUCK);
         },
     )?;

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
+use tracing_subscriber::EnvFilter;
 
 use super::raw::{
-    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawOutbox, RawOutput, RawPrompt,
-    RawRecords,
+    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawLog, RawLogTo, RawOutbox,
+    RawOutput, RawPrompt, RawRecords,
 };
 use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, OutboxConfig,
-    OutputConfig, RecordsConfig,
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, LogConfig, LogFile,
+    LogTo, OutboxConfig, OutputConfig, RecordsConfig,
 };
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
@@ -46,6 +47,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let outbox = problems.kept(outbox);
     let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
     let stuck_s = problems.kept(stuck_s);
+    let log = problems.kept(check.log(&raw.log, folder));
     let whole = || {
         Some(Config {
             file: file.to_owned(),
@@ -64,6 +66,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             records: records?,
             outbox: outbox?,
             stuck_after: Duration::from_secs_f64(stuck_s?),
+            log: log?,
         })
     };
     whole().ok_or(problems.0)
@@ -252,6 +255,40 @@ impl Check<'_> {
             folder: folder.join(&raw.folder),
             budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
         })
+    }
+
+    fn log(&self, raw: &RawLog, folder: &Path) -> Result<LogConfig, Error> {
+        if let Some(level) = &raw.level {
+            let parsed = EnvFilter::try_new(level);
+            parsed.map_err(|error| {
+                let expected = format!("a filter such as info or medsa_edge=debug,warn: {error}");
+                self.error("log.level", format!("{level:?}"), expected)
+            })?;
+        }
+        let of_files = [
+            ("log.file", raw.file.is_some()),
+            ("log.max_bytes", raw.max_bytes.is_some()),
+            ("log.keep", raw.keep.is_some()),
+        ];
+        let stray = of_files.into_iter().find(|(_, set)| *set && raw.to != RawLogTo::File);
+        if let Some((key, _)) = stray {
+            return Err(self.error(key, "set", "no such key without to = \"file\""));
+        }
+        let to = match (raw.to, &raw.file) {
+            (RawLogTo::Stderr, _) => LogTo::Stderr,
+            (RawLogTo::Journald, _) => LogTo::Journald,
+            (RawLogTo::File, None) => {
+                return Err(self.error("log.file", "missing", "a file with to = \"file\""));
+            }
+            (RawLogTo::File, Some(file)) => {
+                let range = 1 << 16..=1 << 30;
+                let max_bytes =
+                    self.within_or("log.max_bytes", raw.max_bytes, range, 10 << 20)? as u64;
+                let keep = self.within_or("log.keep", raw.keep, 1..=100, 5)? as u64;
+                LogTo::File(LogFile { path: folder.join(file), max_bytes, keep })
+            }
+        };
+        Ok(LogConfig { to, level: raw.level.clone() })
     }
 
     pub(super) fn within_or<T: PartialOrd + Display>(

@@ -52,6 +52,40 @@ pub struct Config {
     pub outbox: Option<OutboxConfig>,
     /// Time at one piece of work after which a stage is stuck.
     pub stuck_after: Duration,
+    /// Where the log goes.
+    pub log: LogConfig,
+}
+
+/// Where the log goes.
+#[derive(Clone, Debug, Default)]
+pub struct LogConfig {
+    /// To whom.
+    pub to: LogTo,
+    /// What is of interest, as in `MEDSA_LOG`.
+    pub level: Option<String>,
+}
+
+/// To whom the log goes.
+#[derive(Clone, Debug, Default)]
+pub enum LogTo {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// The journal of systemd.
+    Journald,
+    /// Files.
+    File(LogFile),
+}
+
+/// Files of a log.
+#[derive(Clone, Debug)]
+pub struct LogFile {
+    /// The newest; older ones have a number behind it.
+    pub path: PathBuf,
+    /// Size of each.
+    pub max_bytes: u64,
+    /// Older files that are kept.
+    pub keep: u64,
 }
 
 /// The build to run.

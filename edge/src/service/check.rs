@@ -8,6 +8,7 @@ use crate::acceptance::check_vectors;
 use crate::config::{BrokerPlace, Config};
 use crate::disk::check_writable;
 use crate::error::Error;
+use crate::log;
 use crate::outbox::Outbox;
 use crate::source;
 
@@ -35,6 +36,7 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     if let Some(outbox) = &config.outbox {
         problems.kept("outbox.path", Outbox::check(&outbox.path));
     }
+    problems.kept("log", log::check(&config.log));
     match build {
         Some(build) if problems.0.is_empty() => Ok(build),
         _ => Err(problems.0),

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Format, Pace, Patience, PipeConfig, PipeFormat,
-    SourceKind, V4l2Format,
+    AfterLast, BrokerPlace, ClipConfig, Config, Format, LogFile, LogTo, Pace, Patience, PipeConfig,
+    PipeFormat, SourceKind, V4l2Format,
 };
 use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
@@ -97,6 +97,10 @@ fn the_example_holds_every_key_with_its_default() {
         "min_free_bytes",
         "max_messages",
         "stuck_s",
+        "to",
+        "level",
+        "file",
+        "keep",
     ];
     for key in keys {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
@@ -411,4 +415,28 @@ fn a_typed_password_is_not_repeated() {
     assert!(line.contains("\"mqtt://...@b\"") && !line.contains("sesame"), "{line}");
     let line = broker("kind = \"embedded\"\npassword = \"sesame\"");
     assert!(line.contains("unknown field `password`") && !line.contains("sesame"), "{line}");
+}
+
+#[test]
+fn a_log_is_checked_for_keys_that_go_together() {
+    let log = |lines: &str| format!("{MINIMAL}[log]\n{lines}\n");
+    assert_eq!(
+        refusal(&log("file = \"a.log\"")),
+        "edge.toml: log.file is set, expected no such key without to = \"file\""
+    );
+    assert_eq!(
+        refusal(&log("to = \"file\"")),
+        "edge.toml: log.file is missing, expected a file with to = \"file\""
+    );
+    let file = "to = \"file\"\nfile = \"a.log\"\n";
+    assert_eq!(
+        refusal(&log(&format!("{file}keep = 0"))),
+        "edge.toml: log.keep is 0, expected 1 to 100"
+    );
+    assert!(refusal(&log("level = \"medsa=loud\"")).contains("log.level is \"medsa=loud\""));
+    let config = Config::parse(Path::new("/etc/edge.toml"), &log(file)).unwrap();
+    let LogTo::File(LogFile { path, max_bytes, keep }) = config.log.to else {
+        panic!("{config:?}")
+    };
+    assert_eq!((path.as_path(), max_bytes, keep), (Path::new("/etc/a.log"), 10 << 20, 5));
 }

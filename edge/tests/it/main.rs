@@ -7,6 +7,7 @@ mod config;
 mod counts;
 mod engine;
 mod harness;
+mod log;
 mod mqtt;
 mod outbox;
 mod pipeline;
