@@ -114,11 +114,11 @@ pub fn check(config: &SourceConfig, file: &Path) -> Result<Option<(usize, usize)
     match &config.kind {
         SourceKind::Pipe(pipe) if !pipe.is_there() => {
             let expected = "a program that is there and may be run";
-            return Err(value_error(file, "source.command", &pipe.program, expected));
+            Err(value_error(file, "source.command", &pipe.program, expected))
         }
         SourceKind::V4l2(V4l2Config { device, .. }) if !device.exists() => {
             let expected = "a video device that is there";
-            return Err(value_error(file, "source.device", device.display(), expected));
+            Err(value_error(file, "source.device", device.display(), expected))
         }
         _ => Ok(open(config, file)?.frame_size),
     }
