@@ -1,6 +1,6 @@
 // Decodes mask messages, as wire/SPEC.md tells, and the frames of /live.
 
-const VERSION = 2;
+const VERSION = 3;
 const STATES = ['segmented', 'followed', 'lost'];
 
 class Reader {

@@ -82,20 +82,7 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
     }
     let (mut answers, mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new(), Vec::new());
     for (i, vector) in vectors.iter().enumerate() {
-        let unusable = |reason: String| Error::Acceptance { vector: i, reason };
-        let frame = frame(build, vector).map_err(unusable)?;
-        let (width, height) = (frame.width as usize, frame.height as usize);
-        let expected = vector.mask(width * height).ok_or_else(|| {
-            unusable(format!(
-                "mask_runs do not add up to the {width} x {height} pixels of its frame"
-            ))
-        })?;
-        let expected = Array2::from_shape_vec((height, width), expected);
-        let expected = expected.expect("a mask has as many cells as its frame");
-        let click = |&[x, y]: &[f32; 2]| Point { x, y, positive: true };
-        let clicks = vector.clicks.iter().map(click).collect();
-        let prompt = Prompt::new(clicks, vector.bbox, (width, height));
-        let prompt = prompt.map_err(|e| unusable(e.to_string()))?;
+        let Question { frame, prompt, expected } = question(build, i, vector)?;
         let (image, geometry) = engine.preprocess().run(frame_view(&frame)?);
         let start = Instant::now();
         let embedding = engine.encode(&image)?;
@@ -109,6 +96,40 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
         answers.push(Answered { frame, iou: iou(&found, &expected), min_iou });
     }
     Ok(Accepted { answers, encoder_ms: median(encoder_ms), decoder_ms: median(decoder_ms) })
+}
+
+/// Whether everything that `build` must answer can be asked; how much that is.
+///
+/// # Errors
+/// [`Error::Acceptance`].
+pub fn check_vectors(build: &Build) -> Result<usize, Error> {
+    let vectors = &build.acceptance().vectors;
+    vectors.iter().enumerate().try_for_each(|(i, vector)| question(build, i, vector).map(drop))?;
+    Ok(vectors.len())
+}
+
+/// What a vector asks, and the answer that it expects.
+struct Question {
+    frame: Frame,
+    prompt: Prompt,
+    expected: Array2<bool>,
+}
+
+/// The question of vector `i`.
+fn question(build: &Build, i: usize, vector: &AcceptanceVector) -> Result<Question, Error> {
+    let unusable = |reason: String| Error::Acceptance { vector: i, reason };
+    let frame = frame(build, vector).map_err(unusable)?;
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let expected = vector.mask(width * height).ok_or_else(|| {
+        unusable(format!("mask_runs do not add up to the {width} x {height} pixels of its frame"))
+    })?;
+    let expected = Array2::from_shape_vec((height, width), expected);
+    let expected = expected.expect("a mask has as many cells as its frame");
+    let click = |&[x, y]: &[f32; 2]| Point { x, y, positive: true };
+    let clicks = vector.clicks.iter().map(click).collect();
+    let prompt = Prompt::new(clicks, vector.bbox, (width, height));
+    let prompt = prompt.map_err(|e| unusable(e.to_string()))?;
+    Ok(Question { frame, prompt, expected })
 }
 
 /// The middle one of `values`, the larger of two; no number if there are none.

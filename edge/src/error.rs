@@ -167,6 +167,30 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The machine's: there is no journal to log to.
+    #[error("log.to is \"journald\", but the journal does not answer: {0}")]
+    Journald(std::io::Error),
+    /// Whoever's its source is: something that a key of the configuration names cannot be had.
+    #[error("{key}: {source}")]
+    Needed {
+        /// The key or section.
+        key: &'static str,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// The operator's: a configuration that could not be run.
+    #[error(
+        "{}: {} found\n{}",
+        file.display(),
+        if problems.len() == 1 { "1 problem".into() } else { format!("{} problems", problems.len()) },
+        problems.iter().map(Error::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    NotReady {
+        /// The configuration.
+        file: PathBuf,
+        /// What stands in the way.
+        problems: Vec<Error>,
+    },
     /// The machine's: a picture cannot be written.
     #[error("{}: {source}", path.display())]
     Picture {

@@ -16,6 +16,7 @@ pub mod config;
 pub mod engine;
 pub mod follow;
 pub mod http;
+pub mod log;
 pub mod measure;
 pub mod mqtt;
 pub mod outbox;
@@ -25,9 +26,11 @@ pub mod records;
 pub mod service;
 pub mod source;
 pub mod vitals;
+pub mod watchdog;
 
 mod disk;
 mod error;
 mod secret;
+mod systemd;
 
 pub use error::Error;

@@ -1,13 +1,12 @@
 //! `medsa-edge`: see `medsa-edge --help`.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use medsa_edge::Error;
-use medsa_edge::command::{accept, run, segment, watch};
-use tracing_subscriber::EnvFilter;
+use medsa_edge::command::{accept, check, run, segment, watch};
+use medsa_edge::config::LogConfig;
+use medsa_edge::{Error, log};
 
 /// Outlines structures in medical images on the device, and tells over MQTT.
 #[derive(Parser)]
@@ -21,13 +20,13 @@ struct Cli {
 enum Command {
     Segment(segment::Args),
     Accept(accept::Args),
+    Check(check::Args),
     Run(run::Args),
     Watch(watch::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr();
     let Err(error) = run(&cli.command) else { return ExitCode::SUCCESS };
     eprintln!("medsa-edge: {error}");
     // As clap does for what it refuses itself.
@@ -36,6 +35,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<()> {
+    // The service's goes where its configuration says; this one needs no closing.
+    if !matches!(command, Command::Run(_)) {
+        log::install(&LogConfig::default())?;
+    }
     match command {
         Command::Segment(args) => {
             let report = segment::run(args)?;
@@ -45,6 +48,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(accepted)?);
             Ok(())
         })?,
+        Command::Check(args) => println!("{}", check::run(args)?),
         Command::Run(args) => tokio_runtime()?.block_on(run::run(args))?,
         Command::Watch(args) => tokio_runtime()?.block_on(watch::run(args))?,
     }
@@ -58,18 +62,4 @@ fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")
-}
-
-/// One line per event; `MEDSA_LOG` says what is of interest, as in `MEDSA_LOG=debug`.
-fn log_to_stderr() {
-    // The embedded broker reports every client that leaves as an error, and tract what it thinks
-    // of a model: what matters of both comes back as our own errors.
-    const DEFAULT: &str = "info,rumqttd=off,tract_core=error,tract_onnx=error,tract_hir=error";
-    let filter = EnvFilter::try_from_env("MEDSA_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }

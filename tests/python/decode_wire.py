@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Decodes a Med-SA mask message, or with `--record` a record, and prints it as JSON. Written from
-wire/SPEC.md alone.
+"""Decodes a Med-SA mask message, or with `--record` a record or `--stats` statistics, and prints it
+as JSON. Written from wire/SPEC.md alone.
 
-Usage: decode_wire.py [--record] HEX | --file PATH | --lines
+Usage: decode_wire.py [--record|--stats] HEX | --file PATH | --lines
 `--lines` reads one message in hex per line from standard input.
 """
 
@@ -10,6 +10,11 @@ import json
 import math
 import struct
 import sys
+
+
+STAGES = [
+    "Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "Answer",
+]
 
 
 class Reader:
@@ -53,8 +58,8 @@ def in_range(name, value, low, high):
 def decode_mask_message(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 2:
-        raise ValueError(f"format version {version}, expected 2")
+    if version != 3:
+        raise ValueError(f"format version {version}, expected 3")
     message = {
         "frame_id": reader.varint(64),
         "captured_us": reader.varint(64),
@@ -105,8 +110,8 @@ def decode_measurements(reader, frame_area):
 def decode_record(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 2:
-        raise ValueError(f"format version {version}, expected 2")
+    if version != 3:
+        raise ValueError(f"format version {version}, expected 3")
     record = {
         "id": reader.take(in_range("id length", reader.varint(32), 1, 48)).decode("utf-8"),
         "captured_us": reader.varint(64),
@@ -127,6 +132,30 @@ def decode_record(data):
     if reader.at != len(data):
         raise ValueError(f"{len(data) - reader.at} bytes left over")
     return record
+
+
+def decode_stats(data):
+    reader = Reader(data)
+    version = reader.take(1)[0]
+    if version != 3:
+        raise ValueError(f"format version {version}, expected 3")
+
+    def counters(*names):
+        return {name: reader.varint(64) for name in names}
+
+    def latency():
+        stage = STAGES[in_range("stage", reader.varint(32), 0, len(STAGES) - 1)]
+        return {"stage": stage, "p50_us": reader.varint(32), "p95_us": reader.varint(32)}
+
+    stats = counters("uptime_ms", "frames_in", "frames_segmented", "frames_failed")
+    stats["frames_dropped"] = counters("source", "follow", "encoder", "decoder", "paused")
+    stats |= counters("masks_out", "refused_messages", "masks_dropped", "masks_unpublished")
+    stats["outbox_messages"] = reader.option(lambda: reader.varint(64))
+    count = in_range("number of stages", reader.varint(32), 0, 8)
+    stats["latency"] = [latency() for _ in range(count)]
+    if reader.at != len(data):
+        raise ValueError(f"{len(data) - reader.at} bytes left over")
+    return stats
 
 
 def runs_of_run_length(payload):
@@ -151,8 +180,9 @@ def runs_of_packed(payload, cells):
 
 def main(arguments):
     decode = decode_mask_message
-    if arguments[:1] == ["--record"]:
-        decode, arguments = decode_record, arguments[1:]
+    others = {"--record": decode_record, "--stats": decode_stats}
+    if arguments and arguments[0] in others:
+        decode, arguments = others[arguments[0]], arguments[1:]
     if arguments == ["--lines"]:
         messages = [bytes.fromhex(line) for line in sys.stdin]
     elif len(arguments) == 2 and arguments[0] == "--file":

@@ -57,7 +57,7 @@ pub use measurements::{MAX_CONTOUR_POINTS, Measurements, Physical, Position};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
 pub use record::{MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordMessage, RecordObject};
-pub use stats::{MAX_STAGES, Stage, StageLatency, Stats};
+pub use stats::{FramesDropped, MAX_STAGES, Stage, StageLatency, Stats};
 
 /// Largest object number; objects are numbered from 0.
 pub const MAX_OBJECT: u8 = 7;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::WireError;
 
 /// Version of the format that this crate writes, and the only one that it reads.
-pub const FORMAT_VERSION: u8 = 2;
+pub const FORMAT_VERSION: u8 = 3;
 
 /// A message with a bounded encoding. Implemented by the message types of this crate only.
 pub trait Message: Checked {

@@ -14,18 +14,50 @@ pub const MAX_STAGES: usize = 8;
 pub struct Stats {
     /// Time since the service started, in milliseconds.
     pub uptime_ms: u64,
-    /// Frames that the source delivered.
+    /// Frames that the source delivered, or knows to have missed.
     pub frames_in: u64,
-    /// Frames that a newer one replaced before the network was free.
-    pub frames_dropped: u64,
+    /// Frames that the network has answered all prompts on.
+    pub frames_segmented: u64,
+    /// Frames that could not be read, decoded or segmented.
+    pub frames_failed: u64,
+    /// Frames that were given up. With those segmented and failed they add up to `frames_in`,
+    /// but for the few that are on their way.
+    pub frames_dropped: FramesDropped,
     /// Masks made.
     pub masks_out: u64,
     /// Incoming prompts and commands that were not valid messages.
     pub refused_messages: u64,
-    /// Outgoing messages given up because the connection was down or slow.
-    pub publish_dropped: u64,
+    /// Masks that found the queue to the broker full.
+    pub masks_dropped: u64,
+    /// Masks from the queue that were not published: the connection was down or slow.
+    pub masks_unpublished: u64,
+    /// Messages that wait in the outbox, where there is one.
+    pub outbox_messages: Option<u64>,
     /// One entry per stage that ran since the last report.
     pub latency: Vec<StageLatency, MAX_STAGES>,
+}
+
+/// Frames that were given up, by place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FramesDropped {
+    /// Missed by the source.
+    pub source: u64,
+    /// Replaced by a newer one before they were followed.
+    pub follow: u64,
+    /// Replaced before they were encoded.
+    pub encoder: u64,
+    /// Replaced after they were encoded.
+    pub decoder: u64,
+    /// Came while the service was paused or frozen.
+    pub paused: u64,
+}
+
+impl FramesDropped {
+    /// In all places.
+    pub fn total(&self) -> u64 {
+        let Self { source, follow, encoder, decoder, paused } = *self;
+        [source, follow, encoder, decoder, paused].into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 /// Latency of one stage over the time since the last report.
@@ -63,8 +95,9 @@ pub enum Stage {
 
 impl Message for Stats {
     const NAME: &'static str = "stats";
-    /// Version; six varint(u64); entry count; entries of variant and two varint(u32).
-    const MAX_ENCODED_LEN: usize = 1 + 6 * 10 + 1 + MAX_STAGES * (1 + 5 + 5);
+    /// Version; thirteen varint(u64) and an optional one; entry count; entries of variant and two
+    /// varint(u32).
+    const MAX_ENCODED_LEN: usize = 1 + 13 * 10 + 11 + 1 + MAX_STAGES * (1 + 5 + 5);
 }
 
 impl Checked for Stats {

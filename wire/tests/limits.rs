@@ -53,10 +53,20 @@ fn other_longest_messages_reach_their_stated_length() {
     let stats = Stats {
         uptime_ms: u64::MAX,
         frames_in: u64::MAX,
-        frames_dropped: u64::MAX,
+        frames_segmented: u64::MAX,
+        frames_failed: u64::MAX,
+        frames_dropped: FramesDropped {
+            source: u64::MAX,
+            follow: u64::MAX,
+            encoder: u64::MAX,
+            decoder: u64::MAX,
+            paused: u64::MAX,
+        },
         masks_out: u64::MAX,
         refused_messages: u64::MAX,
-        publish_dropped: u64::MAX,
+        masks_dropped: u64::MAX,
+        masks_unpublished: u64::MAX,
+        outbox_messages: Some(u64::MAX),
         latency: std::iter::repeat_n(stage, MAX_STAGES).collect(),
     };
     assert_eq!(encode(&stats).len(), Stats::MAX_ENCODED_LEN);
@@ -162,10 +172,10 @@ fn hostile_payloads_are_refused_by_their_rule() {
 #[test]
 fn other_versions_are_refused() {
     let error = Command::decode(&[1, 0]).unwrap_err().to_string();
-    assert_eq!(error, "command: format version 1, this decoder knows version 2");
+    assert_eq!(error, "command: format version 1, this decoder knows version 3");
     let error = Command::decode(&[]).unwrap_err().to_string();
     assert_eq!(error, "command: the payload is empty, expected a format version byte");
-    let error = Command::decode(&[2, 9]).unwrap_err().to_string();
+    let error = Command::decode(&[3, 9]).unwrap_err().to_string();
     assert!(error.starts_with("command: not a valid encoding"), "{error}");
 }
 

@@ -70,6 +70,23 @@ fn python_reads_generated_records() {
 }
 
 #[test]
+fn python_reads_generated_statistics() {
+    let mut runner = TestRunner::deterministic();
+    let stats: Vec<Stats> = (0..20)
+        .map(|_| common::stats().new_tree(&mut runner).expect("a value").current())
+        .collect();
+    let lines: String = stats.iter().map(|stats| hex(&encode(stats)) + "\n").collect();
+    let output = run_python(&["--stats", "--lines"], &lines);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded = String::from_utf8(output.stdout).expect("UTF-8");
+    let decoded: Vec<Value> =
+        decoded.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let expected: Vec<Value> =
+        stats.iter().map(|stats| serde_json::to_value(stats).expect("JSON")).collect();
+    assert_eq!(decoded, expected);
+}
+
+#[test]
 fn python_refuses_a_truncated_message() {
     let mask = Mask::from_bits(2, 1, [true, false]).unwrap();
     let message = MaskMessage {

@@ -93,7 +93,7 @@ fn variants_have_the_numbers_of_the_spec() {
         assert_eq!(postcard::to_slice(&stage, &mut buffer).unwrap(), [expected as u8]);
     }
     let clear = PromptMessage { object: 5, change: PromptChange::Clear };
-    assert_eq!(clear.encode(&mut buffer), Ok([2, 5, 1].as_slice()));
+    assert_eq!(clear.encode(&mut buffer), Ok([3, 5, 1].as_slice()));
     let undo = PromptMessage { object: 5, change: PromptChange::Undo };
-    assert_eq!(undo.encode(&mut buffer), Ok([2, 5, 3].as_slice()));
+    assert_eq!(undo.encode(&mut buffer), Ok([3, 5, 3].as_slice()));
 }

@@ -1,12 +1,23 @@
 //! `medsa-edge run`: the service.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::log;
 use crate::service::Service;
+use crate::systemd::{self, SignOfLife};
+use crate::watchdog::Stuck;
+
+/// Exit code of a process that ends because a stage is stuck: EX_SOFTWARE of sysexits.h.
+const STUCK: i32 = 70;
+
+/// Longest wait for the disk then: together with the limit of `[watchdog]` less than 5 s.
+const LAST_CAPTURES: Duration = Duration::from_millis(800);
 
 /// Runs the service until its source ends, or SIGTERM or SIGINT tells it to stop.
 #[derive(clap::Args, Debug)]
@@ -16,16 +27,39 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Runs the command; SIGUSR1 prints the table of counters and latencies, and so does the end.
+/// Runs the command; SIGUSR1 prints the table of counters and latencies, and so does the end. When
+/// a stage is stuck, the process ends with code 70, for systemd to start it again.
 ///
 /// # Errors
 /// [`Error`].
 pub async fn run(args: &Args) -> Result<(), Error> {
     let config = Config::read(&args.config)?;
+    let log = Arc::new(log::install(&config.log)?);
     let stop = stop_signal()?;
     let mut table_wanted = signal(SignalKind::user_defined1()).map_err(Error::Signal)?;
+    let stuck_after = config.stuck_after;
     let service = Service::start(config)?;
     let meter = service.meter();
+    let mut source = service.source_state();
+    let captures = service.open_captures();
+    let mut sign_of_life = SignOfLife::new();
+    let last_lines = log.clone();
+    let _supervisor = service.watch().supervise(
+        stuck_after,
+        move || sign_of_life.well(),
+        move |Stuck { stage, worked }| {
+            let worked_s = worked.as_secs_f32();
+            tracing::error!("{stage} is stuck for {worked_s:.1} s: the process ends");
+            let lost = captures.wait(LAST_CAPTURES);
+            if lost > 0 {
+                tracing::error!("the disk was too slow for {lost} captures: NOT kept");
+            }
+            last_lines.finish();
+            std::process::exit(STUCK);
+        },
+    )?;
+    systemd::ready();
+    source.mark_changed();
     let mut running = std::pin::pin!(service.run(stop));
     loop {
         tokio::select! {
@@ -33,6 +67,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 println!("{}", meter.table());
                 return ended;
             }
+            Ok(()) = source.changed() => systemd::status(&source.borrow_and_update().to_string()),
             _ = table_wanted.recv() => println!("{}", meter.table()),
         }
     }

@@ -205,9 +205,9 @@ fn stats_line(device: &DeviceId, stats: &Stats) -> String {
     format!(
         "{device}  {} frames, {} dropped, {} masks, {} not published, {} messages refused",
         stats.frames_in,
-        stats.frames_dropped,
+        stats.frames_dropped.total(),
         stats.masks_out,
-        stats.publish_dropped,
+        stats.masks_dropped.saturating_add(stats.masks_unpublished),
         stats.refused_messages
     )
 }

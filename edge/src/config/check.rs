@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
+use tracing_subscriber::EnvFilter;
 
 use super::raw::{
-    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawHttp, RawOutbox, RawOutput,
-    RawPrompt, RawRecords,
+    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawHttp, RawLog, RawLogTo, RawOutbox,
+    RawOutput, RawPrompt, RawRecords,
 };
 use super::{
     BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, HttpConfig,
-    HttpControl, OutboxConfig, OutputConfig, RecordsConfig, SourceConfig,
+    HttpControl, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
+    SourceConfig,
 };
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
@@ -25,33 +27,64 @@ use crate::pipeline::Following;
 use crate::records::Budget;
 use crate::source::Deidentification;
 
-/// The configuration that `text`, the content of `file`, means.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Error> {
-    let raw: RawConfig = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
+/// The configuration that `text`, the content of `file`, means; otherwise what is wrong with it,
+/// the first of every section.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
+    let raw: RawConfig = toml::from_str(text).map_err(|error| vec![syntax(file, text, &error)])?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let check = Check { file };
-    let source = check.source(&raw.source, folder)?;
-    let http = raw.http.map(|raw| check.http(&raw, folder)).transpose()?;
-    if let Some(http) = &http {
-        check.pictures_leave_masked(http, &source)?;
+    let mut problems = Problems(Vec::new());
+    let device = problems.kept(check.device(&raw.device.id));
+    let board = problems.kept(check.board(&raw.device.board));
+    let build = problems.kept(check.build(&raw.build, folder));
+    let source = problems.kept(check.source(&raw.source, folder));
+    let prompts = problems.kept(check.prompts(&raw.prompt));
+    let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
+    let http = problems.kept(http);
+    if let (Some(source), Some(Some(http))) = (&source, &http) {
+        problems.kept(check.pictures_leave_masked(http, source));
     }
-    Ok(Config {
-        file: file.to_owned(),
-        device: check.device(&raw.device.id)?,
-        board: check.board(&raw.device.board)?,
-        build: check.build(&raw.build, folder)?,
-        source,
-        prompts: check.prompts(&raw.prompt)?,
-        following: match raw.follow.enabled {
-            Some(false) => Following::Off,
-            _ => Following::On,
-        },
-        http,
-        broker: check.broker(&raw.broker, folder, &raw.device.id)?,
-        output: check.output(&raw.output)?,
-        records: raw.records.map(|records| check.records(&records, folder)).transpose()?,
-        outbox: raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose()?,
-    })
+    let broker = problems.kept(check.broker(&raw.broker, folder, &raw.device.id));
+    let output = problems.kept(check.output(&raw.output));
+    let records = raw.records.map(|records| check.records(&records, folder)).transpose();
+    let records = problems.kept(records);
+    let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
+    let outbox = problems.kept(outbox);
+    let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
+    let stuck_s = problems.kept(stuck_s);
+    let log = problems.kept(check.log(&raw.log, folder));
+    let whole = || {
+        Some(Config {
+            file: file.to_owned(),
+            device: device?,
+            board: board?,
+            build: build?,
+            source: source?,
+            prompts: prompts?,
+            following: match raw.follow.enabled {
+                Some(false) => Following::Off,
+                _ => Following::On,
+            },
+            http: http?,
+            broker: broker?,
+            output: output?,
+            records: records?,
+            outbox: outbox?,
+            stuck_after: Duration::from_secs_f64(stuck_s?),
+            log: log?,
+        })
+    };
+    whole().ok_or(problems.0)
+}
+
+/// What is wrong, in the order of the file's sections.
+struct Problems(Vec<Error>);
+
+impl Problems {
+    /// A value, unless it is wrong.
+    fn kept<T>(&mut self, checked: Result<T, Error>) -> Option<T> {
+        checked.map_err(|error| self.0.push(error)).ok()
+    }
 }
 
 /// Checks values of one file.
@@ -260,6 +293,40 @@ impl Check<'_> {
             folder: folder.join(&raw.folder),
             budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
         })
+    }
+
+    fn log(&self, raw: &RawLog, folder: &Path) -> Result<LogConfig, Error> {
+        if let Some(level) = &raw.level {
+            let parsed = EnvFilter::try_new(level);
+            parsed.map_err(|error| {
+                let expected = format!("a filter such as info or medsa_edge=debug,warn: {error}");
+                self.error("log.level", format!("{level:?}"), expected)
+            })?;
+        }
+        let of_files = [
+            ("log.file", raw.file.is_some()),
+            ("log.max_bytes", raw.max_bytes.is_some()),
+            ("log.keep", raw.keep.is_some()),
+        ];
+        let stray = of_files.into_iter().find(|(_, set)| *set && raw.to != RawLogTo::File);
+        if let Some((key, _)) = stray {
+            return Err(self.error(key, "set", "no such key without to = \"file\""));
+        }
+        let to = match (raw.to, &raw.file) {
+            (RawLogTo::Stderr, _) => LogTo::Stderr,
+            (RawLogTo::Journald, _) => LogTo::Journald,
+            (RawLogTo::File, None) => {
+                return Err(self.error("log.file", "missing", "a file with to = \"file\""));
+            }
+            (RawLogTo::File, Some(file)) => {
+                let range = 1 << 16..=1 << 30;
+                let max_bytes =
+                    self.within_or("log.max_bytes", raw.max_bytes, range, 10 << 20)? as u64;
+                let keep = self.within_or("log.keep", raw.keep, 1..=100, 5)? as u64;
+                LogTo::File(LogFile { path: folder.join(file), max_bytes, keep })
+            }
+        };
+        Ok(LogConfig { to, level: raw.level.clone() })
     }
 
     pub(super) fn within_or<T: PartialOrd + Display>(

@@ -50,6 +50,42 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Where captured records wait for the broker.
     pub outbox: Option<OutboxConfig>,
+    /// Time at one piece of work after which a stage is stuck.
+    pub stuck_after: Duration,
+    /// Where the log goes.
+    pub log: LogConfig,
+}
+
+/// Where the log goes.
+#[derive(Clone, Debug, Default)]
+pub struct LogConfig {
+    /// To whom.
+    pub to: LogTo,
+    /// What is of interest, as in `MEDSA_LOG`.
+    pub level: Option<String>,
+}
+
+/// To whom the log goes.
+#[derive(Clone, Debug, Default)]
+pub enum LogTo {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// The journal of systemd.
+    Journald,
+    /// Files.
+    File(LogFile),
+}
+
+/// Files of a log.
+#[derive(Clone, Debug)]
+pub struct LogFile {
+    /// The newest; older ones have a number behind it.
+    pub path: PathBuf,
+    /// Size of each.
+    pub max_bytes: u64,
+    /// Older files that are kept.
+    pub keep: u64,
 }
 
 /// What is told and heard over HTTP.
@@ -173,8 +209,16 @@ impl Config {
     /// [`Error::Io`], [`Error::ConfigSyntax`] and [`Error::ConfigValue`], which name the file and
     /// the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        Self::parse(path, &text)
+        Self::read_all(path).map_err(first)
+    }
+
+    /// As [`Config::read`], with what is wrong in every section.
+    ///
+    /// # Errors
+    /// As [`Config::read`], one at least.
+    pub fn read_all(path: &Path) -> Result<Self, Vec<Error>> {
+        let text = std::fs::read_to_string(path).map_err(|error| vec![Error::io(path)(error)])?;
+        check::parse(path, &text)
     }
 
     /// Checks `text`, the content of the file at `path`.
@@ -182,6 +226,11 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        check::parse(path, text)
+        check::parse(path, text).map_err(first)
     }
+}
+
+fn first(mut problems: Vec<Error>) -> Error {
+    // Invariant: what is wrong is at least one thing.
+    problems.swap_remove(0)
 }

@@ -22,6 +22,10 @@ pub(super) struct RawConfig {
     pub output: RawOutput,
     pub records: Option<RawRecords>,
     pub outbox: Option<RawOutbox>,
+    #[serde(default)]
+    pub watchdog: RawWatchdog,
+    #[serde(default)]
+    pub log: RawLog,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +121,32 @@ pub(super) enum RawFormat {
     Postcard,
     Json,
     Both,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    #[serde(default)]
+    pub to: RawLogTo,
+    pub level: Option<String>,
+    pub file: Option<PathBuf>,
+    pub max_bytes: Option<i64>,
+    pub keep: Option<i64>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawLogTo {
+    #[default]
+    Stderr,
+    Journald,
+    File,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWatchdog {
+    pub stuck_s: Option<f64>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Observed;
 use crate::mqtt::LinkState;
-use crate::pipeline::Counter;
+use crate::pipeline::{Counter, DROPS};
 use crate::source::SourceState;
 use crate::vitals::Vitals;
 
@@ -25,12 +25,12 @@ pub(super) fn text(observed: &Observed) -> Result<String, fmt::Error> {
 
 /// Counters with the names and explanations that they have on the page.
 const COUNTERS: [(Counter, &str, &str); 10] = [
-    (Counter::FramesIn, "frames", "Frames that the source delivered"),
-    (Counter::FramesDropped, "frames_dropped", "Frames that a newer one replaced"),
+    (Counter::FramesIn, "frames", "Frames that the source delivered or missed"),
+    (Counter::FramesSegmented, "frames_segmented", "Frames that all prompts were answered on"),
     (Counter::FramesFailed, "frames_failed", "Frames that could not be decoded or segmented"),
+    (Counter::AnswersFailed, "answers_failed", "Times that an object could not be segmented"),
     (Counter::MasksOut, "masks", "Masks made"),
     (Counter::MasksPublished, "masks_published", "Masks handed to the connection"),
-    (Counter::PublishDropped, "masks_dropped", "Masks given up, connection down or slow"),
     (Counter::MessagesRefused, "messages_refused", "Incoming messages that were refused"),
     (Counter::RecordsKept, "records_kept", "Captures that are on the disk"),
     (Counter::RecordsRefused, "records_refused", "Captures that could not be kept"),
@@ -41,6 +41,13 @@ impl Collector for Observed {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         for (counter, name, help) in COUNTERS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&self.meter.get(counter), None)?;
+        }
+        let help = "Frames, and in the last two stages masks, that were given up";
+        let mut drops = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
+        for (counter, place) in DROPS {
+            let label = [("stage", place)];
+            let mut metric = drops.encode_family(&label)?;
             metric.encode_counter::<NoLabelSet, _, u64>(&self.meter.get(counter), None)?;
         }
         let help = "How long a stage takes";

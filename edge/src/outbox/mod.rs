@@ -52,6 +52,15 @@ impl Outbox {
         Ok(outbox)
     }
 
+    /// Whether [`Outbox::open`] would find or make a sound file at `path`; changes nothing. One
+    /// that is in use is sound.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Outbox`].
+    pub fn check(path: &Path) -> Result<(), Error> {
+        open::check(path)
+    }
+
     /// Keeps messages, all or none; they are on the disk when this returns. Their numbers grow.
     ///
     /// It waits for the disk: not for the threads of a runtime.

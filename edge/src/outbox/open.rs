@@ -4,9 +4,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, StorageError};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, StorageError};
 
-use crate::disk::sync_parent;
+use crate::disk::{check_writable, sync_parent};
 use crate::error::Error;
 
 /// A sound database at `path`: the one that is there, or an empty one.
@@ -30,6 +30,23 @@ pub(super) fn open(path: &Path) -> Result<Database, Error> {
     let database = Database::create(path).map_err(|denied| error(path, denied.to_string()))?;
     sync_parent(path)?;
     Ok(database)
+}
+
+/// Whether there is, or can be, a sound database at `path`. Changes nothing.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    if !path.exists() {
+        return check_writable(path.parent().unwrap_or(path));
+    }
+    let file = path.to_owned();
+    // As below: a panic is damage.
+    match std::thread::spawn(move || ReadOnlyDatabase::open(file).map(drop)).join() {
+        // A running service has it, or it was not closed, which is repaired when it is opened.
+        Ok(Ok(()) | Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::RepairAborted)) => {
+            Ok(())
+        }
+        Ok(Err(reason)) => Err(error(path, reason.to_string())),
+        Err(_) => Err(error(path, "its reader panicked".into())),
+    }
 }
 
 enum Unusable {

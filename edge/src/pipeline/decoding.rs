@@ -33,9 +33,17 @@ pub(super) fn run<S: Segmenter>(
     let mut found = BTreeMap::new();
     // The newest prompt that was answered on the frame that is there.
     let mut answered = 0;
+    // Whether the frame that is there was not answered at all: it came during a pause.
+    let mut unanswered = false;
     loop {
-        match encoded.poll() {
+        let polled = encoded.poll();
+        if unanswered && !matches!(polled, Polled::Nothing) {
+            meter.count(Counter::FramesPaused);
+            unanswered = false;
+        }
+        match polled {
             Polled::Item(frame) => {
+                unanswered = true;
                 current = Some(frame);
                 found.clear();
                 answered = 0;
@@ -47,9 +55,12 @@ pub(super) fn run<S: Segmenter>(
         if objects.activity() == Activity::Paused {
             continue;
         }
+        let _work = output.beat.work();
         let captured = &frame.seen.captured;
         let open = objects.asked(captured.frame_id, frame.geometry.frame);
+        let mut failed = false;
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
+            let _work = output.beat.work();
             match answer(segmenter, frame, asked, objects, meter) {
                 Ok(Some(Answer { message, object })) => {
                     found.extend(object.map(|object| (asked.number(), object)));
@@ -57,11 +68,16 @@ pub(super) fn run<S: Segmenter>(
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    meter.count(Counter::FramesFailed);
+                    meter.count(Counter::AnswersFailed);
+                    failed = true;
                     let (object, frame_id) = (asked.number(), captured.frame_id);
                     tracing::warn!("object {object} not segmented on frame {frame_id}: {error}");
                 }
             }
+        }
+        if std::mem::take(&mut unanswered) {
+            let end = if failed { Counter::FramesFailed } else { Counter::FramesSegmented };
+            meter.count(end);
         }
         found.retain(|number, _| open.iter().any(|asked| asked.number() == *number));
         newest.replace(Shot { seen: frame.seen.clone(), objects: found.clone() });

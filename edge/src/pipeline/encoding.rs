@@ -14,6 +14,7 @@ use super::meter::{Counter, Meter};
 use crate::config::Pace;
 use crate::error::Error;
 use crate::source::frame_view;
+use crate::watchdog::Beat;
 
 /// A frame as the decoder needs it.
 pub(super) struct Encoded<E> {
@@ -29,13 +30,17 @@ pub(super) fn run<S: Segmenter>(
     seen: &Mailbox<Arc<Seen>>,
     encoded: &Mailbox<Encoded<S::Embedding>>,
     bell: &Bell,
+    beat: &Beat,
     meter: &Meter,
 ) {
     while let Some(seen) = seen.take() {
         let frame_id = seen.captured.frame_id;
+        let _work = beat.work();
         match encode(segmenter, seen, meter) {
             Ok(frame) => {
-                encoded.pass(frame, pace);
+                if beat.wait(|| encoded.pass(frame, pace)).is_some() {
+                    meter.count(Counter::ReplacedBeforeDecoder);
+                }
                 bell.ring();
             }
             Err(error) => {

@@ -36,9 +36,10 @@ pub(super) fn run(
     let mut before: Option<Arc<Seen>> = None;
     while let Some(captured) = frames.take() {
         if objects.activity() != Activity::Running {
-            meter.count(Counter::FramesDropped);
+            meter.count(Counter::FramesPaused);
             continue;
         }
+        let _work = output.beat.work();
         let begun = Instant::now();
         let view = match frame_view(&captured.frame) {
             Ok(view) => view,
@@ -59,8 +60,8 @@ pub(super) fn run(
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
         onlookers.send_replace(Some(now.clone()));
-        if seen.pass(now, output.pace).is_some() {
-            meter.count(Counter::FramesDropped);
+        if output.beat.wait(|| seen.pass(now, output.pace)).is_some() {
+            meter.count(Counter::ReplacedBeforeEncoder);
         }
     }
     seen.finish();

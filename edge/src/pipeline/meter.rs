@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use medsa_wire::{Stage, StageLatency, Stats};
+use medsa_wire::{FramesDropped, Stage, StageLatency, Stats};
 
 use super::histogram::Histogram;
 
@@ -23,21 +23,36 @@ struct Latencies {
     all: [Histogram; STAGES.len()],
 }
 
-/// What is counted.
+/// What is counted. Frames in are those segmented, failed, and dropped somewhere, but for the few
+/// that are on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Frames that the source delivered.
+    /// Frames that the source delivered, or knows to have missed.
     FramesIn,
-    /// Frames that a newer one replaced, or that came while the service was paused.
-    FramesDropped,
-    /// Frames that could not be decoded or segmented.
+    /// Frames that the network has answered all prompts on.
+    FramesSegmented,
+    /// Frames that could not be read, decoded or segmented.
     FramesFailed,
+    /// Frames that the source knows to have missed.
+    FramesMissed,
+    /// Frames that a newer one replaced before they were followed.
+    ReplacedBeforeFollow,
+    /// Frames that were replaced before they were encoded.
+    ReplacedBeforeEncoder,
+    /// Frames that were replaced after they were encoded.
+    ReplacedBeforeDecoder,
+    /// Frames that came while the service was paused or frozen.
+    FramesPaused,
     /// Masks made.
     MasksOut,
     /// Masks handed to the connection.
     MasksPublished,
-    /// Masks given up because the connection was down or slow.
-    PublishDropped,
+    /// Masks that found the queue to the broker full.
+    MasksDropped,
+    /// Masks from the queue that were not published: the connection was down or slow.
+    MasksUnpublished,
+    /// Times that an object could not be segmented on a frame.
+    AnswersFailed,
     /// Incoming messages that were refused.
     MessagesRefused,
     /// Captures that are on the disk.
@@ -47,6 +62,17 @@ pub enum Counter {
     /// Times that the connection was lost or could not be made.
     LinkDown,
 }
+
+/// What was given up, with a name for where: frames, and behind the network masks.
+pub const DROPS: [(Counter, &str); 7] = [
+    (Counter::FramesMissed, "source"),
+    (Counter::ReplacedBeforeFollow, "follow"),
+    (Counter::ReplacedBeforeEncoder, "encoder"),
+    (Counter::ReplacedBeforeDecoder, "decoder"),
+    (Counter::FramesPaused, "paused"),
+    (Counter::MasksDropped, "queue"),
+    (Counter::MasksUnpublished, "publish"),
+];
 
 const COUNTERS: usize = Counter::LinkDown as usize + 1;
 
@@ -104,8 +130,8 @@ impl Meter {
         latencies.all[index].record(latency);
     }
 
-    /// The message for `stats`; latencies begin anew.
-    pub fn report(&self) -> Stats {
+    /// The message for `stats`; latencies begin anew. `outbox_messages` wait in the outbox.
+    pub fn report(&self, outbox_messages: Option<u64>) -> Stats {
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = &mut latencies.recent;
         let latency = recent.iter_mut().zip(STAGES).filter_map(|(histogram, (stage, _))| {
@@ -116,10 +142,20 @@ impl Meter {
         Stats {
             uptime_ms: self.started.elapsed().as_millis() as u64,
             frames_in: self.get(Counter::FramesIn),
-            frames_dropped: self.get(Counter::FramesDropped),
+            frames_segmented: self.get(Counter::FramesSegmented),
+            frames_failed: self.get(Counter::FramesFailed),
+            frames_dropped: FramesDropped {
+                source: self.get(Counter::FramesMissed),
+                follow: self.get(Counter::ReplacedBeforeFollow),
+                encoder: self.get(Counter::ReplacedBeforeEncoder),
+                decoder: self.get(Counter::ReplacedBeforeDecoder),
+                paused: self.get(Counter::FramesPaused),
+            },
             masks_out: self.get(Counter::MasksOut),
             refused_messages: self.get(Counter::MessagesRefused),
-            publish_dropped: self.get(Counter::PublishDropped),
+            masks_dropped: self.get(Counter::MasksDropped),
+            masks_unpublished: self.get(Counter::MasksUnpublished),
+            outbox_messages,
             latency: latency.collect(),
         }
     }
@@ -149,11 +185,11 @@ impl Meter {
     pub fn table(&self) -> String {
         let counters = [
             ("frames", Counter::FramesIn),
-            ("frames dropped", Counter::FramesDropped),
+            ("frames segmented", Counter::FramesSegmented),
             ("frames failed", Counter::FramesFailed),
             ("masks", Counter::MasksOut),
             ("masks published", Counter::MasksPublished),
-            ("masks not published", Counter::PublishDropped),
+            ("answers failed", Counter::AnswersFailed),
             ("messages refused", Counter::MessagesRefused),
             ("records kept", Counter::RecordsKept),
             ("records refused", Counter::RecordsRefused),
@@ -163,6 +199,9 @@ impl Meter {
         // Writing to a string does not fail.
         for (name, counter) in counters {
             let _ = writeln!(table, "{name:<20}{:>10}", self.get(counter));
+        }
+        for (counter, place) in DROPS {
+            let _ = writeln!(table, "dropped: {place:<11}{:>10}", self.get(counter));
         }
         let _ = writeln!(table, "\n{:<20}{:>10}{:>12}{:>12}", "stage", "runs", "p50 ms", "p95 ms");
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);

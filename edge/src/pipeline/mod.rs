@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
 use crate::source::{Captured, Player};
+use crate::watchdog::Watch;
 use encoding::Encoded;
 use output::{Closed, Output};
 
@@ -39,7 +40,7 @@ pub use crate::source::frame_view;
 pub use bell::Bell;
 pub use following::Seen;
 pub(crate) use mailbox::{Mailbox, Wake};
-pub use meter::{Counter, Meter, StageHistogram};
+pub use meter::{Counter, DROPS, Meter, StageHistogram};
 pub use object::Shown;
 pub use objects::{Activity, Change, Following, Objects};
 pub use output::{NewestMasks, Ready};
@@ -100,6 +101,7 @@ pub struct Pipeline {
     threads: Vec<(&'static str, JoinHandle<()>)>,
     newest: Newest,
     frames: watch::Receiver<Option<Arc<Seen>>>,
+    watch: Watch,
 }
 
 impl Pipeline {
@@ -118,7 +120,8 @@ impl Pipeline {
     ) -> Result<(Self, mpsc::Receiver<Ready>), Error> {
         let pace = player.pace();
         let (queue, masks) = mpsc::channel(queue);
-        let output = Output { queue, pace };
+        let watch = Watch::new();
+        let output = |stage| Output { queue: queue.clone(), pace, beat: watch.beat(stage) };
         let stages = Arc::new(Stages {
             frames: Mailbox::new(),
             seen: Mailbox::new(),
@@ -127,11 +130,16 @@ impl Pipeline {
         });
         let segmenter = Arc::new(segmenter);
         let (onlookers, frames) = watch::channel(None);
-        let (threads, newest) = (Vec::new(), Newest::default());
-        let mut pipeline = Self { stages: stages.clone(), threads, newest, frames };
+        let mut pipeline = Self {
+            stages: stages.clone(),
+            threads: Vec::new(),
+            newest: Newest::default(),
+            frames,
+            watch: watch.clone(),
+        };
         pipeline.spawn("decoding", {
             let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
-            let (output, meter) = (output.clone(), meter.clone());
+            let (output, meter) = (output("decoding"), meter.clone());
             let newest = pipeline.newest.clone();
             move || {
                 let Stages { encoded, bell, .. } = &*stages;
@@ -142,20 +150,23 @@ impl Pipeline {
         })?;
         pipeline.spawn("encoding", {
             let (stages, meter) = (stages.clone(), meter.clone());
+            let beat = watch.beat("encoding");
             move || {
                 let Stages { seen, encoded, bell, .. } = &*stages;
-                encoding::run(&*segmenter, pace, seen, encoded, bell, &meter);
+                encoding::run(&*segmenter, pace, seen, encoded, bell, &beat, &meter);
             }
         })?;
         pipeline.spawn("following", {
             let (stages, meter) = (stages.clone(), meter.clone());
+            let output = output("following");
             move || {
                 let Stages { frames, seen, .. } = &*stages;
                 let run = following::run(frames, seen, &onlookers, &objects, &output, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
-        pipeline.spawn("source", move || player.run(&stages.frames, &meter))?;
+        let beat = watch.beat("source");
+        pipeline.spawn("source", move || player.run(&stages.frames, &beat, &meter))?;
         Ok((pipeline, masks))
     }
 
@@ -168,6 +179,11 @@ impl Pipeline {
     /// them. `None` before the first.
     pub fn frames(&self) -> watch::Receiver<Option<Arc<Seen>>> {
         self.frames.clone()
+    }
+
+    /// What the threads are doing.
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Asks all threads to end. A frame that is being encoded is finished first: the runtime

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::meter::{Counter, Meter};
 use crate::config::Pace;
 use crate::source::Captured;
+use crate::watchdog::Beat;
 
 /// A mask that waits for the broker.
 #[derive(Debug)]
@@ -52,10 +53,11 @@ impl NewestMasks {
 }
 
 /// A bounded queue of masks.
-#[derive(Clone)]
 pub(super) struct Output {
     pub queue: mpsc::Sender<Ready>,
     pub pace: Pace,
+    /// Of the stage that masks come from.
+    pub beat: Beat,
 }
 
 /// Nobody takes masks any more.
@@ -75,14 +77,14 @@ impl Output {
             Pace::Live => self.queue.try_send(ready),
             // Waits for room, so that nothing of a recording is lost.
             Pace::EveryFrame => self
-                .queue
-                .blocking_send(ready)
+                .beat
+                .wait(|| self.queue.blocking_send(ready))
                 .map_err(|closed| mpsc::error::TrySendError::Closed(closed.0)),
         };
         match sent {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                meter.count(Counter::PublishDropped);
+                meter.count(Counter::MasksDropped);
                 Ok(())
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),

@@ -1,5 +1,6 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
+mod check;
 mod control;
 mod inbox;
 pub(crate) mod json;
@@ -27,11 +28,16 @@ use crate::mqtt::{
 use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready};
 use crate::source::SourceState;
+use crate::systemd;
+use crate::watchdog::Watch;
 pub(crate) use control::Control;
 use inbox::Inbox;
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;
+
+pub use check::check;
+pub use recorder::OpenCaptures;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -68,6 +74,16 @@ impl Service {
     /// How the source is.
     pub fn source_state(&self) -> watch::Receiver<SourceState> {
         self.source_state.clone()
+    }
+
+    /// What the stages are doing.
+    pub fn watch(&self) -> Watch {
+        self.pipeline.watch()
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open_captures(&self) -> OpenCaptures {
+        self.recorder.as_ref().map(Recorder::open).unwrap_or_default()
     }
 
     /// Where messages go that must not be lost, when one is configured.
@@ -107,8 +123,6 @@ impl Service {
             masks: masks_shown,
         };
         let http = http.map(|server| tokio::spawn(server.run(observed, controls)));
-        let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
-        let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut retained = RetainedMessages::Welcome;
         let publisher = Publisher {
             client: link.client.clone(),
@@ -119,8 +133,12 @@ impl Service {
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,
             meter: meter.clone(),
+            beat: pipeline.watch().beat("publishing"),
+            outbox: outbox.clone(),
         };
         let mut publisher = tokio::spawn(publisher.run());
+        let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
+        let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
         let mut publishing = true;
         loop {
@@ -166,6 +184,7 @@ impl Service {
                 },
             }
         }
+        systemd::stopping();
         pipeline.stop();
         // Nothing that was captured is lost; the disk may take its time.
         let finish = move || control.recorder.iter().for_each(Recorder::finish);

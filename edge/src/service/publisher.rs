@@ -11,7 +11,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::outbound::Outbound;
 use crate::config::Pace;
 use crate::mqtt::{Client, LinkState, Message};
+use crate::outbox::Outbox;
 use crate::pipeline::{Counter, Meter, NewestMasks, Ready};
+use crate::watchdog::Beat;
 
 /// Publishes what the inference thread makes.
 pub(super) struct Publisher {
@@ -24,6 +26,8 @@ pub(super) struct Publisher {
     pub pace: Pace,
     pub stats_interval: Duration,
     pub meter: Arc<Meter>,
+    pub beat: Beat,
+    pub outbox: Option<Arc<Outbox>>,
 }
 
 impl Publisher {
@@ -47,15 +51,17 @@ impl Publisher {
         self.onlookers.send_modify(|newest| newest.update(&ready));
         let Ready { captured, mut message } = ready;
         if !self.may_publish().await {
-            self.meter.count(Counter::PublishDropped);
+            self.meter.count(Counter::MasksUnpublished);
             return;
         }
+        let work = self.beat.work();
         let age = captured.elapsed();
         message.age_us = u32::try_from(age.as_micros()).unwrap_or(u32::MAX);
         let encoded =
             ObjectId::new(message.object).map_err(|error| error.to_string()).and_then(|object| {
                 self.out.passing(Channel::Mask(object), &*message).map_err(|e| e.to_string())
             });
+        drop(work);
         let sent = match encoded {
             Ok(encoded) => self.send(encoded).await,
             Err(error) => {
@@ -69,12 +75,14 @@ impl Publisher {
                 self.meter.record(Stage::Total, captured.elapsed());
             }
         } else {
-            self.meter.count(Counter::PublishDropped);
+            self.meter.count(Counter::MasksUnpublished);
         }
     }
 
     async fn publish_stats(&mut self) {
-        let stats = self.meter.report();
+        // An outbox that cannot be read tells so itself, when it is used.
+        let waiting = self.outbox.as_ref().and_then(|outbox| outbox.len().ok());
+        let stats = self.meter.report(waiting);
         if *self.link.borrow() == LinkState::Down {
             return;
         }

@@ -1,8 +1,9 @@
 //! Keeps what people capture: on a thread of its own, as that waits for the disk.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use medsa_wire::topic::{Channel, ObjectId};
 
@@ -30,6 +31,7 @@ pub(super) struct Recorder {
     records: Arc<Records>,
     /// `None` once it is finished.
     keeping: Mutex<Option<Keeping>>,
+    open: OpenCaptures,
 }
 
 struct Keeping {
@@ -40,6 +42,27 @@ struct Keeping {
 struct Order {
     shot: Arc<Shot>,
     trigger: Trigger,
+}
+
+/// Captures that were asked for and are not on the disk yet.
+#[derive(Clone, Default)]
+pub struct OpenCaptures(Arc<(Mutex<usize>, Condvar)>);
+
+impl OpenCaptures {
+    /// Waits until there is none, but not longer than `limit`; how many there still are.
+    pub fn wait(&self, limit: Duration) -> usize {
+        let (count, changed) = &*self.0;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(count, limit, |count| *count > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let (count, changed) = &*self.0;
+        let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = change(*count);
+        changed.notify_all();
+    }
 }
 
 impl Recorder {
@@ -58,12 +81,14 @@ impl Recorder {
         let (orders, received) = sync_channel(WAITING);
         let records = Arc::new(records);
         let name = "records";
-        let keeper = Keeper { records: records.clone(), outbox, out, identity, meter };
+        let open = OpenCaptures::default();
+        let keeper =
+            Keeper { records: records.clone(), outbox, out, identity, meter, open: open.clone() };
         let thread = std::thread::Builder::new().name(name.into());
         let thread = thread.spawn(move || keeper.run(&received));
         let thread = thread.map_err(|source| Error::Thread { name, source })?;
         let keeping = Mutex::new(Some(Keeping { orders, thread }));
-        Ok(Self { newest, records, keeping })
+        Ok(Self { newest, records, keeping, open })
     }
 
     /// Keeps the newest segmented frame, as soon as the disk has time; the log tells what became
@@ -75,15 +100,24 @@ impl Recorder {
         let shot = self.newest.shot().ok_or("no frame was segmented yet")?;
         let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let keeping = keeping.as_ref().ok_or("the service is about to end")?;
-        keeping.orders.try_send(Order { shot, trigger }).map_err(|error| match error {
-            TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
-            TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+        self.open.change(|count| count + 1);
+        keeping.orders.try_send(Order { shot, trigger }).map_err(|error| {
+            self.open.change(|count| count - 1);
+            match error {
+                TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
+                TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+            }
         })
     }
 
     /// What is kept.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open(&self) -> OpenCaptures {
+        self.open.clone()
     }
 
     /// Waits until everything that was asked for is kept; from here on, captures are refused.
@@ -102,6 +136,7 @@ struct Keeper {
     out: Outbound,
     identity: Identity,
     meter: Arc<Meter>,
+    open: OpenCaptures,
 }
 
 impl Keeper {
@@ -118,6 +153,7 @@ impl Keeper {
                     tracing::error!("frame {frame_id} NOT kept: {error}");
                 }
             }
+            self.open.change(|count| count - 1);
         }
     }
 
@@ -161,5 +197,23 @@ impl Keeper {
             build: build.clone(),
             objects: shot.objects.iter().filter_map(object).collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_captures_does_so_until_none_is_open_or_time_is_up() {
+        let open = OpenCaptures::default();
+        assert_eq!(open.wait(Duration::MAX), 0);
+        open.change(|count| count + 2);
+        assert_eq!(open.wait(Duration::ZERO), 2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| open.wait(Duration::from_secs(60)));
+            open.change(|count| count - 2);
+            assert_eq!(waiting.join().unwrap(), 0);
+        });
     }
 }

@@ -66,31 +66,8 @@ impl Service {
         };
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
-        let objects = Objects::new(bell.clone(), config.following);
-        // Of a source that may come later, the first frame decides which prompts fit.
-        objects.fit(frame_size.unwrap_or(LARGEST_FRAME), |_, _| {});
-        for prompt in &config.prompts {
-            let change = Change::Set { points: prompt.points.clone(), bbox: prompt.bbox };
-            objects.change(prompt.object, change).map_err(|error| match error {
-                Error::Prompt(source) => {
-                    Error::ConfiguredPrompt { object: prompt.object.get(), source }
-                }
-                other => other,
-            })?;
-        }
-        let build = Build::read(&config.build.path, &Limits::default())?;
-        let engine = Engine::load(&build, config.build.threads)?;
-        let slow: Vec<_> = engine.without_kernels().collect();
-        if !slow.is_empty() {
-            tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
-        }
-        let found = engine.mask_side_px();
-        if found > usize::from(MAX_MASK_SIDE) {
-            return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
-        }
-        let info = info(&config, &build)?;
-        let (name, version) = (&info.build_name, &info.build_version);
-        tracing::info!("build {name} {version} on {} threads", config.build.threads);
+        let objects = objects(&config, frame_size, bell.clone())?;
+        let Loaded { build, engine, info } = load(&config)?;
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
         let source_state = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
@@ -133,6 +110,52 @@ impl Service {
             source_state,
         })
     }
+}
+
+/// The objects of the configuration, for frames of a size, where it is known.
+pub(super) fn objects(
+    config: &Config,
+    frame_size: Option<(usize, usize)>,
+    bell: Arc<Bell>,
+) -> Result<Objects, Error> {
+    let objects = Objects::new(bell, config.following);
+    // Of a source that may come later, the first frame decides which prompts fit.
+    objects.fit(frame_size.unwrap_or(LARGEST_FRAME), |_, _| {});
+    for prompt in &config.prompts {
+        let change = Change::Set { points: prompt.points.clone(), bbox: prompt.bbox };
+        objects.change(prompt.object, change).map_err(|error| match error {
+            Error::Prompt(source) => {
+                Error::ConfiguredPrompt { object: prompt.object.get(), source }
+            }
+            other => other,
+        })?;
+    }
+    Ok(objects)
+}
+
+/// A build that is ready to run.
+pub(super) struct Loaded {
+    pub build: Build,
+    pub engine: Engine,
+    pub info: Info,
+}
+
+/// Loads the build of the configuration.
+pub(super) fn load(config: &Config) -> Result<Loaded, Error> {
+    let build = Build::read(&config.build.path, &Limits::default())?;
+    let engine = Engine::load(&build, config.build.threads)?;
+    let slow: Vec<_> = engine.without_kernels().collect();
+    if !slow.is_empty() {
+        tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
+    }
+    let found = engine.mask_side_px();
+    if found > usize::from(MAX_MASK_SIDE) {
+        return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
+    }
+    let info = info(config, &build)?;
+    let (name, version) = (&info.build_name, &info.build_version);
+    tracing::info!("build {name} {version} on {} threads", config.build.threads);
+    Ok(Loaded { build, engine, info })
 }
 
 /// What the device tells about itself.

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use medsa_frames::Frame;
 use medsa_sam::image::RgbView;
 
-use crate::config::{SourceConfig, SourceKind};
+use crate::config::{SourceConfig, SourceKind, V4l2Config, value_error};
 use crate::error::Error;
 use live::Live;
 
@@ -103,6 +103,25 @@ pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
         SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.patience)),
     };
     Ok(Opened { source, frame_size: intake.known_size() })
+}
+
+/// Whether the source is there, as far as that can be known without connecting it: a server may
+/// come later. Width and height of its frames, where they are known.
+///
+/// # Errors
+/// Those of [`open`]; [`Error::ConfigValue`] when a program or a device is missing.
+pub fn check(config: &SourceConfig, file: &Path) -> Result<Option<(usize, usize)>, Error> {
+    match &config.kind {
+        SourceKind::Pipe(pipe) if !pipe.is_there() => {
+            let expected = "a program that is there and may be run";
+            Err(value_error(file, "source.command", &pipe.program, expected))
+        }
+        SourceKind::V4l2(V4l2Config { device, .. }) if !device.exists() => {
+            let expected = "a video device that is there";
+            Err(value_error(file, "source.device", device.display(), expected))
+        }
+        _ => Ok(open(config, file)?.frame_size),
+    }
 }
 
 /// A frame as the preprocessing takes it.

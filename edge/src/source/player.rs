@@ -1,5 +1,6 @@
 //! The thread that plays a source.
 
+use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use medsa_frames::Frame;
@@ -10,6 +11,7 @@ use super::{Deidentification, Event, Intake, Received, Source};
 use crate::config::Pace;
 use crate::error::Error;
 use crate::pipeline::{Counter, Mailbox, Meter, Wake};
+use crate::watchdog::Beat;
 
 /// Longest wait for a source at a time: within it, the thread notices that it shall stop.
 const SLICE: Duration = Duration::from_millis(50);
@@ -81,7 +83,7 @@ impl Player {
     }
 
     /// Plays into `mailbox` until the source ends or the mailbox is stopped.
-    pub(crate) fn run(mut self, mailbox: &Mailbox<Captured>, meter: &Meter) {
+    pub(crate) fn run(mut self, mailbox: &Mailbox<Captured>, beat: &Beat, meter: &Meter) {
         let mut frame_id = 0;
         let mut damaged_before = false;
         while !mailbox.is_stopped() {
@@ -89,7 +91,10 @@ impl Player {
             if self.pace == Pace::EveryFrame && mailbox.until_wanted() == Wake::Stopped {
                 break;
             }
-            match self.source.next(SLICE) {
+            // What the source takes is its own affair: it may wait for a disk or a network.
+            let event = self.source.next(SLICE);
+            let _work = beat.work();
+            match event {
                 Event::Nothing => {}
                 Event::Starting => self.enter(SourceState::Starting),
                 Event::Lost { reason, retry_in } => {
@@ -100,6 +105,7 @@ impl Player {
                     break;
                 }
                 Event::Damaged(error) => {
+                    meter.count(Counter::FramesIn);
                     meter.count(Counter::FramesFailed);
                     // A source may damage frame after frame for hours.
                     if damaged_before {
@@ -114,16 +120,16 @@ impl Player {
                     damaged_before = false;
                     for _ in 0..received.missed {
                         meter.count(Counter::FramesIn);
-                        meter.count(Counter::FramesDropped);
+                        meter.count(Counter::FramesMissed);
                     }
                     frame_id += u64::from(received.missed);
+                    meter.count(Counter::FramesIn);
                     match self.admit(frame_id, received) {
                         Ok(captured) => {
                             self.enter(SourceState::Playing);
-                            meter.count(Counter::FramesIn);
                             meter.record(Stage::Source, captured.captured.elapsed());
                             if mailbox.replace(captured).is_some() {
-                                meter.count(Counter::FramesDropped);
+                                meter.count(Counter::ReplacedBeforeFollow);
                             }
                         }
                         Err(error) => {
@@ -156,17 +162,27 @@ impl Player {
             return;
         }
         match &state {
-            SourceState::Starting => tracing::info!("the source is being connected"),
-            SourceState::Playing => tracing::info!("the source plays"),
-            SourceState::Refused { reason } => tracing::warn!("frames are refused: {reason}"),
-            SourceState::Lost { reason, retry_in } => {
-                let retry_s = retry_in.as_secs_f32();
-                tracing::warn!("no source: {reason}; next attempt in {retry_s:.2} s");
-            }
+            SourceState::Starting | SourceState::Playing => tracing::info!("{state}"),
+            SourceState::Refused { .. } | SourceState::Lost { .. } => tracing::warn!("{state}"),
             // The service says so when the last mask was published.
             SourceState::Ended => {}
         }
         self.state.send_replace(state);
+    }
+}
+
+impl fmt::Display for SourceState {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => to.write_str("the source is being connected"),
+            Self::Playing => to.write_str("the source plays"),
+            Self::Refused { reason } => write!(to, "frames are refused: {reason}"),
+            Self::Lost { reason, retry_in } => {
+                let retry_s = retry_in.as_secs_f32();
+                write!(to, "no source: {reason}; next attempt in {retry_s:.2} s")
+            }
+            Self::Ended => to.write_str("the source has ended"),
+        }
     }
 }
 
@@ -179,6 +195,7 @@ fn unix_us(moment: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watchdog::Watch;
 
     struct Once(Option<Received>);
 
@@ -193,7 +210,7 @@ mod tests {
         let received = Received { frame, captured: Instant::now(), source_us: Some(5), missed: 2 };
         let mailbox = Mailbox::new();
         let player = Player::new(Box::new(Once(Some(received))), Pace::Live, intake);
-        player.run(&mailbox, &Meter::new());
+        player.run(&mailbox, &Watch::new().beat("source"), &Meter::new());
         mailbox.take().unwrap()
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Format, HttpControl, Pace, Patience, PipeConfig,
-    PipeFormat, SourceKind, V4l2Format,
+    AfterLast, BrokerPlace, ClipConfig, Config, Format, HttpControl, LogFile, LogTo, Pace,
+    Patience, PipeConfig, PipeFormat, SourceKind, V4l2Format,
 };
 use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
@@ -98,6 +98,11 @@ fn the_example_holds_every_key_with_its_default() {
         "max_bytes",
         "min_free_bytes",
         "max_messages",
+        "stuck_s",
+        "to",
+        "level",
+        "file",
+        "keep",
     ];
     for key in keys {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
@@ -118,6 +123,7 @@ fn the_example_holds_every_key_with_its_default() {
     assert_eq!(defaults.broker.client_id, "medsa-edge-a");
     assert_eq!(defaults.output.format, Format::Postcard);
     assert!(defaults.outbox.is_none());
+    assert_eq!(defaults.stuck_after, Duration::from_secs(4));
     let outbox = format!("{MINIMAL}[outbox]\npath = \"o\"");
     let outbox = Config::parse(Path::new("/etc/edge.toml"), &outbox).unwrap().outbox.unwrap();
     assert_eq!((outbox.path.to_str().unwrap(), outbox.max_messages), ("/etc/o", 100_000));
@@ -441,4 +447,28 @@ fn a_typed_password_is_not_repeated() {
     assert!(line.contains("\"mqtt://...@b\"") && !line.contains("sesame"), "{line}");
     let line = broker("kind = \"embedded\"\npassword = \"sesame\"");
     assert!(line.contains("unknown field `password`") && !line.contains("sesame"), "{line}");
+}
+
+#[test]
+fn a_log_is_checked_for_keys_that_go_together() {
+    let log = |lines: &str| format!("{MINIMAL}[log]\n{lines}\n");
+    assert_eq!(
+        refusal(&log("file = \"a.log\"")),
+        "edge.toml: log.file is set, expected no such key without to = \"file\""
+    );
+    assert_eq!(
+        refusal(&log("to = \"file\"")),
+        "edge.toml: log.file is missing, expected a file with to = \"file\""
+    );
+    let file = "to = \"file\"\nfile = \"a.log\"\n";
+    assert_eq!(
+        refusal(&log(&format!("{file}keep = 0"))),
+        "edge.toml: log.keep is 0, expected 1 to 100"
+    );
+    assert!(refusal(&log("level = \"medsa=loud\"")).contains("log.level is \"medsa=loud\""));
+    let config = Config::parse(Path::new("/etc/edge.toml"), &log(file)).unwrap();
+    let LogTo::File(LogFile { path, max_bytes, keep }) = config.log.to else {
+        panic!("{config:?}")
+    };
+    assert_eq!((path.as_path(), max_bytes, keep), (Path::new("/etc/a.log"), 10 << 20, 5));
 }

@@ -98,7 +98,11 @@ pub struct Edge {
 
 impl Edge {
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = edge_command(arguments)
+        Self::spawn(&mut edge_command(arguments))
+    }
+
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -2,10 +2,13 @@
 //! milliseconds.
 
 mod accept;
+mod check;
 mod config;
+mod counts;
 mod engine;
 mod harness;
 mod http;
+mod log;
 mod mqtt;
 mod outbox;
 mod pipeline;
@@ -15,3 +18,4 @@ mod service;
 mod source;
 mod tiny;
 mod watch;
+mod watchdog;

@@ -79,6 +79,25 @@ pub fn encoder_for(side: i64) -> Vec<u8> {
     )
 }
 
+/// As [`encoder`], but a frame takes it many seconds.
+pub fn slow_encoder() -> Vec<u8> {
+    let side = SIDE as i64;
+    let mut blur = node("AveragePool", &["large"], "blurred");
+    blur.attribute = vec![
+        ints("kernel_shape", &[95, 95]),
+        ints("strides", &[1, 1]),
+        ints("pads", &[47, 47, 47, 47]),
+    ];
+    let mut pool = node("AveragePool", &["blurred"], "embedding");
+    pool.attribute = vec![ints("kernel_shape", &[64, 64]), ints("strides", &[64, 64])];
+    model(
+        vec![node("Tile", &["image", "repeats"], "large"), blur, pool],
+        vec![index("repeats", &[4], &[1, 1, 16, 16])],
+        vec![value("image", &[1, 3, side, side])],
+        vec![value("embedding", &[1, 3, side / 4, side / 4])],
+    )
+}
+
 /// The decoder of [`encoder`]; scores are 0.9.
 pub fn decoder() -> Vec<u8> {
     let side = SIDE as i64;

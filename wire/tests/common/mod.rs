@@ -161,16 +161,22 @@ pub fn stats() -> impl Strategy<Value = Stats> {
     let stage = prop_oneof![Just(Stage::Source), Just(Stage::Encoder), Just(Stage::Total)];
     let latency = (stage, any::<u32>(), any::<u32>())
         .prop_map(|(stage, p50_us, p95_us)| StageLatency { stage, p50_us, p95_us });
-    (any::<[u64; 6]>(), vec(latency, 0..=MAX_STAGES)).prop_map(|(counters, latency)| {
-        let [uptime_ms, frames_in, frames_dropped, masks_out, refused_messages, publish_dropped] =
-            counters;
+    let counters = (any::<[u64; 8]>(), any::<[u64; 5]>(), any::<Option<u64>>());
+    (counters, vec(latency, 0..=MAX_STAGES)).prop_map(|(counters, latency)| {
+        let (counters, [source, follow, encoder, decoder, paused], outbox_messages) = counters;
+        let [uptime_ms, frames_in, frames_segmented, frames_failed, masks_out, ..] = counters;
+        let [.., refused_messages, masks_dropped, masks_unpublished] = counters;
         Stats {
             uptime_ms,
             frames_in,
-            frames_dropped,
+            frames_segmented,
+            frames_failed,
+            frames_dropped: FramesDropped { source, follow, encoder, decoder, paused },
             masks_out,
             refused_messages,
-            publish_dropped,
+            masks_dropped,
+            masks_unpublished,
+            outbox_messages,
             latency: latency.into_iter().collect(),
         }
     })

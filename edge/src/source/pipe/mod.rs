@@ -2,9 +2,11 @@
 
 mod child;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use medsa_frames::Frame;
+use rustix::fs::{Access, access};
 
 use super::Received;
 use super::decode::{Cut, MjpegSplitter, decode_jpeg};
@@ -31,6 +33,18 @@ impl Dial for PipeConfig {
             PipeFormat::Mjpeg => Cutter::Mjpeg(MjpegSplitter::default()),
         };
         Ok(Pipe { child, cutter })
+    }
+}
+
+impl PipeConfig {
+    /// Whether the program is there and may be run.
+    pub(super) fn is_there(&self) -> bool {
+        let may_run = |path: PathBuf| path.is_file() && access(&path, Access::EXEC_OK).is_ok();
+        if self.program.contains('/') {
+            return may_run(self.folder.join(&self.program));
+        }
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| may_run(folder.join(&self.program)))
     }
 }
 

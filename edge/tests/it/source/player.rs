@@ -48,8 +48,8 @@ fn states_are_announced_and_numbers_go_on() {
     bench.send(Event::Ended);
     bench.wait_for(SourceState::Ended);
 
-    assert_eq!(bench.meter.get(Counter::FramesIn), 5);
-    assert_eq!(bench.meter.get(Counter::FramesDropped), 3);
+    assert_eq!(bench.meter.get(Counter::FramesIn), 7);
+    assert_eq!(bench.meter.get(Counter::FramesMissed), 3);
     assert_eq!(bench.meter.get(Counter::FramesFailed), 2);
     bench.pipeline.join().unwrap();
 }

@@ -1,0 +1,71 @@
+//! Where the log goes: to standard error, to journald, or to files that do not fill the disk.
+
+mod rotating;
+
+use std::io::{self, IsTerminal};
+use std::sync::{Mutex, PoisonError};
+
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{LogConfig, LogTo};
+use crate::error::Error;
+use rotating::Rotating;
+
+/// The embedded broker reports every client that leaves as an error, and tract what it thinks of a
+/// model: what matters of both comes back as our own errors.
+const DEFAULT: &str = "info,rumqttd=off,tract_core=error,tract_onnx=error,tract_hir=error";
+
+/// The log; what was told is written when this is dropped.
+pub struct Log(Mutex<Option<WorkerGuard>>);
+
+impl Log {
+    /// Writes everything that was told, as before the end of the process.
+    pub fn finish(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Sends the log of this process where `config` says, one line per event. `MEDSA_LOG` says what is
+/// of interest, as in `MEDSA_LOG=debug`, and wins over the configuration. Once for a process.
+///
+/// # Errors
+/// [`Error::Journald`], [`Error::Io`] of the file.
+pub fn install(config: &LogConfig) -> Result<Log, Error> {
+    // What is said later wins.
+    let level = format!("{DEFAULT},{}", config.level.as_deref().unwrap_or_default());
+    let filter = EnvFilter::try_from_env("MEDSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = || fmt::layer().with_target(false);
+    let mut guard = None;
+    match &config.to {
+        LogTo::Stderr => {
+            let ansi = io::stderr().is_terminal();
+            registry.with(lines().with_ansi(ansi).with_writer(io::stderr)).init();
+        }
+        LogTo::Journald => {
+            registry.with(tracing_journald::layer().map_err(Error::Journald)?).init();
+        }
+        LogTo::File(file) => {
+            // A thread of its own writes: no stage waits for the disk.
+            let (writer, writing) = NonBlocking::new(Rotating::open(file)?);
+            guard = Some(writing);
+            registry.with(lines().with_ansi(false).with_writer(writer)).init();
+        }
+    }
+    Ok(Log(Mutex::new(guard)))
+}
+
+/// Whether [`install`] could do so, changing nothing.
+///
+/// # Errors
+/// Those of [`install`].
+pub fn check(config: &LogConfig) -> Result<(), Error> {
+    match &config.to {
+        LogTo::Stderr => Ok(()),
+        LogTo::Journald => tracing_journald::layer().map(drop).map_err(Error::Journald),
+        LogTo::File(file) => rotating::check(file),
+    }
+}

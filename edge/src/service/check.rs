@@ -1,0 +1,55 @@
+//! Whether a configuration could be run: everything that the start needs is looked at, and nothing
+//! is changed, listened to or connected.
+
+use std::sync::Arc;
+
+use super::setup::{self, Loaded};
+use crate::acceptance::check_vectors;
+use crate::config::{BrokerPlace, Config};
+use crate::disk::check_writable;
+use crate::error::Error;
+use crate::log;
+use crate::outbox::Outbox;
+use crate::source;
+
+/// What would stand in the way of [`Service::start`](super::Service::start), all of it; without
+/// any, the build's name and version and the number of its acceptance vectors.
+///
+/// # Errors
+/// One [`Error::Needed`] for each key.
+pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
+    let mut problems = Problems(Vec::new());
+    let build = setup::load(config).and_then(|Loaded { build, info, .. }| {
+        let name = format!("{} {}", info.build_name, info.build_version);
+        Ok((name, check_vectors(&build)?))
+    });
+    let build = problems.kept("build.path", build);
+    if let Some(size) = problems.kept("source", source::check(&config.source, &config.file)) {
+        problems.kept("prompt", setup::objects(config, size, Arc::default()));
+    }
+    if let BrokerPlace::External { url, access } = &config.broker.place {
+        problems.kept("broker", access.load(url));
+    }
+    if let Some(records) = &config.records {
+        problems.kept("records.folder", check_writable(&records.folder));
+    }
+    if let Some(outbox) = &config.outbox {
+        problems.kept("outbox.path", Outbox::check(&outbox.path));
+    }
+    problems.kept("log", log::check(&config.log));
+    match build {
+        Some(build) if problems.0.is_empty() => Ok(build),
+        _ => Err(problems.0),
+    }
+}
+
+/// What stands in the way.
+struct Problems(Vec<Error>);
+
+impl Problems {
+    /// What a key names, unless it cannot be had.
+    fn kept<T>(&mut self, key: &'static str, checked: Result<T, Error>) -> Option<T> {
+        let problem = |source: Error| Error::Needed { key, source: source.into() };
+        checked.map_err(|error| self.0.push(problem(error))).ok()
+    }
+}

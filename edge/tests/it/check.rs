@@ -1,0 +1,106 @@
+//! `medsa-edge check`: all that is wrong with a configuration, before it is run.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Edge, Place, edge_command};
+use crate::service::LOOP;
+use crate::tiny;
+
+const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
+
+/// Exit code, output and errors.
+fn check(config: &Path) -> (i32, String, String) {
+    let output = edge_command(&["check", config.to_str().unwrap()]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_configuration_that_can_be_run_is_told_so_and_nothing_is_changed() {
+    let place = Place::new(2);
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let config = place.config(LOOP, &format!("{EMBEDDED}\n{kept}"));
+    let files = || fs::read_dir(place.folder.path()).unwrap().count();
+    let before = files();
+    let (code, told, _) = check(&config);
+    assert_eq!(code, 0);
+    let expected = "ready to run: device bench, build tiny 1.0.0 with 0 acceptance vectors\n";
+    assert!(told.ends_with(expected), "{told}");
+    assert_eq!(files(), before);
+    // Also while it runs: records and outbox are its own.
+    let mut edge = Edge::run(&config);
+    edge.logged("the source plays");
+    assert_eq!(check(&config).0, 0);
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    // And after it has run: there is an outbox now.
+    assert_eq!(check(&config).0, 0);
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let place = Place::new(2);
+    place.write("file", "no folder");
+    place.write("outbox.redb", &"no database".repeat(1000));
+    fs::remove_file(&place.build).unwrap();
+    let kept = "[records]\nfolder = \"file/kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let broker = "kind = \"external\"\nurl = \"mqtts://localhost\"\nca_file = \"missing.pem\"";
+    let config = place.config("frame_size = [9, 9]", &format!("{broker}\n{kept}"));
+    let (code, told, wrong) = check(&config);
+    assert_eq!((code, told.as_str()), (1, ""));
+    assert!(wrong.contains("edge.toml: 5 problems found\n"), "{wrong}");
+    for (key, what) in [
+        ("build.path", "tiny.medsa"),
+        ("source", "source.frame_size: frame is 128 x 96 px, expected 9 x 9 px"),
+        ("broker", "missing.pem"),
+        ("records.folder", "file: not a directory"),
+        ("outbox.path", "outbox.redb: outbox: "),
+    ] {
+        let line = wrong.lines().find(|line| line.starts_with(&format!("{key}: ")));
+        assert!(line.is_some_and(|line| line.contains(what)), "{key}: {wrong}");
+    }
+    // The damaged outbox is where it was.
+    assert!(fs::read_to_string(place.path("outbox.redb")).unwrap().starts_with("no database"));
+}
+
+#[test]
+fn values_are_wrong_in_several_sections_at_once() {
+    let place = Place::new(1);
+    let sections = "[http]\nlisten = \"here\"\n[watchdog]\nstuck_s = 0.5";
+    let (code, _, wrong) =
+        check(&place.config("rate_fps = 1000", &format!("{EMBEDDED}\n{sections}")));
+    assert_eq!(code, 1);
+    for key in ["source.rate_fps is 1000", "http.listen is", "watchdog.stuck_s is 0.5"] {
+        assert!(wrong.contains(key), "{key}: {wrong}");
+    }
+    assert!(wrong.contains("3 problems found"), "{wrong}");
+}
+
+#[test]
+fn prompts_builds_programs_and_devices_are_looked_at() {
+    let place = Place::new(1);
+    let (code, _, wrong) = check(&place.config("region = [0, 0, 20, 20]", EMBEDDED));
+    assert_eq!(code, 1);
+    assert!(wrong.contains("prompt: prompt of object 0: "), "{wrong}");
+    tiny::build_of(place.folder.path(), tiny::encoder(), tiny::decoder(), "99.0.0");
+    let live = |source: &str| {
+        let text = format!(
+            "[device]\nid = \"a\"\n[build]\npath = \"tiny.medsa\"\n[source]\n{source}\n\
+             [broker]\n{EMBEDDED}\n"
+        );
+        check(&place.write("live.toml", &text)).2
+    };
+    let wrong = live("kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"no-such-program\"]");
+    assert!(wrong.contains("build.path: build tiny 1.0.0 needs medsa-edge 99.0.0"), "{wrong}");
+    assert!(wrong.contains("source.command is no-such-program, expected a program"), "{wrong}");
+    let wrong = live("kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"sh\"]");
+    assert!(!wrong.contains("source"), "{wrong}");
+    let wrong = live("kind = \"v4l2\"\ndevice = \"/dev/no-such-device\"");
+    assert!(wrong.contains("source.device is /dev/no-such-device, expected a video"), "{wrong}");
+}
+
+#[test]
+fn what_is_no_command_line_is_told_with_code_2() {
+    assert_eq!(edge_command(&["check"]).output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,147 @@
+//! Every frame ends in exactly one way, and every mask too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use medsa_edge::Error;
+use medsa_edge::config::Pace;
+use medsa_edge::engine::{Decoded, MASKS};
+use medsa_edge::pipeline::{
+    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Segmenter,
+};
+use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_frames::Frame;
+use medsa_sam::image::Preprocess;
+use medsa_sam::prompt::{Point, PromptTokens};
+use medsa_wire::topic::ObjectId;
+use ndarray::{Array3, Array4, ArrayView2};
+
+use crate::harness::{LIMIT, wait_until};
+use crate::tiny::{PREPROCESS, SIDE};
+
+/// All ways in which a frame ends.
+const ENDS: [Counter; 7] = [
+    Counter::FramesSegmented,
+    Counter::FramesFailed,
+    Counter::FramesMissed,
+    Counter::ReplacedBeforeFollow,
+    Counter::ReplacedBeforeEncoder,
+    Counter::ReplacedBeforeDecoder,
+    Counter::FramesPaused,
+];
+
+#[test]
+fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
+    let bell = Arc::new(Bell::default());
+    let objects = Arc::new(Objects::new(bell.clone(), Following::On));
+    objects.fit((SIDE, SIDE), |_, _| {});
+    let points = vec![Point { x: 8.0, y: 8.0, positive: true }];
+    objects.change(ObjectId::new(0).unwrap(), Change::Set { points, bbox: None }).unwrap();
+    let (meter, ended) = (Arc::new(Meter::new()), Arc::new(AtomicBool::new(false)));
+    let source = Flood {
+        played: 0,
+        until: Instant::now() + LIMIT,
+        objects: objects.clone(),
+        meter: meter.clone(),
+        ended: ended.clone(),
+    };
+    let player = Player::new(Box::new(source), Pace::Live, Intake::default());
+    let network = Slow { meter: meter.clone(), ended, runs: AtomicU64::new(0) };
+    let (pipeline, mut masks) =
+        Pipeline::start(player, network, objects, bell, meter.clone(), 4).unwrap();
+    pipeline.join().unwrap();
+
+    let counts = ENDS.map(|end| (end, meter.get(end)));
+    assert!(counts.iter().all(|(_, count)| *count > 0), "not every way occurred: {counts:?}");
+    let ended: u64 = counts.iter().map(|(_, count)| count).sum();
+    assert_eq!(meter.get(Counter::FramesIn), ended, "{counts:?}");
+    let mut waiting = 0;
+    while masks.try_recv().is_ok() {
+        waiting += 1;
+    }
+    assert_eq!(meter.get(Counter::MasksOut), waiting + meter.get(Counter::MasksDropped));
+    let stats = meter.report(None);
+    let dropped = stats.frames_dropped.total();
+    assert_eq!(stats.frames_in, stats.frames_segmented + stats.frames_failed + dropped);
+}
+
+/// A source that does not wait for anybody, misses frames and damages some, and that is paused now
+/// and then. It ends when frames have ended in every way.
+struct Flood {
+    played: u64,
+    until: Instant,
+    objects: Arc<Objects>,
+    meter: Arc<Meter>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Source for Flood {
+    fn next(&mut self, _: Duration) -> Event {
+        self.played += 1;
+        let complete = ENDS.iter().all(|&end| self.meter.get(end) > 0);
+        if complete || Instant::now() > self.until {
+            self.objects.set_activity(Activity::Running);
+            self.ended.store(true, Ordering::Relaxed);
+            return Event::Ended;
+        }
+        match self.played % 100 {
+            0 => self.objects.set_activity(Activity::Paused),
+            5 => self.objects.set_activity(Activity::Running),
+            _ => {}
+        }
+        if self.played % 10 == 7 {
+            return Event::Damaged(Error::DamagedFrame { reason: "a hole".into() });
+        }
+        let side = SIDE as u32;
+        let rgb = vec![7; SIDE * SIDE * 3];
+        let frame = Frame { width: side, height: side, rgb, pixel_spacing_mm: None };
+        let missed = if self.played % 10 == 3 { 2 } else { 0 };
+        Event::Frame(Received { frame, captured: Instant::now(), source_us: None, missed })
+    }
+}
+
+/// A network that takes so long that others pass by, and fails now and then.
+struct Slow {
+    meter: Arc<Meter>,
+    ended: Arc<AtomicBool>,
+    runs: AtomicU64,
+}
+
+impl Slow {
+    /// Waits until there are more of `counter` than there were.
+    fn outwait(&self, counter: Counter) {
+        let before = self.meter.get(counter);
+        wait_until("others pass by", || {
+            self.meter.get(counter) > before || self.ended.load(Ordering::Relaxed)
+        });
+    }
+
+    fn fails(&self) -> bool {
+        self.runs.fetch_add(1, Ordering::Relaxed) % 3 == 2
+    }
+}
+
+impl Segmenter for Slow {
+    type Embedding = ();
+
+    fn preprocess(&self) -> &Preprocess {
+        &PREPROCESS
+    }
+
+    fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
+        self.outwait(Counter::ReplacedBeforeEncoder);
+        if self.fails() { Err(Error::Score { score: f32::NAN, object: 0 }) } else { Ok(()) }
+    }
+
+    fn decode(
+        &self,
+        (): &(),
+        _: &PromptTokens,
+        _: Option<ArrayView2<f32>>,
+    ) -> Result<Decoded, Error> {
+        self.outwait(Counter::ReplacedBeforeDecoder);
+        let iou = [if self.fails() { f32::NAN } else { 0.5 }; MASKS];
+        Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou })
+    }
+}

@@ -1,0 +1,48 @@
+//! Where the service's log goes.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Edge, Place, edge_command};
+
+const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
+
+#[test]
+fn a_log_in_files_goes_on_and_has_everything_to_the_end() {
+    let place = Place::new(2);
+    let log = "[log]\nto = \"file\"\nfile = \"edge.log\"\nlevel = \"medsa_edge=debug\"";
+    let config = place.config("loop = false", &format!("{EMBEDDED}\n{log}"));
+    let read = || fs::read_to_string(place.path("edge.log")).unwrap_or_default();
+    for run in 1..=2 {
+        let output = edge_command(&["run", "--config", config.to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(read().matches("the source plays").count(), run);
+        assert_eq!(read().matches("the source has ended").count(), run);
+    }
+}
+
+#[test]
+fn what_keeps_the_service_from_starting_is_told_on_standard_error() {
+    let place = Place::new(1);
+    fs::remove_file(&place.build).unwrap();
+    let log = "[log]\nto = \"file\"\nfile = \"edge.log\"";
+    let mut edge = Edge::run(&place.config("", &format!("{EMBEDDED}\n{log}")));
+    edge.logged("tiny.medsa");
+    assert_eq!(edge.wait().code(), Some(1));
+}
+
+#[test]
+fn a_journal_that_does_not_answer_is_an_error() {
+    // Where there is one, it is used.
+    if Path::new("/run/systemd/journal/socket").exists() {
+        return;
+    }
+    let place = Place::new(1);
+    let config = place.config("", &format!("{EMBEDDED}\n[log]\nto = \"journald\""));
+    let mut edge = Edge::run(&config);
+    edge.logged("log.to is \"journald\", but the journal does not answer: ");
+    assert_eq!(edge.wait().code(), Some(1));
+    let output = edge_command(&["check", config.to_str().unwrap()]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("log: log.to is \"journald\""));
+}
