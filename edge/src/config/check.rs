@@ -74,7 +74,10 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             log: log?,
         })
     };
-    whole().ok_or(problems.0)
+    match whole() {
+        Some(config) if problems.0.is_empty() => Ok(config),
+        _ => Err(problems.0),
+    }
 }
 
 /// What is wrong, in the order of the file's sections.
