@@ -1,8 +1,8 @@
 //! Times the engine, in a process of its own: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
-//! side of the input in pixels and the two ONNX files. `... QUESTION ANSWER` after them are files of
-//! little-endian floats. QUESTION is `[4 * BOXES + 3 * SIZE * SIZE]`: corners of boxes in input
-//! pixels, and a picture, instead of made-up ones; ANSWER becomes the embedding and, for each box,
-//! the logits of its mask. The first box is timed.
+//! side of the input in pixels and the two ONNX files. Pairs of `QUESTION ANSWER` after them are files
+//! of little-endian floats. QUESTION is `[4 * BOXES + 3 * SIZE * SIZE]`: corners of boxes in input
+//! pixels, and a picture; ANSWER becomes the embedding and, for each box, the logits of its mask.
+//! What is timed is a made-up picture with one box.
 //!
 //! Prints JSON: milliseconds of each run of either part, the first one cold, and the most memory
 //! that the process had, in megabytes. Names each step on standard error when it has ended, in one
@@ -22,8 +22,8 @@ use serde_json::json;
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (settings, files) = arguments.split_at(arguments.len().min(5));
-    let ([size, threads, runs, encoder, decoder], [] | [_, _]) = (settings, files) else {
-        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER [QUESTION ANSWER]");
+    let ([size, threads, runs, encoder, decoder], true) = (settings, files.len() % 2 == 0) else {
+        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER [QUESTION ANSWER]...");
         std::process::exit(2);
     };
     let size: usize = size.parse().expect("a side in pixels");
@@ -37,47 +37,46 @@ fn main() {
     ended("load");
 
     // The same in benches/python/runtimes.py.
-    let mut corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32).to_vec();
-    let mut image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
+    let corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32);
+    let image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
         ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
     });
-    if let [question, _] = files {
-        let bytes = read(question);
-        let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        let mut floats: Vec<f32> = floats.collect();
-        let boxes = floats.len().checked_sub(image.len()).unwrap_or_else(|| {
-            panic!("{question}: {} numbers, expected at least {}", floats.len(), image.len())
-        });
-        image.iter_mut().zip(floats.split_off(boxes)).for_each(|(to, x)| *to = x);
-        corners = floats;
-    }
-    let boxes: Vec<_> = corners
-        .chunks_exact(4)
-        .map(|c| PromptTokens::new(&[([c[0], c[1]], 2.0), ([c[2], c[3]], 3.0)]))
-        .collect();
+    let a_box = tokens(&corners);
     ended("input");
     let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
-    let mut last = None;
     for _ in 0..runs {
         let begin = Instant::now();
         let embedding = engine.encode(&image).expect("it computes");
         encoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("encoder");
         let begin = Instant::now();
-        engine.decode(&embedding, &boxes[0], None).expect("it computes");
+        engine.decode(&embedding, &a_box, None).expect("it computes");
         decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("decoder");
-        last = Some(embedding);
     }
-    if let ([_, answer], Some(embedding)) = (files, &last) {
-        let mut floats: Vec<f32> = embedding.view().expect("it is a map").iter().copied().collect();
-        for a_box in &boxes {
-            floats.extend(engine.decode(embedding, a_box, None).expect("it computes").single().0);
+    for pair in files.chunks_exact(2) {
+        let (question, answer) = (read(&pair[0]), &pair[1]);
+        let floats = question.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let mut floats: Vec<f32> = floats.collect();
+        let boxes = floats.len().checked_sub(image.len()).unwrap_or_else(|| {
+            panic!("{}: {} numbers, expected at least {}", pair[0], floats.len(), image.len())
+        });
+        let image = Array4::from_shape_vec(image.raw_dim(), floats.split_off(boxes));
+        let embedding = engine.encode(&image.expect("as many numbers")).expect("it computes");
+        let mut found: Vec<f32> = embedding.view().expect("it is a map").iter().copied().collect();
+        for corners in floats.chunks_exact(4) {
+            let decoded = engine.decode(&embedding, &tokens(corners), None).expect("it computes");
+            found.extend(decoded.single().0);
         }
-        fs::write(answer, floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
+        fs::write(answer, found.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
             .unwrap_or_else(|e| panic!("{answer}: {e}"));
     }
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
+}
+
+/// Of a box by its corners in input pixels.
+fn tokens(corners: &[f32]) -> PromptTokens {
+    PromptTokens::new(&[([corners[0], corners[1]], 2.0), ([corners[2], corners[3]], 3.0)])
 }
 
 fn ended(step: &str) {

@@ -203,12 +203,19 @@ impl Meter {
         for (counter, place) in DROPS {
             let _ = writeln!(table, "dropped: {place:<11}{:>10}", self.get(counter));
         }
-        let _ = writeln!(table, "\n{:<20}{:>10}{:>12}{:>12}", "stage", "runs", "p50 ms", "p95 ms");
+        let _ = write!(table, "\n{:<20}{:>10}", "stage", "runs");
+        for column in ["p50 ms", "p95 ms", "p99 ms", "max ms"] {
+            let _ = write!(table, "{column:>12}");
+        }
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         for (histogram, (_, name)) in latencies.all.iter().zip(STAGES) {
-            let [p50, p95] = [0.5, 0.95].map(|q| f64::from(histogram.quantile_us(q)) / 1e3);
-            let _ = writeln!(table, "{name:<20}{:>10}{p50:>12.1}{p95:>12.1}", histogram.total());
+            let _ = write!(table, "\n{name:<20}{:>10}", histogram.total());
+            for quantile in [0.5, 0.95, 0.99, 1.0] {
+                let ms = f64::from(histogram.quantile_us(quantile)) / 1e3;
+                let _ = write!(table, "{ms:>12.1}");
+            }
         }
+        table.push('\n');
         table
     }
 }

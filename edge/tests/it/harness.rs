@@ -76,6 +76,12 @@ impl Mosquitto {
         Self::start_at(self.port)
     }
 
+    /// Tells it to end and waits until it has.
+    pub fn end(mut self) {
+        signal("TERM", self.child.id());
+        self.child.wait().unwrap();
+    }
+
     fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -126,9 +132,18 @@ impl Edge {
         find_line(&self.stdout, text)
     }
 
+    /// All lines of the output that nobody has looked for, once the process has ended.
+    pub fn rest(&self) -> String {
+        self.stdout.iter().map(|line| line + "\n").collect()
+    }
+
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        signal(name, self.id());
+    }
+
+    /// Number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn wait(&mut self) -> ExitStatus {
@@ -146,6 +161,12 @@ impl Drop for Edge {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(name: &str, process: u32) {
+    let mut kill = Command::new("kill");
+    assert!(kill.args(["-s", name, &process.to_string()]).status().unwrap().success());
 }
 
 pub fn edge_command(arguments: &[&str]) -> Command {

@@ -15,6 +15,7 @@ mod pipeline;
 mod records;
 mod segment;
 mod service;
+mod soak;
 mod source;
 mod tiny;
 mod watch;

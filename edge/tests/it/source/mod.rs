@@ -76,7 +76,7 @@ fn try_open(folder: &Path, lines: &str) -> Result<Opened, Error> {
 }
 
 /// The lines of `[source]` for a command of a shell.
-fn shell(script: &str, format: &str) -> String {
+pub fn shell(script: &str, format: &str) -> String {
     format!("kind = \"pipe\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n{format}")
 }
 
@@ -94,7 +94,7 @@ fn ffmpeg(arguments: &str) -> Vec<u8> {
 
 /// The ultrasound clip of 562 x 542 px that stands beside the repository. Where it does not
 /// exist, tests that need it say so and pass.
-fn plexus_clip() -> Option<PathBuf> {
+pub fn plexus_clip() -> Option<PathBuf> {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
     let shared = Path::new(&package).ancestors().nth(2)?.join("shared");
     if shared.is_dir() {

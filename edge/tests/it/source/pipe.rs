@@ -1,11 +1,10 @@
 //! Programs that write frames, and what becomes of them.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use super::{Played, differences, ffmpeg, plexus_clip, shell};
-use crate::harness::{LIMIT, wait_until};
+use crate::harness::{LIMIT, signal, wait_until};
 
 const SIZE: (u32, u32) = (562, 542);
 const FRAME_BYTES: usize = 3 * 562 * 542;
@@ -62,7 +61,7 @@ fn a_stopped_program_is_replaced() {
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
     source.frame();
     let stopped = number_in(folder.path());
-    signal("STOP", &stopped);
+    signal("STOP", stopped.parse().unwrap());
     let (reason, retry_in) = source.lost();
     assert_eq!(reason, "program sh: no frame for 1.00 s");
     assert_eq!(retry_in, Duration::from_millis(250));
@@ -77,7 +76,7 @@ fn a_killed_program_is_replaced() {
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
     source.frame();
     let killed = number_in(folder.path());
-    signal("KILL", &killed);
+    signal("KILL", killed.parse().unwrap());
     assert_eq!(source.lost().0, "program sh: was ended by signal 9");
     source.frame();
     assert!(!exists(&killed));
@@ -166,10 +165,6 @@ fn noting_its_number(script: &str) -> String {
 
 fn number_in(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("number")).unwrap().trim().to_owned()
-}
-
-fn signal(name: &str, process: &str) {
-    assert!(Command::new("kill").args(["-s", name, process]).status().unwrap().success());
 }
 
 /// Whether the process runs; one that waits to be reaped does not.
