@@ -4,7 +4,8 @@
 #
 #   SIZE=256     side of the input in pixels; PyTorch's LiteMedSAM knows no other
 #   ROUNDS=3     through all runtimes
-#   PARTS=...    by default "kernels runtimes arm"
+#   PARTS=...    by default "kernels runtimes arm"; or "soak": shifts of an hour on the ward, first
+#                with mosquitto, then with the embedded broker (SECONDS_EACH=3600)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -134,5 +135,12 @@ if wanted arm; then
         count "onnxruntime int8 (dynamic)" "$size" "${python[@]}" \
             "$files"/dynamic/{encoder,decoder}.onnx
     fi
+fi
+if wanted soak; then
+    say "the service, for ${SECONDS_EACH:=3600} s with either broker"
+    note >"$out/soak-$size.md"
+    MEDSA_SOAK_S=$SECONDS_EACH MEDSA_SOAK_BUILD=$files/build.medsa \
+        cargo test "${features[@]}" --test it -- --nocapture --test-threads 1 soak |
+        sed -n '/^## /,/^test /{/^test /!p}' | tee -a "$out/soak-$size.md"
 fi
 say "done: $out"

@@ -7,3 +7,4 @@ pub mod model;
 pub mod onnxruntime;
 pub mod place;
 pub mod program;
+pub mod structures;

@@ -1,6 +1,6 @@
 //! A shift on the ward: taps and captures go on while broker and source come and go, and nothing
-//! that was captured is lost. Here it is a short one; `tools/soak.sh` makes it an hour with a real
-//! build and prints what was measured.
+//! that was captured is lost. Here it is a short one; `PARTS=soak make bench` makes it an hour with
+//! a real build, and keeps what is printed.
 
 use std::collections::BTreeSet;
 use std::env;

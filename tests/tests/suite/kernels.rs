@@ -1,13 +1,13 @@
 //! What the edge computes with kernels is what the functions of the file say.
 
-use std::fs;
 use std::num::NonZeroUsize;
+use std::{fmt, fs};
 
 use medsa_edge::acceptance::iou;
 use medsa_edge::engine::{Embedding, Engine};
 use medsa_export::Models;
-use medsa_frames::Clip;
-use medsa_sam::image::RgbView;
+use medsa_frames::{Clip, Frame};
+use medsa_sam::image::{Preprocess, RgbView};
 use medsa_sam::prompt::{Point, Prompt, PromptTokens};
 use medsa_sam::{
     AdapterConfig, AdapterPlan, Folding, Int8Input, Int8Layer, Param, Quantization, S8_MAX, Sam,
@@ -18,6 +18,7 @@ use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::quantized;
 use medsa_tests::place;
 use medsa_tests::program::{self, Background};
+use medsa_tests::structures::{self, Picture};
 use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, Checkpoint};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, Axis, Ix2};
@@ -143,77 +144,157 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
 
 #[test]
 fn masks_are_those_of_the_functions_here_and_on_arm() {
-    let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
-    let size = (frame.width as usize, frame.height as usize);
-    let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
+    let Some(shared) = place::shared() else { return };
     let sam = click(128);
     let preprocess = sam.config().preprocess;
-    let (image, geometry) = preprocess.run(view);
-    let boxes = [
-        [75.0, 75.0, 225.0, 187.5],
-        [90.0, 60.0, 230.0, 190.0],
-        [120.0, 40.0, 200.0, 120.0],
-        [160.0, 100.0, 260.0, 200.0],
-    ];
-    let tokens = boxes.map(|bbox| Prompt::new(vec![], Some(bbox), size).unwrap().tokens(&geometry));
-    let Models { encoder, decoder } = Models::record(&sam, &quantized(&sam), &[]);
+    let pictures = structures::pictures(&shared, 4);
+    let calibration: Vec<Frame> = structures::calibration(&shared, 4);
+    let (quantization, _) = medsa_export::quantize(&sam, &calibration, |_, _, _| {}).unwrap();
+    let Models { encoder, decoder } = Models::record(&sam, &quantization, &[]);
+    let questions: Vec<Question> = pictures.iter().map(|p| Question::new(p, &preprocess)).collect();
     let engine = |[encoder, decoder]: [&[u8]; 2]| {
         let threads = NonZeroUsize::new(2).unwrap();
         Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
     };
-    let answers = |engine: &Engine, image: &Array4<f32>| {
-        let embedding = engine.encode(image).unwrap();
-        let masks = tokens
-            .each_ref()
-            .map(|tokens| engine.decode(&embedding, tokens, None).unwrap().single().0.to_owned());
-        (values(&embedding), masks)
-    };
     let plain = [&encoder, &decoder].map(|model| written_out(model));
     let functions = engine([&plain[0], &plain[1]]);
-    let (expected, masks) = answers(&functions, &image);
+    let answers = |engine: &Engine| -> Vec<Answer> {
+        questions.iter().map(|question| question.ask(engine)).collect()
+    };
+    let expected = answers(&functions);
+    let ours = answers(&engine([&encoder, &decoder]));
     // How far values that fall on another side of an edge between steps take the functions from
     // themselves: no arithmetic of other roundings can be nearer.
-    let nearly = nudged(&image, 1e-5);
-    let (_, nearly) = answers(&functions, &nearly);
-    let (embedding, found) = answers(&engine([&encoder, &decoder]), &image);
-    let mean = |found: &[Array2<f32>; 4]| {
-        masks.iter().zip(found).map(|(a, b)| overlap(a, b)).sum::<f64>() / masks.len() as f64
+    let nearly = questions.iter().map(|question| question.nudged(1e-5).ask(&functions));
+    let nearly: Vec<Answer> = nearly.collect();
+    let assert_close = |what: &str, found: &[Answer]| {
+        let all = Likeness::new(expected.iter().zip(found));
+        println!("{what}: {all}");
+        assert!(all.cosine >= 0.999 && all.iou >= 0.99, "{what}: {all}");
+        for folder in structures::FOLDERS {
+            let of_folder = |answers: &[Answer]| {
+                let pairs = expected.iter().zip(answers).zip(&pictures);
+                let pairs = pairs.filter(|(_, picture)| picture.folder == folder);
+                Likeness::new(pairs.map(|(pair, _)| pair))
+            };
+            let (likeness, least) = (of_folder(found), of_folder(&nearly));
+            println!("{what}, {folder}: {likeness}; functions with themselves: {least}");
+            // Outlines of nerves are faint: there the functions do not reach it with themselves.
+            let reached = likeness.iou >= 0.99 || 1.0 - likeness.iou < 1.5 * (1.0 - least.iou);
+            assert!(reached, "{what}, {folder}: {likeness}; with themselves {least}");
+        }
     };
-    let (alike, ours, least) = (cosine(&embedding, &expected), mean(&found), mean(&nearly));
-    println!("cosine {alike}, mean IoU {ours}, of the functions with themselves {least}");
-    assert!(alike > 0.999 && 1.0 - ours < 2.0 * (1.0 - least), "{alike} {ours} {least}");
+    assert_close("here", &ours);
 
     let folder = place::scratch();
     let file = |name: &str| folder.path().join(name);
     fs::write(file("encoder"), &encoder).unwrap();
     fs::write(file("decoder"), &decoder).unwrap();
-    let corners = tokens.iter().flat_map(|tokens| tokens.coords.iter().take(4));
-    let question = corners.chain(&image).flat_map(|x| x.to_le_bytes());
-    fs::write(file("question"), question.collect::<Vec<u8>>()).unwrap();
-    // Both at once: they take long.
-    let cpus = ["cortex-a76", "cortex-a72"];
-    let started = cpus.map(|cpu| {
+    for (i, question) in questions.iter().enumerate() {
+        fs::write(file(&format!("question-{i}")), question.bytes()).unwrap();
+    }
+    // Without the dot product it takes twice as long: one picture of each folder. Both at once.
+    let processors = [("cortex-a76", 1), ("cortex-a72", 4)];
+    let answer = |cpu: &str, i: usize| file(&format!("{cpu}-{i}"));
+    let running = processors.map(|(cpu, step)| {
         let mut engine = program::on_arm("examples/engine", cpu)?;
-        engine.args([&preprocess.input_size.to_string(), "1", "1"]);
-        engine.args(["encoder", "decoder", "question", cpu].map(file));
+        engine.args(["128", "1", "1"]).args(["encoder", "decoder"].map(file));
+        for i in (0..questions.len()).step_by(step) {
+            engine.args([file(&format!("question-{i}")), answer(cpu, i)]);
+        }
         Some(Background::start(&mut engine))
     });
-    for (cpu, engine) in cpus.into_iter().zip(started) {
-        let Some(engine) = engine else { return };
-        engine.wait();
-        let answer = fs::read(file(cpu)).unwrap();
-        let floats = answer.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+    let [Some(with_dot_product), Some(without)] = running else { return };
+    let read = |cpu: &str, i: usize| Answer::read(&fs::read(answer(cpu, i)).unwrap(), &expected[i]);
+    let [(cpu, _), (lesser, step)] = processors;
+    with_dot_product.wait();
+    let found: Vec<Answer> = (0..questions.len()).map(|i| read(cpu, i)).collect();
+    assert_close(cpu, &found);
+    without.wait();
+    for i in (0..questions.len()).step_by(step) {
+        assert!(found[i] == read(lesser, i), "{lesser}, picture {i}: not what {cpu} answers");
+    }
+}
+
+/// A picture in input pixels and the boxes of its structures.
+struct Question {
+    image: Array4<f32>,
+    tokens: Vec<PromptTokens>,
+}
+
+/// An embedding, and the logits of a mask for each box.
+#[derive(PartialEq)]
+struct Answer {
+    embedding: ArrayD<f32>,
+    masks: Vec<Array2<f32>>,
+}
+
+impl Question {
+    fn new(Picture { frame, boxes, .. }: &Picture, preprocess: &Preprocess) -> Self {
+        let size = (frame.width as usize, frame.height as usize);
+        let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
+        let (image, geometry) = preprocess.run(view);
+        let prompt = |&bbox| Prompt::new(vec![], Some(bbox), size).unwrap().tokens(&geometry);
+        Self { image, tokens: boxes.iter().map(prompt).collect() }
+    }
+
+    fn nudged(&self, part: f32) -> Self {
+        Self { image: nudged(&self.image, part), tokens: self.tokens.clone() }
+    }
+
+    fn ask(&self, engine: &Engine) -> Answer {
+        let embedding = engine.encode(&self.image).unwrap();
+        let mask = |tokens| engine.decode(&embedding, tokens, None).unwrap().single().0.to_owned();
+        let masks = self.tokens.iter().map(mask).collect();
+        Answer { embedding: values(&embedding), masks }
+    }
+
+    /// As `edge/examples/engine.rs` reads it.
+    fn bytes(&self) -> Vec<u8> {
+        let corners = self.tokens.iter().flat_map(|tokens| tokens.coords.iter().take(4));
+        corners.chain(&self.image).flat_map(|x| x.to_le_bytes()).collect()
+    }
+}
+
+impl Answer {
+    /// As `edge/examples/engine.rs` writes it, in the shapes of another.
+    fn read(bytes: &[u8], shapes: &Self) -> Self {
+        let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
         let floats: Vec<f32> = floats.collect();
-        let (of_embedding, of_masks) = floats.split_at(embedding.len());
-        let embedding = ArrayD::from_shape_vec(embedding.raw_dim(), of_embedding.to_vec()).unwrap();
-        let mut of_masks = of_masks.chunks_exact(masks[0].len());
-        let there = masks.each_ref().map(|mask| {
-            let logits = of_masks.next().unwrap().to_vec();
-            Array2::from_shape_vec(mask.raw_dim(), logits).unwrap()
-        });
-        let (alike, ours) = (cosine(&embedding, &expected), mean(&there));
-        println!("{cpu}: cosine {alike}, mean IoU {ours}");
-        assert!(alike > 0.999 && 1.0 - ours < 2.0 * (1.0 - least), "{cpu}: {alike} {ours} {least}");
+        let (of_embedding, of_masks) = floats.split_at(shapes.embedding.len());
+        let embedding = ArrayD::from_shape_vec(shapes.embedding.raw_dim(), of_embedding.to_vec());
+        let mut of_masks = of_masks.chunks_exact(shapes.masks[0].len());
+        let mask = |shape: &Array2<f32>| {
+            Array2::from_shape_vec(shape.raw_dim(), of_masks.next().unwrap().to_vec()).unwrap()
+        };
+        Self { embedding: embedding.unwrap(), masks: shapes.masks.iter().map(mask).collect() }
+    }
+}
+
+/// How alike answers are to those that were expected: means, and the number of masks.
+struct Likeness {
+    cosine: f32,
+    iou: f64,
+    masks: usize,
+}
+
+impl Likeness {
+    fn new<'a>(pairs: impl Iterator<Item = (&'a Answer, &'a Answer)> + Clone) -> Self {
+        let cosines = pairs.clone().map(|(a, b)| cosine(&a.embedding, &b.embedding));
+        let masks = pairs.clone().flat_map(|(a, b)| a.masks.iter().zip(&b.masks));
+        let (pictures, masks_in_all) = (pairs.count(), masks.clone().count());
+        Self {
+            cosine: cosines.sum::<f32>() / pictures as f32,
+            iou: masks.map(|(a, b)| overlap(a, b)).sum::<f64>() / masks_in_all as f64,
+            masks: masks_in_all,
+        }
+    }
+}
+
+impl fmt::Display for Likeness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cosine, iou, masks } = self;
+        write!(formatter, "cosine {cosine:.5}, IoU of {masks} masks {iou:.4}")
     }
 }
 
