@@ -28,7 +28,10 @@ fn a_silent_connection_is_noticed_and_made_anew() {
             let stats = Stats::decode(&message.payload).ok()?;
             (message.topic.ends_with("/stats") && stats.masks_unpublished > 0).then_some(stats)
         });
-        assert_eq!(stats.frames_in - stats.frames_dropped.total(), stats.masks_out);
+        let done = stats.frames_segmented + stats.frames_failed + stats.frames_dropped.total();
+        let on_their_way = stats.frames_in - done;
+        // One in each of three stages, and one before each.
+        assert!(on_their_way <= 6, "{on_their_way} frames are nowhere: {stats:?}");
         observer.wait_for_mask("a mask", |mask| mask.frame_id > stats.masks_out);
     }
 }
