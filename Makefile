@@ -1,10 +1,11 @@
 # make demo   the main job on a real ultrasound clip
 # make test   everything that is tested
 # make check  formatting and lints
+# make arm    the service as Debian packages for all boards, run on emulated processors
 # make bench  kernels, other runtimes on the same network, instructions on ARM
 # They set up what they need (tools/setup.sh) and build in one profile.
 
-.PHONY: demo test check bench setup
+.PHONY: demo test check arm bench setup
 
 demo:
 	@tools/demo.sh
@@ -22,6 +23,9 @@ check: setup
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p medsa-trainer --all-targets --features mpi -- -D warnings
+
+arm:
+	@tools/arm.sh
 
 bench:
 	@tools/bench.sh

@@ -74,7 +74,9 @@ if [ "${1:-}" = test ]; then
     need dciodvfy dicom3tools
     # Certificates for tests.
     need openssl openssl
-    # Kernels for ARM.
+    # To check units for boards.
+    need systemd-analyze systemd
+    # Kernels and packages for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
     need mpirun openmpi-bin

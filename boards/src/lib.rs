@@ -4,6 +4,8 @@
 //! **Architecture invariant:** this crate knows no tensor library and no runtime.
 #![forbid(unsafe_code)]
 
+pub mod package;
+
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -17,22 +19,60 @@ pub struct Board {
     pub name: String,
     /// Rust's name of the platform.
     pub target: String,
-    /// The CPU cores that inference may use.
-    pub cpu: Cpu,
+    /// Version of the C library of its system: the service needs none that is newer.
+    pub glibc: String,
     /// Whether the service has run on the real board.
     pub tried: Tried,
+    /// What can be plugged in as a source, for people.
+    pub camera: String,
+    /// How it shows the page, for people.
+    pub display: String,
+    /// How its system gets onto it, for people.
+    pub flash: String,
+    /// The processor.
+    pub cpu: Cpu,
+    /// What inference runs on.
+    pub inference: Inference,
+    /// What the service may take.
+    pub budget: Budget,
 }
 
 /// The processor.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
-    /// Core, as `-C target-cpu` and qemu know it.
+    /// Its fastest core, as `-C target-cpu` knows it.
     pub core: String,
-    /// Cores.
+    /// The processor that `qemu-aarch64 -cpu` has for it.
+    pub emulated_as: String,
+    /// Cores of all kinds.
     pub cores: u32,
+    /// Clock of the fastest core.
+    pub clock_mhz: u32,
     /// Whether it has the eight-bit dot product (SDOT).
     pub dot_product: bool,
+}
+
+/// What inference runs on.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inference {
+    /// Threads of the runtime.
+    pub threads: u32,
+    /// The cores that the service keeps to, as systemd's `CPUAffinity`.
+    pub cpus: String,
+}
+
+/// What the service may take.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Memory of the whole service, in 2^20 bytes.
+    pub memory_mb: u32,
+    /// Time of the image encoder for a frame, of an int8 build at 128 px.
+    pub encoder_ms: u32,
+    /// Time of prompt encoder and mask decoder for a prompt.
+    pub decoder_ms: u32,
 }
 
 /// Whether the service has run on the real board.

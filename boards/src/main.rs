@@ -1,10 +1,12 @@
-//! `medsa-flash`: the boards that are described.
+//! `medsa-flash`: the boards that are described, and the service's package for each.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Program, ExitCode, Stdio};
 
+use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use medsa_boards::Board;
+use medsa_boards::package::{self, Parts};
 
 /// Boards that the edge service runs on.
 #[derive(Parser)]
@@ -22,6 +24,21 @@ enum Command {
         #[arg(long, default_value = "boards")]
         boards: PathBuf,
     },
+    /// Compile the service for a board and make its Debian package
+    Build {
+        /// Name of the board's folder
+        #[arg(long)]
+        board: String,
+        /// Folder with one folder for each board, in the repository of the service
+        #[arg(long, default_value = "boards")]
+        boards: PathBuf,
+        /// A program that is compiled already
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Folder for the package
+        #[arg(long, default_value = "packages")]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -32,11 +49,60 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let Command::List { boards } = command;
+    match command {
+        Command::List { boards } => list(&boards),
+        Command::Build { board, boards, program, out } => {
+            build(&board, &boards, program.as_deref(), &out)
+        }
+    }
+}
+
+fn list(boards: &Path) -> anyhow::Result<()> {
     println!("{:20} {:28} {:14} {:>5} {:>4}  tried", "board", "target", "core", "cores", "dot");
-    for (folder, Board { target, cpu, tried, .. }) in Board::read_all(&boards)? {
+    for (folder, Board { target, cpu, tried, .. }) in Board::read_all(boards)? {
         let dot = if cpu.dot_product { "yes" } else { "no" };
         println!("{folder:20} {target:28} {:14} {:>5} {dot:>4}  {tried:?}", cpu.core, cpu.cores);
     }
     Ok(())
+}
+
+fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyhow::Result<()> {
+    let repository = boards.parent().unwrap_or(Path::new(""));
+    let program = match program {
+        Some(program) => program.to_owned(),
+        None => compile(repository, &Board::read(&boards.join(board))?.target)?,
+    };
+    let example = repository.join("edge/edge.example.toml");
+    let version = env!("CARGO_PKG_VERSION");
+    let parts = Parts { boards, board, program: &program, example: &example, version };
+    let made = package::make(&parts, out)?;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let (major, minor) = made.needs.glibc;
+    println!(
+        "{} ({:.1} MB; the program has {:.1} MB and needs glibc {major}.{minor})",
+        made.path.display(),
+        megabytes(made.bytes),
+        megabytes(made.program_bytes)
+    );
+    Ok(())
+}
+
+/// Compiles the service; where the program is.
+fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
+    let mut cargo = Program::new("cargo");
+    cargo.args(["build", "--release", "--package", "medsa-edge", "--bin", "medsa-edge"]);
+    cargo.args(["--target", target, "--message-format", "json-render-diagnostics"]);
+    if repository != Path::new("") {
+        cargo.current_dir(repository);
+    }
+    let output = cargo.stderr(Stdio::inherit()).output().context("cargo")?;
+    if !output.status.success() {
+        bail!("cargo build --target {target}: {}", output.status);
+    }
+    let made = String::from_utf8_lossy(&output.stdout).lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let executable = message["executable"].as_str()?;
+        executable.ends_with("/medsa-edge").then(|| executable.into())
+    });
+    made.context("cargo names no program that it has made")
 }

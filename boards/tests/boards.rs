@@ -1,16 +1,40 @@
-//! Every board's description can be read, and a wrong one says what is wrong.
+//! Every board's description can be read and is of a board that can be; a wrong one says what is
+//! wrong.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
 
 use medsa_boards::Board;
 
+fn boards() -> PathBuf {
+    std::env::var("CARGO_MANIFEST_DIR").unwrap().into()
+}
+
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|e| panic!("{program}: {e}: run tools/setup.sh test"));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
-fn every_described_board_is_readable() {
-    let boards = Board::read_all(Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap())).unwrap();
-    assert!(
-        boards.iter().any(|(folder, board)| folder == "raspberry-pi-5" && board.cpu.dot_product)
-    );
+fn every_described_board_can_be() {
+    let boards = Board::read_all(&boards()).unwrap();
+    let names: Vec<&str> = boards.iter().map(|(name, _)| name.as_str()).collect();
+    let expected =
+        ["imx8mp-evk", "jetson-orin-nano", "raspberry-pi-4", "raspberry-pi-5", "rock-5b"];
+    assert_eq!(names, expected);
+    let emulated = printed("qemu-aarch64", &["-cpu", "help"]);
+    let emulated: BTreeSet<&str> = emulated.split_whitespace().collect();
+    for (name, Board { target, cpu, inference, .. }) in &boards {
+        let known = printed("rustc", &["--print", "target-cpus", "--target", target]);
+        assert!(known.split_whitespace().any(|known| known == cpu.core), "{name}: {}", cpu.core);
+        assert!(emulated.contains(cpu.emulated_as.as_str()), "{name}: {}", cpu.emulated_as);
+        let (first, last) = inference.cpus.split_once('-').unwrap();
+        let [first, last] = [first, last].map(|cpu| cpu.parse::<u32>().unwrap());
+        assert!(last < cpu.cores && last - first + 1 == inference.threads, "{name}");
+    }
 }
 
 #[test]
@@ -19,4 +43,17 @@ fn an_unknown_key_is_named_with_its_file() {
     fs::write(folder.path().join("board.toml"), "name = \"x\"\ncolour = 3\n").unwrap();
     let error = Board::read(folder.path()).unwrap_err().to_string();
     assert!(error.contains("board.toml") && error.contains("colour"), "{error}");
+}
+
+#[test]
+fn the_units_are_what_systemd_understands() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = fs::read_to_string(boards().join("common/medsa-edge.service")).unwrap();
+    // The program need not be installed where this is tested.
+    let unit = unit.replace("/usr/bin/medsa-edge", "/bin/true");
+    let path = folder.path().join("medsa-edge.service");
+    fs::write(&path, unit).unwrap();
+    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
 }

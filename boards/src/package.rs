@@ -1,0 +1,256 @@
+//! The Debian package of the service for a board: its program, units, users and folders.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::Board;
+
+/// Largest program, in bytes. The goal; nothing on the boards depends on it.
+pub const MAX_PROGRAM_BYTES: u64 = 20_000_000;
+
+/// Libraries that every Debian has before anything is installed.
+const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-aarch64.so.1"];
+
+/// What a program needs of the system that it runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Shared libraries.
+    pub libraries: BTreeSet<String>,
+    /// The newest version of the C library of which it uses something: major, minor.
+    pub glibc: (u32, u32),
+}
+
+/// A package that was made.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// The file.
+    pub path: PathBuf,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Size of the program in it, stripped, in bytes.
+    pub program_bytes: u64,
+    /// What the program needs.
+    pub needs: Needs,
+}
+
+/// Where the parts of a package are.
+pub struct Parts<'a> {
+    /// The folder of all boards.
+    pub boards: &'a Path,
+    /// Name of the board's folder.
+    pub board: &'a str,
+    /// The program, as the compiler left it.
+    pub program: &'a Path,
+    /// The configuration with every key.
+    pub example: &'a Path,
+    /// Version of the package.
+    pub version: &'a str,
+}
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The board's description.
+    #[error(transparent)]
+    Board(#[from] crate::Error),
+    /// A tool of Debian that is missing or failed.
+    #[error("{tool}: {reason}")]
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The program is too large.
+    #[error("{path} has {bytes} bytes when stripped, at most {MAX_PROGRAM_BYTES} are accepted")]
+    TooLarge {
+        /// The program.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The program does not run on a board's system.
+    #[error("{path} needs {found}, {board} has {expected}")]
+    Unmet {
+        /// The program.
+        path: PathBuf,
+        /// What it needs.
+        found: String,
+        /// The board.
+        board: String,
+        /// What the board has.
+        expected: String,
+    },
+}
+
+/// Makes the package in `folder`.
+///
+/// # Errors
+/// [`Error`]; nothing is left in `folder` then.
+pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
+    let board = Board::read(&parts.boards.join(parts.board))?;
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    let work = tempfile::tempdir_in(folder).map_err(at(folder))?;
+    let root = Root(work.path().join("root"));
+
+    let program = root.place("usr/bin/medsa-edge", &read(parts.program)?, 0o755)?;
+    run("aarch64-linux-gnu-strip", Command::new("aarch64-linux-gnu-strip").arg(&program))?;
+    let program_bytes = fs::metadata(&program).map_err(at(&program))?.len();
+    if program_bytes > MAX_PROGRAM_BYTES {
+        return Err(Error::TooLarge { path: parts.program.to_owned(), bytes: program_bytes });
+    }
+    let needs = needs(&program)?;
+    check(parts.program, &needs, parts.board, &board)?;
+
+    let common = parts.boards.join("common");
+    for unit in ["medsa-edge.service", "medsa-kiosk.service"] {
+        let path = common.join(unit);
+        if path.exists() {
+            root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&path)?, 0o644)?;
+        }
+    }
+    let limits = format!(
+        "# Of {}.\n[Service]\nCPUAffinity={}\nMemoryMax={}M\n",
+        board.name, board.inference.cpus, board.budget.memory_mb
+    );
+    root.place("usr/lib/systemd/system/medsa-edge.service.d/board.conf", limits.as_bytes(), 0o644)?;
+    for (from, to) in [
+        ("70-medsa.rules", "usr/lib/udev/rules.d/70-medsa.rules"),
+        ("sysusers.conf", "usr/lib/sysusers.d/medsa.conf"),
+        ("tmpfiles.conf", "usr/lib/tmpfiles.d/medsa.conf"),
+    ] {
+        root.place(to, &read(&common.join(from))?, 0o644)?;
+    }
+    root.place(
+        "etc/medsa/edge.toml",
+        configuration(&common, parts.board, &board)?.as_bytes(),
+        0o644,
+    )?;
+    let documents = "usr/share/doc/medsa-edge";
+    root.place(&format!("{documents}/edge.example.toml"), &read(parts.example)?, 0o644)?;
+    let readme = parts.boards.join(parts.board).join("README.md");
+    root.place(&format!("{documents}/README.md"), &read(&readme)?, 0o644)?;
+
+    let (major, minor) = needs.glibc;
+    let control = format!(
+        "Package: medsa-edge\nVersion: {}\nArchitecture: arm64\nMaintainer: medsa-edge\n\
+         Section: science\nPriority: optional\nDepends: libc6 (>= {major}.{minor}), libgcc-s1, systemd\n\
+         Recommends: cage, chromium\nDescription: live segmentation beside the machine, for {}\n \
+         Frames come in from a camera or a program, masks go out over MQTT and to a page on the\n \
+         touchscreen.\n",
+        parts.version, board.name
+    );
+    root.place("DEBIAN/control", control.as_bytes(), 0o644)?;
+    root.place("DEBIAN/conffiles", b"/etc/medsa/edge.toml\n", 0o644)?;
+    for script in ["postinst", "prerm"] {
+        root.place(&format!("DEBIAN/{script}"), &read(&common.join(script))?, 0o755)?;
+    }
+
+    let name = format!("medsa-edge_{}_{}_arm64.deb", parts.version, parts.board);
+    let made = work.path().join(&name);
+    let mut build = Command::new("dpkg-deb");
+    build.args(["--build", "--root-owner-group", "-Zxz"]).arg(&root.0).arg(&made);
+    run("dpkg-deb", &mut build)?;
+    let path = folder.join(name);
+    fs::rename(&made, &path).map_err(at(&path))?;
+    let bytes = fs::metadata(&path).map_err(at(&path))?.len();
+    Ok(Package { path, bytes, program_bytes, needs })
+}
+
+/// The configuration that a board begins with.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn configuration(common: &Path, folder: &str, board: &Board) -> Result<String, Error> {
+    let path = common.join("edge.toml");
+    let text = fs::read_to_string(&path).map_err(at(&path))?;
+    Ok(text.replace("@BOARD@", folder).replace("@THREADS@", &board.inference.threads.to_string()))
+}
+
+/// What the ELF file at `path` needs.
+///
+/// # Errors
+/// [`Error::Tool`].
+pub fn needs(path: &Path) -> Result<Needs, Error> {
+    let tool = "aarch64-linux-gnu-readelf";
+    let text =
+        run(tool, Command::new(tool).args(["--dynamic", "--version-info", "--wide"]).arg(path))?;
+    let mut needs = Needs { libraries: BTreeSet::new(), glibc: (0, 0) };
+    for line in text.lines() {
+        if let Some((_, library)) = line.split_once("Shared library: [") {
+            needs.libraries.insert(library.trim_end_matches(']').to_owned());
+        }
+        for version in line.split("Name: GLIBC_").skip(1) {
+            let version = version.split_whitespace().next().and_then(version_of);
+            needs.glibc = needs.glibc.max(version.unwrap_or_default());
+        }
+    }
+    Ok(needs)
+}
+
+fn check(program: &Path, needs: &Needs, name: &str, board: &Board) -> Result<(), Error> {
+    let unmet = |found: String, expected: String| Error::Unmet {
+        path: program.to_owned(),
+        found,
+        board: name.to_owned(),
+        expected,
+    };
+    if let Some(library) = needs.libraries.iter().find(|name| !LIBRARIES.contains(&&***name)) {
+        return Err(unmet(library.clone(), LIBRARIES.join(", ")));
+    }
+    let (major, minor) = needs.glibc;
+    if version_of(&board.glibc).is_none_or(|has| needs.glibc > has) {
+        return Err(unmet(format!("glibc {major}.{minor}"), format!("glibc {}", board.glibc)));
+    }
+    Ok(())
+}
+
+/// Major and minor.
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// The files of the package.
+struct Root(PathBuf);
+
+impl Root {
+    fn place(&self, name: &str, content: &[u8], mode: u32) -> Result<PathBuf, Error> {
+        let path = self.0.join(name);
+        let folder = path.parent().unwrap_or(&self.0);
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        fs::write(&path, content).map_err(at(&path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(at(&path))?;
+        Ok(path)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
+    |source| Error::Io { path: path.to_owned(), source }
+}
+
+fn run(tool: &'static str, command: &mut Command) -> Result<String, Error> {
+    let failed = |reason: String| Error::Tool { tool, reason };
+    let Output { status, stdout, stderr } =
+        command.env("LC_ALL", "C").output().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(format!("{status}: {}", String::from_utf8_lossy(&stderr).trim())));
+    }
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}

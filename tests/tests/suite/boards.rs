@@ -1,0 +1,137 @@
+//! Packages for boards: what is in them, what they refuse, and what the program in them answers.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use image::GrayImage;
+use medsa_boards::{Board, package};
+use medsa_edge::config::Config;
+use medsa_tests::{place, program};
+use tempfile::TempDir;
+
+/// Names a package for the test that runs what is in it.
+const PACKAGE: &str = "MEDSA_PACKAGE";
+
+/// The build for that test.
+const BUILD: &str = "MEDSA_PACKAGE_BUILD";
+
+fn boards() -> PathBuf {
+    place::repository().join("boards")
+}
+
+#[test]
+fn what_boards_begin_with_is_accepted_by_the_service() {
+    for (name, board) in Board::read_all(&boards()).unwrap() {
+        let text = package::configuration(&boards().join("common"), &name, &board).unwrap();
+        let config = Config::parse(Path::new("/etc/medsa/edge.toml"), &text).unwrap();
+        assert_eq!(config.board, name.as_str());
+        assert_eq!(config.build.threads.get(), board.inference.threads as usize);
+    }
+}
+
+#[test]
+fn a_package_holds_all_that_the_service_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = compiled(&folder, "int main(void) { return 0; }", &[]);
+    let said = program::run(&mut flash("raspberry-pi-5", &small, folder.path()));
+    assert!(said.contains("needs glibc 2."), "{said}");
+    let package = said.split(' ').next().unwrap();
+    assert!(package.ends_with("_raspberry-pi-5_arm64.deb"), "{package}");
+    let there = program::run(Command::new("dpkg-deb").args(["--contents", package]));
+    for file in [
+        "/usr/bin/medsa-edge",
+        "/etc/medsa/edge.toml",
+        "/usr/lib/systemd/system/medsa-edge.service",
+        "/usr/lib/systemd/system/medsa-edge.service.d/board.conf",
+        "/usr/lib/sysusers.d/medsa.conf",
+        "/usr/lib/tmpfiles.d/medsa.conf",
+        "/usr/lib/udev/rules.d/70-medsa.rules",
+        "/usr/share/doc/medsa-edge/README.md",
+        "/usr/share/doc/medsa-edge/edge.example.toml",
+    ] {
+        assert!(there.lines().any(|line| line.ends_with(&format!(".{file}"))), "{file}\n{there}");
+    }
+    let owners = there.lines().all(|line| line.contains(" root/root "));
+    assert!(owners, "{there}");
+    let control = program::run(Command::new("dpkg-deb").args(["--info", package]));
+    assert!(control.contains("Architecture: arm64") && control.contains("libc6 (>= 2."));
+    // Nothing but the package is left.
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.filter(|name| name.to_str().unwrap().ends_with(".deb")).count(), 1);
+}
+
+#[test]
+fn a_program_that_a_board_cannot_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let foreign =
+        compiled(&folder, "int main(void) { return 0; }", &["-Wl,--no-as-needed", "-lresolv"]);
+    let newer = "unsigned arc4random(void); int main(void) { return arc4random(); }";
+    let newer = compiled(&folder, newer, &[]);
+    let large = "char x[25000000] = {1}; int main(void) { return x[0]; }";
+    let large = compiled(&folder, large, &[]);
+    let native = env::current_exe().unwrap();
+    for (board, program, reason) in [
+        ("raspberry-pi-5", &foreign, "needs libresolv.so.2, raspberry-pi-5 has libc.so.6"),
+        ("jetson-orin-nano", &newer, "needs glibc 2.36, jetson-orin-nano has glibc 2.35"),
+        ("rock-5b", &large, "bytes when stripped, at most 20000000 are accepted"),
+        ("rock-5b", &native, "aarch64-linux-gnu-strip: "),
+        ("rock-5c", &large, "boards/rock-5c/board.toml: "),
+    ] {
+        let output = flash(board, program, folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(reason), "{board}: {said}");
+    }
+    // The board before it has it.
+    program::run(&mut flash("raspberry-pi-5", &newer, folder.path()));
+}
+
+/// `make arm` names the package and the build: to compile the program takes too long for here.
+#[test]
+#[ignore = "run by tools/arm.sh"]
+fn the_packaged_program_answers_as_this_one() {
+    let [package, build] = [PACKAGE, BUILD].map(|name| env::var(name).expect(name));
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = folder.path().join("unpacked");
+    program::run(Command::new("dpkg-deb").args(["--extract", &package]).arg(&unpacked));
+    let clip = place::cine();
+    let segment = |command: &mut Command, to: &str| -> GrayImage {
+        let mask = folder.path().join(to);
+        command.arg("segment").arg("--build").arg(&build).arg("--image").arg(&clip);
+        command.args(["--frame", "12", "--point", "182,115", "--out"]).arg(&mask);
+        program::run(command);
+        image::open(mask).unwrap().into_luma8()
+    };
+    let expected = segment(&mut program::command("medsa-edge"), "here.png");
+    for cpu in ["cortex-a76", "cortex-a72"] {
+        let mut emulated = Command::new("qemu-aarch64");
+        emulated.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]);
+        emulated.arg(unpacked.join("usr/bin/medsa-edge"));
+        let found = segment(&mut emulated, &format!("{cpu}.png"));
+        let count = |both: fn(bool, bool) -> bool| {
+            let pairs = found.pixels().zip(expected.pixels());
+            pairs.filter(|(a, b)| both(a.0[0] > 0, b.0[0] > 0)).count() as f64
+        };
+        let (inside, iou) = (count(|_, b| b), count(|a, b| a && b) / count(|a, b| a || b));
+        println!("{cpu}: IoU {iou:.4} with this processor's mask of {inside} pixels");
+        assert!(iou >= 0.99 && inside > 100.0);
+    }
+}
+
+fn flash(board: &str, of: &Path, out: &Path) -> Command {
+    let mut command = program::command("medsa-flash");
+    command.args(["build", "--board", board]).arg("--boards").arg(boards());
+    command.arg("--program").arg(of).arg("--out").arg(out);
+    command
+}
+
+/// A program for ARM.
+fn compiled(folder: &TempDir, source: &str, options: &[&str]) -> PathBuf {
+    let number = fs::read_dir(folder.path()).unwrap().count();
+    let [code, program] = ["c", "arm"].map(|end| folder.path().join(format!("{number}.{end}")));
+    fs::write(&code, source).unwrap();
+    let mut compiler = Command::new("aarch64-linux-gnu-gcc");
+    program::run(compiler.arg(&code).args(options).arg("-o").arg(&program));
+    program
+}
