@@ -70,8 +70,14 @@ fn variants_have_the_numbers_of_the_spec() {
     let mut buffer = [0; 200];
     assert_eq!(number(Availability::Offline.encode(&mut buffer).unwrap()), 0);
     assert_eq!(number(Availability::Online.encode(&mut buffer).unwrap()), 1);
-    let commands =
-        [Command::Pause, Command::Resume, Command::Freeze, Command::Unfreeze, Command::Capture];
+    let commands = [
+        Command::Pause,
+        Command::Resume,
+        Command::Freeze,
+        Command::Unfreeze,
+        Command::Capture,
+        Command::Reload,
+    ];
     for (expected, command) in (0..).zip(commands) {
         assert!(SPEC.contains(&format!("{expected} `{command:?}`")));
         assert_eq!(number(command.encode(&mut buffer).unwrap()), expected);

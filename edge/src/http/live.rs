@@ -186,7 +186,7 @@ fn status(state: &Guarded) -> Value {
     });
     json!({
         "kind": "status",
-        "build": state.observed.build,
+        "build": state.observed.slot.current().build.to_string(),
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
         "broker": health::broker(&state.observed),

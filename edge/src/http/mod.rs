@@ -23,10 +23,11 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use crate::config::HttpConfig;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
-use crate::pipeline::Meter;
+use crate::pipeline::{Meter, Slot};
 use crate::source::SourceState;
 use guard::Guard;
 
@@ -35,8 +36,8 @@ pub(crate) use control::Controls;
 /// What is told about.
 #[derive(Clone)]
 pub struct Observed {
-    /// Name and version of the build.
-    pub build: String,
+    /// Where the build in use is.
+    pub slot: Slot<Engine>,
     /// Counters and latencies.
     pub meter: Arc<Meter>,
     /// How the source is.

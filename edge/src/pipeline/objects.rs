@@ -228,16 +228,17 @@ impl Objects {
     }
 
     /// What to segment on frame `frame_id`, in order of the objects' numbers. Objects that have
-    /// left that frame are not asked for.
-    pub(super) fn asked(&self, frame_id: u64, size: (usize, usize)) -> Vec<Asked> {
+    /// left that frame are not asked for. `geometry` is the frame's, for a network whose masks
+    /// have `side` pixels.
+    pub(super) fn asked(&self, frame_id: u64, geometry: &Geometry, side: usize) -> Vec<Asked> {
         if self.following == Following::On {
-            self.fill_gaps(frame_id, size);
+            self.fill_gaps(frame_id, geometry.frame);
         }
         let state = self.lock();
         let objects = state.objects.iter().enumerate();
         let asked = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
-            let question = known.question(frame_id, size);
+            let question = known.question(frame_id, geometry, side);
             let wanted = question.is_some() || known.is_lost();
             wanted.then_some(Asked { object, revision: known.revision, question })
         };

@@ -13,6 +13,7 @@ mod mqtt;
 mod outbox;
 mod pipeline;
 mod records;
+mod reload;
 mod segment;
 mod service;
 mod source;

@@ -8,7 +8,7 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
-    Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter,
+    Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready, Segmenter, Slot,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source, SourceState};
 use medsa_frames::Frame;
@@ -89,8 +89,9 @@ impl Bench {
         let point = Point { x: 8.0, y: 8.0, positive: true };
         objects.change(ObjectId::new(0).unwrap(), Change::Add(point)).unwrap();
         let meter = Arc::new(Meter::new());
+        let slot = Slot::new(Network { segmenter: Everything, build: Arc::default() });
         let (pipeline, masks) =
-            Pipeline::start(player, Everything, objects, bell, meter.clone(), 8).unwrap();
+            Pipeline::start(player, slot, objects, bell, meter.clone(), 8).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { events, state, masks, meter, pipeline, runtime }
     }
@@ -127,6 +128,10 @@ impl Segmenter for Everything {
 
     fn preprocess(&self) -> &Preprocess {
         &PREPROCESS
+    }
+
+    fn mask_side_px(&self) -> usize {
+        SIDE
     }
 
     fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
