@@ -41,7 +41,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let stuck_after = config.stuck_after;
     let service = Service::start(config)?;
     let (meter, reloader) = (service.meter(), service.reloader());
-    let mut source = service.source_state();
+    let mut statuses = service.statuses();
     let captures = service.open_captures();
     let mut sign_of_life = SignOfLife::new();
     let last_lines = log.clone();
@@ -60,7 +60,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         },
     )?;
     systemd::ready();
-    source.mark_changed();
+    systemd::status(&statuses.to_string());
     let mut running = std::pin::pin!(service.run(stop));
     loop {
         tokio::select! {
@@ -68,7 +68,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 println!("{}", meter.table());
                 return ended;
             }
-            Ok(()) = source.changed() => systemd::status(&source.borrow_and_update().to_string()),
+            () = statuses.changed() => systemd::status(&statuses.to_string()),
             _ = reload_wanted.recv() => match reloader.reload() {
                 Ok(begun) => tracing::info!("SIGHUP: {begun}"),
                 Err(reason) => tracing::warn!("SIGHUP: {reason}"),

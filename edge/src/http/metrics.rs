@@ -66,13 +66,20 @@ impl Collector for Observed {
         let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
         let help = "The build that segments";
         encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)?;
-        let playing = matches!(*self.source.borrow(), SourceState::Playing);
+        let playing = matches!(*self.statuses.source.borrow(), SourceState::Playing);
         let connected = *self.broker.borrow() == LinkState::Up;
         let vitals = Vitals::read(Path::new("/"));
         let waiting = self.outbox.as_ref().and_then(|outbox| outbox.len().ok());
+        let level = *self.statuses.degradation.borrow();
         let is = |fact: bool| Some(f64::from(u8::from(fact)));
         for (name, help, unit, value) in [
             ("source_up", "Whether frames come", None, is(playing)),
+            (
+                "degradation_level",
+                "What is given up, 0 to 3",
+                None,
+                Some(level.map_or(0.0, |degradation| f64::from(degradation.level))),
+            ),
             ("broker_up", "Whether the broker is connected", None, is(connected)),
             (
                 "outbox_messages",

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
 use crate::pipeline::{Meter, Slot};
-use crate::source::SourceState;
+use crate::service::Statuses;
 use guard::Guard;
 
 pub(crate) use control::Controls;
@@ -40,8 +40,8 @@ pub struct Observed {
     pub slot: Slot<Engine>,
     /// Counters and latencies.
     pub meter: Arc<Meter>,
-    /// How the source is.
-    pub source: watch::Receiver<SourceState>,
+    /// How the service is.
+    pub statuses: Statuses,
     /// Whether there is a connection to the broker.
     pub broker: watch::Receiver<LinkState>,
     /// What waits for the broker.

@@ -9,13 +9,14 @@ use tokio::time::sleep;
 
 use super::outbound::Outbound;
 use super::setup;
+use super::status::{Statuses, change};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Client, LinkState, Message};
 use crate::pipeline::Network;
 
-/// Time from one announcement to the next at least: what has changed in between is told at once.
+/// Time from one announcement to the next at least: of what changes in between, the newest is told.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Publishes what has changed while there is a connection; a new one begins with
@@ -27,25 +28,24 @@ pub(super) struct Announcer {
     pub out: Outbound,
     pub link: watch::Receiver<LinkState>,
     pub networks: watch::Receiver<Arc<Network<Engine>>>,
+    pub statuses: Statuses,
 }
 
 impl Announcer {
     /// All that brokers keep, as it is now.
     pub(super) fn all(&self) -> Result<Vec<Message>, Error> {
-        let info = setup::info(&self.config, &self.networks.borrow())?;
-        Ok(self.out.retained(Channel::Info, &info)?)
+        Ok([self.info()?, self.status()?].concat())
     }
 
-    /// Runs until the service has ended.
+    /// Runs until it is aborted.
     pub(super) async fn run(mut self) {
         loop {
-            let changed = self.networks.changed().await;
-            let up = self.link.wait_for(|state| *state == LinkState::Up).await.is_ok();
-            if changed.is_err() || !up {
-                return;
-            }
-            // One that does not leave with this connection does with the next.
-            while let Err(reason) = self.announce() {
+            let announcement: fn(&Self) -> Result<Vec<Message>, Error> = tokio::select! {
+                () = change(&mut self.networks) => Self::info,
+                () = self.statuses.changed() => Self::status,
+            };
+            // One that does not leave with this connection is not needed: the next begins anew.
+            while let Err(reason) = self.publish(announcement).await {
                 tracing::debug!("not announced yet: {reason}");
                 sleep(INTERVAL).await;
             }
@@ -53,9 +53,23 @@ impl Announcer {
         }
     }
 
-    fn announce(&self) -> Result<(), String> {
-        let messages = self.all().map_err(|error| error.to_string())?;
+    async fn publish(
+        &mut self,
+        announcement: fn(&Self) -> Result<Vec<Message>, Error>,
+    ) -> Result<(), String> {
+        let up = self.link.wait_for(|state| *state == LinkState::Up).await;
+        up.map_err(|error| error.to_string())?;
+        let messages = announcement(self).map_err(|error| error.to_string())?;
         let publish = |message| self.client.try_publish(message).map_err(|e| e.to_string());
         messages.into_iter().try_for_each(publish)
+    }
+
+    fn info(&self) -> Result<Vec<Message>, Error> {
+        let info = setup::info(&self.config, &self.networks.borrow())?;
+        Ok(self.out.retained(Channel::Info, &info)?)
+    }
+
+    fn status(&self) -> Result<Vec<Message>, Error> {
+        Ok(self.out.retained(Channel::Status, &self.statuses.now())?)
     }
 }

@@ -10,6 +10,7 @@ mod publisher;
 mod recorder;
 mod reload;
 mod setup;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,6 @@ use crate::mqtt::{
 };
 use crate::outbox::{Courier, Outbox};
 use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready, Slot};
-use crate::source::SourceState;
 use crate::systemd;
 use crate::watchdog::Watch;
 use announcer::Announcer;
@@ -43,6 +43,8 @@ use recorder::Recorder;
 pub use check::check;
 pub use recorder::OpenCaptures;
 pub use reload::{BuildState, Reloader};
+pub use status::Statuses;
+pub(crate) use status::name;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -68,7 +70,7 @@ pub struct Service {
     recorder: Option<Recorder>,
     http: Option<http::Server>,
     meter: Arc<Meter>,
-    source_state: watch::Receiver<SourceState>,
+    statuses: Statuses,
 }
 
 impl Service {
@@ -82,9 +84,9 @@ impl Service {
         self.reloader.clone()
     }
 
-    /// How the source is.
-    pub fn source_state(&self) -> watch::Receiver<SourceState> {
-        self.source_state.clone()
+    /// How the service is.
+    pub fn statuses(&self) -> Statuses {
+        self.statuses.clone()
     }
 
     /// What the stages are doing.
@@ -123,7 +125,7 @@ impl Service {
         let observed = Observed {
             slot: slot.clone(),
             meter: meter.clone(),
-            source: self.source_state,
+            statuses: self.statuses.clone(),
             broker: watched.clone(),
             outbox: outbox.clone(),
         };
@@ -142,6 +144,7 @@ impl Service {
             out: out.clone(),
             link: watched.clone(),
             networks: slot.changes(),
+            statuses: self.statuses,
         };
         let publisher = Publisher {
             client: link.client.clone(),

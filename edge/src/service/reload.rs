@@ -76,7 +76,7 @@ impl Reloader {
         let path = self.config.build.path.display();
         match self.load() {
             Ok(Some(network)) => {
-                let (before, after) = (&self.slot.current().build, network.build.clone());
+                let (before, after) = (self.slot.whole().build.clone(), network.build.clone());
                 self.slot.replace(network);
                 tracing::info!("build {after} takes over from {before}");
                 self.state.send_replace(BuildState::Idle);
@@ -87,7 +87,7 @@ impl Reloader {
             }
             Err(error) => {
                 let reason = self.fail(&error);
-                let now = &self.slot.current().build;
+                let now = &self.slot.whole().build;
                 tracing::error!("{path} is not taken, build {now} goes on: {reason}");
             }
         }
@@ -99,7 +99,7 @@ impl Reloader {
         let threads = self.config.build.threads;
         // Made here, as they get the priority of who makes them.
         let workers = Workers::new(threads);
-        let running = self.slot.current().build.sha256;
+        let running = self.slot.whole().build.sha256;
         let loaded = in_background("loading", || {
             let file = BuildFile::open(&self.config)?;
             if file.sha256 == running {

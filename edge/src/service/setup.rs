@@ -14,6 +14,7 @@ use super::Service;
 use super::outbound::Outbound;
 use super::recorder::Recorder;
 use super::reload::Reloader;
+use super::status::Statuses;
 use crate::config::{BrokerPlace, Config, RecordsConfig};
 use crate::engine::{Engine, Workers};
 use crate::error::Error;
@@ -72,9 +73,9 @@ impl Service {
         let objects = objects(&config, frame_size, bell.clone())?;
         let file = BuildFile::open(&config)?;
         let Loaded { network, .. } = file.load(&config, &Workers::new(config.build.threads))?;
-        let slot = Slot::new(network);
+        let slot = Slot::new(network, None);
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
-        let source_state = player.state();
+        let source = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
         let (pipeline, masks) = Pipeline::start(
             player,
@@ -96,6 +97,12 @@ impl Service {
         };
         let config = Arc::new(config);
         let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let statuses = Statuses {
+            source,
+            activity: objects.activities(),
+            degradation: slot.degradation(),
+            build: reloader.state(),
+        };
         Ok(Self {
             config,
             slot,
@@ -109,7 +116,7 @@ impl Service {
             recorder,
             http,
             meter,
-            source_state,
+            statuses,
         })
     }
 }

@@ -17,6 +17,7 @@ mod reload;
 mod segment;
 mod service;
 mod source;
+mod status;
 mod tiny;
 mod watch;
 mod watchdog;

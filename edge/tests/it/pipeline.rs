@@ -206,7 +206,7 @@ impl Bench {
         let source = Box::new(Script { frames: script, asked });
         let player = Player::new(source, pace, Intake::default());
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
-        let slot = Slot::new(Network { segmenter: network, build: Arc::default() });
+        let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
         let (known, counts) = (objects.clone(), meter.clone());
         let (pipeline, masks) = Pipeline::start(player, slot, known, bell, counts, queue).unwrap();
         // The source waits for its first frame.

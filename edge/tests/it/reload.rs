@@ -14,11 +14,12 @@ use medsa_edge::mqtt::{Message, Protocol};
 use medsa_edge::records::Records;
 use medsa_sam::image::{Preprocess, RgbView};
 use medsa_sam::prompt::{Point, Prompt};
-use medsa_wire::{Command, Info, MaskMessage, MaskState, Message as _};
+use medsa_wire::{BuildStatus, Command, Info, MaskMessage, MaskState, Message as _};
 
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, as_mask, external};
 use crate::http::{get, request};
 use crate::service::{BUDGET, LOOP, click_at, is_left};
+use crate::status::wait_for;
 use crate::tiny;
 
 const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\nblank = []";
@@ -167,6 +168,7 @@ fn objects_are_followed_while_another_build_is_asked() {
     put(&place, &slow);
     edge.signal("HUP");
     edge.logged("its times do not count");
+    wait_for(&observer, |status| status.build == BuildStatus::Loading);
     let mut followed = 0;
     observer.wait_for_mask("masks that follow the picture", |mask| {
         followed = if mask.state == MaskState::Followed { followed + 1 } else { 0 };
