@@ -18,7 +18,15 @@ impl Build {
     /// Any way in which the file is not a whole, unaltered build within `limits`.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
-        let file = fs::File::open(path).map_err(io)?;
+        Self::read_file(&fs::File::open(path).map_err(io)?, path, limits)
+    }
+
+    /// The same from a file that is open, from where it is at; errors call it `path`.
+    ///
+    /// # Errors
+    /// As [`Build::read`].
+    pub fn read_file(file: &fs::File, path: &Path, limits: &Limits) -> Result<Self, Error> {
+        let io = |source| Error::Io { path: path.to_owned(), source };
         let (found, limit) = (file.metadata().map_err(io)?.len(), limits.build_bytes);
         if found > limit {
             let file = "the build".to_owned();

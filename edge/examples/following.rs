@@ -19,7 +19,9 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, Embedding, Engine};
 use medsa_edge::follow::Motion;
-use medsa_edge::pipeline::{Bell, Change, Following, Meter, Objects, Pipeline, Segmenter};
+use medsa_edge::pipeline::{
+    Bell, Change, Following, Meter, Network, Objects, Pipeline, Segmenter, Slot,
+};
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::Preprocess;
@@ -124,9 +126,10 @@ fn play(
     let mut told: Vec<Option<MaskMessage>> = vec![None; frames.len()];
     let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
     let player = Player::new(Box::new(source), pace, Intake::default());
-    let network = Slowed { engine, encoder };
+    let segmenter = Slowed { engine, encoder };
+    let slot = Slot::new(Network { segmenter, build: Arc::default() }, None);
     let meter = Arc::new(Meter::new());
-    let (pipeline, mut masks) = Pipeline::start(player, network, objects, bell, meter, 1024)?;
+    let (pipeline, mut masks) = Pipeline::start(player, slot, objects, bell, meter, 1024)?;
     while let Some(ready) = masks.blocking_recv() {
         let message = *ready.message;
         let frame_id = message.frame_id as usize;
@@ -218,6 +221,10 @@ impl Segmenter for Slowed {
 
     fn preprocess(&self) -> &Preprocess {
         self.engine.preprocess()
+    }
+
+    fn mask_side_px(&self) -> usize {
+        self.engine.mask_side_px()
     }
 
     fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {

@@ -75,6 +75,19 @@ pub fn limits_of(build: &Build, board: &str) -> Result<LatencyLimits, Error> {
 /// # Errors
 /// [`Error::Acceptance`] when there is nothing to ask or a vector cannot be used; the engine's.
 pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
+    accept_in_turns(build, engine, || ())
+}
+
+/// As [`accept`], beside others who compute: `turn` is waited for before every vector, and what it
+/// returns is kept until the engine has answered, so that times are those of an engine alone.
+///
+/// # Errors
+/// As [`accept`].
+pub fn accept_in_turns<T>(
+    build: &Build,
+    engine: &Engine,
+    turn: impl Fn() -> T,
+) -> Result<Accepted, Error> {
     let vectors = &build.acceptance().vectors;
     if vectors.is_empty() {
         let (vector, reason) = (0, "there is none, expected one at least".to_owned());
@@ -84,6 +97,7 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
     for (i, vector) in vectors.iter().enumerate() {
         let Question { frame, prompt, expected } = question(build, i, vector)?;
         let (image, geometry) = engine.preprocess().run(frame_view(&frame)?);
+        let turn = turn();
         let start = Instant::now();
         let embedding = engine.encode(&image)?;
         let encoded = Instant::now();
@@ -91,6 +105,7 @@ pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
         let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
         encoder_ms.push(milliseconds(encoded - start));
         decoder_ms.push(milliseconds(encoded.elapsed()));
+        drop(turn);
         let found = geometry.mask_in_frame(decoded.single().0);
         let (frame, min_iou) = (vector.frame.clone(), vector.min_iou);
         answers.push(Answered { frame, iou: iou(&found, &expected), min_iou });

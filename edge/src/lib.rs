@@ -28,6 +28,7 @@ pub mod source;
 pub mod vitals;
 pub mod watchdog;
 
+mod background;
 mod disk;
 mod error;
 mod secret;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Decodes a Med-SA mask message, or with `--record` a record or `--stats` statistics, and prints it
-as JSON. Written from wire/SPEC.md alone.
+"""Decodes a Med-SA mask message, or with `--record` a record, `--stats` statistics or `--status`
+a status, and prints it as JSON. Written from wire/SPEC.md alone.
 
-Usage: decode_wire.py [--record|--stats] HEX | --file PATH | --lines
+Usage: decode_wire.py [--record|--stats|--status] HEX | --file PATH | --lines
 `--lines` reads one message in hex per line from standard input.
 """
 
@@ -15,6 +15,7 @@ import sys
 STAGES = [
     "Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "Answer",
 ]
+SOURCES = ["Starting", "Playing", "Refused", "Unreachable", "Stalled", "Broken", "Ended"]
 
 
 class Reader:
@@ -158,6 +159,33 @@ def decode_stats(data):
     return stats
 
 
+def decode_status(data):
+    reader = Reader(data)
+    version = reader.take(1)[0]
+    if version != 3:
+        raise ValueError(f"format version {version}, expected 3")
+
+    def variant(name, names):
+        return names[in_range(name, reader.varint(32), 0, len(names) - 1)]
+
+    def degradation():
+        level = in_range("level", reader.take(1)[0], 1, 3)
+        return {"level": level, "cause": variant("cause", ["Heat", "Throttling", "Slowness"])}
+
+    status = {
+        "source": variant("source", SOURCES),
+        "activity": variant("activity", ["Running", "Frozen", "Paused"]),
+        "degradation": reader.option(degradation),
+        "build": variant("build", ["Idle", "Loading", "Failed"]),
+    }
+    if status["build"] == "Failed":
+        reason = reader.take(in_range("reason length", reader.varint(32), 0, 120))
+        status["build"] = {"Failed": {"reason": reason.decode("utf-8")}}
+    if reader.at != len(data):
+        raise ValueError(f"{len(data) - reader.at} bytes left over")
+    return status
+
+
 def runs_of_run_length(payload):
     reader, runs = Reader(payload), []
     while reader.at < len(payload):
@@ -180,7 +208,7 @@ def runs_of_packed(payload, cells):
 
 def main(arguments):
     decode = decode_mask_message
-    others = {"--record": decode_record, "--stats": decode_stats}
+    others = {"--record": decode_record, "--stats": decode_stats, "--status": decode_status}
     if arguments and arguments[0] in others:
         decode, arguments = others[arguments[0]], arguments[1:]
     if arguments == ["--lines"]:

@@ -19,6 +19,8 @@ pub enum Command {
     Unfreeze,
     /// Keep a record of the newest segmented frame: its pixels, masks and prompts.
     Capture,
+    /// Read the build again, and go over to it when it has proved itself.
+    Reload,
 }
 
 impl Message for Command {

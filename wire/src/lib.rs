@@ -47,6 +47,7 @@ mod message;
 mod prompt;
 mod record;
 mod stats;
+mod status;
 
 pub use command::Command;
 pub use error::WireError;
@@ -58,6 +59,10 @@ pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
 pub use record::{MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordMessage, RecordObject};
 pub use stats::{FramesDropped, MAX_STAGES, Stage, StageLatency, Stats};
+pub use status::{
+    Activity, BuildStatus, Cause, Degradation, MAX_DEGRADATION, MAX_REASON_LEN, SourceStatus,
+    Status,
+};
 
 /// Largest object number; objects are numbered from 0.
 pub const MAX_OBJECT: u8 = 7;

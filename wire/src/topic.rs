@@ -124,6 +124,8 @@ pub enum Channel {
     Record,
     /// [`Stats`](crate::Stats), from the device.
     Stats,
+    /// [`Status`](crate::Status), from the device, retained.
+    Status,
     /// [`PromptMessage`](crate::PromptMessage), to the device.
     Prompt,
     /// [`Command`](crate::Command), to the device.
@@ -137,6 +139,7 @@ impl Channel {
             "info" => Self::Info,
             "record" => Self::Record,
             "stats" => Self::Stats,
+            "status" => Self::Status,
             "prompt" => Self::Prompt,
             "command" => Self::Command,
             _ => match text.strip_prefix("mask/").map(str::as_bytes) {
@@ -156,6 +159,7 @@ impl fmt::Display for Channel {
             Self::Mask(object) => write!(formatter, "mask/{}", object.get()),
             Self::Record => formatter.write_str("record"),
             Self::Stats => formatter.write_str("stats"),
+            Self::Status => formatter.write_str("status"),
             Self::Prompt => formatter.write_str("prompt"),
             Self::Command => formatter.write_str("command"),
         }
@@ -207,7 +211,7 @@ pub enum TopicError {
     /// An unknown channel.
     #[error(
         "topic ends in no known channel, expected availability, info, mask/<object>, record, \
-         stats, prompt or command"
+         stats, status, prompt or command"
     )]
     NamesNoChannel,
     /// An object number above [`MAX_OBJECT`].

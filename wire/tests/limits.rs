@@ -49,6 +49,22 @@ fn other_longest_messages_reach_their_stated_length() {
     };
     assert_eq!(encode(&info).len(), Info::MAX_ENCODED_LEN);
 
+    let status = Status {
+        source: SourceStatus::Ended,
+        activity: Activity::Paused,
+        degradation: Some(Degradation { level: MAX_DEGRADATION, cause: Cause::Slowness }),
+        build: BuildStatus::Failed { reason: text(MAX_REASON_LEN).as_str().try_into().unwrap() },
+    };
+    assert_eq!(encode(&status).len(), Status::MAX_ENCODED_LEN);
+    for level in [0, MAX_DEGRADATION + 1] {
+        let degradation = Some(Degradation { level, cause: Cause::Heat });
+        let error = Status { degradation, ..status.clone() }.encode(&mut [0; 200]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("status.degradation.level is {level}, expected 1 to 3")
+        );
+    }
+
     let stage = StageLatency { stage: Stage::Total, p50_us: u32::MAX, p95_us: u32::MAX };
     let stats = Stats {
         uptime_ms: u64::MAX,

@@ -87,6 +87,23 @@ fn python_reads_generated_statistics() {
 }
 
 #[test]
+fn python_reads_generated_status() {
+    let mut runner = TestRunner::deterministic();
+    let all: Vec<Status> = (0..40)
+        .map(|_| common::status().new_tree(&mut runner).expect("a value").current())
+        .collect();
+    let lines: String = all.iter().map(|status| hex(&encode(status)) + "\n").collect();
+    let output = run_python(&["--status", "--lines"], &lines);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded = String::from_utf8(output.stdout).expect("UTF-8");
+    let decoded: Vec<Value> =
+        decoded.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let expected: Vec<Value> =
+        all.iter().map(|status| serde_json::to_value(status).expect("JSON")).collect();
+    assert_eq!(decoded, expected);
+}
+
+#[test]
 fn python_refuses_a_truncated_message() {
     let mask = Mask::from_bits(2, 1, [true, false]).unwrap();
     let message = MaskMessage {

@@ -32,6 +32,11 @@ proptest! {
     }
 
     #[test]
+    fn status_round_trips(message in common::status()) {
+        assert_round_trip(&message);
+    }
+
+    #[test]
     fn cells_round_trip((width, height, cells) in common::cells()) {
         let mask = Mask::from_bits(width, height, cells.iter().copied()).unwrap();
         assert_eq!(mask.bits().collect::<Vec<_>>(), cells);

@@ -56,6 +56,7 @@ fn lengths_in_the_spec_are_those_of_the_code() {
         ("### Info (at most ", Info::MAX_ENCODED_LEN),
         ("### Mask message (at most ", MaskMessage::MAX_ENCODED_LEN),
         ("### Stats (at most ", Stats::MAX_ENCODED_LEN),
+        ("### Status (at most ", Status::MAX_ENCODED_LEN),
         ("### Prompt (at most ", PromptMessage::MAX_ENCODED_LEN),
         ("### Record (at most ", RecordMessage::MAX_ENCODED_LEN),
         ("### Command (", Command::MAX_ENCODED_LEN),
@@ -70,8 +71,14 @@ fn variants_have_the_numbers_of_the_spec() {
     let mut buffer = [0; 200];
     assert_eq!(number(Availability::Offline.encode(&mut buffer).unwrap()), 0);
     assert_eq!(number(Availability::Online.encode(&mut buffer).unwrap()), 1);
-    let commands =
-        [Command::Pause, Command::Resume, Command::Freeze, Command::Unfreeze, Command::Capture];
+    let commands = [
+        Command::Pause,
+        Command::Resume,
+        Command::Freeze,
+        Command::Unfreeze,
+        Command::Capture,
+        Command::Reload,
+    ];
     for (expected, command) in (0..).zip(commands) {
         assert!(SPEC.contains(&format!("{expected} `{command:?}`")));
         assert_eq!(number(command.encode(&mut buffer).unwrap()), expected);
@@ -92,6 +99,35 @@ fn variants_have_the_numbers_of_the_spec() {
         assert!(SPEC.contains(&format!("{expected} `{name}`")));
         assert_eq!(postcard::to_slice(&stage, &mut buffer).unwrap(), [expected as u8]);
     }
+    let sources = [
+        SourceStatus::Starting,
+        SourceStatus::Playing,
+        SourceStatus::Refused,
+        SourceStatus::Unreachable,
+        SourceStatus::Stalled,
+        SourceStatus::Broken,
+        SourceStatus::Ended,
+    ];
+    for (expected, source) in sources.iter().enumerate() {
+        assert!(SPEC.contains(&format!("{expected} `{source:?}`")));
+        assert_eq!(postcard::to_slice(source, &mut buffer).unwrap(), [expected as u8]);
+    }
+    let activities = [Activity::Running, Activity::Frozen, Activity::Paused];
+    for (expected, activity) in activities.iter().enumerate() {
+        assert!(SPEC.contains(&format!("{expected} `{activity:?}`")));
+        assert_eq!(postcard::to_slice(activity, &mut buffer).unwrap(), [expected as u8]);
+    }
+    for (expected, cause) in [Cause::Heat, Cause::Throttling, Cause::Slowness].iter().enumerate() {
+        assert!(SPEC.contains(&format!("{expected} `{cause:?}`")));
+        assert_eq!(postcard::to_slice(cause, &mut buffer).unwrap(), [expected as u8]);
+    }
+    let status = Status {
+        source: SourceStatus::Playing,
+        activity: Activity::Frozen,
+        degradation: Some(Degradation { level: 2, cause: Cause::Slowness }),
+        build: BuildStatus::Failed { reason: "x".try_into().unwrap() },
+    };
+    assert_eq!(status.encode(&mut buffer), Ok([3, 1, 1, 1, 2, 2, 2, 1, b'x'].as_slice()));
     let clear = PromptMessage { object: 5, change: PromptChange::Clear };
     assert_eq!(clear.encode(&mut buffer), Ok([3, 5, 1].as_slice()));
     let undo = PromptMessage { object: 5, change: PromptChange::Undo };

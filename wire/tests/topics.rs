@@ -10,6 +10,7 @@ fn every_topic_round_trips() {
         (Channel::Info, "info".to_owned()),
         (Channel::Record, "record".to_owned()),
         (Channel::Stats, "stats".to_owned()),
+        (Channel::Status, "status".to_owned()),
         (Channel::Prompt, "prompt".to_owned()),
         (Channel::Command, "command".to_owned()),
     ];

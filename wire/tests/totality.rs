@@ -76,6 +76,7 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = Command::decode(bytes);
     let _ = Info::decode(bytes);
     let _ = Stats::decode(bytes);
+    let _ = Status::decode(bytes);
     let _ = PromptMessage::decode(bytes);
     let _ = RecordMessage::decode(bytes);
     if let Ok(message) = MaskMessage::decode(bytes) {

@@ -27,8 +27,8 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Runs the command; SIGUSR1 prints the table of counters and latencies, and so does the end. When
-/// a stage is stuck, the process ends with code 70, for systemd to start it again.
+/// Runs the command; SIGHUP reads the build again; SIGUSR1 prints the table of counters and latencies,
+/// and so does the end. When a stage is stuck, the process ends with code 70, for systemd to start it again.
 ///
 /// # Errors
 /// [`Error`].
@@ -37,10 +37,11 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let log = Arc::new(log::install(&config.log)?);
     let stop = stop_signal()?;
     let mut table_wanted = signal(SignalKind::user_defined1()).map_err(Error::Signal)?;
+    let mut reload_wanted = signal(SignalKind::hangup()).map_err(Error::Signal)?;
     let stuck_after = config.stuck_after;
     let service = Service::start(config)?;
-    let meter = service.meter();
-    let mut source = service.source_state();
+    let (meter, reloader) = (service.meter(), service.reloader());
+    let mut statuses = service.statuses();
     let captures = service.open_captures();
     let mut sign_of_life = SignOfLife::new();
     let last_lines = log.clone();
@@ -59,7 +60,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         },
     )?;
     systemd::ready();
-    source.mark_changed();
+    systemd::status(&statuses.to_string());
     let mut running = std::pin::pin!(service.run(stop));
     loop {
         tokio::select! {
@@ -67,7 +68,11 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 println!("{}", meter.table());
                 return ended;
             }
-            Ok(()) = source.changed() => systemd::status(&source.borrow_and_update().to_string()),
+            () = statuses.changed() => systemd::status(&statuses.to_string()),
+            _ = reload_wanted.recv() => match reloader.reload() {
+                Ok(begun) => tracing::info!("SIGHUP: {begun}"),
+                Err(reason) => tracing::warn!("SIGHUP: {reason}"),
+            },
             _ = table_wanted.recv() => println!("{}", meter.table()),
         }
     }

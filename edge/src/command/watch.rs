@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use medsa_frames::Clip;
 use medsa_wire::topic::{Channel, DeviceId, Topic};
-use medsa_wire::{Availability, Info, MaskMessage, MaskState, Message as _, Stats};
+use medsa_wire::{
+    Availability, BuildStatus, Degradation, Info, MaskMessage, MaskState, Message as _, Stats,
+    Status,
+};
 
 use self::album::Album;
 use super::run::stop_signal;
@@ -175,6 +178,10 @@ impl Watcher {
                 println!("{}", stats_line(&topic.device, &stats));
                 Seen::Something
             }),
+            Channel::Status => Status::decode(payload).map(|status| {
+                println!("{}", status_line(&topic.device, &status));
+                Seen::Something
+            }),
             // To the device, or not for us.
             Channel::Prompt | Channel::Command | Channel::Record => Ok(Seen::Something),
         };
@@ -183,6 +190,18 @@ impl Watcher {
             Seen::Something
         }))
     }
+}
+
+fn status_line(device: &DeviceId, status: &Status) -> String {
+    let Status { source, activity, degradation, build } = status;
+    let level =
+        degradation.map(|Degradation { level, cause }| format!("  level {level}: {cause:?}"));
+    let build = match build {
+        BuildStatus::Idle => String::new(),
+        BuildStatus::Loading => "  another build is being loaded".into(),
+        BuildStatus::Failed { reason } => format!("  the last build was not taken: {reason}"),
+    };
+    format!("{device}  source {source:?}  {activity:?}{}{build}", level.unwrap_or_default())
 }
 
 fn mask_line(device: &DeviceId, mask: &MaskMessage) -> String {

@@ -33,6 +33,14 @@ impl Engine {
     /// # Errors
     /// [`Error::BuildTooNew`], [`Error::BuildUnfit`], [`Error::Manifest`] and those of [`Engine::from_onnx`].
     pub fn load(build: &Build, threads: NonZeroUsize) -> Result<Self, Error> {
+        Self::load_on(build, &Workers::new(threads))
+    }
+
+    /// As [`Engine::load`] on workers that are there.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn load_on(build: &Build, workers: &Workers) -> Result<Self, Error> {
         let manifest = build.manifest();
         check_version(manifest)?;
         if !manifest.unfit.is_empty() {
@@ -42,7 +50,7 @@ impl Engine {
         // A build lists both files and holds all that it lists: checked when it was read.
         let file = |name| build.file(name).unwrap_or_default();
         let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));
-        Self::from_onnx(encoder, decoder, manifest.preprocess, threads)
+        Self::from_onnx_on(encoder, decoder, manifest.preprocess, workers)
     }
 
     /// The engine of two ONNX files; see [`Manifest::ENCODER`] and [`Manifest::DECODER`] for
@@ -57,9 +65,16 @@ impl Engine {
         preprocess: Preprocess,
         threads: NonZeroUsize,
     ) -> Result<Self, Error> {
+        Self::from_onnx_on(encoder, decoder, preprocess, &Workers::new(threads))
+    }
+
+    fn from_onnx_on(
+        encoder: &[u8],
+        decoder: &[u8],
+        preprocess: Preprocess,
+        workers: &Workers,
+    ) -> Result<Self, Error> {
         let side = preprocess.input_size;
-        // Threads of its own for each: a prompt is answered while a frame is encoded.
-        let [for_encoder, for_decoder] = [Threads::new(threads), Threads::new(threads)];
         let encoder = Network::load(
             Manifest::ENCODER,
             encoder,
@@ -67,7 +82,7 @@ impl Engine {
                 inputs: vec![("image", vec![Some(1), Some(3), Some(side), Some(side)])],
                 outputs: vec![("embedding", vec![Some(1), None, None, None])],
             },
-            &for_encoder,
+            &workers.encoder,
         )?;
         // The encoder decides channels and grid, the decoder has to follow.
         let [channels, height, width] = [1, 2, 3].map(|axis| encoder.output_shape(0)[axis]);
@@ -89,7 +104,7 @@ impl Engine {
                     ("iou", exactly(&[1, MASKS])),
                 ],
             },
-            &for_decoder,
+            &workers.decoder,
         )?;
         if height != width {
             let [found, expected] =
@@ -175,6 +190,20 @@ impl Engine {
             masks: masks.index_axis_move(Axis(0), 0),
             iou: std::array::from_fn(|i| iou[[0, i]]),
         })
+    }
+}
+
+/// The threads that an engine computes on, as many for the encoder as for the decoder: a prompt is
+/// answered while a frame is encoded. They have the priority of the thread that made them.
+pub struct Workers {
+    encoder: Threads,
+    decoder: Threads,
+}
+
+impl Workers {
+    /// Starts them.
+    pub fn new(threads: NonZeroUsize) -> Self {
+        Self { encoder: Threads::new(threads), decoder: Threads::new(threads) }
     }
 }
 

@@ -111,7 +111,8 @@ async fn prompt(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A capture is accepted when it is on its way to the disk; `record` tells when it is there.
+/// A capture is accepted when it is on its way to the disk, and a reload when it has begun: `record`
+/// and `status` tell what became of them.
 async fn command(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
@@ -120,7 +121,7 @@ async fn command(
     let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(match command {
-        Command::Capture => StatusCode::ACCEPTED,
+        Command::Capture | Command::Reload => StatusCode::ACCEPTED,
         _ => StatusCode::NO_CONTENT,
     })
 }

@@ -1,10 +1,12 @@
 //! Whether the service does what it is for.
 
+use medsa_wire::Degradation;
 use serde_json::{Value, json};
 
 use super::Observed;
 use crate::mqtt::LinkState;
-use crate::pipeline::Counter;
+use crate::pipeline::{Activity, Counter};
+use crate::service::{BuildState, name};
 use crate::source::SourceState;
 
 /// Whether frames come, and a report. A broker that is away is reported and no illness: the
@@ -14,10 +16,13 @@ pub(super) fn report(observed: &Observed) -> (bool, Value) {
     let meter = &observed.meter;
     let report = json!({
         "status": if well { "ok" } else { "impaired" },
-        "build": observed.build,
+        "build": observed.slot.current().build.to_string(),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": meter.uptime().as_secs(),
         "source": source,
+        "activity": activity(*observed.statuses.activity.borrow()),
+        "degradation": degradation(observed),
+        "reload": reload(observed),
         "broker": broker(observed),
         "frames": meter.get(Counter::FramesIn),
         "masks": meter.get(Counter::MasksOut),
@@ -27,7 +32,7 @@ pub(super) fn report(observed: &Observed) -> (bool, Value) {
 
 /// Whether the source does what it should, and how it is.
 pub(super) fn source(observed: &Observed) -> (bool, Value) {
-    let (well, state, reason) = match &*observed.source.borrow() {
+    let (well, state, reason) = match &*observed.statuses.source.borrow() {
         SourceState::Starting => (true, "starting", None),
         SourceState::Playing => (true, "playing", None),
         SourceState::Ended => (true, "ended", None),
@@ -35,6 +40,33 @@ pub(super) fn source(observed: &Observed) -> (bool, Value) {
         SourceState::Lost { reason, .. } => (false, "lost", Some(reason.clone())),
     };
     (well, json!({ "state": state, "reason": reason }))
+}
+
+/// What is done with frames.
+pub(super) fn activity(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Running => "running",
+        Activity::Frozen => "frozen",
+        Activity::Paused => "paused",
+    }
+}
+
+/// What is given up, and why.
+fn degradation(observed: &Observed) -> Value {
+    match *observed.statuses.degradation.borrow() {
+        None => json!({ "level": 0, "cause": null }),
+        Some(Degradation { level, cause }) => json!({ "level": level, "cause": name(cause) }),
+    }
+}
+
+/// Whether another build is about to take over.
+fn reload(observed: &Observed) -> Value {
+    let (state, reason) = match &*observed.statuses.build.borrow() {
+        BuildState::Idle => ("idle", None),
+        BuildState::Loading => ("loading", None),
+        BuildState::Failed { reason } => ("failed", Some(reason.clone())),
+    };
+    json!({ "state": state, "reason": reason })
 }
 
 /// Whether the broker is there.

@@ -29,7 +29,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use super::control::Guarded;
 use super::guard::Refused;
 use super::health;
-use crate::pipeline::{Activity, Counter, Ready, Seen};
+use crate::pipeline::{Counter, Ready, Seen};
 
 /// Longest wait for an answer of the client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -186,15 +186,11 @@ fn status(state: &Guarded) -> Value {
     });
     json!({
         "kind": "status",
-        "build": state.observed.build,
+        "build": state.observed.slot.current().build.to_string(),
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
         "broker": health::broker(&state.observed),
-        "activity": match state.controls.control.objects().activity() {
-            Activity::Running => "running",
-            Activity::Frozen => "frozen",
-            Activity::Paused => "paused",
-        },
+        "activity": health::activity(state.controls.control.objects().activity()),
         "latency_ms": latency.map(|latency| latency.as_millis() as u64),
         "records": records,
     })

@@ -24,7 +24,7 @@ pub(super) fn text(observed: &Observed) -> Result<String, fmt::Error> {
 }
 
 /// Counters with the names and explanations that they have on the page.
-const COUNTERS: [(Counter, &str, &str); 10] = [
+const COUNTERS: [(Counter, &str, &str); 11] = [
     (Counter::FramesIn, "frames", "Frames that the source delivered or missed"),
     (Counter::FramesSegmented, "frames_segmented", "Frames that all prompts were answered on"),
     (Counter::FramesFailed, "frames_failed", "Frames that could not be decoded or segmented"),
@@ -34,6 +34,7 @@ const COUNTERS: [(Counter, &str, &str); 10] = [
     (Counter::MessagesRefused, "messages_refused", "Incoming messages that were refused"),
     (Counter::RecordsKept, "records_kept", "Captures that are on the disk"),
     (Counter::RecordsRefused, "records_refused", "Captures that could not be kept"),
+    (Counter::ReloadsFailed, "reload_failed", "Times that another build was not taken"),
     (Counter::LinkDown, "broker_losses", "Times that the broker was lost or not reached"),
 ];
 
@@ -59,13 +60,26 @@ impl Collector for Observed {
             let (sum, total) = (stage.sum.as_secs_f64(), stage.total);
             metric.encode_histogram::<NoLabelSet>(sum, total, &stage.buckets, None)?;
         }
-        let playing = matches!(*self.source.borrow(), SourceState::Playing);
+        let build = &self.slot.current().build;
+        let sha256: String = build.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, version) = (build.name.as_str(), build.version.as_str());
+        let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
+        let help = "The build that segments";
+        encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)?;
+        let playing = matches!(*self.statuses.source.borrow(), SourceState::Playing);
         let connected = *self.broker.borrow() == LinkState::Up;
         let vitals = Vitals::read(Path::new("/"));
         let waiting = self.outbox.as_ref().and_then(|outbox| outbox.len().ok());
+        let level = *self.statuses.degradation.borrow();
         let is = |fact: bool| Some(f64::from(u8::from(fact)));
         for (name, help, unit, value) in [
             ("source_up", "Whether frames come", None, is(playing)),
+            (
+                "degradation_level",
+                "What is given up, 0 to 3",
+                None,
+                Some(level.map_or(0.0, |degradation| f64::from(degradation.level))),
+            ),
             ("broker_up", "Whether the broker is connected", None, is(connected)),
             (
                 "outbox_messages",
@@ -92,6 +106,6 @@ impl Collector for Observed {
 
 impl fmt::Debug for Observed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Observed").field("build", &self.build).finish_non_exhaustive()
+        formatter.debug_struct("Observed").finish_non_exhaustive()
     }
 }

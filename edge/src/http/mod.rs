@@ -23,11 +23,12 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use crate::config::HttpConfig;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
-use crate::pipeline::Meter;
-use crate::source::SourceState;
+use crate::pipeline::{Meter, Slot};
+use crate::service::Statuses;
 use guard::Guard;
 
 pub(crate) use control::Controls;
@@ -35,12 +36,12 @@ pub(crate) use control::Controls;
 /// What is told about.
 #[derive(Clone)]
 pub struct Observed {
-    /// Name and version of the build.
-    pub build: String,
+    /// Where the build in use is.
+    pub slot: Slot<Engine>,
     /// Counters and latencies.
     pub meter: Arc<Meter>,
-    /// How the source is.
-    pub source: watch::Receiver<SourceState>,
+    /// How the service is.
+    pub statuses: Statuses,
     /// Whether there is a connection to the broker.
     pub broker: watch::Receiver<LinkState>,
     /// What waits for the broker.

@@ -20,8 +20,7 @@ use crate::error::Error;
 
 /// Answers until no frame comes any more or nobody wants masks.
 pub(super) fn run<S: Segmenter>(
-    segmenter: &S,
-    encoded: &Mailbox<Encoded<S::Embedding>>,
+    encoded: &Mailbox<Encoded<S>>,
     objects: &Objects,
     bell: &Bell,
     output: &Output,
@@ -29,7 +28,7 @@ pub(super) fn run<S: Segmenter>(
     meter: &Meter,
 ) -> Result<(), Closed> {
     let mut heard = 0;
-    let mut current: Option<Encoded<S::Embedding>> = None;
+    let mut current: Option<Encoded<S>> = None;
     let mut found = BTreeMap::new();
     // The newest prompt that was answered on the frame that is there.
     let mut answered = 0;
@@ -57,11 +56,12 @@ pub(super) fn run<S: Segmenter>(
         }
         let _work = output.beat.work();
         let captured = &frame.seen.captured;
-        let open = objects.asked(captured.frame_id, frame.geometry.frame);
+        let side = frame.network.segmenter.mask_side_px();
+        let open = objects.asked(captured.frame_id, &frame.geometry, side);
         let mut failed = false;
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
             let _work = output.beat.work();
-            match answer(segmenter, frame, asked, objects, meter) {
+            match answer(frame, asked, objects, meter) {
                 Ok(Some(Answer { message, object })) => {
                     found.extend(object.map(|object| (asked.number(), object)));
                     output.send(captured, message, meter)?;
@@ -80,7 +80,11 @@ pub(super) fn run<S: Segmenter>(
             meter.count(end);
         }
         found.retain(|number, _| open.iter().any(|asked| asked.number() == *number));
-        newest.replace(Shot { seen: frame.seen.clone(), objects: found.clone() });
+        newest.replace(Shot {
+            seen: frame.seen.clone(),
+            objects: found.clone(),
+            build: frame.network.build.clone(),
+        });
         answered = open.iter().map(Asked::revision).max().unwrap_or(0).max(answered);
     }
 }
@@ -94,8 +98,7 @@ struct Answer {
 
 /// Asks the network about one object on one frame; `None` when nothing is to be told.
 fn answer<S: Segmenter>(
-    segmenter: &S,
-    frame: &Encoded<S::Embedding>,
+    frame: &Encoded<S>,
     asked: &Asked,
     objects: &Objects,
     meter: &Meter,
@@ -109,6 +112,7 @@ fn answer<S: Segmenter>(
     let begun = Instant::now();
     let Question { prompt, expected, hint } = question;
     let hint = expected.as_ref().filter(|_| *hint).map(|expected| expected.view());
+    let segmenter = &frame.network.segmenter;
     let decoded = segmenter.decode(&frame.embedding, &prompt.tokens(&frame.geometry), hint)?;
     meter.record(Stage::Decoder, begun.elapsed());
     let (logits, score) = decoded.single();

@@ -59,6 +59,8 @@ pub enum Counter {
     RecordsKept,
     /// Captures that could not be kept.
     RecordsRefused,
+    /// Times that another build was not taken.
+    ReloadsFailed,
     /// Times that the connection was lost or could not be made.
     LinkDown,
 }
@@ -193,6 +195,7 @@ impl Meter {
             ("messages refused", Counter::MessagesRefused),
             ("records kept", Counter::RecordsKept),
             ("records refused", Counter::RecordsRefused),
+            ("reloads failed", Counter::ReloadsFailed),
             ("connection lost", Counter::LinkDown),
         ];
         let mut table = String::new();

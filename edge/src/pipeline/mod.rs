@@ -20,6 +20,7 @@ mod object;
 mod objects;
 mod output;
 mod shot;
+mod slot;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -45,6 +46,7 @@ pub use object::Shown;
 pub use objects::{Activity, Change, Following, Objects};
 pub use output::{NewestMasks, Ready};
 pub use shot::{Newest, Shot, ShotObject};
+pub use slot::{Network, Slot};
 
 /// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
 /// Frames are encoded on one thread and prompts answered on another.
@@ -54,6 +56,9 @@ pub trait Segmenter: Send + Sync + 'static {
 
     /// From a frame to the encoder's input.
     fn preprocess(&self) -> &Preprocess;
+
+    /// Side of its square masks, in pixels.
+    fn mask_side_px(&self) -> usize;
 
     /// The embedding of an image `[1, 3, S, S]`.
     ///
@@ -78,6 +83,10 @@ impl Segmenter for Engine {
 
     fn preprocess(&self) -> &Preprocess {
         self.preprocess()
+    }
+
+    fn mask_side_px(&self) -> usize {
+        self.mask_side_px()
     }
 
     fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
@@ -106,13 +115,13 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts all threads; at most `queue` masks wait in the receiver. `bell` is the one that
-    /// `objects` rings.
+    /// `objects` rings, `slot` where the network is.
     ///
     /// # Errors
     /// [`Error::Thread`].
     pub fn start<S: Segmenter>(
         player: Player,
-        segmenter: S,
+        slot: Slot<S>,
         objects: Arc<Objects>,
         bell: Arc<Bell>,
         meter: Arc<Meter>,
@@ -125,10 +134,9 @@ impl Pipeline {
         let stages = Arc::new(Stages {
             frames: Mailbox::new(),
             seen: Mailbox::new(),
-            encoded: Mailbox::<Encoded<S::Embedding>>::new(),
+            encoded: Mailbox::<Encoded<S>>::new(),
             bell,
         });
-        let segmenter = Arc::new(segmenter);
         let (onlookers, frames) = watch::channel(None);
         let mut pipeline = Self {
             stages: stages.clone(),
@@ -138,13 +146,12 @@ impl Pipeline {
             watch: watch.clone(),
         };
         pipeline.spawn("decoding", {
-            let (stages, segmenter, objects) = (stages.clone(), segmenter.clone(), objects.clone());
+            let (stages, objects) = (stages.clone(), objects.clone());
             let (output, meter) = (output("decoding"), meter.clone());
             let newest = pipeline.newest.clone();
             move || {
                 let Stages { encoded, bell, .. } = &*stages;
-                let run =
-                    decoding::run(&*segmenter, encoded, &objects, bell, &output, &newest, &meter);
+                let run = decoding::run(encoded, &objects, bell, &output, &newest, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -153,7 +160,7 @@ impl Pipeline {
             let beat = watch.beat("encoding");
             move || {
                 let Stages { seen, encoded, bell, .. } = &*stages;
-                encoding::run(&*segmenter, pace, seen, encoded, bell, &beat, &meter);
+                encoding::run(&slot, pace, seen, encoded, bell, &beat, &meter);
             }
         })?;
         pipeline.spawn("following", {
@@ -231,10 +238,10 @@ impl Drop for Pipeline {
 }
 
 /// What stands between the threads.
-struct Stages<E> {
+struct Stages<S: Segmenter> {
     frames: Mailbox<Captured>,
     seen: Mailbox<Arc<Seen>>,
-    encoded: Mailbox<Encoded<E>>,
+    encoded: Mailbox<Encoded<S>>,
     bell: Arc<Bell>,
 }
 
@@ -244,7 +251,7 @@ trait Stop: Send + Sync {
     fn is_stopped(&self) -> bool;
 }
 
-impl<E: Send> Stop for Stages<E> {
+impl<S: Segmenter> Stop for Stages<S> {
     fn stop(&self) {
         self.frames.stop();
         self.seen.stop();

@@ -237,23 +237,26 @@ impl Object {
         self.path.push(frame_id, step);
         let found = self.found.as_ref()?;
         let moved = self.path.since(found.frame_id);
-        let logits = Arc::new(warp(found.mask.logits.view(), &found.mask.geometry, &moved));
+        let logits =
+            Arc::new(found.mask.moved(&moved, &found.mask.geometry, found.mask.logits.dim().0));
         Some(Shown { logits, ..found.mask.clone() })
     }
 
-    /// What to ask the network on a frame of `size` = (width, height); `None` when the object is
-    /// lost or not in it.
-    pub fn question(&self, frame_id: u64, size: (usize, usize)) -> Option<Question> {
+    /// What to ask a network whose masks have `side` pixels, on a frame of `geometry`; `None` when
+    /// the object is lost or not in it. A mask of another side came from another network: what it
+    /// found is expected again, but its logits are no hint.
+    pub fn question(&self, frame_id: u64, geometry: &Geometry, side: usize) -> Option<Question> {
         if self.trust == Trust::Lost {
             return None;
         }
         let back = self.path.since(frame_id).inverse();
-        let prompt = carry(self.prompt(), &back, size)?;
+        let prompt = carry(self.prompt(), &back, geometry.frame)?;
         let expected = self.found.as_ref().map(|found| {
             let moved = self.path.since(found.frame_id).then(&back);
-            warp(found.mask.logits.view(), &found.mask.geometry, &moved)
+            found.mask.moved(&moved, geometry, side)
         });
-        Some(Question { prompt, expected, hint: self.trust == Trust::Good })
+        let fits = self.found.as_ref().is_some_and(|found| found.mask.logits.dim().0 == side);
+        Some(Question { prompt, expected, hint: fits && self.trust == Trust::Good })
     }
 
     /// Whether the object is lost.
@@ -297,6 +300,47 @@ impl Object {
     pub fn follow(&mut self, frame_id: u64, mask: Shown) {
         let points = places(mask.logits.view(), &mask.geometry);
         self.found = Some(Found { frame_id, mask, points });
+    }
+}
+
+impl Shown {
+    /// Logits after a motion of the frame, as a network of another `geometry` and `side` in pixels
+    /// would give them: `[side, side]`.
+    fn moved(&self, motion: &Motion, geometry: &Geometry, side: usize) -> Array2<f32> {
+        let (height, width) = self.logits.dim();
+        let (from, onto) = ((width, height), (side, side));
+        let (known_width, known_height) = self.geometry.mask_size(from);
+        let (part_width, part_height) = geometry.mask_size(onto);
+        let back = motion.inverse();
+        // Motion and scaling are linear: what happens to three cells tells what happens to all.
+        let source = |x: f32, y: f32| {
+            self.geometry.to_cell(back.apply(geometry.from_cell([x, y], onto)), from)
+        };
+        let origin = source(0.0, 0.0);
+        let step = |[x, y]: [f32; 2]| [x - origin[0], y - origin[1]];
+        let (along, down) = (step(source(1.0, 0.0)), step(source(0.0, 1.0)));
+        Array2::from_shape_fn((side, side), |(row, column)| {
+            if row >= part_height || column >= part_width {
+                return OUTSIDE;
+            }
+            let (x, y) = (column as f32, row as f32);
+            let at = [0, 1].map(|axis| origin[axis] + x * along[axis] + y * down[axis]);
+            let [fx, fy] = at.map(|p| p - p.floor());
+            let value = |dx: f32, dy: f32| {
+                let (x, y) = (at[0].floor() + dx, at[1].floor() + dy);
+                let within =
+                    x >= 0.0 && y >= 0.0 && x < known_width as f32 && y < known_height as f32;
+                if within { self.logits[[y as usize, x as usize]] } else { OUTSIDE }
+            };
+            let upper =
+                value(0.0, 0.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 0.0) * fx } else { 0.0 };
+            if fy == 0.0 {
+                return upper;
+            }
+            let lower =
+                value(0.0, 1.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 1.0) * fx } else { 0.0 };
+            upper * (1.0 - fy) + lower * fy
+        })
     }
 }
 
@@ -361,41 +405,6 @@ fn carry(prompt: &Prompt, motion: &Motion, size: (usize, usize)) -> Option<Promp
         return None;
     }
     Prompt::new(points, bbox, size).ok()
-}
-
-/// Logits `[h, w]` after a motion of the frame.
-fn warp(logits: ArrayView2<f32>, geometry: &Geometry, motion: &Motion) -> Array2<f32> {
-    let (height, width) = logits.dim();
-    let size = (width, height);
-    let (part_width, part_height) = geometry.mask_size(size);
-    let back = motion.inverse();
-    // Motion and scaling are linear: what happens to three cells tells what happens to all.
-    let source =
-        |x: f32, y: f32| geometry.to_cell(back.apply(geometry.from_cell([x, y], size)), size);
-    let origin = source(0.0, 0.0);
-    let step = |[x, y]: [f32; 2]| [x - origin[0], y - origin[1]];
-    let (along, down) = (step(source(1.0, 0.0)), step(source(0.0, 1.0)));
-    Array2::from_shape_fn((height, width), |(row, column)| {
-        if row >= part_height || column >= part_width {
-            return OUTSIDE;
-        }
-        let (x, y) = (column as f32, row as f32);
-        let at = [0, 1].map(|axis| origin[axis] + x * along[axis] + y * down[axis]);
-        let [fx, fy] = at.map(|p| p - p.floor());
-        let value = |dx: f32, dy: f32| {
-            let (x, y) = (at[0].floor() + dx, at[1].floor() + dy);
-            let within = x >= 0.0 && y >= 0.0 && x < part_width as f32 && y < part_height as f32;
-            if within { logits[[y as usize, x as usize]] } else { OUTSIDE }
-        };
-        let upper =
-            value(0.0, 0.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 0.0) * fx } else { 0.0 };
-        if fy == 0.0 {
-            return upper;
-        }
-        let lower =
-            value(0.0, 1.0) * (1.0 - fx) + if fx > 0.0 { value(1.0, 1.0) * fx } else { 0.0 };
-        upper * (1.0 - fy) + lower * fy
-    })
 }
 
 /// Intersection over union of what is above zero; 1 when nothing is.
@@ -481,7 +490,7 @@ mod tests {
     }
 
     fn found(object: &mut Object, frame_id: u64, logits: &Array2<f32>, score: f32) -> Verdict {
-        let question = object.question(frame_id, FRAME).unwrap();
+        let question = object.question(frame_id, &geometry(), 64).unwrap();
         let verdict = object.answer(&question, logits.view(), score, geometry());
         if let Verdict::Found(mask) = &verdict {
             object.follow(frame_id, mask.clone());
@@ -501,7 +510,7 @@ mod tests {
         }
         assert_eq!(object.prompt().points()[0].x, 180.0);
         // Frame 2 is encoded while 3 and 4 are shown.
-        let question = object.question(2, FRAME).unwrap();
+        let question = object.question(2, &geometry(), 64).unwrap();
         assert_eq!(question.prompt.points()[0].x, 170.0);
         assert!(overlap(question.expected.unwrap().view(), disc(170.0, 120.0).view()) > 0.97);
         found(&mut object, 2, &disc(170.0, 120.0), 0.9);
@@ -519,7 +528,7 @@ mod tests {
             assert!(matches!(found(&mut object, 1, logits, score), Verdict::Doubtful));
             assert!(object.places(FRAME).is_none());
             assert!(matches!(found(&mut object, 2, logits, score), Verdict::Lost));
-            assert!(object.question(3, FRAME).is_none());
+            assert!(object.question(3, &geometry(), 64).is_none());
             object.correct(click(60.0, 60.0), 1);
             assert!(matches!(found(&mut object, 3, &far, 0.9), Verdict::Found(_)));
         }
@@ -531,10 +540,29 @@ mod tests {
         found(&mut object, 0, &disc(160.0, 120.0), 0.9);
         assert!(object.step(1, None, FRAME).is_none());
         assert!(object.places(FRAME).is_none());
-        let question = object.question(1, FRAME).unwrap();
+        let question = object.question(1, &geometry(), 64).unwrap();
         assert!(!question.hint && question.expected.is_some());
         assert!(matches!(found(&mut object, 1, &disc(163.0, 120.0), 0.9), Verdict::Found(_)));
         assert!(object.places(FRAME).is_some());
+    }
+
+    #[test]
+    fn a_mask_of_another_side_is_expected_where_it_was_but_is_no_hint() {
+        let mut object = Object::new(click(160.0, 120.0), 0, 0);
+        found(&mut object, 0, &disc(160.0, 120.0), 0.9);
+        let small = Geometry::new(FRAME, 64);
+        let question = object.question(0, &small, 32).unwrap();
+        let expected = question.expected.as_ref().unwrap();
+        let [x, y] = small.to_cell([160.0, 120.0], (32, 32));
+        let half = Array2::from_shape_fn((32, 32), |(row, column)| {
+            5.0 - (column as f32 - x).hypot(row as f32 - y)
+        });
+        assert!(!question.hint && overlap(expected.view(), half.view()) > 0.9);
+        let Verdict::Found(mask) = object.answer(&question, half.view(), 0.9, small) else {
+            panic!("not found")
+        };
+        object.follow(0, mask);
+        assert!(object.question(0, &small, 32).unwrap().hint);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::ObjectId;
 use ndarray::ArrayView2;
+use tokio::sync::watch;
 
 use super::bell::Bell;
 use super::object::{Object, Question, Shown, Verdict};
@@ -20,6 +21,7 @@ const OBJECTS: usize = MAX_OBJECT as usize + 1;
 /// One prompt per object, where each object is, and whether frames are segmented at all.
 pub struct Objects {
     state: Mutex<State>,
+    activity: watch::Sender<Activity>,
     /// Rung when a prompt changes.
     bell: Arc<Bell>,
     following: Following,
@@ -32,7 +34,6 @@ struct State {
     /// Number of the newest frame that was followed.
     newest: u64,
     objects: [Option<Object>; OBJECTS],
-    activity: Activity,
     /// Changes of prompts so far.
     revision: u64,
 }
@@ -114,9 +115,9 @@ impl Objects {
     /// No objects yet. `bell` is rung when a prompt changes.
     pub fn new(bell: Arc<Bell>, following: Following) -> Self {
         let objects = std::array::from_fn(|_| None);
-        let activity = Activity::Running;
-        let state = State { frame: None, newest: 0, objects, activity, revision: 0 };
-        Self { state: Mutex::new(state), bell, following, trail: Trail::default() }
+        let state = Mutex::new(State { frame: None, newest: 0, objects, revision: 0 });
+        let activity = watch::Sender::new(Activity::Running);
+        Self { state, activity, bell, following, trail: Trail::default() }
     }
 
     /// Changes the prompt of an object; a change that is refused changes nothing.
@@ -159,13 +160,18 @@ impl Objects {
 
     /// Runs, freezes or pauses.
     pub fn set_activity(&self, activity: Activity) {
-        self.lock().activity = activity;
+        self.activity.send_replace(activity);
         self.bell.ring();
     }
 
     /// Whether frames are segmented.
     pub fn activity(&self) -> Activity {
-        self.lock().activity
+        *self.activity.borrow()
+    }
+
+    /// The same, for those who have to tell when it changes.
+    pub fn activities(&self) -> watch::Receiver<Activity> {
+        self.activity.subscribe()
     }
 
     /// The prompts in force, in pixels of the newest frame.
@@ -228,16 +234,17 @@ impl Objects {
     }
 
     /// What to segment on frame `frame_id`, in order of the objects' numbers. Objects that have
-    /// left that frame are not asked for.
-    pub(super) fn asked(&self, frame_id: u64, size: (usize, usize)) -> Vec<Asked> {
+    /// left that frame are not asked for. `geometry` is the frame's, for a network whose masks
+    /// have `side` pixels.
+    pub(super) fn asked(&self, frame_id: u64, geometry: &Geometry, side: usize) -> Vec<Asked> {
         if self.following == Following::On {
-            self.fill_gaps(frame_id, size);
+            self.fill_gaps(frame_id, geometry.frame);
         }
         let state = self.lock();
         let objects = state.objects.iter().enumerate();
         let asked = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
-            let question = known.question(frame_id, size);
+            let question = known.question(frame_id, geometry, side);
             let wanted = question.is_some() || known.is_lost();
             wanted.then_some(Asked { object, revision: known.revision, question })
         };

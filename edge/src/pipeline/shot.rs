@@ -7,6 +7,7 @@ use medsa_sam::prompt::Prompt;
 
 use super::following::Seen;
 use super::object::Shown;
+use crate::records::BuildIdentity;
 
 /// A frame and what the network found on it.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Shot {
     pub seen: Arc<Seen>,
     /// What was found, by number.
     pub objects: BTreeMap<u8, ShotObject>,
+    /// The build of the network that found it.
+    pub build: Arc<BuildIdentity>,
 }
 
 /// An object on a frame.

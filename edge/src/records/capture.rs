@@ -1,5 +1,7 @@
 //! What a caller hands over to be kept.
 
+use std::fmt;
+
 use chrono::{DateTime, Datelike, Utc};
 use medsa_frames::{Frame, MAX_SIDE_PX};
 use medsa_sam::prompt::Prompt;
@@ -49,7 +51,7 @@ pub enum Trigger {
 }
 
 /// What tells a build from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildIdentity {
     /// Its name.
     pub name: String,
@@ -59,6 +61,12 @@ pub struct BuildIdentity {
     pub sha256: [u8; 32],
     /// Names of the structures that it was trained on.
     pub classes: Vec<String>,
+}
+
+impl fmt::Display for BuildIdentity {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} {}", self.name, self.version)
+    }
 }
 
 /// One structure on the frame.

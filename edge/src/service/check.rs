@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::setup::{self, Loaded};
+use super::setup::{self, BuildFile, Loaded};
 use crate::acceptance::check_vectors;
 use crate::config::{BrokerPlace, Config};
 use crate::disk::check_writable;
+use crate::engine::Workers;
 use crate::error::Error;
 use crate::log;
 use crate::outbox::Outbox;
@@ -19,9 +20,9 @@ use crate::source;
 /// One [`Error::Needed`] for each key.
 pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     let mut problems = Problems(Vec::new());
-    let build = setup::load(config).and_then(|Loaded { build, info, .. }| {
-        let name = format!("{} {}", info.build_name, info.build_version);
-        Ok((name, check_vectors(&build)?))
+    let build = BuildFile::open(config).and_then(|file| {
+        let Loaded { build, network } = file.load(config, &Workers::new(config.build.threads))?;
+        Ok((network.build.to_string(), check_vectors(&build)?))
     });
     let build = problems.kept("build.path", build);
     if let Some(size) = problems.kept("source", source::check(&config.source, &config.file)) {

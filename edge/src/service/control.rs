@@ -9,6 +9,7 @@ use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::recorder::Recorder;
+use super::reload::Reloader;
 use crate::error::Error;
 use crate::pipeline::{Activity, Change, Counter, Meter, Objects};
 use crate::records::{Records, Trigger};
@@ -18,6 +19,7 @@ pub(crate) struct Control {
     pub(super) objects: Arc<Objects>,
     /// `None` without a folder for records.
     pub(super) recorder: Option<Recorder>,
+    pub(super) reloader: Arc<Reloader>,
     /// The configuration, for messages.
     pub(super) config: PathBuf,
     pub(super) meter: Arc<Meter>,
@@ -50,6 +52,9 @@ impl Control {
             let missing = || Error::NoRecords { file: self.config.clone() }.to_string();
             self.recorder.as_ref().ok_or_else(missing)?.capture(trigger)?;
             return Ok("captured".to_owned());
+        }
+        if command == Command::Reload {
+            return self.reloader.reload();
         }
         let (activity, done) = match command {
             Command::Pause => (Activity::Paused, "paused"),

@@ -5,7 +5,7 @@
 //! first), a hash is hexadecimal, and a number has the digits of the `f32` that it is.
 
 use bytes::Bytes;
-use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats};
+use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
 use serde_json::{Number, Value, json};
 
 /// A message that goes out as JSON too.
@@ -19,6 +19,8 @@ pub(super) trait ToJson: Message {
 impl ToJson for Availability {}
 
 impl ToJson for Stats {}
+
+impl ToJson for Status {}
 
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {

@@ -1,5 +1,6 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
+mod announcer;
 mod check;
 mod control;
 mod inbox;
@@ -7,18 +8,21 @@ pub(crate) mod json;
 mod outbound;
 mod publisher;
 mod recorder;
+mod reload;
 mod setup;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use medsa_wire::Availability;
 use medsa_wire::topic::Channel;
-use medsa_wire::{Availability, Info};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::config::{AfterLast, Config};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::{self, Controls, Observed};
 use crate::mqtt::{
@@ -26,10 +30,10 @@ use crate::mqtt::{
     Retention,
 };
 use crate::outbox::{Courier, Outbox};
-use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready};
-use crate::source::SourceState;
+use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready, Slot};
 use crate::systemd;
 use crate::watchdog::Watch;
+use announcer::Announcer;
 pub(crate) use control::Control;
 use inbox::Inbox;
 use outbound::Outbound;
@@ -38,6 +42,9 @@ use recorder::Recorder;
 
 pub use check::check;
 pub use recorder::OpenCaptures;
+pub use reload::{BuildState, Reloader};
+pub use status::Statuses;
+pub(crate) use status::name;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -51,8 +58,9 @@ const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
 
 /// A service that is ready to run.
 pub struct Service {
-    config: Config,
-    info: Info,
+    config: Arc<Config>,
+    slot: Slot<Engine>,
+    reloader: Arc<Reloader>,
     link: LinkOptions,
     embedded: Option<Embedded>,
     outbox: Option<Arc<Outbox>>,
@@ -62,7 +70,7 @@ pub struct Service {
     recorder: Option<Recorder>,
     http: Option<http::Server>,
     meter: Arc<Meter>,
-    source_state: watch::Receiver<SourceState>,
+    statuses: Statuses,
 }
 
 impl Service {
@@ -71,9 +79,14 @@ impl Service {
         self.meter.clone()
     }
 
-    /// How the source is.
-    pub fn source_state(&self) -> watch::Receiver<SourceState> {
-        self.source_state.clone()
+    /// What reads the build again.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        self.reloader.clone()
+    }
+
+    /// How the service is.
+    pub fn statuses(&self) -> Statuses {
+        self.statuses.clone()
     }
 
     /// What the stages are doing.
@@ -98,20 +111,21 @@ impl Service {
     /// [`Error::Panicked`] when a thread of the pipeline did, and encoding errors of our own
     /// messages.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, info, link, embedded, outbox, pipeline, masks, objects, .. } = self;
-        let (recorder, http, meter) = (self.recorder, self.http, self.meter);
+        let Self { config, slot, reloader, link, embedded, outbox, pipeline, masks, .. } = self;
+        let (objects, recorder, http, meter) = (self.objects, self.recorder, self.http, self.meter);
         let out = Outbound { device: config.device.clone(), format: config.output.format };
         let file = config.file.clone();
-        let control = Arc::new(Control { objects, recorder, config: file, meter: meter.clone() });
+        let control = Control { objects, recorder, reloader, config: file, meter: meter.clone() };
+        let control = Arc::new(control);
         let max_payload_bytes = config.broker.max_payload_bytes;
         let device = config.device.clone();
         let inbox = Inbox { device, max_payload_bytes, control: control.clone() };
         let mut link = Link::start(link);
         let (state, watched) = watch::channel(LinkState::Down);
         let observed = Observed {
-            build: format!("{} {}", info.build_name, info.build_version),
+            slot: slot.clone(),
             meter: meter.clone(),
-            source: self.source_state,
+            statuses: self.statuses.clone(),
             broker: watched.clone(),
             outbox: outbox.clone(),
         };
@@ -124,6 +138,14 @@ impl Service {
         };
         let http = http.map(|server| tokio::spawn(server.run(observed, controls)));
         let mut retained = RetainedMessages::Welcome;
+        let announcer = Announcer {
+            config: config.clone(),
+            client: link.client.clone(),
+            out: out.clone(),
+            link: watched.clone(),
+            networks: slot.changes(),
+            statuses: self.statuses,
+        };
         let publisher = Publisher {
             client: link.client.clone(),
             out: out.clone(),
@@ -137,6 +159,7 @@ impl Service {
             outbox: outbox.clone(),
         };
         let mut publisher = tokio::spawn(publisher.run());
+        let announcing = tokio::spawn(announcer.clone().run());
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
@@ -161,7 +184,7 @@ impl Service {
                     LinkEvent::Up => {
                         tracing::info!("connected to the broker");
                         // Who sees the device online may prompt it: subscriptions come first.
-                        let greeted = greet(&link, &out, &info, retained)?;
+                        let greeted = greet(&link, &out, announcer.all()?, retained)?;
                         state.send_replace(greeted);
                         retained = RetainedMessages::Welcome;
                     }
@@ -189,7 +212,7 @@ impl Service {
         // Nothing that was captured is lost; the disk may take its time.
         let finish = move || control.recorder.iter().for_each(Recorder::finish);
         let _ = tokio::task::spawn_blocking(finish).await;
-        for task in courier.into_iter().chain(http) {
+        for task in courier.into_iter().chain(http).chain([announcing]) {
             task.abort();
         }
         if *state.borrow() == LinkState::Up
@@ -217,10 +240,9 @@ enum RetainedMessages {
 fn greet(
     link: &Link,
     out: &Outbound,
-    info: &Info,
+    mut announcement: Vec<Message>,
     retained: RetainedMessages,
 ) -> Result<LinkState, Error> {
-    let mut announcement = out.retained(Channel::Info, info)?;
     announcement.push(out.availability(Availability::Online)?);
     let greeting = || -> Result<(), NotQueued> {
         for topic in [Channel::Prompt, Channel::Command].into_iter().flat_map(|c| out.heard(c)) {

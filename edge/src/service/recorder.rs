@@ -12,18 +12,10 @@ use crate::error::Error;
 use crate::measure::Measured;
 use crate::outbox::Outbox;
 use crate::pipeline::{Counter, Meter, Newest, Shot, ShotObject};
-use crate::records::{
-    BuildIdentity, Capture, CapturedObject, ObjectState, RecordId, Records, Trigger,
-};
+use crate::records::{Capture, CapturedObject, ObjectState, RecordId, Records, Trigger};
 
 /// Captures that wait for the disk; one is a press of a button.
 const WAITING: usize = 16;
-
-/// What every record tells of the device.
-pub(super) struct Identity {
-    pub board: String,
-    pub build: BuildIdentity,
-}
 
 /// Hands captures to the thread that keeps them.
 pub(super) struct Recorder {
@@ -74,7 +66,7 @@ impl Recorder {
         records: Records,
         outbox: Option<Arc<Outbox>>,
         out: Outbound,
-        identity: Identity,
+        board: String,
         newest: Newest,
         meter: Arc<Meter>,
     ) -> Result<Self, Error> {
@@ -83,7 +75,7 @@ impl Recorder {
         let name = "records";
         let open = OpenCaptures::default();
         let keeper =
-            Keeper { records: records.clone(), outbox, out, identity, meter, open: open.clone() };
+            Keeper { records: records.clone(), outbox, out, board, meter, open: open.clone() };
         let thread = std::thread::Builder::new().name(name.into());
         let thread = thread.spawn(move || keeper.run(&received));
         let thread = thread.map_err(|source| Error::Thread { name, source })?;
@@ -134,7 +126,7 @@ struct Keeper {
     records: Arc<Records>,
     outbox: Option<Arc<Outbox>>,
     out: Outbound,
-    identity: Identity,
+    board: String,
     meter: Arc<Meter>,
     open: OpenCaptures,
 }
@@ -167,7 +159,7 @@ impl Keeper {
 
     fn capture(&self, Order { shot, trigger }: &Order) -> Result<Capture, Error> {
         let captured = &shot.seen.captured;
-        let Identity { board, build } = &self.identity;
+        let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {
             let shown = &object.shown;
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
@@ -192,9 +184,9 @@ impl Keeper {
             frame_id: captured.frame_id,
             trigger: *trigger,
             device: self.out.device.clone(),
-            board: board.clone(),
+            board: self.board.clone(),
             edge_version: env!("CARGO_PKG_VERSION").into(),
-            build: build.clone(),
+            build: (**build).clone(),
             objects: shot.objects.iter().filter_map(object).collect(),
         })
     }

@@ -1,23 +1,27 @@
 //! From a configuration to a service that is ready to run.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::sync::Arc;
 use std::time::Duration;
 
-use medsa_bundle::{Build, Limits, sha256_hex};
+use medsa_bundle::{Build, Limits};
 use medsa_frames::MAX_SIDE_PX;
 use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
+use sha2::{Digest, Sha256};
 
 use super::Service;
 use super::outbound::Outbound;
-use super::recorder::{Identity, Recorder};
+use super::recorder::Recorder;
+use super::reload::Reloader;
+use super::status::Statuses;
 use crate::config::{BrokerPlace, Config, RecordsConfig};
-use crate::engine::Engine;
+use crate::engine::{Engine, Workers};
 use crate::error::Error;
 use crate::http;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Security};
 use crate::outbox::Outbox;
-use crate::pipeline::{Bell, Change, Meter, Objects, Pipeline};
+use crate::pipeline::{Bell, Change, Meter, Network, Objects, Pipeline, Slot};
 use crate::records::{BuildIdentity, Records};
 use crate::source::{self, Opened, Player};
 
@@ -67,13 +71,15 @@ impl Service {
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = objects(&config, frame_size, bell.clone())?;
-        let Loaded { build, engine, info } = load(&config)?;
+        let file = BuildFile::open(&config)?;
+        let Loaded { network, .. } = file.load(&config, &Workers::new(config.build.threads))?;
+        let slot = Slot::new(network, None);
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
-        let source_state = player.state();
+        let source = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
         let (pipeline, masks) = Pipeline::start(
             player,
-            engine,
+            slot.clone(),
             objects.clone(),
             bell,
             meter.clone(),
@@ -82,22 +88,25 @@ impl Service {
         let recorder = match &config.records {
             None => None,
             Some(RecordsConfig { folder, budget }) => {
-                let build = BuildIdentity {
-                    name: info.build_name.to_string(),
-                    version: info.build_version.to_string(),
-                    sha256: info.build_sha256,
-                    classes: build.manifest().classes.clone(),
-                };
-                let identity = Identity { board: config.board.to_string(), build };
                 let records = Records::open(folder, *budget)?;
                 let (newest, meter) = (pipeline.newest(), meter.clone());
                 let outbox = outbox.clone();
-                Some(Recorder::start(records, outbox, out, identity, newest, meter)?)
+                let board = config.board.to_string();
+                Some(Recorder::start(records, outbox, out, board, newest, meter)?)
             }
+        };
+        let config = Arc::new(config);
+        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let statuses = Statuses {
+            source,
+            activity: objects.activities(),
+            degradation: slot.degradation(),
+            build: reloader.state(),
         };
         Ok(Self {
             config,
-            info,
+            slot,
+            reloader: Arc::new(reloader),
             link,
             embedded,
             outbox,
@@ -107,7 +116,7 @@ impl Service {
             recorder,
             http,
             meter,
-            source_state,
+            statuses,
         })
     }
 }
@@ -133,41 +142,80 @@ pub(super) fn objects(
     Ok(objects)
 }
 
+/// The file of a build, which may be put in another's place at any time: this one stays open.
+pub(super) struct BuildFile {
+    file: File,
+    pub sha256: [u8; 32],
+}
+
 /// A build that is ready to run.
 pub(super) struct Loaded {
     pub build: Build,
-    pub engine: Engine,
-    pub info: Info,
+    pub network: Network<Engine>,
 }
 
-/// Loads the build of the configuration.
-pub(super) fn load(config: &Config) -> Result<Loaded, Error> {
-    let build = Build::read(&config.build.path, &Limits::default())?;
-    let engine = Engine::load(&build, config.build.threads)?;
-    let slow: Vec<_> = engine.without_kernels().collect();
-    if !slow.is_empty() {
-        tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
+impl BuildFile {
+    /// The file that the configuration names at present.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        let path = &config.build.path;
+        let mut file = File::open(path).map_err(Error::io(path))?;
+        let sha256 = sha256(&file).map_err(Error::io(path))?;
+        file.rewind().map_err(Error::io(path))?;
+        Ok(Self { file, sha256 })
     }
-    let found = engine.mask_side_px();
-    if found > usize::from(MAX_MASK_SIDE) {
-        return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
+
+    /// Loads the build, which computes on `workers`.
+    ///
+    /// # Errors
+    /// The build's.
+    pub fn load(&self, config: &Config, workers: &Workers) -> Result<Loaded, Error> {
+        let build = Build::read_file(&self.file, &config.build.path, &Limits::default())?;
+        let engine = Engine::load_on(&build, workers)?;
+        let slow: Vec<_> = engine.without_kernels().collect();
+        if !slow.is_empty() {
+            tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
+        }
+        let found = engine.mask_side_px();
+        if found > usize::from(MAX_MASK_SIDE) {
+            return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
+        }
+        let manifest = build.manifest();
+        let (name, version) = (manifest.name.clone(), manifest.version.clone());
+        tracing::info!("build {name} {version} on {} threads", config.build.threads);
+        let (sha256, classes) = (self.sha256, manifest.classes.clone());
+        let identity = Arc::new(BuildIdentity { name, version, sha256, classes });
+        let network = Network { segmenter: engine, build: identity };
+        // What cannot be told is refused here.
+        info(config, &network)?;
+        Ok(Loaded { build, network })
     }
-    let info = info(config, &build)?;
-    let (name, version) = (&info.build_name, &info.build_version);
-    tracing::info!("build {name} {version} on {} threads", config.build.threads);
-    Ok(Loaded { build, engine, info })
+}
+
+fn sha256(file: &File) -> io::Result<[u8; 32]> {
+    // A file that is longer is refused when it is read.
+    let mut reader = BufReader::new(file.take(Limits::default().build_bytes));
+    let mut hash = Sha256::new();
+    loop {
+        let read = reader.fill_buf()?;
+        if read.is_empty() {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(read);
+        let length = read.len();
+        reader.consume(length);
+    }
 }
 
 /// What the device tells about itself.
-fn info(config: &Config, build: &Build) -> Result<Info, Error> {
-    let manifest = build.manifest();
-    let path = &config.build.path;
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    let input_size = manifest.preprocess.input_size;
+pub(super) fn info(config: &Config, network: &Network<Engine>) -> Result<Info, Error> {
+    let (build, input_size) = (&network.build, network.segmenter.preprocess().input_size);
     Ok(Info {
-        build_name: bounded("name", &manifest.name)?,
-        build_version: bounded("version", &manifest.version)?,
-        build_sha256: sha256(&bytes),
+        build_name: bounded("name", &build.name)?,
+        build_version: bounded("version", &build.version)?,
+        build_sha256: build.sha256,
         board: config.board.clone(),
         edge_version: bounded("edge version", env!("CARGO_PKG_VERSION"))?,
         input_size_px: u16::try_from(input_size).map_err(|_| Error::Manifest {
@@ -185,10 +233,4 @@ fn bounded<const N: usize>(key: &'static str, text: &str) -> Result<heapless::St
         found: text.to_owned(),
         expected: format!("a text of at most {N} bytes"),
     })
-}
-
-fn sha256(data: &[u8]) -> [u8; 32] {
-    let hex = sha256_hex(data);
-    // Invariant: 64 hexadecimal digits.
-    std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap_or(0))
 }

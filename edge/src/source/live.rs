@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Event, Received, Source};
+use super::{Event, Loss, Received, Source};
 use crate::config::Patience;
 use crate::error::Error;
 
@@ -83,11 +83,11 @@ impl<D: Dial> Live<D> {
                 self.link = Link::Up(Watched { connection, quiet_since, limit, damage: None });
                 Event::Nothing
             }
-            Err(reason) => self.lose(reason),
+            Err(reason) => self.lose((Loss::Unreachable, reason)),
         }
     }
 
-    fn lose(&mut self, reason: String) -> Event {
+    fn lose(&mut self, (loss, reason): (Loss, String)) -> Event {
         let retry_in = self.back_off.min(self.patience.max_back_off);
         self.back_off = retry_in * 2;
         let closing = match std::mem::replace(&mut self.link, Link::Dialing) {
@@ -96,7 +96,7 @@ impl<D: Dial> Live<D> {
         };
         self.link = Link::Down { until: Instant::now() + retry_in, closing };
         let reason = Error::SourceLost { name: self.dial.name(), reason };
-        Event::Lost { reason, retry_in }
+        Event::Lost { loss, reason, retry_in }
     }
 }
 
@@ -121,7 +121,7 @@ impl<D: Dial> Source for Live<D> {
                     }
                     event
                 }
-                Err(reason) => self.lose(reason),
+                Err(lost) => self.lose(lost),
             },
         }
     }
@@ -130,7 +130,7 @@ impl<D: Dial> Source for Live<D> {
 impl<C: Connection> Watched<C> {
     /// What happens within `wait`, or why the connection is lost; `stall` is the limit from the
     /// first frame on.
-    fn receive(&mut self, wait: Duration, stall: Duration) -> Result<Event, String> {
+    fn receive(&mut self, wait: Duration, stall: Duration) -> Result<Event, (Loss, String)> {
         let left = self.limit.saturating_sub(self.quiet_since.elapsed());
         let event = match self.connection.receive(wait.min(left)) {
             Ok(Some(received)) => {
@@ -138,7 +138,7 @@ impl<C: Connection> Watched<C> {
                 return Ok(Event::Frame(received));
             }
             Ok(None) => Event::Nothing,
-            Err(Fault::Lost(reason)) => return Err(reason),
+            Err(Fault::Lost(reason)) => return Err((Loss::Broken, reason)),
             Err(Fault::Damaged(reason)) => {
                 self.damage = Some(reason.clone());
                 Event::Damaged(Error::DamagedFrame { reason })
@@ -150,6 +150,7 @@ impl<C: Connection> Watched<C> {
         }
         let seconds = self.limit.as_secs_f32();
         let damage = self.damage.take().map(|why| format!("; the last was damaged: {why}"));
-        Err(format!("no frame for {seconds:.2} s{}", damage.unwrap_or_default()))
+        let reason = format!("no frame for {seconds:.2} s{}", damage.unwrap_or_default());
+        Err((Loss::Stalled, reason))
     }
 }

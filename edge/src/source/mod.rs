@@ -51,6 +51,8 @@ pub enum Event {
     Starting,
     /// The source was lost, or could not be connected.
     Lost {
+        /// What kind of loss it is.
+        loss: Loss,
         /// What happened.
         reason: Error,
         /// Time to the next attempt.
@@ -58,6 +60,17 @@ pub enum Event {
     },
     /// The last frame was given.
     Ended,
+}
+
+/// How a source was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It could not be connected.
+    Unreachable,
+    /// It was connected, and no undamaged frame came for too long.
+    Stalled,
+    /// It ended, or its connection did.
+    Broken,
 }
 
 /// A frame as it comes from the source.

@@ -7,7 +7,7 @@ use medsa_frames::Frame;
 use medsa_wire::Stage;
 use tokio::sync::watch;
 
-use super::{Deidentification, Event, Intake, Received, Source};
+use super::{Deidentification, Event, Intake, Loss, Received, Source};
 use crate::config::Pace;
 use crate::error::Error;
 use crate::pipeline::{Counter, Mailbox, Meter, Wake};
@@ -38,6 +38,8 @@ pub enum SourceState {
     },
     /// It has ended, stalled or vanished, or could not be connected.
     Lost {
+        /// What kind of loss it is.
+        loss: Loss,
         /// What happened.
         reason: String,
         /// Time to the next attempt.
@@ -97,8 +99,9 @@ impl Player {
             match event {
                 Event::Nothing => {}
                 Event::Starting => self.enter(SourceState::Starting),
-                Event::Lost { reason, retry_in } => {
-                    self.enter(SourceState::Lost { reason: reason.to_string(), retry_in });
+                Event::Lost { loss, reason, retry_in } => {
+                    let reason = reason.to_string();
+                    self.enter(SourceState::Lost { loss, reason, retry_in });
                 }
                 Event::Ended => {
                     self.enter(SourceState::Ended);
@@ -177,7 +180,7 @@ impl fmt::Display for SourceState {
             Self::Starting => to.write_str("the source is being connected"),
             Self::Playing => to.write_str("the source plays"),
             Self::Refused { reason } => write!(to, "frames are refused: {reason}"),
-            Self::Lost { reason, retry_in } => {
+            Self::Lost { reason, retry_in, .. } => {
                 let retry_s = retry_in.as_secs_f32();
                 write!(to, "no source: {reason}; next attempt in {retry_s:.2} s")
             }

@@ -8,7 +8,7 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
-    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Segmenter,
+    Activity, Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Segmenter, Slot,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_frames::Frame;
@@ -48,8 +48,9 @@ fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
     };
     let player = Player::new(Box::new(source), Pace::Live, Intake::default());
     let network = Slow { meter: meter.clone(), ended, runs: AtomicU64::new(0) };
+    let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
     let (pipeline, mut masks) =
-        Pipeline::start(player, network, objects, bell, meter.clone(), 4).unwrap();
+        Pipeline::start(player, slot, objects, bell, meter.clone(), 4).unwrap();
     pipeline.join().unwrap();
 
     let counts = ENDS.map(|end| (end, meter.get(end)));
@@ -127,6 +128,10 @@ impl Segmenter for Slow {
 
     fn preprocess(&self) -> &Preprocess {
         &PREPROCESS
+    }
+
+    fn mask_side_px(&self) -> usize {
+        SIDE
     }
 
     fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {

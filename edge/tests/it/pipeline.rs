@@ -8,7 +8,8 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
-    Activity, Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter,
+    Activity, Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready,
+    Segmenter, Slot,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
@@ -205,9 +206,9 @@ impl Bench {
         let source = Box::new(Script { frames: script, asked });
         let player = Player::new(source, pace, Intake::default());
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
+        let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
         let (known, counts) = (objects.clone(), meter.clone());
-        let (pipeline, masks) =
-            Pipeline::start(player, network, known, bell, counts, queue).unwrap();
+        let (pipeline, masks) = Pipeline::start(player, slot, known, bell, counts, queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
@@ -310,6 +311,10 @@ impl Segmenter for Gated {
 
     fn preprocess(&self) -> &Preprocess {
         &PREPROCESS
+    }
+
+    fn mask_side_px(&self) -> usize {
+        SIDE
     }
 
     fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {

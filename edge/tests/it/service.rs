@@ -403,7 +403,7 @@ pub fn publish_monster(port: u16, topic: &str, bytes: usize, retain: bool) {
     assert!(connection.iter().any(|event| confirmed(&event.expect("the monster leaves"))));
 }
 
-fn click_at(x: f32, y: f32) -> PromptMessage {
+pub fn click_at(x: f32, y: f32) -> PromptMessage {
     let points = [PromptPoint { x, y, positive: true }].into_iter().collect();
     PromptMessage { object: 0, change: PromptChange::Set { points, bbox: None } }
 }

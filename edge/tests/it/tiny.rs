@@ -100,12 +100,17 @@ pub fn slow_encoder() -> Vec<u8> {
 
 /// The decoder of [`encoder`]; scores are 0.9.
 pub fn decoder() -> Vec<u8> {
-    let side = SIDE as i64;
+    decoder_for(SIDE as i64)
+}
+
+/// The disc has the same size in the frame, whatever the side.
+pub fn decoder_for(side: i64) -> Vec<u8> {
+    let radius = RADIUS * side as f32 / SIDE as f32;
     let centres: Vec<f32> = (0..side).map(|i| i as f32 + 0.5).collect();
     let constants = vec![
         floats("columns", &[1, 1, 1, side], &centres),
         floats("rows", &[1, 1, side, 1], &centres),
-        floats("radius2", &[1], &[RADIUS * RADIUS]),
+        floats("radius2", &[1], &[radius * radius]),
         floats("zero", &[1], &[0.0]),
         floats("score", &[1], &[0.9]),
         index("first", &[], &[0]),

@@ -182,6 +182,25 @@ pub fn stats() -> impl Strategy<Value = Stats> {
     })
 }
 
+pub fn status() -> impl Strategy<Value = Status> {
+    let source = prop_oneof![
+        Just(SourceStatus::Starting),
+        Just(SourceStatus::Stalled),
+        Just(SourceStatus::Ended)
+    ];
+    let activity = prop_oneof![Just(Activity::Running), Just(Activity::Paused)];
+    let cause = prop_oneof![Just(Cause::Heat), Just(Cause::Throttling), Just(Cause::Slowness)];
+    let degradation =
+        (1..=MAX_DEGRADATION, cause).prop_map(|(level, cause)| Degradation { level, cause });
+    let failed = "[ -~]{0,120}".prop_map(|reason| BuildStatus::Failed {
+        reason: reason.as_str().try_into().expect("at most 120 bytes"),
+    });
+    let build = prop_oneof![Just(BuildStatus::Idle), Just(BuildStatus::Loading), failed];
+    (source, activity, proptest::option::of(degradation), build).prop_map(
+        |(source, activity, degradation, build)| Status { source, activity, degradation, build },
+    )
+}
+
 /// A repeatable sequence of numbers from 0 to 1 (splitmix64).
 pub fn noise(mut seed: u64) -> impl Iterator<Item = f64> {
     std::iter::repeat_with(move || {

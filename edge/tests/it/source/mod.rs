@@ -6,7 +6,7 @@ mod intake;
 mod openigtlink;
 mod pipe;
 mod player;
-mod service;
+pub mod service;
 mod v4l2;
 
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Played {
     /// Why the source is lost next, and the time to the next attempt.
     fn lost(&mut self) -> (String, Duration) {
         self.wait("a loss", |event| match event {
-            Event::Lost { reason, retry_in } => Some((reason.to_string(), retry_in)),
+            Event::Lost { reason, retry_in, .. } => Some((reason.to_string(), retry_in)),
             _ => None,
         })
     }

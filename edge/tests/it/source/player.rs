@@ -8,9 +8,9 @@ use medsa_edge::Error;
 use medsa_edge::config::Pace;
 use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
-    Bell, Change, Counter, Following, Meter, Objects, Pipeline, Ready, Segmenter,
+    Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready, Segmenter, Slot,
 };
-use medsa_edge::source::{Event, Intake, Player, Received, Source, SourceState};
+use medsa_edge::source::{Event, Intake, Loss, Player, Received, Source, SourceState};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -36,8 +36,10 @@ fn states_are_announced_and_numbers_go_on() {
     bench.wait_for(SourceState::Refused { reason });
     let (name, reason) = ("grabber".to_owned(), "unplugged".to_owned());
     let retry_in = Duration::from_millis(250);
-    bench.send(Event::Lost { reason: Error::SourceLost { name, reason }, retry_in });
-    bench.wait_for(SourceState::Lost { reason: "grabber: unplugged".to_owned(), retry_in });
+    let loss = Loss::Broken;
+    bench.send(Event::Lost { loss, reason: Error::SourceLost { name, reason }, retry_in });
+    let reason = "grabber: unplugged".to_owned();
+    bench.wait_for(SourceState::Lost { loss, reason, retry_in });
     bench.send(Event::Starting);
     bench.wait_for(SourceState::Starting);
 
@@ -89,8 +91,9 @@ impl Bench {
         let point = Point { x: 8.0, y: 8.0, positive: true };
         objects.change(ObjectId::new(0).unwrap(), Change::Add(point)).unwrap();
         let meter = Arc::new(Meter::new());
+        let slot = Slot::new(Network { segmenter: Everything, build: Arc::default() }, None);
         let (pipeline, masks) =
-            Pipeline::start(player, Everything, objects, bell, meter.clone(), 8).unwrap();
+            Pipeline::start(player, slot, objects, bell, meter.clone(), 8).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { events, state, masks, meter, pipeline, runtime }
     }
@@ -127,6 +130,10 @@ impl Segmenter for Everything {
 
     fn preprocess(&self) -> &Preprocess {
         &PREPROCESS
+    }
+
+    fn mask_side_px(&self) -> usize {
+        SIDE
     }
 
     fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {

@@ -72,7 +72,7 @@ fn prompts_wait_for_a_source_of_unknown_size() {
     assert_eq!((mask.object, mask.frame_width_px, mask.frame_height_px), (0, 128, 96));
 }
 
-fn config(place: &Place, source: &str, broker: &str) -> std::path::PathBuf {
+pub fn config(place: &Place, source: &str, broker: &str) -> std::path::PathBuf {
     let text = format!(
         "[device]\nid = \"bench\"\n\
          [build]\npath = \"tiny.medsa\"\nthreads = 1\n\

@@ -1,0 +1,271 @@
+//! One build takes over from another while frames go on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Cursor;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
+use medsa_bundle::{Acceptance, AcceptanceVector, Build, LatencyLimits, Manifest, sha256_hex};
+use medsa_edge::engine::Engine;
+use medsa_edge::mqtt::{Message, Protocol};
+use medsa_edge::records::Records;
+use medsa_sam::image::{Preprocess, RgbView};
+use medsa_sam::prompt::{Point, Prompt};
+use medsa_wire::{BuildStatus, Command, Info, MaskMessage, MaskState, Message as _};
+
+use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, as_mask, external};
+use crate::http::{get, request};
+use crate::service::{BUDGET, LOOP, click_at, is_left};
+use crate::status::wait_for;
+use crate::tiny;
+
+const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\nblank = []";
+
+#[test]
+fn another_build_takes_over_and_no_frame_is_without_a_mask() {
+    let (place, broker) = (Place::new(4), Mosquitto::start());
+    let [old, new] = [("old", 64), ("new", 32)].map(|(version, side)| {
+        fs::write(place.folder.path().join(version), bytes(&right(version, side))).unwrap();
+        sha256_hex(&fs::read(place.folder.path().join(version)).unwrap())
+    });
+    switch(&place, "old");
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let more = "[records]\nfolder = \"kept\"\n[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true";
+    let settings = format!("{}\n{more}", external(&broker.url()));
+    let mut edge = Edge::run(&place.config(EVERY_FRAME, &settings));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap();
+    assert_eq!(hex(&observer.wait("what runs", as_info).build_sha256), old);
+    observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
+    let first = observer.wait_for_mask("the new place", is_left).frame_id;
+
+    switch(&place, "new");
+    let json = "Content-Type: application/json\r\n";
+    assert_eq!(request(address, "POST", "/command", json, b"\"Reload\"").0, 202);
+    let (mut seen, mut told, mut after) = (BTreeSet::from([first]), None, 0);
+    observer.wait("masks of the new build", |message| {
+        told = as_info(message).or(told.take());
+        if let Some(mask) = as_mask(message).filter(|mask| mask.frame_id > first) {
+            assert_ne!(mask.state, MaskState::Lost);
+            assert!(at_left(&mask), "frame {}", mask.frame_id);
+            // Never back again.
+            assert!(after == 0 || mask.mask.width() == 32);
+            after += u32::from(mask.mask.width() == 32);
+            seen.insert(mask.frame_id);
+        }
+        (told.is_some() && after > 50).then_some(())
+    });
+    let last = *seen.last().unwrap();
+    let missing: Vec<_> = (first..last).filter(|frame_id| !seen.contains(frame_id)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {first} to {last}");
+    let told = told.unwrap();
+    assert_eq!((hex(&told.build_sha256), told.input_size_px), (new.clone(), 32));
+    let health: serde_json::Value = serde_json::from_str(&get(address, "/health").1).unwrap();
+    assert_eq!(health["build"], "tiny new");
+    let build = format!("medsa_build_info{{name=\"tiny\",version=\"new\",sha256=\"{new}\"}} 1");
+    assert!(get(address, "/metrics").1.contains(&build));
+
+    observer.send("medsa/bench/command", &Command::Capture);
+    edge.logged("kept as record");
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    assert!(edge.printed("frames failed").ends_with(" 0"));
+    let records = Records::open(Path::new(&place.path("kept")), BUDGET).unwrap();
+    let record = records.read(&records.list(1).unwrap()[0]).unwrap();
+    assert_eq!((record.build.version, record.build.sha256), ("new".to_owned(), new));
+}
+
+#[test]
+fn a_frozen_frame_stays_with_its_build() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_mask("a mask", |_| true);
+    observer.send("medsa/bench/command", &Command::Freeze);
+    edge.logged("frozen");
+    put(&place, &right("new", 32));
+    edge.signal("HUP");
+    edge.logged("build tiny new takes over from tiny 1.0.0");
+    observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
+    let mask = observer.wait_for_mask("an answer on the frozen frame", at_left);
+    assert_eq!(mask.mask.width(), 64);
+    observer.send("medsa/bench/command", &Command::Unfreeze);
+    observer.wait_for_mask("a mask of the new build", |mask| {
+        at_left(mask) && mask.mask.width() == 32 && mask.state == MaskState::Segmented
+    });
+}
+
+#[test]
+fn a_build_that_does_not_prove_itself_is_not_taken() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let config = place.config(LOOP, &external(&broker.url()));
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("id = \"bench\"", "id = \"bench\"\nboard = \"pi\"")).unwrap();
+    let mut edge = Edge::run(&config);
+    observer.wait_for_mask("a mask", |_| true);
+    edge.signal("HUP");
+    edge.logged("tiny.medsa is the build that runs already: nothing is to be done");
+
+    let mut corrupt = bytes(&right("new", 32));
+    let middle = corrupt.len() / 2;
+    corrupt[middle] ^= 1;
+    let wrong = build("new", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
+    let unasked = build_of("new", 32, Acceptance::default());
+    let slow = LatencyLimits { encoder_ms: 0.0, decoder_ms: 0.0 };
+    let slow = build("new", 32, |_| (), &[("pi", slow)]);
+    for (file, reason) in [
+        (Some(corrupt), "has SHA-256"),
+        (Some(bytes(&wrong)), "expected at least 0.95"),
+        (Some(bytes(&unasked)), "there is none, expected one at least"),
+        (Some(bytes(&slow)), "too slow for pi: encoder"),
+        (None, "No such file"),
+    ] {
+        let path = place.path("tiny.medsa");
+        match file {
+            Some(bytes) => fs::write(path, bytes).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+        observer.send("medsa/bench/command", &Command::Reload);
+        let line = edge.logged("is not taken, build tiny 1.0.0 goes on");
+        assert!(line.contains(reason), "{line}");
+        observer.wait_for_mask("a mask of the old build", |mask| mask.mask.width() == 64);
+    }
+    // Of another board's limits this device does not know whether it holds them.
+    let limits = LatencyLimits { encoder_ms: 0.0, decoder_ms: 0.0 };
+    put(&place, &build("new", 32, |_| (), &[("tv", limits)]));
+    edge.signal("HUP");
+    edge.logged("no limits for the board pi, expected one of tv: its times do not count");
+    edge.logged("build tiny new takes over");
+    observer.wait_for_mask("a mask of the new build", |mask| mask.mask.width() == 32);
+    edge.signal("TERM");
+    assert!(edge.wait().success());
+    assert!(edge.printed("reloads failed").ends_with(" 5"));
+}
+
+#[test]
+fn objects_are_followed_while_another_build_is_asked() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    for index in 0..2 {
+        // Something that can be followed.
+        let wave = |x: u32, slope: f32| 60.0 * (x as f32 * slope).sin();
+        let grey = |x, y| (128.0 + wave(x, 0.5) + wave(y, 0.4)) as u8;
+        let picture =
+            RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| image::Rgb([grey(x + index, y); 3]));
+        picture.save(place.clip.join(format!("{index:03}.png"))).unwrap();
+    }
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
+    observer.wait_for_mask("a mask", |_| true);
+    let mut files = files(64);
+    files.insert(Manifest::ENCODER.to_owned(), tiny::slow_encoder());
+    let vectors = vec![vector(64)];
+    let acceptance = Acceptance { vectors, boards: BTreeMap::new() };
+    let slow = Build::new(tiny::manifest("0.1.0"), files, acceptance);
+    put(&place, &slow);
+    edge.signal("HUP");
+    edge.logged("its times do not count");
+    wait_for(&observer, |status| status.build == BuildStatus::Loading);
+    let mut followed = 0;
+    observer.wait_for_mask("masks that follow the picture", |mask| {
+        followed = if mask.state == MaskState::Followed { followed + 1 } else { 0 };
+        followed == 100
+    });
+    edge.signal("HUP");
+    edge.logged("a build is being loaded already");
+}
+
+fn right(version: &str, side: usize) -> Build {
+    build(version, side, |_| (), &[])
+}
+
+/// A build with one vector, after a change of it, and limits for boards.
+fn build(
+    version: &str,
+    side: usize,
+    change: impl FnOnce(&mut AcceptanceVector),
+    boards: &[(&str, LatencyLimits)],
+) -> Build {
+    let mut vector = vector(side);
+    change(&mut vector);
+    let boards = boards.iter().map(|(name, limits)| ((*name).to_owned(), *limits)).collect();
+    build_of(version, side, Acceptance { vectors: vec![vector], boards })
+}
+
+fn build_of(version: &str, side: usize, acceptance: Acceptance) -> Build {
+    let preprocess = preprocess(side);
+    let manifest = Manifest { version: version.to_owned(), preprocess, ..tiny::manifest("0.1.0") };
+    Build::new(manifest, files(side), acceptance)
+}
+
+fn preprocess(side: usize) -> Preprocess {
+    Preprocess { input_size: side, ..tiny::PREPROCESS }
+}
+
+fn files(side: usize) -> BTreeMap<String, Vec<u8>> {
+    let mut png = Cursor::new(Vec::new());
+    picture().write_to(&mut png, ImageFormat::Png).unwrap();
+    BTreeMap::from([
+        (Manifest::ENCODER.to_owned(), tiny::encoder_for(side as i64)),
+        (Manifest::DECODER.to_owned(), tiny::decoder_for(side as i64)),
+        ("acceptance/0.png".to_owned(), png.into_inner()),
+    ])
+}
+
+/// What the tiny network of a side answers.
+fn vector(side: usize) -> AcceptanceVector {
+    let files = files(side);
+    let (encoder, decoder) = (&files[Manifest::ENCODER], &files[Manifest::DECODER]);
+    let engine = Engine::from_onnx(encoder, decoder, preprocess(side), NonZeroUsize::MIN).unwrap();
+    let picture = picture();
+    let (image, geometry) =
+        engine.preprocess().run(RgbView::new(96, 80, picture.as_raw()).unwrap());
+    let click = Point { x: 40.0, y: 44.0, positive: true };
+    let prompt = Prompt::new(vec![click], None, (96, 80)).unwrap();
+    let embedding = engine.encode(&image).unwrap();
+    let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None).unwrap();
+    let mask = geometry.mask_in_frame(decoded.single().0);
+    AcceptanceVector {
+        frame: "acceptance/0.png".into(),
+        clicks: vec![[40.0, 44.0]],
+        bbox: None,
+        mask_runs: AcceptanceVector::runs(mask.iter().copied()),
+        min_iou: 0.95,
+    }
+}
+
+fn picture() -> RgbImage {
+    RgbImage::from_fn(96, 80, |x, y| image::Rgb([x as u8, y as u8, 60]))
+}
+
+fn bytes(build: &Build) -> Vec<u8> {
+    build.write_to(Vec::new()).unwrap()
+}
+
+/// Puts a build in the place of the one that the configuration names.
+fn put(place: &Place, build: &Build) {
+    fs::write(place.path("tiny.medsa"), bytes(build)).unwrap();
+}
+
+/// As an updater does: in one step.
+fn switch(place: &Place, to: &str) {
+    symlink(to, place.path("next")).unwrap();
+    fs::rename(place.path("next"), place.path("tiny.medsa")).unwrap();
+}
+
+/// Whether the disc is at (20, 20), whatever the size of the mask.
+fn at_left(mask: &MaskMessage) -> bool {
+    let width = usize::from(mask.mask.width());
+    mask.mask.bits().nth(20 * width / 128 * (width + 1)) == Some(true)
+}
+
+fn as_info(message: &Message) -> Option<Info> {
+    message.topic.ends_with("/info").then(|| Info::decode(&message.payload).unwrap())
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
