@@ -1,0 +1,104 @@
+//! What can go wrong; each says what was found and what was expected.
+
+use std::io;
+use std::path::PathBuf;
+
+use semver::Version;
+
+/// Why an update, or a start, did not happen. The slot in use is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What the device remembers of its slots is damaged.
+    #[error("{path}: {reason}; slots are as they are, but which one is good has to be said anew")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Neither slot holds what it should.
+    #[error("{folder}: neither slot holds a build that is as it was installed: stage one")]
+    NothingToRun {
+        /// The folder of the slots.
+        folder: PathBuf,
+    },
+    /// The build in use is on trial: the other slot is the way back.
+    #[error("{on_trial} is on trial: confirm it or roll it back first")]
+    OnTrial {
+        /// Name and version.
+        on_trial: String,
+    },
+    /// There is nothing to confirm or no way back.
+    #[error("{what}: {reason}")]
+    Nothing {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The build is older than one that ran here.
+    #[error(
+        "{name} {found} is older than {floor}, which has run here; \
+         --danger-allow-downgrade installs it all the same"
+    )]
+    Downgrade {
+        /// Name of the build.
+        name: String,
+        /// Its version.
+        found: Version,
+        /// The highest that was confirmed.
+        floor: Version,
+    },
+    /// The build has failed its trial before.
+    #[error("{build} has failed on this device before (SHA-256 {sha256}); an operator can insist")]
+    FailedBefore {
+        /// Name and version.
+        build: String,
+        /// Of its file.
+        sha256: String,
+    },
+    /// The disk is too full.
+    #[error("{folder}: {free} bytes are free, {needed} are needed")]
+    Full {
+        /// The folder of the slots.
+        folder: PathBuf,
+        /// Bytes there are.
+        free: u64,
+        /// Bytes that the build and what has to stay free take.
+        needed: u64,
+    },
+    /// What came is not what was promised.
+    #[error("{build}: {found} came, {expected} was promised")]
+    Broken {
+        /// Name and version.
+        build: String,
+        /// What came.
+        found: String,
+        /// What was to come.
+        expected: String,
+    },
+    /// The source of the build failed.
+    #[error("{build}: {source}")]
+    Source {
+        /// Name and version.
+        build: String,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The build does not answer as it should on this device.
+    #[error("{build} is not accepted: {reason}")]
+    NotAccepted {
+        /// Name and version.
+        build: String,
+        /// Why.
+        reason: String,
+    },
+}

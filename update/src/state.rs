@@ -1,0 +1,164 @@
+//! What a device remembers of its slots: one small file, replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// One of the two slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+/// A build in a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// SHA-256 of its file, in hex.
+    pub sha256: String,
+}
+
+/// What is in the slots, and which one is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The slot that is used; `None` of a device that has never had a build.
+    pub current: Option<Name>,
+    /// How far an update is.
+    pub phase: Phase,
+    /// What is in slot A.
+    pub a: Option<Installed>,
+    /// What is in slot B.
+    pub b: Option<Installed>,
+    /// The highest version that was confirmed, for each name of a build.
+    pub floors: BTreeMap<String, Version>,
+    /// SHA-256 of builds that failed their trial, the latest last.
+    pub failed: Vec<String>,
+}
+
+/// How far an update is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// There is none: the build in use is confirmed, and the other slot holds the one before, if
+    /// any.
+    Settled,
+    /// The other slot holds a build that can be switched to.
+    Staged,
+    /// The build in use is on trial, and the other slot is the way back.
+    Trial {
+        /// How often the service has started with it.
+        starts: u32,
+    },
+}
+
+/// Failed builds that are remembered.
+const MAX_FAILED: usize = 16;
+
+impl Name {
+    /// The other slot.
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// The file in it.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::A => "a.medsa",
+            Self::B => "b.medsa",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
+    }
+}
+
+impl fmt::Display for Installed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.name, self.version)
+    }
+}
+
+impl State {
+    /// Of a device that has nothing yet.
+    pub(crate) fn empty() -> Self {
+        let (floors, failed) = (BTreeMap::new(), Vec::new());
+        Self { current: None, phase: Phase::Settled, a: None, b: None, floors, failed }
+    }
+
+    /// What is in a slot.
+    pub fn slot(&self, name: Name) -> Option<&Installed> {
+        match name {
+            Name::A => self.a.as_ref(),
+            Name::B => self.b.as_ref(),
+        }
+    }
+
+    /// The build in use.
+    pub fn in_use(&self) -> Option<&Installed> {
+        self.slot(self.current?)
+    }
+
+    /// The slot that is not used.
+    pub(crate) fn unused(&self) -> Name {
+        self.current.map_or(Name::A, Name::other)
+    }
+
+    pub(crate) fn put(&mut self, name: Name, installed: Option<Installed>) {
+        match name {
+            Name::A => self.a = installed,
+            Name::B => self.b = installed,
+        }
+    }
+
+    pub(crate) fn remember_failed(&mut self, sha256: String) {
+        self.failed.retain(|known| *known != sha256);
+        self.failed.push(sha256);
+        if self.failed.len() > MAX_FAILED {
+            self.failed.remove(0);
+        }
+    }
+
+    /// As a file: the SHA-256 of what follows, then JSON.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("names and numbers are JSON");
+        json.push(b'\n');
+        [hex(&Sha256::digest(&json)).as_bytes(), b"\n", &json].concat()
+    }
+
+    /// Of a file; otherwise what is wrong with it.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let newline = bytes.iter().position(|&byte| byte == b'\n');
+        let (sha256, rest) = bytes.split_at(newline.ok_or("it has no first line")?);
+        let json = &rest[1..];
+        if sha256 != hex(&Sha256::digest(json)).as_bytes() {
+            return Err("its content is not that of its checksum".into());
+        }
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    }
+}
+
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,124 @@
+//! Slots in a real folder.
+
+use std::io;
+use std::path::Path;
+
+use medsa_update::{Error, Folder, Name, Permit, Slots};
+
+use crate::{any, build, said};
+
+fn stage(slots: &mut Slots<Folder>, version: &str, permit: Permit) -> Result<(), Error> {
+    let (bytes, offer) = build(version);
+    slots.stage(&offer, &mut &bytes[..], permit, &mut any)
+}
+
+fn slots(folder: &Path) -> Slots<Folder> {
+    Slots::open(Folder::open(folder).unwrap()).unwrap()
+}
+
+#[test]
+fn a_build_is_staged_tried_confirmed_and_rolled_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut there = slots(folder.path());
+    assert!(said(there.start()).contains("neither slot holds a build"));
+    assert_eq!(said(there.switch()), "switch: no build is staged");
+    stage(&mut there, "1.0.0", Permit::default()).unwrap();
+    let first = there.switch().unwrap();
+    assert_eq!((first.slot, first.on_trial), (Name::A, false));
+    assert_eq!(first.path, folder.path().join("a.medsa"));
+    assert_eq!(std::fs::read(first.path).unwrap(), build("1.0.0").0);
+    assert_eq!(said(there.roll_back()), "rollback: there is no build before");
+    stage(&mut there, "2.0.0", Permit::default()).unwrap();
+    // Nothing has changed for who starts now.
+    drop(there);
+    let mut there = slots(folder.path());
+    assert_eq!(there.start().unwrap().build.version.to_string(), "1.0.0");
+    let second = there.switch().unwrap();
+    assert_eq!((second.slot, second.on_trial), (Name::B, true));
+    let refused = said(stage(&mut there, "3.0.0", Permit::default()));
+    assert_eq!(refused, "nerve 2.0.0 is on trial: confirm it or roll it back first");
+    there.confirm().unwrap();
+    assert_eq!(said(there.switch()), "switch: no build is staged");
+    let back = there.roll_back().unwrap();
+    assert_eq!((back.slot, back.build.version.to_string().as_str()), (Name::A, "1.0.0"));
+    assert!(!back.on_trial);
+    // The one that was gone back from does not count as a step back.
+    stage(&mut there, "1.5.0", Permit::default()).unwrap();
+    assert_eq!(said(there.roll_back()), "rollback: there is no build before");
+}
+
+#[test]
+fn versions_go_back_only_when_an_operator_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut there = slots(folder.path());
+    stage(&mut there, "1.4.0", Permit::default()).unwrap();
+    there.switch().unwrap();
+    let refused = said(stage(&mut there, "1.3.9", Permit::default()));
+    assert_eq!(
+        refused,
+        "nerve 1.3.9 is older than 1.4.0, which has run here; \
+         --danger-allow-downgrade installs it all the same"
+    );
+    let permit = Permit { downgrade: true, ..Permit::default() };
+    stage(&mut there, "1.3.9", permit).unwrap();
+    there.switch().unwrap();
+    there.confirm().unwrap();
+    // Of another name, versions are other ones.
+    let (bytes, mut offer) = build("0.1.0");
+    offer.build.name = "vessel".into();
+    there.stage(&offer, &mut &bytes[..], Permit::default(), &mut any).unwrap();
+}
+
+#[test]
+fn what_is_not_as_promised_is_refused_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut there = slots(folder.path());
+    stage(&mut there, "1.0.0", Permit::default()).unwrap();
+    there.switch().unwrap();
+    let before = there.state().clone();
+    let (bytes, offer) = build("2.0.0");
+    let mut corrupt = bytes.clone();
+    corrupt[150_000] ^= 1;
+    let mut put =
+        |bytes: &mut dyn io::Read| said(there.stage(&offer, bytes, Permit::default(), &mut any));
+    let sha256 = &offer.build.sha256;
+    let refused = put(&mut &corrupt[..]);
+    assert!(refused.starts_with("nerve 2.0.0: SHA-256 "), "{refused}");
+    assert!(refused.ends_with(&format!(" came, SHA-256 {sha256} was promised")), "{refused}");
+    let refused = put(&mut &bytes[..199_999]);
+    assert_eq!(refused, "nerve 2.0.0: 199999 bytes came, 200000 bytes was promised");
+    let refused = put(&mut io::repeat(7));
+    assert_eq!(refused, "nerve 2.0.0: more than 200000 bytes came, no more was promised");
+    struct Gone;
+    impl io::Read for Gone {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the stick was pulled out"))
+        }
+    }
+    assert_eq!(put(&mut Gone), "nerve 2.0.0: the stick was pulled out");
+    let mut slow = |_: &Path| Err("112 ms, at most 80 are accepted".to_owned());
+    let refused = said(there.stage(&offer, &mut &bytes[..], Permit::default(), &mut slow));
+    assert_eq!(refused, "nerve 2.0.0 is not accepted: 112 ms, at most 80 are accepted");
+    let mut huge = offer.clone();
+    huge.bytes = 1 << 60;
+    let refused = said(there.stage(&huge, &mut &bytes[..], Permit::default(), &mut any));
+    assert!(refused.contains(" bytes are free, 1152921504623624192 are needed"), "{refused}");
+    assert_eq!(*there.state(), before);
+    assert_eq!(slots_after(there, folder.path()), "1.0.0");
+}
+
+/// The version that the next process starts with.
+fn slots_after(now: Slots<Folder>, folder: &Path) -> String {
+    drop(now);
+    slots(folder).start().unwrap().build.version.to_string()
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Folder::open(folder.path()).unwrap();
+    let second = Folder::open(folder.path());
+    assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    drop(first);
+    Folder::open(folder.path()).unwrap();
+}

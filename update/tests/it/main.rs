@@ -1,0 +1,34 @@
+//! Slots on a real folder, and on one whose power can be cut at any point.
+
+mod folder;
+mod power;
+mod simulated;
+
+use std::path::Path;
+
+use medsa_update::{Error, Installed, Offer};
+use semver::Version;
+use sha2::{Digest, Sha256};
+
+/// A build of some bytes, and what is offered of it.
+fn build(version: &str) -> (Vec<u8>, Offer) {
+    let bytes: Vec<u8> = version.bytes().cycle().take(200_000).collect();
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let version = Version::parse(version).unwrap();
+    let installed = Installed { name: "nerve".into(), version, sha256 };
+    let offer = Offer { build: installed, bytes: bytes.len() as u64 };
+    (bytes, offer)
+}
+
+/// Accepts whatever comes.
+fn any(_: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+/// What an error says.
+fn said<T>(result: Result<T, Error>) -> String {
+    match result {
+        Ok(_) => "nothing".into(),
+        Err(error) => error.to_string(),
+    }
+}
