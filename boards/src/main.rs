@@ -6,7 +6,7 @@ use std::process::{Command as Program, ExitCode, Stdio};
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use medsa_boards::Board;
-use medsa_boards::package::{self, Parts};
+use medsa_boards::package::{self, PROGRAM_BYTES_GOAL, Parts};
 
 /// Boards that the edge service runs on.
 #[derive(Parser)]
@@ -84,6 +84,9 @@ fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyh
         megabytes(made.bytes),
         megabytes(made.program_bytes)
     );
+    if made.program_bytes > PROGRAM_BYTES_GOAL {
+        eprintln!("warning: more than the {:.0} MB aimed at", megabytes(PROGRAM_BYTES_GOAL));
+    }
     Ok(())
 }
 

@@ -9,8 +9,11 @@ use std::process::{Command, Output};
 
 use crate::Board;
 
-/// Largest program, in bytes. The goal; nothing on the boards depends on it.
-pub const MAX_PROGRAM_BYTES: u64 = 20_000_000;
+/// Size in bytes that the program should not exceed. Nothing on the boards depends on it.
+pub const PROGRAM_BYTES_GOAL: u64 = 20_000_000;
+
+/// Largest program, in bytes: what is larger is not the service.
+const MAX_PROGRAM_BYTES: u64 = 100_000_000;
 
 /// Libraries that every Debian has before anything is installed.
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-aarch64.so.1"];
