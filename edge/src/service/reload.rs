@@ -101,7 +101,7 @@ impl Reloader {
         let workers = Workers::new(threads);
         let running = self.slot.whole().build.sha256;
         let loaded = in_background("loading", || {
-            let file = BuildFile::open(&self.config)?;
+            let file = BuildFile::open(&self.config.build.path)?;
             if file.sha256 == running {
                 return Ok(None);
             }

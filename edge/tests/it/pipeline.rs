@@ -17,6 +17,7 @@ use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
+use medsa_wire::{Cause, Degradation};
 use ndarray::{Array3, Array4, ArrayView2};
 
 use crate::harness::{LIMIT, wait_until};
@@ -129,6 +130,42 @@ fn a_frozen_frame_answers_prompts_and_new_frames_are_dropped() {
 }
 
 #[test]
+fn a_degraded_device_leaves_frames_to_following() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    for (level, spared) in [(1, 1), (2, 1), (3, 3)] {
+        bench.slot.degrade(Some(Degradation { level, cause: Cause::Heat }));
+        for _ in 0..3 {
+            let dropped = bench.meter.get(Counter::ReplacedBeforeEncoder);
+            // At least so many: the encoder also rests in proportion to its time.
+            while bench.encoding.try_recv().is_err() {
+                bench.frames(1);
+            }
+            let dropped = bench.meter.get(Counter::ReplacedBeforeEncoder) - dropped;
+            assert!(dropped >= spared, "level {level}: {dropped}");
+            bench.release();
+            bench.mask();
+        }
+    }
+    bench.slot.degrade(None);
+    bench.frames(1);
+    bench.wait_until_encoding();
+    bench.release();
+    bench.end();
+}
+
+#[test]
+fn a_recording_is_not_degraded() {
+    let mut bench = Bench::start(Pace::EveryFrame, 1);
+    bench.slot.degrade(Some(Degradation { level: 3, cause: Cause::Heat }));
+    bench.send((0..5).map(|_| Ok(frame())).collect());
+    for frame_id in 0..5 {
+        bench.release();
+        assert_eq!(bench.mask().frame_id, frame_id);
+    }
+    bench.end();
+}
+
+#[test]
 fn a_pipeline_is_stopped_while_everything_waits() {
     let mut bench = Bench::start(Pace::EveryFrame, 1);
     bench.send((0..5).map(|_| Ok(frame())).collect());
@@ -187,6 +224,7 @@ struct Bench {
     masks: tokio::sync::mpsc::Receiver<Ready>,
     meter: Arc<Meter>,
     objects: Arc<Objects>,
+    slot: Slot<Gated>,
     frames: Option<Sender<Result<Frame, Error>>>,
     played: Receiver<()>,
     encoding: Receiver<()>,
@@ -208,11 +246,13 @@ impl Bench {
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
         let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
         let (known, counts) = (objects.clone(), meter.clone());
-        let (pipeline, masks) = Pipeline::start(player, slot, known, bell, counts, queue).unwrap();
+        let (pipeline, masks) =
+            Pipeline::start(player, slot.clone(), known, bell, counts, queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
-        let bench = Self { pipeline, masks, meter, objects, frames, played, encoding, release };
+        let bench =
+            Self { pipeline, masks, meter, objects, slot, frames, played, encoding, release };
         bench.click(8.0);
         bench
     }
