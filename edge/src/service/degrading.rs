@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use medsa_wire::{Degradation, Stage};
 use tokio::time::sleep;
 
-use super::status::name;
+use super::status::cause_name;
 use crate::config::DegradeConfig;
 use crate::degrade::{Ladder, Reading};
 use crate::engine::Engine;
@@ -103,7 +103,7 @@ fn tell(now: Option<Degradation>, reading: &Reading) {
     let read = format!("{} °C, encoder {} ms", number(temperature_c), number(encoder_ms));
     match now {
         Some(Degradation { level, cause }) => {
-            tracing::warn!("degraded to level {level} because of {}: {read}", name(cause));
+            tracing::warn!("degraded to level {level} because of {}: {read}", cause_name(cause));
         }
         None => tracing::info!("not degraded any more: {read}"),
     }

@@ -46,7 +46,7 @@ pub use check::check;
 pub use recorder::OpenCaptures;
 pub use reload::{BuildState, Reloader};
 pub use status::Statuses;
-pub(crate) use status::name;
+pub(crate) use status::cause_name;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
