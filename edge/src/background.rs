@@ -27,3 +27,25 @@ pub(crate) fn in_background<T: Send>(
         thread.join().map_err(|_| Error::Panicked { name })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[test]
+    fn only_the_work_has_a_lower_priority() {
+        let priority = || getpriority_process(None).unwrap();
+        let before = priority();
+        let within = in_background("test", priority).unwrap();
+        assert_eq!(within, (before + LOWER_BY).min(19));
+        assert_eq!(priority(), before);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let panicked = in_background("test", || panic!("as work may")).map(|(): ()| ());
+        assert!(matches!(panicked, Err(Error::Panicked { name: "test" })));
+    }
+}

@@ -167,6 +167,12 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The operator's: a file that tells no temperature.
+    #[error("{}: no temperature, expected a number of thousandths of a degree", path.display())]
+    Temperature {
+        /// The file.
+        path: PathBuf,
+    },
     /// The machine's: there is no journal to log to.
     #[error("log.to is \"journald\", but the journal does not answer: {0}")]
     Journald(std::io::Error),

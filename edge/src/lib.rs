@@ -13,6 +13,7 @@
 pub mod acceptance;
 pub mod command;
 pub mod config;
+pub mod degrade;
 pub mod engine;
 pub mod follow;
 pub mod http;

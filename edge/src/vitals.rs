@@ -10,6 +10,8 @@ pub struct Vitals {
     pub temperature_c: Option<f64>,
     /// The slowest processor's clock as a share of the fastest that it may have.
     pub clock_share: Option<f64>,
+    /// Whether the firmware holds the clock down, for heat or for want of power.
+    pub throttled: Option<bool>,
     /// Memory of this process that is in use, in bytes.
     pub memory_bytes: Option<u64>,
 }
@@ -18,18 +20,36 @@ impl Vitals {
     /// Reads them from `/sys` and `/proc` under `root`, which is `/` but in tests.
     pub fn read(root: &Path) -> Self {
         let zones = entries(&root.join("sys/class/thermal"), "thermal_zone");
-        let temperatures = zones.iter().filter_map(|zone| number(&zone.join("temp")));
+        let temperatures = zones.iter().filter_map(|zone| temperature_c(&zone.join("temp")));
         let processors = entries(&root.join("sys/devices/system/cpu"), "cpu");
         let shares = processors.iter().filter_map(|processor| {
             let now = number(&processor.join("cpufreq/scaling_cur_freq"))?;
             Some(now / number(&processor.join("cpufreq/cpuinfo_max_freq"))?)
         });
         Self {
-            temperature_c: temperatures.reduce(f64::max).map(|thousandths| thousandths / 1e3),
+            temperature_c: temperatures.reduce(f64::max),
             clock_share: shares.filter(|share| share.is_finite()).reduce(f64::min),
+            throttled: throttled(&root.join(RASPBERRY_PI)),
             memory_bytes: memory_bytes(&root.join("proc/self/status")),
         }
     }
+}
+
+/// Temperature in degrees Celsius from a file with thousandths of one, as the kernel's are.
+pub fn temperature_c(file: &Path) -> Option<f64> {
+    number(file).map(|thousandths| thousandths / 1e3)
+}
+
+/// Where the firmware of a Raspberry Pi tells, as a hexadecimal number.
+const RASPBERRY_PI: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
+
+/// Its bits of a clock that is capped, throttled, or at the soft limit of temperature now.
+const HELD_DOWN: u32 = 0b1110;
+
+fn throttled(file: &Path) -> Option<bool> {
+    let text = fs::read_to_string(file).ok()?;
+    let bits = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()?;
+    Some(bits & HELD_DOWN != 0)
 }
 
 fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
@@ -71,9 +91,14 @@ mod tests {
             write(&format!("sys/devices/system/cpu/{cpu}/cpufreq/cpuinfo_max_freq"), "2400000");
         }
         write("proc/self/status", "Name:\tx\nVmRSS:\t    2048 kB\n");
+        write(RASPBERRY_PI, "50004\n");
         let vitals = Vitals::read(root.path());
         assert_eq!(vitals.temperature_c, Some(63.25));
         assert_eq!(vitals.clock_share, Some(0.25));
+        assert_eq!(vitals.throttled, Some(true));
         assert_eq!(vitals.memory_bytes, Some(2 << 20));
+        // What was once is not now; want of power alone holds nothing down.
+        write(RASPBERRY_PI, "0xf0001");
+        assert_eq!(Vitals::read(root.path()).throttled, Some(false));
     }
 }

@@ -44,7 +44,7 @@ pub struct FramesDropped {
     pub source: u64,
     /// Replaced by a newer one before they were followed.
     pub follow: u64,
-    /// Replaced before they were encoded.
+    /// Replaced before they were encoded, or given up there by a device that is degraded.
     pub encoder: u64,
     /// Replaced after they were encoded.
     pub decoder: u64,

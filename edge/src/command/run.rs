@@ -27,8 +27,9 @@ pub struct Args {
     config: PathBuf,
 }
 
-/// Runs the command; SIGHUP reads the build again; SIGUSR1 prints the table of counters and latencies,
-/// and so does the end. When a stage is stuck, the process ends with code 70, for systemd to start it again.
+/// Runs the command; SIGHUP reads the build again, and SIGUSR1 prints the table of counters and
+/// latencies, as the end does. When a stage is stuck, the process ends with code 70, for systemd to
+/// start it again.
 ///
 /// # Errors
 /// [`Error`].

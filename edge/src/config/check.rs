@@ -13,14 +13,15 @@ use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 use tracing_subscriber::EnvFilter;
 
 use super::raw::{
-    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawFormat, RawHttp, RawLog, RawLogTo, RawOutbox,
-    RawOutput, RawPrompt, RawRecords,
+    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawDegrade, RawFormat, RawHttp, RawLog,
+    RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords,
 };
 use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Format, HttpConfig,
-    HttpControl, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Format,
+    HttpConfig, HttpControl, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
     SourceConfig,
 };
+use crate::degrade::Limits;
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
 use crate::pipeline::Following;
@@ -50,6 +51,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let records = problems.kept(records);
     let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
     let outbox = problems.kept(outbox);
+    let degrade = raw.degrade.map(|raw| check.degrade(&raw, folder)).transpose();
+    let degrade = problems.kept(degrade);
     let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
     let stuck_s = problems.kept(stuck_s);
     let log = problems.kept(check.log(&raw.log, folder));
@@ -70,6 +73,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             output: output?,
             records: records?,
             outbox: outbox?,
+            degrade: degrade?,
             stuck_after: Duration::from_secs_f64(stuck_s?),
             log: log?,
         })
@@ -295,6 +299,24 @@ impl Check<'_> {
         Ok(RecordsConfig {
             folder: folder.join(&raw.folder),
             budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
+        })
+    }
+
+    fn degrade(&self, raw: &RawDegrade, folder: &Path) -> Result<DegradeConfig, Error> {
+        let hot_c = self.within_or("degrade.hot_c", raw.hot_c, 30.0..=120.0, 80.0)?;
+        let cool_c = self.within_or("degrade.cool_c", raw.cool_c, 20.0..=hot_c, hot_c - 10.0)?;
+        let key = "degrade.max_encoder_ms";
+        let max_encoder_ms = raw.max_encoder_ms.map(|ms| self.within(key, ms, 1.0..=60_000.0));
+        let hold_s = self.within_or("degrade.hold_s", raw.hold_s, 0.5..=600.0, 15.0)?;
+        Ok(DegradeConfig {
+            limits: Limits {
+                hot_c,
+                cool_c,
+                max_encoder_ms: max_encoder_ms.transpose()?,
+                hold: Duration::from_secs_f64(hold_s),
+            },
+            smaller_build: raw.smaller_build.as_ref().map(|path| folder.join(path)),
+            thermal_file: raw.thermal_file.as_ref().map(|path| folder.join(path)),
         })
     }
 

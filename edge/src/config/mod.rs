@@ -12,6 +12,7 @@ use std::time::Duration;
 use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_wire::topic::{DeviceId, ObjectId};
 
+use crate::degrade::Limits;
 use crate::error::Error;
 use crate::mqtt::{Access, BrokerUrl, Protocol};
 use crate::pipeline::Following;
@@ -50,10 +51,24 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Where captured records wait for the broker.
     pub outbox: Option<OutboxConfig>,
+    /// What is given up when the device is hot or slow; without it, nothing is.
+    pub degrade: Option<DegradeConfig>,
     /// Time at one piece of work after which a stage is stuck.
     pub stuck_after: Duration,
     /// Where the log goes.
     pub log: LogConfig,
+}
+
+/// What is given up when the device is hot or slow.
+#[derive(Clone, Debug)]
+pub struct DegradeConfig {
+    /// When.
+    pub limits: Limits,
+    /// A build to fall back on.
+    pub smaller_build: Option<PathBuf>,
+    /// Where the temperature is read, in thousandths of a degree Celsius; `None` for the hottest
+    /// of all sensors.
+    pub thermal_file: Option<PathBuf>,
 }
 
 /// Where the log goes.

@@ -22,6 +22,7 @@ pub(super) struct RawConfig {
     pub output: RawOutput,
     pub records: Option<RawRecords>,
     pub outbox: Option<RawOutbox>,
+    pub degrade: Option<RawDegrade>,
     #[serde(default)]
     pub watchdog: RawWatchdog,
     #[serde(default)]
@@ -141,6 +142,17 @@ pub(super) enum RawLogTo {
     Stderr,
     Journald,
     File,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDegrade {
+    pub hot_c: Option<f64>,
+    pub cool_c: Option<f64>,
+    pub max_encoder_ms: Option<f64>,
+    pub hold_s: Option<f64>,
+    pub smaller_build: Option<PathBuf>,
+    pub thermal_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Observed;
 use crate::mqtt::LinkState;
 use crate::pipeline::{Activity, Counter};
-use crate::service::{BuildState, name};
+use crate::service::{BuildState, cause_name};
 use crate::source::SourceState;
 
 /// Whether frames come, and a report. A broker that is away is reported and no illness: the
@@ -55,7 +55,7 @@ pub(super) fn activity(activity: Activity) -> &'static str {
 fn degradation(observed: &Observed) -> Value {
     match *observed.statuses.degradation.borrow() {
         None => json!({ "level": 0, "cause": null }),
-        Some(Degradation { level, cause }) => json!({ "level": level, "cause": name(cause) }),
+        Some(Degradation { level, cause }) => json!({ "level": level, "cause": cause_name(cause) }),
     }
 }
 

@@ -37,7 +37,8 @@ pub enum Counter {
     FramesMissed,
     /// Frames that a newer one replaced before they were followed.
     ReplacedBeforeFollow,
-    /// Frames that were replaced before they were encoded.
+    /// Frames that were replaced before they were encoded, or given up there by a device that is
+    /// degraded.
     ReplacedBeforeEncoder,
     /// Frames that were replaced after they were encoded.
     ReplacedBeforeDecoder,
@@ -165,6 +166,16 @@ impl Meter {
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// How often a stage ran since the start, and how long in all.
+    pub fn spent(&self, stage: Stage) -> (u64, Duration) {
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = STAGES.iter().position(|(known, _)| *known == stage);
+        index.map_or_else(Default::default, |index| {
+            let histogram = &latencies.all[index];
+            (histogram.total(), histogram.sum())
+        })
     }
 
     /// Latencies of all stages since the start.

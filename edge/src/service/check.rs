@@ -1,8 +1,10 @@
 //! Whether a configuration could be run: everything that the start needs is looked at, and nothing
 //! is changed, listened to or connected.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use super::degrading;
 use super::setup::{self, BuildFile, Loaded};
 use crate::acceptance::check_vectors;
 use crate::config::{BrokerPlace, Config};
@@ -20,11 +22,17 @@ use crate::source;
 /// One [`Error::Needed`] for each key.
 pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     let mut problems = Problems(Vec::new());
-    let build = BuildFile::open(config).and_then(|file| {
-        let Loaded { build, network } = file.load(config, &Workers::new(config.build.threads))?;
+    let load = |path: &Path| {
+        let workers = Workers::new(config.build.threads);
+        let Loaded { build, network } = BuildFile::open(path)?.load(config, &workers)?;
         Ok((network.build.to_string(), check_vectors(&build)?))
-    });
-    let build = problems.kept("build.path", build);
+    };
+    let build = problems.kept("build.path", load(&config.build.path));
+    if let Some(degrade) = &config.degrade {
+        let smaller = degrade.smaller_build.as_deref().map(load).transpose();
+        problems.kept("degrade.smaller_build", smaller);
+        problems.kept("degrade.thermal_file", degrading::check(degrade));
+    }
     if let Some(size) = problems.kept("source", source::check(&config.source, &config.file)) {
         problems.kept("prompt", setup::objects(config, size, Arc::default()));
     }

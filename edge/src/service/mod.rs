@@ -3,6 +3,7 @@
 mod announcer;
 mod check;
 mod control;
+mod degrading;
 mod inbox;
 pub(crate) mod json;
 mod outbound;
@@ -35,6 +36,7 @@ use crate::systemd;
 use crate::watchdog::Watch;
 use announcer::Announcer;
 pub(crate) use control::Control;
+use degrading::Degrading;
 use inbox::Inbox;
 use outbound::Outbound;
 use publisher::Publisher;
@@ -44,7 +46,7 @@ pub use check::check;
 pub use recorder::OpenCaptures;
 pub use reload::{BuildState, Reloader};
 pub use status::Statuses;
-pub(crate) use status::name;
+pub(crate) use status::cause_name;
 
 /// Longest wait for the broker to confirm that the device left.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -70,6 +72,7 @@ pub struct Service {
     recorder: Option<Recorder>,
     http: Option<http::Server>,
     meter: Arc<Meter>,
+    degrading: Option<Degrading>,
     statuses: Statuses,
 }
 
@@ -160,6 +163,7 @@ impl Service {
         };
         let mut publisher = tokio::spawn(publisher.run());
         let announcing = tokio::spawn(announcer.clone().run());
+        let degrading = self.degrading.map(|degrading| tokio::spawn(degrading.run()));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
@@ -212,7 +216,7 @@ impl Service {
         // Nothing that was captured is lost; the disk may take its time.
         let finish = move || control.recorder.iter().for_each(Recorder::finish);
         let _ = tokio::task::spawn_blocking(finish).await;
-        for task in courier.into_iter().chain(http).chain([announcing]) {
+        for task in courier.into_iter().chain(http).chain(degrading).chain([announcing]) {
             task.abort();
         }
         if *state.borrow() == LinkState::Up

@@ -5,6 +5,7 @@
 //! then those that it will have. Limits for this board are held where the build has any, as by
 //! `medsa-edge accept --board`; a build without is judged by its answers alone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use medsa_bundle::LatencyLimits;
@@ -74,7 +75,9 @@ impl Reloader {
 
     fn take_over(&self) {
         let path = self.config.build.path.display();
-        match self.load() {
+        let name = "reloading";
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.load()));
+        match loaded.unwrap_or(Err(Error::Panicked { name })) {
             Ok(Some(network)) => {
                 let (before, after) = (self.slot.whole().build.clone(), network.build.clone());
                 self.slot.replace(network);
@@ -101,7 +104,7 @@ impl Reloader {
         let workers = Workers::new(threads);
         let running = self.slot.whole().build.sha256;
         let loaded = in_background("loading", || {
-            let file = BuildFile::open(&self.config)?;
+            let file = BuildFile::open(&self.config.build.path)?;
             if file.sha256 == running {
                 return Ok(None);
             }

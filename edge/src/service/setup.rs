@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 use sha2::{Digest, Sha256};
 
 use super::Service;
+use super::degrading::Degrading;
 use super::outbound::Outbound;
 use super::recorder::Recorder;
 use super::reload::Reloader;
@@ -71,9 +73,12 @@ impl Service {
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = objects(&config, frame_size, bell.clone())?;
-        let file = BuildFile::open(&config)?;
-        let Loaded { network, .. } = file.load(&config, &Workers::new(config.build.threads))?;
-        let slot = Slot::new(network, None);
+        let load = |path| {
+            let workers = Workers::new(config.build.threads);
+            Ok::<_, Error>(BuildFile::open(path)?.load(&config, &workers)?.network)
+        };
+        let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
+        let slot = Slot::new(load(&config.build.path)?, smaller.map(load).transpose()?);
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
         let source = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));
@@ -97,6 +102,9 @@ impl Service {
         };
         let config = Arc::new(config);
         let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let degrading = config.degrade.as_ref();
+        let degrading =
+            degrading.map(|degrade| Degrading::new(degrade, slot.clone(), meter.clone()));
         let statuses = Statuses {
             source,
             activity: objects.activities(),
@@ -116,6 +124,7 @@ impl Service {
             recorder,
             http,
             meter,
+            degrading: degrading.transpose()?,
             statuses,
         })
     }
@@ -144,6 +153,7 @@ pub(super) fn objects(
 
 /// The file of a build, which may be put in another's place at any time: this one stays open.
 pub(super) struct BuildFile {
+    path: PathBuf,
     file: File,
     pub sha256: [u8; 32],
 }
@@ -155,16 +165,15 @@ pub(super) struct Loaded {
 }
 
 impl BuildFile {
-    /// The file that the configuration names at present.
+    /// The file that is at `path` at present.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(config: &Config) -> Result<Self, Error> {
-        let path = &config.build.path;
+    pub fn open(path: &Path) -> Result<Self, Error> {
         let mut file = File::open(path).map_err(Error::io(path))?;
         let sha256 = sha256(&file).map_err(Error::io(path))?;
         file.rewind().map_err(Error::io(path))?;
-        Ok(Self { file, sha256 })
+        Ok(Self { path: path.to_owned(), file, sha256 })
     }
 
     /// Loads the build, which computes on `workers`.
@@ -172,7 +181,7 @@ impl BuildFile {
     /// # Errors
     /// The build's.
     pub fn load(&self, config: &Config, workers: &Workers) -> Result<Loaded, Error> {
-        let build = Build::read_file(&self.file, &config.build.path, &Limits::default())?;
+        let build = Build::read_file(&self.file, &self.path, &Limits::default())?;
         let engine = Engine::load_on(&build, workers)?;
         let slow: Vec<_> = engine.without_kernels().collect();
         if !slow.is_empty() {

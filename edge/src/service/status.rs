@@ -79,7 +79,7 @@ impl fmt::Display for Statuses {
             Activity::Paused => to.write_str("; paused")?,
         }
         if let Some(Degradation { level, cause }) = &*self.degradation.borrow() {
-            write!(to, "; degraded to level {level} because of {}", name(*cause))?;
+            write!(to, "; degraded to level {level} because of {}", cause_name(*cause))?;
         }
         match &*self.build.borrow() {
             BuildState::Idle => Ok(()),
@@ -90,7 +90,7 @@ impl fmt::Display for Statuses {
 }
 
 /// What people call a cause.
-pub(crate) fn name(cause: Cause) -> &'static str {
+pub(crate) fn cause_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Heat => "heat",
         Cause::Throttling => "throttling",

@@ -46,16 +46,19 @@ fn everything_that_is_missing_is_named_at_once() {
     fs::remove_file(&place.build).unwrap();
     let kept = "[records]\nfolder = \"file/kept\"\n[outbox]\npath = \"outbox.redb\"";
     let broker = "kind = \"external\"\nurl = \"mqtts://localhost\"\nca_file = \"missing.pem\"";
-    let config = place.config("frame_size = [9, 9]", &format!("{broker}\n{kept}"));
+    let degrade = "[degrade]\nsmaller_build = \"small.medsa\"\nthermal_file = \"file\"";
+    let config = place.config("frame_size = [9, 9]", &format!("{broker}\n{kept}\n{degrade}"));
     let (code, told, wrong) = check(&config);
     assert_eq!((code, told.as_str()), (1, ""));
-    assert!(wrong.contains("edge.toml: 5 problems found\n"), "{wrong}");
+    assert!(wrong.contains("edge.toml: 7 problems found\n"), "{wrong}");
     for (key, what) in [
         ("build.path", "tiny.medsa"),
         ("source", "source.frame_size: frame is 128 x 96 px, expected 9 x 9 px"),
         ("broker", "missing.pem"),
         ("records.folder", "file: not a directory"),
         ("outbox.path", "outbox.redb: outbox: "),
+        ("degrade.smaller_build", "small.medsa: No such file"),
+        ("degrade.thermal_file", "file: no temperature, expected"),
     ] {
         let line = wrong.lines().find(|line| line.starts_with(&format!("{key}: ")));
         assert!(line.is_some_and(|line| line.contains(what)), "{key}: {wrong}");

@@ -7,6 +7,7 @@ use medsa_edge::config::{
     AfterLast, BrokerPlace, ClipConfig, Config, Format, HttpControl, LogFile, LogTo, Pace,
     Patience, PipeConfig, PipeFormat, SourceKind, V4l2Format,
 };
+use medsa_edge::degrade::Limits;
 use medsa_edge::records::Budget;
 use medsa_edge::source::{Deidentification, Rectangle, Region};
 
@@ -98,6 +99,12 @@ fn the_example_holds_every_key_with_its_default() {
         "max_bytes",
         "min_free_bytes",
         "max_messages",
+        "hot_c",
+        "cool_c",
+        "max_encoder_ms",
+        "hold_s",
+        "# smaller_build",
+        "# thermal_file",
         "stuck_s",
         "to",
         "level",
@@ -122,7 +129,13 @@ fn the_example_holds_every_key_with_its_default() {
     assert_eq!(defaults.broker.connect_timeout, Duration::from_secs(5));
     assert_eq!(defaults.broker.client_id, "medsa-edge-a");
     assert_eq!(defaults.output.format, Format::Postcard);
-    assert!(defaults.outbox.is_none());
+    assert!(defaults.outbox.is_none() && defaults.degrade.is_none());
+    let degrade = format!("{MINIMAL}[degrade]\nsmaller_build = \"s\"");
+    let degrade = Config::parse(Path::new("etc/edge.toml"), &degrade).unwrap().degrade.unwrap();
+    let hold = Duration::from_secs(15);
+    let limits = Limits { hot_c: 80.0, cool_c: 70.0, max_encoder_ms: None, hold };
+    assert_eq!((degrade.limits, degrade.thermal_file), (limits, None));
+    assert_eq!(degrade.smaller_build.unwrap(), Path::new("etc/s"));
     assert_eq!(defaults.stuck_after, Duration::from_secs(4));
     let outbox = format!("{MINIMAL}[outbox]\npath = \"o\"");
     let outbox = Config::parse(Path::new("/etc/edge.toml"), &outbox).unwrap().outbox.unwrap();
@@ -185,6 +198,10 @@ fn values_out_of_range_are_named_with_the_range() {
     assert_eq!(
         refusal(&with("path = \"b.medsa\"", "path = \"b.medsa\"\nthreads = 0")),
         "edge.toml: build.threads is 0, expected 1 to 64"
+    );
+    assert_eq!(
+        refusal(&format!("{MINIMAL}[degrade]\nhot_c = 75\ncool_c = 76.0")),
+        "edge.toml: degrade.cool_c is 76, expected 20 to 75"
     );
     let embedded = "kind = \"embedded\"";
     assert_eq!(

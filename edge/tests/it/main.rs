@@ -5,6 +5,7 @@ mod accept;
 mod check;
 mod config;
 mod counts;
+mod degrade;
 mod engine;
 mod harness;
 mod http;

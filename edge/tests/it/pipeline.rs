@@ -17,6 +17,7 @@ use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
+use medsa_wire::{Cause, Degradation};
 use ndarray::{Array3, Array4, ArrayView2};
 
 use crate::harness::{LIMIT, wait_until};
@@ -48,7 +49,8 @@ fn every_frame_is_segmented_when_the_source_waits() {
         bench.release();
         assert_eq!(bench.mask().frame_id, frame_id);
     }
-    assert_eq!(bench.meter.get(Counter::FramesSegmented), 20);
+    // Counted once its masks are out.
+    bench.wait_until_counted(Counter::FramesSegmented, 20);
     bench.end();
 }
 
@@ -129,6 +131,51 @@ fn a_frozen_frame_answers_prompts_and_new_frames_are_dropped() {
 }
 
 #[test]
+fn a_degraded_device_leaves_frames_to_following() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    for (level, spared) in [(1, 1), (2, 1), (3, 3), (0, 0)] {
+        let degradation = Degradation { level, cause: Cause::Heat };
+        bench.slot.degrade((level > 0).then_some(degradation));
+        for _ in 0..3 {
+            let before = bench.meter.get(Counter::ReplacedBeforeEncoder);
+            let mut dropped = before;
+            bench.release();
+            let given_up = loop {
+                // Each is given up or segmented before the next comes, so that none is replaced.
+                bench.frames(1);
+                let mut mask = None;
+                wait_until("the frame is given up or segmented", || {
+                    mask = bench.masks.try_recv().ok();
+                    mask.is_some() || bench.meter.get(Counter::ReplacedBeforeEncoder) > dropped
+                });
+                if mask.is_some() {
+                    break dropped - before;
+                }
+                dropped += 1;
+            };
+            // More, where the encoder rests in proportion to its time.
+            assert!(
+                if level > 0 { given_up >= spared } else { given_up == 0 },
+                "{level}: {given_up}"
+            );
+        }
+    }
+    bench.end();
+}
+
+#[test]
+fn a_recording_is_not_degraded() {
+    let mut bench = Bench::start(Pace::EveryFrame, 1);
+    bench.slot.degrade(Some(Degradation { level: 3, cause: Cause::Heat }));
+    bench.send((0..5).map(|_| Ok(frame())).collect());
+    for frame_id in 0..5 {
+        bench.release();
+        assert_eq!(bench.mask().frame_id, frame_id);
+    }
+    bench.end();
+}
+
+#[test]
 fn a_pipeline_is_stopped_while_everything_waits() {
     let mut bench = Bench::start(Pace::EveryFrame, 1);
     bench.send((0..5).map(|_| Ok(frame())).collect());
@@ -187,6 +234,7 @@ struct Bench {
     masks: tokio::sync::mpsc::Receiver<Ready>,
     meter: Arc<Meter>,
     objects: Arc<Objects>,
+    slot: Slot<Gated>,
     frames: Option<Sender<Result<Frame, Error>>>,
     played: Receiver<()>,
     encoding: Receiver<()>,
@@ -208,11 +256,13 @@ impl Bench {
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
         let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
         let (known, counts) = (objects.clone(), meter.clone());
-        let (pipeline, masks) = Pipeline::start(player, slot, known, bell, counts, queue).unwrap();
+        let (pipeline, masks) =
+            Pipeline::start(player, slot.clone(), known, bell, counts, queue).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);
-        let bench = Self { pipeline, masks, meter, objects, frames, played, encoding, release };
+        let bench =
+            Self { pipeline, masks, meter, objects, slot, frames, played, encoding, release };
         bench.click(8.0);
         bench
     }

@@ -178,7 +178,7 @@ fn objects_are_followed_while_another_build_is_asked() {
     edge.logged("a build is being loaded already");
 }
 
-fn right(version: &str, side: usize) -> Build {
+pub fn right(version: &str, side: usize) -> Build {
     build(version, side, |_| (), &[])
 }
 
@@ -241,7 +241,7 @@ fn picture() -> RgbImage {
     RgbImage::from_fn(96, 80, |x, y| image::Rgb([x as u8, y as u8, 60]))
 }
 
-fn bytes(build: &Build) -> Vec<u8> {
+pub fn bytes(build: &Build) -> Vec<u8> {
     build.write_to(Vec::new()).unwrap()
 }
 
@@ -262,7 +262,7 @@ fn at_left(mask: &MaskMessage) -> bool {
     mask.mask.bits().nth(20 * width / 128 * (width + 1)) == Some(true)
 }
 
-fn as_info(message: &Message) -> Option<Info> {
+pub fn as_info(message: &Message) -> Option<Info> {
     message.topic.ends_with("/info").then(|| Info::decode(&message.payload).unwrap())
 }
 
