@@ -20,6 +20,9 @@ pub enum Error {
         /// Version of this service.
         found: &'static str,
     },
+    /// The slots'.
+    #[error(transparent)]
+    Slots(#[from] medsa_update::Error),
     /// The build's: what it must answer on a device.
     #[error("acceptance vector {vector} of the build: {reason}")]
     Acceptance {

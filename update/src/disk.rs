@@ -52,24 +52,31 @@ pub trait Disk {
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// A folder of the system, which one process at a time works in.
+/// A folder of the system.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Folder {
-    /// Opens the folder, or makes it.
+    /// Opens the folder, or makes it, to update what is in it: one process at a time.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::WouldBlock`] while another process works in it.
+    /// The system's; [`io::ErrorKind::WouldBlock`] while another process updates it.
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let lock = path.join(".lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
         lock.try_lock().map_err(io::Error::from)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// The folder for who starts what is in it. Nobody can keep a device from its start: not even
+    /// an update that hangs. Both write only while a build is on trial, or when one is damaged,
+    /// and then nobody updates.
+    pub fn to_start(path: &Path) -> Self {
+        Self { path: path.to_owned(), _lock: None }
     }
 }
 

@@ -126,7 +126,7 @@ impl<D: Disk> Slots<D> {
             state.phase = Phase::Settled;
         }
         self.replace(state)?;
-        self.running(went_back)
+        self.in_use(went_back)
     }
 
     /// Writes a build into the slot that is not in use and checks it there: size and SHA-256
@@ -179,7 +179,7 @@ impl<D: Disk> Slots<D> {
             None => confirm(&mut state),
         }
         self.replace(state)?;
-        self.running(None)
+        self.in_use(None)
     }
 
     /// The build in use has been well for long enough. Nothing happens when it is confirmed.
@@ -211,10 +211,18 @@ impl<D: Disk> Slots<D> {
         // That is what the operator wants now: what comes after it is no downgrade.
         state.floors.insert(before.name, before.version);
         self.replace(state)?;
-        self.running(None)
+        self.in_use(None)
     }
 
-    fn running(&self, went_back: Option<String>) -> Result<Running, Error> {
+    /// The build that is used at present, without a start.
+    ///
+    /// # Errors
+    /// [`Error::NothingToRun`].
+    pub fn running(&self) -> Result<Running, Error> {
+        self.in_use(None)
+    }
+
+    fn in_use(&self, went_back: Option<String>) -> Result<Running, Error> {
         let State { current, phase, .. } = &self.state;
         let on_trial = matches!(phase, Phase::Trial { .. });
         let (Some(slot), Some(build)) = (*current, self.state.in_use().cloned()) else {

@@ -120,7 +120,10 @@ impl Check<'_> {
             None => cores.get(),
         };
         let threads = NonZeroUsize::new(threads).unwrap_or(cores);
-        Ok(BuildConfig { path: folder.join(&raw.path), threads })
+        let confirm_min =
+            self.within_or("build.confirm_min", raw.confirm_min, 0.01..=1440.0, 5.0)?;
+        let confirm_after = Duration::from_secs_f64(60.0 * confirm_min);
+        Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads })
     }
 
     fn prompts(&self, raw: &[RawPrompt]) -> Result<Vec<ConfiguredPrompt>, Error> {

@@ -126,8 +126,10 @@ pub enum HttpControl {
 /// The build to run.
 #[derive(Clone, Debug)]
 pub struct BuildConfig {
-    /// The `.medsa` file.
+    /// The `.medsa` file, or a folder of slots.
     pub path: PathBuf,
+    /// How long a build from a slot has to be well on trial.
+    pub confirm_after: Duration,
     /// Threads of the runtime.
     pub threads: NonZeroUsize,
 }

@@ -45,6 +45,7 @@ fn generic() -> String {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBuild {
     pub path: PathBuf,
+    pub confirm_min: Option<f64>,
     pub threads: Option<i64>,
 }
 

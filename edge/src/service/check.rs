@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::degrading;
 use super::setup::{self, BuildFile, Loaded};
+use super::{degrading, installed};
 use crate::acceptance::check_vectors;
 use crate::config::{BrokerPlace, Config};
 use crate::disk::check_writable;
@@ -27,7 +27,8 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
         let Loaded { build, network } = BuildFile::open(path)?.load(config, &workers)?;
         Ok((network.build.to_string(), check_vectors(&build)?))
     };
-    let build = problems.kept("build.path", load(&config.build.path));
+    let build = installed::at_present(&config.build.path).and_then(|path| load(&path));
+    let build = problems.kept("build.path", build);
     if let Some(degrade) = &config.degrade {
         let smaller = degrade.smaller_build.as_deref().map(load).transpose();
         problems.kept("degrade.smaller_build", smaller);

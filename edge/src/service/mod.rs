@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod degrading;
 mod inbox;
+mod installed;
 pub(crate) mod json;
 mod outbound;
 mod publisher;
@@ -38,6 +39,7 @@ use announcer::Announcer;
 pub(crate) use control::Control;
 use degrading::Degrading;
 use inbox::Inbox;
+use installed::Confirming;
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;
@@ -164,6 +166,8 @@ impl Service {
         let mut publisher = tokio::spawn(publisher.run());
         let announcing = tokio::spawn(announcer.clone().run());
         let degrading = self.degrading.map(|degrading| tokio::spawn(degrading.run()));
+        let confirming = Confirming::new(&config.build, slot.clone(), meter.clone());
+        let confirming = confirming.map(|confirming| tokio::spawn(confirming.run()));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
@@ -216,7 +220,9 @@ impl Service {
         // Nothing that was captured is lost; the disk may take its time.
         let finish = move || control.recorder.iter().for_each(Recorder::finish);
         let _ = tokio::task::spawn_blocking(finish).await;
-        for task in courier.into_iter().chain(http).chain(degrading).chain([announcing]) {
+        for task in
+            courier.into_iter().chain(http).chain(degrading).chain(confirming).chain([announcing])
+        {
             task.abort();
         }
         if *state.borrow() == LinkState::Up

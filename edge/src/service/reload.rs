@@ -11,6 +11,7 @@ use std::sync::Arc;
 use medsa_bundle::LatencyLimits;
 use tokio::sync::watch;
 
+use super::installed;
 use super::setup::{BuildFile, Loaded};
 use crate::acceptance::{accept_in_turns, limits_of};
 use crate::background::in_background;
@@ -90,6 +91,7 @@ impl Reloader {
             }
             Err(error) => {
                 let reason = self.fail(&error);
+                installed::failed(&self.config.build.path);
                 let now = &self.slot.whole().build;
                 tracing::error!("{path} is not taken, build {now} goes on: {reason}");
             }
@@ -104,7 +106,7 @@ impl Reloader {
         let workers = Workers::new(threads);
         let running = self.slot.whole().build.sha256;
         let loaded = in_background("loading", || {
-            let file = BuildFile::open(&self.config.build.path)?;
+            let file = BuildFile::open(&installed::at_present(&self.config.build.path)?)?;
             if file.sha256 == running {
                 return Ok(None);
             }

@@ -11,12 +11,12 @@ use medsa_frames::MAX_SIDE_PX;
 use medsa_wire::{Availability, Info, MAX_MASK_SIDE};
 use sha2::{Digest, Sha256};
 
-use super::Service;
 use super::degrading::Degrading;
 use super::outbound::Outbound;
 use super::recorder::Recorder;
 use super::reload::Reloader;
 use super::status::Statuses;
+use super::{Service, installed};
 use crate::config::{BrokerPlace, Config, RecordsConfig};
 use crate::engine::{Engine, Workers};
 use crate::error::Error;
@@ -78,7 +78,8 @@ impl Service {
             Ok::<_, Error>(BuildFile::open(path)?.load(&config, &workers)?.network)
         };
         let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
-        let slot = Slot::new(load(&config.build.path)?, smaller.map(load).transpose()?);
+        let build = installed::to_start(&config.build.path)?;
+        let slot = Slot::new(load(&build)?, smaller.map(load).transpose()?);
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
         let source = player.state();
         let (objects, meter) = (Arc::new(objects), Arc::new(Meter::new()));

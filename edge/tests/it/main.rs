@@ -17,6 +17,7 @@ mod records;
 mod reload;
 mod segment;
 mod service;
+mod slots;
 mod soak;
 mod source;
 mod status;

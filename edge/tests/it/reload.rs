@@ -183,7 +183,7 @@ pub fn right(version: &str, side: usize) -> Build {
 }
 
 /// A build with one vector, after a change of it, and limits for boards.
-fn build(
+pub fn build(
     version: &str,
     side: usize,
     change: impl FnOnce(&mut AcceptanceVector),
