@@ -1,9 +1,10 @@
 //! What can go wrong; each says what was found and what was expected.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use semver::Version;
+use url::Url;
 
 /// Why an update, or a start, did not happen. The slot in use is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -101,4 +102,89 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What the device remembers of the repository is damaged.
+    #[error(
+        "{}: {reason}; without the file, the device trusts the root it came with, and could be \
+         shown an older repository than it has seen",
+        path.display()
+    )]
+    Trust {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The repository, or what answers in its place, cannot be believed or reached.
+    #[error("{repository}: {reason}")]
+    Repository {
+        /// Where it is.
+        repository: String,
+        /// What was found and expected.
+        reason: String,
+    },
+    /// The repository lists what no device takes.
+    #[error("{repository}: target {target:?}: {reason}")]
+    Target {
+        /// Where it is.
+        repository: String,
+        /// As it is listed.
+        target: String,
+        /// What was found and expected.
+        reason: String,
+    },
+    /// The clock is wrong, so that nobody can say whether what is signed has expired.
+    #[error(
+        "the clock says {now}, and it is {known} or later: set it, or let the operator accept \
+         updates without a clock"
+    )]
+    Clock {
+        /// What the clock says.
+        now: String,
+        /// The latest time that is known to have been.
+        known: String,
+    },
+    /// What is to be published is not fit for it.
+    #[error("{}: {reason}", path.display())]
+    Unpublishable {
+        /// The build.
+        path: PathBuf,
+        /// What was found and expected.
+        reason: String,
+    },
+    /// Keys cannot be made or used.
+    #[error("{}: {reason}", path.display())]
+    Keys {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and expected.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What the system answered about `path`.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// What tough says about a repository, with all that it says it is because of.
+    pub(crate) fn repository(repository: &Url) -> impl Fn(tough::error::Error) -> Self {
+        let repository = repository.to_string();
+        move |error| Self::Repository { repository: repository.clone(), reason: whole(&error) }
+    }
+}
+
+/// An error and what it came from, each once.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        source = error.source();
+    }
+    text
 }

@@ -1,16 +1,23 @@
-//! How another adapter build gets onto a device, and what happens when that goes wrong: two slots,
-//! of which one is never touched.
+//! How another adapter build gets onto a device, and what happens when that goes wrong: a
+//! [`Repository`] that is signed as The Update Framework says, a [`Client`] that believes nothing
+//! else, and two [`Slots`], of which one is never touched.
 //!
 //! **Architecture invariant:** this crate knows no network runtime: whether a build answers well
 //! is asked of the caller.
 #![forbid(unsafe_code)]
 
+mod client;
 mod disk;
 mod error;
+mod repository;
+mod sealed;
 mod slots;
 mod state;
+mod trust;
 
+pub use client::{Client, Listing, Source, WithoutClock};
 pub use disk::{Disk, Folder};
 pub use error::Error;
+pub use repository::{Repository, Role, Terms};
 pub use slots::{Offer, Permit, Running, Slots, TRIAL_STARTS};
 pub use state::{Installed, Name, Phase, State};

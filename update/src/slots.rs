@@ -22,7 +22,8 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::state::{Installed, Name, Phase, State, hex};
+use crate::sealed::{hex, replace, seal, unseal};
+use crate::state::{Installed, Name, Phase, State};
 
 /// Starts that a build on trial gets before the device goes back to the one before.
 pub const TRIAL_STARTS: u32 = 3;
@@ -44,7 +45,7 @@ pub struct Slots<D> {
 }
 
 /// A build that is to be installed, as its signed metadata describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// What it is.
     pub build: Installed,
@@ -85,7 +86,7 @@ impl<D: Disk> Slots<D> {
         let path = disk.path(STATE);
         let mut bytes = Vec::new();
         let state = match disk.open(STATE).and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => State::from_bytes(&bytes).map_err(|reason| Error::State { path, reason })?,
+            Ok(_) => unseal(&bytes).map_err(|reason| Error::State { path, reason })?,
             Err(error) if error.kind() == ErrorKind::NotFound => State::empty(),
             Err(source) => return Err(Error::Io { path, source }),
         };
@@ -324,11 +325,7 @@ impl<D: Disk> Slots<D> {
         if state == self.state {
             return Ok(());
         }
-        let disk = &mut self.disk;
-        disk.create(NEW_STATE).map_err(at(disk, NEW_STATE))?;
-        disk.append(NEW_STATE, &state.to_bytes()).map_err(at(disk, NEW_STATE))?;
-        disk.sync(NEW_STATE).map_err(at(disk, NEW_STATE))?;
-        self.rename(NEW_STATE, STATE)?;
+        replace(&mut self.disk, STATE, NEW_STATE, &seal(&state))?;
         self.state = state;
         Ok(())
     }

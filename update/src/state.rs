@@ -5,7 +5,6 @@ use std::fmt;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// One of the two slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,27 +137,4 @@ impl State {
             self.failed.remove(0);
         }
     }
-
-    /// As a file: the SHA-256 of what follows, then JSON.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("names and numbers are JSON");
-        json.push(b'\n');
-        [hex(&Sha256::digest(&json)).as_bytes(), b"\n", &json].concat()
-    }
-
-    /// Of a file; otherwise what is wrong with it.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let newline = bytes.iter().position(|&byte| byte == b'\n');
-        let (sha256, rest) = bytes.split_at(newline.ok_or("it has no first line")?);
-        let json = &rest[1..];
-        if sha256 != hex(&Sha256::digest(json)).as_bytes() {
-            return Err("its content is not that of its checksum".into());
-        }
-        serde_json::from_slice(json).map_err(|error| error.to_string())
-    }
-}
-
-/// Hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

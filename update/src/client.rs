@@ -1,0 +1,320 @@
+//! The device's side of a repository: what is offered there, and fetching it.
+//!
+//! Nothing of a repository is believed but what the keys of the root that came with the device say,
+//! or of a root that these have handed over to. A target's name is never used as a path here.
+//!
+//! # Without a clock
+//! Metadata expires, so that nobody can keep a device on an old repository for ever. A board without
+//! a battery does not know the time after a start. Its clock counts as unknown when it is earlier
+//! than the last time that an update was looked for with success, or than the repository was
+//! published. Then [`WithoutClock`] says what happens; signatures, versions and all else are
+//! verified in either case.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{Stream, StreamExt};
+use jiff::Timestamp;
+use medsa_bundle::{Build, Limits};
+use semver::Version;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tough::schema::Target;
+use tough::{
+    Bytes, DefaultTransport, ExpirationEnforcement, HttpTransportBuilder, RepositoryLoader,
+    TargetName,
+};
+use url::Url;
+
+use crate::disk::{Disk, Folder};
+use crate::error::{Error, whole};
+use crate::sealed::hex;
+use crate::slots::{Offer, Permit, Slots};
+use crate::state::Installed;
+use crate::trust::Trust;
+
+/// Of the timestamp's metadata: when the repository was published.
+pub(crate) const PUBLISHED: &str = "published";
+
+/// Metadata of more bytes is not read. A build is listed in some 300.
+const METADATA_BYTES: u64 = 1 << 20;
+
+/// Longest time for one file; a device without network goes on without an update.
+const FETCH_TIME: Duration = Duration::from_secs(1800);
+
+/// Where builds come from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Folder with `metadata` and `targets`: `file://`, or `https://` with a certificate that the
+    /// system knows.
+    pub url: Url,
+    /// The root that came with the device.
+    pub root: Vec<u8>,
+    /// What happens when the time is not known.
+    pub without_clock: WithoutClock,
+    /// Limits of a build.
+    pub limits: Limits,
+}
+
+/// What happens when the time is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithoutClock {
+    /// There is no update: who can change the clock cannot show an old repository.
+    #[default]
+    Refuse,
+    /// Expiry is not looked at: for devices that get updates from a USB stick only. Who hands them
+    /// an old stick keeps them on what they have, but cannot bring them back to what they had.
+    IgnoreExpiry,
+}
+
+/// A device's view of a repository.
+pub struct Client {
+    source: Source,
+    folder: Folder,
+    runtime: Runtime,
+}
+
+/// What a repository offers, verified.
+pub struct Listing<'a> {
+    client: &'a Client,
+    repository: tough::Repository,
+    offers: Vec<(TargetName, Offer)>,
+    /// Where tough works.
+    _work: TempDir,
+}
+
+impl Client {
+    /// Looks at `source` and remembers in `folder` what was seen: one process at a time.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(source: Source, folder: &Path) -> Result<Self, Error> {
+        let runtime = runtime()?;
+        let folder = Folder::open(folder).map_err(Error::io(folder))?;
+        Ok(Self { source, folder, runtime })
+    }
+
+    /// What the repository offers now.
+    ///
+    /// # Errors
+    /// [`Error::Repository`], [`Error::Target`], [`Error::Clock`], [`Error::Trust`],
+    /// [`Error::Io`].
+    pub fn look(&mut self) -> Result<Listing<'_>, Error> {
+        let mut trust = Trust::read(&self.folder)?;
+        let before = trust.clone();
+        let now = Timestamp::now();
+        let expiry = self.expiry(now, trust.known)?;
+        let work = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
+        trust.unpack(work.path())?;
+        let loaded = self.load(&trust.root(&self.source.root), work.path(), expiry);
+        // Also of what is refused in the end, something may have been verified.
+        trust.take(work.path())?;
+        let seen = loaded.map(|repository| (published(&repository), repository));
+        if let Ok((published, _)) = &seen {
+            // A clock that is too late would have found everything expired.
+            let clock = (expiry == ExpirationEnforcement::Safe).then_some(now);
+            trust.known = trust.known.max(*published).max(clock);
+        }
+        if trust != before {
+            trust.write(&mut self.folder)?;
+        }
+        let (published, repository) = seen?;
+        self.expiry(now, published)?;
+        let offers = self.offers(&repository)?;
+        Ok(Listing { client: self, repository, offers, _work: work })
+    }
+
+    /// Whether what has expired is refused.
+    fn expiry(
+        &self,
+        now: Timestamp,
+        known: Option<Timestamp>,
+    ) -> Result<ExpirationEnforcement, Error> {
+        match (known.filter(|known| now < *known), self.source.without_clock) {
+            (None, _) => Ok(ExpirationEnforcement::Safe),
+            (Some(_), WithoutClock::IgnoreExpiry) => Ok(ExpirationEnforcement::Unsafe),
+            (Some(known), WithoutClock::Refuse) => {
+                Err(Error::Clock { now: now.to_string(), known: known.to_string() })
+            }
+        }
+    }
+
+    fn load(
+        &self,
+        root: &[u8],
+        work: &Path,
+        expiry: ExpirationEnforcement,
+    ) -> Result<tough::Repository, Error> {
+        let url = &self.source.url;
+        let limits = tough::Limits {
+            max_root_size: METADATA_BYTES,
+            max_targets_size: METADATA_BYTES,
+            max_timestamp_size: METADATA_BYTES,
+            max_snapshot_size: METADATA_BYTES,
+            ..tough::Limits::default()
+        };
+        let http = HttpTransportBuilder::new().timeout(FETCH_TIME);
+        let loader = RepositoryLoader::new(&root, part(url, "metadata")?, part(url, "targets")?)
+            .transport(DefaultTransport::new_with_http_settings(http))
+            .limits(limits)
+            .datastore(work)
+            .expiration_enforcement(expiry);
+        self.runtime.block_on(loader.load()).map_err(Error::repository(url))
+    }
+
+    fn offers(&self, repository: &tough::Repository) -> Result<Vec<(TargetName, Offer)>, Error> {
+        let targets = repository.targets().signed.targets.iter();
+        let offers = targets.map(|(name, target)| {
+            let offer = offer(name, target, &self.source.limits);
+            let refused = |reason| Error::Target {
+                repository: self.source.url.to_string(),
+                target: name.raw().to_owned(),
+                reason,
+            };
+            Ok((name.clone(), offer.map_err(refused)?))
+        });
+        let mut offers = offers.collect::<Result<Vec<_>, Error>>()?;
+        offers.sort_by(|(_, a), (_, b)| {
+            (&a.build.name, &a.build.version).cmp(&(&b.build.name, &b.build.version))
+        });
+        Ok(offers)
+    }
+}
+
+impl Listing<'_> {
+    /// All builds, by name, the older ones first.
+    pub fn offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.iter().map(|(_, offer)| offer)
+    }
+
+    /// The newest build of a name.
+    pub fn newest(&self, name: &str) -> Option<&Offer> {
+        self.offers().filter(|offer| offer.build.name == name).last()
+    }
+
+    /// The build of that name and version.
+    pub fn version(&self, name: &str, version: &Version) -> Option<&Offer> {
+        self.offers().find(|offer| offer.build.name == name && offer.build.version == *version)
+    }
+
+    /// Fetches a build into the slot that is not in use. It is compared with what was signed, read
+    /// as a build, and then `accept` says what is wrong with its answers.
+    ///
+    /// # Errors
+    /// As [`Slots::stage`].
+    pub fn stage<D: Disk>(
+        &self,
+        offer: &Offer,
+        slots: &mut Slots<D>,
+        permit: Permit,
+        accept: &mut dyn FnMut(&Path) -> Result<(), String>,
+    ) -> Result<(), Error> {
+        let url = &self.client.source.url;
+        let target = self.offers.iter().find(|(_, listed)| listed == offer);
+        let stream = match target {
+            Some((name, _)) => self.client.runtime.block_on(self.repository.read_target(name)),
+            None => Ok(None),
+        };
+        let Some(stream) = stream.map_err(Error::repository(url))? else {
+            let reason = "it is not offered here".to_owned();
+            let target = offer.build.to_string();
+            return Err(Error::Target { repository: url.to_string(), target, reason });
+        };
+        let (runtime, stream) = (&self.client.runtime, Box::pin(stream));
+        let mut content = Download { runtime, stream, rest: Bytes::new() };
+        slots.stage(offer, &mut content, permit, &mut |path| {
+            check(path, &offer.build, &self.client.source.limits)?;
+            accept(path)
+        })
+    }
+}
+
+/// Whether the file is the build that it is said to be.
+fn check(path: &Path, signed: &Installed, limits: &Limits) -> Result<(), String> {
+    let build = Build::read(path, limits).map_err(|error| error.to_string())?;
+    let (name, version) = (&build.manifest().name, &build.manifest().version);
+    if *name != signed.name || *version != signed.version.to_string() {
+        return Err(format!("it is {name} {version}, signed as {signed}"));
+    }
+    Ok(())
+}
+
+/// A target as a build that can be staged.
+fn offer(target: &TargetName, listed: &Target, limits: &Limits) -> Result<Offer, String> {
+    let text = |key: &str| {
+        let value = listed.custom.get(key).and_then(serde_json::Value::as_str);
+        value.ok_or_else(|| format!("has no {key}"))
+    };
+    let name = text("name")?.to_owned();
+    let version = text("version")?;
+    let version = Version::parse(version).map_err(|error| format!("version {version}: {error}"))?;
+    let expected = target_name(&name, &version)?;
+    if target.raw() != expected {
+        return Err(format!("is not named as its build is, expected {expected:?}"));
+    }
+    let (found, limit) = (listed.length, limits.build_bytes);
+    if found > limit {
+        return Err(format!("has {found} bytes, at most {limit} are accepted"));
+    }
+    let sha256 = hex(listed.hashes.sha256.as_ref());
+    Ok(Offer { build: Installed { name, version, sha256 }, bytes: found })
+}
+
+/// The name under which a repository lists a build.
+///
+/// # Errors
+/// What is wrong with the build's name.
+pub(crate) fn target_name(name: &str, version: &Version) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(format!(
+            "name is {name:?}, expected letters, digits and - _ . and none of these at its front"
+        ));
+    }
+    Ok(format!("{name}-{version}.medsa"))
+}
+
+/// When the repository was published, if it says so.
+fn published(repository: &tough::Repository) -> Option<Timestamp> {
+    repository.timestamp().signed._extra.get(PUBLISHED)?.as_str()?.parse().ok()
+}
+
+/// A folder of a repository.
+pub(crate) fn part(repository: &Url, name: &str) -> Result<Url, Error> {
+    let mut url = repository.clone();
+    let failed = || Error::Repository {
+        repository: repository.to_string(),
+        reason: "cannot be a folder, expected as in https://server/builds".into(),
+    };
+    url.path_segments_mut().map_err(|()| failed())?.pop_if_empty().push(name);
+    Ok(url)
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Error::io(Path::new("asynchronous runtime")))
+}
+
+/// A stream, read by who does not wait for it otherwise.
+struct Download<'a, S> {
+    runtime: &'a Runtime,
+    stream: Pin<Box<S>>,
+    rest: Bytes,
+}
+
+impl<S: Stream<Item = tough::error::Result<Bytes>>> Read for Download<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.runtime.block_on(self.stream.next()) {
+                Some(Ok(bytes)) => self.rest = bytes,
+                Some(Err(error)) => return Err(io::Error::other(whole(&error))),
+                None => return Ok(0),
+            }
+        }
+        let length = self.rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.rest.split_to(length));
+        Ok(length)
+    }
+}

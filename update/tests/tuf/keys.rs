@@ -1,0 +1,84 @@
+//! Keys that are lost, stolen or shared by several people.
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::os::unix::fs::PermissionsExt;
+
+use medsa_update::{Repository, Role, Terms};
+
+use crate::lab::Lab;
+
+#[test]
+fn two_people_have_to_sign() {
+    let lab = Lab::with_keys(2, 3);
+    let terms = Terms::default();
+    // The one has the online key and a key for each other role, the second has more.
+    let (one, second) = (lab.path("one"), lab.path("second"));
+    for (folder, names) in [
+        (&one, &["root-1.pk8", "targets-1.pk8", "online-1.pk8"][..]),
+        (&second, &["root-3.pk8", "targets-3.pk8"][..]),
+    ] {
+        fs::create_dir(folder).unwrap();
+        for name in names {
+            fs::copy(lab.path("keys").join(name), folder.join(name)).unwrap();
+        }
+    }
+    let build = [lab.build("liver", "2.0.0")];
+    let alone = lab.repository.publish(std::slice::from_ref(&one), &build, &terms).unwrap_err();
+    assert!(alone.to_string().contains("targets"), "{alone}");
+    assert_eq!(lab.sees().unwrap(), "1.0.0");
+    let both = [one.clone(), second];
+    lab.repository.publish(&both, &build, &terms).unwrap();
+    assert_eq!(lab.sees().unwrap(), "2.0.0");
+    let alone = lab.repository.replace_keys(Role::Targets, &[one], &lab.path("new"), &terms);
+    let alone = alone.unwrap_err().to_string();
+    assert!(alone.contains("too few keys of the root were given"), "{alone}");
+    lab.repository
+        .replace_keys(Role::Targets, &[&both[..], &lab.keys()].concat(), &lab.path("new"), &terms)
+        .unwrap();
+    assert_eq!(lab.sees().unwrap(), "2.0.0");
+}
+
+#[test]
+fn keys_of_every_role_can_be_replaced_and_the_old_ones_are_of_no_use() {
+    let lab = Lab::new();
+    let terms = Terms::default();
+    let stolen = lab.path("stolen");
+    fs::create_dir(&stolen).unwrap();
+    for role in ["root", "targets", "online"] {
+        let name = format!("{role}-1.pk8");
+        fs::copy(lab.path("keys").join(&name), stolen.join(&name)).unwrap();
+    }
+    let mut version = 1;
+    for role in [Role::Online, Role::Targets, Role::Root] {
+        lab.repository.replace_keys(role, &lab.keys(), &lab.path("keys"), &terms).unwrap();
+        version += 1;
+        lab.publish(&format!("{version}.0.0"));
+        assert_eq!(lab.sees().unwrap(), format!("{version}.0.0"));
+        let build = [lab.build("liver", "6.6.6")];
+        lab.repository.publish(std::slice::from_ref(&stolen), &build, &terms).unwrap_err();
+    }
+    let stolen = [stolen];
+    lab.repository.replace_keys(Role::Root, &stolen, &lab.path("more"), &terms).unwrap_err();
+    // A device that was off all the time follows from the root that it came with.
+    fs::remove_dir_all(lab.path("device")).unwrap();
+    assert_eq!(lab.sees().unwrap(), "4.0.0");
+}
+
+#[test]
+fn keys_are_their_owners_and_never_overwritten() {
+    let lab = Lab::new();
+    for entry in fs::read_dir(lab.path("keys")).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let one = (NonZeroU64::MIN, 1);
+    let again =
+        Repository::create(&lab.path("repository"), &lab.path("keys"), one, &Terms::default());
+    let error = again.err().unwrap().to_string();
+    assert!(error.contains("holds a repository"), "{error}");
+    let two = (NonZeroU64::new(2).unwrap(), 1);
+    let few = Repository::create(&lab.path("other"), &lab.path("keys"), two, &Terms::default());
+    let error = few.err().unwrap().to_string();
+    assert!(error.contains("fewer keys than have to sign"), "{error}");
+}
