@@ -1,4 +1,7 @@
-//! `medsa-flash`: the boards that are described, and the service's package for each.
+//! `medsa-flash`: the boards that are described, the service's package for each, and the builds
+//! that devices run.
+
+mod updates;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, ExitCode, Stdio};
@@ -39,6 +42,11 @@ enum Command {
         #[arg(long, default_value = "packages")]
         out: PathBuf,
     },
+    Keygen(updates::Keygen),
+    Publish(updates::Publish),
+    Stage(updates::Stage),
+    Status(updates::Status),
+    Rollback(updates::Rollback),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +62,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Build { board, boards, program, out } => {
             build(&board, &boards, program.as_deref(), &out)
         }
+        Command::Keygen(args) => updates::keygen(&args),
+        Command::Publish(args) => updates::publish(&args),
+        Command::Stage(args) => updates::stage(&args),
+        Command::Status(args) => updates::status(&args),
+        Command::Rollback(args) => updates::rollback(&args),
     }
 }
 

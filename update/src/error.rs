@@ -104,9 +104,8 @@ pub enum Error {
     },
     /// What the device remembers of the repository is damaged.
     #[error(
-        "{}: {reason}; without the file, the device trusts the root it came with, and could be \
-         shown an older repository than it has seen",
-        path.display()
+        "{path}: {reason}; without the file, the device trusts the root it came with, and could be \
+         shown an older repository than it has seen"
     )]
     Trust {
         /// The file.
@@ -144,7 +143,7 @@ pub enum Error {
         known: String,
     },
     /// What is to be published is not fit for it.
-    #[error("{}: {reason}", path.display())]
+    #[error("{path}: {reason}")]
     Unpublishable {
         /// The build.
         path: PathBuf,
@@ -152,7 +151,7 @@ pub enum Error {
         reason: String,
     },
     /// Keys cannot be made or used.
-    #[error("{}: {reason}", path.display())]
+    #[error("{path}: {reason}")]
     Keys {
         /// The file or folder.
         path: PathBuf,

@@ -1,0 +1,300 @@
+//! Builds from the operator's hand to a device's slots.
+
+use std::fs::{self, File};
+use std::io;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use clap::{Args, ValueEnum};
+use medsa_update::{
+    Client, Folder, Name, Permit, Phase, Repository, Role, Running, Slots, Source, State, Terms,
+    WithoutClock,
+};
+use semver::Version;
+use url::Url;
+
+/// Make the keys of a new, empty repository; or replace those of one role
+#[derive(Args)]
+pub struct Keygen {
+    /// Folder of the repository
+    #[arg(long)]
+    repository: PathBuf,
+    /// Folder of keys; for a new repository, where they are put
+    #[arg(long, required = true)]
+    keys: Vec<PathBuf>,
+    /// How many keys have to sign, for root and for targets
+    #[arg(long, default_value = "1", conflicts_with = "replace")]
+    threshold: NonZeroU64,
+    /// How many keys there are, of each of these
+    #[arg(long, default_value_t = 1, conflicts_with = "replace")]
+    number: u64,
+    /// Replace the keys of this role, as many as there were, into the first folder of keys
+    #[arg(long)]
+    replace: Option<RoleName>,
+    /// Days until the root expires
+    #[arg(long, default_value_t = Terms::default().root_days)]
+    root_days: i64,
+}
+
+/// Put builds into a repository; without any, sign anew that what there is is the latest
+#[derive(Args)]
+pub struct Publish {
+    /// Folder of the repository
+    #[arg(long)]
+    repository: PathBuf,
+    /// Folder of keys; several where several people sign
+    #[arg(long, required = true)]
+    keys: Vec<PathBuf>,
+    /// Days after which devices want to see the repository signed anew
+    #[arg(long, default_value_t = Terms::default().online_days)]
+    days: i64,
+    /// Days until the list of builds expires
+    #[arg(long, default_value_t = Terms::default().targets_days)]
+    targets_days: i64,
+    /// The builds (`.medsa`)
+    builds: Vec<PathBuf>,
+}
+
+/// Fetch a build into the slot of this device that is not in use, verify it, and let it answer
+#[derive(Args)]
+pub struct Stage {
+    /// Folder of the device's slots
+    #[arg(long)]
+    device: PathBuf,
+    /// Folder or address of the repository
+    #[arg(long)]
+    repository: String,
+    /// The root that came with the device (the repository's first: `metadata/1.root.json`)
+    #[arg(long)]
+    root: PathBuf,
+    /// Name of the build
+    #[arg(long)]
+    name: String,
+    /// Its version; the newest if it is not given
+    #[arg(long)]
+    version: Option<Version>,
+    /// The program that lets the build answer on this device, as `PROGRAM accept --build FILE`
+    #[arg(long, default_value = "medsa-edge")]
+    edge: PathBuf,
+    /// Hold the times to the build's limits for this board
+    #[arg(long)]
+    board: Option<String>,
+    /// Seconds in which the build has to have answered
+    #[arg(long, default_value_t = 600)]
+    within: u64,
+    /// Use the build, on trial
+    #[arg(long)]
+    switch: bool,
+    /// What to do when the clock is wrong
+    #[arg(long, value_enum, default_value = "refuse")]
+    without_clock: Clockless,
+    /// Take a version that is older than one that ran here
+    #[arg(long)]
+    danger_allow_downgrade: bool,
+    /// Take a build that failed its trial here
+    #[arg(long)]
+    again: bool,
+}
+
+/// What is in the slots of a device
+#[derive(Args)]
+pub struct Status {
+    /// Folder of the device's slots
+    #[arg(long)]
+    device: PathBuf,
+}
+
+/// Go back to the build before
+#[derive(Args)]
+pub struct Rollback {
+    /// Folder of the device's slots
+    #[arg(long)]
+    device: PathBuf,
+    /// Also from a build that was confirmed
+    #[arg(long)]
+    danger_allow_downgrade: bool,
+}
+
+/// Whose keys.
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    Root,
+    Targets,
+    Online,
+}
+
+/// What to do when the clock is wrong.
+#[derive(Clone, Copy, ValueEnum)]
+enum Clockless {
+    /// Nothing
+    Refuse,
+    /// Do not look at when metadata expires
+    IgnoreExpiry,
+}
+
+pub fn keygen(args: &Keygen) -> anyhow::Result<()> {
+    let Keygen { repository: folder, keys, threshold, number, replace, root_days } = args;
+    let terms = Terms { root_days: *root_days, ..Terms::default() };
+    let into = &keys[0];
+    let Some(role) = replace else {
+        let repository = Repository::create(folder, into, (*threshold, *number), &terms)?;
+        println!("keys are in {}: keep those of root and targets offline", into.display());
+        println!("devices come with {}", repository.first_root().display());
+        return Ok(());
+    };
+    let role = match role {
+        RoleName::Root => Role::Root,
+        RoleName::Targets => Role::Targets,
+        RoleName::Online => Role::Online,
+    };
+    Repository::open(folder)?.replace_keys(role, keys, into, &terms)?;
+    println!("new keys are in {}; devices follow by themselves", into.display());
+    Ok(())
+}
+
+pub fn publish(args: &Publish) -> anyhow::Result<()> {
+    let Publish { repository, keys, days, targets_days, builds } = args;
+    let terms = Terms { online_days: *days, targets_days: *targets_days, ..Terms::default() };
+    for build in Repository::open(repository)?.publish(keys, builds, &terms)? {
+        println!("{build} is published (SHA-256 {})", build.sha256);
+    }
+    println!("devices want to see the repository signed anew in {days} days");
+    Ok(())
+}
+
+pub fn stage(args: &Stage) -> anyhow::Result<()> {
+    let root = fs::read(&args.root).map_err(at(&args.root))?;
+    let source = Source {
+        url: address(&args.repository)?,
+        root,
+        without_clock: match args.without_clock {
+            Clockless::Refuse => WithoutClock::Refuse,
+            Clockless::IgnoreExpiry => WithoutClock::IgnoreExpiry,
+        },
+        limits: medsa_bundle::Limits::default(),
+    };
+    let mut slots = open(&args.device)?;
+    let mut client = Client::open(source, &args.device.join("trust"))?;
+    let listing = client.look()?;
+    let offer = match &args.version {
+        Some(version) => listing.version(&args.name, version),
+        None => listing.newest(&args.name),
+    };
+    let Some(offer) = offer else {
+        let offered: Vec<_> = listing.offers().map(|offer| offer.build.to_string()).collect();
+        let version = args.version.as_ref().map(|version| format!(" {version}"));
+        bail!(
+            "{}{} is not in the repository, expected one of {}",
+            args.name,
+            version.unwrap_or_default(),
+            offered.join(", ")
+        );
+    };
+    let permit = Permit { downgrade: args.danger_allow_downgrade, failed_before: args.again };
+    listing.stage(offer, &mut slots, permit, &mut |path| accept(args, path))?;
+    println!("{} is staged: signed, whole and accepted on this device", offer.build);
+    if args.switch {
+        let Running { slot, on_trial, .. } = slots.switch()?;
+        let trial = if on_trial { ", on trial until it has been well for a while" } else { "" };
+        println!("it is in use in slot {slot}{trial}: reload medsa-edge");
+    }
+    Ok(())
+}
+
+pub fn status(args: &Status) -> anyhow::Result<()> {
+    let slots = Slots::open(Folder::to_start(&args.device))?;
+    let state = slots.state();
+    for slot in [Name::A, Name::B] {
+        match state.slot(slot) {
+            Some(build) => println!("slot {slot}: {build}, {}", role(state, slot)),
+            None => println!("slot {slot}: empty"),
+        }
+    }
+    for (name, version) in &state.floors {
+        println!("{name}: versions before {version} are refused");
+    }
+    for sha256 in &state.failed {
+        println!("failed here: SHA-256 {sha256}");
+    }
+    Ok(())
+}
+
+pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
+    let mut slots = open(&args.device)?;
+    let on_trial = matches!(slots.state().phase, Phase::Trial { .. });
+    if let (false, false, Some(build)) =
+        (on_trial, args.danger_allow_downgrade, slots.state().in_use())
+    {
+        bail!("{build} is confirmed; --danger-allow-downgrade goes back from it all the same");
+    }
+    let Running { build, slot, .. } = slots.roll_back()?;
+    println!("back to {build} in slot {slot}: reload medsa-edge");
+    Ok(())
+}
+
+fn open(device: &Path) -> anyhow::Result<Slots<Folder>> {
+    Ok(Slots::open(Folder::open(device).map_err(at(device))?)?)
+}
+
+/// What a slot is for at present.
+fn role(state: &State, slot: Name) -> String {
+    match (state.current == Some(slot), state.phase) {
+        (true, Phase::Trial { starts }) => format!("in use, on trial, started {starts} times"),
+        (true, _) => "in use, confirmed".into(),
+        (false, Phase::Staged) => "staged".into(),
+        (false, Phase::Trial { .. }) => "the way back".into(),
+        (false, Phase::Settled) => "the one before".into(),
+    }
+}
+
+/// A folder, or what is an address already.
+fn address(repository: &str) -> anyhow::Result<Url> {
+    if repository.contains("://") {
+        return Url::parse(repository).map_err(|error| anyhow!("{repository}: {error}"));
+    }
+    let folder = fs::canonicalize(repository).map_err(at(Path::new(repository)))?;
+    Ok(Url::from_directory_path(folder).expect("is absolute"))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
+    move |error| anyhow!("{}: {error}", path.display())
+}
+
+/// Lets the build answer; what is wrong with its answers, as the program says.
+fn accept(args: &Stage, build: &Path) -> Result<(), String> {
+    let program = args.edge.display();
+    let failed = |error: io::Error| format!("{program}: {error}");
+    // A file, so that nobody has to read while the program runs.
+    let said = tempfile::NamedTempFile::new().map_err(failed)?;
+    let mut command = Command::new(&args.edge);
+    command.args(["accept", "--build"]).arg(build);
+    if let Some(board) = &args.board {
+        command.args(["--board", board]);
+    }
+    let stderr = File::create(said.path()).map_err(failed)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .map_err(failed)?;
+    let until = Instant::now() + Duration::from_secs(args.within);
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            let said = fs::read_to_string(said.path()).unwrap_or_default();
+            let reason = said.lines().next_back().unwrap_or("it says nothing").to_owned();
+            return if status.success() { Ok(()) } else { Err(format!("{reason} ({status})")) };
+        }
+        if Instant::now() >= until {
+            // It may end by itself just now.
+            let _ = child.kill();
+            child.wait().map_err(failed)?;
+            return Err(format!("it has not answered within {} s", args.within));
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
