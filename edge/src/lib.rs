@@ -30,6 +30,7 @@ pub mod watchdog;
 
 mod disk;
 mod error;
+mod pem;
 mod secret;
 mod systemd;
 

@@ -64,6 +64,10 @@ pub(super) struct RawHttp {
     #[serde(default)]
     pub control: bool,
     pub token_file: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub behind_proxy: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -4,6 +4,7 @@ mod browser;
 mod control;
 mod live;
 mod page;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -37,7 +38,18 @@ pub fn exchange(
     headers: &str,
     body: &[u8],
 ) -> (String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    exchange_over(TcpStream::connect(address).unwrap(), address, method, path, headers, body)
+}
+
+/// As [`exchange`], over a connection that is there already.
+pub fn exchange_over(
+    mut stream: impl Read + Write,
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (String, String) {
     let host = if headers.contains("Host: ") { "" } else { &format!("Host: {address}\r\n") };
     let length = body.len();
     let head = format!(
