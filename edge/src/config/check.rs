@@ -18,8 +18,8 @@ use super::raw::{
 };
 use super::{
     BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, Encryption, Format,
-    HttpConfig, HttpControl, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
-    SourceConfig,
+    HttpConfig, HttpControl, IntendedUse, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig,
+    RecordsConfig, SourceConfig,
 };
 use crate::error::Error;
 use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
@@ -157,7 +157,11 @@ impl Check<'_> {
             (true, Some(path)) => HttpControl::Token(folder.join(path)),
             (true, None) => HttpControl::ThisMachine,
         };
-        let http = HttpConfig { listen, control, encryption };
+        let intended_use = match raw.diagnostic {
+            false => IntendedUse::NotDiagnostic,
+            true => IntendedUse::Diagnostic,
+        };
+        let http = HttpConfig { listen, control, encryption, intended_use };
         if http.is_shared() && http.control == HttpControl::ThisMachine {
             let expected =
                 format!("a file with a token, because others than this machine reach {listen}");

@@ -97,6 +97,8 @@ pub struct HttpConfig {
     pub control: HttpControl,
     /// What others on the network cannot read.
     pub encryption: Encryption,
+    /// What the page may be used for.
+    pub intended_use: IntendedUse,
 }
 
 impl HttpConfig {
@@ -104,6 +106,15 @@ impl HttpConfig {
     pub fn is_shared(&self) -> bool {
         !self.listen.ip().is_loopback() || self.encryption == Encryption::Proxy
     }
+}
+
+/// What the page may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntendedUse {
+    /// Not for diagnosis, as the page says.
+    NotDiagnostic,
+    /// Also for diagnosis: whoever configures it answers for that.
+    Diagnostic,
 }
 
 /// Who encrypts HTTP.

@@ -68,6 +68,8 @@ pub(super) struct RawHttp {
     pub key: Option<PathBuf>,
     #[serde(default)]
     pub behind_proxy: bool,
+    #[serde(default)]
+    pub diagnostic: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -12,6 +12,7 @@ mod live;
 mod metrics;
 mod page;
 mod serve;
+mod thumbnail;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use medsa_bundle::Manifest;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Encryption, HttpConfig};
+use crate::config::{Encryption, HttpConfig, IntendedUse};
 use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
@@ -37,8 +39,8 @@ pub(crate) use control::Controls;
 /// What is told about.
 #[derive(Clone)]
 pub struct Observed {
-    /// Name and version of the build.
-    pub build: String,
+    /// What the build says about itself.
+    pub manifest: Arc<Manifest>,
     /// Counters and latencies.
     pub meter: Arc<Meter>,
     /// How the source is.
@@ -49,6 +51,13 @@ pub struct Observed {
     pub outbox: Option<Arc<Outbox>>,
 }
 
+impl Observed {
+    /// Name and version of the build.
+    fn build(&self) -> String {
+        format!("{} {}", self.manifest.name, self.manifest.version)
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
@@ -56,6 +65,7 @@ pub struct Server {
     guard: Option<Guard>,
     /// `None` when this service does not encrypt.
     tls: Option<TlsAcceptor>,
+    intended_use: IntendedUse,
 }
 
 /// What the files that the configuration names hold.
@@ -100,7 +110,7 @@ impl Server {
         if guard.is_some() {
             tracing::info!("touchscreen page at {scheme}://{address}/");
         }
-        Ok(Self { listener, guard, tls })
+        Ok(Self { listener, guard, tls, intended_use: config.intended_use })
     }
 
     /// Answers until it is dropped.
@@ -110,7 +120,10 @@ impl Server {
             .route("/health", get(health))
             .with_state(Arc::new(observed.clone()));
         if let Some(guard) = self.guard {
-            router = router.merge(control::router(controls, guard, observed)).merge(page::router());
+            let intended_use = self.intended_use;
+            router = router
+                .merge(control::router(controls, guard, observed, intended_use))
+                .merge(page::router());
         }
         match tokio::net::TcpListener::from_std(self.listener) {
             Ok(listener) => serve::serve(listener, self.tls, router).await,

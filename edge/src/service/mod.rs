@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use medsa_bundle::Manifest;
 use medsa_wire::topic::Channel;
 use medsa_wire::{Availability, Info};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,6 +54,7 @@ const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
 pub struct Service {
     config: Config,
     info: Info,
+    manifest: Arc<Manifest>,
     link: LinkOptions,
     embedded: Option<Embedded>,
     outbox: Option<Arc<Outbox>>,
@@ -109,7 +111,7 @@ impl Service {
         let mut link = Link::start(link);
         let (state, watched) = watch::channel(LinkState::Down);
         let observed = Observed {
-            build: format!("{} {}", info.build_name, info.build_version),
+            manifest: self.manifest,
             meter: meter.clone(),
             source: self.source_state,
             broker: watched.clone(),

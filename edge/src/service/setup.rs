@@ -82,13 +82,13 @@ impl Service {
         let recorder = match &config.records {
             None => None,
             Some(RecordsConfig { folder, budget }) => {
-                let build = BuildIdentity {
+                let identity = BuildIdentity {
                     name: info.build_name.to_string(),
                     version: info.build_version.to_string(),
                     sha256: info.build_sha256,
                     classes: build.manifest().classes.clone(),
                 };
-                let identity = Identity { board: config.board.to_string(), build };
+                let identity = Identity { board: config.board.to_string(), build: identity };
                 let records = Records::open(folder, *budget)?;
                 let (newest, meter) = (pipeline.newest(), meter.clone());
                 let outbox = outbox.clone();
@@ -98,6 +98,7 @@ impl Service {
         Ok(Self {
             config,
             info,
+            manifest: Arc::new(build.manifest().clone()),
             link,
             embedded,
             outbox,

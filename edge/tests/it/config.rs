@@ -83,6 +83,7 @@ fn the_example_holds_every_key_with_its_default() {
         "# certificate",
         "# key",
         "behind_proxy",
+        "diagnostic",
         "# url",
         "# ca_file",
         "# client_cert",

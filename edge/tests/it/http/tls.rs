@@ -16,7 +16,7 @@ use crate::harness::{Edge, LIMIT, Place, edge_command, wait_until};
 use crate::mqtt::pki::Pki;
 use crate::service::LOOP;
 
-const TOKEN: &str = "a-token-of-some-length";
+pub const TOKEN: &str = "a-token-of-some-length";
 
 const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
 
@@ -30,7 +30,7 @@ fn settings(pki: &Pki) -> String {
 }
 
 /// A place with a token, and its configuration.
-fn place(pki: &Pki) -> (Place, std::path::PathBuf) {
+pub fn place(pki: &Pki) -> (Place, std::path::PathBuf) {
     let place = Place::new(2);
     secret(&place, "http.token", TOKEN);
     let source = format!("{LOOP}\nblank = []");
@@ -64,7 +64,7 @@ fn beyond_this_machine_requests_and_the_picture_are_encrypted() {
     let get = |path: &str, headers: &str| {
         let host = format!("localhost:{port}");
         let (head, body) = exchange_over(connect(&pki, &port), &host, "GET", path, headers, b"");
-        (head.split(' ').nth(1).unwrap().to_owned(), body)
+        (head.split(' ').nth(1).unwrap().to_owned(), String::from_utf8(body).unwrap())
     };
     assert_eq!(get("/records", "").0, "401");
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
