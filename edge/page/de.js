@@ -18,7 +18,7 @@ export default {
   captured: 'Aufgenommen.', notCaptured: 'NICHT aufgenommen: Grund im Protokoll des Geräts.', notDone: 'Nicht ausgeführt',
   noCaptures: 'Noch nichts aufgenommen.', damaged: 'auf der Platte beschädigt',
   outlined: (n) => (n === 1 ? '1 Objekt' : `${n} Objekte`),
-  upload: { delivered: '✓ dem Broker gemeldet', waiting: '↑ wartet auf den Broker', none: '■ nur auf diesem Gerät' },
+  upload: { delivered: '✓ dem Broker gemeldet', waiting: '↑ wartet auf den Broker', none: '■ nur auf diesem Gerät', unknown: '? der Ausgang antwortet nicht' },
   name: 'Name', classes: 'Gemacht für', anyStructure: 'keine bestimmte Struktur', adapter: 'Adapter', none: 'keiner',
   base: 'Grundmodell', precision: 'Rechnet in', bits: { f32: '32 Bit', int8: '8 Bit' },
   agrees: (mean, min, masks) => `Überlappung mit 32 Bit ${mean}, kleinste ${min}, bei ${masks} Masken`,

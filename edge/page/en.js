@@ -18,7 +18,7 @@ export default {
   captured: 'Captured.', notCaptured: 'NOT captured: the log of the device tells why.', notDone: 'Not done',
   noCaptures: 'Nothing is captured yet.', damaged: 'damaged on the disk',
   outlined: (n) => (n === 1 ? '1 object' : `${n} objects`),
-  upload: { delivered: '✓ announced to the broker', waiting: '↑ waits for the broker', none: '■ on this device only' },
+  upload: { delivered: '✓ announced to the broker', waiting: '↑ waits for the broker', none: '■ on this device only', unknown: '? the outbox does not answer' },
   name: 'Name', classes: 'Made for', anyStructure: 'no certain structure', adapter: 'Adapter', none: 'none',
   base: 'Base model', precision: 'Computes in', bits: { f32: '32 bits', int8: '8 bits' },
   agrees: (mean, min, masks) => `overlap with 32 bits ${mean}, lowest ${min}, of ${masks} masks`,

@@ -253,7 +253,7 @@ canvas.addEventListener('pointercancel', () => {
   [touch, drag] = [null, null];
   redraw();
 });
-canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+document.addEventListener('contextmenu', (event) => event.preventDefault());
 
 canvas.addEventListener('keydown', (event) => {
   if (!mayPrompt()) return;
@@ -282,6 +282,15 @@ canvas.addEventListener('blur', () => {
   [cursor, corner, drag] = [null, null, null];
   redraw();
 });
+
+// A gloved finger rests long or slips a little: browsers make no click of that.
+document.addEventListener('touchend', (event) => {
+  const button = event.target.closest('button');
+  if (!button || !event.cancelable) return;
+  event.preventDefault();
+  const { clientX, clientY } = event.changedTouches[0];
+  if (button.contains(document.elementFromPoint(clientX, clientY))) button.click();
+}, { passive: false });
 
 function onPress(id, act) {
   element(id).addEventListener('click', () => {

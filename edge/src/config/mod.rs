@@ -110,7 +110,7 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Who may see pictures, and prompt.
     pub control: HttpControl,
-    /// What others on the network cannot read.
+    /// Who sees to it that others on the network cannot read what is sent.
     pub encryption: Encryption,
     /// What the page may be used for.
     pub intended_use: IntendedUse,

@@ -152,19 +152,17 @@ async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refus
 }
 
 fn describe(records: &Records, outbox: Option<&Outbox>, id: &RecordId) -> Value {
-    let described = records.describe(id).and_then(|record| {
-        let delivered = outbox.map(|outbox| outbox.delivered(&record.id)).transpose()?;
-        Ok((record, delivered.unwrap_or(Delivered::Never)))
-    });
-    match described {
-        Ok((record, delivered)) => json!({
+    let upload = match outbox.map(|outbox| outbox.delivered(&id.to_string())) {
+        None | Some(Ok(Delivered::Never)) => "none",
+        Some(Ok(Delivered::NotYet)) => "waiting",
+        Some(Ok(Delivered::All)) => "delivered",
+        Some(Err(_)) => "unknown",
+    };
+    match records.describe(id) {
+        Ok(record) => json!({
             "id": record.id,
             "captured_us": record.captured_us,
-            "upload": match delivered {
-                Delivered::Never => "none",
-                Delivered::NotYet => "waiting",
-                Delivered::All => "delivered",
-            },
+            "upload": upload,
             "frame_id": record.frame.id,
             "objects": record.objects.iter().map(|object| json!({
                 "object": object.object,

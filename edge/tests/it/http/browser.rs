@@ -194,11 +194,17 @@ impl Browser {
 
     /// Taps the middle of an element.
     pub fn tap(&mut self, selector: &str) {
+        let middle = self.middle(selector);
+        self.touch(&[middle]);
+    }
+
+    /// Where the middle of an element is.
+    pub fn middle(&mut self, selector: &str) -> [f64; 2] {
         let middle = self.value(&format!(
             "(() => {{ const r = document.querySelector({selector:?}).getBoundingClientRect(); \
              return [r.left + r.width / 2, r.top + r.height / 2]; }})()"
         ));
-        self.touch(&[[middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap()]]);
+        [middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap()]
     }
 }
 

@@ -2,7 +2,8 @@
 //! once the decoder has answered. With a real build and a real clip it tells how long that is:
 //!
 //! ```text
-//! MEDSA_DELAY_BUILD=build.medsa cargo test --release --workspace --test it -- --nocapture delay
+//! MEDSA_DELAY_BUILD=$PWD/demo-out/build.medsa cargo test --release --workspace \
+//!     --features medsa-trainer/mpi --test it -- --nocapture http::delay
 //! ```
 
 use std::env;

@@ -133,6 +133,29 @@ fn a_tap_becomes_a_mask() {
     browser.wait_until(&notice("No connection"));
 }
 
+/// After such a time, browsers take a touch for another gesture.
+#[test]
+fn a_finger_that_rests_on_a_button_presses_it_once() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    browser.value(
+        "window.clicks = 0, document.querySelector('#style').addEventListener('click', () => { clicks += 1; })",
+    );
+    let [x, y] = browser.middle("#style");
+    let down = json!({ "type": "touchStart", "touchPoints": [{ "x": x, "y": y }] });
+    browser.call("Input.dispatchTouchEvent", down);
+    let until = browser.value("performance.now() + 1500");
+    browser.wait_until(&format!("performance.now() > {until}"));
+    browser.call("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+    browser.wait_until("clicks === 1");
+    browser.tap("#style");
+    browser.wait_until("clicks === 2");
+    assert_eq!(browser.value("document.querySelector('#style').textContent"), "Fill");
+}
+
 /// Of a source that gives no more frames, the last one stays, but nothing is outlined on it.
 #[test]
 fn a_picture_that_is_old_has_no_outlines() {
