@@ -111,10 +111,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
 
     let common = parts.boards.join("common");
     for unit in ["medsa-edge.service", "medsa-kiosk.service"] {
-        let path = common.join(unit);
-        if path.exists() {
-            root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&path)?, 0o644)?;
-        }
+        root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&common.join(unit))?, 0o644)?;
     }
     let limits = format!(
         "# Of {}.\n[Service]\nCPUAffinity={}\nMemoryMax={}M\n",
