@@ -84,6 +84,8 @@ if [ "${1:-}" = test ]; then
     mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     # Touches the page of the edge service.
     need chromium-headless-shell chromium-headless-shell
+    # Checks units.
+    need systemd-analyze systemd
     # Plays clips into the edge service.
     need ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"

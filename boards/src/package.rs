@@ -57,17 +57,9 @@ pub struct Parts<'a> {
 /// Why there is no package.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The board's description.
+    /// A file or folder, or the board's description.
     #[error(transparent)]
-    Board(#[from] crate::Error),
+    File(#[from] crate::Error),
     /// A tool of Debian that is missing or failed.
     #[error("{tool}: {reason}")]
     Tool {
@@ -119,10 +111,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
 
     let common = parts.boards.join("common");
     for unit in ["medsa-edge.service", "medsa-kiosk.service"] {
-        let path = common.join(unit);
-        if path.exists() {
-            root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&path)?, 0o644)?;
-        }
+        root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&common.join(unit))?, 0o644)?;
     }
     let limits = format!(
         "# Of {}.\n[Service]\nCPUAffinity={}\nMemoryMax={}M\n",
@@ -175,7 +164,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
 /// The configuration that a board begins with.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::File`].
 pub fn configuration(common: &Path, folder: &str, board: &Board) -> Result<String, Error> {
     let path = common.join("edge.toml");
     let text = fs::read_to_string(&path).map_err(at(&path))?;
@@ -245,7 +234,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
-    |source| Error::Io { path: path.to_owned(), source }
+    |source| Error::File(crate::Error::Io { path: path.to_owned(), source })
 }
 
 fn run(tool: &'static str, command: &mut Command) -> Result<String, Error> {

@@ -127,7 +127,7 @@ fn play(
     let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
     let player = Player::new(Box::new(source), pace, Intake::default());
     let segmenter = Slowed { engine, encoder };
-    let slot = Slot::new(Network { segmenter, build: Arc::default() }, None);
+    let slot = Slot::new(Network { segmenter, build: Arc::default(), manifest: None }, None);
     let meter = Arc::new(Meter::new());
     let (pipeline, mut masks) = Pipeline::start(player, slot, objects, bell, meter, 1024)?;
     while let Some(ready) = masks.blocking_recv() {

@@ -3,7 +3,8 @@
 import { decodeFrame, decodeMask } from './wire.js';
 
 const RETRY_MS = 1000;
-const UNAUTHORIZED = 4401;
+const WRONG_TOKEN = 4401;
+const TOO_MANY_TOKENS = 4429;
 
 export class Device {
   /** `on` has a function for each: frame, mask, status, prompts, lost, unauthorized. */
@@ -32,7 +33,8 @@ export class Device {
     };
     socket.onclose = ({ code }) => {
       this.on.lost();
-      if (code === UNAUTHORIZED) this.on.unauthorized();
+      if (code === TOO_MANY_TOKENS) this.on.unauthorized('tooManyTokens');
+      else if (code === WRONG_TOKEN) this.on.unauthorized(this.token ? 'wrongToken' : null);
       else setTimeout(() => this.connect(), RETRY_MS);
     };
   }
@@ -58,10 +60,16 @@ export class Device {
     return answer;
   }
 
-  async postNow(path, body) {
+  postNow(path, body) {
     const headers = { 'Content-Type': 'application/json' };
+    return this.get(path, { method: 'POST', headers, body: JSON.stringify(body) });
+  }
+
+  /** An answer that is not a refusal. */
+  async get(path, { headers = {}, ...request } = {}) {
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    const answer = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) });
+    const answer = await fetch(path, { headers, ...request });
     if (!answer.ok) throw new Error((await answer.json()).error);
+    return answer;
   }
 }

@@ -1,6 +1,7 @@
 // The page: what is tapped becomes prompts and commands, what comes becomes a picture.
 
 import { Device } from './device.js';
+import { Captures, describe } from './lists.js';
 import { Prompts } from './prompts.js';
 import { COLOURS, View } from './view.js';
 import en from './en.js';
@@ -10,8 +11,6 @@ const STALE_MS = 1000;
 const NOTICE_MS = 4000;
 /** Further than this, a touch is no tap but a box. */
 const DRAG_PX = 14;
-/** How far from a marker a finger still means it: half of 12 mm. */
-const REACH_PX = 28;
 const LOOK_MS = 200;
 
 const language = navigator.language.startsWith('de') ? 'de' : 'en';
@@ -42,7 +41,8 @@ const device = new Device({
     redraw();
   },
   mask(mask) {
-    masks.set(mask.object, mask);
+    // One that was under way when its object was cleared is no answer to the next tap.
+    if (prompts.has(mask.object)) masks.set(mask.object, mask);
     redraw();
   },
   status(message) {
@@ -51,7 +51,9 @@ const device = new Device({
     // Not when it is asked for: only what is on the disk is captured.
     if (before && now.refused > before.refused) tell(text.notCaptured);
     else if (before && now.kept > before.kept) tell(text.captured);
+    const stored = JSON.stringify(before) !== JSON.stringify(now);
     status = message;
+    if (stored && element('captures').open) showCaptures();
     redraw();
   },
   prompts({ objects }) {
@@ -63,9 +65,14 @@ const device = new Device({
     status = null;
     redraw();
   },
-  unauthorized() { element('ask').showModal(); },
+  unauthorized(reason) {
+    for (const open of document.querySelectorAll('dialog[open]')) open.close();
+    element('ask').showModal();
+    say(element('refused'), text[reason] ?? '');
+  },
 });
-const prompts = new Prompts(device, (error) => tell(`${text.notDone}: ${error.message}`));
+const prompts = new Prompts(device, notDone);
+const captures = new Captures(device, element('list'), text, language);
 
 /** Milliseconds since the frame was captured. */
 function age() {
@@ -117,6 +124,7 @@ function tellState() {
   const goesOn = status?.activity === 'running' || !status;
   say(element('freeze'), goesOn ? text.freeze : text.goOn);
   element('capture').disabled = !status?.records;
+  element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
   const rate = text.rate((arrivals.filter((at) => performance.now() - at < 2000).length / 2).toFixed(0));
   const latency = status.latency_ms === null ? [] : [`${Math.round(status.latency_ms / 10) * 10} ms`];
@@ -134,7 +142,7 @@ function reasonFor(now) {
 }
 
 function grade(mask) {
-  if (!mask) return ['none', '…', text.waiting];
+  if (!mask) return ['none', '…', mayPrompt() ? text.working : text.waiting];
   if (mask.state === 'lost') return ['lost', '✕', text.lost];
   if (mask.score >= 0.85) return ['good', '✓', text.good];
   return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
@@ -196,8 +204,15 @@ function tell(words) {
   }, NOTICE_MS);
 }
 
+function notDone(error) { tell(`${text.notDone}: ${error.message}`); }
+
+/** How far from a marker a finger still means it: half of what it needs to hit a button. */
+function reach() {
+  return parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--target')) / 2;
+}
+
 function tap(x, y) {
-  const index = view.markerAt(prompts.of(selected).points, x, y, REACH_PX);
+  const index = view.markerAt(prompts.of(selected).points, x, y, reach());
   if (index >= 0) prompts.remove(selected, index);
   else prompts.add(selected, { ...view.toFrame(x, y), positive });
   redraw();
@@ -238,7 +253,7 @@ canvas.addEventListener('pointercancel', () => {
   [touch, drag] = [null, null];
   redraw();
 });
-canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+document.addEventListener('contextmenu', (event) => event.preventDefault());
 
 canvas.addEventListener('keydown', (event) => {
   if (!mayPrompt()) return;
@@ -268,6 +283,15 @@ canvas.addEventListener('blur', () => {
   redraw();
 });
 
+// A gloved finger rests long or slips a little: browsers make no click of that.
+document.addEventListener('touchend', (event) => {
+  const button = event.target.closest('button');
+  if (!button || !event.cancelable) return;
+  event.preventDefault();
+  const { clientX, clientY } = event.changedTouches[0];
+  if (button.contains(document.elementFromPoint(clientX, clientY))) button.click();
+}, { passive: false });
+
 function onPress(id, act) {
   element(id).addEventListener('click', () => {
     act();
@@ -276,7 +300,14 @@ function onPress(id, act) {
 }
 
 function command(name) {
-  device.post('command', name).catch((error) => tell(`${text.notDone}: ${error.message}`));
+  device.post('command', name).catch(notDone);
+}
+
+function showCaptures() { captures.show().catch(notDone); }
+
+async function showBuild() {
+  const build = await (await device.get('build')).json();
+  element('card').replaceChildren(...describe(build, text, language));
 }
 
 function labelSwitches() {
@@ -291,7 +322,20 @@ onPress('undo', () => prompts.undo(selected));
 onPress('clear', () => { prompts.clear(selected); masks.delete(selected); });
 onPress('freeze', () => command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'));
 onPress('capture', () => command('Capture'));
-onPress('enter', () => { element('ask').close(); device.setToken(element('token').value); });
+onPress('showCaptures', () => { element('captures').showModal(); showCaptures(); });
+onPress('showBuild', () => { element('build').showModal(); showBuild().catch(notDone); });
+for (const close of document.querySelectorAll('.sheet > button')) {
+  close.addEventListener('click', () => close.parentElement.close());
+}
+element('ask').addEventListener('submit', (event) => {
+  event.preventDefault();
+  element('ask').close();
+});
+// However it is closed: without the token there is nothing to see, and the device asks again.
+element('ask').addEventListener('close', () => {
+  device.setToken(element('token').value);
+  element('token').value = '';
+});
 element('opacity').addEventListener('input', redraw);
 
 document.documentElement.lang = language;

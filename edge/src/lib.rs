@@ -32,6 +32,7 @@ pub mod watchdog;
 mod background;
 mod disk;
 mod error;
+mod pem;
 mod secret;
 mod systemd;
 

@@ -17,9 +17,9 @@ use super::raw::{
     RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords,
 };
 use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Format,
-    HttpConfig, HttpControl, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
-    SourceConfig,
+    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Encryption,
+    Format, HttpConfig, HttpControl, IntendedUse, LogConfig, LogFile, LogTo, OutboxConfig,
+    OutputConfig, RecordsConfig, SourceConfig,
 };
 use crate::degrade::Limits;
 use crate::error::Error;
@@ -153,6 +153,7 @@ impl Check<'_> {
 
     fn http(&self, raw: &RawHttp, folder: &Path) -> Result<HttpConfig, Error> {
         let listen = self.address("http.listen", &raw.listen)?;
+        let encryption = self.encryption(raw, folder)?;
         let control = match (raw.control, &raw.token_file) {
             (false, None) => HttpControl::Off,
             (false, Some(_)) => {
@@ -161,19 +162,52 @@ impl Check<'_> {
                 return Err(self.error("http.token_file", "set", expected));
             }
             (true, Some(path)) => HttpControl::Token(folder.join(path)),
-            (true, None) if listen.ip().is_loopback() => HttpControl::ThisMachine,
-            (true, None) => {
-                let expected =
-                    format!("a file with a token, because others than this machine reach {listen}");
-                return Err(self.error("http.token_file", "missing", expected));
-            }
+            (true, None) => HttpControl::ThisMachine,
         };
-        Ok(HttpConfig { listen, control })
+        let intended_use = match raw.diagnostic {
+            false => IntendedUse::NotDiagnostic,
+            true => IntendedUse::Diagnostic,
+        };
+        let http = HttpConfig { listen, control, encryption, intended_use };
+        if http.is_shared() && http.control == HttpControl::ThisMachine {
+            let expected =
+                format!("a file with a token, because others than this machine reach {listen}");
+            return Err(self.error("http.token_file", "missing", expected));
+        }
+        if raw.control && http.is_shared() && http.encryption == Encryption::Off {
+            let expected = format!(
+                "a certificate, and its key in http.key, because others read what is sent to \
+                 {listen}; or behind_proxy = true where a proxy encrypts it"
+            );
+            return Err(self.error("http.certificate", "missing", expected));
+        }
+        Ok(http)
+    }
+
+    fn encryption(&self, raw: &RawHttp, folder: &Path) -> Result<Encryption, Error> {
+        match (&raw.certificate, &raw.key) {
+            (None, None) if raw.behind_proxy => Ok(Encryption::Proxy),
+            (None, None) => Ok(Encryption::Off),
+            (Some(_), Some(_)) if raw.behind_proxy => {
+                let expected = "false with http.certificate: the proxy encrypts, or the service";
+                Err(self.error("http.behind_proxy", true, expected))
+            }
+            (Some(certificate), Some(key)) => {
+                let [certificate, key] = [certificate, key].map(|path| folder.join(path));
+                Ok(Encryption::Own { certificate, key })
+            }
+            (Some(_), None) => {
+                Err(self.error("http.key", "missing", "the private key of http.certificate"))
+            }
+            (None, Some(_)) => {
+                Err(self.error("http.certificate", "missing", "the certificate of http.key"))
+            }
+        }
     }
 
     /// Pictures do not leave the device unless somebody has said what there is to hide.
     fn pictures_leave_masked(&self, http: &HttpConfig, source: &SourceConfig) -> Result<(), Error> {
-        let shown = http.control != HttpControl::Off && !http.listen.ip().is_loopback();
+        let shown = http.control != HttpControl::Off && http.is_shared();
         if shown && source.intake.deidentification() == Deidentification::Unmasked {
             let listen = http.listen;
             let expected = format!(

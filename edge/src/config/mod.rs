@@ -110,6 +110,42 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Who may see pictures, and prompt.
     pub control: HttpControl,
+    /// Who sees to it that others on the network cannot read what is sent.
+    pub encryption: Encryption,
+    /// What the page may be used for.
+    pub intended_use: IntendedUse,
+}
+
+impl HttpConfig {
+    /// Whether others than this machine's users see what there is to see.
+    pub fn is_shared(&self) -> bool {
+        !self.listen.ip().is_loopback() || self.encryption == Encryption::Proxy
+    }
+}
+
+/// What the page may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntendedUse {
+    /// Not for diagnosis, as the page says.
+    NotDiagnostic,
+    /// Also for diagnosis: whoever configures it answers for that.
+    Diagnostic,
+}
+
+/// Who encrypts HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Nobody.
+    Off,
+    /// A proxy, through which others come.
+    Proxy,
+    /// The service itself.
+    Own {
+        /// Its certificate, and those that lead to one that clients know.
+        certificate: PathBuf,
+        /// The certificate's private key.
+        key: PathBuf,
+    },
 }
 
 /// Who may see pictures, and prompt, over HTTP.

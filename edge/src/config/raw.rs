@@ -66,6 +66,12 @@ pub(super) struct RawHttp {
     #[serde(default)]
     pub control: bool,
     pub token_file: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    #[serde(default)]
+    pub behind_proxy: bool,
+    #[serde(default)]
+    pub diagnostic: bool,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,11 +1,12 @@
-//! Prompts, commands and the list of records.
+//! Prompts, commands, the list of records and what the build says about itself.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use super::guard::{Guard, Refused};
-use super::{Observed, live};
+use super::{Observed, live, thumbnail};
+use crate::config::IntendedUse;
+use crate::error::Error;
+use crate::outbox::{Delivered, Outbox};
 use crate::pipeline::{NewestMasks, Seen};
 use crate::records::{RecordId, Records, Trigger};
 use crate::service::{Control, json};
@@ -44,19 +48,27 @@ pub(super) struct Guarded {
     pub controls: Controls,
     pub guard: Guard,
     pub observed: Observed,
+    pub intended_use: IntendedUse,
     /// One for each who looks on at the same time.
     pub seats: Arc<Semaphore>,
 }
 
 /// All that is guarded.
-pub(super) fn router(controls: Controls, guard: Guard, observed: Observed) -> Router {
+pub(super) fn router(
+    controls: Controls,
+    guard: Guard,
+    observed: Observed,
+    intended_use: IntendedUse,
+) -> Router {
     let limit = DefaultBodyLimit::max(controls.max_body_bytes);
     let seats = Arc::new(Semaphore::new(SEATS));
-    let state = Arc::new(Guarded { controls, guard, observed, seats });
+    let state = Arc::new(Guarded { controls, guard, observed, intended_use, seats });
     Router::new()
         .route("/prompt", post(prompt))
         .route("/command", post(command))
         .route("/records", get(records))
+        .route("/records/:id/thumbnail", get(thumbnail))
+        .route("/build", get(build))
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
         // Asks for the token in its first message: a browser sends no header of ours.
@@ -130,21 +142,27 @@ async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refus
     let list = move || match state.controls.control.records() {
         None => Ok(Vec::new()),
         Some(records) => {
-            Ok(records.list(LISTED)?.iter().map(|id| describe(records, id)).collect::<Vec<_>>())
+            let outbox = state.observed.outbox.as_deref();
+            let ids = records.list(LISTED)?;
+            Ok(ids.iter().map(|id| describe(records, outbox, id)).collect::<Vec<_>>())
         }
     };
-    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
-    let listed = tokio::task::spawn_blocking(list).await;
-    let listed = listed.map_err(|error| failed(error.to_string()))?;
-    let listed = listed.map_err(|error: crate::Error| failed(error.to_string()))?;
+    let listed = on_disk(list).await?.map_err(|error: Error| failed(&error))?;
     Ok(Json(json!({ "records": listed })))
 }
 
-fn describe(records: &Records, id: &RecordId) -> Value {
+fn describe(records: &Records, outbox: Option<&Outbox>, id: &RecordId) -> Value {
+    let upload = match outbox.map(|outbox| outbox.delivered(&id.to_string())) {
+        None | Some(Ok(Delivered::Never)) => "none",
+        Some(Ok(Delivered::NotYet)) => "waiting",
+        Some(Ok(Delivered::All)) => "delivered",
+        Some(Err(_)) => "unknown",
+    };
     match records.describe(id) {
         Ok(record) => json!({
             "id": record.id,
             "captured_us": record.captured_us,
+            "upload": upload,
             "frame_id": record.frame.id,
             "objects": record.objects.iter().map(|object| json!({
                 "object": object.object,
@@ -155,6 +173,52 @@ fn describe(records: &Records, id: &RecordId) -> Value {
         }),
         Err(error) => json!({ "id": id.to_string(), "error": error.to_string() }),
     }
+}
+
+/// The frame of a record, small.
+async fn thumbnail(
+    State(state): State<Arc<Guarded>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let unknown = || Refused::new(StatusCode::NOT_FOUND, format!("there is no record {id:?}"));
+    let parsed = RecordId::parse(&id).ok_or_else(unknown)?;
+    let picture = move || {
+        let Some(records) = state.controls.control.records() else { return Ok(None) };
+        match records.frame_png(&parsed) {
+            Ok(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| failed(&error)),
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
+    };
+    let jpeg = on_disk(picture).await??.ok_or_else(unknown)?;
+    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, jpeg).into_response())
+}
+
+async fn build(State(state): State<Arc<Guarded>>) -> Json<Value> {
+    let network = state.observed.slot.current();
+    Json(network.manifest.as_ref().map_or(Value::Null, |manifest| {
+        json!({
+            "name": manifest.name,
+            "version": manifest.version,
+            "classes": manifest.classes,
+            "base": manifest.base.name,
+            "adapter": manifest.adapter.as_ref().map(|adapter| &adapter.name),
+            "precision": manifest.precision,
+            "agreement": manifest.agreement,
+        })
+    }))
+}
+
+/// What needs the disk, away from the threads that answer.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::error::Error) -> Refused {
+    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 impl Guarded {

@@ -16,7 +16,7 @@ pub(super) fn report(observed: &Observed) -> (bool, Value) {
     let meter = &observed.meter;
     let report = json!({
         "status": if well { "ok" } else { "impaired" },
-        "build": observed.slot.current().build.to_string(),
+        "build": observed.build(),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": meter.uptime().as_secs(),
         "source": source,

@@ -3,7 +3,8 @@
 //! The client's first message is the token, or an empty text where none is asked for. It answers
 //! each message of the device with one of its own, whatever it holds; nothing more is sent until
 //! all were answered, and then what is newest. So a slow client gets fewer frames, and not older
-//! ones. Masks come also while no broker is there.
+//! ones; one that does not answer for 10 s is disconnected. Masks come also while no broker is
+//! there. Who sends a wrong token is told by the close code: 4401, or 4429 after too many.
 //!
 //! | message | is |
 //! |---|---|
@@ -29,6 +30,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 use super::control::Guarded;
 use super::guard::Refused;
 use super::health;
+use crate::config::IntendedUse;
 use crate::pipeline::{Counter, Ready, Seen};
 
 /// Longest wait for an answer of the client.
@@ -46,9 +48,6 @@ const MASK: u8 = 2;
 
 /// Of 100; enough for outlines to be judged by.
 const JPEG_QUALITY: u8 = 85;
-
-/// Close code of one who is not let in.
-const UNAUTHORIZED: u16 = 4401;
 
 /// Lets a client look on.
 pub(super) async fn live(
@@ -99,9 +98,10 @@ impl Client {
         let Ok(Some(Ok(Message::Text(token)))) = timeout(PATIENCE, self.socket.recv()).await else {
             return Err(Gone);
         };
-        if let Err(Refused { reason, .. }) = state.guard.check_token(peer.ip(), &token) {
+        if let Err(Refused { status, reason }) = state.guard.check_token(peer.ip(), &token) {
             state.controls.control.refused(format!("/live from {}", peer.ip()), &reason);
-            let close = CloseFrame { code: UNAUTHORIZED, reason: reason.into() };
+            // Four digits are those of applications.
+            let close = CloseFrame { code: 4000 + status.as_u16(), reason: reason.into() };
             return self.send(Message::Close(Some(close))).await;
         }
         let (mut frames, mut masks) = (state.controls.frames.clone(), state.controls.masks.clone());
@@ -182,17 +182,20 @@ fn status(state: &Guarded) -> Value {
     let records = state.controls.control.records().map(|_| {
         let [kept, refused] =
             [Counter::RecordsKept, Counter::RecordsRefused].map(|counter| meter.get(counter));
-        json!({ "kept": kept, "refused": refused })
+        let outbox = state.observed.outbox.as_ref();
+        let waiting = outbox.and_then(|outbox| outbox.len().ok());
+        json!({ "kept": kept, "refused": refused, "waiting": waiting })
     });
     json!({
         "kind": "status",
-        "build": state.observed.slot.current().build.to_string(),
+        "build": state.observed.build(),
         "version": env!("CARGO_PKG_VERSION"),
         "source": source,
         "broker": health::broker(&state.observed),
         "activity": health::activity(state.controls.control.objects().activity()),
         "latency_ms": latency.map(|latency| latency.as_millis() as u64),
         "records": records,
+        "diagnostic": state.intended_use == IntendedUse::Diagnostic,
     })
 }
 

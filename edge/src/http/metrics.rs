@@ -106,6 +106,6 @@ impl Collector for Observed {
 
 impl fmt::Debug for Observed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Observed").finish_non_exhaustive()
+        formatter.debug_struct("Observed").field("build", &self.build()).finish_non_exhaustive()
     }
 }

@@ -11,8 +11,10 @@ mod health;
 mod live;
 mod metrics;
 mod page;
+mod serve;
+mod thumbnail;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,8 +23,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use crate::config::HttpConfig;
+use crate::config::{Encryption, HttpConfig, IntendedUse};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::LinkState;
@@ -48,31 +51,66 @@ pub struct Observed {
     pub outbox: Option<Arc<Outbox>>,
 }
 
+impl Observed {
+    /// Name and version of the build.
+    fn build(&self) -> String {
+        self.slot.current().build.to_string()
+    }
+}
+
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
     /// `None` when there is nothing but metrics and health.
     guard: Option<Guard>,
+    /// `None` when this service does not encrypt.
+    tls: Option<TlsAcceptor>,
+    intended_use: IntendedUse,
+}
+
+/// What the files that the configuration names hold.
+struct Secrets {
+    guard: Option<Guard>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Secrets {
+    fn read(config: &HttpConfig) -> Result<Self, Error> {
+        let tls = match &config.encryption {
+            Encryption::Off | Encryption::Proxy => None,
+            Encryption::Own { certificate, key } => Some(serve::encryption(certificate, key)?),
+        };
+        Ok(Self { guard: Guard::new(&config.control)?, tls })
+    }
+}
+
+/// Whether [`Server::listen`] would find what it needs, but for the address.
+///
+/// # Errors
+/// As [`Server::listen`].
+pub(crate) fn check(config: &HttpConfig) -> Result<(), Error> {
+    Secrets::read(config).map(drop)
 }
 
 impl Server {
     /// Listens.
     ///
     /// # Errors
-    /// [`Error::ListenHttp`]; of the token's file [`Error::Io`], [`Error::Exposed`] and
-    /// [`Error::Credential`].
+    /// [`Error::ListenHttp`]; of the files with token, certificate and key [`Error::Io`],
+    /// [`Error::Exposed`] and [`Error::Credential`].
     pub fn listen(config: &HttpConfig) -> Result<Self, Error> {
-        let guard = Guard::new(&config.control)?;
+        let Secrets { guard, tls } = Secrets::read(config)?;
         let listen = config.listen;
         let failed = |source| Error::ListenHttp { listen, source };
         let listener = TcpListener::bind(listen).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        tracing::info!("metrics and health at http://{address}");
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!("metrics and health at {scheme}://{address}");
         if guard.is_some() {
-            tracing::info!("touchscreen page at http://{address}/");
+            tracing::info!("touchscreen page at {scheme}://{address}/");
         }
-        Ok(Self { listener, guard })
+        Ok(Self { listener, guard, tls, intended_use: config.intended_use })
     }
 
     /// Answers until it is dropped.
@@ -82,13 +120,14 @@ impl Server {
             .route("/health", get(health))
             .with_state(Arc::new(observed.clone()));
         if let Some(guard) = self.guard {
-            router = router.merge(control::router(controls, guard, observed)).merge(page::router());
+            let intended_use = self.intended_use;
+            router = router
+                .merge(control::router(controls, guard, observed, intended_use))
+                .merge(page::router());
         }
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served =
-            async { axum::serve(tokio::net::TcpListener::from_std(self.listener)?, service).await };
-        if let Err(error) = served.await {
-            tracing::error!("nothing is told or heard by HTTP any more: {error}");
+        match tokio::net::TcpListener::from_std(self.listener) {
+            Ok(listener) => serve::serve(listener, self.tls, router).await,
+            Err(error) => tracing::error!("nothing is told or heard by HTTP: {error}"),
         }
     }
 }

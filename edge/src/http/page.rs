@@ -10,11 +10,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type and content.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
+    ("/lists.js", SCRIPT, include_str!("../../page/lists.js")),
     ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),
     ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),

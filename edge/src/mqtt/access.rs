@@ -1,18 +1,15 @@
 //! What a broker and a client show each other to be let in: certificates, user and password.
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::{BrokerUrl, Security};
 use crate::error::Error;
-use crate::secret;
+use crate::{pem, secret};
 
 /// Files and names that say who may connect to whom. Secrets are in files of their own, which
 /// only their owner and group can read.
@@ -111,15 +108,9 @@ impl Access {
         let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) else {
             return Ok(Arc::new(builder.with_no_client_auth()));
         };
-        let chain = certificates(cert)?;
-        let private = PrivateKeyDer::from_pem_reader(secret::open(key)?)
-            .map_err(|error| bad_pem(key, "private key", &error))?;
-        let config = builder.with_client_auth_cert(chain, private).map_err(|error| {
-            let (path, reason) =
-                (cert.clone(), format!("does not go with {}: {error}", key.display()));
-            Error::Credential { path, reason }
-        })?;
-        Ok(Arc::new(config))
+        let (chain, private) = (pem::certificates(cert)?, pem::private_key(key)?);
+        let config = builder.with_client_auth_cert(chain, private);
+        Ok(Arc::new(config.map_err(pem::misfit(cert, key))?))
     }
 }
 
@@ -153,7 +144,7 @@ impl fmt::Debug for Login {
 
 fn roots_of(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in pem::certificates(path)? {
         roots.add(certificate).map_err(|error| Error::Credential {
             path: path.to_owned(),
             reason: error.to_string(),
@@ -166,20 +157,4 @@ fn system_roots() -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() { Err(Error::NoSystemRoots) } else { Ok(roots) }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let bad = |error: &pem::Error| bad_pem(path, "certificate", error);
-    let found: Result<Vec<_>, _> = CertificateDer::pem_reader_iter(file).collect();
-    let found = found.map_err(|error| bad(&error))?;
-    if found.is_empty() { Err(bad(&pem::Error::NoItemsFound)) } else { Ok(found) }
-}
-
-fn bad_pem(path: &Path, item: &str, error: &pem::Error) -> Error {
-    let reason = match error {
-        pem::Error::NoItemsFound => format!("holds no {item}, expected one in PEM form"),
-        error => format!("expected a {item} in PEM form: {error}"),
-    };
-    Error::Credential { path: path.to_owned(), reason }
 }

@@ -21,11 +21,26 @@ use crate::mqtt::{Delivery, MAX_PACKET_BYTES, Message, Retention};
 /// Topic and payload by number.
 const MESSAGES: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("messages");
 
+/// Numbers of the messages that were put in under a name, the first and the one behind the last;
+/// they stay when the messages go.
+const NAMED: TableDefinition<&str, (u64, u64)> = TableDefinition::new("named");
+
 /// The next number under the key `()`, so that none is given twice.
 const NEXT: TableDefinition<(), u64> = TableDefinition::new("next");
 
 /// Longest topic and payload together: what a packet has beside them is less than the rest.
 pub const MAX_MESSAGE_BYTES: usize = MAX_PACKET_BYTES - 1024;
+
+/// What became of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// None was put in.
+    Never,
+    /// One at least waits for the broker.
+    NotYet,
+    /// The broker has confirmed them.
+    All,
+}
 
 /// A file of messages that wait for the broker.
 pub struct Outbox {
@@ -69,6 +84,33 @@ impl Outbox {
     /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that no packet holds, and
     /// [`Error::Outbox`].
     pub fn put(&self, messages: &[Message]) -> Result<Range<u64>, Error> {
+        self.put_as(None, messages)
+    }
+
+    /// As [`Outbox::put`], under a name that [`Outbox::delivered`] knows from then on.
+    ///
+    /// # Errors
+    /// As [`Outbox::put`].
+    pub fn put_named(&self, name: &str, messages: &[Message]) -> Result<Range<u64>, Error> {
+        self.put_as(Some(name), messages)
+    }
+
+    /// What became of the messages that were put in under a name.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn delivered(&self, name: &str) -> Result<Delivered, Error> {
+        let look = || -> Result<Delivered, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let named = transaction.open_table(NAMED)?.get(name)?.map(|numbers| numbers.value());
+            let Some((first, end)) = named else { return Ok(Delivered::Never) };
+            let waiting = transaction.open_table(MESSAGES)?.range(first..end)?.next().is_some();
+            Ok(if waiting { Delivered::NotYet } else { Delivered::All })
+        };
+        look().map_err(|error| self.error(&error))
+    }
+
+    fn put_as(&self, name: Option<&str>, messages: &[Message]) -> Result<Range<u64>, Error> {
         if let Some(message) = messages.iter().find(|message| bytes(message) > MAX_MESSAGE_BYTES) {
             return Err(Error::OutboxMessage {
                 topic: message.topic.clone(),
@@ -76,7 +118,7 @@ impl Outbox {
                 limit: MAX_MESSAGE_BYTES,
             });
         }
-        let numbers = self.insert(messages).map_err(|error| self.error(&error))?;
+        let numbers = self.insert(name, messages).map_err(|error| self.error(&error))?;
         let full = || Error::OutboxFull { path: self.path.clone(), limit: self.max_messages };
         let numbers = numbers.ok_or_else(full)?;
         self.filled.notify_one();
@@ -138,7 +180,11 @@ impl Outbox {
     }
 
     /// Numbers of the new messages, or `None` when there is no room for them.
-    fn insert(&self, new: &[Message]) -> Result<Option<Range<u64>>, redb::Error> {
+    fn insert(
+        &self,
+        name: Option<&str>,
+        new: &[Message],
+    ) -> Result<Option<Range<u64>>, redb::Error> {
         let transaction = self.database.begin_write()?;
         let mut messages = transaction.open_table(MESSAGES)?;
         if messages.len()? + new.len() as u64 > self.max_messages {
@@ -152,7 +198,11 @@ impl Outbox {
             end += 1;
         }
         next.insert((), end)?;
-        drop((messages, next));
+        let mut named = transaction.open_table(NAMED)?;
+        if let Some(name) = name {
+            named.insert(name, (first, end))?;
+        }
+        drop((messages, next, named));
         transaction.commit()?;
         Ok(Some(first..end))
     }
@@ -161,6 +211,7 @@ impl Outbox {
         let transaction = self.database.begin_write()?;
         transaction.open_table(MESSAGES)?;
         transaction.open_table(NEXT)?;
+        transaction.open_table(NAMED)?;
         Ok(transaction.commit()?)
     }
 

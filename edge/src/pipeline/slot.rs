@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use medsa_bundle::Manifest;
 use medsa_wire::{Degradation, MAX_DEGRADATION};
 use tokio::sync::watch;
 
@@ -13,6 +14,8 @@ pub struct Network<S> {
     pub segmenter: S,
     /// What tells its build from others.
     pub build: Arc<BuildIdentity>,
+    /// What its build says about itself; `None` of a stand-in, which has no build.
+    pub manifest: Option<Manifest>,
 }
 
 /// Where the network in use is, and how much it is used. A frame is encoded and its prompts are

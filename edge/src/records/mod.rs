@@ -126,6 +126,14 @@ impl Records {
         Record::describe(&self.storage.folder_of(id), id)
     }
 
+    /// The frame of a record, as PNG.
+    ///
+    /// # Errors
+    /// As [`Records::read`].
+    pub fn frame_png(&self, id: &RecordId) -> Result<Vec<u8>, Error> {
+        Record::frame_png(&self.storage.folder_of(id), id)
+    }
+
     /// The folder of a record.
     pub fn folder_of(&self, id: &RecordId) -> PathBuf {
         self.storage.folder_of(id)

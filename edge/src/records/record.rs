@@ -256,19 +256,36 @@ impl Record {
                 let path = folder.join(Self::FILE);
                 return Err(Error::RecordDamaged { path, found, expected });
             }
-            let bytes = fs::read(&path).map_err(Error::io(&path))?;
-            let found = FileEntry::of(&bytes);
-            if found != *expected {
-                let text = |entry: &FileEntry| format!("{} bytes, {}", entry.bytes, entry.sha256);
-                let (found, expected) = (text(&found), text(expected));
-                return Err(Error::RecordDamaged { path, found, expected });
-            }
+            expected.read(&path)?;
         }
         Ok(record)
+    }
+
+    /// The frame of the record in `folder`, held to its hash.
+    pub(super) fn frame_png(folder: &Path, id: &RecordId) -> Result<Vec<u8>, Error> {
+        let record = Self::describe(folder, id)?;
+        let entry = record.files.get(FRAME_PNG).ok_or_else(|| Error::RecordDamaged {
+            path: folder.join(Self::FILE),
+            found: "no frame".into(),
+            expected: format!("a file {FRAME_PNG}"),
+        })?;
+        entry.read(&folder.join(FRAME_PNG))
     }
 }
 
 impl FileEntry {
+    /// Reads the file, which has to be this one.
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let found = Self::of(&bytes);
+        if found == *self {
+            return Ok(bytes);
+        }
+        let text = |entry: &Self| format!("{} bytes, {}", entry.bytes, entry.sha256);
+        let (found, expected) = (text(&found), text(self));
+        Err(Error::RecordDamaged { path: path.to_owned(), found, expected })
+    }
+
     fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
     }

@@ -11,9 +11,9 @@ use crate::config::{BrokerPlace, Config};
 use crate::disk::check_writable;
 use crate::engine::Workers;
 use crate::error::Error;
-use crate::log;
 use crate::outbox::Outbox;
 use crate::source;
+use crate::{http, log};
 
 /// What would stand in the way of [`Service::start`](super::Service::start), all of it; without
 /// any, the build's name and version and the number of its acceptance vectors.
@@ -39,6 +39,9 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     }
     if let BrokerPlace::External { url, access } = &config.broker.place {
         problems.kept("broker", access.load(url));
+    }
+    if let Some(config) = &config.http {
+        problems.kept("http", http::check(config));
     }
     if let Some(records) = &config.records {
         problems.kept("records.folder", check_writable(&records.folder));

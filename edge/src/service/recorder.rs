@@ -152,7 +152,8 @@ impl Keeper {
     fn keep(&self, order: &Order) -> Result<RecordId, Error> {
         let kept = self.records.keep(&self.capture(order)?)?;
         if let Some(outbox) = &self.outbox {
-            outbox.put(&self.out.confirmed(Channel::Record, &kept.message)?)?;
+            let messages = self.out.confirmed(Channel::Record, &kept.message)?;
+            outbox.put_named(&kept.id.to_string(), &messages)?;
         }
         Ok(kept.id)
     }

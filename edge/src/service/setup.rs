@@ -197,7 +197,8 @@ impl BuildFile {
         tracing::info!("build {name} {version} on {} threads", config.build.threads);
         let (sha256, classes) = (self.sha256, manifest.classes.clone());
         let identity = Arc::new(BuildIdentity { name, version, sha256, classes });
-        let network = Network { segmenter: engine, build: identity };
+        let manifest = Some(manifest.clone());
+        let network = Network { segmenter: engine, build: identity, manifest };
         // What cannot be told is refused here.
         info(config, &network)?;
         Ok(Loaded { build, network })

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Format, HttpControl, LogFile, LogTo, Pace,
-    Patience, PipeConfig, PipeFormat, SourceKind, V4l2Format,
+    AfterLast, BrokerPlace, ClipConfig, Config, Encryption, Format, HttpControl, LogFile, LogTo,
+    Pace, Patience, PipeConfig, PipeFormat, SourceKind, V4l2Format,
 };
 use medsa_edge::degrade::Limits;
 use medsa_edge::records::Budget;
@@ -81,6 +81,10 @@ fn the_example_holds_every_key_with_its_default() {
         "listen",
         "control",
         "# token_file",
+        "# certificate",
+        "# key",
+        "behind_proxy",
+        "diagnostic",
         "# url",
         "# ca_file",
         "# client_cert",
@@ -164,7 +168,9 @@ fn control_over_http_is_asked_for_and_guarded() {
     assert_eq!(control(everywhere), Ok(HttpControl::Off));
     assert_eq!(control(&format!("{here}\n{on}")), Ok(HttpControl::ThisMachine));
     let guarded = Ok(HttpControl::Token("etc/http.token".into()));
-    for listen in [here, everywhere] {
+    let tls = "certificate = \"http.pem\"\nkey = \"http.key\"";
+    let everywhere_with_tls = format!("{everywhere}\n{tls}");
+    for listen in [here, &everywhere_with_tls] {
         assert_eq!(control(&format!("{listen}\n{on}\n{token}")), guarded);
     }
     let refused = control(&format!("{everywhere}\n{on}")).unwrap_err();
@@ -176,8 +182,39 @@ fn control_over_http_is_asked_for_and_guarded() {
     assert!(refused.contains("no such key without control = true"), "{refused}");
     // Pictures are shown here, but not elsewhere, before somebody has said what is to be hidden.
     assert_eq!(control_of("[source]", &format!("{here}\n{on}\n{token}")), guarded);
-    let refused = control_of("[source]", &format!("{everywhere}\n{on}\n{token}")).unwrap_err();
+    let shown = format!("{everywhere_with_tls}\n{on}\n{token}");
+    let refused = control_of("[source]", &shown).unwrap_err();
     assert!(refused.starts_with("etc/edge.toml: source.blank is missing, expected"), "{refused}");
+}
+
+#[test]
+fn what_leaves_the_machine_over_http_is_encrypted() {
+    let encryption = |lines: &str| {
+        let source = "[source]\nblank = []";
+        let text = format!("{}\n[http]\n{lines}\n", MINIMAL.replace("[source]", source));
+        let config = Config::parse(Path::new("etc/edge.toml"), &text);
+        config.map(|config| config.http.unwrap().encryption).map_err(|error| error.to_string())
+    };
+    let (here, everywhere) = ("listen = \"[::1]:0\"", "listen = \"0.0.0.0:80\"");
+    let (cert, key) = ("certificate = \"http.pem\"", "key = \"http.key\"");
+    let (control, proxy) = ("control = true\ntoken_file = \"http.token\"", "behind_proxy = true");
+    // Metrics and health alone tell of no picture.
+    assert_eq!(encryption(everywhere), Ok(Encryption::Off));
+    let own = Encryption::Own { certificate: "etc/http.pem".into(), key: "etc/http.key".into() };
+    assert_eq!(encryption(&format!("{everywhere}\n{control}\n{cert}\n{key}")), Ok(own));
+    for listen in [here, everywhere] {
+        assert_eq!(encryption(&format!("{listen}\n{control}\n{proxy}")), Ok(Encryption::Proxy));
+    }
+    for (lines, expected) in [
+        (format!("{everywhere}\n{control}"), "http.certificate is missing, expected a certif"),
+        (format!("{here}\ncontrol = true\n{proxy}"), "http.token_file is missing, expected"),
+        (format!("{here}\n{cert}"), "http.key is missing, expected the private key of"),
+        (format!("{here}\n{key}"), "http.certificate is missing, expected the certificate of"),
+        (format!("{here}\n{cert}\n{key}\n{proxy}"), "http.behind_proxy is true, expected"),
+    ] {
+        let refused = encryption(&lines).unwrap_err();
+        assert!(refused.starts_with(&format!("etc/edge.toml: {expected}")), "{refused}");
+    }
 }
 
 #[test]

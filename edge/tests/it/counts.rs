@@ -48,7 +48,8 @@ fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
     };
     let player = Player::new(Box::new(source), Pace::Live, Intake::default());
     let network = Slow { meter: meter.clone(), ended, runs: AtomicU64::new(0) };
-    let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
+    let slot =
+        Slot::new(Network { segmenter: network, build: Arc::default(), manifest: None }, None);
     let (pipeline, mut masks) =
         Pipeline::start(player, slot, objects, bell, meter.clone(), 4).unwrap();
     pipeline.join().unwrap();

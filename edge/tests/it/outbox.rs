@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use medsa_edge::Error;
 use medsa_edge::mqtt::{Delivery, Message, Protocol, Retention};
-use medsa_edge::outbox::{MAX_MESSAGE_BYTES, Outbox};
+use medsa_edge::outbox::{Delivered, MAX_MESSAGE_BYTES, Outbox};
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
 use crate::mqtt::Wire;
@@ -80,6 +80,19 @@ fn a_connection_that_breaks_costs_no_record() {
         }
         missing.is_empty().then_some(())
     });
+}
+
+#[test]
+fn what_was_never_put_in_is_not_taken_for_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.redb");
+    let outbox = Outbox::open(&path, 2).unwrap();
+    outbox.put_named("first", &[record(0), record(1)]).unwrap();
+    assert!(outbox.put_named("second", &[record(2)]).is_err());
+    drop(outbox);
+    let outbox = Outbox::open(&path, 2).unwrap();
+    assert_eq!(outbox.delivered("first").unwrap(), Delivered::NotYet);
+    assert_eq!(outbox.delivered("second").unwrap(), Delivered::Never);
 }
 
 #[test]

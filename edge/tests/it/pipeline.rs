@@ -254,7 +254,8 @@ impl Bench {
         let source = Box::new(Script { frames: script, asked });
         let player = Player::new(source, pace, Intake::default());
         let network = Gated { entered: Mutex::new(entered), gate: Mutex::new(gate) };
-        let slot = Slot::new(Network { segmenter: network, build: Arc::default() }, None);
+        let slot =
+            Slot::new(Network { segmenter: network, build: Arc::default(), manifest: None }, None);
         let (known, counts) = (objects.clone(), meter.clone());
         let (pipeline, masks) =
             Pipeline::start(player, slot.clone(), known, bell, counts, queue).unwrap();

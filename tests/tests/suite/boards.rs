@@ -45,6 +45,7 @@ fn a_package_holds_all_that_the_service_needs() {
         "/etc/medsa/edge.toml",
         "/usr/lib/systemd/system/medsa-edge.service",
         "/usr/lib/systemd/system/medsa-edge.service.d/board.conf",
+        "/usr/lib/systemd/system/medsa-kiosk.service",
         "/usr/lib/sysusers.d/medsa.conf",
         "/usr/lib/tmpfiles.d/medsa.conf",
         "/usr/lib/udev/rules.d/70-medsa.rules",

@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
@@ -32,7 +34,7 @@ impl Browser {
         let program = program.expect("a browser: apt-get install chromium-headless-shell");
         let mut child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
-            .args(["--lang=en", "--disable-dev-shm-usage"])
+            .args(["--lang=en", "--disable-dev-shm-usage", "--ignore-certificate-errors"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stderr(Stdio::piped())
@@ -61,11 +63,31 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
-        let metrics =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
-        browser.call("Emulation.setDeviceMetricsOverride", metrics);
+        browser.resize(width, height);
         browser.call("Emulation.setTouchEmulationEnabled", json!({ "enabled": true }));
         browser
+    }
+
+    /// Becomes a screen of so many CSS pixels.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        self.call("Emulation.setDeviceMetricsOverride", metrics);
+    }
+
+    /// Becomes "light" or "dark".
+    pub fn prefer(&mut self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    /// Keeps what is seen now beside what else tests leave, as `page/<name>.png`.
+    pub fn screenshot(&mut self, name: &str) {
+        let taken = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
 
     pub fn open(&mut self, url: &str) {
@@ -145,13 +167,44 @@ impl Browser {
         self.call("Input.dispatchTouchEvent", end);
     }
 
+    /// Presses a key and lets it go.
+    pub fn press(&mut self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
+            "b" => (66, "b"),
+            other => panic!("the code of {other} is not known"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let event =
+                json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Types into what has the focus.
+    pub fn write(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
     /// Taps the middle of an element.
     pub fn tap(&mut self, selector: &str) {
+        let middle = self.middle(selector);
+        self.touch(&[middle]);
+    }
+
+    /// Where the middle of an element is.
+    pub fn middle(&mut self, selector: &str) -> [f64; 2] {
         let middle = self.value(&format!(
             "(() => {{ const r = document.querySelector({selector:?}).getBoundingClientRect(); \
              return [r.left + r.width / 2, r.top + r.height / 2]; }})()"
         ));
-        self.touch(&[[middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap()]]);
+        [middle[0].as_f64().unwrap(), middle[1].as_f64().unwrap()]
     }
 }
 

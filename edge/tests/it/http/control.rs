@@ -1,5 +1,6 @@
 //! Prompts and commands by HTTP.
 
+use std::net::TcpStream;
 use std::path::Path;
 
 use medsa_edge::mqtt::Protocol;
@@ -7,8 +8,8 @@ use medsa_edge::records::{Records, Trigger};
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};
 
-use super::{get, request, run, secret};
-use crate::harness::{Edge, Mosquitto, Observer, Place};
+use super::{exchange_over, get, request, run, secret};
+use crate::harness::{Edge, Mosquitto, Observer, Place, free_port, wait_until};
 use crate::service::{BUDGET, LOOP, is_left};
 
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -110,6 +111,54 @@ fn a_capture_by_http_is_kept_and_listed() {
 }
 
 #[test]
+fn a_record_is_listed_with_its_upload_and_shown_small() {
+    let place = Place::new(2);
+    let port = free_port();
+    let broker = format!("kind = \"external\"\nurl = \"mqtt://127.0.0.1:{port}\"");
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true";
+    let source = format!("{LOOP}\nframe_size = [128, 96]\nblank = [[0, 0, 128, 24]]");
+    let edge = Edge::run(&place.config(&source, &format!("{broker}\n{kept}\n{http}")));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap();
+    wait_until("a capture", || post(address, "/command", &"Capture".into()).0 == 202);
+    let listed = || -> Value { serde_json::from_str(&get(address, "/records").1).unwrap() };
+    wait_until("it is announced", || listed()["records"][0]["upload"] == "waiting");
+    let id = listed()["records"][0]["id"].as_str().unwrap().to_owned();
+    let small = |id: &str| {
+        let stream = TcpStream::connect(address).unwrap();
+        exchange_over(stream, address, "GET", &format!("/records/{id}/thumbnail"), "", b"")
+    };
+    let (head, jpeg) = small(&id);
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), (128, 96));
+    // What is hidden is hidden here, too.
+    let red = |x, y| picture.get_pixel(x, y).0[0];
+    assert!(red(120, 8) < 30 && red(120, 60) > 90, "{} {}", red(120, 8), red(120, 60));
+    for other in ["99999999-20260101T000000.000000Z", "..", "..%2f..%2fkept", "edge.toml"] {
+        let (head, _) = small(other);
+        assert!(head.starts_with("HTTP/1.1 404"), "{other}: {head}");
+    }
+    let png = Path::new(&place.path("kept")).join(&id).join("frame.png");
+    std::fs::write(png, "garbled").unwrap();
+    assert!(small(&id).0.starts_with("HTTP/1.1 500"));
+    let _broker = Mosquitto::start_at(port);
+    wait_until("it is delivered", || listed()["records"][0]["upload"] == "delivered");
+}
+
+#[test]
+fn the_build_says_what_it_is() {
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let (status, build) = get(&address, "/build");
+    let build: Value = serde_json::from_str(&build).unwrap();
+    assert_eq!((status, &build["name"], &build["version"]), (200, &"tiny".into(), &"1.0.0".into()));
+    assert_eq!((&build["precision"], &build["agreement"]), (&"f32".into(), &Value::Null));
+}
+
+#[test]
 fn freezing_by_http_is_answered_and_done() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -131,7 +180,9 @@ fn without_the_token_nothing_is_heard() {
     };
     let missing = error(post(&address, "/command", &"Freeze".into()));
     assert_eq!(missing, (401, "the token is missing, expected that of http.token_file".into()));
-    assert_eq!(get(&address, "/records").0, 401);
+    for path in ["/records", "/records/0/thumbnail", "/build"] {
+        assert_eq!(get(&address, path).0, 401, "{path}");
+    }
     assert_eq!(get(&address, "/health").0, 200);
     assert_eq!(send(TOKEN).0, 204);
     for _ in 0..5 {

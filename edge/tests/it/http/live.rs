@@ -161,6 +161,24 @@ fn a_slow_client_gets_fewer_frames_and_not_older_ones() {
 }
 
 #[test]
+fn a_client_that_never_answers_is_sent_one_frame_and_disconnected() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    observer.wait_for_mask("a mask", |_| true);
+    let mut client = Client::connect(&address, None).unwrap();
+    client.say("");
+    let mut frames = 0;
+    while let Ok(message) = client.0.read() {
+        frames += u32::from(matches!(&message, Message::Binary(bytes) if bytes[0] == 1));
+    }
+    assert_eq!(frames, 1);
+    wait_until("its seat is free", || {
+        (0..4).map(|_| Client::connect(&address, None)).all(|client| client.is_ok())
+    });
+}
+
+#[test]
 fn pages_of_others_and_wrong_tokens_see_nothing() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", "a-token-of-some-length");

@@ -2,8 +2,12 @@
 
 mod browser;
 mod control;
+mod delay;
 mod live;
 mod page;
+mod screen;
+mod session;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -29,7 +33,7 @@ pub fn request(
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
-/// Head and body of an answer.
+/// Head and body of an answer that is a text.
 pub fn exchange(
     address: &str,
     method: &str,
@@ -37,7 +41,20 @@ pub fn exchange(
     headers: &str,
     body: &[u8],
 ) -> (String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    let (head, body) = exchange_over(stream, address, method, path, headers, body);
+    (head, String::from_utf8(body).unwrap())
+}
+
+/// As [`exchange`], over a connection that is there already.
+pub fn exchange_over(
+    mut stream: impl Read + Write,
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> (String, Vec<u8>) {
     let host = if headers.contains("Host: ") { "" } else { &format!("Host: {address}\r\n") };
     let length = body.len();
     let head = format!(
@@ -45,10 +62,11 @@ pub fn exchange(
          Connection: close\r\n\r\n"
     );
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.to_owned(), body.to_owned())
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    (head, answer[end + 4..].to_vec())
 }
 
 /// Runs the service with these lines under `[http]`, and tells where.

@@ -2,16 +2,20 @@
 
 use medsa_edge::mqtt::Protocol;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::{request, run};
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, external, free_port};
 use crate::service::LOOP;
 
-/// Where a frame pixel is on the page.
+/// Where a pixel of a small frame is on the page.
 fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
-    let (width, height) = FRAME;
+    place_of(browser, FRAME, x, y)
+}
+
+/// Where a pixel of a frame is on the page.
+pub fn place_of(browser: &mut Browser, (width, height): (u32, u32), x: f64, y: f64) -> [f64; 2] {
     let place = browser.value(&format!(
         "(() => {{ const r = document.querySelector('#picture').getBoundingClientRect(); \
          const s = Math.min(r.width / {width}, r.height / {height}); \
@@ -32,13 +36,13 @@ fn colour(browser: &mut Browser, x: f64, y: f64) -> [i64; 3] {
     [0, 1, 2].map(|channel| found[channel].as_i64().unwrap())
 }
 
-const LIVE: &str = "document.querySelector('#stage').dataset.state === 'live'";
+pub const LIVE: &str = "document.querySelector('#stage').dataset.state === 'live'";
 
-fn fact(text: &str) -> String {
+pub fn fact(text: &str) -> String {
     format!("document.querySelector('#facts').textContent.includes({text:?})")
 }
 
-fn notice(text: &str) -> String {
+pub fn notice(text: &str) -> String {
     format!("document.querySelector('#notice').textContent.includes({text:?})")
 }
 
@@ -89,8 +93,19 @@ fn a_tap_becomes_a_mask() {
     browser.touch(&path);
     browser.wait_until(&fact("box"));
     browser.tap("#sign");
+    browser.wait_until("document.querySelector('#sign').textContent.includes('beside')");
     let beside = on_page(&mut browser, 100.0, 80.0);
+    browser.call("Fetch.enable", json!({ "patterns": patterns }));
     browser.touch(&[beside]);
+    let paused = browser.wait_for_event("Fetch.requestPaused");
+    let sent: Value =
+        serde_json::from_str(paused["request"]["postData"].as_str().unwrap()).unwrap();
+    let point = &sent["change"]["Add"];
+    assert_eq!((&sent["object"], &point["positive"]), (&1.into(), &false.into()));
+    let off = (point["x"].as_f64().unwrap() - 100.0).hypot(point["y"].as_f64().unwrap() - 80.0);
+    assert!(off < 1.0, "{sent}");
+    browser.call("Fetch.continueRequest", json!({ "requestId": paused["requestId"] }));
+    browser.call("Fetch.disable", json!({}));
     browser.wait_until(&fact("1 point, box"));
     browser.tap("#undo");
     browser.wait_until(&format!("!{}", fact("point")));
@@ -118,29 +133,27 @@ fn a_tap_becomes_a_mask() {
     browser.wait_until(&notice("No connection"));
 }
 
-/// Gloved fingers need room, on every screen that the page is meant for.
+/// After such a time, browsers take a touch for another gesture.
 #[test]
-fn everything_that_is_touched_is_large_and_on_the_screen() {
+fn a_finger_that_rests_on_a_button_presses_it_once() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::start(1024, 600);
-    for (width, height) in [(1024, 600), (1280, 800), (390, 844)] {
-        let metrics =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
-        browser.call("Emulation.setDeviceMetricsOverride", metrics);
-        browser.open(&format!("http://{address}/"));
-        browser.wait_until(LIVE);
-        let small = browser.value(&format!(
-            "[...document.querySelectorAll('main button, main input, footer strong')].filter((b) => {{ \
-               const r = b.getBoundingClientRect(); \
-               const large = b.tagName === 'STRONG' || (r.width >= 56 && r.height >= 56); \
-               return !large || r.left < 0 || r.top < 0 || r.right > {width} \
-                 || r.bottom > {height}; }}).map((b) => b.id + b.textContent).join()"
-        ));
-        assert_eq!(small, "", "{width} x {height}");
-        let picture = browser.value("document.querySelector('#picture').clientHeight");
-        assert!(picture.as_f64().unwrap() >= 250.0, "{width} x {height}: {picture}");
-    }
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    browser.value(
+        "window.clicks = 0, document.querySelector('#style').addEventListener('click', () => { clicks += 1; })",
+    );
+    let [x, y] = browser.middle("#style");
+    let down = json!({ "type": "touchStart", "touchPoints": [{ "x": x, "y": y }] });
+    browser.call("Input.dispatchTouchEvent", down);
+    let until = browser.value("performance.now() + 1500");
+    browser.wait_until(&format!("performance.now() > {until}"));
+    browser.call("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+    browser.wait_until("clicks === 1");
+    browser.tap("#style");
+    browser.wait_until("clicks === 2");
+    assert_eq!(browser.value("document.querySelector('#style').textContent"), "Fill");
 }
 
 /// Of a source that gives no more frames, the last one stays, but nothing is outlined on it.
@@ -182,6 +195,60 @@ fn a_capture_that_is_not_kept_is_not_called_captured() {
 }
 
 #[test]
+fn what_was_captured_is_listed_with_its_picture_and_upload() {
+    let place = Place::new(2);
+    let port = free_port();
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let url = format!("mqtt://127.0.0.1:{port}");
+    let (_edge, address) = run(&place, &url, "control = true", kept);
+    let mut browser = Browser::start(1280, 800);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    let list =
+        |text: &str| format!("document.querySelector('#list').textContent.includes({text:?})");
+    browser.tap("#showCaptures");
+    browser.wait_until(&list("Nothing is captured yet."));
+    browser.tap("#captures > button");
+    browser.wait_until(&fact("good"));
+    browser.tap("#capture");
+    browser.wait_until(&notice("Captured."));
+    browser.tap("#showCaptures");
+    browser.wait_until(&list("↑ waits for the broker"));
+    browser.wait_until(&list("1 object"));
+    // Its picture is the frame's, which is bluish at the left and red at the right.
+    browser.wait_until("document.querySelector('#list canvas').width === 128");
+    let pixel = browser.value(
+        "[...document.querySelector('#list canvas').getContext('2d').getImageData(120, 5, 1, 1).data]",
+    );
+    assert!(pixel[0].as_i64().unwrap() > 100 && pixel[1].as_i64().unwrap() < 40, "{pixel}");
+    browser.screenshot("captures");
+    // It is told while the list is open.
+    let _broker = Mosquitto::start_at(port);
+    browser.wait_until(&list("✓ announced to the broker"));
+    browser.tap("#captures > button");
+    browser.wait_until("!document.querySelector('#captures').open");
+    browser.tap("#showBuild");
+    browser.wait_until("document.querySelector('#card').textContent.includes('tiny 1.0.0')");
+    browser.wait_until("document.querySelector('#card').textContent.includes('32 bits')");
+    browser.screenshot("build");
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+}
+
+#[test]
+fn it_says_not_for_diagnosis_unless_somebody_answers_for_it() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    for (settings, says) in [("", true), ("\ndiagnostic = true", false)] {
+        let (_edge, address) = run(&place, &broker.url(), &format!("control = true{settings}"), "");
+        let mut browser = Browser::start(1024, 600);
+        browser.open(&format!("http://{address}/"));
+        browser.wait_until(LIVE);
+        browser.wait_until(&format!(
+            "document.querySelector('footer').innerText.includes('Not for diagnostic use') === {says}"
+        ));
+    }
+}
+
+#[test]
 fn the_page_loads_nothing_from_elsewhere() {
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -189,7 +256,9 @@ fn the_page_loads_nothing_from_elsewhere() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let policy = head.lines().find(|line| line.starts_with("content-security-policy: "));
     assert!(policy.unwrap().contains("default-src 'none'"));
-    for file in ["style.css", "main.js", "device.js", "prompts.js", "view.js", "wire.js"] {
+    for file in
+        ["style.css", "main.js", "device.js", "lists.js", "prompts.js", "view.js", "wire.js"]
+    {
         let (status, text) = request(&address, "GET", &format!("/{file}"), "", b"");
         assert_eq!(status, 200, "{file}");
         assert!(!text.contains("https://") && !text.contains("http://"), "{file}");

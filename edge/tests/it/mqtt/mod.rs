@@ -2,7 +2,7 @@
 
 mod access;
 mod json;
-mod pki;
+pub mod pki;
 mod trouble;
 mod wire;
 

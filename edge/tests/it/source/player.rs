@@ -91,7 +91,10 @@ impl Bench {
         let point = Point { x: 8.0, y: 8.0, positive: true };
         objects.change(ObjectId::new(0).unwrap(), Change::Add(point)).unwrap();
         let meter = Arc::new(Meter::new());
-        let slot = Slot::new(Network { segmenter: Everything, build: Arc::default() }, None);
+        let slot = Slot::new(
+            Network { segmenter: Everything, build: Arc::default(), manifest: None },
+            None,
+        );
         let (pipeline, masks) =
             Pipeline::start(player, slot, objects, bell, meter.clone(), 8).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

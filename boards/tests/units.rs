@@ -1,0 +1,39 @@
+//! The units can be started by systemd, and the touchscreen's shows the page of the example.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into()
+}
+
+fn unit(name: &str) -> PathBuf {
+    package().join("common").join(name)
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_them() {
+    for name in ["medsa-edge.service", "medsa-kiosk.service"] {
+        let output = Command::new("systemd-analyze").arg("verify").arg(unit(name)).output();
+        let output = output.unwrap_or_else(|e| {
+            panic!("systemd-analyze: {e}: install it: apt-get install systemd")
+        });
+        let told = String::from_utf8(output.stderr).unwrap();
+        // The programs are on the device, and need not be here.
+        let wrong = told.lines().filter(|line| !line.contains("is not executable"));
+        let wrong: Vec<_> = wrong.collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn it_shows_the_page_of_the_example() {
+    let unit = fs::read_to_string(unit("medsa-kiosk.service")).unwrap();
+    let page = unit.lines().find_map(|line| line.strip_prefix("Environment=MEDSA_PAGE=http://"));
+    let page = page.unwrap().split('/').next().unwrap();
+    let example = Path::new("../edge/edge.example.toml");
+    let example = fs::read_to_string(package().join(example)).unwrap();
+    let http = example.split("\n[http]\n").nth(1).unwrap();
+    assert!(http.contains(&format!("\nlisten = \"{page}\"\n")), "{page}");
+}

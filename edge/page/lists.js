@@ -1,0 +1,68 @@
+// What is shown beside the picture when it is asked for: captures, and what is known of the build.
+
+/** The list of captures, newest first. */
+export class Captures {
+  /** `list`: where they go. */
+  constructor(device, list, text, language) {
+    Object.assign(this, { device, list, text, language });
+    /** By record: small pictures that were asked for already. */
+    this.pictures = new Map();
+  }
+
+  async show() {
+    const { records } = await (await this.device.get('records')).json();
+    const before = this.pictures;
+    const missing = records.filter(({ id, error }) => !error && !before.has(id));
+    this.pictures = new Map(records.map(({ id }) => [id, before.get(id) ?? document.createElement('canvas')]));
+    const items = records.map((record) => this.item(record));
+    this.list.replaceChildren(...(items.length ? items : [item('', this.text.noCaptures)]));
+    // One after the other: the device has masks to make, too.
+    for (const { id } of missing) {
+      await this.draw(id).catch((error) => {
+        this.pictures.delete(id);
+        throw error;
+      });
+    }
+  }
+
+  async draw(id) {
+    const canvas = this.pictures.get(id);
+    const answer = await this.device.get(`records/${id}/thumbnail`);
+    const picture = await createImageBitmap(await answer.blob());
+    [canvas.width, canvas.height] = [picture.width, picture.height];
+    canvas.getContext('2d').drawImage(picture, 0, 0);
+    picture.close();
+  }
+
+  item({ id, captured_us: captured, objects, upload, error }) {
+    if (error) return item(this.pictures.get(id), `! ${this.text.damaged}`, id);
+    const when = new Date(captured / 1000).toLocaleString(this.language, { dateStyle: 'medium', timeStyle: 'medium' });
+    return item(this.pictures.get(id), when, this.text.outlined(objects.length), this.text.upload[upload]);
+  }
+}
+
+function item(picture, ...lines) {
+  const entry = document.createElement('li');
+  entry.append(picture, ...lines.map((words) => {
+    const line = document.createElement('span');
+    line.textContent = words;
+    return line;
+  }));
+  return entry;
+}
+
+/** What is known of the build, as terms and what they are. */
+export function describe({ name, version, classes, base, adapter, precision, agreement }, text, language) {
+  const percent = (part) => part.toLocaleString(language, { style: 'percent', maximumFractionDigits: 1 });
+  const agrees = agreement && text.agrees(percent(agreement.mean_iou), percent(agreement.min_iou), agreement.masks);
+  const terms = [
+    [text.name, `${name} ${version}`], [text.classes, classes.join(', ') || text.anyStructure],
+    [text.adapter, adapter ?? text.none], [text.base, base],
+    [text.precision, [text.bits[precision], ...(agrees ? [agrees] : [])].join('; ')],
+  ];
+  return terms.flat().map((words, index) => {
+    const line = document.createElement(index % 2 ? 'dd' : 'dt');
+    line.textContent = words;
+    return line;
+  });
+}

@@ -1,0 +1,22 @@
+//! Pictures of records that are small enough for a list of them.
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageFormat, ImageResult};
+
+/// Longest side in pixels; smaller frames stay as they are.
+const SIDE_PX: u32 = 192;
+
+/// Of 100.
+const QUALITY: u8 = 80;
+
+/// A small JPEG of a PNG.
+pub(super) fn jpeg(png: &[u8]) -> ImageResult<Vec<u8>> {
+    let mut picture = image::load_from_memory_with_format(png, ImageFormat::Png)?;
+    if picture.width().max(picture.height()) > SIDE_PX {
+        picture = picture.thumbnail(SIDE_PX, SIDE_PX);
+    }
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+    DynamicImage::from(picture.into_rgb8()).write_with_encoder(encoder)?;
+    Ok(bytes)
+}
