@@ -242,11 +242,13 @@ fn open(device: &Path) -> anyhow::Result<Slots<Folder>> {
 
 /// What a slot is for at present.
 fn role(state: &State, slot: Name) -> String {
+    let failed = state.slot(slot).is_some_and(|build| state.failed.contains(&build.sha256));
     match (state.current == Some(slot), state.phase) {
         (true, Phase::Trial { starts }) => format!("in use, on trial, started {starts} times"),
         (true, _) => "in use, confirmed".into(),
         (false, Phase::Staged) => "staged".into(),
         (false, Phase::Trial { .. }) => "the way back".into(),
+        (false, Phase::Settled) if failed => "failed here".into(),
         (false, Phase::Settled) => "the one before".into(),
     }
 }

@@ -31,6 +31,12 @@ fn a_build_is_published_staged_and_rolled_back() {
     assert!(status.starts_with("slot A: liver 1.0.0, the way back\nslot B: liver 2.0.0, in use, on trial, started 0 times\n"), "{status}");
     let said = desk.run("rollback", &["--device", "device"]).unwrap();
     assert_eq!(said, "back to liver 1.0.0 in slot A: reload medsa-edge\n");
+    let status = desk.run("status", &["--device", "device"]).unwrap();
+    assert!(status.contains("slot B: liver 2.0.0, failed here\n"), "{status}");
+    // Going back once more does not lead to what failed.
+    let again = ["--device", "device", "--danger-allow-downgrade"];
+    let said = desk.run("rollback", &again).unwrap_err();
+    assert_eq!(said, "medsa-flash: rollback: the build before has failed on this device\n");
     let said = desk.stage(&[]).unwrap_err();
     assert!(said.contains("liver 2.0.0 has failed on this device before"), "{said}");
     desk.stage(&["--again"]).unwrap();

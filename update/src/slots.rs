@@ -205,6 +205,9 @@ impl<D: Disk> Slots<D> {
         let mut state = self.state.clone();
         let before = state.slot(state.unused()).filter(|_| state.phase != Phase::Staged);
         let before = before.ok_or(nothing("there is no build before"))?.clone();
+        if state.failed.contains(&before.sha256) {
+            return Err(nothing("the build before has failed on this device"));
+        }
         if !self.holds(state.unused())? {
             return Err(nothing("the build before is not as it was installed"));
         }
