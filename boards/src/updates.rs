@@ -176,8 +176,8 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
             Clockless::IgnoreExpiry => WithoutClock::IgnoreExpiry,
         },
         limits: medsa_bundle::Limits::default(),
+        patience: Duration::from_secs(600),
     };
-    let mut slots = open(&args.device)?;
     let mut client = Client::open(source, &args.device.join("trust"))?;
     let listing = client.look()?;
     let offer = match &args.version {
@@ -195,6 +195,7 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
         );
     };
     let permit = Permit { downgrade: args.danger_allow_downgrade, failed_before: args.again };
+    let mut slots = open(&args.device)?;
     listing.stage(offer, &mut slots, permit, &mut |path| accept(args, path))?;
     println!("{} is staged: signed, whole and accepted on this device", offer.build);
     if args.switch {

@@ -41,9 +41,6 @@ pub(crate) const PUBLISHED: &str = "published";
 /// Metadata of more bytes is not read. A build is listed in some 300.
 const METADATA_BYTES: u64 = 1 << 20;
 
-/// Longest time for one file; a device without network goes on without an update.
-const FETCH_TIME: Duration = Duration::from_secs(1800);
-
 /// Where builds come from.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -56,6 +53,8 @@ pub struct Source {
     pub without_clock: WithoutClock,
     /// Limits of a build.
     pub limits: Limits,
+    /// Longest time for a file from a server; what is missing then is asked for three times more.
+    pub patience: Duration,
 }
 
 /// What happens when the time is not known.
@@ -155,7 +154,7 @@ impl Client {
             max_snapshot_size: METADATA_BYTES,
             ..tough::Limits::default()
         };
-        let http = HttpTransportBuilder::new().timeout(FETCH_TIME);
+        let http = HttpTransportBuilder::new().timeout(self.source.patience);
         let loader = RepositoryLoader::new(&root, part(url, "metadata")?, part(url, "targets")?)
             .transport(DefaultTransport::new_with_http_settings(http))
             .limits(limits)

@@ -2,6 +2,9 @@
 //! [`Repository`] that is signed as The Update Framework says, a [`Client`] that believes nothing
 //! else, and two [`Slots`], of which one is never touched.
 //!
+//! An update is [`Client::look`], [`Listing::newest`], [`Listing::stage`] with what lets the build
+//! answer on the device, [`Slots::switch`], and a reload of the service.
+//!
 //! **Architecture invariant:** this crate knows no network runtime: whether a build answers well
 //! is asked of the caller.
 #![forbid(unsafe_code)]

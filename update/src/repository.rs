@@ -33,6 +33,9 @@ use crate::state::Installed;
 /// Version of the specification.
 const SPEC: &str = "1.0.0";
 
+/// What points to all else.
+const TIMESTAMP: &str = "timestamp.json";
+
 /// A repository in a folder.
 pub struct Repository {
     folder: PathBuf,
@@ -247,6 +250,7 @@ impl Repository {
 
     /// The repository as it is. What has expired can be signed anew.
     fn load(&self) -> Result<tough::Repository, Error> {
+        self.complete()?;
         let path = self.first_root();
         let root = fs::read(&path).map_err(Error::io(&path))?;
         let loader =
@@ -349,14 +353,33 @@ impl Repository {
         fs::create_dir_all(&metadata).map_err(Error::io(&metadata))?;
         self.runtime.block_on(signed.write(&new)).map_err(self.failed())?;
         let root = root.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let names = [format!("{version}.targets.json"), format!("{version}.snapshot.json")];
-        for name in names.into_iter().chain([root, "timestamp.json".to_owned()]) {
-            let from = new.join(&name);
+        let [targets, snapshot] =
+            ["targets", "snapshot"].map(|role| format!("{version}.{role}.json"));
+        let names = [targets, snapshot, root, TIMESTAMP.to_owned()];
+        for name in &names {
+            let from = new.join(name);
             let synced = fs::File::open(&from).and_then(|file| file.sync_all());
             synced.map_err(Error::io(&from))?;
-            fs::rename(&from, metadata.join(&name)).map_err(Error::io(&from))?;
+        }
+        for name in &names {
+            let from = new.join(name);
+            fs::rename(&from, metadata.join(name)).map_err(Error::io(&from))?;
         }
         fs::remove_dir_all(&new).map_err(Error::io(&new))
+    }
+
+    /// Does what is left where it was broken off between the new root and the timestamp, which
+    /// the keys of that root have signed.
+    fn complete(&self) -> Result<(), Error> {
+        let new = self.unfinished();
+        let Ok(entries) = fs::read_dir(&new) else { return Ok(()) };
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        let root_is_new = names.iter().any(|name| name.to_string_lossy().ends_with(".root.json"));
+        if root_is_new || !names.iter().any(|name| name == TIMESTAMP) {
+            return Ok(());
+        }
+        let from = new.join(TIMESTAMP);
+        fs::rename(&from, self.metadata().join(TIMESTAMP)).map_err(Error::io(&from))
     }
 
     /// A build as it is listed.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use medsa_update::{Repository, Role, Terms};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, assert_says};
 
 #[test]
 fn two_people_have_to_sign() {
@@ -81,4 +81,21 @@ fn keys_are_their_owners_and_never_overwritten() {
     let few = Repository::create(&lab.path("other"), &lab.path("keys"), two, &Terms::default());
     let error = few.err().unwrap().to_string();
     assert!(error.contains("fewer keys than have to sign"), "{error}");
+}
+
+#[test]
+fn a_replacement_that_is_broken_off_is_completed() {
+    let lab = Lab::new();
+    let before = lab.record();
+    let terms = Terms::default();
+    lab.repository.replace_keys(Role::Online, &lab.keys(), &lab.path("keys"), &terms).unwrap();
+    // As it is after the new root and before the timestamp that goes with it.
+    let unfinished = lab.path("repository/metadata.new");
+    fs::create_dir(&unfinished).unwrap();
+    fs::rename(lab.metadata("timestamp.json"), unfinished.join("timestamp.json")).unwrap();
+    fs::copy(before.metadata("timestamp.json"), lab.metadata("timestamp.json")).unwrap();
+    assert_says(&lab.sees(), "Failed to verify timestamp metadata");
+    lab.publish("2.0.0");
+    assert_eq!(lab.sees().unwrap(), "2.0.0");
+    assert!(!unfinished.exists());
 }

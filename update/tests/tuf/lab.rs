@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use medsa_bundle::{Acceptance, Build, Limits, Manifest, Origin, Precision};
 use medsa_sam::image::{Fit, Normalization, Preprocess};
@@ -68,9 +69,22 @@ impl Lab {
     }
 
     pub fn device_with(&self, url: &Url, without_clock: WithoutClock) -> Client {
-        let root = fs::read(self.path("root.json")).unwrap();
-        let source = Source { url: url.clone(), root, without_clock, limits: Limits::default() };
+        self.device_of(Source { url: url.clone(), without_clock, ..self.source() })
+    }
+
+    pub fn device_of(&self, source: Source) -> Client {
         Client::open(source, &self.path("device/trust")).unwrap()
+    }
+
+    /// What the device is configured to.
+    pub fn source(&self) -> Source {
+        Source {
+            url: self.url(),
+            root: fs::read(self.path("root.json")).unwrap(),
+            without_clock: WithoutClock::Refuse,
+            limits: Limits::default(),
+            patience: Duration::from_secs(60),
+        }
     }
 
     pub fn url(&self) -> Url {

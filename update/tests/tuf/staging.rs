@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use medsa_bundle::{Limits, sha256_hex};
-use medsa_update::{Client, Error, Permit, Source, WithoutClock};
+use medsa_update::{Error, Permit, Source, WithoutClock};
 use url::Url;
 
 use crate::lab::{Lab, sees};
@@ -50,6 +51,18 @@ fn who_is_not_there_is_named() {
 }
 
 #[test]
+fn who_never_answers_is_not_waited_for() {
+    let lab = Lab::new();
+    // The system takes the connection, and nobody ever looks at it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let patience = Duration::from_millis(200);
+    let error = sees(lab.device_of(Source { url: url.clone(), patience, ..lab.source() }));
+    let error = error.unwrap_err();
+    assert!(error.starts_with(url.as_str()) && error.contains("timed out"), "{error}");
+}
+
+#[test]
 fn a_build_that_answers_wrongly_stays_unused() {
     let lab = Lab::new();
     let mut device = lab.device();
@@ -65,10 +78,8 @@ fn a_build_that_answers_wrongly_stays_unused() {
 #[test]
 fn a_listed_build_that_is_larger_than_a_device_takes_is_not_fetched() {
     let lab = Lab::new();
-    let root = fs::read(lab.path("root.json")).unwrap();
     let limits = Limits { build_bytes: 5000, ..Limits::default() };
-    let source = Source { url: lab.url(), root, without_clock: WithoutClock::Refuse, limits };
-    let error = sees(Client::open(source, &lab.path("device/trust")).unwrap()).unwrap_err();
+    let error = sees(lab.device_of(Source { limits, ..lab.source() })).unwrap_err();
     assert!(error.contains("\"liver-1.0.0.medsa\": has"), "{error}");
     assert!(error.ends_with("bytes, at most 5000 are accepted"), "{error}");
 }
