@@ -6,7 +6,7 @@ mod updates;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, ExitCode, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
 use medsa_boards::Board;
 use medsa_boards::package::{self, PROGRAM_BYTES_GOAL, Parts};
@@ -111,7 +111,8 @@ fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
     if repository != Path::new("") {
         cargo.current_dir(repository);
     }
-    let output = cargo.stderr(Stdio::inherit()).output().context("cargo")?;
+    let output = cargo.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| anyhow!("cargo: {error}"))?;
     if !output.status.success() {
         bail!("cargo build --target {target}: {}", output.status);
     }
