@@ -22,10 +22,7 @@ use semver::Version;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tough::schema::Target;
-use tough::{
-    Bytes, DefaultTransport, ExpirationEnforcement, HttpTransportBuilder, RepositoryLoader,
-    TargetName,
-};
+use tough::{Bytes, ExpirationEnforcement, RepositoryLoader, TargetName};
 use url::Url;
 
 use crate::disk::{Disk, Folder};
@@ -33,6 +30,7 @@ use crate::error::{Error, whole};
 use crate::sealed::hex;
 use crate::slots::{Offer, Permit, Slots};
 use crate::state::Installed;
+use crate::transport::Reach;
 use crate::trust::Trust;
 
 /// Of the timestamp's metadata: when the repository was published.
@@ -154,9 +152,8 @@ impl Client {
             max_snapshot_size: METADATA_BYTES,
             ..tough::Limits::default()
         };
-        let http = HttpTransportBuilder::new().timeout(self.source.patience);
         let loader = RepositoryLoader::new(&root, part(url, "metadata")?, part(url, "targets")?)
-            .transport(DefaultTransport::new_with_http_settings(http))
+            .transport(Reach::new(self.source.patience))
             .limits(limits)
             .datastore(work)
             .expiration_enforcement(expiry);

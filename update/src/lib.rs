@@ -16,6 +16,7 @@ mod repository;
 mod sealed;
 mod slots;
 mod state;
+mod transport;
 mod trust;
 
 pub use client::{Client, Listing, Source, WithoutClock};

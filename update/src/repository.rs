@@ -5,6 +5,10 @@
 //! builds there are; both can ask for several keys, which are to be kept offline. `snapshot` and
 //! `timestamp` say what is the latest, with one key that may stay where builds are published: who
 //! steals it can hold devices back, but not give them a build.
+//!
+//! A repository is where others can write: on a stick, on a server. So the root that publishing
+//! trusts is not the one that is there, but `root.json` beside the keys. Otherwise whoever can write
+//! there could put a root of his own in front of what is signed next, and with it a build.
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions, Permissions};
@@ -12,6 +16,7 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -23,15 +28,19 @@ use tough::editor::RepositoryEditor;
 use tough::editor::signed::{SignedRepository, SignedRole};
 use tough::key_source::{KeySource, LocalKeySource};
 use tough::schema::{self, KeyHolder, RoleKeys, RoleType, Root, Target};
-use tough::{ExpirationEnforcement, FilesystemTransport, RepositoryLoader, TargetName};
+use tough::{ExpirationEnforcement, RepositoryLoader, TargetName};
 use url::Url;
 
 use crate::client::{PUBLISHED, part, runtime, target_name};
 use crate::error::{Error, whole};
 use crate::state::Installed;
+use crate::transport::Reach;
 
 /// Version of the specification.
 const SPEC: &str = "1.0.0";
+
+/// Beside the keys: the first root, which says what is trusted.
+const ROOT: &str = "root.json";
 
 /// What points to all else.
 const TIMESTAMP: &str = "timestamp.json";
@@ -154,6 +163,8 @@ impl Repository {
         let root = repository.stage_root(&signed)?;
         let editor = repository.runtime.block_on(RepositoryEditor::new(&root));
         repository.finish(editor.map_err(repository.failed())?, root, 1, &sources, terms)?;
+        let root = keys.join(ROOT);
+        fs::copy(repository.first_root(), &root).map_err(Error::io(&root))?;
         Ok(repository)
     }
 
@@ -169,8 +180,8 @@ impl Repository {
         terms: &Terms,
     ) -> Result<Vec<Installed>, Error> {
         let sources = sources(keys)?;
-        let loaded = self.load()?;
-        let (version, root) = (next(&loaded), loaded.root().signed.version);
+        let loaded = self.load(keys)?;
+        let version = next(&loaded);
         let mut published = Vec::new();
         let mut targets = Vec::new();
         for path in builds {
@@ -187,7 +198,9 @@ impl Repository {
             published.push(Installed { name: text("name"), version, sha256 });
             targets.push((path, name, target));
         }
-        let root = self.metadata().join(format!("{root}.root.json"));
+        let root = loaded.root();
+        let bytes = serde_json::to_vec_pretty(root).expect("was read from JSON");
+        let root = self.put_root(&root.signed, &bytes)?;
         let mut editor = self
             .runtime
             .block_on(RepositoryEditor::from_repo(&root, loaded))
@@ -212,7 +225,7 @@ impl Repository {
         into: &Path,
         terms: &Terms,
     ) -> Result<(), Error> {
-        let loaded = self.load()?;
+        let loaded = self.load(keys)?;
         let version = next(&loaded);
         let old = loaded.root().signed.clone();
         let mut root = old.clone();
@@ -248,14 +261,14 @@ impl Repository {
         Error::repository(&self.url)
     }
 
-    /// The repository as it is. What has expired can be signed anew.
-    fn load(&self) -> Result<tough::Repository, Error> {
+    /// The repository as it is, if those with the keys have signed it. What has expired can be
+    /// signed anew.
+    fn load(&self, keys: &[PathBuf]) -> Result<tough::Repository, Error> {
+        let root = trusted_root(keys)?;
         self.complete()?;
-        let path = self.first_root();
-        let root = fs::read(&path).map_err(Error::io(&path))?;
         let loader =
             RepositoryLoader::new(&root, part(&self.url, "metadata")?, part(&self.url, "targets")?)
-                .transport(FilesystemTransport)
+                .transport(Reach::new(Duration::ZERO))
                 .expiration_enforcement(ExpirationEnforcement::Unsafe);
         self.runtime.block_on(loader.load()).map_err(self.failed())
     }
@@ -314,12 +327,16 @@ impl Repository {
         Ok(signed)
     }
 
-    /// Where the editor of tough reads it, not yet where devices do.
     fn stage_root(&self, root: &SignedRole<Root>) -> Result<PathBuf, Error> {
+        self.put_root(&root.signed().signed, root.buffer())
+    }
+
+    /// Where the editor of tough reads it, not yet where devices do.
+    fn put_root(&self, root: &Root, bytes: &[u8]) -> Result<PathBuf, Error> {
         let folder = self.unfinished();
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let path = folder.join(format!("{}.root.json", root.signed().signed.version));
-        fs::write(&path, root.buffer()).map_err(Error::io(&path))?;
+        let path = folder.join(format!("{}.root.json", root.version));
+        fs::write(&path, bytes).map_err(Error::io(&path))?;
         Ok(path)
     }
 
@@ -423,6 +440,17 @@ fn next(repository: &tough::Repository) -> u64 {
         repository.timestamp().signed.version,
     ];
     versions.into_iter().max().map_or(1, |version| version.get().saturating_add(1))
+}
+
+/// The root beside the keys.
+fn trusted_root(keys: &[PathBuf]) -> Result<Vec<u8>, Error> {
+    let mut roots = keys.iter().map(|folder| folder.join(ROOT));
+    let Some(path) = roots.find(|path| path.exists()) else {
+        let path = keys.first().cloned().unwrap_or_default();
+        let reason = format!("holds no {ROOT}, expected the one that was made with the keys");
+        return Err(Error::Keys { path, reason });
+    };
+    fs::read(&path).map_err(Error::io(&path))
 }
 
 /// All keys in the folders.

@@ -1,15 +1,28 @@
 //! Somebody sends without end, until memory or disk are full.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use crate::lab::{Lab, assert_says};
 
-/// Lets a file never end.
+/// Lets a file be longer than anybody reads.
 fn never_ends(path: &Path) {
-    let _ = fs::remove_file(path);
-    symlink("/dev/zero", path).unwrap();
+    File::options().create(true).append(true).open(path).unwrap().set_len(1 << 43).unwrap();
+}
+
+#[test]
+fn what_is_no_plain_file_is_not_opened() {
+    let lab = Lab::new();
+    let path = lab.metadata("timestamp.json");
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    assert_says(&lab.sees(), "not a plain file");
+    // Whoever opened it would wait for the one who writes.
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_says(&lab.sees(), "not a plain file");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn two_people_have_to_sign() {
     // The one has the online key and a key for each other role, the second has more.
     let (one, second) = (lab.path("one"), lab.path("second"));
     for (folder, names) in [
-        (&one, &["root-1.pk8", "targets-1.pk8", "online-1.pk8"][..]),
+        (&one, &["root-1.pk8", "targets-1.pk8", "online-1.pk8", "root.json"][..]),
         (&second, &["root-3.pk8", "targets-3.pk8"][..]),
     ] {
         fs::create_dir(folder).unwrap();
@@ -49,6 +49,7 @@ fn keys_of_every_role_can_be_replaced_and_the_old_ones_are_of_no_use() {
         let name = format!("{role}-1.pk8");
         fs::copy(lab.path("keys").join(&name), stolen.join(&name)).unwrap();
     }
+    fs::copy(lab.path("keys/root.json"), stolen.join("root.json")).unwrap();
     let mut version = 1;
     for role in [Role::Online, Role::Targets, Role::Root] {
         lab.repository.replace_keys(role, &lab.keys(), &lab.path("keys"), &terms).unwrap();
@@ -68,8 +69,8 @@ fn keys_of_every_role_can_be_replaced_and_the_old_ones_are_of_no_use() {
 #[test]
 fn keys_are_their_owners_and_never_overwritten() {
     let lab = Lab::new();
-    for entry in fs::read_dir(lab.path("keys")).unwrap() {
-        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+    for name in ["root-1.pk8", "targets-1.pk8", "online-1.pk8"] {
+        let mode = fs::metadata(lab.path("keys").join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
     let one = (NonZeroU64::MIN, 1);

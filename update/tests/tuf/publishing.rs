@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use medsa_bundle::{Acceptance, Build};
-use medsa_update::Terms;
+use medsa_update::{Repository, Terms, WithoutClock};
+use url::Url;
 
-use crate::lab::{Lab, build};
+use crate::lab::{Lab, build, sees};
 
 #[test]
 fn builds_that_devices_refuse_are_not_published() {
@@ -38,6 +39,18 @@ fn builds_that_devices_refuse_are_not_published() {
     }
     // Nothing of what was good beside them, either.
     assert_eq!(lab.sees().unwrap(), "1.0.0");
+}
+
+#[test]
+fn a_stick_may_have_any_name() {
+    let lab = Lab::new();
+    let stick = lab.path("My Stick (ä, 100%)");
+    fs::rename(lab.path("repository"), &stick).unwrap();
+    let repository = Repository::open(&stick).unwrap();
+    let build = lab.build("liver", "2.0.0");
+    repository.publish(&lab.keys(), &[build], &Terms::default()).unwrap();
+    let url = Url::from_directory_path(&stick).unwrap();
+    assert_eq!(sees(lab.device_with(&url, WithoutClock::Refuse)).unwrap(), "2.0.0");
 }
 
 #[test]

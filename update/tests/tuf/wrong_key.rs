@@ -3,6 +3,7 @@
 use std::fs;
 
 use medsa_update::{Role, Terms};
+use tough::schema::{RoleType, Root};
 
 use crate::lab::{Lab, assert_says};
 
@@ -30,6 +31,32 @@ fn nobody_publishes_without_the_keys() {
     let build = lab.build("liver", "6.6.6");
     let keys = other.keys();
     let error = lab.repository.publish(&keys, &[build], &Terms::default()).unwrap_err();
-    assert!(error.to_string().contains("key"), "{error}");
+    assert!(error.to_string().contains("Failed to verify timestamp metadata"), "{error}");
     assert_eq!(lab.sees().unwrap(), "1.0.0");
+}
+
+#[test]
+fn an_operator_signs_nothing_that_a_root_of_somebody_else_lets_in() {
+    let (lab, other) = (Lab::new(), Lab::new());
+    let terms = Terms::default();
+    // A root that names the keys of both, signed by somebody who can write into the repository.
+    let theirs = other.read::<Root>("1.root.json").signed;
+    let mut root = lab.read::<Root>("1.root.json").signed;
+    root.keys.extend(theirs.keys.clone());
+    for role in [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp] {
+        let more = theirs.roles[&role].keyids.clone();
+        root.roles.get_mut(&role).unwrap().keyids.extend(more);
+    }
+    root.roles.insert(RoleType::Root, theirs.roles[&RoleType::Root].clone());
+    other.sign(root, &["root-1.pk8"]);
+    let genuine = fs::read(lab.metadata("1.root.json")).unwrap();
+    fs::copy(other.metadata("1.root.json"), lab.metadata("1.root.json")).unwrap();
+    fs::copy(other.metadata("1.root.json"), other.path("keys/root.json")).unwrap();
+    let build = lab.build("liver", "6.6.6");
+    lab.repository.publish(&other.keys(), &[build], &terms).unwrap();
+    // The operator would sign the list with that build in it.
+    let error = lab.repository.publish(&lab.keys(), &[], &terms).unwrap_err();
+    assert!(error.to_string().contains("Failed to verify timestamp metadata"), "{error}");
+    fs::write(lab.metadata("1.root.json"), genuine).unwrap();
+    assert_says(&lab.sees(), "Failed to verify timestamp metadata");
 }
