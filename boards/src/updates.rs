@@ -68,7 +68,7 @@ pub struct Stage {
     /// Folder or address of the repository
     #[arg(long)]
     repository: String,
-    /// The root that came with the device (the repository's first: `metadata/1.root.json`)
+    /// The root that came with the device (`root.json` beside the keys)
     #[arg(long)]
     root: PathBuf,
     /// Name of the build
@@ -141,9 +141,9 @@ pub fn keygen(args: &Keygen) -> anyhow::Result<()> {
     let terms = Terms { root_days: *root_days, ..Terms::default() };
     let into = &keys[0];
     let Some(role) = replace else {
-        let repository = Repository::create(folder, into, (*threshold, *number), &terms)?;
+        Repository::create(folder, into, (*threshold, *number), &terms)?;
         println!("keys are in {}: keep those of root and targets offline", into.display());
-        println!("devices come with {}", repository.first_root().display());
+        println!("devices come with {}", into.join("root.json").display());
         return Ok(());
     };
     let role = match role {
