@@ -91,7 +91,8 @@ fn a_capture_by_http_is_kept_and_listed() {
     let (mut edge, address) = run(&place, &broker.url(), "control = true", kept);
     observer.wait_for_mask("a mask", |_| true);
     assert_eq!(get(&address, "/records"), (200, "{\"records\":[]}".to_owned()));
-    assert_eq!(post(&address, "/command", &"Capture".into()).0, 202);
+    // A frame can be captured once all its masks are out.
+    wait_until("a capture", || post(&address, "/command", &"Capture".into()).0 == 202);
     let told = observer.wait("the record", |message| {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
