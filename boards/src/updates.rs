@@ -226,7 +226,7 @@ pub fn status(args: &Status) -> anyhow::Result<()> {
 
 pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
     let mut slots = open(&args.device)?;
-    let on_trial = matches!(slots.state().phase, Phase::Trial { .. });
+    let on_trial = slots.state().is_on_trial();
     if let (false, false, Some(build)) =
         (on_trial, args.danger_allow_downgrade, slots.state().in_use())
     {

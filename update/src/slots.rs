@@ -15,7 +15,7 @@
 //! There is no state to clean up after: nothing that is unfinished is ever looked at. A hang is
 //! ended by whoever watches the process, and is a kill then.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -189,7 +189,7 @@ impl<D: Disk> Slots<D> {
     /// [`Error::Io`].
     pub fn confirm(&mut self) -> Result<(), Error> {
         let mut state = self.state.clone();
-        if matches!(state.phase, Phase::Trial { .. }) {
+        if state.is_on_trial() {
             confirm(&mut state);
         }
         self.replace(state)
@@ -227,13 +227,11 @@ impl<D: Disk> Slots<D> {
     }
 
     fn in_use(&self, went_back: Option<String>) -> Result<Running, Error> {
-        let State { current, phase, .. } = &self.state;
-        let on_trial = matches!(phase, Phase::Trial { .. });
-        let (Some(slot), Some(build)) = (*current, self.state.in_use().cloned()) else {
+        let (Some(slot), Some(build)) = (self.state.current, self.state.in_use().cloned()) else {
             return Err(Error::NothingToRun { folder: self.disk.path("") });
         };
         let path = self.disk.path(slot.file());
-        Ok(Running { path, build, slot, on_trial, went_back })
+        Ok(Running { path, build, slot, on_trial: self.state.is_on_trial(), went_back })
     }
 
     /// Whether a build may be installed at all.
@@ -251,7 +249,7 @@ impl<D: Disk> Slots<D> {
             let (build, sha256) = (offer.build.to_string(), sha256.clone());
             return Err(Error::FailedBefore { build, sha256 });
         }
-        let free = self.disk.free_bytes().map_err(self.at(""))?;
+        let free = self.disk.free_bytes().map_err(Error::io(&self.disk.path("")))?;
         let needed = offer.bytes.saturating_add(RESERVE);
         if free < needed {
             return Err(Error::Full { folder: self.disk.path(""), free, needed });
@@ -262,7 +260,7 @@ impl<D: Disk> Slots<D> {
     /// Writes what comes and holds it against what was offered.
     fn fetch(&mut self, offer: &Offer, source: &mut dyn Read) -> Result<(), Error> {
         let build = || offer.build.to_string();
-        self.disk.create(NEW_BUILD).map_err(at(&self.disk, NEW_BUILD))?;
+        self.disk.create(NEW_BUILD).map_err(Error::io(&self.disk.path(NEW_BUILD)))?;
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -278,7 +276,9 @@ impl<D: Disk> Slots<D> {
                 return Err(Error::Broken { build: build(), found, expected: "no more".into() });
             }
             hash.update(&chunk[..read]);
-            self.disk.append(NEW_BUILD, &chunk[..read]).map_err(at(&self.disk, NEW_BUILD))?;
+            self.disk
+                .append(NEW_BUILD, &chunk[..read])
+                .map_err(Error::io(&self.disk.path(NEW_BUILD)))?;
         }
         let broken = |found: String, expected: String| {
             Err(Error::Broken { build: build(), found, expected })
@@ -290,7 +290,7 @@ impl<D: Disk> Slots<D> {
         if found != offer.build.sha256 {
             return broken(format!("SHA-256 {found}"), format!("SHA-256 {}", offer.build.sha256));
         }
-        self.disk.sync(NEW_BUILD).map_err(at(&self.disk, NEW_BUILD))
+        self.disk.sync(NEW_BUILD).map_err(Error::io(&self.disk.path(NEW_BUILD)))
     }
 
     /// Whether a slot holds the build that was installed in it.
@@ -299,7 +299,7 @@ impl<D: Disk> Slots<D> {
         let mut file = match self.disk.open(slot.file()) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(self.at(slot.file())(source)),
+            Err(source) => return Err(Error::io(&self.disk.path(slot.file()))(source)),
         };
         let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
         loop {
@@ -315,11 +315,9 @@ impl<D: Disk> Slots<D> {
     }
 
     fn not_on_trial(&self) -> Result<(), Error> {
-        match (self.state.phase, self.state.in_use()) {
-            (Phase::Trial { .. }, Some(build)) => {
-                Err(Error::OnTrial { on_trial: build.to_string() })
-            }
-            _ => Ok(()),
+        match self.state.in_use().filter(|_| self.state.is_on_trial()) {
+            Some(build) => Err(Error::OnTrial { on_trial: build.to_string() }),
+            None => Ok(()),
         }
     }
 
@@ -334,18 +332,9 @@ impl<D: Disk> Slots<D> {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), Error> {
-        self.disk.rename(from, to).map_err(at(&self.disk, to))?;
-        self.disk.sync_names().map_err(at(&self.disk, to))
+        self.disk.rename(from, to).map_err(Error::io(&self.disk.path(to)))?;
+        self.disk.sync_names().map_err(Error::io(&self.disk.path(to)))
     }
-
-    fn at(&self, name: &str) -> impl FnOnce(io::Error) -> Error + use<D> {
-        at(&self.disk, name)
-    }
-}
-
-fn at<D: Disk>(disk: &D, name: &str) -> impl FnOnce(io::Error) -> Error + use<D> {
-    let path = disk.path(name);
-    |source| Error::Io { path, source }
 }
 
 /// Back to the other slot; the one in use has failed.

@@ -118,6 +118,11 @@ impl State {
         self.slot(self.current?)
     }
 
+    /// Whether the build in use still has to be confirmed.
+    pub fn is_on_trial(&self) -> bool {
+        matches!(self.phase, Phase::Trial { .. })
+    }
+
     /// The slot that is not used.
     pub(crate) fn unused(&self) -> Name {
         self.current.map_or(Name::A, Name::other)

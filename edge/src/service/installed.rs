@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use medsa_update::{Folder, Phase, Running, Slots};
+use medsa_update::{Folder, Running, Slots};
 use tokio::time::sleep;
 
 use crate::config::BuildConfig;
@@ -51,8 +51,7 @@ pub(super) fn at_present(path: &Path) -> Result<PathBuf, Error> {
 pub(super) fn failed(path: &Path) {
     let back = || -> Result<Option<Running>, Error> {
         let mut slots = open(path)?;
-        let on_trial = matches!(slots.state().phase, Phase::Trial { .. });
-        Ok(if on_trial { Some(slots.roll_back()?) } else { None })
+        Ok(if slots.state().is_on_trial() { Some(slots.roll_back()?) } else { None })
     };
     if !path.is_dir() {
         return;
@@ -128,7 +127,7 @@ struct Seen {
 /// Confirms the build in use, if it is the one of that SHA-256 and on trial.
 fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
     let look = Slots::open(Folder::to_start(folder))?;
-    let on_trial = matches!(look.state().phase, Phase::Trial { .. });
+    let on_trial = look.state().is_on_trial();
     let Some(build) = look.state().in_use().filter(|build| on_trial && build.sha256 == sha256)
     else {
         return Ok(());

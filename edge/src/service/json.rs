@@ -8,6 +8,8 @@ use bytes::Bytes;
 use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
 use serde_json::{Number, Value, json};
 
+use crate::records::hex;
+
 /// A message that goes out as JSON too.
 pub(super) trait ToJson: Message {
     /// The message as JSON.
@@ -25,7 +27,7 @@ impl ToJson for Status {}
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["record_sha256"] = hexadecimal(&self.record_sha256).into();
+        value["record_sha256"] = hex(&self.record_sha256).into();
         value
     }
 }
@@ -33,7 +35,7 @@ impl ToJson for RecordMessage {
 impl ToJson for Info {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["build_sha256"] = hexadecimal(&self.build_sha256).into();
+        value["build_sha256"] = hex(&self.build_sha256).into();
         value
     }
 }
@@ -46,10 +48,6 @@ impl ToJson for MaskMessage {
             json!({ "width": mask.width(), "height": mask.height(), "runs": runs(mask) });
         value
     }
-}
-
-fn hexadecimal(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Topic of the JSON form of what is on `topic`.
