@@ -74,8 +74,10 @@ if [ "${1:-}" = test ]; then
     need dciodvfy dicom3tools
     # Certificates for tests.
     need openssl openssl
-    # To check units for boards.
+    # To check units for boards, and bundles of their systems.
     need systemd-analyze systemd
+    need rauc rauc
+    need mksquashfs squashfs-tools
     # Kernels and packages for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
@@ -84,8 +86,6 @@ if [ "${1:-}" = test ]; then
     mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     # Touches the page of the edge service.
     need chromium-headless-shell chromium-headless-shell
-    # Checks units.
-    need systemd-analyze systemd
     # Plays clips into the edge service.
     need ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
