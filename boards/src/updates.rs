@@ -1,18 +1,17 @@
 //! Builds from the operator's hand to a device's slots.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use medsa_update::{
-    Client, Folder, Name, Permit, Phase, Repository, Role, Running, Slots, Source, State, Terms,
-    WithoutClock,
+    Client, Folder, Name, Permit, Repository, Role, Running, Slots, Source, Terms, WithoutClock,
+    ask,
 };
 use semver::Version;
 use url::Url;
@@ -180,20 +179,7 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
     };
     let mut client = Client::open(source, &args.device.join("trust"))?;
     let listing = client.look()?;
-    let offer = match &args.version {
-        Some(version) => listing.version(&args.name, version),
-        None => listing.newest(&args.name),
-    };
-    let Some(offer) = offer else {
-        let offered: Vec<_> = listing.offers().map(|offer| offer.build.to_string()).collect();
-        let version = args.version.as_ref().map(|version| format!(" {version}"));
-        bail!(
-            "{}{} is not in the repository, expected one of {}",
-            args.name,
-            version.unwrap_or_default(),
-            offered.join(", ")
-        );
-    };
+    let offer = listing.find(&args.name, args.version.as_ref())?;
     let permit = Permit { downgrade: args.danger_allow_downgrade, failed_before: args.again };
     let mut slots = open(&args.device)?;
     listing.stage(offer, &mut slots, permit, &mut |path| accept(args, path))?;
@@ -201,7 +187,7 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
     if args.switch {
         let Running { slot, on_trial, .. } = slots.switch()?;
         let trial = if on_trial { ", on trial until it has been well for a while" } else { "" };
-        println!("it is in use in slot {slot}{trial}: reload medsa-edge");
+        println!("it is in use in slot {slot}{trial}");
     }
     Ok(())
 }
@@ -210,8 +196,8 @@ pub fn status(args: &Status) -> anyhow::Result<()> {
     let slots = Slots::open(Folder::to_start(&args.device))?;
     let state = slots.state();
     for slot in [Name::A, Name::B] {
-        match state.slot(slot) {
-            Some(build) => println!("slot {slot}: {build}, {}", role(state, slot)),
+        match state.slot(slot).zip(state.standing(slot)) {
+            Some((build, standing)) => println!("slot {slot}: {build}, {standing}"),
             None => println!("slot {slot}: empty"),
         }
     }
@@ -233,25 +219,12 @@ pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
         bail!("{build} is confirmed; --danger-allow-downgrade goes back from it all the same");
     }
     let Running { build, slot, .. } = slots.roll_back()?;
-    println!("back to {build} in slot {slot}: reload medsa-edge");
+    println!("back to {build} in slot {slot}");
     Ok(())
 }
 
 fn open(device: &Path) -> anyhow::Result<Slots<Folder>> {
     Ok(Slots::open(Folder::open(device).map_err(at(device))?)?)
-}
-
-/// What a slot is for at present.
-fn role(state: &State, slot: Name) -> String {
-    let failed = state.slot(slot).is_some_and(|build| state.failed.contains(&build.sha256));
-    match (state.current == Some(slot), state.phase) {
-        (true, Phase::Trial { starts }) => format!("in use, on trial, started {starts} times"),
-        (true, _) => "in use, confirmed".into(),
-        (false, Phase::Staged) => "staged".into(),
-        (false, Phase::Trial { .. }) => "the way back".into(),
-        (false, Phase::Settled) if failed => "failed here".into(),
-        (false, Phase::Settled) => "the one before".into(),
-    }
 }
 
 /// A folder, or what is an address already.
@@ -269,35 +242,10 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
 
 /// Lets the build answer; what is wrong with its answers, as the program says.
 fn accept(args: &Stage, build: &Path) -> Result<(), String> {
-    let program = args.edge.display();
-    let failed = |error: io::Error| format!("{program}: {error}");
-    // A file, so that nobody has to read while the program runs.
-    let said = tempfile::NamedTempFile::new().map_err(failed)?;
     let mut command = Command::new(&args.edge);
     command.args(["accept", "--build"]).arg(build);
     if let Some(board) = &args.board {
         command.args(["--board", board]);
     }
-    let stderr = File::create(said.path()).map_err(failed)?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .map_err(failed)?;
-    let until = Instant::now() + Duration::from_secs(args.within);
-    loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            let said = fs::read_to_string(said.path()).unwrap_or_default();
-            let reason = said.lines().next_back().unwrap_or("it says nothing").to_owned();
-            return if status.success() { Ok(()) } else { Err(format!("{reason} ({status})")) };
-        }
-        if Instant::now() >= until {
-            // It may end by itself just now.
-            let _ = child.kill();
-            child.wait().map_err(failed)?;
-            return Err(format!("it has not answered within {} s", args.within));
-        }
-        sleep(Duration::from_millis(50));
-    }
+    ask(&mut command, Duration::from_secs(args.within))
 }

@@ -17,7 +17,7 @@ fn a_build_is_published_staged_and_rolled_back() {
     desk.publish("1.0.0");
     let said = desk.stage(&["--switch"]).unwrap();
     assert!(said.contains("liver 1.0.0 is staged: signed, whole and accepted"), "{said}");
-    assert!(said.contains("it is in use in slot A: reload medsa-edge"), "{said}");
+    assert!(said.contains("it is in use in slot A"), "{said}");
     desk.publish("2.0.0");
     desk.stage(&[]).unwrap();
     let status = desk.run("status", &["--device", "device"]).unwrap();
@@ -28,9 +28,14 @@ fn a_build_is_published_staged_and_rolled_back() {
     // The same once more, and used.
     desk.stage(&["--switch"]).unwrap();
     let status = desk.run("status", &["--device", "device"]).unwrap();
-    assert!(status.starts_with("slot A: liver 1.0.0, the way back\nslot B: liver 2.0.0, in use, on trial, started 0 times\n"), "{status}");
+    assert!(
+        status.starts_with(
+            "slot A: liver 1.0.0, the way back\nslot B: liver 2.0.0, in use, on trial\n"
+        ),
+        "{status}"
+    );
     let said = desk.run("rollback", &["--device", "device"]).unwrap();
-    assert_eq!(said, "back to liver 1.0.0 in slot A: reload medsa-edge\n");
+    assert_eq!(said, "back to liver 1.0.0 in slot A\n");
     let status = desk.run("status", &["--device", "device"]).unwrap();
     assert!(status.contains("slot B: liver 2.0.0, failed here\n"), "{status}");
     // Going back once more does not lead to what failed.
@@ -75,7 +80,7 @@ fn a_confirmed_build_is_left_when_the_operator_insists() {
         desk.slots().confirm().unwrap();
     }
     let said = desk.run("rollback", &["--device", "device", "--danger-allow-downgrade"]).unwrap();
-    assert_eq!(said, "back to liver 1.0.0 in slot A: reload medsa-edge\n");
+    assert_eq!(said, "back to liver 1.0.0 in slot A\n");
     assert_eq!(desk.slots().start().unwrap().build.version.to_string(), "1.0.0");
 }
 

@@ -185,14 +185,19 @@ impl Listing<'_> {
         self.offers.iter().map(|(_, offer)| offer)
     }
 
-    /// The newest build of a name.
-    pub fn newest(&self, name: &str) -> Option<&Offer> {
-        self.offers().filter(|offer| offer.build.name == name).last()
-    }
-
-    /// The build of that name and version.
-    pub fn version(&self, name: &str, version: &Version) -> Option<&Offer> {
-        self.offers().find(|offer| offer.build.name == name && offer.build.version == *version)
+    /// The build of that name and version, or the newest of that name.
+    ///
+    /// # Errors
+    /// [`Error::NotOffered`].
+    pub fn find(&self, name: &str, version: Option<&Version>) -> Result<&Offer, Error> {
+        let wanted = |offer: &&Offer| {
+            let build = &offer.build;
+            build.name == name && version.is_none_or(|version| build.version == *version)
+        };
+        self.offers().filter(wanted).last().ok_or_else(|| Error::NotOffered {
+            wanted: version.map_or(name.to_owned(), |version| format!("{name} {version}")),
+            offered: self.offers().map(|offer| offer.build.to_string()).collect(),
+        })
     }
 
     /// Fetches a build into the slot that is not in use. It is compared with what was signed, read

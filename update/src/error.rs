@@ -131,6 +131,14 @@ pub enum Error {
         /// What was found and expected.
         reason: String,
     },
+    /// The repository does not list the build.
+    #[error("{wanted} is not in the repository, expected one of {}", offered.join(", "))]
+    NotOffered {
+        /// Name, and version if one was named.
+        wanted: String,
+        /// All builds that it lists.
+        offered: Vec<String>,
+    },
     /// The clock is wrong, so that nobody can say whether what is signed has expired.
     #[error(
         "the clock says {now}, and it is {known} or later: set it, or let the operator accept \

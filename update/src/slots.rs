@@ -12,8 +12,8 @@
 //! | confirming: the state is replaced | ArtifactCommit | on trial, or confirmed |
 //! | rolling back: the state is replaced | ArtifactRollback | on trial, or back |
 //!
-//! There is no state to clean up after: nothing that is unfinished is ever looked at. A hang is
-//! ended by whoever watches the process, and is a kill then.
+//! There is no state to clean up after: nothing that is unfinished is ever looked at. Whatever
+//! hangs, the service can start meanwhile.
 
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
@@ -201,21 +201,46 @@ impl<D: Disk> Slots<D> {
     /// # Errors
     /// [`Error::Nothing`], [`Error::Io`].
     pub fn roll_back(&mut self) -> Result<Running, Error> {
-        let nothing = |reason| Error::Nothing { what: "rollback", reason };
+        let Installed { name, version, .. } = self.before("rollback")?;
         let mut state = self.state.clone();
-        let before = state.slot(state.unused()).filter(|_| state.phase != Phase::Staged);
-        let before = before.ok_or(nothing("there is no build before"))?.clone();
-        if state.failed.contains(&before.sha256) {
-            return Err(nothing("the build before has failed on this device"));
-        }
-        if !self.holds(state.unused())? {
-            return Err(nothing("the build before is not as it was installed"));
-        }
         go_back(&mut state);
         // That is what the operator wants now: what comes after it is no downgrade.
-        state.floors.insert(before.name, before.version);
+        state.floors.insert(name, version);
         self.replace(state)?;
         self.in_use(None)
+    }
+
+    /// Uses the build of the other slot, on trial: the one that was staged, or else the one before,
+    /// without a fault of the one in use.
+    ///
+    /// # Errors
+    /// [`Error::Nothing`], [`Error::OnTrial`], [`Error::Io`].
+    pub fn change(&mut self) -> Result<Running, Error> {
+        if self.state.phase == Phase::Staged {
+            return self.switch();
+        }
+        self.not_on_trial()?;
+        self.before("change")?;
+        let mut state = self.state.clone();
+        state.current = Some(state.unused());
+        state.phase = Phase::Trial { starts: 0 };
+        self.replace(state)?;
+        self.in_use(None)
+    }
+
+    /// The build that was in use before.
+    fn before(&self, what: &'static str) -> Result<Installed, Error> {
+        let nothing = |reason| Error::Nothing { what, reason };
+        let slot = self.state.unused();
+        let before = self.state.slot(slot).filter(|_| self.state.phase != Phase::Staged);
+        let before = before.ok_or(nothing("there is no build before"))?;
+        if self.state.failed.contains(&before.sha256) {
+            return Err(nothing("the build before has failed on this device"));
+        }
+        if !self.holds(slot)? {
+            return Err(nothing("the build before is not as it was installed"));
+        }
+        Ok(before.clone())
     }
 
     /// The build that is used at present, without a start.

@@ -62,6 +62,24 @@ pub enum Phase {
     },
 }
 
+/// What a slot is for at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The service runs from it, and its build is confirmed.
+    InUse,
+    /// The service runs from it, and its build still has to be confirmed.
+    OnTrial,
+    /// It can be switched to.
+    Staged,
+    /// It is gone back to when the trial fails.
+    WayBack,
+    /// It was used before.
+    Before,
+    /// Its build has failed its trial.
+    Failed,
+}
+
 /// Failed builds that are remembered.
 const MAX_FAILED: usize = 16;
 
@@ -92,6 +110,19 @@ impl fmt::Display for Name {
     }
 }
 
+impl fmt::Display for Standing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::InUse => "in use, confirmed",
+            Self::OnTrial => "in use, on trial",
+            Self::Staged => "staged",
+            Self::WayBack => "the way back",
+            Self::Before => "the one before",
+            Self::Failed => "failed here",
+        })
+    }
+}
+
 impl fmt::Display for Installed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.name, self.version)
@@ -116,6 +147,19 @@ impl State {
     /// The build in use.
     pub fn in_use(&self) -> Option<&Installed> {
         self.slot(self.current?)
+    }
+
+    /// What a slot is for; `None` when it is empty.
+    pub fn standing(&self, name: Name) -> Option<Standing> {
+        let failed = self.failed.contains(&self.slot(name)?.sha256);
+        Some(match (self.current == Some(name), self.phase) {
+            (true, Phase::Trial { .. }) => Standing::OnTrial,
+            (true, _) => Standing::InUse,
+            (false, Phase::Staged) => Standing::Staged,
+            (false, Phase::Trial { .. }) => Standing::WayBack,
+            (false, Phase::Settled) if failed => Standing::Failed,
+            (false, Phase::Settled) => Standing::Before,
+        })
     }
 
     /// Whether the build in use still has to be confirmed.

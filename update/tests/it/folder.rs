@@ -1,9 +1,10 @@
 //! Slots in a real folder.
 
 use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use medsa_update::{Error, Folder, Name, Permit, Slots};
+use medsa_update::{Error, Folder, Name, Permit, Slots, Standing};
 
 use crate::{any, build, said};
 
@@ -121,4 +122,49 @@ fn one_process_at_a_time() {
     assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(first);
     Folder::open(folder.path()).unwrap();
+}
+
+#[test]
+fn the_build_before_is_used_again_without_a_fault_of_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut there = slots(folder.path());
+    let standing = |slots: &Slots<Folder>| [Name::A, Name::B].map(|n| slots.state().standing(n));
+    stage(&mut there, "1.0.0", Permit::default()).unwrap();
+    there.switch().unwrap();
+    assert_eq!(said(there.change()), "change: there is no build before");
+    stage(&mut there, "2.0.0", Permit::default()).unwrap();
+    assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Staged)]);
+    // Of one that is staged, it is the switch.
+    there.change().unwrap();
+    assert_eq!(standing(&there), [Some(Standing::WayBack), Some(Standing::OnTrial)]);
+    assert_eq!(said(there.change()), "nerve 2.0.0 is on trial: confirm it or roll it back first");
+    there.confirm().unwrap();
+    assert_eq!(standing(&there), [Some(Standing::Before), Some(Standing::InUse)]);
+    let first = there.change().unwrap();
+    assert_eq!((first.slot, first.on_trial), (Name::A, true));
+    there.confirm().unwrap();
+    assert!(there.state().failed.is_empty());
+    assert_eq!(there.change().unwrap().build.version.to_string(), "2.0.0");
+    // A trial that fails is a fault.
+    there.roll_back().unwrap();
+    assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Failed)]);
+    assert_eq!(said(there.change()), "change: the build before has failed on this device");
+}
+
+#[test]
+fn what_an_administrator_installs_belongs_to_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = std::fs::metadata(folder.path()).unwrap().uid();
+    if owner != 0 {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    chown(folder.path(), Some(1234), Some(1235)).unwrap();
+    let mut there = slots(&folder.path().join("slots"));
+    stage(&mut there, "1.0.0", Permit::default()).unwrap();
+    there.switch().unwrap();
+    for name in ["slots", "slots/.lock", "slots/a.medsa", "slots/state.json"] {
+        let found = std::fs::metadata(folder.path().join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (1234, 1235), "{name}");
+    }
 }

@@ -16,7 +16,7 @@ struct Stage {
     then: &'static [&'static str],
 }
 
-const STAGES: [Stage; 8] = [
+const STAGES: [Stage; 9] = [
     Stage {
         name: "first build",
         before: |_| {},
@@ -75,7 +75,19 @@ const STAGES: [Stage; 8] = [
         does: |slots| slots.roll_back().map(drop),
         then: &["1.0.0", "2.0.0"],
     },
+    Stage {
+        name: "changing to the build before",
+        before: |slots| {
+            install(slots);
+            renew(slots, "2.0.0");
+        },
+        does: |slots| slots.change().map(drop),
+        then: &["1.0.0", "2.0.0"],
+    },
 ];
+
+const FAULTS: [Fault; 5] =
+    [Fault::Error, Fault::Kill, Fault::Hang, Fault::CutBefore, Fault::CutInside];
 
 fn stage(slots: &mut Slots<Simulated>, version: &str) -> Result<(), Error> {
     let (bytes, offer) = build(version);
@@ -107,7 +119,7 @@ fn on_trial(slots: &mut Slots<Simulated>) {
 
 /// What a device starts with, which has to be as it was installed; "none" of one that never had
 /// a build.
-fn starts_with(disk: &Simulated) -> String {
+pub fn starts_with(disk: &Simulated) -> String {
     let mut slots = Slots::open(disk.clone()).expect("the state is whole");
     match slots.start() {
         Ok(Running { path, build, .. }) => {
@@ -133,10 +145,10 @@ fn can_be_updated(disk: &Simulated) {
 #[test]
 fn a_device_starts_with_a_whole_build_whatever_happens_to_an_update() {
     println!(
-        "{:32}{:>11}{:>8}{:>8}{:>8}{:>10}",
-        "state", "operations", "errors", "kills", "cuts", "leftovers"
+        "{:32}{:>11}{:>8}{:>8}{:>8}{:>8}{:>10}",
+        "state", "operations", "errors", "kills", "hangs", "cuts", "leftovers"
     );
-    let mut all = [0; 4];
+    let mut all = [0; 5];
     for Stage { name, before, does, then } in STAGES {
         let begin = Simulated::default();
         before(&mut Slots::open(begin.clone()).unwrap());
@@ -146,26 +158,31 @@ fn a_device_starts_with_a_whole_build_whatever_happens_to_an_update() {
         does(&mut Slots::open(undisturbed.clone()).unwrap()).unwrap();
         let operations = undisturbed.operations();
         assert!(operations >= 4, "{name}");
-        // Errors, kills, cuts, leftovers.
-        let mut counts = [0; 4];
+        // Errors, kills, hangs, cuts, leftovers.
+        let mut counts = [0; 5];
         for number in 1..=operations {
-            for fault in [Fault::Error, Fault::Kill, Fault::CutBefore, Fault::CutInside] {
+            for fault in FAULTS {
                 let disk = begin.copy();
                 let mut slots = Slots::open(disk.clone()).unwrap();
                 disk.meet(number, fault);
                 let result = does(&mut slots);
                 let what = format!("{name}, {fault:?} at operation {number}: {}", said(result));
                 let left: Vec<Simulated> = match fault {
-                    Fault::Error | Fault::Kill => vec![disk.after_kill()],
+                    Fault::Error | Fault::Kill | Fault::Hang => vec![disk.after_kill()],
                     _ => disk.leftovers().into_iter().map(|left| disk.after(left)).collect(),
                 };
                 counts[match fault {
                     Fault::Error => 0,
                     Fault::Kill => 1,
-                    _ => 2,
+                    Fault::Hang => 2,
+                    _ => 3,
                 }] += 1;
+                assert_eq!(disk.started_beside().is_some(), fault == Fault::Hang, "{what}");
+                if let Some(version) = disk.started_beside() {
+                    assert!(then.contains(&version.as_str()), "{what}: starts with {version}");
+                }
                 for disk in left {
-                    counts[3] += 1;
+                    counts[4] += 1;
                     let version = starts_with(&disk);
                     assert!(then.contains(&version.as_str()), "{what}: starts with {version}");
                     can_be_updated(&disk);
@@ -178,12 +195,15 @@ fn a_device_starts_with_a_whole_build_whatever_happens_to_an_update() {
                 }
             }
         }
-        let [errors, kills, cuts, leftovers] = counts;
-        println!("{name:32}{operations:>11}{errors:>8}{kills:>8}{cuts:>8}{leftovers:>10}");
+        print_line(name, &operations.to_string(), counts);
         all.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
     }
-    let [errors, kills, cuts, leftovers] = all;
-    println!("{:43}{errors:>8}{kills:>8}{cuts:>8}{leftovers:>10}", "all");
+    print_line("all", "", all);
+}
+
+fn print_line(name: &str, operations: &str, counts: [usize; 5]) {
+    let [errors, kills, hangs, cuts, leftovers] = counts;
+    println!("{name:32}{operations:>11}{errors:>8}{kills:>8}{hangs:>8}{cuts:>8}{leftovers:>10}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 use medsa_update::Disk;
 
+use crate::power::starts_with;
+
 /// What happens at one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -18,6 +20,9 @@ pub enum Fault {
     Error,
     /// The process ends before it.
     Kill,
+    /// The process stands still before it, and goes on when another one has started from the
+    /// folder.
+    Hang,
     /// The power goes before it.
     CutBefore,
     /// The power goes in the middle of it.
@@ -58,6 +63,8 @@ struct Inner {
     operations: usize,
     fault: Option<(usize, Fault)>,
     dead: bool,
+    /// What a process started with while another one stood still.
+    started_beside: Option<String>,
 }
 
 /// The folder; clones share it.
@@ -133,6 +140,11 @@ impl Simulated {
         copy
     }
 
+    /// What a process started with while another one stood still.
+    pub fn started_beside(&self) -> Option<String> {
+        self.0.borrow().started_beside.clone()
+    }
+
     /// The content of a file.
     pub fn content(&self, name: &str) -> Vec<u8> {
         let inner = self.0.borrow();
@@ -158,6 +170,13 @@ impl Simulated {
         inner.operations += 1;
         match inner.fault {
             Some((number, fault)) if number == inner.operations => match fault {
+                Fault::Hang => {
+                    inner.fault = None;
+                    drop(inner);
+                    let started = starts_with(self);
+                    self.0.borrow_mut().started_beside = Some(started);
+                    Ok(false)
+                }
                 Fault::Error => Err(io::Error::other("input/output error")),
                 Fault::Kill | Fault::CutBefore => {
                     inner.dead = true;
@@ -197,7 +216,7 @@ impl Disk for Simulated {
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let half = self.operation()?;
         let mut inner = self.0.borrow_mut();
-        let file = inner.names[name];
+        let file = *inner.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let length = if half { bytes.len() / 2 } else { bytes.len() };
         inner.files[file].now.extend(&bytes[..length]);
         if half { Err(io::Error::other("the power is off")) } else { Ok(()) }
@@ -206,7 +225,7 @@ impl Disk for Simulated {
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.operation()?;
         let mut inner = self.0.borrow_mut();
-        let file = inner.names[name];
+        let file = *inner.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         let File { synced, now } = &mut inner.files[file];
         synced.clone_from(now);
         Ok(())

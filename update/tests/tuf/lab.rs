@@ -100,7 +100,7 @@ impl Lab {
     pub fn installs(&self) -> Result<String, Error> {
         let mut client = self.device();
         let listing = client.look()?;
-        let offer = listing.newest("liver").unwrap();
+        let offer = listing.find("liver", None).unwrap();
         let mut slots = self.slots();
         listing.stage(offer, &mut slots, Permit::default(), &mut |_| Ok(()))?;
         Ok(slots.switch()?.build.version.to_string())
@@ -180,7 +180,7 @@ impl Recording {
 
 pub fn sees(mut device: Client) -> Result<String, String> {
     match device.look() {
-        Ok(listing) => Ok(listing.newest("liver").unwrap().build.version.to_string()),
+        Ok(listing) => Ok(listing.find("liver", None).unwrap().build.version.to_string()),
         Err(error) => Err(error.to_string()),
     }
 }

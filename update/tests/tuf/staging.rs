@@ -33,7 +33,7 @@ fn a_build_comes_from_a_server_that_only_hands_out_files() {
     assert_eq!(sees(lab.device_with(&url, WithoutClock::Refuse)).unwrap(), "1.0.0");
     let mut device = lab.device_with(&url, WithoutClock::Refuse);
     let listing = device.look().unwrap();
-    let offer = listing.newest("liver").unwrap();
+    let offer = listing.find("liver", None).unwrap();
     let mut slots = lab.slots();
     listing.stage(offer, &mut slots, Permit::default(), &mut |_| Ok(())).unwrap();
     assert_eq!(slots.switch().unwrap().build, offer.build);
@@ -67,7 +67,7 @@ fn a_build_that_answers_wrongly_stays_unused() {
     let lab = Lab::new();
     let mut device = lab.device();
     let listing = device.look().unwrap();
-    let offer = listing.newest("liver").unwrap();
+    let offer = listing.find("liver", None).unwrap();
     let mut slots = lab.slots();
     let refused =
         listing.stage(offer, &mut slots, Permit::default(), &mut |_| Err("IoU 0.31".into()));
