@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use medsa_update::{
     Client, Folder, Name, Permit, Repository, Role, Running, Slots, Source, Terms, WithoutClock,
-    ask,
+    address, ask,
 };
 use semver::Version;
-use url::Url;
 
 use crate::fleet::{self, Fleet};
 
@@ -180,7 +179,7 @@ pub fn publish(args: &Publish) -> anyhow::Result<()> {
 pub fn stage(args: &Stage) -> anyhow::Result<()> {
     let root = fs::read(&args.root).map_err(at(&args.root))?;
     let source = Source {
-        url: address(&args.repository)?,
+        url: address(&args.repository, Path::new(""))?,
         root,
         without_clock: match args.without_clock {
             Clockless::Refuse => WithoutClock::Refuse,
@@ -232,28 +231,14 @@ pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
         return fleet::rollback(&args.fleet, args.danger_allow_downgrade, args.json);
     };
     let mut slots = open(device)?;
-    let on_trial = slots.state().is_on_trial();
-    if let (false, false, Some(build)) =
-        (on_trial, args.danger_allow_downgrade, slots.state().in_use())
-    {
-        bail!("{build} is confirmed; --danger-allow-downgrade goes back from it all the same");
-    }
-    let Running { build, slot, .. } = slots.roll_back()?;
+    let permit = Permit { downgrade: args.danger_allow_downgrade, ..Permit::default() };
+    let Running { build, slot, .. } = slots.roll_back(permit)?;
     println!("back to {build} in slot {slot}");
     Ok(())
 }
 
 fn open(device: &Path) -> anyhow::Result<Slots<Folder>> {
     Ok(Slots::open(Folder::open(device).map_err(at(device))?)?)
-}
-
-/// A folder, or what is an address already.
-fn address(repository: &str) -> anyhow::Result<Url> {
-    if repository.contains("://") {
-        return Url::parse(repository).map_err(|error| anyhow!("{repository}: {error}"));
-    }
-    let folder = fs::canonicalize(repository).map_err(at(Path::new(repository)))?;
-    Ok(Url::from_directory_path(folder).expect("is absolute"))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {

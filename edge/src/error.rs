@@ -23,6 +23,12 @@ pub enum Error {
     /// The slots'.
     #[error(transparent)]
     Slots(#[from] medsa_update::Error),
+    /// The repository's, the network's or the build's.
+    #[error("no newer build: {reason}")]
+    NotUpdated {
+        /// What `medsa-edge update` says.
+        reason: String,
+    },
     /// The build's: what it must answer on a device.
     #[error("acceptance vector {vector} of the build: {reason}")]
     Acceptance {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use medsa_edge::command::{accept, check, run, segment, watch};
+use medsa_edge::command::{accept, check, rollback, run, segment, status, update, watch};
 use medsa_edge::config::LogConfig;
 use medsa_edge::{Error, log};
 
@@ -19,8 +19,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Segment(segment::Args),
+    Status(status::Args),
+    Update(update::Args),
     Accept(accept::Args),
     Check(check::Args),
+    Rollback(rollback::Args),
     Run(run::Args),
     Watch(watch::Args),
 }
@@ -49,6 +52,9 @@ fn run(command: &Command) -> anyhow::Result<()> {
             Ok(())
         })?,
         Command::Check(args) => println!("{}", check::run(args)?),
+        Command::Update(args) => println!("{}", update::run(args)?),
+        Command::Rollback(args) => println!("{}", rollback::run(args)?),
+        Command::Status(args) => println!("{}", tokio_runtime()?.block_on(status::run(args))?),
         Command::Run(args) => tokio_runtime()?.block_on(run::run(args))?,
         Command::Watch(args) => tokio_runtime()?.block_on(watch::run(args))?,
     }

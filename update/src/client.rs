@@ -55,6 +55,25 @@ pub struct Source {
     pub patience: Duration,
 }
 
+/// Where a repository is: a folder, seen from `base`, or an address.
+///
+/// # Errors
+/// [`Error::Repository`].
+pub fn address(repository: &str, base: &Path) -> Result<Url, Error> {
+    let found = if repository.contains("://") {
+        Url::parse(repository).ok()
+    } else {
+        let folder = std::path::absolute(base.join(repository)).ok();
+        folder.and_then(|folder| Url::from_directory_path(folder).ok())
+    };
+    // What is fetched is verified by its signatures, however it comes.
+    let reached = |url: &Url| matches!(url.scheme(), "file" | "http" | "https");
+    found.filter(reached).ok_or_else(|| Error::Repository {
+        repository: repository.to_owned(),
+        reason: "expected a folder, file:///folder or https://server/folder".into(),
+    })
+}
+
 /// What happens when the time is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutClock {

@@ -73,7 +73,12 @@ impl Folder {
         }
         let lock = path.join(".lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
-        lock.try_lock().map_err(io::Error::from)?;
+        lock.try_lock().map_err(|error| match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::WouldBlock => {
+                io::Error::new(error.kind(), "another process works on the slots")
+            }
+            error => error,
+        })?;
         hand_over(&path.join(".lock"), path)?;
         Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }

@@ -58,6 +58,12 @@ pub enum Error {
         /// The highest that was confirmed.
         floor: Version,
     },
+    /// The build in use is confirmed.
+    #[error("{build} is confirmed; --danger-allow-downgrade goes back from it all the same")]
+    Confirmed {
+        /// Name and version.
+        build: String,
+    },
     /// The build has failed its trial before.
     #[error("{build} has failed on this device before (SHA-256 {sha256}); an operator can insist")]
     FailedBefore {

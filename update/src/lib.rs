@@ -21,7 +21,7 @@ mod transport;
 mod trust;
 
 pub use ask::ask;
-pub use client::{Client, Listing, Source, WithoutClock};
+pub use client::{Client, Listing, Source, WithoutClock, address};
 pub use disk::{Disk, Folder};
 pub use error::Error;
 pub use repository::{Repository, Role, Terms};

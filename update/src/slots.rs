@@ -195,12 +195,16 @@ impl<D: Disk> Slots<D> {
         self.replace(state)
     }
 
-    /// Goes back to the build before: from a trial, or from one that was confirmed, as long as it
-    /// is there.
+    /// Goes back to the build before: from a trial, or with a permit for downgrades from one that
+    /// was confirmed, as long as it is there.
     ///
     /// # Errors
-    /// [`Error::Nothing`], [`Error::Io`].
-    pub fn roll_back(&mut self) -> Result<Running, Error> {
+    /// [`Error::Confirmed`], [`Error::Nothing`], [`Error::Io`].
+    pub fn roll_back(&mut self, permit: Permit) -> Result<Running, Error> {
+        let confirmed = self.state.in_use().filter(|_| !self.state.is_on_trial());
+        if let (Some(build), false) = (confirmed, permit.downgrade) {
+            return Err(Error::Confirmed { build: build.to_string() });
+        }
         let Installed { name, version, .. } = self.before("rollback")?;
         let mut state = self.state.clone();
         go_back(&mut state);

@@ -21,6 +21,10 @@ pub enum Command {
     Capture,
     /// Read the build again, and go over to it when it has proved itself.
     Reload,
+    /// Look for a newer build, and go over to it when it has proved itself.
+    Update,
+    /// Go over to the build in the other slot when it has proved itself.
+    SwitchBuild,
 }
 
 impl Message for Command {

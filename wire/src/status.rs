@@ -90,6 +90,8 @@ pub enum BuildStatus {
         /// Why, as far as it fits.
         reason: String<MAX_REASON_LEN>,
     },
+    /// A newer one is being looked for, fetched and tested.
+    Updating,
 }
 
 impl Message for Status {

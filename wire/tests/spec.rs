@@ -78,6 +78,8 @@ fn variants_have_the_numbers_of_the_spec() {
         Command::Unfreeze,
         Command::Capture,
         Command::Reload,
+        Command::Update,
+        Command::SwitchBuild,
     ];
     for (expected, command) in (0..).zip(commands) {
         assert!(SPEC.contains(&format!("{expected} `{command:?}`")));

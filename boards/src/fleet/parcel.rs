@@ -30,8 +30,7 @@ impl Parcel {
         let root = Repository::open(folder)?.first_root();
         let at = |path: &Path, error: io::Error| anyhow!("{}: {error}", path.display());
         let source = Source {
-            url: Url::from_directory_path(fs::canonicalize(folder).map_err(|e| at(folder, e))?)
-                .expect("is absolute"),
+            url: Url::from_directory_path(fs::canonicalize(folder)?).expect("is absolute"),
             root: fs::read(&root).map_err(|error| at(&root, error))?,
             without_clock: WithoutClock::Refuse,
             limits: Limits::default(),

@@ -71,6 +71,7 @@ enum Phase {
 #[derive(Deserialize)]
 struct Health {
     status: String,
+    build: String,
     source: State,
     reload: State,
 }
@@ -117,9 +118,11 @@ impl Report {
             Some(_) if self.uses(build) && self.is_on_trial() => {
                 Progress::Waiting(format!("{build} is on trial, the service is {}", self.service()))
             }
-            Some(_) if self.uses(build) && self.is_well() => Progress::Well,
+            Some(_) if self.uses(build) && self.is_well_with(build) => Progress::Well,
             Some(_) if self.uses(build) => {
-                Progress::Waiting(format!("the service is {}", self.service()))
+                let runs = self.health.as_ref().map(|health| format!("runs {} and ", health.build));
+                let runs = runs.unwrap_or_default();
+                Progress::Waiting(format!("the service {runs}is {}", self.service()))
             }
             other if slots.failed.contains(&build.sha256) => {
                 let back = other.map_or("nothing".to_owned(), Build::to_string);
@@ -153,8 +156,9 @@ impl Report {
         self.slots.as_ref().is_some_and(|slots| slots.phase == Phase::Trial)
     }
 
-    fn is_well(&self) -> bool {
-        self.health.as_ref().is_some_and(|health| health.status == "ok")
+    fn is_well_with(&self, build: &Installed) -> bool {
+        let is_well = |health: &Health| health.status == "ok" && health.build == build.to_string();
+        self.health.as_ref().is_some_and(is_well)
     }
 
     fn service(&self) -> String {

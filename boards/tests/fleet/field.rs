@@ -5,19 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
 use medsa_sam::image::{Fit, Normalization, Preprocess};
 use medsa_update::{Folder, Slots, TRIAL_STARTS};
 use tempfile::TempDir;
+
+use crate::sshd::Sshd;
 
 /// How a shell would stumble over it.
 const REPOSITORY: &str = "it's a \"stick\"";
@@ -47,7 +48,7 @@ pub struct Field {
     folder: TempDir,
     devices: Vec<String>,
     does: Arc<Mutex<Service>>,
-    sshd: Child,
+    sshd: Sshd,
 }
 
 /// Services that run until this is dropped.
@@ -60,7 +61,7 @@ impl Field {
     /// Devices that have liver 1.0.0; one that is called `gone` cannot be reached.
     pub fn new(devices: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sshd = start_sshd(folder.path());
+        let sshd = Sshd::start(folder.path());
         let devices = devices.iter().map(|&name| name.to_owned()).collect();
         let does = Arc::new(Mutex::new(Service::Stands));
         let field = Self { folder, devices, does, sshd };
@@ -78,10 +79,7 @@ impl Field {
                 &include_str!("medsa-edge.sh").replace("@FLASH@", flash),
             );
             field.accept(name, "exit 0");
-            field.health(
-                name,
-                r#"{"status":"ok","source":{"state":"playing","reason":null},"reload":{"state":"idle","reason":null}}"#,
-            );
+            field.health(name, r#""status":"ok","source":{"state":"playing","reason":null}"#);
             let path = |name: &str| format!("'''{}'''", device.join(name).display());
             let (config, edge) = (path("edge.toml"), path("medsa-edge"));
             list += &format!("[[device]]\nssh = \"{name}\"\nconfig = {config}\nedge = {edge}\n");
@@ -118,7 +116,8 @@ impl Field {
 
     /// What the service of a device says of its health.
     pub fn health(&self, device: &str, health: &str) {
-        fs::write(self.device(device).join("health.json"), health).unwrap();
+        let reload = r#""reload":{"state":"idle","reason":null}"#;
+        fs::write(self.device(device).join("health"), format!("{health},{reload}")).unwrap();
     }
 
     /// Lets services run on all devices.
@@ -176,16 +175,8 @@ impl Field {
     pub fn run(&self, command: &str, arguments: &[&str]) -> Result<Said, Said> {
         let mut flash = Command::new(env!("CARGO_BIN_EXE_medsa-flash"));
         flash.arg(command).args(arguments).current_dir(self.folder.path());
-        let path = std::env::var("PATH").unwrap();
-        said(flash.env("PATH", format!("{}:{path}", self.path("bin").display())))
-    }
-}
-
-impl Drop for Field {
-    fn drop(&mut self) {
-        // Already ended, or ended now: either is fine.
-        let _ = self.sshd.kill();
-        let _ = self.sshd.wait();
+        self.sshd.known_to(&mut flash);
+        said(&mut flash)
     }
 }
 
@@ -216,58 +207,6 @@ fn serve(slots: &Path, does: Service) {
         }
         Service::Stands => {}
     }
-}
-
-/// Starts sshd for the present user, with keys of its own, and puts an `ssh` that knows its devices
-/// into `bin`.
-fn start_sshd(folder: &Path) -> Child {
-    let at = |name: &str| folder.join(name).display().to_string();
-    for name in ["bin", "tmp"] {
-        fs::create_dir(folder.join(name)).unwrap();
-    }
-    for key in ["host", "user"] {
-        let mut keygen = Command::new("ssh-keygen");
-        keygen.args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]);
-        said(&mut keygen).unwrap();
-    }
-    fs::copy(at("user.pub"), at("authorized_keys")).unwrap();
-    let [port, closed] = [free_port(), free_port()];
-    let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin prohibit-password\nMaxStartups 100\nSetEnv TMPDIR={}\n",
-        at("host"),
-        at("authorized_keys"),
-        at("tmp")
-    );
-    fs::write(at("sshd_config"), config).unwrap();
-    let config = format!(
-        "Host gone\n  Port {closed}\nHost *\n  HostName 127.0.0.1\n  Port {port}\n  \
-         IdentityFile {}\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
-         StrictHostKeyChecking accept-new\n  UserKnownHostsFile {}\n",
-        at("user"),
-        at("known_hosts")
-    );
-    fs::write(at("ssh_config"), config).unwrap();
-    let ssh = format!("#!/bin/sh\nPATH=${{PATH#*:}}\nexec ssh -F {} \"$@\"\n", at("ssh_config"));
-    script(&folder.join("bin/ssh"), &ssh);
-    // Where sshd of an administrator leaves its rights behind.
-    let _ = fs::create_dir("/run/sshd");
-    let mut sshd = Command::new("/usr/sbin/sshd");
-    sshd.args(["-D", "-f", &at("sshd_config"), "-E", &at("sshd.log")]).stdin(Stdio::null());
-    let sshd = sshd.spawn();
-    let sshd = sshd.unwrap_or_else(|e| panic!("/usr/sbin/sshd: {e}: run tools/setup.sh test"));
-    let until = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let log = || fs::read_to_string(at("sshd.log")).unwrap_or_default();
-        assert!(Instant::now() < until, "sshd does not listen: {}", log());
-        sleep(Duration::from_millis(20));
-    }
-    sshd
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn script(path: &Path, text: &str) {

@@ -19,6 +19,7 @@ status)
     name=$(basename "$(dirname "$device")")
     printf '{"device":"%s bed","board":"raspberry-pi-5","version":"0.1.0","slots":%s,' \
         "${name%% *}" "$slots"
-    printf '"health":%s,"health_error":null}\n' "$(cat "$device/health.json")"
+    build=$('@FLASH@' status --device "$device/slots" | sed -n 's/^slot .: \(.*\), in use.*/\1/p')
+    printf '"health":{"build":"%s",%s},"health_error":null}\n' "$build" "$(cat "$device/health")"
     ;;
 esac

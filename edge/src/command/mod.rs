@@ -2,6 +2,9 @@
 
 pub mod accept;
 pub mod check;
+pub mod rollback;
 pub mod run;
 pub mod segment;
+pub mod status;
+pub mod update;
 pub mod watch;

@@ -199,6 +199,7 @@ fn status_line(device: &DeviceId, status: &Status) -> String {
     let build = match build {
         BuildStatus::Idle => String::new(),
         BuildStatus::Loading => "  another build is being loaded".into(),
+        BuildStatus::Updating => "  a newer build is being looked for".into(),
         BuildStatus::Failed { reason } => format!("  the last build was not taken: {reason}"),
     };
     format!("{device}  source {source:?}  {activity:?}{}{build}", level.unwrap_or_default())

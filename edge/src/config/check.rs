@@ -8,18 +8,19 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use medsa_update::{WithoutClock, address};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 use tracing_subscriber::EnvFilter;
 
 use super::raw::{
     RawBroker, RawBrokerKind, RawBuild, RawConfig, RawDegrade, RawFormat, RawHttp, RawLog,
-    RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords,
+    RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
 };
 use super::{
     BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Encryption,
     Format, HttpConfig, HttpControl, IntendedUse, LogConfig, LogFile, LogTo, OutboxConfig,
-    OutputConfig, RecordsConfig, SourceConfig,
+    OutputConfig, RecordsConfig, SourceConfig, UpdateConfig,
 };
 use crate::degrade::Limits;
 use crate::error::Error;
@@ -38,6 +39,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let device = problems.kept(check.device(&raw.device.id));
     let board = problems.kept(check.board(&raw.device.board));
     let build = problems.kept(check.build(&raw.build, folder));
+    let build_path = folder.join(&raw.build.path);
     let source = problems.kept(check.source(&raw.source, folder));
     let prompts = problems.kept(check.prompts(&raw.prompt));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
@@ -53,6 +55,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let outbox = problems.kept(outbox);
     let degrade = raw.degrade.map(|raw| check.degrade(&raw, folder)).transpose();
     let degrade = problems.kept(degrade);
+    let update = raw.update.map(|raw| check.update(&raw, &build_path, folder)).transpose();
+    let update = problems.kept(update);
     let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
     let stuck_s = problems.kept(stuck_s);
     let log = problems.kept(check.log(&raw.log, folder));
@@ -74,6 +78,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             records: records?,
             outbox: outbox?,
             degrade: degrade?,
+            update: update?,
             stuck_after: Duration::from_secs_f64(stuck_s?),
             log: log?,
         })
@@ -124,6 +129,37 @@ impl Check<'_> {
             self.within_or("build.confirm_min", raw.confirm_min, 0.01..=1440.0, 5.0)?;
         let confirm_after = Duration::from_secs_f64(60.0 * confirm_min);
         Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads })
+    }
+
+    fn update(&self, raw: &RawUpdate, build: &Path, folder: &Path) -> Result<UpdateConfig, Error> {
+        if build.is_file() {
+            let found = format!("{}, a file", build.display());
+            return Err(self.error("build.path", found, "a folder of slots, for [update]"));
+        }
+        let repository = raw.repository.as_ref().map(|text| {
+            address(text, folder).map_err(|_| {
+                let expected = "a folder, file:///folder or https://server/folder";
+                self.error("update.repository", format!("{text:?}"), expected)
+            })
+        });
+        let repository = repository.transpose()?;
+        let every = raw.every_h.map(|hours| {
+            let hours = self.within("update.every_h", hours, 0.001..=8760.0)?;
+            if repository.is_none() {
+                return Err(self.error("update.every_h", hours, "no such key without repository"));
+            }
+            Ok(Duration::from_secs_f64(3600.0 * hours))
+        });
+        Ok(UpdateConfig {
+            root: folder.join(&raw.root),
+            repository,
+            name: raw.name.clone(),
+            every: every.transpose()?,
+            without_clock: match raw.without_clock {
+                RawWithoutClock::Refuse => WithoutClock::Refuse,
+                RawWithoutClock::IgnoreExpiry => WithoutClock::IgnoreExpiry,
+            },
+        })
     }
 
     fn prompts(&self, raw: &[RawPrompt]) -> Result<Vec<ConfiguredPrompt>, Error> {

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use medsa_sam::prompt::{BoxXyxy, Point};
+use medsa_update::WithoutClock;
 use medsa_wire::topic::{DeviceId, ObjectId};
+use url::Url;
 
 use crate::degrade::Limits;
 use crate::error::Error;
@@ -53,6 +55,8 @@ pub struct Config {
     pub outbox: Option<OutboxConfig>,
     /// What is given up when the device is hot or slow; without it, nothing is.
     pub degrade: Option<DegradeConfig>,
+    /// Where newer builds come from.
+    pub update: Option<UpdateConfig>,
     /// Time at one piece of work after which a stage is stuck.
     pub stuck_after: Duration,
     /// Where the log goes.
@@ -168,6 +172,21 @@ pub struct BuildConfig {
     pub confirm_after: Duration,
     /// Threads of the runtime.
     pub threads: NonZeroUsize,
+}
+
+/// Where newer builds come from.
+#[derive(Clone, Debug)]
+pub struct UpdateConfig {
+    /// The root that came with the device.
+    pub root: PathBuf,
+    /// The repository, unless somebody names another one.
+    pub repository: Option<Url>,
+    /// Name of the build; that of the one in use when there is none.
+    pub name: Option<String>,
+    /// Time between two looks by itself; without it, somebody has to ask.
+    pub every: Option<Duration>,
+    /// What happens when the time is not known.
+    pub without_clock: WithoutClock,
 }
 
 /// A prompt from the configuration; whether it fits the frames is known when the first is there.

@@ -23,6 +23,7 @@ pub(super) struct RawConfig {
     pub records: Option<RawRecords>,
     pub outbox: Option<RawOutbox>,
     pub degrade: Option<RawDegrade>,
+    pub update: Option<RawUpdate>,
     #[serde(default)]
     pub watchdog: RawWatchdog,
     #[serde(default)]
@@ -47,6 +48,25 @@ pub(super) struct RawBuild {
     pub path: PathBuf,
     pub confirm_min: Option<f64>,
     pub threads: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUpdate {
+    pub root: PathBuf,
+    pub repository: Option<String>,
+    pub name: Option<String>,
+    pub every_h: Option<f64>,
+    #[serde(default)]
+    pub without_clock: RawWithoutClock,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawWithoutClock {
+    #[default]
+    Refuse,
+    IgnoreExpiry,
 }
 
 #[derive(Deserialize)]

@@ -123,8 +123,8 @@ async fn prompt(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A capture is accepted when it is on its way to the disk, and a reload when it has begun: `record`
-/// and `status` tell what became of them.
+/// A capture is accepted when it is on its way to the disk, and another build when it is looked for:
+/// `record` and `status` tell what became of them.
 async fn command(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
@@ -133,7 +133,9 @@ async fn command(
     let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(match command {
-        Command::Capture | Command::Reload => StatusCode::ACCEPTED,
+        Command::Capture | Command::Reload | Command::Update | Command::SwitchBuild => {
+            StatusCode::ACCEPTED
+        }
         _ => StatusCode::NO_CONTENT,
     })
 }
@@ -195,10 +197,15 @@ async fn thumbnail(
     Ok((headers, jpeg).into_response())
 }
 
-async fn build(State(state): State<Arc<Guarded>>) -> Json<Value> {
+async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
     let network = state.observed.slot.current();
-    Json(network.manifest.as_ref().map_or(Value::Null, |manifest| {
+    let control = state.controls.control.clone();
+    let newer = control.can_update();
+    let slots = on_disk(move || control.slots()).await?.map_err(|error| failed(&error))?;
+    Ok(Json(network.manifest.as_ref().map_or(Value::Null, |manifest| {
         json!({
+            "slots": slots.map(|slots| slots.describe()),
+            "update": newer,
             "name": manifest.name,
             "version": manifest.version,
             "classes": manifest.classes,
@@ -207,7 +214,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Json<Value> {
             "precision": manifest.precision,
             "agreement": manifest.agreement,
         })
-    }))
+    })))
 }
 
 /// What needs the disk, away from the threads that answer.

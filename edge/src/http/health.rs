@@ -64,6 +64,7 @@ fn reload(observed: &Observed) -> Value {
     let (state, reason) = match &*observed.statuses.build.borrow() {
         BuildState::Idle => ("idle", None),
         BuildState::Loading => ("loading", None),
+        BuildState::Updating => ("updating", None),
         BuildState::Failed { reason } => ("failed", Some(reason.clone())),
     };
     json!({ "state": state, "reason": reason })

@@ -5,6 +5,7 @@
 //! never there unless configured, never for pages of other origins, and only for who knows the
 //! token, where there is one.
 
+mod client;
 mod control;
 mod guard;
 mod health;
@@ -34,6 +35,7 @@ use crate::pipeline::{Meter, Slot};
 use crate::service::Statuses;
 use guard::Guard;
 
+pub use client::health_of;
 pub(crate) use control::Controls;
 
 /// What is told about.

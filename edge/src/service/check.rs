@@ -49,6 +49,10 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     if let Some(outbox) = &config.outbox {
         problems.kept("outbox.path", Outbox::check(&outbox.path));
     }
+    if let Some(update) = &config.update {
+        let root = std::fs::read(&update.root).map_err(Error::io(&update.root));
+        problems.kept("update.root", root);
+    }
     problems.kept("log", log::check(&config.log));
     match build {
         Some(build) if problems.0.is_empty() => Ok(build),

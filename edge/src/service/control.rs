@@ -1,15 +1,18 @@
 //! What people ask of the device, refused unless it is right: one way for all who carry it here.
 
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use medsa_sam::prompt::Point;
 use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
+use medsa_update::State;
+
+use super::installed;
 use super::recorder::Recorder;
-use super::reload::Reloader;
+use super::reload::{Reloader, Taking};
+use crate::config::Config;
 use crate::error::Error;
 use crate::pipeline::{Activity, Change, Counter, Meter, Objects};
 use crate::records::{Records, Trigger};
@@ -20,8 +23,7 @@ pub(crate) struct Control {
     /// `None` without a folder for records.
     pub(super) recorder: Option<Recorder>,
     pub(super) reloader: Arc<Reloader>,
-    /// The configuration, for messages.
-    pub(super) config: PathBuf,
+    pub(super) config: Arc<Config>,
     pub(super) meter: Arc<Meter>,
 }
 
@@ -49,12 +51,15 @@ impl Control {
     /// Obeys a command; tells what was done, or why not.
     pub(crate) fn command(&self, command: Command, trigger: Trigger) -> Result<String, String> {
         if command == Command::Capture {
-            let missing = || Error::NoRecords { file: self.config.clone() }.to_string();
+            let missing = || Error::NoRecords { file: self.config.file.clone() }.to_string();
             self.recorder.as_ref().ok_or_else(missing)?.capture(trigger)?;
             return Ok("captured".to_owned());
         }
-        if command == Command::Reload {
-            return self.reloader.reload();
+        match command {
+            Command::Reload => return self.reloader.reload(),
+            Command::Update => return self.reloader.update(Taking::Now),
+            Command::SwitchBuild => return self.reloader.switch_build(),
+            _ => {}
         }
         let (activity, done) = match command {
             Command::Pause => (Activity::Paused, "paused"),
@@ -65,6 +70,20 @@ impl Control {
         };
         self.objects.set_activity(activity);
         Ok(done.to_owned())
+    }
+
+    /// What is in the slots of the device, where it has any.
+    ///
+    /// # Errors
+    /// [`Error::Slots`].
+    pub(crate) fn slots(&self) -> Result<Option<State>, Error> {
+        let path = &self.config.build.path;
+        path.is_dir().then(|| installed::state(path)).transpose()
+    }
+
+    /// Whether the device knows where newer builds come from.
+    pub(crate) fn can_update(&self) -> bool {
+        self.config.update.as_ref().is_some_and(|update| update.repository.is_some())
     }
 
     /// The objects that people asked for.

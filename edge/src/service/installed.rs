@@ -1,21 +1,19 @@
-//! Where the build is: a file, or a folder of slots, in which a new build is on trial until it has
-//! been well for a while.
+//! Where the build is: a file, or a folder of slots.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use medsa_update::{Folder, Running, Slots};
-use tokio::time::sleep;
+use medsa_update::{Folder, Permit, Running, Slots, State};
 
-use crate::config::BuildConfig;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::pipeline::{Counter, Meter, Slot};
-use crate::records::hex;
 
-/// Time between two looks at whether all is well.
-const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for another process that works on the slots: it ends soon after it has switched.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The file that the service is to start with. A start on trial is counted, so this is asked once.
 ///
@@ -47,11 +45,51 @@ pub(super) fn at_present(path: &Path) -> Result<PathBuf, Error> {
     Ok(Slots::open(Folder::to_start(path))?.running()?.path)
 }
 
+/// What is in the slots, whoever works on them.
+///
+/// # Errors
+/// [`Error::Slots`].
+pub(crate) fn state(folder: &Path) -> Result<State, Error> {
+    Ok(Slots::open(Folder::to_start(folder))?.state().clone())
+}
+
+/// Uses the build of the other slot.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::Io`].
+pub(super) fn change(path: &Path) -> Result<(), Error> {
+    Ok(open(path)?.change().map(drop)?)
+}
+
+/// Confirms the build in use, if it is the one of that SHA-256 and on trial.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::Io`].
+pub(super) fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
+    let is_it = |state: &State| {
+        state.is_on_trial() && state.in_use().is_some_and(|build| build.sha256 == sha256)
+    };
+    if !is_it(&state(folder)?) {
+        return Ok(());
+    }
+    let mut slots = open(folder)?;
+    if is_it(slots.state()) {
+        slots.confirm()?;
+        let Running { build, .. } = slots.running()?;
+        tracing::info!("build {build} has been well, and is confirmed");
+    }
+    Ok(())
+}
+
 /// The build that is on trial, if any, does not take over: the one before is in use again.
 pub(super) fn failed(path: &Path) {
     let back = || -> Result<Option<Running>, Error> {
         let mut slots = open(path)?;
-        Ok(if slots.state().is_on_trial() { Some(slots.roll_back()?) } else { None })
+        Ok(if slots.state().is_on_trial() {
+            Some(slots.roll_back(Permit::default())?)
+        } else {
+            None
+        })
     };
     if !path.is_dir() {
         return;
@@ -65,74 +103,18 @@ pub(super) fn failed(path: &Path) {
     }
 }
 
-fn open(path: &Path) -> Result<Slots<Folder>, Error> {
-    Ok(Slots::open(Folder::open(path).map_err(Error::io(path))?)?)
-}
-
-/// Confirms a build on trial once it has been well for long enough.
-pub(super) struct Confirming {
-    folder: PathBuf,
-    after: Duration,
-    slot: Slot<Engine>,
-    meter: Arc<Meter>,
-}
-
-impl Confirming {
-    /// `None` when the build is a file.
-    pub fn new(config: &BuildConfig, slot: Slot<Engine>, meter: Arc<Meter>) -> Option<Self> {
-        let BuildConfig { path, confirm_after, .. } = config;
-        path.is_dir().then(|| Self { folder: path.clone(), after: *confirm_after, slot, meter })
-    }
-
-    /// Runs until it is aborted.
-    pub async fn run(self) {
-        let mut before = self.seen();
-        let mut well = Duration::ZERO;
-        loop {
-            sleep(LOOK).await;
-            let now = self.seen();
-            let is_well = now.sha256 == before.sha256
-                && now.segmented > before.segmented
-                && now.failed == before.failed;
-            well = if is_well { well + LOOK } else { Duration::ZERO };
-            before = now;
-            if well < self.after {
-                continue;
+/// The slots, to change what is in them.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::Io`].
+pub(crate) fn open(path: &Path) -> Result<Slots<Folder>, Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Folder::open(path) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                sleep(LOOK);
             }
-            well = Duration::ZERO;
-            let (folder, sha256) = (self.folder.clone(), hex(&before.sha256));
-            let confirm = move || confirm(&folder, &sha256);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(confirm).await {
-                tracing::error!("a build is well and cannot be confirmed: {error}");
-            }
+            opened => return Ok(Slots::open(opened.map_err(Error::io(path))?)?),
         }
     }
-
-    fn seen(&self) -> Seen {
-        Seen {
-            sha256: self.slot.whole().build.sha256,
-            segmented: self.meter.get(Counter::FramesSegmented),
-            failed: self.meter.get(Counter::FramesFailed),
-        }
-    }
-}
-
-/// What tells how a build does.
-struct Seen {
-    sha256: [u8; 32],
-    segmented: u64,
-    failed: u64,
-}
-
-/// Confirms the build in use, if it is the one of that SHA-256 and on trial.
-fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
-    let look = Slots::open(Folder::to_start(folder))?;
-    let on_trial = look.state().is_on_trial();
-    let Some(build) = look.state().in_use().filter(|build| on_trial && build.sha256 == sha256)
-    else {
-        return Ok(());
-    };
-    open(folder)?.confirm()?;
-    tracing::info!("build {build} has been well, and is confirmed");
-    Ok(())
 }

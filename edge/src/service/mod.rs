@@ -1,6 +1,7 @@
 //! The service: a pipeline, a connection, and what goes between them.
 
 mod announcer;
+mod caretaker;
 mod check;
 mod control;
 mod degrading;
@@ -36,10 +37,11 @@ use crate::pipeline::{Counter, Meter, NewestMasks, Objects, Pipeline, Ready, Slo
 use crate::systemd;
 use crate::watchdog::Watch;
 use announcer::Announcer;
+use caretaker::Caretaker;
 pub(crate) use control::Control;
 use degrading::Degrading;
 use inbox::Inbox;
-use installed::Confirming;
+pub(crate) use installed::{open as open_slots, state as slots_state};
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;
@@ -119,8 +121,8 @@ impl Service {
         let Self { config, slot, reloader, link, embedded, outbox, pipeline, masks, .. } = self;
         let (objects, recorder, http, meter) = (self.objects, self.recorder, self.http, self.meter);
         let out = Outbound { device: config.device.clone(), format: config.output.format };
-        let file = config.file.clone();
-        let control = Control { objects, recorder, reloader, config: file, meter: meter.clone() };
+        let (shared, counters) = (config.clone(), meter.clone());
+        let control = Control { objects, recorder, reloader, config: shared, meter: counters };
         let control = Arc::new(control);
         let max_payload_bytes = config.broker.max_payload_bytes;
         let device = config.device.clone();
@@ -166,8 +168,11 @@ impl Service {
         let mut publisher = tokio::spawn(publisher.run());
         let announcing = tokio::spawn(announcer.clone().run());
         let degrading = self.degrading.map(|degrading| tokio::spawn(degrading.run()));
-        let confirming = Confirming::new(&config.build, slot.clone(), meter.clone());
-        let confirming = confirming.map(|confirming| tokio::spawn(confirming.run()));
+        let caretaker = {
+            let (reloader, slot) = (control.reloader.clone(), slot.clone());
+            Caretaker::new(&config, reloader, slot, meter.clone(), control.objects.clone())
+        };
+        let caretaker = caretaker.map(|caretaker| tokio::spawn(caretaker.run()));
         let courier = outbox.map(|outbox| Courier { outbox, client: link.client.clone() });
         let courier = courier.map(|courier| tokio::spawn(courier.run()));
         let mut stop = std::pin::pin!(stop);
@@ -221,7 +226,7 @@ impl Service {
         let finish = move || control.recorder.iter().for_each(Recorder::finish);
         let _ = tokio::task::spawn_blocking(finish).await;
         for task in
-            courier.into_iter().chain(http).chain(degrading).chain(confirming).chain([announcing])
+            courier.into_iter().chain(http).chain(degrading).chain(caretaker).chain([announcing])
         {
             task.abort();
         }

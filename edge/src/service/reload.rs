@@ -6,19 +6,26 @@
 //! `medsa-edge accept --board`; a build without is judged by its answers alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use medsa_bundle::LatencyLimits;
+use medsa_update::ask;
 use tokio::sync::watch;
 
 use super::installed;
 use super::setup::{BuildFile, Loaded};
 use crate::acceptance::{accept_in_turns, limits_of};
 use crate::background::in_background;
-use crate::config::Config;
+use crate::config::{Config, UpdateConfig};
 use crate::engine::{Engine, Workers};
 use crate::error::Error;
 use crate::pipeline::{Counter, Meter, Network, Slot};
+
+/// Longest time for everything that an update does before it is used: fetching a build over a slow
+/// line is most of it.
+const LONGEST_UPDATE: Duration = Duration::from_secs(3600);
 
 /// Reads the build of the configuration again when it is asked to.
 pub struct Reloader {
@@ -28,6 +35,15 @@ pub struct Reloader {
     state: watch::Sender<BuildState>,
 }
 
+/// When a newer build is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// At once.
+    Now,
+    /// When somebody says so: it is staged.
+    Later,
+}
+
 /// Whether another build is about to take over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildState {
@@ -35,6 +51,8 @@ pub enum BuildState {
     Idle,
     /// One is loaded and asked what it must answer.
     Loading,
+    /// A newer one is being looked for, fetched and asked.
+    Updating,
     /// The last one was not taken: the one before goes on.
     Failed {
         /// Why.
@@ -56,22 +74,82 @@ impl Reloader {
     /// Begins to read the build again; the log and the state tell what became of it.
     ///
     /// # Errors
-    /// When one is being loaded already, or no thread can be started.
+    /// When another build is being loaded already, or no thread can be started.
     pub fn reload(self: &Arc<Self>) -> Result<String, String> {
-        let begin = |state: &mut BuildState| {
-            *state != BuildState::Loading && {
-                *state = BuildState::Loading;
-                true
+        self.begin(BuildState::Loading, Self::take_over)?;
+        Ok(format!("{} is read again", self.config.build.path.display()))
+    }
+
+    /// Begins to use the build of the other slot; the log and the state tell what became of it.
+    ///
+    /// # Errors
+    /// As [`Reloader::reload`], and when the build is a file.
+    pub fn switch_build(self: &Arc<Self>) -> Result<String, String> {
+        let path = &self.config.build.path;
+        if !path.is_dir() {
+            return Err(format!("{} has no slots: it is a file", path.display()));
+        }
+        self.begin(BuildState::Loading, |reloader| {
+            match installed::change(&reloader.config.build.path) {
+                Ok(()) => reloader.take_over(),
+                Err(error) => tracing::error!("no other build: {}", reloader.fail(&error)),
             }
+        })?;
+        Ok("the build in the other slot is loaded".to_owned())
+    }
+
+    /// Begins to look for a newer build, in a process of its own, so that whatever a repository
+    /// sends cannot keep frames from being segmented; the log and the state tell what became of it.
+    ///
+    /// # Errors
+    /// As [`Reloader::reload`], and when the configuration does not say where.
+    pub fn update(self: &Arc<Self>, taking: Taking) -> Result<String, String> {
+        let file = self.config.file.display();
+        let Some(UpdateConfig { repository: Some(repository), .. }) = &self.config.update else {
+            return Err(format!("update.repository is missing in {file}: no newer builds"));
         };
-        if !self.state.send_if_modified(begin) {
+        self.begin(BuildState::Updating, move |reloader| match reloader.look(taking) {
+            Err(error) => tracing::error!("{}", reloader.fail(&error)),
+            Ok(()) if taking == Taking::Now => reloader.take_over(),
+            Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
+        })?;
+        Ok(format!("a newer build is looked for in {repository}"))
+    }
+
+    /// Does `work`, which ends in another state, on a thread of its own.
+    fn begin(
+        self: &Arc<Self>,
+        state: BuildState,
+        work: impl FnOnce(&Self) + Send + 'static,
+    ) -> Result<(), String> {
+        let mut busy = false;
+        self.state.send_if_modified(|now| {
+            busy = matches!(now, BuildState::Loading | BuildState::Updating);
+            if !busy {
+                *now = state;
+            }
+            !busy
+        });
+        if busy {
             return Err("a build is being loaded already".to_owned());
         }
         let (reloader, name) = (self.clone(), "reloading");
-        let run = move || reloader.take_over();
-        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
-        thread.map_err(|source| self.fail(&Error::Thread { name, source }))?;
-        Ok(format!("{} is read again", self.config.build.path.display()))
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || work(&reloader));
+        thread.map(drop).map_err(|source| self.fail(&Error::Thread { name, source }))
+    }
+
+    /// Lets `medsa-edge update` look.
+    fn look(&self, taking: Taking) -> Result<(), Error> {
+        // Also when the package was replaced since.
+        let mut program = Command::new("/proc/self/exe");
+        program.arg("update").arg("--config").arg(&self.config.file);
+        if taking == Taking::Later {
+            program.arg("--stage");
+        }
+        in_background("updating", || ask(&mut program, LONGEST_UPDATE))?.map_err(|reason| {
+            let reason = reason.strip_prefix("medsa-edge: ").unwrap_or(&reason).to_owned();
+            Error::NotUpdated { reason }
+        })
     }
 
     fn take_over(&self) {

@@ -45,6 +45,7 @@ impl Statuses {
             build: match &*self.build.borrow() {
                 BuildState::Idle => BuildStatus::Idle,
                 BuildState::Loading => BuildStatus::Loading,
+                BuildState::Updating => BuildStatus::Updating,
                 BuildState::Failed { reason } => BuildStatus::Failed { reason: beginning(reason) },
             },
         }
@@ -84,6 +85,7 @@ impl fmt::Display for Statuses {
         match &*self.build.borrow() {
             BuildState::Idle => Ok(()),
             BuildState::Loading => to.write_str("; another build is being loaded"),
+            BuildState::Updating => to.write_str("; a newer build is being looked for"),
             BuildState::Failed { reason } => write!(to, "; the last build was not taken: {reason}"),
         }
     }

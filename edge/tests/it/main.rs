@@ -22,5 +22,6 @@ mod soak;
 mod source;
 mod status;
 mod tiny;
+mod update;
 mod watch;
 mod watchdog;

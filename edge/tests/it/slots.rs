@@ -53,7 +53,6 @@ fn a_build_that_is_well_is_confirmed() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     install(&place, &right("2.0.0", 32));
-    edge.signal("HUP");
     edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
     edge.logged("build tiny 2.0.0 has been well, and is confirmed");
     let state = state(&place);
@@ -70,7 +69,6 @@ fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask", |_| true);
     install(&place, &build("2.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]));
-    edge.signal("HUP");
     edge.logged("back to build tiny 1.0.0 in slot A");
     let state = state(&place);
     assert_eq!((state.phase, state.failed.len()), (Phase::Settled, 1));

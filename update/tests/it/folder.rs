@@ -13,6 +13,8 @@ fn stage(slots: &mut Slots<Folder>, version: &str, permit: Permit) -> Result<(),
     slots.stage(&offer, &mut &bytes[..], permit, &mut any)
 }
 
+const ANYWAY: Permit = Permit { downgrade: true, failed_before: false };
+
 fn slots(folder: &Path) -> Slots<Folder> {
     Slots::open(Folder::open(folder).unwrap()).unwrap()
 }
@@ -28,7 +30,9 @@ fn a_build_is_staged_tried_confirmed_and_rolled_back() {
     assert_eq!((first.slot, first.on_trial), (Name::A, false));
     assert_eq!(first.path, folder.path().join("a.medsa"));
     assert_eq!(std::fs::read(first.path).unwrap(), build("1.0.0").0);
-    assert_eq!(said(there.roll_back()), "rollback: there is no build before");
+    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no build before");
+    let refused = said(there.roll_back(Permit::default()));
+    assert!(refused.starts_with("nerve 1.0.0 is confirmed; --danger-allow-downgrade"), "{refused}");
     stage(&mut there, "2.0.0", Permit::default()).unwrap();
     // Nothing has changed for who starts now.
     drop(there);
@@ -40,12 +44,12 @@ fn a_build_is_staged_tried_confirmed_and_rolled_back() {
     assert_eq!(refused, "nerve 2.0.0 is on trial: confirm it or roll it back first");
     there.confirm().unwrap();
     assert_eq!(said(there.switch()), "switch: no build is staged");
-    let back = there.roll_back().unwrap();
+    let back = there.roll_back(ANYWAY).unwrap();
     assert_eq!((back.slot, back.build.version.to_string().as_str()), (Name::A, "1.0.0"));
     assert!(!back.on_trial);
     // The one that was gone back from does not count as a step back.
     stage(&mut there, "1.5.0", Permit::default()).unwrap();
-    assert_eq!(said(there.roll_back()), "rollback: there is no build before");
+    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no build before");
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn the_build_before_is_used_again_without_a_fault_of_the_other() {
     assert!(there.state().failed.is_empty());
     assert_eq!(there.change().unwrap().build.version.to_string(), "2.0.0");
     // A trial that fails is a fault.
-    there.roll_back().unwrap();
+    there.roll_back(Permit::default()).unwrap();
     assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Failed)]);
     assert_eq!(said(there.change()), "change: the build before has failed on this device");
 }

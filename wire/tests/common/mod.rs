@@ -195,7 +195,12 @@ pub fn status() -> impl Strategy<Value = Status> {
     let failed = "[ -~]{0,120}".prop_map(|reason| BuildStatus::Failed {
         reason: reason.as_str().try_into().expect("at most 120 bytes"),
     });
-    let build = prop_oneof![Just(BuildStatus::Idle), Just(BuildStatus::Loading), failed];
+    let build = prop_oneof![
+        Just(BuildStatus::Idle),
+        Just(BuildStatus::Loading),
+        Just(BuildStatus::Updating),
+        failed
+    ];
     (source, activity, proptest::option::of(degradation), build).prop_map(
         |(source, activity, degradation, build)| Status { source, activity, degradation, build },
     )

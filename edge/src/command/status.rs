@@ -1,0 +1,78 @@
+//! `medsa-edge status`: the builds of this device, and how the service is.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use medsa_update::{Name, State};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::http;
+use crate::service::slots_state;
+
+/// Tells what is in the slots, and how the service is that runs with this configuration.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The configuration of the service.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// For programs.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; the report.
+///
+/// # Errors
+/// [`Error`]. A service that does not run is part of the report.
+pub async fn run(args: &Args) -> Result<String, Error> {
+    let config = Config::read(&args.config)?;
+    let path = &config.build.path;
+    let state = path.is_dir().then(|| slots_state(path)).transpose()?;
+    let health = match &config.http {
+        Some(http) => http::health_of(http).await,
+        None => Err("not asked: the configuration has no [http]".to_owned()),
+    };
+    if !args.json {
+        return Ok(for_people(&config, state.as_ref(), &health));
+    }
+    let report = json!({
+        "device": config.device.to_string(),
+        "board": config.board,
+        "version": env!("CARGO_PKG_VERSION"),
+        "slots": state.as_ref().map(State::describe),
+        "health": health.as_ref().ok(),
+        "health_error": health.as_ref().err(),
+    });
+    Ok(report.to_string())
+}
+
+fn for_people(config: &Config, state: Option<&State>, health: &Result<Value, String>) -> String {
+    let (device, board) = (&config.device, &config.board);
+    let mut report = format!("device {device}, board {board}\n");
+    let mut line = |line: String| {
+        // A string takes all that is written.
+        let _ = writeln!(report, "{line}");
+    };
+    match state {
+        None => line(format!("build: the file {}", config.build.path.display())),
+        Some(state) => {
+            for slot in [Name::A, Name::B] {
+                line(match state.slot(slot).zip(state.standing(slot)) {
+                    Some((build, standing)) => format!("slot {slot}: {build}, {standing}"),
+                    None => format!("slot {slot}: empty"),
+                });
+            }
+        }
+    }
+    line(match health {
+        Err(reason) => format!("service: {reason}"),
+        Ok(health) => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (status, source) = (text(&health["status"]), text(&health["source"]["state"]));
+            format!("service: {status}, source {source}, build {}", text(&health["build"]))
+        }
+    });
+    report.trim_end().to_owned()
+}

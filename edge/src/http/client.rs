@@ -1,0 +1,132 @@
+//! Asking the service on this device how it is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::config::{Encryption, HttpConfig};
+use crate::pem;
+
+/// Longest wait for the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest answer, in bytes.
+const LONGEST: usize = 1 << 16;
+
+/// What `/health` of the service with this configuration says.
+///
+/// # Errors
+/// Why nothing is known, for people.
+pub async fn health_of(config: &HttpConfig) -> Result<Value, String> {
+    let asked = timeout(PATIENCE, ask(config)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+}
+
+async fn ask(config: &HttpConfig) -> Result<Value, String> {
+    let address = here(config.listen);
+    let failed = |error: &dyn std::error::Error| format!("{address} does not answer: {error}");
+    let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
+    let Encryption::Own { certificate, .. } = &config.encryption else {
+        return get(stream, address).await;
+    };
+    let chain = pem::certificates(certificate).map_err(|error| error.to_string())?;
+    let provider = Arc::new(ring::default_provider());
+    let this_one = Arc::new(ThisOne { certificate: chain[0].clone(), provider: provider.clone() });
+    // Invariant: ring supports the versions that rustls holds to be safe.
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring supports TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(this_one)
+        .with_no_client_auth();
+    let name = ServerName::IpAddress(address.ip().into());
+    let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await;
+    get(stream.map_err(|error| failed(&error))?, address).await
+}
+
+async fn get(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+) -> Result<Value, String> {
+    let failed = |error: &dyn std::error::Error| format!("{address} does not answer: {error}");
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
+    tokio::spawn(connection);
+    let request = Request::get("/health").header(header::HOST, address.to_string());
+    let request = request.body(Body::empty()).map_err(|error| failed(&error))?;
+    let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let body = to_bytes(Body::new(answer.into_body()), LONGEST).await;
+    let body = body.map_err(|error| failed(&error))?;
+    serde_json::from_slice(&body).map_err(|error| format!("{address} is no medsa-edge: {error}"))
+}
+
+/// Where this machine reaches what listens there.
+fn here(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Believes the one certificate that the configuration names, whatever name and time are in it.
+#[derive(Debug)]
+struct ThisOne {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for ThisOne {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *shown == self.certificate {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

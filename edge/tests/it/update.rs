@@ -1,0 +1,207 @@
+//! A newer build out of a signed repository: asked for, by schedule, or put there by an operator
+//! beside a service that runs.
+
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use medsa_bundle::Build;
+use medsa_edge::mqtt::Protocol;
+use medsa_update::{Repository, Terms};
+use medsa_wire::{BuildStatus, Command, PromptChange, PromptMessage};
+use serde_json::Value;
+
+use crate::harness::{
+    Edge, Mosquitto, Observer, Place, edge_command, external, free_port, wait_until,
+};
+use crate::http::request;
+use crate::reload::{build, right};
+use crate::service::LOOP;
+use crate::status::wait_for;
+
+/// A device with slots, beside a repository that it trusts.
+struct Ward {
+    place: Place,
+    config: PathBuf,
+}
+
+impl Ward {
+    /// With version 1.0.0 in use; `update` are more lines of `[update]`.
+    fn new(broker: &Mosquitto, settings: &str, update: &str) -> Self {
+        let place = Place::new(2);
+        let terms = Terms::default();
+        let repository = Path::new(&place.path("repository")).to_owned();
+        let keys = Path::new(&place.path("keys")).to_owned();
+        Repository::create(&repository, &keys, (NonZeroU64::MIN, 1), &terms).unwrap();
+        let update = format!("[update]\nroot = \"keys/root.json\"\n{update}");
+        let settings = format!("{}\n{settings}\n{update}", external(&broker.url()));
+        let config = place.config(LOOP, &settings);
+        let text = fs::read_to_string(&config).unwrap();
+        let slots = text.replace("path = \"tiny.medsa\"", "path = \"slots\"\nconfirm_min = 0.04");
+        fs::write(&config, slots).unwrap();
+        let ward = Self { place, config };
+        ward.publish(&right("1.0.0", 64));
+        let said = ward.update(&["--repository", &ward.place.path("repository"), "--name", "tiny"]);
+        assert_eq!(said.unwrap(), "tiny 1.0.0 is in use in slot A");
+        ward
+    }
+
+    fn publish(&self, build: &Build) {
+        let file = PathBuf::from(self.place.path("published.medsa"));
+        build.write(&file).unwrap();
+        let repository = Repository::open(Path::new(&self.place.path("repository"))).unwrap();
+        let keys = [PathBuf::from(self.place.path("keys"))];
+        repository.publish(&keys, &[file], &Terms::default()).unwrap();
+    }
+
+    fn start(&self) -> Edge {
+        Edge::run(&self.config)
+    }
+
+    fn update(&self, arguments: &[&str]) -> Result<String, String> {
+        self.run("update", arguments)
+    }
+
+    /// What a command says of this device.
+    fn run(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
+        let config = self.config.to_str().unwrap();
+        let mut program = edge_command(&[&[command, "--config", config], arguments].concat());
+        let Output { status, stdout, stderr } = program.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.run("status", &["--json"]).unwrap()).unwrap()
+    }
+
+    fn role(&self, slot: &str) -> String {
+        self.status()["slots"][slot]["role"].as_str().unwrap_or("empty").to_owned()
+    }
+}
+
+#[test]
+fn a_newer_build_is_used_when_somebody_asks_for_it() {
+    let broker = Mosquitto::start();
+    let ward = Ward::new(&broker, "", "repository = \"repository\"");
+    let edge = ward.start();
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
+    observer.send("medsa/bench/command", &Command::Update);
+    edge.logged("build that runs already: nothing is to be done");
+
+    ward.publish(&right("2.0.0", 32));
+    observer.send("medsa/bench/command", &Command::Update);
+    edge.logged("a newer build is looked for in file:///");
+    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    observer.wait_for_mask("a mask of the newer build", |mask| mask.mask.width() == 32);
+    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
+
+    // One that answers wrongly is not even tried.
+    let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
+    ward.publish(&wrong);
+    observer.send("medsa/bench/command", &Command::Update);
+    let reason = wait_for(&observer, |status| matches!(status.build, BuildStatus::Failed { .. }));
+    let BuildStatus::Failed { reason } = reason.build else { unreachable!() };
+    assert!(reason.starts_with("no newer build: tiny 3.0.0 is not accepted: "), "{reason}");
+    assert_eq!(ward.role("b"), "in-use");
+
+    // Back to the other one, which has done nothing wrong.
+    ward.publish(&right("4.0.0", 32));
+    let said = ward.update(&["--version", "4.0.0", "--stage"]).unwrap();
+    assert_eq!(said, "tiny 4.0.0 is staged: signed, whole and accepted on this device");
+    observer.send("medsa/bench/command", &Command::SwitchBuild);
+    edge.logged("build tiny 4.0.0 takes over from tiny 2.0.0");
+    edge.logged("build tiny 4.0.0 has been well, and is confirmed");
+    observer.send("medsa/bench/command", &Command::SwitchBuild);
+    edge.logged("build tiny 2.0.0 takes over from tiny 4.0.0");
+    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
+}
+
+#[test]
+fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
+    let broker = Mosquitto::start();
+    let ward = Ward::new(&broker, "", "repository = \"repository\"\nevery_h = 0.001");
+    ward.publish(&right("2.0.0", 32));
+    let edge = ward.start();
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    edge.logged("schedule: a newer build is looked for in file:///");
+    wait_until("the build is staged", || ward.role("b") == "staged");
+    // Looked for once more, and there.
+    edge.logged("schedule: a newer build is looked for in file:///");
+    let mask = observer.wait_for_mask("a mask", |_| true);
+    assert_eq!((mask.mask.width(), ward.role("b").as_str()), (64, "staged"));
+    let object = mask.object;
+    let clear = PromptMessage { object, change: PromptChange::Clear };
+    observer.send("medsa/bench/prompt", &clear);
+    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    assert_eq!(ward.role("b"), "on-trial");
+}
+
+#[test]
+fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
+    let broker = Mosquitto::start();
+    let port = free_port();
+    let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");
+    let ward = Ward::new(&broker, &http, "");
+    let report = ward.status();
+    assert!(report["health_error"].as_str().unwrap().contains("Connection refused"), "{report}");
+    let edge = ward.start();
+    let observer = Observer::start(&broker.url(), Protocol::V4);
+    observer.wait_for_mask("a mask", |mask| mask.mask.width() == 64);
+    let said = ward.update(&[]).unwrap_err();
+    assert!(said.contains("update.repository is missing, expected where builds come"), "{said}");
+    observer.send("medsa/bench/command", &Command::Update);
+    edge.logged("update.repository is missing in");
+
+    let repository = ward.place.path("repository");
+    let said = ward.update(&["--repository", &repository]).unwrap();
+    assert_eq!(said, "tiny 1.0.0 is in use already");
+    ward.publish(&right("2.0.0", 32));
+    let said = ward.update(&["--repository", &repository]).unwrap();
+    assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until it has been well for a while");
+    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    let report = ward.status();
+    assert_eq!(report["device"], "bench");
+    assert_eq!(report["slots"]["in_use"], "b");
+    assert_eq!(report["slots"]["phase"], "settled");
+    assert_eq!(report["slots"]["floors"]["tiny"], "2.0.0");
+    assert_eq!(report["health"]["status"], "ok");
+    assert_eq!(report["health"]["build"], "tiny 2.0.0");
+    let people = ward.run("status", &[]).unwrap();
+    assert!(people.contains("slot B: tiny 2.0.0, in use, confirmed\nservice: ok, "), "{people}");
+    let address = format!("127.0.0.1:{port}");
+    let page = request(&address, "GET", "/build", "", b"");
+    let page: Value = serde_json::from_str(&page.1).unwrap();
+    assert_eq!((&page["slots"]["a"]["role"], &page["update"]), (&"before".into(), &false.into()));
+
+    let said = ward.run("rollback", &[]).unwrap_err();
+    assert!(said.contains("tiny 2.0.0 is confirmed; --danger-allow-downgrade"), "{said}");
+    let said = ward.run("rollback", &["--danger-allow-downgrade"]).unwrap();
+    assert_eq!(said, "back to tiny 1.0.0 in slot A");
+    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    let said = ward.update(&["--repository", &repository]).unwrap_err();
+    assert!(said.contains("tiny 2.0.0 has failed on this device before"), "{said}");
+    let said = ward.update(&["--repository", "nowhere"]).unwrap_err();
+    assert!(said.contains("nowhere/: ") && said.contains("No such file"), "{said}");
+    fs::write(ward.place.path("keys/root.json"), "{}").unwrap();
+    fs::remove_dir_all(ward.place.path("slots/trust")).unwrap();
+    let said = ward.update(&["--repository", &repository]).unwrap_err();
+    assert!(said.contains("repository/: "), "{said}");
+}
+
+#[test]
+fn a_device_without_slots_says_so() {
+    let broker = Mosquitto::start();
+    let place = Place::new(2);
+    let update = "[update]\nroot = \"root.json\"\nrepository = \"repository\"";
+    let config = place.config(LOOP, &format!("{}\n{update}", external(&broker.url())));
+    let refused = edge_command(&["run", "--config", config.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("build.path is ") && said.contains("tiny.medsa, a file"), "{said}");
+    assert!(said.contains("expected a folder of slots, for [update]"), "{said}");
+}
