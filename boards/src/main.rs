@@ -1,6 +1,7 @@
 //! `medsa-flash`: the boards that are described, the service's package for each, and the builds
 //! that devices run.
 
+mod fleet;
 mod updates;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ enum Command {
     Keygen(updates::Keygen),
     Publish(updates::Publish),
     Stage(updates::Stage),
+    Push(fleet::Push),
     Status(updates::Status),
     Rollback(updates::Rollback),
 }
@@ -65,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Keygen(args) => updates::keygen(&args),
         Command::Publish(args) => updates::publish(&args),
         Command::Stage(args) => updates::stage(&args),
+        Command::Push(args) => fleet::push(&args),
         Command::Status(args) => updates::status(&args),
         Command::Rollback(args) => updates::rollback(&args),
     }

@@ -15,6 +15,8 @@ use medsa_update::{
 };
 use semver::Version;
 
+use crate::fleet::{self, Fleet};
+
 /// Make the keys of a new, empty repository; or replace those of one role
 #[derive(Args)]
 pub struct Keygen {
@@ -98,23 +100,33 @@ pub struct Stage {
     again: bool,
 }
 
-/// What is in the slots of a device
+/// What is in the slots of a device, or of many
 #[derive(Args)]
 pub struct Status {
-    /// Folder of the device's slots
+    /// Folder of the slots of a device that is mounted, or of this one
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["to", "devices"])]
+    device: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: Fleet,
+    /// For programs
     #[arg(long)]
-    device: PathBuf,
+    json: bool,
 }
 
 /// Go back to the build before
 #[derive(Args)]
 pub struct Rollback {
-    /// Folder of the device's slots
-    #[arg(long)]
-    device: PathBuf,
+    /// Folder of the slots of a device that is mounted, or of this one
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["to", "devices", "json"])]
+    device: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: Fleet,
     /// Also from a build that was confirmed
     #[arg(long)]
     danger_allow_downgrade: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 /// Whose keys.
@@ -192,8 +204,13 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
 }
 
 pub fn status(args: &Status) -> anyhow::Result<()> {
-    let slots = Slots::open(Folder::to_start(&args.device))?;
+    let Some(device) = &args.device else { return fleet::status(&args.fleet, args.json) };
+    let slots = Slots::open(Folder::to_start(device))?;
     let state = slots.state();
+    if args.json {
+        println!("{}", state.describe());
+        return Ok(());
+    }
     for slot in [Name::A, Name::B] {
         match state.slot(slot).zip(state.standing(slot)) {
             Some((build, standing)) => println!("slot {slot}: {build}, {standing}"),
@@ -210,7 +227,10 @@ pub fn status(args: &Status) -> anyhow::Result<()> {
 }
 
 pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
-    let mut slots = open(&args.device)?;
+    let Some(device) = &args.device else {
+        return fleet::rollback(&args.fleet, args.danger_allow_downgrade, args.json);
+    };
+    let mut slots = open(device)?;
     let permit = Permit { downgrade: args.danger_allow_downgrade, ..Permit::default() };
     let Running { build, slot, .. } = slots.roll_back(permit)?;
     println!("back to {build} in slot {slot}");

@@ -5,6 +5,7 @@ use std::fmt;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// One of the two slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +160,28 @@ impl State {
             (false, Phase::Trial { .. }) => Standing::WayBack,
             (false, Phase::Settled) if failed => Standing::Failed,
             (false, Phase::Settled) => Standing::Before,
+        })
+    }
+
+    /// The same, for programs.
+    pub fn describe(&self) -> Value {
+        let slot = |name| {
+            self.slot(name).map(|Installed { name: build, version, sha256 }| {
+                let role = self.standing(name);
+                json!({ "name": build, "version": version, "sha256": sha256, "role": role })
+            })
+        };
+        json!({
+            "a": slot(Name::A),
+            "b": slot(Name::B),
+            "in_use": self.current,
+            "phase": match self.phase {
+                Phase::Settled => "settled",
+                Phase::Staged => "staged",
+                Phase::Trial { .. } => "trial",
+            },
+            "failed": self.failed,
+            "floors": self.floors,
         })
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
-use crate::service::{describe_slots, slots_state};
+use crate::service::slots_state;
 
 /// Tells what is in the slots, and how the service is that runs with this configuration.
 #[derive(clap::Args, Debug)]
@@ -41,7 +41,7 @@ pub async fn run(args: &Args) -> Result<String, Error> {
         "device": config.device.to_string(),
         "board": config.board,
         "version": env!("CARGO_PKG_VERSION"),
-        "slots": state.as_ref().map(describe_slots),
+        "slots": state.as_ref().map(State::describe),
         "health": health.as_ref().ok(),
         "health_error": health.as_ref().err(),
     });

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::outbox::{Delivered, Outbox};
 use crate::pipeline::{NewestMasks, Seen};
 use crate::records::{RecordId, Records, Trigger};
-use crate::service::{Control, describe_slots, json};
+use crate::service::{Control, json};
 
 /// Records that are listed at most.
 const LISTED: usize = 100;
@@ -202,7 +202,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
     let slots = on_disk(move || control.slots()).await?.map_err(|error| failed(&error))?;
     Ok(Json(network.manifest.as_ref().map_or(Value::Null, |manifest| {
         json!({
-            "slots": slots.as_ref().map(describe_slots),
+            "slots": slots.map(|slots| slots.describe()),
             "update": newer,
             "name": manifest.name,
             "version": manifest.version,

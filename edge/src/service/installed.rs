@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use medsa_update::{Folder, Installed, Name, Permit, Phase, Running, Slots, State};
-use serde_json::{Value, json};
+use medsa_update::{Folder, Permit, Running, Slots, State};
 
 use crate::error::Error;
 
@@ -52,28 +51,6 @@ pub(super) fn at_present(path: &Path) -> Result<PathBuf, Error> {
 /// [`Error::Slots`].
 pub(crate) fn state(folder: &Path) -> Result<State, Error> {
     Ok(Slots::open(Folder::to_start(folder))?.state().clone())
-}
-
-/// The same, for programs.
-pub(crate) fn describe(state: &State) -> Value {
-    let slot = |name| {
-        state.slot(name).map(|Installed { name: build, version, sha256 }| {
-            let role = state.standing(name);
-            json!({ "name": build, "version": version, "sha256": sha256, "role": role })
-        })
-    };
-    json!({
-        "a": slot(Name::A),
-        "b": slot(Name::B),
-        "in_use": state.current,
-        "phase": match state.phase {
-            Phase::Settled => "settled",
-            Phase::Staged => "staged",
-            Phase::Trial { .. } => "trial",
-        },
-        "failed": state.failed,
-        "floors": state.floors,
-    })
 }
 
 /// Uses the build of the other slot.

@@ -41,7 +41,7 @@ use caretaker::Caretaker;
 pub(crate) use control::Control;
 use degrading::Degrading;
 use inbox::Inbox;
-pub(crate) use installed::{describe as describe_slots, open as open_slots, state as slots_state};
+pub(crate) use installed::{open as open_slots, state as slots_state};
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;

@@ -1,0 +1,251 @@
+//! An operator's desk and devices: folders of this machine, behind one sshd that is the test's own.
+//!
+//! On a device, repository and slots are verified by what does so on real ones; what runs there is
+//! played: the program by a script around `medsa-flash`, the service by a thread.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::Duration;
+
+use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
+use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_update::{Folder, Slots, TRIAL_STARTS};
+use tempfile::TempDir;
+
+use crate::sshd::Sshd;
+
+/// How a shell would stumble over it.
+const REPOSITORY: &str = "it's a \"stick\"";
+
+const LIST: &str = "devices.toml";
+
+/// What a service does about a build on trial.
+#[derive(Clone, Copy)]
+pub enum Service {
+    /// Finds it well.
+    Confirms,
+    /// Does not get along with it.
+    GoesBack,
+    /// Neither.
+    Stands,
+}
+
+/// What a command has printed, and what it told beside that.
+#[derive(Debug)]
+pub struct Said {
+    pub printed: String,
+    pub told: String,
+}
+
+/// All of it.
+pub struct Field {
+    folder: TempDir,
+    devices: Vec<String>,
+    does: Arc<Mutex<Service>>,
+    sshd: Sshd,
+}
+
+/// Services that run until this is dropped.
+pub struct Services {
+    end: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Field {
+    /// Devices that have liver 1.0.0; one that is called `gone` cannot be reached.
+    pub fn new(devices: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sshd = Sshd::start(folder.path());
+        let devices = devices.iter().map(|&name| name.to_owned()).collect();
+        let does = Arc::new(Mutex::new(Service::Stands));
+        let field = Self { folder, devices, does, sshd };
+        field.run("keygen", &["--repository", REPOSITORY, "--keys", "keys"]).unwrap();
+        field.publish("1.0.0");
+        let mut list = String::new();
+        for name in &field.devices {
+            let device = field.device(name);
+            fs::create_dir_all(&device).unwrap();
+            fs::copy(field.path("keys/root.json"), device.join("root.json")).unwrap();
+            fs::write(device.join("edge.toml"), "").unwrap();
+            let flash = env!("CARGO_BIN_EXE_medsa-flash");
+            script(
+                &device.join("medsa-edge"),
+                &include_str!("medsa-edge.sh").replace("@FLASH@", flash),
+            );
+            field.accept(name, "exit 0");
+            field.health(name, r#""status":"ok","source":{"state":"playing","reason":null}"#);
+            let path = |name: &str| format!("'''{}'''", device.join(name).display());
+            let (config, edge) = (path("edge.toml"), path("medsa-edge"));
+            list += &format!("[[device]]\nssh = \"{name}\"\nconfig = {config}\nedge = {edge}\n");
+            let mut stage = Command::new(flash);
+            stage.args(["stage", "--name", "liver", "--switch", "--repository", REPOSITORY]);
+            stage.arg("--device").arg(device.join("slots")).args(["--root", "keys/root.json"]);
+            stage.arg("--edge").arg(device.join("accept"));
+            said(stage.current_dir(field.folder.path())).unwrap();
+        }
+        fs::write(field.path(LIST), list).unwrap();
+        field
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The folder of a device, which is named in a way that asks for quotes.
+    pub fn device(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}'s $HOME; exit")).join("medsa")
+    }
+
+    /// Signs a build.
+    pub fn publish(&self, version: &str) {
+        let name = format!("{version}.medsa");
+        build(version).write(&self.path(&name)).unwrap();
+        self.run("publish", &["--repository", REPOSITORY, "--keys", "keys", &name]).unwrap();
+    }
+
+    /// What a device does about acceptance vectors.
+    pub fn accept(&self, device: &str, does: &str) {
+        script(&self.device(device).join("accept"), &format!("#!/bin/sh\n{does}\n"));
+    }
+
+    /// What the service of a device says of its health.
+    pub fn health(&self, device: &str, health: &str) {
+        let reload = r#""reload":{"state":"idle","reason":null}"#;
+        fs::write(self.device(device).join("health"), format!("{health},{reload}")).unwrap();
+    }
+
+    /// Lets services run on all devices.
+    pub fn services(&self, does: Service) -> Services {
+        self.set_services(does);
+        let end = Arc::new(AtomicBool::new(false));
+        let run = |name: &String| {
+            let slots = self.device(name).join("slots");
+            let (end, does) = (Arc::clone(&end), Arc::clone(&self.does));
+            thread::spawn(move || {
+                while !end.load(Ordering::Relaxed) {
+                    let does = *does.lock().unwrap();
+                    serve(&slots, does);
+                    sleep(Duration::from_millis(50));
+                }
+            })
+        };
+        Services { threads: self.devices.iter().map(run).collect(), end }
+    }
+
+    /// Changes what they do.
+    pub fn set_services(&self, does: Service) {
+        *self.does.lock().unwrap() = does;
+    }
+
+    /// Version of the build that a device uses.
+    pub fn in_use(&self, device: &str) -> String {
+        let slots = Slots::open(Folder::to_start(&self.device(device).join("slots"))).unwrap();
+        slots.state().in_use().unwrap().version.to_string()
+    }
+
+    /// The files that a device was sent last.
+    pub fn sent(&self, device: &str) -> Vec<String> {
+        let sent = fs::read_to_string(self.device(device).join("sent")).unwrap();
+        sent.lines().map(str::to_owned).collect()
+    }
+
+    /// Files and folders that lie about in the devices' folder for temporary ones.
+    pub fn left_on_devices(&self) -> usize {
+        fs::read_dir(self.path("tmp")).unwrap().count()
+    }
+
+    /// Sends `liver` to all devices.
+    pub fn push(&self, more: &[&str]) -> Result<Said, Said> {
+        let arguments = ["--repository", REPOSITORY, "--name", "liver", "--devices", LIST];
+        self.run("push", &[&arguments[..], more].concat())
+    }
+
+    /// Asks all devices.
+    pub fn fleet(&self, command: &str, more: &[&str]) -> Result<Said, Said> {
+        self.run(command, &[&["--devices", LIST], more].concat())
+    }
+
+    /// Runs a command at the desk.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Result<Said, Said> {
+        let mut flash = Command::new(env!("CARGO_BIN_EXE_medsa-flash"));
+        flash.arg(command).args(arguments).current_dir(self.folder.path());
+        self.sshd.known_to(&mut flash);
+        said(&mut flash)
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A service that fails has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One look of a service at its slots. While the program works on them, it looks again later.
+fn serve(slots: &Path, does: Service) {
+    let is_on_trial = || Some(Slots::open(Folder::to_start(slots)).ok()?.state().is_on_trial());
+    if is_on_trial() != Some(true) {
+        return;
+    }
+    let Ok(folder) = Folder::open(slots) else { return };
+    let mut slots = Slots::open(folder).unwrap();
+    match does {
+        Service::Confirms => slots.confirm().unwrap(),
+        Service::GoesBack => {
+            for _ in 0..=TRIAL_STARTS {
+                slots.start().unwrap();
+            }
+        }
+        Service::Stands => {}
+    }
+}
+
+fn script(path: &Path, text: &str) {
+    // Anew, as one that still runs cannot be written.
+    let _ = fs::remove_file(path);
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn said(command: &mut Command) -> Result<Said, Said> {
+    let output = command.output();
+    let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}: run tools/setup.sh test"));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let said = Said { printed: text(output.stdout), told: text(output.stderr) };
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
+
+/// A small build.
+fn build(version: &str) -> Build {
+    let manifest = Manifest {
+        format: Manifest::FORMAT,
+        name: "liver".into(),
+        version: version.into(),
+        min_edge_version: "0.1.0".into(),
+        base: Origin { name: "base".into(), sha256: "00".repeat(32) },
+        adapter: None,
+        classes: Vec::new(),
+        preprocess: Preprocess {
+            input_size: 256,
+            normalization: Normalization::MinMax,
+            fit: Fit::Pad,
+        },
+        precision: Precision::F32,
+        agreement: None,
+        quantization: None,
+        unfit: Vec::new(),
+        files: BTreeMap::new(),
+    };
+    let files = [Manifest::ENCODER, Manifest::DECODER];
+    let files = files.map(|name| (name.to_owned(), format!("{name} bytes").into_bytes()));
+    Build::new(manifest, files.into(), Acceptance::default())
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# The service's program on a device, as far as it is asked from afar: what takes builds and goes
+# back is what does so on a device that is mounted.
+set -eu
+command=$1 device=$(dirname "$3")
+[ "$2" = --config ] && [ -e "$3" ]
+shift 3
+case $command in
+update)
+    for repository; do :; done
+    (cd "$repository" && find . -type f | sort) >"$device/sent"
+    exec '@FLASH@' stage --device "$device/slots" --root "$device/root.json" \
+        --edge "$device/accept" --switch "$@"
+    ;;
+rollback) exec '@FLASH@' rollback --device "$device/slots" "$@" ;;
+status)
+    [ "$*" = --json ]
+    slots=$('@FLASH@' status --device "$device/slots" --json)
+    name=$(basename "$(dirname "$device")")
+    printf '{"device":"%s bed","board":"raspberry-pi-5","version":"0.1.0","slots":%s,' \
+        "${name%% *}" "$slots"
+    build=$('@FLASH@' status --device "$device/slots" | sed -n 's/^slot .: \(.*\), in use.*/\1/p')
+    printf '"health":{"build":"%s",%s},"health_error":null}\n' "$build" "$(cat "$device/health")"
+    ;;
+esac
