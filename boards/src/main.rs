@@ -109,7 +109,7 @@ fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyh
 /// Compiles the service; where the program is.
 fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
     let mut cargo = Program::new("cargo");
-    cargo.args(["build", "--release", "--package", "medsa-edge", "--bin", "medsa-edge"]);
+    cargo.args(["build", "--profile", "board", "--package", "medsa-edge", "--bin", "medsa-edge"]);
     cargo.args(["--target", target, "--message-format", "json-render-diagnostics"]);
     if repository != Path::new("") {
         cargo.current_dir(repository);

@@ -89,12 +89,8 @@ pub fn push(args: &Push) -> anyhow::Result<()> {
         .collect();
     let waves = number(&mut rows, &args.waves);
     let mut failed = None;
-    for wave in 1..=waves {
-        let of_wave: &mut [Row] = {
-            let first = rows.partition_point(|row| row.wave < wave);
-            let end = rows.partition_point(|row| row.wave <= wave);
-            &mut rows[first..end]
-        };
+    for of_wave in rows.chunk_by_mut(|a, b| a.wave == b.wave) {
+        let wave = of_wave[0].wave;
         let names: Vec<_> = of_wave.iter().map(|row| &*row.device.ssh).collect();
         eprintln!("wave {wave} of {waves}: {}", names.join(", "));
         run_wave(of_wave, &parcel, args);
@@ -130,12 +126,7 @@ fn number(rows: &mut [Row], sizes: &[NonZeroUsize]) -> usize {
 /// Sends the build to all that lack it, and waits for what comes of it.
 fn run_wave(rows: &mut [Row], parcel: &Parcel, args: &Push) {
     let until = Instant::now() + Duration::from_secs_f64(60.0 * args.within);
-    let update = Update {
-        parcel,
-        version: &parcel.build.version,
-        downgrade: args.danger_allow_downgrade,
-        again: args.again,
-    };
+    let update = Update { parcel, downgrade: args.danger_allow_downgrade, again: args.again };
     let begun = each(rows, |row| begin(row, &update, until));
     for (row, outcome) in rows.iter_mut().zip(begun) {
         set(row, outcome);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use semver::Version;
+use medsa_update::Installed;
 
 use super::PATIENCE;
 use super::parcel::Parcel;
@@ -50,11 +50,13 @@ pub struct Device {
     pub edge: String,
 }
 
-/// What a device may be made to take, and which version.
+/// What a device is to take.
 pub struct Update<'a> {
+    /// The build, with all that is signed about it.
     pub parcel: &'a Parcel,
-    pub version: &'a Version,
+    /// Also when it is older than one that ran there.
     pub downgrade: bool,
+    /// Also when it failed its trial there.
     pub again: bool,
 }
 
@@ -73,8 +75,9 @@ impl Device {
     /// # Errors
     /// What is wrong, for people. It has the build that it had.
     pub fn update(&self, update: &Update, within: Duration) -> Result<(), String> {
-        let version = update.version.to_string();
-        let mut more = vec!["--name", &update.parcel.build.name, "--version", &version];
+        let Installed { name, version, .. } = &update.parcel.build;
+        let version = version.to_string();
+        let mut more = vec!["--name", name, "--version", &version];
         more.extend(update.downgrade.then_some("--danger-allow-downgrade"));
         more.extend(update.again.then_some("--again"));
         let mut words = vec!["sh", "-c", UNPACK, "medsa-flash"];
