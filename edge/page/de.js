@@ -22,6 +22,12 @@ export default {
   name: 'Name', classes: 'Gemacht für', anyStructure: 'keine bestimmte Struktur', adapter: 'Adapter', none: 'keiner',
   base: 'Grundmodell', precision: 'Rechnet in', bits: { f32: '32 Bit', int8: '8 Bit' },
   agrees: (mean, min, masks) => `Überlappung mit 32 Bit ${mean}, kleinste ${min}, bei ${masks} Masken`,
+  slot: 'Platz', role: { 'in-use': 'in Gebrauch', 'on-trial': 'in Gebrauch, auf Probe', staged: 'bereit', 'way-back': 'wieder in Gebrauch, wenn die Probe misslingt', before: 'vorher in Gebrauch', failed: 'auf diesem Gerät gescheitert' },
+  use: (build) => `${build} verwenden`, update: 'Neueres Modell suchen',
+  sure: (other, build) => `Von ${build} zu ${other} wechseln? Die Umrisse aller Objekte ändern sich mit dem nächsten Bild.`, yes: 'Wechseln', no: 'Abbrechen',
+  reload: { loading: 'ein anderes Modell wird geladen', updating: 'ein neueres Modell wird gesucht', failed: 'ein anderes Modell wurde nicht genommen' },
+  slowed: (cause, level) => `verlangsamt: ${cause} (${level} von 3)`, cause: { heat: 'heiß', throttling: 'gedrosselt', slowness: 'überlastet' },
+  parts: (n) => `${n} Teile: Maße des größten`,
   broker: { connected: 'Broker verbunden', away: 'Broker fehlt' },
   rate: (perSecond) => `${perSecond} Bilder/s`,
 };

@@ -22,6 +22,12 @@ export default {
   name: 'Name', classes: 'Made for', anyStructure: 'no certain structure', adapter: 'Adapter', none: 'none',
   base: 'Base model', precision: 'Computes in', bits: { f32: '32 bits', int8: '8 bits' },
   agrees: (mean, min, masks) => `overlap with 32 bits ${mean}, lowest ${min}, of ${masks} masks`,
+  slot: 'Slot', role: { 'in-use': 'in use', 'on-trial': 'in use, on trial', staged: 'ready to be used', 'way-back': 'used again if the trial fails', before: 'used before', failed: 'failed on this device' },
+  use: (build) => `Use ${build}`, update: 'Look for a newer build',
+  sure: (other, build) => `Go over from ${build} to ${other}? Outlines of all objects change with the next picture.`, yes: 'Go over', no: 'Cancel',
+  reload: { loading: 'loading another build', updating: 'looking for a newer build', failed: 'another build was not taken' },
+  slowed: (cause, level) => `slowed down: ${cause} (${level} of 3)`, cause: { heat: 'hot', throttling: 'throttled', slowness: 'overloaded' },
+  parts: (n) => `${n} parts: sizes of the largest`,
   broker: { connected: 'broker connected', away: 'broker away' },
   rate: (perSecond) => `${perSecond} frames/s`,
 };

@@ -51,14 +51,25 @@ function item(picture, ...lines) {
   return entry;
 }
 
+/** The build that can be used instead, where there is one. */
+export function otherOf(slots) {
+  const roles = ['staged', 'before'];
+  return [slots?.a, slots?.b].find((build) => build && roles.includes(build.role));
+}
+
 /** What is known of the build, as terms and what they are. */
-export function describe({ name, version, classes, base, adapter, precision, agreement }, text, language) {
+export function describe({ name, version, classes, base, adapter, precision, agreement, slots }, reload, text, language) {
   const percent = (part) => part.toLocaleString(language, { style: 'percent', maximumFractionDigits: 1 });
   const agrees = agreement && text.agrees(percent(agreement.mean_iou), percent(agreement.min_iou), agreement.masks);
   const terms = [
     [text.name, `${name} ${version}`], [text.classes, classes.join(', ') || text.anyStructure],
     [text.adapter, adapter ?? text.none], [text.base, base],
     [text.precision, [text.bits[precision], ...(agrees ? [agrees] : [])].join('; ')],
+    ...['a', 'b'].filter((slot) => slots?.[slot]).map((slot) => {
+      const { name: build, version: of, role } = slots[slot];
+      return [`${text.slot} ${slot.toUpperCase()}`, `${build} ${of}: ${text.role[role]}`];
+    }),
+    ...(reload?.reason ? [[text.reload.failed, reload.reason]] : []),
   ];
   return terms.flat().map((words, index) => {
     const line = document.createElement(index % 2 ? 'dd' : 'dt');

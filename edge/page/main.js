@@ -1,7 +1,7 @@
 // The page: what is tapped becomes prompts and commands, what comes becomes a picture.
 
 import { Device } from './device.js';
-import { Captures, describe } from './lists.js';
+import { Captures, describe, otherOf } from './lists.js';
 import { Prompts } from './prompts.js';
 import { COLOURS, View } from './view.js';
 import en from './en.js';
@@ -51,9 +51,11 @@ const device = new Device({
     // Not when it is asked for: only what is on the disk is captured.
     if (before && now.refused > before.refused) tell(text.notCaptured);
     else if (before && now.kept > before.kept) tell(text.captured);
-    const stored = JSON.stringify(before) !== JSON.stringify(now);
+    const changed = (key) => JSON.stringify(status?.[key]) !== JSON.stringify(message[key]);
+    const [stored, another] = [changed('records'), changed('build') || changed('reload')];
     status = message;
     if (stored && element('captures').open) showCaptures();
+    if (another && element('build').open) showBuild();
     redraw();
   },
   prompts({ objects }) {
@@ -128,7 +130,11 @@ function tellState() {
   if (!status) return;
   const rate = text.rate((arrivals.filter((at) => performance.now() - at < 2000).length / 2).toFixed(0));
   const latency = status.latency_ms === null ? [] : [`${Math.round(status.latency_ms / 10) * 10} ms`];
-  say(element('status'), [status.build, ...latency, rate, text.broker[status.broker]].join(' · '));
+  const { degradation: { level, cause }, reload } = status;
+  const slowed = level ? [text.slowed(text.cause[cause], level)] : [];
+  const news = [...slowed, ...(reload.state === 'idle' ? [] : [text.reload[reload.state]])];
+  const line = [status.build, ...news, ...latency, rate, text.broker[status.broker]];
+  say(element('status'), line.join(' · '));
 }
 
 function reasonFor(now) {
@@ -180,18 +186,19 @@ function tellFacts() {
   }));
 }
 
-function sizes({ areaPx, longestPx, shortestPx, physical }) {
+function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
+  const others = parts > 1 ? [['', text.parts(parts)]] : [];
   const number = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;
     return [
       ['', `${text.area}: ${number(areaMm2, 0)} mm²`],
-      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`],
+      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`], ...others,
     ];
   }
   return [
     ['', `${text.area}: ${number(areaPx, 0)} px (${text.notToScale})`],
-    ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`],
+    ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`], ...others,
   ];
 }
 
@@ -305,9 +312,17 @@ function command(name) {
 
 function showCaptures() { captures.show().catch(notDone); }
 
-async function showBuild() {
+function showBuild() { readBuild().catch(notDone); }
+
+async function readBuild() {
   const build = await (await device.get('build')).json();
-  element('card').replaceChildren(...describe(build, text, language));
+  element('card').replaceChildren(...describe(build, status?.reload, text, language));
+  const other = otherOf(build.slots);
+  element('other').hidden = !other;
+  element('update').hidden = !build.update;
+  if (!other) return;
+  say(element('other'), text.use(`${other.name} ${other.version}`));
+  say(element('question'), text.sure(`${other.name} ${other.version}`, `${build.name} ${build.version}`));
 }
 
 function labelSwitches() {
@@ -323,8 +338,11 @@ onPress('clear', () => { prompts.clear(selected); masks.delete(selected); });
 onPress('freeze', () => command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'));
 onPress('capture', () => command('Capture'));
 onPress('showCaptures', () => { element('captures').showModal(); showCaptures(); });
-onPress('showBuild', () => { element('build').showModal(); showBuild().catch(notDone); });
-for (const close of document.querySelectorAll('.sheet > button')) {
+onPress('showBuild', () => { element('build').showModal(); showBuild(); });
+onPress('other', () => element('sure').showModal());
+onPress('yes', () => { element('sure').close(); command('SwitchBuild'); });
+onPress('update', () => command('Update'));
+for (const close of document.querySelectorAll('.close')) {
   close.addEventListener('click', () => close.parentElement.close());
 }
 element('ask').addEventListener('submit', (event) => {

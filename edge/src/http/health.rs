@@ -52,7 +52,7 @@ pub(super) fn activity(activity: Activity) -> &'static str {
 }
 
 /// What is given up, and why.
-fn degradation(observed: &Observed) -> Value {
+pub(super) fn degradation(observed: &Observed) -> Value {
     match *observed.statuses.degradation.borrow() {
         None => json!({ "level": 0, "cause": null }),
         Some(Degradation { level, cause }) => json!({ "level": level, "cause": cause_name(cause) }),
@@ -60,7 +60,7 @@ fn degradation(observed: &Observed) -> Value {
 }
 
 /// Whether another build is about to take over.
-fn reload(observed: &Observed) -> Value {
+pub(super) fn reload(observed: &Observed) -> Value {
     let (state, reason) = match &*observed.statuses.build.borrow() {
         BuildState::Idle => ("idle", None),
         BuildState::Loading => ("loading", None),

@@ -193,6 +193,8 @@ fn status(state: &Guarded) -> Value {
         "source": source,
         "broker": health::broker(&state.observed),
         "activity": health::activity(state.controls.control.objects().activity()),
+        "degradation": health::degradation(&state.observed),
+        "reload": health::reload(&state.observed),
         "latency_ms": latency.map(|latency| latency.as_millis() as u64),
         "records": records,
         "diagnostic": state.intended_use == IntendedUse::Diagnostic,

@@ -6,6 +6,7 @@ use medsa_edge::mqtt::Protocol;
 use medsa_wire::{Cause, Degradation};
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, as_mask, external};
+use crate::http::browser::Browser;
 use crate::http::get;
 use crate::reload::{as_info, bytes, right};
 use crate::service::LOOP;
@@ -17,7 +18,7 @@ fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
     fs::write(place.path("small.medsa"), bytes(&right("small", 32))).unwrap();
     let heat = |degrees: u32| fs::write(place.path("temp"), format!("{degrees}000\n")).unwrap();
     heat(50);
-    let more = "[http]\nlisten = \"127.0.0.1:0\"\n[degrade]\nhold_s = 1\n\
+    let more = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n[degrade]\nhold_s = 1\n\
                 thermal_file = \"temp\"\nsmaller_build = \"small.medsa\"";
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let settings = format!("{}\n{more}", external(&broker.url()));
@@ -36,6 +37,10 @@ fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
         masks += u32::from(mask.mask.width() == 32);
         masks == 20
     });
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    let status = "document.querySelector('#status').textContent";
+    browser.wait_until(&format!("{status}.includes('slowed down: hot (3 of 3)')"));
     assert!(get(address, "/metrics").1.contains("\nmedsa_degradation_level 3.0\n"));
     let health: serde_json::Value = serde_json::from_str(&get(address, "/health").1).unwrap();
     assert_eq!(health["degradation"], serde_json::json!({ "level": 3, "cause": "heat" }));

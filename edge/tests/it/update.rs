@@ -23,14 +23,14 @@ use crate::service::LOOP;
 use crate::status::wait_for;
 
 /// A device with slots, beside a repository that it trusts.
-struct Ward {
+pub struct Ward {
     place: Place,
     config: PathBuf,
 }
 
 impl Ward {
     /// With version 1.0.0 in use; `update` are more lines of `[update]`.
-    fn new(broker: &Mosquitto, settings: &str, update: &str) -> Self {
+    pub fn new(broker: &Mosquitto, settings: &str, update: &str) -> Self {
         let place = Place::new(2);
         let terms = Terms::default();
         let repository = Path::new(&place.path("repository")).to_owned();
@@ -49,7 +49,7 @@ impl Ward {
         ward
     }
 
-    fn publish(&self, build: &Build) {
+    pub fn publish(&self, build: &Build) {
         let file = PathBuf::from(self.place.path("published.medsa"));
         build.write(&file).unwrap();
         let repository = Repository::open(Path::new(&self.place.path("repository"))).unwrap();
@@ -57,7 +57,7 @@ impl Ward {
         repository.publish(&keys, &[file], &Terms::default()).unwrap();
     }
 
-    fn start(&self) -> Edge {
+    pub fn start(&self) -> Edge {
         Edge::run(&self.config)
     }
 

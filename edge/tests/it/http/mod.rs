@@ -1,6 +1,7 @@
 //! What the service tells and hears over HTTP.
 
-mod browser;
+pub mod browser;
+mod builds;
 mod control;
 mod delay;
 mod live;

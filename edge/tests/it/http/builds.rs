@@ -1,0 +1,62 @@
+//! Builds on the page: which there are, another one, a newer one.
+
+use super::browser::Browser;
+use super::page::{LIVE, fact};
+use crate::harness::{Mosquitto, free_port};
+use crate::reload::{build, right};
+use crate::update::Ward;
+
+fn says(id: &str, text: &str) -> String {
+    format!("document.querySelector({id:?}).textContent.includes({text:?})")
+}
+
+#[test]
+fn another_build_is_used_and_a_newer_one_looked_for() {
+    let (broker, port) = (Mosquitto::start(), free_port());
+    let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");
+    let ward = Ward::new(&broker, &http, "repository = \"repository\"");
+    ward.publish(&right("2.0.0", 32));
+    let edge = ward.start();
+    edge.logged("touchscreen page at ");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    browser.wait_until(LIVE);
+    browser.wait_until(&fact("good"));
+    browser.tap("#showBuild");
+    browser.wait_until(&says("#card", "tiny 1.0.0: in use"));
+    // There is no other one yet.
+    browser.wait_until("document.querySelector('#other').hidden");
+    browser.tap("#update");
+    browser.wait_until(&says("#status", "tiny 2.0.0"));
+    // The card follows while it is open.
+    browser.wait_until(&says("#card", "tiny 1.0.0: used again if the trial fails"));
+    browser.wait_until(&says("#card", "tiny 2.0.0: in use, on trial"));
+    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    browser.tap("#build .close");
+    browser.tap("#showBuild");
+    browser.wait_until(&says("#card", "tiny 1.0.0: used before"));
+    browser.wait_until(&says("#other", "Use tiny 1.0.0"));
+    browser.screenshot("builds");
+
+    // It asks first, and goes on when it is told not to.
+    browser.tap("#other");
+    browser.wait_until(&says("#question", "Go over from tiny 2.0.0 to tiny 1.0.0?"));
+    browser.screenshot("sure");
+    browser.tap("#sure .close");
+    browser.wait_until("!document.querySelector('#sure').open");
+    browser.tap("#other");
+    browser.tap("#yes");
+    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    browser.wait_until(&says("#status", "tiny 1.0.0"));
+    edge.logged("build tiny 1.0.0 has been well, and is confirmed");
+
+    // What is not taken is told, with the reason.
+    let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
+    ward.publish(&wrong);
+    browser.tap("#update");
+    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.wait_until(&says("#card", "tiny 3.0.0 is not accepted: "));
+    browser.tap("#build .close");
+    browser.wait_until(&fact("good"));
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+}
