@@ -1,13 +1,14 @@
 //! An operator at the command line: keygen, publish, stage, status, rollback.
 
-use std::collections::BTreeMap;
+#[path = "../../bundle/tests/small/mod.rs"]
+mod small;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
-use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_bundle::Acceptance;
 use medsa_update::{Folder, Slots};
 use tempfile::TempDir;
 
@@ -206,7 +207,8 @@ impl Desk {
 
     fn publish(&self, version: &str) {
         let name = format!("{version}.medsa");
-        build(version).write(&self.path(&name)).unwrap();
+        let build = small::build(small::manifest("liver", version), Acceptance::default());
+        build.write(&self.path(&name)).unwrap();
         let said = self.run("publish", &["--repository", "repository", "--keys", "keys", &name]);
         assert!(said.unwrap().starts_with(&format!("liver {version} is published (SHA-256 ")));
     }
@@ -224,30 +226,4 @@ impl Desk {
     fn slots(&self) -> Slots<Folder> {
         Slots::open(Folder::open(&self.path("device")).unwrap()).unwrap()
     }
-}
-
-/// A small build.
-fn build(version: &str) -> Build {
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        name: "liver".into(),
-        version: version.into(),
-        min_edge_version: "0.1.0".into(),
-        base: Origin { name: "base".into(), sha256: "00".repeat(32) },
-        adapter: None,
-        classes: Vec::new(),
-        preprocess: Preprocess {
-            input_size: 256,
-            normalization: Normalization::MinMax,
-            fit: Fit::Pad,
-        },
-        precision: Precision::F32,
-        agreement: None,
-        quantization: None,
-        unfit: Vec::new(),
-        files: BTreeMap::new(),
-    };
-    let files = [Manifest::ENCODER, Manifest::DECODER];
-    let files = files.map(|name| (name.to_owned(), format!("{name} bytes").into_bytes()));
-    Build::new(manifest, files.into(), Acceptance::default())
 }

@@ -1,14 +1,13 @@
 //! A build is read whole and unaltered or not at all.
 
-use std::collections::BTreeMap;
+mod small;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use medsa_bundle::{
-    Acceptance, AcceptanceVector, Build, Error, LatencyLimits, Limits, Manifest, Origin, Precision,
-    sha256_hex,
+    Acceptance, AcceptanceVector, Build, Error, LatencyLimits, Limits, Manifest, sha256_hex,
 };
-use medsa_sam::image::{Fit, Normalization, Preprocess};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -86,7 +85,7 @@ fn numbers_are_limited() {
     let latency = LatencyLimits { encoder_ms: 1.0, decoder_ms: 1.0 };
     let boards = ["a", "b"].map(|name| (name.to_owned(), latency));
     let acceptance = Acceptance { vectors: vec![vector; 2], boards: boards.into() };
-    let build = build(acceptance);
+    let build = small::build(small::manifest("test", "1.0.0"), acceptance);
     let all = Limits::default();
     for (limits, expected) in [
         (Limits { files: 2, ..all.clone() }, "3 files, at most 2 are accepted"),
@@ -106,7 +105,7 @@ fn numbers_are_limited() {
 proptest! {
     #[test]
     fn damage_anywhere_gives_an_error_or_the_same_content(damages in vec(damage(), 1..4)) {
-        let build = build(Acceptance::default());
+        let build = small::build(small::manifest("test", "1.0.0"), Acceptance::default());
         let mut bytes = build.write_to(Vec::new()).unwrap();
         for damage in damages {
             damage.apply(&mut bytes);
@@ -192,7 +191,7 @@ impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("build.medsa");
-        build(Acceptance::default()).write(&path).unwrap();
+        small::build(small::manifest("test", "1.0.0"), Acceptance::default()).write(&path).unwrap();
         Self { path, _folder: folder }
     }
 
@@ -213,34 +212,6 @@ impl Place {
             replace(bytes, before.as_bytes(), after.as_bytes());
         });
     }
-}
-
-fn build(acceptance: Acceptance) -> Build {
-    let origin = Origin { name: "base".into(), sha256: "00".repeat(32) };
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        name: "test".into(),
-        version: "1.0.0".into(),
-        min_edge_version: "0.1.0".into(),
-        base: origin,
-        adapter: None,
-        classes: Vec::new(),
-        preprocess: Preprocess {
-            input_size: 256,
-            normalization: Normalization::MinMax,
-            fit: Fit::Pad,
-        },
-        precision: Precision::F32,
-        agreement: None,
-        quantization: None,
-        unfit: Vec::new(),
-        files: BTreeMap::new(),
-    };
-    let files = BTreeMap::from([
-        (Manifest::ENCODER.to_owned(), b"encoder bytes".to_vec()),
-        (Manifest::DECODER.to_owned(), b"decoder bytes".to_vec()),
-    ]);
-    Build::new(manifest, files, acceptance)
 }
 
 fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {

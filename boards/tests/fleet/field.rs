@@ -3,7 +3,6 @@
 //! On a device, repository and slots are verified by what does so on real ones; what runs there is
 //! played: the program by a script around `medsa-flash`, the service by a thread.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
-use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
-use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_bundle::Acceptance;
 use medsa_update::{Folder, Slots, TRIAL_STARTS};
 use tempfile::TempDir;
 
+use crate::small;
 use crate::sshd::Sshd;
 
 /// How a shell would stumble over it.
@@ -105,7 +104,8 @@ impl Field {
     /// Signs a build.
     pub fn publish(&self, version: &str) {
         let name = format!("{version}.medsa");
-        build(version).write(&self.path(&name)).unwrap();
+        let build = small::build(small::manifest("liver", version), Acceptance::default());
+        build.write(&self.path(&name)).unwrap();
         self.run("publish", &["--repository", REPOSITORY, "--keys", "keys", &name]).unwrap();
     }
 
@@ -222,30 +222,4 @@ fn said(command: &mut Command) -> Result<Said, Said> {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let said = Said { printed: text(output.stdout), told: text(output.stderr) };
     if output.status.success() { Ok(said) } else { Err(said) }
-}
-
-/// A small build.
-fn build(version: &str) -> Build {
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        name: "liver".into(),
-        version: version.into(),
-        min_edge_version: "0.1.0".into(),
-        base: Origin { name: "base".into(), sha256: "00".repeat(32) },
-        adapter: None,
-        classes: Vec::new(),
-        preprocess: Preprocess {
-            input_size: 256,
-            normalization: Normalization::MinMax,
-            fit: Fit::Pad,
-        },
-        precision: Precision::F32,
-        agreement: None,
-        quantization: None,
-        unfit: Vec::new(),
-        files: BTreeMap::new(),
-    };
-    let files = [Manifest::ENCODER, Manifest::DECODER];
-    let files = files.map(|name| (name.to_owned(), format!("{name} bytes").into_bytes()));
-    Build::new(manifest, files.into(), Acceptance::default())
 }

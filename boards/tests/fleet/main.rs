@@ -1,6 +1,8 @@
 //! Builds onto devices over ssh: push, status, rollback, by the system's ssh and a real sshd.
 
 mod field;
+#[path = "../../../bundle/tests/small/mod.rs"]
+mod small;
 mod sshd;
 
 use std::fs;

@@ -1,13 +1,11 @@
 //! An operator, a device, and an attacker who holds what lies between them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use medsa_bundle::{Acceptance, Build, Limits, Manifest, Origin, Precision};
-use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_bundle::{Acceptance, Build, Limits, Manifest};
 use medsa_update::{Client, Error, Folder, Permit, Repository, Slots, Source, Terms, WithoutClock};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -15,6 +13,8 @@ use tough::editor::signed::SignedRole;
 use tough::key_source::{KeySource, LocalKeySource};
 use tough::schema::{KeyHolder, Role, Root, Signed, Snapshot, Targets, Timestamp};
 use url::Url;
+
+use crate::small;
 
 pub struct Lab {
     place: TempDir,
@@ -191,28 +191,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A small build.
 pub fn build(name: &str, version: &str, unfit: Vec<String>) -> Build {
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        name: name.into(),
-        version: version.into(),
-        min_edge_version: "0.1.0".into(),
-        base: Origin { name: "base".into(), sha256: "00".repeat(32) },
-        adapter: None,
-        classes: Vec::new(),
-        preprocess: Preprocess {
-            input_size: 256,
-            normalization: Normalization::MinMax,
-            fit: Fit::Pad,
-        },
-        precision: Precision::F32,
-        agreement: None,
-        quantization: None,
-        unfit,
-        files: BTreeMap::new(),
-    };
-    let files = [Manifest::ENCODER, Manifest::DECODER];
-    let files = files.map(|name| (name.to_owned(), format!("{name} bytes").into_bytes()));
-    Build::new(manifest, files.into(), Acceptance::default())
+    let manifest = Manifest { unfit, ..small::manifest(name, version) };
+    small::build(manifest, Acceptance::default())
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -13,5 +13,7 @@ mod mix_and_match;
 mod path_traversal;
 mod publishing;
 mod rollback;
+#[path = "../../../bundle/tests/small/mod.rs"]
+mod small;
 mod staging;
 mod wrong_key;

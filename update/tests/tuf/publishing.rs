@@ -19,7 +19,7 @@ fn builds_that_devices_refuse_are_not_published() {
         path
     };
     let mut corrupt = good.clone();
-    let at = corrupt.windows(18).position(|bytes| bytes == b"encoder.onnx bytes").unwrap();
+    let at = corrupt.windows(13).position(|bytes| bytes == b"encoder bytes").unwrap();
     corrupt[at] ^= 1;
     let oversized = lab.path("oversized.medsa");
     fs::File::create(&oversized).unwrap().set_len((1 << 30) + 1).unwrap();
