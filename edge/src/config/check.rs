@@ -189,6 +189,11 @@ impl Check<'_> {
 
     fn http(&self, raw: &RawHttp, folder: &Path) -> Result<HttpConfig, Error> {
         let listen = self.address("http.listen", &raw.listen)?;
+        let kiosk = raw.kiosk.as_ref().map(|text| self.address("http.kiosk", text)).transpose()?;
+        if let Some(kiosk) = kiosk.filter(|kiosk| !raw.control || !kiosk.ip().is_loopback()) {
+            let expected = "a loopback address such as 127.0.0.1:9090, with control = true";
+            return Err(self.error("http.kiosk", kiosk, expected));
+        }
         let encryption = self.encryption(raw, folder)?;
         let control = match (raw.control, &raw.token_file) {
             (false, None) => HttpControl::Off,
@@ -204,7 +209,7 @@ impl Check<'_> {
             false => IntendedUse::NotDiagnostic,
             true => IntendedUse::Diagnostic,
         };
-        let http = HttpConfig { listen, control, encryption, intended_use };
+        let http = HttpConfig { listen, kiosk, control, encryption, intended_use };
         if http.is_shared() && http.control == HttpControl::ThisMachine {
             let expected =
                 format!("a file with a token, because others than this machine reach {listen}");

@@ -112,6 +112,8 @@ pub struct LogFile {
 pub struct HttpConfig {
     /// Where it listens; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where it listens besides, for who uses this machine: a loopback address.
+    pub kiosk: Option<SocketAddr>,
     /// Who may see pictures, and prompt.
     pub control: HttpControl,
     /// Who sees to it that others on the network cannot read what is sent.

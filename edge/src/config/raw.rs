@@ -83,6 +83,7 @@ pub(super) struct RawPrompt {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHttp {
     pub listen: String,
+    pub kiosk: Option<String>,
     #[serde(default)]
     pub control: bool,
     pub token_file: Option<PathBuf>,

@@ -37,6 +37,11 @@ pub async fn health_of(config: &HttpConfig) -> Result<Value, String> {
 }
 
 async fn ask(config: &HttpConfig) -> Result<Value, String> {
+    if let Some(kiosk) = config.kiosk {
+        let stream = TcpStream::connect(kiosk).await;
+        return get(stream.map_err(|error| format!("{kiosk} does not answer: {error}"))?, kiosk)
+            .await;
+    }
     let address = here(config.listen);
     let failed = |error: &dyn std::error::Error| format!("{address} does not answer: {error}");
     let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;

@@ -28,10 +28,8 @@ use crate::service::{Control, json};
 /// Records that are listed at most.
 const LISTED: usize = 100;
 
-/// Who can look on at the same time: each costs the time to compress every picture.
-const SEATS: usize = 4;
-
 /// What the handlers work on.
+#[derive(Clone)]
 pub(crate) struct Controls {
     /// Applies what comes.
     pub control: Arc<Control>,
@@ -59,9 +57,9 @@ pub(super) fn router(
     guard: Guard,
     observed: Observed,
     intended_use: IntendedUse,
+    seats: Arc<Semaphore>,
 ) -> Router {
     let limit = DefaultBodyLimit::max(controls.max_body_bytes);
-    let seats = Arc::new(Semaphore::new(SEATS));
     let state = Arc::new(Guarded { controls, guard, observed, intended_use, seats });
     Router::new()
         .route("/prompt", post(prompt))

@@ -45,7 +45,7 @@ impl Guard {
     pub(super) fn new(control: &HttpControl) -> Result<Option<Self>, Error> {
         let token = match control {
             HttpControl::Off => return Ok(None),
-            HttpControl::ThisMachine => None,
+            HttpControl::ThisMachine => return Ok(Some(Self::of_this_machine())),
             HttpControl::Token(path) => {
                 let token = secret::read_line(path, "token")?;
                 let printable = token.chars().all(|c| c.is_ascii_graphic());
@@ -53,10 +53,15 @@ impl Guard {
                     let reason = "expected 16 to 256 printable ASCII characters without spaces";
                     return Err(Error::Credential { path: path.clone(), reason: reason.into() });
                 }
-                Some(token)
+                token
             }
         };
-        Ok(Some(Self { token, failures: Mutex::default() }))
+        Ok(Some(Self { token: Some(token), failures: Mutex::default() }))
+    }
+
+    /// The guard of what only this machine reaches.
+    pub(super) fn of_this_machine() -> Self {
+        Self { token: None, failures: Mutex::default() }
     }
 
     /// Refuses pages of other origins, which a browser would let ask in the name of its user.

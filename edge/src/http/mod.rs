@@ -15,7 +15,7 @@ mod page;
 mod serve;
 mod thumbnail;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::Router;
@@ -23,7 +23,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Encryption, HttpConfig, IntendedUse};
@@ -60,14 +61,41 @@ impl Observed {
     }
 }
 
+/// Who can look on at the same time: each costs the time to compress every picture.
+const SEATS: usize = 4;
+
 /// A server that listens.
 pub struct Server {
+    doors: Vec<Door>,
+    intended_use: IntendedUse,
+}
+
+/// An address that it listens on.
+struct Door {
     listener: TcpListener,
     /// `None` when there is nothing but metrics and health.
     guard: Option<Guard>,
     /// `None` when this service does not encrypt.
     tls: Option<TlsAcceptor>,
-    intended_use: IntendedUse,
+}
+
+impl Door {
+    fn open(
+        listen: SocketAddr,
+        guard: Option<Guard>,
+        tls: Option<TlsAcceptor>,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::ListenHttp { listen, source };
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!("metrics and health at {scheme}://{address}");
+        if guard.is_some() {
+            tracing::info!("touchscreen page at {scheme}://{address}/");
+        }
+        Ok(Self { listener, guard, tls })
+    }
 }
 
 /// What the files that the configuration names hold.
@@ -102,35 +130,35 @@ impl Server {
     /// [`Error::Exposed`] and [`Error::Credential`].
     pub fn listen(config: &HttpConfig) -> Result<Self, Error> {
         let Secrets { guard, tls } = Secrets::read(config)?;
-        let listen = config.listen;
-        let failed = |source| Error::ListenHttp { listen, source };
-        let listener = TcpListener::bind(listen).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        tracing::info!("metrics and health at {scheme}://{address}");
-        if guard.is_some() {
-            tracing::info!("touchscreen page at {scheme}://{address}/");
+        let mut doors = vec![Door::open(config.listen, guard, tls)?];
+        if let Some(kiosk) = config.kiosk {
+            doors.push(Door::open(kiosk, Some(Guard::of_this_machine()), None)?);
         }
-        Ok(Self { listener, guard, tls, intended_use: config.intended_use })
+        Ok(Self { doors, intended_use: config.intended_use })
     }
 
     /// Answers until it is dropped.
     pub(crate) async fn run(self, observed: Observed, controls: Controls) {
-        let mut router = Router::new()
+        let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
             .with_state(Arc::new(observed.clone()));
-        if let Some(guard) = self.guard {
-            let intended_use = self.intended_use;
-            router = router
-                .merge(control::router(controls, guard, observed, intended_use))
-                .merge(page::router());
+        let seats = Arc::new(Semaphore::new(SEATS));
+        let mut serving = JoinSet::new();
+        for Door { listener, guard, tls } in self.doors {
+            let mut router = router.clone();
+            if let Some(guard) = guard {
+                let (controls, observed) = (controls.clone(), observed.clone());
+                let (intended_use, seats) = (self.intended_use, seats.clone());
+                let guarded = control::router(controls, guard, observed, intended_use, seats);
+                router = router.merge(guarded).merge(page::router());
+            }
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => drop(serving.spawn(serve::serve(listener, tls, router))),
+                Err(error) => tracing::error!("nothing is told or heard by HTTP: {error}"),
+            }
         }
-        match tokio::net::TcpListener::from_std(self.listener) {
-            Ok(listener) => serve::serve(listener, self.tls, router).await,
-            Err(error) => tracing::error!("nothing is told or heard by HTTP: {error}"),
-        }
+        serving.join_all().await;
     }
 }
 

@@ -104,7 +104,7 @@ fn settings(listen: SocketAddr, protocol: Protocol) -> rumqttd::Config {
             max_connections: 64,
             max_outgoing_packet_count: 200,
             // Per topic; it holds what slow subscribers have yet to read.
-            max_segment_size: 1 << 20,
+            max_segment_size: 1 << 18,
             max_segment_count: 4,
             ..RouterConfig::default()
         },

@@ -108,6 +108,7 @@ fn the_example_holds_every_key_with_its_default() {
         "max_encoder_ms",
         "hold_s",
         "# confirm_min",
+        "# kiosk",
         "# root",
         "# repository",
         "# name",

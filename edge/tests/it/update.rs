@@ -2,9 +2,10 @@
 //! beside a service that runs.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{self, Output, Stdio};
 
 use medsa_bundle::Build;
 use medsa_edge::mqtt::Protocol;
@@ -16,6 +17,7 @@ use crate::harness::{
     Edge, Mosquitto, Observer, Place, edge_command, external, free_port, wait_until,
 };
 use crate::http::request;
+use crate::mqtt::pki::Pki;
 use crate::reload::{build, right};
 use crate::service::LOOP;
 use crate::status::wait_for;
@@ -63,13 +65,14 @@ impl Ward {
         self.run("update", arguments)
     }
 
-    /// What a command says of this device.
     fn run(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
+        said(&mut self.command(command, arguments))
+    }
+
+    /// A command about this device.
+    fn command(&self, command: &str, arguments: &[&str]) -> process::Command {
         let config = self.config.to_str().unwrap();
-        let mut program = edge_command(&[&[command, "--config", config], arguments].concat());
-        let Output { status, stdout, stderr } = program.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
-        if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
+        edge_command(&[&[command, "--config", config], arguments].concat())
     }
 
     fn status(&self) -> Value {
@@ -79,6 +82,53 @@ impl Ward {
     fn role(&self, slot: &str) -> String {
         self.status()["slots"][slot]["role"].as_str().unwrap_or("empty").to_owned()
     }
+}
+
+/// What a program prints, or says is wrong.
+fn said(program: &mut process::Command) -> Result<String, String> {
+    let Output { status, stdout, stderr } = program.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
+}
+
+/// Hands out the files of a folder by HTTPS.
+struct Server {
+    child: process::Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(folder: &str, pki: &Pki) -> Self {
+        let mut python = process::Command::new("python3");
+        python.args(["-c", include_str!("https_files.py"), folder]);
+        python.args([pki.path("server.pem"), pki.path("server.key")]);
+        let mut child = python.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut port).unwrap();
+        Self { child, port: port.trim().parse().unwrap() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
+    let (broker, pki) = (Mosquitto::start(), Pki::new());
+    let ward = Ward::new(&broker, "", "");
+    ward.publish(&right("2.0.0", 32));
+    let server = Server::start(&ward.place.path("repository"), &pki);
+    let repository = format!("https://localhost:{}", server.port);
+    let refused = ward.update(&["--repository", &repository]).unwrap_err();
+    assert!(refused.contains(&format!("medsa-edge: {repository}/: ")), "{refused}");
+    assert!(refused.contains("certificate"), "{refused}");
+    let mut update = ward.command("update", &["--repository", &repository, "--stage"]);
+    let staged = said(update.env("SSL_CERT_FILE", pki.path("ca.pem"))).unwrap();
+    assert_eq!(staged, "tiny 2.0.0 is staged: signed, whole and accepted on this device");
 }
 
 #[test]

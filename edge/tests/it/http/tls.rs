@@ -11,8 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{exchange_over, secret};
-use crate::harness::{Edge, LIMIT, Place, edge_command, wait_until};
+use super::{exchange_over, get, secret};
+use crate::harness::{Edge, LIMIT, Place, edge_command, free_port, wait_until};
 use crate::mqtt::pki::Pki;
 use crate::service::LOOP;
 
@@ -122,4 +122,45 @@ fn certificates_that_cannot_be_used_are_named_before_the_start() {
     let mut edge = Edge::run(&config);
     edge.logged("server.pem: No such file");
     assert!(!edge.wait().success());
+}
+
+#[test]
+fn the_own_screen_needs_no_token_beside_those_of_others() {
+    let pki = Pki::new();
+    let (_place, config) = place(&pki);
+    let text = fs::read_to_string(&config).unwrap();
+    let kiosk = text.replace("control = true", "control = true\nkiosk = \"127.0.0.1:0\"");
+    fs::write(&config, kiosk).unwrap();
+    let edge = Edge::run(&config);
+    edge.logged("touchscreen page at https://0.0.0.0:");
+    let line = edge.logged("touchscreen page at http://127.0.0.1:");
+    let address = line.trim_end_matches('/').rsplit('/').next().unwrap();
+    assert_eq!(get(address, "/records"), (200, "{\"records\":[]}".to_owned()));
+    let elsewhere = text.replace("control = true", "control = true\nkiosk = \"0.0.0.0:0\"");
+    fs::write(&config, elsewhere).unwrap();
+    let refused = edge_command(&["run", "--config", config.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let expected = "http.kiosk is 0.0.0.0:0, expected a loopback address";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn the_device_itself_asks_its_service_for_its_health() {
+    let pki = Pki::new();
+    let (_place, config) = place(&pki);
+    let text = fs::read_to_string(&config).unwrap();
+    let port = free_port();
+    fs::write(&config, text.replace("0.0.0.0:0", &format!("0.0.0.0:{port}"))).unwrap();
+    let edge = Edge::run(&config);
+    edge.logged("touchscreen page at https://0.0.0.0:");
+    let status = || {
+        let asked = edge_command(&["status", "--config", config.to_str().unwrap()]).output();
+        String::from_utf8(asked.unwrap().stdout).unwrap()
+    };
+    assert!(status().contains("service: ok, source "), "{}", status());
+    // Whoever listens there with another certificate is not the service of this configuration.
+    fs::copy(pki.path("client.pem"), pki.path("server.pem")).unwrap();
+    let said = status();
+    assert!(said.contains(&format!("service: 127.0.0.1:{port} does not answer: ")), "{said}");
+    assert!(said.contains("certificate"), "{said}");
 }
