@@ -20,7 +20,7 @@ for folder in boards/*/board.toml; do
     board=$(basename "$(dirname "$folder")")
     # The same program for all of them: it finds out what its processor can.
     "$bin/medsa-flash" build --board "$board" --out "$out" ${program:+--program "$program"}
-    program=$target/aarch64-unknown-linux-gnu/release/medsa-edge
+    program=$target/aarch64-unknown-linux-gnu/board/medsa-edge
 done
 
 build=$cache/arm/build.medsa
