@@ -39,3 +39,6 @@ say "the program out of a package, emulated"
 MEDSA_PACKAGE=$(realpath "$out"/*_raspberry-pi-5_arm64.deb) MEDSA_PACKAGE_BUILD=$build \
     cargo test --release --workspace --features medsa-trainer/mpi --test suite -- \
     --ignored --nocapture the_packaged_program
+
+say "the kernels, emulated"
+tools/test-arm.sh

@@ -138,7 +138,10 @@ impl<const KIND: u8> Simd for Neon<KIND> {
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
         // SAFETY: the processor has the instructions.
-        unsafe { vaddvq_f32(vaddq_f32(vaddq_f32(x[0], x[1]), vaddq_f32(x[2], x[3]))) }
+        unsafe {
+            let x = vaddq_f32(vaddq_f32(x[0], x[2]), vaddq_f32(x[1], x[3]));
+            vaddv_f32(vadd_f32(vget_low_f32(x), vget_high_f32(x)))
+        }
     }
 
     #[inline(always)]
