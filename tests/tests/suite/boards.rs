@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use image::GrayImage;
 use medsa_boards::{Board, package};
 use medsa_edge::config::Config;
 use medsa_tests::{place, program};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Names a package for the test that runs what is in it.
@@ -88,35 +88,24 @@ fn a_program_that_a_board_cannot_run_is_refused() {
     program::run(&mut flash("raspberry-pi-5", &newer, folder.path()));
 }
 
-/// `make arm` names the package and the build: to compile the program takes too long for here.
+/// `make arm` names the package and the build: to compile the program takes too long for here. What
+/// is expected of a build's acceptance vectors was answered on the machine that made it.
 #[test]
 #[ignore = "run by tools/arm.sh"]
-fn the_packaged_program_answers_as_this_one() {
+fn the_packaged_program_answers_as_where_the_build_was_made() {
     let [package, build] = [PACKAGE, BUILD].map(|name| env::var(name).expect(name));
     let folder = tempfile::tempdir().unwrap();
     let unpacked = folder.path().join("unpacked");
     program::run(Command::new("dpkg-deb").args(["--extract", &package]).arg(&unpacked));
-    let clip = place::cine();
-    let segment = |command: &mut Command, to: &str| -> GrayImage {
-        let mask = folder.path().join(to);
-        command.arg("segment").arg("--build").arg(&build).arg("--image").arg(&clip);
-        command.args(["--frame", "12", "--point", "182,115", "--out"]).arg(&mask);
-        program::run(command);
-        image::open(mask).unwrap().into_luma8()
-    };
-    let expected = segment(&mut program::command("medsa-edge"), "here.png");
     for cpu in ["cortex-a76", "cortex-a72"] {
         let mut emulated = Command::new("qemu-aarch64");
         emulated.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]);
-        emulated.arg(unpacked.join("usr/bin/medsa-edge"));
-        let found = segment(&mut emulated, &format!("{cpu}.png"));
-        let count = |both: fn(bool, bool) -> bool| {
-            let pairs = found.pixels().zip(expected.pixels());
-            pairs.filter(|(a, b)| both(a.0[0] > 0, b.0[0] > 0)).count() as f64
-        };
-        let (inside, iou) = (count(|_, b| b), count(|a, b| a && b) / count(|a, b| a || b));
-        println!("{cpu}: IoU {iou:.4} with this processor's mask of {inside} pixels");
-        assert!(iou >= 0.99 && inside > 100.0);
+        emulated.arg(unpacked.join("usr/bin/medsa-edge")).args(["accept", "--build", &build]);
+        let said: Value = serde_json::from_str(&program::run(&mut emulated)).unwrap();
+        let answers = said["answers"].as_array().unwrap();
+        let ious: Vec<f64> = answers.iter().map(|it| it["iou"].as_f64().unwrap()).collect();
+        println!("{cpu}: IoU of {} masks {ious:.4?}", ious.len());
+        assert!(ious.len() >= 5 && ious.iter().all(|iou| *iou >= 0.99));
     }
 }
 

@@ -5,6 +5,7 @@ mod boards;
 mod candle_parity;
 mod checkpoints;
 mod distillation;
+mod fleet;
 mod folding;
 mod functions;
 mod gradients;
