@@ -176,7 +176,7 @@ def decode_status(data):
         "source": variant("source", SOURCES),
         "activity": variant("activity", ["Running", "Frozen", "Paused"]),
         "degradation": reader.option(degradation),
-        "build": variant("build", ["Idle", "Loading", "Failed"]),
+        "build": variant("build", ["Idle", "Loading", "Failed", "Updating"]),
     }
     if status["build"] == "Failed":
         reason = reader.take(in_range("reason length", reader.varint(32), 0, 120))
