@@ -55,7 +55,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn round(self, x: Self::F) -> Self::F;
     /// `2^x` of whole numbers from -126 to 127.
     fn pow2(self, x: Self::F) -> Self::F;
-    /// Sum of the lanes.
+    /// Sum of the lanes: the upper half is added to the lower one until one is left, so that the
+    /// last digit is the same on every processor.
     fn sum(self, x: Self::F) -> f32;
     /// The largest lane.
     fn largest(self, x: Self::F) -> f32;
@@ -226,6 +227,34 @@ mod tests {
         #[inline(always)]
         fn of<S: Simd>(&self, s: S, x: S::F) -> S::F {
             exp(s, x)
+        }
+    }
+
+    struct Sum;
+
+    impl Function for Sum {
+        #[inline(always)]
+        fn of<S: Simd>(&self, s: S, x: S::F) -> S::F {
+            s.splat(s.sum(x))
+        }
+    }
+
+    #[test]
+    fn sums_have_the_same_last_digit_on_every_processor() {
+        let x: Vec<f32> = (0..100 * LANES).map(|i| (i as f32 * 1.7).sin()).collect();
+        let halves = |x: &[f32]| -> f32 {
+            let mut sums = x.to_vec();
+            while let Some(half) = Some(sums.len() / 2).filter(|half| *half > 0) {
+                let upper = sums.split_off(half);
+                sums.iter_mut().zip(upper).for_each(|(lower, upper)| *lower += upper);
+            }
+            sums[0]
+        };
+        let expected: Vec<f32> = x.chunks_exact(LANES).map(halves).collect();
+        for isa in Isa::available() {
+            let found = isa.run(Each(Sum, x.clone()));
+            let found: Vec<f32> = found.chunks_exact(LANES).map(|sum| sum[0]).collect();
+            assert_eq!(found, expected, "{}", isa.name());
         }
     }
 

@@ -89,7 +89,13 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
-        x.iter().sum()
+        let mut x = x;
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                x[i] += x[i + half];
+            }
+        }
+        x[0]
     }
 
     #[inline(always)]

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use image::GrayImage;
 use medsa_boards::{Board, package};
 use medsa_edge::config::Config;
 use medsa_tests::{place, program};
-use serde_json::Value;
 use tempfile::TempDir;
 
 /// Names a package for the test that runs what is in it.
@@ -88,24 +88,34 @@ fn a_program_that_a_board_cannot_run_is_refused() {
     program::run(&mut flash("raspberry-pi-5", &newer, folder.path()));
 }
 
-/// `make arm` names the package and the build: to compile the program takes too long for here. What
-/// is expected of a build's acceptance vectors was answered on the machine that made it.
+/// `make arm` names the package and the build: to compile the program takes too long for here.
 #[test]
 #[ignore = "run by tools/arm.sh"]
-fn the_packaged_program_answers_as_where_the_build_was_made() {
+fn the_packaged_program_answers_as_this_one() {
     let [package, build] = [PACKAGE, BUILD].map(|name| env::var(name).expect(name));
     let folder = tempfile::tempdir().unwrap();
     let unpacked = folder.path().join("unpacked");
     program::run(Command::new("dpkg-deb").args(["--extract", &package]).arg(&unpacked));
-    for cpu in ["cortex-a76", "cortex-a72"] {
-        let mut emulated = Command::new("qemu-aarch64");
-        emulated.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]);
-        emulated.arg(unpacked.join("usr/bin/medsa-edge")).args(["accept", "--build", &build]);
-        let said: Value = serde_json::from_str(&program::run(&mut emulated)).unwrap();
-        let answers = said["answers"].as_array().unwrap();
-        let ious: Vec<f64> = answers.iter().map(|it| it["iou"].as_f64().unwrap()).collect();
-        println!("{cpu}: IoU of {} masks {ious:.4?}", ious.len());
-        assert!(ious.len() >= 5 && ious.iter().all(|iou| *iou >= 0.99));
+    let clip = place::cine();
+    // A click in the left ventricle, which is faint: its mask changes with the last digits of the
+    // arithmetic. Those are the same everywhere.
+    let segment = |command: &mut Command, frame: u32| -> GrayImage {
+        let mask = folder.path().join("mask.png");
+        command.arg("segment").arg("--build").arg(&build).arg("--image").arg(&clip);
+        command.args(["--frame", &frame.to_string(), "--point", "180,110"]);
+        program::run(command.arg("--out").arg(&mask));
+        image::open(mask).unwrap().into_luma8()
+    };
+    let inside = |mask: &GrayImage| mask.pixels().filter(|pixel| pixel.0[0] > 0).count();
+    for frame in (0..30).step_by(5) {
+        let here = segment(&mut program::command("medsa-edge"), frame);
+        for cpu in ["cortex-a76", "cortex-a72"] {
+            let mut emulated = Command::new("qemu-aarch64");
+            emulated.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]);
+            let there = segment(emulated.arg(unpacked.join("usr/bin/medsa-edge")), frame);
+            println!("{cpu}, frame {frame}: {} pixels, here {}", inside(&there), inside(&here));
+            assert!(inside(&here) > 1000 && there == here, "{cpu}, frame {frame}");
+        }
     }
 }
 
