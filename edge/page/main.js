@@ -188,7 +188,9 @@ function tellFacts() {
 
 function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
-  const number = (value, digits) => value.toLocaleString(language, { maximumFractionDigits: digits });
+  // Thousands are not grouped: 1.804 could be read as little more than one.
+  const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
+  const number = (value, digits) => value.toLocaleString(language, format(digits));
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;
     return [

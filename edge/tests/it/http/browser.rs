@@ -81,6 +81,13 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
+    /// Asks for pages in this language from now on.
+    pub fn speak(&mut self, language: &str) {
+        let agent = self.value("navigator.userAgent");
+        let settings = json!({ "userAgent": agent, "acceptLanguage": language });
+        self.call("Emulation.setUserAgentOverride", settings);
+    }
+
     /// Keeps what is seen now beside what else tests leave, as `page/<name>.png`.
     pub fn screenshot(&mut self, name: &str) {
         let taken = self.call("Page.captureScreenshot", json!({ "format": "png" }));

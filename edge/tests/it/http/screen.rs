@@ -10,6 +10,12 @@ use crate::harness::{Mosquitto, Place};
 const SCREENS: [(u32, u32, f64); 3] =
     [(1024, 600, 0.2162), (1280, 800, 0.1700), (390, 844, 0.1666)];
 
+/// Languages, how a good mask is told in them, and how the other one is offered.
+const LANGUAGES: [[&str; 3]; 2] = [
+    ["de", "gut", "ultrasound-clicks 1.2.0 verwenden"],
+    ["en", "good", "Use ultrasound-clicks 1.2.0"],
+];
+
 /// What a gloved finger hits.
 const TARGET_MM: f64 = 12.0;
 
@@ -19,11 +25,14 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
     let kept = "[records]\nfolder = \"kept\"";
     let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
     let mut browser = Browser::start(1024, 600);
-    for (width, height, mm_per_px) in SCREENS {
+    let everywhere = LANGUAGES.iter().flat_map(|spoken| SCREENS.map(|screen| (spoken, screen)));
+    for ([language, good, other], (width, height, mm_per_px)) in everywhere {
+        browser.speak(language);
         browser.resize(width, height);
         browser.open(&format!("http://{address}/"));
         browser.wait_until(LIVE);
-        browser.wait_until(&fact("good"));
+        browser.wait_until(&fact(good));
+        let screen = format!("{width}x{height}-{language}");
         let smallest = TARGET_MM / mm_per_px;
         let wrong = |within: &str| {
             format!(
@@ -34,29 +43,28 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
                  }}).map((e) => `${{e.id}} ${{e.textContent}}`).join()"
             )
         };
-        assert_eq!(browser.value(&wrong("main")), "", "{width} x {height}");
+        assert_eq!(browser.value(&wrong("main")), "", "{screen}");
         // Of devices that have another build, and know where newer ones are.
         browser.value(
             "document.querySelectorAll('#build [hidden]').forEach((e) => { e.hidden = false; })",
         );
-        browser
-            .value("document.querySelector('#other').textContent = 'Use ultrasound-clicks 1.2.0'");
+        browser.value(&format!("document.querySelector('#other').textContent = '{other}'"));
         for dialog in ["#ask", "#captures", "#build", "#sure"] {
             browser.value(&format!("document.querySelector('{dialog}').showModal()"));
-            assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {width} x {height}");
+            assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {screen}");
             browser.value(&format!("document.querySelector('{dialog}').close()"));
         }
         let picture = browser.value("document.querySelector('#picture').clientHeight");
-        assert!(picture.as_f64().unwrap() >= 250.0, "{width} x {height}: {picture}");
+        assert!(picture.as_f64().unwrap() >= 250.0, "{screen}: {picture}");
         let cut = browser.value(
             "[...document.querySelectorAll('button, footer')].filter((e) => \
                e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().bottom > innerHeight + 1 \
              ).map((e) => e.id + e.textContent).join()",
         );
-        assert_eq!(cut, "", "{width} x {height}");
+        assert_eq!(cut, "", "{screen}");
         for scheme in ["light", "dark"] {
             browser.prefer(scheme);
-            browser.screenshot(&format!("{width}x{height}-{scheme}"));
+            browser.screenshot(&format!("{screen}-{scheme}"));
         }
     }
 }
