@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 /// One folder of files.
@@ -66,11 +65,7 @@ impl Folder {
     /// # Errors
     /// The system's; [`io::ErrorKind::WouldBlock`] while another process updates it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        if !path.exists() {
-            fs::create_dir_all(path)?;
-            let above = path.parent().filter(|above| *above != Path::new(""));
-            hand_over(path, above.unwrap_or(Path::new(".")))?;
-        }
+        fs::create_dir_all(path)?;
         let lock = path.join(".lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
         lock.try_lock().map_err(|error| match io::Error::from(error) {
@@ -79,7 +74,6 @@ impl Folder {
             }
             error => error,
         })?;
-        hand_over(&path.join(".lock"), path)?;
         Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
@@ -91,23 +85,13 @@ impl Folder {
     }
 }
 
-/// What an administrator puts into a folder belongs to whom the folder belongs to: the service.
-fn hand_over(path: &Path, folder: &Path) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = fs::metadata(folder)?;
-    chown(path, Some(folder.uid()), Some(folder.gid()))
-}
-
 impl Disk for Folder {
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
         Ok(Box::new(File::open(self.path(name))?))
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
-        File::create(self.path(name))?;
-        hand_over(&self.path(name), &self.path)
+        File::create(self.path(name)).map(drop)
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {

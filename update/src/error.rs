@@ -17,6 +17,14 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// An administrator's process cannot go on as the owner of the slots.
+    #[error("{folder}: as its owner: {source}")]
+    Owner {
+        /// The folder of the slots.
+        folder: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
     /// What the device remembers of its slots is damaged.
     #[error("{path}: {reason}; slots are as they are, but which one is good has to be said anew")]
     State {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use medsa_bundle::Limits;
-use medsa_update::{Client, Permit, Phase, Running, Source, address, ask};
+use medsa_update::{Client, Permit, Phase, Running, Source, address, ask, continue_as_owner};
 use semver::Version;
 use url::Url;
 
@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> Result<String, Error> {
     let Some(update) = &config.update else {
         return Err(misses("update", "a section that names the root of who signs builds"));
     };
+    continue_as_owner(&config.build.path)?;
     let mut slots = open_slots(&config.build.path)?;
     let in_use = slots.state().in_use().cloned();
     let name = args.name.clone().or(update.name.clone());

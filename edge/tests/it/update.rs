@@ -1,9 +1,10 @@
 //! A newer build out of a signed repository: asked for, by schedule, or put there by an operator
 //! beside a service that runs.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::num::NonZeroU64;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 
@@ -242,6 +243,42 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     fs::remove_dir_all(ward.place.path("slots/trust")).unwrap();
     let said = ward.update(&["--repository", &repository]).unwrap_err();
     assert!(said.contains("repository/: "), "{said}");
+}
+
+#[test]
+fn an_administrator_updates_as_the_service_that_owns_the_slots() {
+    let broker = Mosquitto::start();
+    let ward = Ward::new(&broker, "", "repository = \"repository\"");
+    let path = |name: &str| PathBuf::from(ward.place.path(name));
+    if fs::metadata(path("slots")).unwrap().uid() != 0 {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    for folder in ["", "keys"] {
+        fs::set_permissions(path(folder), Permissions::from_mode(0o755)).unwrap();
+    }
+    let all = || -> Vec<PathBuf> {
+        let inside = [path("slots"), path("slots/trust")].map(|it| fs::read_dir(it).unwrap());
+        let inside = inside.into_iter().flatten().map(|entry| entry.unwrap().path());
+        inside.chain([path("slots")]).collect()
+    };
+    let owner = |path: PathBuf| path.symlink_metadata().unwrap().uid();
+    // As a service that somebody has taken over would do it.
+    let precious = path("precious");
+    fs::write(&precious, "of the administrator").unwrap();
+    symlink(&precious, path("slots/build.new")).unwrap();
+    all().iter().for_each(|path| lchown(path, Some(1234), Some(1235)).unwrap());
+    ward.publish(&right("2.0.0", 32));
+    let refused = ward.update(&[]).unwrap_err();
+    assert!(refused.contains("build.new: Permission denied"), "{refused}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "of the administrator");
+    fs::remove_file(path("slots/build.new")).unwrap();
+
+    let said = ward.update(&[]).unwrap();
+    assert!(said.starts_with("tiny 2.0.0 is in use in slot B, on trial"), "{said}");
+    assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
+    assert_eq!(ward.run("rollback", &[]).unwrap(), "back to tiny 1.0.0 in slot A");
+    assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Slots in a real folder.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 use medsa_update::{Error, Folder, Name, Permit, Slots, Standing};
@@ -153,22 +152,4 @@ fn the_build_before_is_used_again_without_a_fault_of_the_other() {
     there.roll_back(Permit::default()).unwrap();
     assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Failed)]);
     assert_eq!(said(there.change()), "change: the build before has failed on this device");
-}
-
-#[test]
-fn what_an_administrator_installs_belongs_to_the_service() {
-    let folder = tempfile::tempdir().unwrap();
-    let owner = std::fs::metadata(folder.path()).unwrap().uid();
-    if owner != 0 {
-        eprintln!("skipped: only root can give files away");
-        return;
-    }
-    chown(folder.path(), Some(1234), Some(1235)).unwrap();
-    let mut there = slots(&folder.path().join("slots"));
-    stage(&mut there, "1.0.0", Permit::default()).unwrap();
-    there.switch().unwrap();
-    for name in ["slots", "slots/.lock", "slots/a.medsa", "slots/state.json"] {
-        let found = std::fs::metadata(folder.path().join(name)).unwrap();
-        assert_eq!((found.uid(), found.gid()), (1234, 1235), "{name}");
-    }
 }
