@@ -71,7 +71,7 @@ impl Parcel {
             let file = File::open(path).map_err(unreadable)?;
             let mut header = Header::new_gnu();
             header.set_size(file.metadata().map_err(unreadable)?.len());
-            header.set_mode(0o600);
+            header.set_mode(0o644);
             archive.append_data(&mut header, name, file)?;
         }
         archive.into_inner().map(drop)

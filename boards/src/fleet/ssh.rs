@@ -27,10 +27,11 @@ const OPTIONS: [&str; 9] = [
 ];
 
 /// What takes a parcel on the device: unpacks what comes, runs the words behind it with the folder,
-/// and removes it whatever happens.
+/// and removes it whatever happens. The owner of the slots reads it, whoever has logged in.
 const UNPACK: &str = r#"set -eu
-umask 077
+umask 022
 folder=$(mktemp -d)
+chmod 755 "$folder"
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 1' HUP INT TERM
 tar -x -f - -C "$folder"

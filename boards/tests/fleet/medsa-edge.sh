@@ -8,6 +8,8 @@ shift 3
 case $command in
 update)
     for repository; do :; done
+    # Whose the slots are may be another user.
+    [ -z "$(find "$repository" ! -perm -o+r)" ]
     (cd "$repository" && find . -type f | sort) >"$device/sent"
     exec '@FLASH@' stage --device "$device/slots" --root "$device/root.json" \
         --edge "$device/accept" --switch "$@"
