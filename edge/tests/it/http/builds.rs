@@ -1,9 +1,16 @@
 //! Builds on the page: which there are, another one, a newer one.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use medsa_bundle::{Acceptance, Build, Manifest};
+
 use super::browser::Browser;
 use super::page::{LIVE, fact};
-use crate::harness::{Mosquitto, free_port};
+use super::run;
+use crate::harness::{Mosquitto, Place, free_port};
 use crate::reload::{build, right};
+use crate::tiny;
 use crate::update::Ward;
 
 fn says(id: &str, text: &str) -> String {
@@ -59,4 +66,27 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     browser.tap("#build .close");
     browser.wait_until(&fact("good"));
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+}
+
+#[test]
+fn of_a_build_that_is_marked_as_unfit_it_warns() {
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    let unfit = vec!["mask IoU with f32 is 0.5".to_owned()];
+    let manifest = Manifest { unfit, version: "2.0.0".into(), ..tiny::manifest("0.1.0") };
+    let encoder = (Manifest::ENCODER.to_owned(), tiny::encoder());
+    let files = BTreeMap::from([encoder, (Manifest::DECODER.to_owned(), tiny::decoder())]);
+    let build = Build::new(manifest, files, Acceptance::default());
+    build.write(Path::new(&place.path("tiny.medsa"))).unwrap();
+    edge.signal("HUP");
+    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.tap("#showBuild");
+    let reason = "build tiny 2.0.0 is marked as unfit: mask IoU with f32 is 0.5";
+    browser.wait_until(&says("#card", reason));
+    browser.tap("#build .close");
+    browser.wait_until(&says("#status", "tiny 1.0.0"));
+    browser.wait_until(&fact("good"));
 }
