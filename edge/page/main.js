@@ -12,6 +12,7 @@ const NOTICE_MS = 4000;
 /** Further than this, a touch is no tap but a box. */
 const DRAG_PX = 14;
 const LOOK_MS = 200;
+const CARD_MS = 2000;
 
 const language = navigator.language.startsWith('de') ? 'de' : 'en';
 const text = { en, de }[language];
@@ -372,4 +373,6 @@ element('objects').append(...COLOURS.map((colour, object) => {
 labelSwitches();
 new ResizeObserver(redraw).observe(canvas);
 setInterval(redraw, LOOK_MS);
+// A trial ends without a word.
+setInterval(() => { if (connected && element('build').open) showBuild(); }, CARD_MS);
 device.connect();

@@ -39,8 +39,6 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     browser.wait_until(&says("#card", "tiny 1.0.0: used again if the trial fails"));
     browser.wait_until(&says("#card", "tiny 2.0.0: in use, on trial"));
     edge.logged("build tiny 2.0.0 has been well, and is confirmed");
-    browser.tap("#build .close");
-    browser.tap("#showBuild");
     browser.wait_until(&says("#card", "tiny 1.0.0: used before"));
     browser.wait_until(&says("#other", "Use tiny 1.0.0"));
     browser.screenshot("builds");
