@@ -177,7 +177,7 @@ pub fn publish(args: &Publish) -> anyhow::Result<()> {
 }
 
 pub fn stage(args: &Stage) -> anyhow::Result<()> {
-    continue_as_owner(&args.device)?;
+    continue_as_owner(&args.device, |who| eprintln!("{who}"))?;
     let root = fs::read(&args.root).map_err(at(&args.root))?;
     let source = Source {
         url: address(&args.repository, Path::new(""))?,
@@ -231,7 +231,7 @@ pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
     let Some(device) = &args.device else {
         return fleet::rollback(&args.fleet, args.danger_allow_downgrade, args.json);
     };
-    continue_as_owner(device)?;
+    continue_as_owner(device, |who| eprintln!("{who}"))?;
     let mut slots = open(device)?;
     let permit = Permit { downgrade: args.danger_allow_downgrade, ..Permit::default() };
     let Running { build, slot, .. } = slots.roll_back(permit)?;

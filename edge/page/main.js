@@ -371,6 +371,7 @@ element('objects').append(...COLOURS.map((colour, object) => {
   return button;
 }));
 labelSwitches();
+redraw();
 new ResizeObserver(redraw).observe(canvas);
 setInterval(redraw, LOOK_MS);
 // A trial ends without a word.

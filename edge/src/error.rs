@@ -70,7 +70,7 @@ pub enum Error {
         limits: LatencyLimits,
     },
     /// The operator's: the build has no limits for that board.
-    #[error("the build has no limits for the board {board}, expected {}", one_of(known))]
+    #[error("the build has no limits for the board {board}, {}", but_for(known))]
     UnknownBoard {
         /// The board.
         board: String,
@@ -461,9 +461,9 @@ impl Error {
     }
 }
 
-fn one_of(boards: &[String]) -> String {
+fn but_for(boards: &[String]) -> String {
     if boards.is_empty() {
-        return "none: it has limits for no board".to_owned();
+        return "nor for any other".to_owned();
     }
-    format!("one of {}", boards.join(", "))
+    format!("expected one of {}", boards.join(", "))
 }

@@ -73,7 +73,9 @@ pub enum Error {
         build: String,
     },
     /// The build has failed its trial before.
-    #[error("{build} has failed on this device before (SHA-256 {sha256}); an operator can insist")]
+    #[error(
+        "{build} has failed on this device before (SHA-256 {sha256}); --again takes it all the same"
+    )]
     FailedBefore {
         /// Name and version.
         build: String,

@@ -13,17 +13,18 @@ use crate::error::Error;
 /// service, which has to be able to replace what is put there. As an administrator it would also
 /// follow links that whoever has taken over the service has made.
 ///
-/// To be called before anything else is done. It does nothing when the process is not an
-/// administrator's, or the folder is.
+/// To be called before anything else is done; `tell` is handed who goes on, for people. It does
+/// nothing when the process is not an administrator's, or the folder is.
 ///
 /// # Errors
 /// [`Error::Owner`].
-pub fn continue_as_owner(folder: &Path) -> Result<(), Error> {
+pub fn continue_as_owner(folder: &Path, tell: impl FnOnce(String)) -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let failed = |source| Error::Owner { folder: folder.to_owned(), source };
     let Some(owner) = owner(folder).map_err(failed)? else { return Ok(()) };
+    tell(format!("as user {}, whom {} belongs to", owner.uid(), folder.display()));
     let mut program = Command::new("/proc/self/exe");
     program.args(env::args_os().skip(1)).uid(owner.uid()).gid(owner.gid());
     // It returns only when it fails.

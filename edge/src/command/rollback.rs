@@ -25,7 +25,7 @@ pub struct Args {
 /// [`Error`]; the build in use stays in use.
 pub fn run(args: &Args) -> Result<String, Error> {
     let config = Config::read(&args.config)?;
-    continue_as_owner(&config.build.path)?;
+    continue_as_owner(&config.build.path, |who| tracing::info!("{who}"))?;
     let mut slots = open_slots(&config.build.path)?;
     let permit = Permit { downgrade: args.danger_allow_downgrade, ..Permit::default() };
     let Running { build, slot, .. } = slots.roll_back(permit)?;

@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<String, Error> {
     let Some(update) = &config.update else {
         return Err(misses("update", "a section that names the root of who signs builds"));
     };
-    continue_as_owner(&config.build.path)?;
+    continue_as_owner(&config.build.path, |who| tracing::info!("{who}"))?;
     let mut slots = open_slots(&config.build.path)?;
     let in_use = slots.state().in_use().cloned();
     let name = args.name.clone().or(update.name.clone());

@@ -270,6 +270,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
     all().iter().for_each(|path| lchown(path, Some(1234), Some(1235)).unwrap());
     ward.publish(&right("2.0.0", 32));
     let refused = ward.update(&[]).unwrap_err();
+    assert!(refused.contains("as user 1234, whom "), "{refused}");
     assert!(refused.contains("build.new: Permission denied"), "{refused}");
     assert_eq!(fs::read_to_string(&precious).unwrap(), "of the administrator");
     fs::remove_file(path("slots/build.new")).unwrap();
