@@ -174,7 +174,7 @@ fn in_8_bits(report: &QuantizationReport) -> String {
 
 fn verify(command: VerifyCommand) -> anyhow::Result<()> {
     let stock = match &command.split {
-        Some(split) => Stock::open(&DataConfig::new(&command.data, split, &command.classes))?,
+        Some(split) => Stock::open(&DataConfig::new(&command.data, Some(split), &command.classes))?,
         None => Stock::whole(&command.data, &command.classes)?,
     };
     let mut kinds = command.prompt;

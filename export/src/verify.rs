@@ -121,7 +121,7 @@ impl Verify {
             ("folded", on_candle(&folded, Quantization::default())),
             ("as built", on_candle(&folded, quantization.clone())),
         ] {
-            let done = |done| progress(name, done, stock.validation.len());
+            let done = |done| progress(name, done, stock.part(stock.reported()).len());
             answers.push(answer(&network, stock, &self.kinds, done)?);
         }
         let frames = self.frames(stock)?;
@@ -169,11 +169,12 @@ impl Verify {
         read.map_err(|reason| Error::NotOnnx { path: self.build.clone(), reason })
     }
 
-    /// Validation pictures, evenly spread.
+    /// Images of the reported part, evenly spread.
     fn frames(&self, stock: &Stock) -> Result<Vec<Frame>, Error> {
-        let count = self.edge_frames.min(stock.validation.len());
+        let items = stock.part(stock.reported());
+        let count = self.edge_frames.min(items.len());
         let pictures = (0..count).map(|i| {
-            let item = stock.validation[i * stock.validation.len() / count];
+            let item = items[i * items.len() / count];
             let picture = stock.item(item).read()?;
             let (width, height) = (picture.width as u32, picture.height as u32);
             Ok(Frame { width, height, rgb: picture.rgb.to_vec(), pixel_spacing_mm: None })
@@ -229,7 +230,8 @@ fn answer(
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Answer>, Error> {
     let none = FeatureCache::none();
-    let evaluation = Evaluation { kinds, targets: Targets::Largest, slices: 1, seed: 0 };
+    let evaluation =
+        Evaluation { part: stock.reported(), kinds, targets: Targets::Largest, slices: 1, seed: 0 };
     let (mut answers, mut done) = (Vec::new(), 0);
     evaluate(network, stock, &none, &evaluation, |_, of_picture| {
         answers.extend(of_picture);

@@ -1,9 +1,9 @@
-//! Variations of training pictures that ultrasound and endoscopy really show: another hand on the
+//! Variations of training images that ultrasound and endoscopy really show: another hand on the
 //! probe (flip, rotation, scale, place) and another setting of the machine (gain, gamma, depth
-//! compensation, speckle).
+//! compensation, speckle, colour balance, focus).
 //!
-//! Everything photometric multiplies, so what is black, such as the surroundings of an ultrasound
-//! fan, stays black.
+//! Everything photometric but blur multiplies, so what is black, such as the surroundings of an
+//! ultrasound fan, stays black.
 
 mod config;
 mod photometry;
@@ -24,7 +24,7 @@ impl Augment {
     /// with [`Augment::none`] the result is equal bit for bit.
     pub fn apply(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Picture {
         let affine = self.draw_affine(rng, picture);
-        let photometry = self.draw_photometry(rng);
+        let photometry = self.draw_photometry(rng, picture.width.max(picture.height));
         let mut varied = affine.map_or_else(|| picture.clone(), |affine| affine.apply(picture));
         if let Some(photometry) = photometry {
             photometry.apply(varied.width, &mut varied.rgb);
@@ -47,15 +47,17 @@ impl Augment {
         }
     }
 
-    fn draw_photometry(&self, rng: &mut ChaCha8Rng) -> Option<Photometry> {
+    fn draw_photometry(&self, rng: &mut ChaCha8Rng, side_px: usize) -> Option<Photometry> {
         let mut draws = |probability: f64| rng.random_bool(probability);
-        let [gain, gamma, depth, speckle] = [
+        let [gain, gamma, depth, speckle, colour, blur] = [
             draws(self.gain_probability),
             draws(self.gamma_probability),
             draws(self.depth_shading_probability),
             draws(self.speckle_probability),
+            draws(self.colour_probability),
+            draws(self.blur_probability),
         ];
-        if !(gain || gamma || depth || speckle) {
+        if !(gain || gamma || depth || speckle || colour || blur) {
             return None;
         }
         Some(Photometry {
@@ -63,6 +65,14 @@ impl Augment {
             gamma: if gamma { between(rng, self.gamma) } else { 1.0 },
             depth: depth.then(|| std::array::from_fn(|_| 1.0 + symmetric(rng, self.depth_shading))),
             speckle: speckle.then(|| (rng.random_range(0.0..=self.speckle), rng.random())),
+            colour: match colour {
+                true => std::array::from_fn(|_| 1.0 + symmetric(rng, self.colour)),
+                false => [1.0; 3],
+            },
+            blur_px: match blur {
+                true => rng.random_range(0.0..=self.blur) * side_px as f32,
+                false => 0.0,
+            },
         })
     }
 }
@@ -95,6 +105,41 @@ mod tests {
             if inside { 2 } else { 0 }
         });
         Picture { width, height, rgb, classes }
+    }
+
+    const UNCHANGED: Photometry = Photometry {
+        gain: 1.0,
+        gamma: 1.0,
+        depth: None,
+        speckle: None,
+        colour: [1.0; 3],
+        blur_px: 0.0,
+    };
+
+    #[test]
+    fn colour_balance_changes_channels_by_their_factors() {
+        let mut rgb = vec![100, 100, 100, 0, 0, 0];
+        Photometry { colour: [1.2, 0.9, 1.0], ..UNCHANGED }.apply(2, &mut rgb);
+        assert_eq!(rgb, [120, 90, 100, 0, 0, 0]);
+    }
+
+    #[test]
+    fn blur_spreads_a_point_as_a_gaussian_and_keeps_even_surfaces() {
+        let (width, height, sigma) = (21, 19, 1.5f32);
+        let mut even = vec![77; width * height * 3];
+        Photometry { blur_px: sigma, ..UNCHANGED }.apply(width, &mut even);
+        assert!(even.iter().all(|&value| value == 77));
+        let mut rgb = vec![0; width * height * 3];
+        let at = |x: usize, y: usize| (y * width + x) * 3;
+        rgb[at(10, 9)] = 255;
+        Photometry { blur_px: sigma, ..UNCHANGED }.apply(width, &mut rgb);
+        let peak = 255.0 / (2.0 * std::f32::consts::PI * sigma * sigma);
+        for (x, y) in [(10, 9), (11, 9), (10, 11), (12, 10)] {
+            let squared = (x as f32 - 10.0).powi(2) + (y as f32 - 9.0).powi(2);
+            let expected = peak * (-squared / (2.0 * sigma * sigma)).exp();
+            let found = f32::from(rgb[at(x, y)]);
+            assert!((found - expected).abs() < 1.5, "{found} at {x}, {y}, expected {expected}");
+        }
     }
 
     fn only(change: impl FnOnce(&mut Augment)) -> Augment {
@@ -185,7 +230,7 @@ mod tests {
         let (width, height) = (300, 200);
         let classes = Array2::zeros((height, width));
         let picture = Picture { width, height, rgb: vec![100; width * height * 3], classes };
-        let speckle = Photometry { gain: 1.0, gamma: 1.0, depth: None, speckle: Some((0.2, 9)) };
+        let speckle = Photometry { speckle: Some((0.2, 9)), ..UNCHANGED };
         let mut rgb = picture.rgb.clone();
         speckle.apply(width, &mut rgb);
         let values: Vec<f64> = rgb.iter().step_by(3).map(|&value| f64::from(value)).collect();
@@ -201,7 +246,7 @@ mod tests {
         let (width, height) = (20, 200);
         let mut rgb = vec![100; width * height * 3];
         let depth = Some([0.7, 1.3, 1.0, 0.8]);
-        Photometry { gain: 1.0, gamma: 1.0, depth, speckle: None }.apply(width, &mut rgb);
+        Photometry { depth, ..UNCHANGED }.apply(width, &mut rgb);
         let rows: Vec<&[u8]> = rgb.chunks_exact(width * 3).collect();
         assert!(rows.iter().all(|row| row.iter().all(|value| value == &row[0])));
         assert_eq!((rows[0][0], rows[height - 1][0]), (70, 80));

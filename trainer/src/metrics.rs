@@ -26,14 +26,7 @@ impl Scores {
     /// # Panics
     /// If the shapes differ.
     pub fn new(found: ArrayView2<bool>, truth: ArrayView2<bool>) -> Self {
-        assert_eq!(found.dim(), truth.dim(), "masks of one picture");
-        let (mut a, mut b, mut both) = (0u64, 0u64, 0u64);
-        Zip::from(found).and(truth).for_each(|&found, &truth| {
-            a += u64::from(found);
-            b += u64::from(truth);
-            both += u64::from(found && truth);
-        });
-        let (a, b, both) = (a as f64, b as f64, both as f64);
+        let [a, b, both] = areas(found, truth);
         if a + b == 0.0 {
             return Self { dice: 1.0, iou: 1.0, hd95_px: 0.0 };
         }
@@ -46,6 +39,27 @@ impl Scores {
         };
         Self { dice, iou, hd95_px }
     }
+}
+
+/// Intersection over union of two masks `[H, W]`; 1 for two empty ones.
+///
+/// # Panics
+/// If the shapes differ.
+pub fn iou(first: ArrayView2<bool>, second: ArrayView2<bool>) -> f64 {
+    let [a, b, both] = areas(first, second);
+    if a + b == 0.0 { 1.0 } else { both / (a + b - both) }
+}
+
+/// Pixels of each of two masks, and of both.
+fn areas(first: ArrayView2<bool>, second: ArrayView2<bool>) -> [f64; 3] {
+    assert_eq!(first.dim(), second.dim(), "masks of one image");
+    let mut areas = [0u64; 3];
+    Zip::from(first).and(second).for_each(|&first, &second| {
+        areas[0] += u64::from(first);
+        areas[1] += u64::from(second);
+        areas[2] += u64::from(first && second);
+    });
+    areas.map(|area| area as f64)
 }
 
 /// A mean with its 95 % interval.

@@ -41,7 +41,7 @@ fn scene<'a>(
     name: &str,
     answers: impl Iterator<Item = (&'a Answer, &'a Answer)>,
 ) -> Result<Scene, Error> {
-    let item = stock.validation.iter().map(|&item| stock.item(item));
+    let item = stock.part(stock.reported()).iter().map(|&item| stock.item(item));
     let picture = item.into_iter().find(|item| item.name == name);
     let picture = picture.expect("answers are about pictures of the data set").read()?;
     let frame = (picture.width, picture.height);
@@ -123,7 +123,7 @@ pub fn verified(
     };
     let folder = &stock.config.path;
     let data = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-    let count = stock.validation.len();
+    let count = stock.part(stock.reported()).len();
     Ok(page::page(manifest, &format!("On {count} pictures of {data}"), &body))
 }
 

@@ -64,11 +64,13 @@ fn click_adapters_are_small_and_answer_one_click_where_the_base_does_not() {
         Adapter::read(&file).unwrap().sam(&base, None).unwrap()
     };
     let split = adapters.join("ultrasound-clicks/busi-breast.split.json");
-    let data = DataConfig::new(&shared.join("data/busi-breast"), &split, &["lesion".to_owned()]);
+    let data =
+        DataConfig::new(&shared.join("data/busi-breast"), Some(&split), &["lesion".to_owned()]);
     let stock = Stock::open(&data).unwrap();
     let dice = |sam: Sam| {
         let network = Network::new(sam, Device::Cpu);
         let evaluation = Evaluation {
+            part: Part::Validation,
             kinds: &[PromptKind::Center],
             targets: Targets::Largest,
             slices: 1,

@@ -143,7 +143,7 @@ fn a_volume_trains_depth_adapters() {
         let names = dataset.items().iter().map(|item| item.name.clone());
         names.filter(|name| name.starts_with(stem)).collect()
     };
-    let split = Split { train: of("a"), validation: of("b") };
+    let split = Split { train: of("a"), validation: of("b"), test: vec![] };
     split.write(&folder.path().join("split.json")).unwrap();
     let mut config = setting.config(0);
     config.data[0].path = folder.path().to_owned();
@@ -159,8 +159,13 @@ fn a_volume_trains_depth_adapters() {
         assert_ne!(before[&name], after[&name], "{name} did not train");
     }
     let (stock, features) = &fit.stocks()[0];
-    let evaluation =
-        Evaluation { kinds: &[PromptKind::Center], targets: Targets::Largest, slices: 3, seed: 0 };
+    let evaluation = Evaluation {
+        part: Part::Validation,
+        kinds: &[PromptKind::Center],
+        targets: Targets::Largest,
+        slices: 3,
+        seed: 0,
+    };
     let mut answers = 0;
     let network = fit.learner().network().detached();
     let count = |_: &Picture, found: Vec<_>| answers += found.len();

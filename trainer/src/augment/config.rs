@@ -34,6 +34,14 @@ pub struct Augment {
     pub speckle_probability: f64,
     /// Largest standard deviation of the factor by which speckle multiplies a pixel.
     pub speckle: f32,
+    /// Probability of another colour balance.
+    pub colour_probability: f64,
+    /// Largest deviation from 1 of the gain of each channel.
+    pub colour: f32,
+    /// Probability of blur.
+    pub blur_probability: f64,
+    /// Largest standard deviation of the blur, as a share of the longer side.
+    pub blur: f32,
 }
 
 impl Default for Augment {
@@ -52,6 +60,10 @@ impl Default for Augment {
             depth_shading: 0.25,
             speckle_probability: 0.3,
             speckle: 0.15,
+            colour_probability: 0.0,
+            colour: 0.15,
+            blur_probability: 0.0,
+            blur: 0.004,
         }
     }
 }
@@ -78,6 +90,8 @@ impl Augment {
             gamma_probability: 0.0,
             depth_shading_probability: 0.0,
             speckle_probability: 0.0,
+            colour_probability: 0.0,
+            blur_probability: 0.0,
             ..Self::default()
         }
     }
@@ -111,6 +125,10 @@ impl Augment {
             ("depth_shading", single(self.depth_shading), share),
             ("speckle_probability", unit.contains(&self.speckle_probability), probability),
             ("speckle", single(self.speckle), share),
+            ("colour_probability", unit.contains(&self.colour_probability), probability),
+            ("colour", single(self.colour), share),
+            ("blur_probability", unit.contains(&self.blur_probability), probability),
+            ("blur", (0.0..=0.05).contains(&self.blur), "a number from 0 to 0.05"),
         ];
         match fields.into_iter().find(|(_, fits, _)| !fits) {
             Some((field, _, expected)) => {

@@ -1,4 +1,4 @@
-//! Gain, gamma, shading by depth and speckle.
+//! Gain, colour balance, gamma, shading by depth, speckle and blur.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,14 +13,18 @@ pub(super) struct Photometry {
     pub(super) depth: Option<[f32; 4]>,
     /// Standard deviation of a pixel's factor, and the seed of the noise.
     pub(super) speckle: Option<(f32, u64)>,
+    /// Factor of each channel.
+    pub(super) colour: [f32; 3],
+    /// Standard deviation of the blur in pixels; 0 for none.
+    pub(super) blur_px: f32,
 }
 
 impl Photometry {
     /// Changes `rgb`, `[H, width, 3]`.
     pub(super) fn apply(&self, width: usize, rgb: &mut [u8]) {
-        let curve: [f32; 256] = std::array::from_fn(|value| {
-            255.0 * (value as f32 / 255.0).powf(self.gamma) * self.gain
-        });
+        let lit = |value: usize| 255.0 * (value as f32 / 255.0).powf(self.gamma) * self.gain;
+        let curves: [[f32; 256]; 3] =
+            self.colour.map(|factor| std::array::from_fn(|value| lit(value) * factor));
         let height = rgb.len() / (width * 3);
         let mut speckle = self.speckle.map(|(strength, seed)| Speckle::new(width, strength, seed));
         for (y, row) in rgb.chunks_exact_mut(width * 3).enumerate() {
@@ -29,7 +33,7 @@ impl Photometry {
             let factors = speckle.as_mut().map(Speckle::row);
             for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
                 let factor = factors.map_or(shade, |factors| shade * factors[x]);
-                for value in pixel {
+                for (value, curve) in pixel.iter_mut().zip(&curves) {
                     // Rounded: the cast cuts off, and stops at 255.
                     let lit = (curve[usize::from(*value)] * factor + 0.5) as u8;
                     // What is not black stays so: black is where there is no picture.
@@ -37,6 +41,41 @@ impl Photometry {
                 }
             }
         }
+        if self.blur_px > 0.0 {
+            blur(width, rgb, self.blur_px);
+        }
+    }
+}
+
+/// A Gaussian of standard deviation `sigma` pixels along rows and columns; the picture's edge goes
+/// on outside of it.
+fn blur(width: usize, rgb: &mut [u8], sigma: f32) {
+    let reach = (2.5 * sigma).ceil() as usize;
+    let weight = |at: usize| (-0.5 * (at as f32 / sigma).powi(2)).exp();
+    let weights: Vec<f32> = (0..=reach).map(weight).collect();
+    let sum = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
+    let weights: Vec<f32> = weights.iter().map(|weight| weight / sum).collect();
+    let height = rgb.len() / (width * 3);
+    let mut rows = vec![0.0f32; rgb.len()];
+    for (out, row) in rows.chunks_exact_mut(width * 3).zip(rgb.chunks_exact(width * 3)) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let (x, channel) = (i / 3, i % 3);
+            let at = |x: usize| f32::from(row[x.min(width - 1) * 3 + channel]);
+            let both = |step: usize| at(x.saturating_sub(step)) + at(x + step);
+            *out = weights[0] * at(x)
+                + (1..=reach).map(|step| weights[step] * both(step)).sum::<f32>();
+        }
+    }
+    let row = |y: usize| &rows[y.min(height - 1) * width * 3..][..width * 3];
+    for (y, out) in rgb.chunks_exact_mut(width * 3).enumerate() {
+        let mut sums: Vec<f32> = row(y).iter().map(|value| weights[0] * value + 0.5).collect();
+        for step in 1..=reach {
+            let (above, below) = (row(y.saturating_sub(step)), row(y + step));
+            for (sum, (above, below)) in sums.iter_mut().zip(above.iter().zip(below)) {
+                *sum += weights[step] * (above + below);
+            }
+        }
+        out.iter_mut().zip(&sums).for_each(|(value, &sum)| *value = sum as u8);
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use medsa_trainer::data::Targets;
+use medsa_trainer::data::{Part, Targets};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Evaluation, FeatureCache, Network, Stock};
 use medsa_trainer::{Adapter, Checkpoint};
@@ -20,9 +20,12 @@ pub struct Eval {
     /// The folder with images/ and masks/
     #[arg(long)]
     data: PathBuf,
-    /// The split whose validation part is measured; without it all pictures
+    /// The split; without it all images are measured
     #[arg(long)]
     split: Option<PathBuf>,
+    /// Part of the split that is measured; by default test, or validation where there is no test
+    #[arg(long, value_enum, requires = "split")]
+    part: Option<Part>,
     /// Names of the classes 1, 2, ...
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
@@ -67,9 +70,11 @@ impl Eval {
         }
         warn_of_problems(&self.data)?;
         let stock = match &self.split {
-            Some(split) => Stock::open(&DataConfig::new(&self.data, split, &self.classes))?,
+            Some(split) => Stock::open(&DataConfig::new(&self.data, Some(split), &self.classes))?,
             None => Stock::whole(&self.data, &self.classes)?,
         };
+        let part = self.part.unwrap_or(stock.reported());
+        let images = stock.expect(part)?.len();
         let network = Network::new(sam, super::device()?);
         let recipe = format!(
             "evaluation\nbase {}\ninput {} px\nsteps {}\ndata {}\nslices {}\n",
@@ -86,8 +91,8 @@ impl Eval {
         kinds.sort();
         kinds.dedup();
         let evaluation =
-            Evaluation { kinds: &kinds, targets: self.targets, slices: self.slices, seed: 0 };
-        let progress = indicatif::ProgressBar::new(stock.validation.len() as u64);
+            Evaluation { part, kinds: &kinds, targets: self.targets, slices: self.slices, seed: 0 };
+        let progress = indicatif::ProgressBar::new(images as u64);
         let measured = measure(&network, [(&stock, &cache)], &evaluation, || progress.inc(1))?;
         progress.finish_and_clear();
         if let Some(path) = &self.gallery {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_sam::Weights;
+use medsa_trainer::data::Part;
 use medsa_trainer::train::{Config, Evaluation, Fit, Group, Row, dataset_sha256};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 
@@ -141,6 +142,7 @@ impl Course {
         let start = Instant::now();
         let network = self.fit.learner().network().detached();
         let evaluation = Evaluation {
+            part: Part::Validation,
             kinds: &self.config.validation.prompts,
             targets: self.config.validation.targets,
             slices: self.config.fit.slices,

@@ -1,4 +1,4 @@
-//! One evaluation of all validation pictures.
+//! One evaluation of all images of a part.
 
 use medsa_trainer::train::{Evaluation, FeatureCache, Network, Row, Stock, Summary, evaluate};
 
@@ -14,7 +14,7 @@ pub struct Measured<'a> {
     pub sheet: Sheet<'a>,
 }
 
-/// Evaluates the validation pictures of `stocks`; `progress` is called after each picture.
+/// Evaluates one part of `stocks`; `progress` is called after each image.
 pub fn measure<'a>(
     network: &Network,
     stocks: impl IntoIterator<Item = (&'a Stock, &'a FeatureCache)>,
@@ -24,10 +24,10 @@ pub fn measure<'a>(
     let (mut summary, mut sheet) = (Summary::default(), Sheet::default());
     let mut folders = Vec::new();
     for (stock, features) in stocks {
-        // `evaluate` passes pictures on in this order.
-        let mut items = stock.validation.iter();
+        // `evaluate` passes images on in this order.
+        let mut items = stock.part(evaluation.part).iter();
         evaluate(network, stock, features, evaluation, |_, answers| {
-            let item = *items.next().expect("one for each validation item");
+            let item = *items.next().expect("one for each item");
             for answer in &answers {
                 summary.add(answer);
                 sheet.add(stock, item, answer);
@@ -39,7 +39,7 @@ pub fn measure<'a>(
     let rows = summary.rows();
     if rows.is_empty() {
         anyhow::bail!(
-            "{}: nothing to evaluate, expected validation pictures whose masks mark a class in \
+            "{}: nothing to evaluate, expected images whose masks mark a class in \
              30 pixels or more",
             folders.join(", ")
         );

@@ -11,6 +11,7 @@ mod predict;
 mod sheet;
 mod split;
 mod table;
+mod teach;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -32,8 +33,12 @@ enum Command {
     Import(import::Import),
     /// Report what is wrong with a data set
     Check(check::Check),
-    /// Split a data set for training and validation; pictures that look alike stay together
+    /// Split a data set into training, validation and test; images of one subject, or images that
+    /// look alike, stay together
     Split(split::SplitCommand),
+    /// Find masks with the base model in unlabelled images, to train on beside labels so that an
+    /// adapter does not forget what the base can do
+    Teach(teach::Teach),
     /// Train an adapter
     Fit(fit::FitCommand),
     /// Make a base model with a strided stem, at a quarter of the cost, and fit the stem to the
@@ -53,6 +58,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Import(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Split(command) => command.run(),
+        Command::Teach(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Distill(command) => command.run(),
         Command::Eval(command) => command.run(),

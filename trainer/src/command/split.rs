@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use medsa_trainer::data::{Dataset, Split};
+use medsa_trainer::data::{Dataset, Split, SplitPlan};
+use regex::Regex;
 
 #[derive(Args)]
 pub struct SplitCommand {
@@ -11,9 +12,22 @@ pub struct SplitCommand {
     /// The file to write
     #[arg(long)]
     out: PathBuf,
-    /// Share of the pictures for validation
-    #[arg(long, default_value_t = 0.2)]
+    /// Share of the images for validation, which chooses checkpoints
+    #[arg(long, default_value_t = 0.15)]
     validation: f64,
+    /// Share of the images for test, which is reported
+    #[arg(long, default_value_t = 0.15)]
+    test: f64,
+    /// Pattern of the subject in names, as '^[0-9]{4}': images of one subject are in one part.
+    /// Without it, similar images are
+    #[arg(long, value_name = "REGEX")]
+    group: Option<Regex>,
+    /// Subjects that are in the validation part, comma-separated
+    #[arg(long, value_delimiter = ',', requires = "group", value_name = "SUBJECT")]
+    validation_groups: Vec<String>,
+    /// Subjects that are in the test part, comma-separated
+    #[arg(long, value_delimiter = ',', requires = "group", value_name = "SUBJECT")]
+    test_groups: Vec<String>,
     /// Another number gives another split
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -21,29 +35,51 @@ pub struct SplitCommand {
 
 impl SplitCommand {
     pub fn run(self) -> anyhow::Result<()> {
-        if !(self.validation > 0.0 && self.validation < 1.0) {
-            anyhow::bail!("--validation is {}, expected between 0 and 1", self.validation);
+        let Self { validation, test, seed, .. } = self;
+        if !(validation > 0.0 && validation < 1.0) {
+            anyhow::bail!("--validation is {validation}, expected between 0 and 1");
+        }
+        if !(test >= 0.0 && validation + test < 1.0) {
+            anyhow::bail!("--test is {test}, expected 0 to less than {}", 1.0 - validation);
         }
         let (dataset, problems) = Dataset::open(&self.data)?;
         problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
-        let split = Split::by_similarity(&dataset, self.validation, self.seed)?;
-        if split.train.is_empty() || split.validation.is_empty() {
+        let plan = SplitPlan {
+            validation,
+            test,
+            seed,
+            subject: self.group,
+            validation_subjects: self.validation_groups,
+            test_subjects: self.test_groups,
+        };
+        let report = Split::new(&dataset, &plan)?;
+        let split = &report.split;
+        let counts = [&split.train, &split.validation, &split.test].map(Vec::len);
+        let [train, validation, test] = counts;
+        if train == 0 || validation == 0 || (test == 0 && plan.test > 0.0) {
             anyhow::bail!(
-                "{}: {} pictures for training and {} for validation, expected some for each; \
-                 pictures that look alike, slices of a volume and frames of a recording stay \
-                 together",
+                "{}: {train} images for training, {validation} for validation and {test} for \
+                 test, expected some in each part. Images that look alike, slices of a volume and \
+                 frames of a recording stay together. If names tell the subjects, pass their \
+                 pattern (--group '^[0-9]{{4}}'); --test 0 asks for no test part",
                 self.data.display(),
-                split.train.len(),
-                split.validation.len()
             );
         }
         split.write(&self.out)?;
+        let what = if plan.subject.is_some() { "subjects" } else { "groups" };
+        let [a, b, c] = report.groups;
         println!(
-            "{}: {} pictures for training, {} for validation",
-            self.out.display(),
-            split.train.len(),
-            split.validation.len()
+            "{}: {train} images for training ({a} {what}), {validation} for validation ({b}), \
+             {test} for test ({c})",
+            self.out.display()
         );
+        if let Some(pairs) = report.alike_across.filter(|&pairs| pairs > 0) {
+            println!(
+                "{pairs} pairs of images that look alike are in different parts, since a group \
+                 holds at most a tenth of the images; if names tell the subjects, pass their \
+                 pattern with --group"
+            );
+        }
         Ok(())
     }
 }

@@ -139,6 +139,14 @@ fn pair(
     };
     match (image.kind, mask.kind) {
         (Kind::Raster, Kind::Raster) => Ok(vec![single(Source::Pair)]),
+        (Kind::Raster, Kind::Folder) => Ok(by_frame(&mask.path, problems)
+            .into_iter()
+            .map(|(number, mask)| Item {
+                // Each shows the same image: they are no sequence.
+                sequence: None,
+                ..numbered(number, mask, Source::Pair)
+            })
+            .collect()),
         (Kind::Dicom, Kind::Raster) => Ok(vec![single(Source::OnlyFrame(Arc::clone(cache)))]),
         (Kind::Dicom, Kind::Folder) => Ok(by_frame(&mask.path, problems)
             .into_iter()
@@ -156,7 +164,7 @@ fn pair(
         }
         (kind, _) => {
             let expected = match kind {
-                Kind::Raster => "a .png or .jpg file",
+                Kind::Raster => "a .png or .jpg file, or a folder of them",
                 Kind::Volume => "a .nii or .nii.gz file",
                 Kind::Dicom => "a folder with a mask for each frame, or a .png file",
                 Kind::Folder => "no folder of pictures but a .dcm file with a folder of masks",

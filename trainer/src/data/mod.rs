@@ -6,6 +6,7 @@
 //! | image | mask | items |
 //! |---|---|---|
 //! | `a.png`, `.jpg`, `.jpeg` | `a.png` (or JPEG) | `a` |
+//! | `e.png`, `.jpg`, `.jpeg` | `e/0.png`, `e/1.png`, ...: several masks of one image, whose structures may overlap | `e#0000`, `e#0001`, ... |
 //! | `b.nii`, `b.nii.gz` | `b.nii`, `b.nii.gz` of the same shape | `b#0000`, `b#0001`, ... each slice along the last axis |
 //! | `c.dcm`, several frames | `c/0.png`, `c/17.png`, ... by frame number from 0, padded or not | `c#0000`, `c#0017`, ... the frames that have a mask |
 //! | `d.dcm`, one frame | `d.png` | `d` |
@@ -30,4 +31,4 @@ pub use dataset::Dataset;
 pub use item::Item;
 pub use picture::{Picture, Targets};
 pub use problem::Problem;
-pub use split::{Split, SplitError};
+pub use split::{Part, Split, SplitError, SplitPlan, SplitReport};

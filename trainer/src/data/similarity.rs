@@ -63,11 +63,13 @@ impl Scene {
         }
     }
 
-    fn is_like(&self, other: &Self) -> bool {
+    /// The correlation of two scenes that are alike; `None` where they are not.
+    fn alike(&self, other: &Self) -> Option<f32> {
         let correlation = self.correlation(other);
         let plainly =
             || shifted_product(&self.plain, &other.plain, SIDES_PX[0], (0, 0)) > PLAINLY_ALIKE;
-        correlation > ALIKE || (correlation > WORTH_A_LOOK && plainly())
+        let alike = correlation > ALIKE || (correlation > WORTH_A_LOOK && plainly());
+        alike.then_some(correlation)
     }
 
     /// The best correlation over all shifts; found coarsely, and where that is worth it refined.
@@ -88,31 +90,59 @@ impl Scene {
     }
 }
 
-/// Groups of indices whose scenes are alike, directly or through others. What `bundle` gives the
-/// same (smallest) index for is in one group whatever it shows and is not compared, nor is what
-/// has no scene.
-pub(super) fn group(scenes: &[Option<Scene>], bundle: &[usize]) -> Vec<Vec<usize>> {
+/// A pair of indices whose scenes are alike.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Alike {
+    pub(super) first: usize,
+    pub(super) second: usize,
+    correlation: f32,
+}
+
+/// All pairs of scenes that are alike, the most similar first. Indices with the same `bundle` are
+/// not compared, nor are those without a scene.
+pub(super) fn alike_pairs(scenes: &[Option<Scene>], bundle: &[usize]) -> Vec<Alike> {
+    let pairs_of = |(second, scene): (usize, &Option<Scene>)| -> Vec<Alike> {
+        let Some(scene) = scene else { return Vec::new() };
+        let others = scenes[..second].iter().enumerate();
+        let compared = others.filter(|(first, _)| bundle[*first] != bundle[second]);
+        let alike = compared.filter_map(|(first, other)| {
+            let correlation = scene.alike(other.as_ref()?)?;
+            Some(Alike { first, second, correlation })
+        });
+        alike.collect()
+    };
+    let mut pairs: Vec<Alike> = scenes.par_iter().enumerate().flat_map_iter(pairs_of).collect();
+    pairs.sort_by(|a, b| {
+        let order = b.correlation.total_cmp(&a.correlation);
+        order.then((a.first, a.second).cmp(&(b.first, b.second)))
+    });
+    pairs
+}
+
+/// Groups of the indices `0..bundle.len()`. Indices with the same `bundle` (the smallest of them)
+/// are one group. Pairs that are alike join groups, the most similar first, as long as the joined
+/// group has at most `cap` members: without a cap, images that resemble their neighbours chain up
+/// until a whole data set is one group.
+pub(super) fn group(pairs: &[Alike], bundle: &[usize], cap: usize) -> Vec<Vec<usize>> {
     // Each index points to a smaller one of its group, or to itself.
     let mut leader = bundle.to_vec();
+    let mut size = vec![0; bundle.len()];
+    bundle.iter().for_each(|&first| size[first] += 1);
     let find = |leader: &[usize], mut i: usize| {
         while leader[i] != i {
             i = leader[i];
         }
         i
     };
-    for (i, scene) in scenes.iter().enumerate() {
-        let Some(scene) = scene else { continue };
-        let others = scenes[..i].par_iter().enumerate();
-        let alike = others.filter(|(j, other)| {
-            bundle[*j] != bundle[i] && other.as_ref().is_some_and(|other| scene.is_like(other))
-        });
-        for j in alike.map(|(j, _)| j).collect::<Vec<_>>() {
-            let (a, b) = (find(&leader, i), find(&leader, j));
+    for pair in pairs {
+        let (a, b) = (find(&leader, pair.first), find(&leader, pair.second));
+        if a != b && size[a] + size[b] <= cap {
             leader[a.max(b)] = a.min(b);
+            size[a.min(b)] += size[a.max(b)];
         }
     }
-    let mut groups = vec![Vec::new(); scenes.len()];
-    for i in 0..scenes.len() {
+    let mut groups = vec![Vec::new(); bundle.len()];
+    for i in 0..bundle.len() {
         groups[find(&leader, i)].push(i);
     }
     groups.retain(|members| !members.is_empty());
@@ -259,7 +289,8 @@ mod tests {
     fn other_scenes_under_the_same_shading_are_not_alike() {
         let scenes: Vec<_> = (0..12).map(|seed| Some(Scene::new(&scan(seed, 0, 1.0)))).collect();
         let alone: Vec<usize> = (0..12).collect();
-        assert_eq!(group(&scenes, &alone), alone.iter().map(|&i| vec![i]).collect::<Vec<_>>());
+        assert_eq!(alike_pairs(&scenes, &alone), []);
+        assert_eq!(group(&[], &alone, 12), alone.iter().map(|&i| vec![i]).collect::<Vec<_>>());
     }
 
     #[test]
@@ -267,11 +298,26 @@ mod tests {
         let pictures = [(1, 0), (2, 0), (1, 14), (3, 0), (1, 28)];
         let mut scenes = pictures.map(|(seed, shift)| Some(Scene::new(&scan(seed, shift, 1.0))));
         let [Some(first), .., Some(last)] = &scenes else { unreachable!() };
-        assert!(!first.is_like(last), "too far apart to be alike directly");
-        assert_eq!(group(&scenes, &[0, 1, 2, 3, 4]), [vec![0, 2, 4], vec![1], vec![3]]);
-        assert_eq!(group(&scenes, &[0, 1, 2, 1, 4]), [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(first.alike(last), None, "too far apart to be alike directly");
+        let groups = |scenes: &[Option<Scene>], bundle: &[usize], cap| {
+            group(&alike_pairs(scenes, bundle), bundle, cap)
+        };
+        assert_eq!(groups(&scenes, &[0, 1, 2, 3, 4], 5), [vec![0, 2, 4], vec![1], vec![3]]);
+        assert_eq!(groups(&scenes, &[0, 1, 2, 1, 4], 5), [vec![0, 2, 4], vec![1, 3]]);
         scenes[2] = None;
-        assert_eq!(group(&scenes, &[0, 1, 2, 3, 4]), [[0], [1], [2], [3], [4]]);
+        assert_eq!(groups(&scenes, &[0, 1, 2, 3, 4], 5), [[0], [1], [2], [3], [4]]);
+    }
+
+    #[test]
+    fn a_capped_group_keeps_its_most_similar_members() {
+        let pair = |first, second, correlation| Alike { first, second, correlation };
+        let chain = [pair(2, 3, 0.9), pair(0, 1, 0.8), pair(1, 2, 0.6), pair(3, 4, 0.4)];
+        let alone = [0, 1, 2, 3, 4];
+        assert_eq!(group(&chain, &alone, 5), [alone]);
+        assert_eq!(group(&chain, &alone, 3), [vec![0, 1], vec![2, 3, 4]]);
+        assert_eq!(group(&chain, &alone, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        // A recording is one group whatever its length.
+        assert_eq!(group(&chain, &[0, 0, 0, 3, 4], 2), [vec![0, 1, 2], vec![3, 4]]);
     }
 
     #[test]
@@ -283,7 +329,7 @@ mod tests {
             classes: Array2::zeros((20, 20)),
         };
         let scenes = [(); 2].map(|()| Some(Scene::new(&black())));
-        assert_eq!(group(&scenes, &[0, 1]), [[0], [1]]);
+        assert_eq!(alike_pairs(&scenes, &[0, 1]), []);
     }
 
     #[test]

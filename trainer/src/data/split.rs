@@ -1,4 +1,5 @@
-//! Training and validation, by similarity: frames of one scan that look alike are on one side.
+//! Training, validation and test parts of a data set: images of one subject or scene are in one
+//! part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,78 +9,185 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
+use super::picture::Picture;
 use super::problem::Problem;
-use super::similarity::{Scene, group};
+use super::similarity::{Scene, alike_pairs, group};
 
-/// Which items are for training, and which for validation, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Names of the items of each part. Items that are not named are not used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// Names for training.
+    /// Items that are trained on.
     pub train: Vec<String>,
-    /// Names for validation.
+    /// Items that choose the best checkpoint.
     pub validation: Vec<String>,
+    /// Items that are reported: neither trained on nor used for a choice.
+    #[serde(default)]
+    pub test: Vec<String>,
 }
 
-/// A split that cannot be read, written or used.
+/// A part of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Images that are trained on
+    Train,
+    /// Images that choose the best checkpoint
+    Validation,
+    /// Images that are neither trained on nor used for a choice
+    Test,
+}
+
+/// Rules of a split.
+#[derive(Clone, Debug, Default)]
+pub struct SplitPlan {
+    /// Share of the items for validation, 0 to 1.
+    pub validation: f64,
+    /// Share of the items for test, 0 to 1.
+    pub test: f64,
+    /// Seed of the order in which groups are tried.
+    pub seed: u64,
+    /// Pattern of the subject in an item's name: its first capture group, or the whole match.
+    /// Without a pattern, groups are found by similarity.
+    pub subject: Option<Regex>,
+    /// Subjects that are in the validation part whatever its share.
+    pub validation_subjects: Vec<String>,
+    /// Subjects that are in the test part whatever its share.
+    pub test_subjects: Vec<String>,
+}
+
+/// A new split, and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitReport {
+    /// The split.
+    pub split: Split,
+    /// Subjects, or groups of similar images, of each part: train, validation, test.
+    pub groups: [usize; 3],
+    /// Pairs of similar images in different parts. There are some where a group of similar images
+    /// reached its largest size; `None` with a pattern for the subject, when nothing is compared.
+    pub alike_across: Option<usize>,
+}
+
+/// Error of reading, writing, making or using a split.
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
-    /// The file cannot be read or written, or holds something else.
+    /// The file cannot be read or written, or is not a split.
     #[error("{path}: {reason}")]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         reason: String,
     },
-    /// The split is of another data set, or one of its files is missing.
+    /// The split belongs to another data set, or an image of this one is missing.
     #[error("{name} is not in the data set")]
     UnknownName {
         /// The item's name.
         name: String,
     },
     /// The split names an item twice.
-    #[error("{name} is named twice, expected once, for training or for validation")]
+    #[error("{name} is named twice, expected once, for training, validation or test")]
     NamedTwice {
         /// The item's name.
         name: String,
     },
+    /// The pattern for the subject does not match an item's name.
+    #[error("the pattern {pattern} for the subject does not match the name {name}")]
+    NoSubject {
+        /// The pattern.
+        pattern: String,
+        /// The item's name.
+        name: String,
+    },
+    /// No item is of a subject that the plan names.
+    #[error("no image of subject {subject}; the pattern {pattern} finds {found}")]
+    UnknownSubject {
+        /// The subject.
+        subject: String,
+        /// The pattern.
+        pattern: String,
+        /// Subjects that there are.
+        found: String,
+    },
+    /// The plan names subjects but no pattern that finds them.
+    #[error("subjects are named ({named}) without a pattern that finds them in names")]
+    NoPattern {
+        /// The subjects.
+        named: String,
+    },
+    /// An image cannot be read.
+    #[error(transparent)]
+    Image(#[from] Problem),
 }
 
 impl Split {
-    /// Splits `dataset` so that about `share` of its items are for validation.
+    /// Splits `dataset` by the rules of `plan`.
     ///
-    /// Pictures of one scene are one group, directly or through others, and so are all slices of
-    /// a volume and all frames of a recording. Groups go to one side as a whole: in an order that
-    /// `seed` decides first one for each class, then all that still fit, and at the end one more
-    /// if that brings the share closer. A class stays in training in any case; where it is in one
-    /// group only, validation lacks it, and a data set of one group has no validation.
+    /// Images of one subject are one group. Without a pattern for subjects, similar images are
+    /// one group, directly or through others (up to a tenth of the data set: the most similar
+    /// ones stay together), and so are all slices of a volume and all frames of a recording.
+    /// Groups go to one part as a whole: in an order that the seed decides first one for each
+    /// class, then all that still fit, and at the end one more if that brings the share closer. A
+    /// class stays in training in any case; where it is in one group only, the other parts lack
+    /// it, and a data set of one group is all for training.
     ///
     /// # Errors
-    /// A picture that cannot be read.
-    pub fn by_similarity(dataset: &Dataset, share: f64, seed: u64) -> Result<Self, Problem> {
-        let groups = groups(dataset)?;
-        let wanted = (share.clamp(0.0, 1.0) * dataset.items().len() as f64).round() as usize;
-        let chosen = Choice::new(&groups, wanted, seed).run();
-        let (mut train, mut validation) = (Vec::new(), Vec::new());
-        for (group, chosen) in groups.iter().zip(chosen) {
-            let side = if chosen { &mut validation } else { &mut train };
-            side.extend(group.members.iter().map(|&i| dataset.items()[i].name.clone()));
+    /// [`SplitError`]: an image that cannot be read, or a plan that does not fit the names.
+    pub fn new(dataset: &Dataset, plan: &SplitPlan) -> Result<SplitReport, SplitError> {
+        let Groups { groups, alike } = groups(dataset, plan)?;
+        let count =
+            |share: f64| (share.clamp(0.0, 1.0) * dataset.items().len() as f64).round() as usize;
+        let named = |group: &Group| {
+            let is_in = |subjects: &[String]| {
+                group.subject.as_ref().is_some_and(|subject| subjects.contains(subject))
+            };
+            match () {
+                () if is_in(&plan.test_subjects) => Part::Test,
+                () if is_in(&plan.validation_subjects) => Part::Validation,
+                () => Part::Train,
+            }
+        };
+        let mut parts: Vec<Part> = groups.iter().map(named).collect();
+        for (part, share) in [(Part::Validation, plan.validation), (Part::Test, plan.test)] {
+            let of_part = groups.iter().zip(&parts).filter(|(_, at)| **at == part);
+            let taken: usize = of_part.map(|(group, _)| group.members.len()).sum();
+            let free: Vec<usize> = (0..groups.len()).filter(|&g| parts[g] == Part::Train).collect();
+            let candidates: Vec<&Group> = free.iter().map(|&g| &groups[g]).collect();
+            let wanted = count(share).saturating_sub(taken);
+            let chosen = Choice::new(&candidates, wanted, plan.seed).run();
+            free.into_iter().zip(chosen).filter(|(_, c)| *c).for_each(|(g, _)| parts[g] = part);
         }
-        train.sort();
-        validation.sort();
-        Ok(Self { train, validation })
+        let names = |part: Part| {
+            let members = groups.iter().zip(&parts).filter(|(_, at)| **at == part);
+            let members = members.flat_map(|(group, _)| &group.members);
+            let mut names: Vec<_> = members.map(|&i| dataset.items()[i].name.clone()).collect();
+            names.sort();
+            names
+        };
+        let [train, validation, test] = Part::ALL.map(names);
+        let mut part_of = vec![Part::Train; dataset.items().len()];
+        for (group, part) in groups.iter().zip(&parts) {
+            group.members.iter().for_each(|&i| part_of[i] = *part);
+        }
+        let across = |pairs: Vec<[usize; 2]>| {
+            pairs.iter().filter(|[a, b]| part_of[*a] != part_of[*b]).count()
+        };
+        Ok(SplitReport {
+            split: Self { train, validation, test },
+            groups: Part::ALL.map(|part| parts.iter().filter(|&&at| at == part).count()),
+            alike_across: alike.map(across),
+        })
     }
 
-    /// Where the named items are in `dataset`: for training, and for validation.
+    /// Indices in `dataset` of the items of each part: train, validation, test.
     ///
     /// # Errors
-    /// [`SplitError`] names the item that is not there or that is named twice. Items that the
-    /// split does not name are used for nothing.
-    pub fn indices(&self, dataset: &Dataset) -> Result<(Vec<usize>, Vec<usize>), SplitError> {
+    /// [`SplitError::UnknownName`] or [`SplitError::NamedTwice`].
+    pub fn indices(&self, dataset: &Dataset) -> Result<[Vec<usize>; 3], SplitError> {
         let places = dataset.items().iter().enumerate().map(|(i, item)| (item.name.as_str(), i));
         let mut places: BTreeMap<&str, Option<usize>> =
             places.map(|(name, i)| (name, Some(i))).collect();
@@ -90,9 +198,8 @@ impl Split {
                 place.take().ok_or_else(|| SplitError::NamedTwice { name: name.clone() })
             }
         };
-        let train = self.train.iter().map(&mut find).collect::<Result<_, _>>()?;
-        let validation = self.validation.iter().map(&mut find).collect::<Result<_, _>>()?;
-        Ok((train, validation))
+        let mut all = |names: &[String]| names.iter().map(&mut find).collect::<Result<_, _>>();
+        Ok([all(&self.train)?, all(&self.validation)?, all(&self.test)?])
     }
 
     /// Reads a split from JSON.
@@ -120,27 +227,111 @@ impl SplitError {
     }
 }
 
+impl Part {
+    /// All parts, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// The part's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// Items that stay together.
 struct Group {
     members: Vec<usize>,
     classes: BTreeSet<u8>,
+    /// With a pattern, the text that it found.
+    subject: Option<String>,
 }
 
-/// Most slices or frames of one sequence that are compared with other pictures. They are of one
+/// Most slices or frames of one file that are compared with other images. They are of one
 /// group anyway, and what resembles some of them resembles others.
 const MAX_COMPARED: usize = 32;
 
-fn groups(dataset: &Dataset) -> Result<Vec<Group>, Problem> {
-    let items = dataset.items();
-    let mut sequences: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (i, item) in items.iter().enumerate() {
-        if let Some((stem, _)) = &item.sequence {
-            sequences.entry(stem).or_default().push(i);
+/// Largest share of a data set that similarity alone joins into one group.
+const MAX_SIMILAR_SHARE: usize = 10;
+
+/// Images that similarity may always join: a smaller cap would part true neighbours.
+const MIN_SIMILAR_CAP: usize = 8;
+
+/// All items in groups.
+struct Groups {
+    groups: Vec<Group>,
+    /// Pairs of similar items, where items were compared.
+    alike: Option<Vec<[usize; 2]>>,
+}
+
+fn groups(dataset: &Dataset, plan: &SplitPlan) -> Result<Groups, SplitError> {
+    match &plan.subject {
+        Some(pattern) => groups_by_subject(dataset, plan, pattern),
+        None => {
+            let named = [&plan.validation_subjects[..], &plan.test_subjects].concat();
+            if !named.is_empty() {
+                return Err(SplitError::NoPattern { named: named.join(", ") });
+            }
+            Ok(groups_by_similarity(dataset)?)
         }
+    }
+}
+
+/// What `look` finds in each item, with its classes.
+fn look_at<T: Send>(
+    dataset: &Dataset,
+    look: impl Fn(usize, &Picture) -> T + Sync,
+) -> Result<Vec<(T, BTreeSet<u8>)>, Problem> {
+    let looked_at = dataset.items().par_iter().enumerate().map(|(i, item)| {
+        let picture = item.read()?;
+        Ok((look(i, &picture), picture.class_indices()))
+    });
+    looked_at.collect()
+}
+
+fn groups_by_subject(
+    dataset: &Dataset,
+    plan: &SplitPlan,
+    pattern: &Regex,
+) -> Result<Groups, SplitError> {
+    let mut subjects: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, item) in dataset.items().iter().enumerate() {
+        let found = pattern.captures(&item.name);
+        let found = found.and_then(|captures| captures.get(1).or_else(|| captures.get(0)));
+        let Some(subject) = found else {
+            let (pattern, name) = (pattern.to_string(), item.name.clone());
+            return Err(SplitError::NoSubject { pattern, name });
+        };
+        subjects.entry(subject.as_str()).or_default().push(i);
+    }
+    for subject in plan.validation_subjects.iter().chain(&plan.test_subjects) {
+        if !subjects.contains_key(subject.as_str()) {
+            let found = subjects.keys().copied().collect::<Vec<_>>().join(", ");
+            let (subject, pattern) = (subject.clone(), pattern.to_string());
+            return Err(SplitError::UnknownSubject { subject, pattern, found });
+        }
+    }
+    let looked_at = look_at(dataset, |_, _| ())?;
+    let group = |(subject, members): (&str, Vec<usize>)| Group {
+        classes: members.iter().flat_map(|&i| looked_at[i].1.iter().copied()).collect(),
+        members,
+        subject: Some(subject.to_owned()),
+    };
+    Ok(Groups { groups: subjects.into_iter().map(group).collect(), alike: None })
+}
+
+fn groups_by_similarity(dataset: &Dataset) -> Result<Groups, Problem> {
+    let items = dataset.items();
+    // Slices of a volume, frames of a recording, masks of one image.
+    let mut files: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+    for (i, item) in items.iter().enumerate() {
+        files.entry(&item.image).or_default().push(i);
     }
     let mut bundle: Vec<usize> = (0..items.len()).collect();
     let mut compared = vec![true; items.len()];
-    for members in sequences.values() {
+    for members in files.values() {
         let part = |k: usize| k * MAX_COMPARED / members.len();
         for (k, &i) in members.iter().enumerate() {
             bundle[i] = members[0];
@@ -148,24 +339,23 @@ fn groups(dataset: &Dataset) -> Result<Vec<Group>, Problem> {
             compared[i] = k == 0 || part(k) != part(k - 1);
         }
     }
-    let looked_at = (items, &compared)
-        .into_par_iter()
-        .map(|(item, compared)| {
-            let picture = item.read()?;
-            Ok((compared.then(|| Scene::new(&picture)), picture.class_indices()))
-        })
-        .collect::<Result<Vec<_>, Problem>>()?;
+    let looked_at = look_at(dataset, |i, picture| compared[i].then(|| Scene::new(picture)))?;
     let (scenes, classes): (Vec<_>, Vec<_>) = looked_at.into_iter().unzip();
+    let pairs = alike_pairs(&scenes, &bundle);
+    let cap = (items.len() / MAX_SIMILAR_SHARE).max(MIN_SIMILAR_CAP);
     let group = |members: Vec<usize>| {
         let classes = members.iter().flat_map(|&i| classes[i].iter().copied()).collect();
-        Group { members, classes }
+        Group { members, classes, subject: None }
     };
-    Ok(self::group(&scenes, &bundle).into_iter().map(group).collect())
+    Ok(Groups {
+        groups: self::group(&pairs, &bundle, cap).into_iter().map(group).collect(),
+        alike: Some(pairs.iter().map(|pair| [pair.first, pair.second]).collect()),
+    })
 }
 
-/// Groups on their way to validation.
+/// Groups on their way to a part beside training.
 struct Choice<'a> {
-    groups: &'a [Group],
+    groups: &'a [&'a Group],
     /// Items wanted.
     wanted: usize,
     /// Indices of groups, in the order in which they are asked.
@@ -176,7 +366,7 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(groups: &'a [Group], wanted: usize, seed: u64) -> Self {
+    fn new(groups: &'a [&'a Group], wanted: usize, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..groups.len()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         Self { groups, wanted, order, chosen: vec![false; groups.len()], count: 0 }
@@ -262,9 +452,11 @@ mod tests {
         let group = |&(len, classes): &(usize, &[u8])| Group {
             members: vec![0; len],
             classes: classes.iter().copied().collect(),
+            subject: None,
         };
         let groups: Vec<Group> = groups.iter().map(group).collect();
-        let chosen = Choice::new(&groups, wanted, seed).run();
+        let candidates: Vec<&Group> = groups.iter().collect();
+        let chosen = Choice::new(&candidates, wanted, seed).run();
         let sizes = groups.iter().zip(&chosen).filter(|(_, c)| **c).map(|(g, _)| g.members.len());
         let count = sizes.sum();
         (chosen, count)

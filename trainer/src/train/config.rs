@@ -56,9 +56,11 @@ pub struct Config {
 pub struct DataConfig {
     /// The folder with `images/` and `masks/`.
     pub path: PathBuf,
-    /// The split that `medsa-train split` wrote.
-    pub split: PathBuf,
-    /// Names of the classes 1, 2, ...
+    /// The split that `medsa-train split` wrote. Without it all images train, and none validates.
+    #[serde(default)]
+    pub split: Option<PathBuf>,
+    /// Names of the classes 1, 2, ...; a class with an empty name is left out.
+    #[serde(default)]
     pub classes: Vec<String>,
     /// What one prompt asks for in training.
     #[serde(default = "DataConfig::component")]
@@ -66,17 +68,26 @@ pub struct DataConfig {
     /// Components of fewer pixels (of the mask logits) are left out in training.
     #[serde(default = "DataConfig::min_px")]
     pub min_px: usize,
+    /// Images of this data set in an epoch: more of a small one, fewer of a large one. 0: each
+    /// image once.
+    #[serde(default)]
+    pub images_per_epoch: usize,
+    /// Prompts in training on this data set, instead of those of the configuration.
+    #[serde(default)]
+    pub prompts: Option<PromptMix>,
 }
 
 impl DataConfig {
     /// A data set, all else as by default.
-    pub fn new(path: &Path, split: &Path, classes: &[String]) -> Self {
+    pub fn new(path: &Path, split: Option<&Path>, classes: &[String]) -> Self {
         Self {
             path: path.to_owned(),
-            split: split.to_owned(),
+            split: split.map(Path::to_owned),
             classes: classes.to_vec(),
             targets: Self::component(),
             min_px: Self::min_px(),
+            images_per_epoch: 0,
+            prompts: None,
         }
     }
 
@@ -100,8 +111,9 @@ pub struct FitConfig {
     pub batch: usize,
     /// Slices of a volume or frames of a cine that are seen together (SD-Trans); 1 for pictures.
     pub slices: usize,
-    /// Most targets of one picture that are prompted for.
-    pub targets_per_picture: usize,
+    /// Prompts for one image, which share one run of the encoder: for different targets, and for
+    /// the same ones again where there are fewer.
+    pub prompts_per_image: usize,
     /// Variations of each picture that are drawn once and used again, so that their features
     /// can be kept; 0 for another one every time.
     pub variants: usize,
@@ -117,7 +129,7 @@ impl Default for FitConfig {
             steps: 1000,
             batch: 4,
             slices: 1,
-            targets_per_picture: 2,
+            prompts_per_image: 4,
             variants: 8,
             previous_mask: 0.15,
             checkpoint_every: 100,
@@ -203,7 +215,8 @@ impl Config {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         let Self { base, quantized_base, adapter, out, cache, data, .. } = self;
-        let data = data.iter_mut().flat_map(|data| [&mut data.path, &mut data.split]);
+        let data = data.iter_mut();
+        let data = data.flat_map(|data| [Some(&mut data.path), data.split.as_mut()]).flatten();
         let optional = [quantized_base, adapter, cache].into_iter().flatten();
         [base, out].into_iter().chain(optional).chain(data).collect()
     }
@@ -216,18 +229,23 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.prompts.check().map_err(|e| e.to_string())?;
+        let of_data = self.data.iter().filter_map(|data| data.prompts.as_ref());
+        for prompts in of_data.chain([&self.prompts]) {
+            prompts.check().map_err(|e| e.to_string())?;
+        }
         self.augment.check().map_err(|e| e.to_string())?;
         if self.data.is_empty() {
             return Err("no [[data]], expected at least one data set".into());
         }
-        let FitConfig { steps, batch, slices, targets_per_picture, checkpoint_every, .. } =
-            self.fit;
+        if self.data.iter().all(|data| data.split.is_none()) {
+            return Err("no [[data]] has a split, expected one, to validate on".into());
+        }
+        let FitConfig { steps, batch, slices, prompts_per_image, checkpoint_every, .. } = self.fit;
         for (key, value) in [
             ("fit.steps", steps),
             ("fit.batch", batch),
             ("fit.slices", slices),
-            ("fit.targets_per_picture", targets_per_picture),
+            ("fit.prompts_per_image", prompts_per_image),
             ("fit.checkpoint_every", checkpoint_every),
             ("validation.every", self.validation.every),
             ("adapters.reduction", self.adapters.reduction),
@@ -299,7 +317,7 @@ mod tests {
         let mut example: Config = toml::from_str(EXAMPLE).unwrap();
         assert_eq!(example.data.len(), 1);
         let DataConfig { path, split, classes, .. } = &example.data[0];
-        assert_eq!(example.data[0], DataConfig::new(path, split, classes));
+        assert_eq!(example.data[0], DataConfig::new(path, split.as_deref(), classes));
         example.data.clear();
         assert_eq!(example, Config::default());
     }
@@ -307,7 +325,7 @@ mod tests {
     #[test]
     fn the_example_names_every_key() {
         let example: toml::Table = EXAMPLE.parse().unwrap();
-        let data = DataConfig::new(Path::new("d"), Path::new("s"), &["c".into()]);
+        let data = DataConfig::new(Path::new("d"), Some(Path::new("s")), &["c".into()]);
         let all = Config { data: vec![data], ..Config::default() };
         let keys = missing("", &toml::Table::try_from(all).unwrap(), &example);
         assert_eq!(keys, Vec::<String>::new());
@@ -364,6 +382,7 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_by_name() {
         assert!(refused("", &[]).contains("no [[data]]"));
+        assert!(refused("[[data]]\npath = \"d\"\n", &[]).contains("no [[data]] has a split"));
         let error = refused(DATA, &["fit.steps=0"]);
         assert!(error.contains("fit.steps is 0, expected 1 or more"), "{error}");
         assert!(refused(DATA, &["fit.previous_mask=2.0"]).contains("fit.previous_mask is 2"));
@@ -378,7 +397,7 @@ mod tests {
         let config = Config::read(&path, &overrides).unwrap();
         assert_eq!(config.base, folder.path().join("base.safetensors"));
         assert_eq!(config.cache, Some(folder.path().join("kept")));
-        assert_eq!(config.data[0].split, folder.path().join("s.json"));
+        assert_eq!(config.data[0].split, Some(folder.path().join("s.json")));
         assert_eq!((config.out.as_path(), config.fit.steps), (Path::new("elsewhere/run"), 9));
         let absolute = config.absolute().unwrap();
         assert_eq!(absolute.out, std::env::current_dir().unwrap().join("elsewhere/run"));

@@ -169,7 +169,7 @@ impl Distill {
         let step = self.optimizer.steps;
         let (mut gradients, mut loss) = (Gradients::new(), 0.0);
         for number in step * batch..(step + 1) * batch {
-            let item = draw(seed, number, self.frames.train.len());
+            let item = draw(seed, 0, number, self.frames.train.len());
             // Another one in each epoch, until all had their turn.
             let variant = number / self.frames.train.len() % variants;
             let number = item * variants + variant;

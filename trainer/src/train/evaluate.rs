@@ -12,7 +12,7 @@ use super::features::FeatureCache;
 use super::group::GroupError;
 use super::network::Network;
 use super::stock::{Stock, StockError};
-use crate::data::{Picture, Targets};
+use crate::data::{Part, Picture, Targets};
 use crate::metrics::{Mean, Scores};
 use crate::prompts::{PromptKind, Prompting};
 use crate::tape::Node;
@@ -36,8 +36,10 @@ pub struct Answer {
     pub scores: Scores,
 }
 
-/// What went into an evaluation.
+/// Settings of an evaluation.
 pub struct Evaluation<'a> {
+    /// The images to evaluate on.
+    pub part: Part,
     /// The settings to evaluate.
     pub kinds: &'a [PromptKind],
     /// What one prompt asks for.
@@ -51,8 +53,8 @@ pub struct Evaluation<'a> {
 /// Targets of fewer pixels of the frame are specks of the annotation.
 const MIN_PX: usize = 30;
 
-/// Prompts `network` for every target of the validation items of `stock`, and passes each
-/// picture with its answers on. `features` keeps what the frozen steps give.
+/// Prompts `network` for every target of the items of one part of `stock`, and passes each image
+/// with its answers on. `features` keeps what the frozen steps give.
 ///
 /// # Errors
 /// A picture that cannot be read, or the device's.
@@ -63,7 +65,7 @@ pub fn evaluate(
     evaluation: &Evaluation,
     mut each: impl FnMut(&Picture, Vec<Answer>),
 ) -> Result<(), EvaluateError> {
-    for &first in &stock.validation {
+    for &first in stock.part(evaluation.part) {
         let pictures = stock.read(first, evaluation.slices)?;
         let preprocess = &network.sam().config().preprocess;
         let name = format!("plain-{first}");

@@ -40,8 +40,8 @@ pub struct Fit {
     learner: Learner,
     optimizer: AdamW,
     stocks: Vec<(Stock, FeatureCache)>,
-    /// Stock and item of every training picture.
-    pictures: Vec<(usize, usize)>,
+    /// Stock of each image of an epoch, and its number among those of this stock.
+    epoch: Vec<(usize, usize)>,
 }
 
 /// What one step did.
@@ -87,17 +87,17 @@ impl Fit {
         }
         let learner = Learner::train(Network::with_backend(sam, backend), &trained)?;
         let mut stocks = Vec::new();
-        let mut pictures = Vec::new();
+        let mut epoch = Vec::new();
         for (index, data) in config.data.iter().enumerate() {
             let stock = Stock::open(data)?;
-            pictures.extend(stock.train.iter().map(|&item| (index, item)));
+            epoch.extend((0..per_epoch(&stock)).map(|number| (index, number)));
             let recipe = recipe(&config, data, base, quantized.as_ref(), learner.network());
             let cache = FeatureCache::open(config.cache.as_deref(), &recipe)?;
             stocks.push((stock, cache));
         }
         let quantized_base = quantized.map(|base| base.origin);
         let optimizer = AdamW::default();
-        Ok(Self { config, quantized_base, learner, optimizer, stocks, pictures })
+        Ok(Self { config, quantized_base, learner, optimizer, stocks, epoch })
     }
 
     /// The file that says what of the base computes in 8 bits.
@@ -167,15 +167,15 @@ impl Fit {
         let mut losses = Vec::new();
         for (slice, example) in examples.iter().enumerate() {
             let embedding = embeddings.narrow(0, slice, 1)?;
-            losses.push(self.loss_of_slice(example, &embedding, &mut rng, frozen)?);
+            losses.push(self.loss_of_slice(stock, example, &embedding, &mut rng, frozen)?);
         }
         Ok(Node::mean(&losses)?)
     }
 
-    /// Prompts for some targets of one picture, corrects as the plans say, and takes the loss of
-    /// the last answer.
+    /// Loss of the last prediction for some prompts about one image, corrected as the plans say.
     fn loss_of_slice(
         &self,
+        stock: usize,
         example: &Example,
         embedding: &Node,
         rng: &mut ChaCha8Rng,
@@ -183,12 +183,13 @@ impl Fit {
     ) -> Result<Node, EvaluateError> {
         let mut targets: Vec<usize> = (0..example.targets.len()).collect();
         targets.shuffle(rng);
-        targets.truncate(self.config.fit.targets_per_picture);
+        let targets: Vec<usize> =
+            targets.iter().copied().cycle().take(self.config.fit.prompts_per_image).collect();
         let truth = |target: &usize| example.targets[*target].1.view();
-        let mut prompts: Vec<Prompting> = targets
-            .iter()
-            .map(|target| self.config.prompts.draw(rng).start(rng, truth(target)))
-            .collect();
+        let of_data = self.stocks[stock].0.config.prompts.as_ref();
+        let mix = of_data.unwrap_or(&self.config.prompts);
+        let mut prompts: Vec<Prompting> =
+            targets.iter().map(|target| mix.draw(rng).start(rng, truth(target))).collect();
         let detached = embedding.detach();
         loop {
             let open: Vec<usize> =
@@ -255,7 +256,8 @@ impl Fit {
             variants => Some(rng.random_range(0..variants)),
         };
         let mut variation = match variant {
-            Some(variant) => self.rng(2 + stock_index as u64, item * fit.variants + variant),
+            Some(variant) => self
+                .rng((FIRST_PURPOSE_OF_STOCKS + stock_index) as u64, item * fit.variants + variant),
             None => rng.clone(),
         };
         let pictures = stock.read(item, fit.slices)?;
@@ -284,15 +286,33 @@ impl Fit {
         Ok((examples, features))
     }
 
-    /// Stock and item of picture `number`: all once in an epoch, in an order of its own.
+    /// Stock and item of image `number`: in each epoch as many of each stock as it gives to one,
+    /// in an order of their own. A stock gives all its images once before it repeats one.
     fn picture(&self, number: usize) -> (usize, usize) {
-        let count = self.pictures.len();
-        self.pictures[draw(self.config.seed, number, count)]
+        let count = self.epoch.len();
+        let (stock, within) = self.epoch[draw(self.config.seed, 0, number, count)];
+        let items = &self.stocks[stock].0;
+        let number = number / count * per_epoch(items) + within;
+        let purpose = FIRST_PURPOSE_OF_STOCKS + self.stocks.len() + stock;
+        let item = draw(self.config.seed, purpose as u64, number, items.train.len());
+        (stock, items.train[item])
     }
 
     /// Random numbers for one purpose.
     fn rng(&self, purpose: u64, number: usize) -> ChaCha8Rng {
         rng(self.config.seed, purpose, number)
+    }
+}
+
+/// Random numbers of purpose 0 order an epoch, those of purpose 1 make prompts. From here on each
+/// stock has one purpose for variations and, after all stocks, one for the order of its images.
+const FIRST_PURPOSE_OF_STOCKS: usize = 2;
+
+/// Images of a stock in an epoch.
+fn per_epoch(stock: &Stock) -> usize {
+    match stock.config.images_per_epoch {
+        0 => stock.train.len(),
+        images => images,
     }
 }
 

@@ -15,6 +15,7 @@ mod optimizer;
 mod random;
 mod state;
 mod stock;
+mod teach;
 
 pub use config::{Config, DataConfig, FitConfig, ValidationConfig};
 pub use distill::{Distill, DistillConfig, DistillError, Likeness};
@@ -29,3 +30,4 @@ pub use loss::dice_bce;
 pub use network::{Network, Previous};
 pub use optimizer::{AdamW, Gradients, OptimizerConfig, clip};
 pub use stock::{Stock, StockError};
+pub use teach::{Lesson, TeachConfig, Teacher, label_maps};

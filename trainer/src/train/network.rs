@@ -6,7 +6,7 @@ use std::rc::Rc;
 use candle_core::{Device, Result, Tensor};
 use medsa_sam::backend::Backend;
 use medsa_sam::prompt::PromptTokens;
-use medsa_sam::{MaskPrompt, PromptInput, Sam};
+use medsa_sam::{MaskPrompt, Masks, PromptInput, Sam};
 use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
 
 use crate::backend::{CandleBackend, Operators};
@@ -87,17 +87,30 @@ impl Network {
         self.sam.encode_steps(&self.backend, x, steps, slices)
     }
 
-    /// Logits `[T, 4h, 4w]` of the single-mask answer to T prompts about one picture, whose
+    /// Logits `[T, 4h, 4w]` of the single-mask prediction for T prompts about one image, whose
     /// embedding is `[1, C, h, w]`.
     ///
     /// # Errors
-    /// The device's.
+    /// Of the device.
     pub fn answer(
         &self,
         embedding: &Node,
         tokens: &PromptTokens,
         previous: Option<Previous>,
     ) -> Result<Node> {
+        Ok(self.scored_answer(embedding, tokens, previous)?.0)
+    }
+
+    /// As [`Network::answer`], with the scores (predicted IoU) `[T, 1]`.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn scored_answer(
+        &self,
+        embedding: &Node,
+        tokens: &PromptTokens,
+        previous: Option<Previous>,
+    ) -> Result<(Node, Node)> {
         let constant = |array: ArrayD<f32>| self.backend.tensor(array);
         let embedding = match tokens.labels.nrows() {
             1 => embedding.clone(),
@@ -113,11 +126,11 @@ impl Network {
         let coords = constant(tokens.coords.clone().into_dyn())?;
         let labels = constant(tokens.labels.clone().into_dyn())?;
         let prompt = PromptInput { coords, labels, mask };
-        let logits = self.sam.decode(&self.backend, &embedding, &prompt)?.logits;
+        let Masks { logits, iou } = self.sam.decode(&self.backend, &embedding, &prompt)?;
         let [targets, _, height, width] = *logits.dims() else {
             unreachable!("logits have four axes")
         };
-        logits.narrow(1, 0, 1)?.reshape(&[targets, height, width])
+        Ok((logits.narrow(1, 0, 1)?.reshape(&[targets, height, width])?, iou.narrow(1, 0, 1)?))
     }
 
     /// An array as a tensor.

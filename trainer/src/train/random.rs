@@ -12,10 +12,10 @@ pub(super) fn rng(seed: u64, purpose: u64, number: usize) -> ChaCha8Rng {
     rng
 }
 
-/// Which of `count` pictures comes as number `number`: all once in an epoch, in an order of its
-/// own. That of purpose 0.
-pub(super) fn draw(seed: u64, number: usize, count: usize) -> usize {
+/// The one of `count` images that comes as number `number` for one purpose: all once in an epoch,
+/// in an order of its own.
+pub(super) fn draw(seed: u64, purpose: u64, number: usize, count: usize) -> usize {
     let mut order: Vec<usize> = (0..count).collect();
-    order.shuffle(&mut rng(seed, 0, number / count));
+    order.shuffle(&mut rng(seed, purpose, number / count));
     order[number % count]
 }

@@ -1,9 +1,9 @@
-//! The pictures of a data set that train or validate.
+//! A data set in its parts: training, validation, test.
 
 use std::path::Path;
 
 use super::config::DataConfig;
-use crate::data::{Dataset, Item, Picture, Problem, Split, SplitError};
+use crate::data::{Dataset, Item, Part, Picture, Problem, Split, SplitError};
 use crate::error::Error;
 
 /// A data set with its split.
@@ -15,6 +15,8 @@ pub struct Stock {
     pub train: Vec<usize>,
     /// Items for validation.
     pub validation: Vec<usize>,
+    /// Items for test.
+    pub test: Vec<usize>,
 }
 
 /// A data set that cannot be used.
@@ -39,47 +41,80 @@ pub enum StockError {
         /// What is wrong.
         source: SplitError,
     },
-    /// The split's: nothing is for this purpose.
-    #[error("{split}: no picture for {purpose}")]
+    /// A part of the split has no image.
+    #[error("{split}: no image for {part}")]
     Nothing {
         /// The split.
         split: String,
-        /// Training or validation.
-        purpose: &'static str,
+        /// The part.
+        part: &'static str,
     },
 }
 
 impl Stock {
-    /// Opens a data set and its split.
+    /// Opens a data set and its split; without a split, all of it is for training.
     ///
     /// # Errors
     /// [`StockError`] names the file.
     pub fn open(config: &DataConfig) -> Result<Self, StockError> {
         let (dataset, _) = Dataset::open(&config.path)?;
-        let split = Split::read(&config.split)?;
-        let (train, validation) = split.indices(&dataset).map_err(|source| StockError::Items {
-            split: config.split.display().to_string(),
+        let Some(path) = &config.split else {
+            let train = (0..dataset.items().len()).collect();
+            let (validation, test) = (Vec::new(), Vec::new());
+            return Ok(Self { config: config.clone(), dataset, train, validation, test });
+        };
+        let split = Split::read(path)?;
+        let parts = split.indices(&dataset).map_err(|source| StockError::Items {
+            split: path.display().to_string(),
             folder: config.path.display().to_string(),
             source,
         })?;
-        for (purpose, items) in [("training", &train), ("validation", &validation)] {
-            if items.is_empty() {
-                let split = config.split.display().to_string();
-                return Err(StockError::Nothing { split, purpose });
-            }
-        }
-        Ok(Self { config: config.clone(), dataset, train, validation })
+        let [train, validation, test] = parts;
+        let stock = Self { config: config.clone(), dataset, train, validation, test };
+        stock.expect(Part::Train)?;
+        stock.expect(Part::Validation)?;
+        Ok(stock)
     }
 
-    /// A data set that is all for validation.
+    /// A data set that is all for test.
     ///
     /// # Errors
     /// [`StockError`] names the folder.
     pub fn whole(path: &Path, classes: &[String]) -> Result<Self, StockError> {
         let (dataset, _) = Dataset::open(path)?;
-        let validation = (0..dataset.items().len()).collect();
-        let config = DataConfig::new(path, Path::new(""), classes);
-        Ok(Self { config, dataset, train: Vec::new(), validation })
+        let test = (0..dataset.items().len()).collect();
+        let config = DataConfig::new(path, None, classes);
+        Ok(Self { config, dataset, train: Vec::new(), validation: Vec::new(), test })
+    }
+
+    /// The items of one part.
+    pub fn part(&self, part: Part) -> &[usize] {
+        match part {
+            Part::Train => &self.train,
+            Part::Validation => &self.validation,
+            Part::Test => &self.test,
+        }
+    }
+
+    /// The part that reports are about: test, or validation where there is none.
+    pub fn reported(&self) -> Part {
+        if self.test.is_empty() { Part::Validation } else { Part::Test }
+    }
+
+    /// The items of one part, of which there have to be some.
+    ///
+    /// # Errors
+    /// [`StockError::Nothing`].
+    pub fn expect(&self, part: Part) -> Result<&[usize], StockError> {
+        let items = self.part(part);
+        if items.is_empty() {
+            let split = self.config.split.as_ref().unwrap_or(&self.config.path);
+            return Err(StockError::Nothing {
+                split: split.display().to_string(),
+                part: part.name(),
+            });
+        }
+        Ok(items)
     }
 
     /// An item.
@@ -94,8 +129,8 @@ impl Stock {
         name.cloned().unwrap_or_else(|| format!("class {class}"))
     }
 
-    /// Decodes `slices` pictures from item `first` on; what lies beyond the end of a volume or
-    /// recording is its last picture again.
+    /// Decodes `slices` images from item `first` on; beyond the end of a volume or recording, its
+    /// last image is repeated. Classes that the configuration leaves out are background.
     ///
     /// # Errors
     /// A picture that cannot be read.
@@ -103,9 +138,17 @@ impl Stock {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));
         let mut pictures = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
+        for picture in &mut pictures {
+            picture.classes.mapv_inplace(|class| if self.leaves_out(class) { 0 } else { class });
+        }
         while let (true, Some(last)) = (pictures.len() < slices, pictures.last().cloned()) {
             pictures.push(last);
         }
         Ok(pictures)
+    }
+
+    fn leaves_out(&self, class: u8) -> bool {
+        let name = usize::from(class).checked_sub(1).and_then(|i| self.config.classes.get(i));
+        name.is_some_and(String::is_empty)
     }
 }

@@ -73,7 +73,7 @@ fn a_split_without_validation_is_refused_where_it_is_made() {
     named(
         &folder,
         "split --data data --out split.json",
-        &["data: 10 pictures", "0 for validation"],
+        &["data: 8 images for training, 2 for validation and 0 for test", "--group"],
     );
     assert!(!folder.at("split.json").exists());
 }

@@ -13,7 +13,8 @@ fn pictures_become_an_adapter_that_answers() {
     assert!(checked.contains(&format!("{PICTURES} pictures with masks, nothing wrong")));
     folder.succeed("split --data data --out split.json --validation 0.2");
     let names: Value = json(&fs::read_to_string(folder.at("split.json")).unwrap());
-    assert_eq!(length(&names["train"]) + length(&names["validation"]), PICTURES as usize);
+    let lengths = ["train", "validation", "test"].map(|part| length(&names[part]));
+    assert_eq!(lengths.iter().sum::<usize>(), PICTURES as usize);
 
     let fitted = folder.succeed("fit --config fit.toml");
     assert!(fitted.contains("step 2: mean Dice") && fitted.contains("step 4: mean Dice"));

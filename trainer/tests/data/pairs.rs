@@ -30,6 +30,23 @@ fn pictures_and_masks_are_paired_by_stem() {
 }
 
 #[test]
+fn a_folder_of_masks_gives_one_item_for_each() {
+    let folder = Folder::new();
+    folder.grey("images/a.png", SIZE, |_, _| 90);
+    folder.grey("masks/a/0.png", SIZE, |x, _| u8::from(x > 5));
+    folder.grey("masks/a/12.png", SIZE, |x, _| u8::from(x > 2) * 2);
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!(names(&dataset), ["a#0000", "a#0012"]);
+    assert!(dataset.run(0, 2).is_none(), "masks of one image are no sequence");
+    let areas = dataset.items().iter().map(|item| {
+        let classes = item.read().unwrap().classes;
+        classes.iter().filter(|&&class| class > 0).count()
+    });
+    assert_eq!(areas.collect::<Vec<_>>(), [6 * 8, 9 * 8]);
+}
+
+#[test]
 fn every_problem_is_reported_and_the_rest_is_read() {
     let folder = Folder::new();
     let good = |name: &str| {
@@ -58,7 +75,8 @@ fn every_problem_is_reported_and_the_rest_is_read() {
             "images/twice.png: not used, images/twice.jpg has the same name",
             "masks/class.png: class 3 is not listed, expected one of [1, 2]",
             "masks/empty.png: empty, no pixel is marked",
-            "masks/kind.nii: mask of images/kind.png, expected a .png or .jpg file",
+            "masks/kind.nii: mask of images/kind.png, expected a .png or .jpg file, or a folder of \
+             them",
             "masks/orphan.png: no picture of the same name in images",
             "masks/size.png: 8 x 12 px, but its picture 12 x 8 px",
         ]

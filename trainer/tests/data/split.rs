@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use medsa_trainer::data::{Dataset, Split, SplitError};
+use medsa_trainer::data::{Dataset, Split, SplitError, SplitPlan};
 use ndarray::Array3;
 use nifti::writer::WriterOptions;
 use rand::{Rng, SeedableRng};
@@ -36,6 +36,12 @@ fn scans() -> Folder {
     folder
 }
 
+/// Training and validation alone.
+fn by_similarity(dataset: &Dataset, validation: f64, seed: u64) -> Split {
+    let plan = SplitPlan { validation, seed, ..SplitPlan::default() };
+    Split::new(dataset, &plan).unwrap().split
+}
+
 #[test]
 fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
     let folder = scans();
@@ -43,7 +49,7 @@ fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
     assert!(problems.is_empty());
     assert_eq!(dataset.items().len(), 60);
     for seed in 0..5 {
-        let split = Split::by_similarity(&dataset, 0.25, seed).unwrap();
+        let split = by_similarity(&dataset, 0.25, seed);
         let scenes = |names: &[String]| -> BTreeSet<u32> {
             names.iter().map(|name| name[..2].parse().unwrap()).collect()
         };
@@ -54,7 +60,7 @@ fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
             assert!(side.iter().any(|scene| scene % 10 == 0), "class 2 with seed {seed}");
             assert!(side.iter().any(|scene| scene % 10 != 0), "class 1 with seed {seed}");
         }
-        assert_eq!(Split::by_similarity(&dataset, 0.25, seed).unwrap(), split);
+        assert_eq!(by_similarity(&dataset, 0.25, seed), split);
     }
 }
 
@@ -69,7 +75,7 @@ fn slices_of_a_volume_stay_together_however_different_they_look() {
         WriterOptions::new(folder.at(&format!("masks/{name}.nii"))).write_nifti(&labels).unwrap();
     }
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
-    let split = Split::by_similarity(&dataset, 0.2, 0).unwrap();
+    let split = by_similarity(&dataset, 0.2, 0);
     assert_eq!((split.train.len(), split.validation.len()), (32, 8));
     assert!(split.validation.iter().all(|name| name[..1] == split.validation[0][..1]));
 }
@@ -100,7 +106,7 @@ fn near_identical_frames_of_real_scans_never_straddle_the_split() {
     let (dataset, problems) = Dataset::open(&path).unwrap();
     assert_eq!((dataset.items().len(), problems.len()), (204, 0));
     for seed in 0..3 {
-        let split = Split::by_similarity(&dataset, 0.2, seed).unwrap();
+        let split = by_similarity(&dataset, 0.2, seed);
         assert_eq!((split.train.len(), split.validation.len()), (163, 41));
         for pair in SAME_SCENE {
             let [a, b] = pair.map(|name| split.train.iter().any(|n| n == name));
@@ -118,19 +124,77 @@ fn a_split_is_read_as_it_was_written_and_fits_its_data_set_only() {
     }
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    let split = Split { train: names(&["c", "a"]), validation: names(&["b"]) };
+    let split = Split { train: names(&["c", "a"]), validation: names(&["b"]), ..Split::default() };
     let path = folder.at("split.json");
     split.write(&path).unwrap();
     assert_eq!(Split::read(&path).unwrap(), split);
-    assert_eq!(split.indices(&dataset).unwrap(), (vec![2, 0], vec![1]));
-    let other = Split { train: names(&["z"]), validation: vec![] };
+    assert_eq!(split.indices(&dataset).unwrap(), [vec![2, 0], vec![1], vec![]]);
+    let other = Split { train: names(&["z"]), ..Split::default() };
     assert_eq!(other.indices(&dataset).unwrap_err().to_string(), "z is not in the data set");
-    let twice = Split { train: names(&["a"]), validation: names(&["a"]) };
+    let twice = Split { train: names(&["a"]), test: names(&["a"]), ..Split::default() };
     assert!(matches!(
         twice.indices(&dataset),
         Err(SplitError::NamedTwice { name }) if name == "a"
     ));
-    folder.write("split.json", b"{\"train\": [], \"test\": []}");
+    folder.write("split.json", b"{\"train\": [], \"tests\": []}");
     let error = Split::read(&path).unwrap_err().to_string();
-    assert!(error.contains("split.json") && error.contains("test"), "{error}");
+    assert!(error.contains("split.json") && error.contains("tests"), "{error}");
+}
+
+/// Ten subjects of three images each, `subject_image`, that all look the same.
+fn subjects() -> Folder {
+    let folder = Folder::new();
+    for (subject, image) in (0..10).flat_map(|subject| (0..3).map(move |image| (subject, image))) {
+        let name = format!("{subject:02}_{image}.png");
+        folder.grey(&format!("images/{name}"), (64, 64), |x, y| ((x * 7 + y * 13) % 200) as u8);
+        folder.grey(&format!("masks/{name}"), (64, 64), |x, _| u8::from(x > 30));
+    }
+    folder
+}
+
+#[test]
+fn subjects_in_names_go_to_one_part_and_named_ones_where_the_plan_says() {
+    let folder = subjects();
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let subject_of = |names: &[String]| -> BTreeSet<String> {
+        names.iter().map(|name| name[..2].to_owned()).collect()
+    };
+    let plan = SplitPlan {
+        validation: 0.2,
+        test: 0.1,
+        subject: Some("^([0-9]{2})_".parse().unwrap()),
+        test_subjects: vec!["03".into(), "07".into()],
+        ..SplitPlan::default()
+    };
+    let report = Split::new(&dataset, &plan).unwrap();
+    let Split { train, validation, test } = &report.split;
+    assert_eq!(subject_of(test), ["03".to_owned(), "07".to_owned()].into());
+    assert_eq!((train.len(), validation.len(), test.len()), (18, 6, 6));
+    assert_eq!((report.groups, report.alike_across), ([6, 2, 2], None));
+    assert!(subject_of(train).is_disjoint(&subject_of(validation)));
+
+    let named = SplitPlan { validation_subjects: vec!["00".into()], ..plan.clone() };
+    let split = Split::new(&dataset, &named).unwrap().split;
+    assert!(subject_of(&split.validation).contains("00"));
+
+    let unknown = SplitPlan { test_subjects: vec!["99".into()], ..plan.clone() };
+    let error = Split::new(&dataset, &unknown).unwrap_err().to_string();
+    assert!(error.contains("subject 99") && error.contains("00, 01, 02"), "{error}");
+    let unmatched = SplitPlan { subject: Some("^[a-z]".parse().unwrap()), ..plan.clone() };
+    let error = Split::new(&dataset, &unmatched).unwrap_err().to_string();
+    assert!(error.contains("^[a-z]") && error.contains("00_0"), "{error}");
+    let without = SplitPlan { subject: None, ..plan };
+    assert!(matches!(Split::new(&dataset, &without), Err(SplitError::NoPattern { .. })));
+}
+
+#[test]
+fn a_data_set_of_look_alikes_is_split_and_the_pairs_across_parts_are_counted() {
+    let folder = subjects();
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let plan = SplitPlan { validation: 0.2, test: 0.2, ..SplitPlan::default() };
+    let report = Split::new(&dataset, &plan).unwrap();
+    let Split { train, validation, test } = &report.split;
+    assert!(!train.is_empty() && !validation.is_empty() && !test.is_empty());
+    let [a, b, c] = [train, validation, test].map(Vec::len);
+    assert_eq!(report.alike_across, Some(a * b + b * c + a * c));
 }

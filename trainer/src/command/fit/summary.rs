@@ -107,6 +107,7 @@ fn usage(config: &Config) -> String {
          data.\n"
     );
     for data in &config.data {
+        let Some(split) = &data.split else { continue };
         let classes = match data.classes.as_slice() {
             [] => String::new(),
             classes => format!(" --classes {}", word(Path::new(&classes.join(",")))),
@@ -114,7 +115,7 @@ fn usage(config: &Config) -> String {
         text += &format!(
             "medsa-train eval {model} \\\n    --data {} --split {}{classes}\n",
             word(&data.path),
-            word(&data.split)
+            word(split)
         );
     }
     text += &format!(
