@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use medsa_bundle::{Acceptance, AcceptanceVector, Build, LatencyLimits, Limits, Manifest};
-use medsa_edge::acceptance::{Accepted, accept, limits_of};
-use medsa_edge::engine::Engine;
+use medsa_engine::Engine;
+use medsa_engine::acceptance::{Accepted, accept, limits_of};
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{Point, Prompt};
 

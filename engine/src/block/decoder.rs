@@ -80,8 +80,12 @@ impl Operation for TwoWay {
         7
     }
 
+    fn outputs_count(&self) -> usize {
+        2
+    }
+
     fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
-        let channels = self.block.norms[0].channels();
+        let channels = self.block.channels();
         let [tokens, positions] = counts(shapes, channels)?;
         let values = |shape: &[usize]| shape.iter().product::<usize>();
         let [bias, prompt, labels] = [4, 5, 6].map(|input| values(shapes[input]));
@@ -119,7 +123,7 @@ impl Operation for Final {
     }
 
     fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
-        let channels = self.attention.norm.channels();
+        let channels = self.attention.channels();
         let [tokens, _] = counts(shapes, channels)?;
         Some(vec![vec![1, tokens, channels]])
     }
@@ -169,7 +173,7 @@ impl Operation for Head {
     fn outputs(&self, shapes: &[&[usize]]) -> Option<Vec<Shape>> {
         let ([1, tokens, c0], [1, positions, c1]) = (shapes[0], shapes[1]) else { return None };
         let [height, width] = self.side;
-        let masks = self.head.hypernetworks.len();
+        let masks = self.head.masks();
         let fits = [*c0, *c1] == [self.head.channels(); 2]
             && *tokens > masks
             && height.checked_mul(width) == Some(*positions);

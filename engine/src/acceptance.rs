@@ -10,9 +10,7 @@ use medsa_sam::prompt::{Point, Prompt};
 use ndarray::Array2;
 use serde::Serialize;
 
-use crate::engine::Engine;
-use crate::error::Error;
-use crate::pipeline::frame_view;
+use crate::{Engine, Error, frame_view};
 
 /// Answers to all vectors of a build.
 #[derive(Clone, Debug, Serialize)]

@@ -12,9 +12,9 @@ use tract_onnx::prelude::{
     TypedModel, TypedRunnableModel,
 };
 
-use super::fused::{self, Fusion};
-use super::inline::inline;
+use crate::block::{self, Fusion, Inlined};
 use crate::error::Error;
+use crate::inline::inline;
 
 /// Largest file that is parsed.
 const MAX_BYTES: usize = 512 << 20;
@@ -32,13 +32,13 @@ pub(super) struct Signature {
 pub(super) struct Network {
     file: &'static str,
     runnable: Arc<TypedRunnableModel>,
-    /// Which of our inputs goes to each of the file's.
+    /// For each input of the file, the index of ours.
     input_order: Vec<usize>,
-    /// Which of the file's outputs is each of ours.
+    /// For each output of ours, the index of the file's.
     output_order: Vec<usize>,
     output_shapes: Vec<Vec<usize>>,
     /// Calls of functions that are computed node by node.
-    pub left: Vec<String>,
+    pub inlined: Vec<Inlined>,
 }
 
 impl Network {
@@ -75,7 +75,7 @@ impl Network {
     ) -> Result<Self, Error> {
         let runtime = |error| runtime_error(file, &error);
         let mut onnx = tract_onnx::onnx();
-        fused::register(&mut onnx);
+        block::register(&mut onnx);
         let mut proto = onnx.proto_model_for_read(&mut Cursor::new(bytes)).map_err(runtime)?;
         let nodes = proto.graph.as_ref().map(|graph| graph.node.len());
         let Some(nodes) = nodes else {
@@ -83,11 +83,11 @@ impl Network {
             return Err(Error::Network { file, reason });
         };
         within(file, nodes, MAX_NODES, "nodes")?;
-        let Fusion { operations, left } = fused::fuse(&mut proto, &threads.pool);
+        let Fusion { operations, inlined } = block::fuse(file, &mut proto, &threads.pool)?;
         let proto = inline(proto, MAX_NODES).map_err(|reason| Error::Network { file, reason })?;
         let outputs = proto.graph.iter().flat_map(|graph| &graph.output);
         let output_names: Vec<String> = outputs.map(|output| output.name.clone()).collect();
-        let inference = fused::with_operations(operations, || onnx.model_for_proto_model(&proto));
+        let inference = block::with_operations(operations, || onnx.model_for_proto_model(&proto));
         let inference = inference.map_err(runtime)?;
         let model = inference.into_typed().map_err(runtime)?;
         let input_names = input_names(&model);
@@ -116,11 +116,11 @@ impl Network {
             .into_optimized()
             .and_then(|model| model.into_runnable_with_options(&options))
             .map_err(runtime)?;
-        Ok(Self { file, runnable, input_order, output_order, output_shapes, left })
+        Ok(Self { file, runnable, input_order, output_order, output_shapes, inlined })
     }
 }
 
-/// Where networks compute.
+/// The threads that networks compute on.
 pub(super) struct Threads {
     /// Tract's loops.
     executor: Executor,

@@ -7,7 +7,7 @@ use medsa_kernels::{Block, Map, Pool};
 
 use super::operator::{Operation, Shape};
 
-/// Blocks, each of what the one before it gives.
+/// Blocks, each of which takes the map of the one before it.
 pub struct Chain {
     blocks: Vec<Box<dyn Block>>,
     pool: Arc<Pool>,
@@ -63,7 +63,7 @@ impl Operation for Chain {
         let Some(mut map) = map_of(shapes[0]) else { return };
         let [mut maps, mut halves] = [0, 0];
         for (i, block) in self.blocks.iter().enumerate() {
-            halves = halves.max(block.between(map));
+            halves = halves.max(block.between_len(map));
             map = block.output(map);
             if i + 1 < self.blocks.len() {
                 maps = maps.max(map.len());

@@ -1,4 +1,4 @@
-//! What kernels compute, as an operator of tract's.
+//! An operation that kernels compute, as an operator of tract.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -11,7 +11,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 
-/// What calls are of.
+/// Name of tract's operator for an operation of ours.
 pub(in super::super) const OPERATOR: &str = "MedsaKernel";
 
 const OPERATION: &str = "operation";
@@ -21,10 +21,15 @@ pub(super) type Shape = Vec<usize>;
 
 /// Something that kernels compute, in f32.
 pub(in super::super) trait Operation: Debug + Send + Sync {
-    /// How many inputs it has.
+    /// Number of inputs.
     fn inputs(&self) -> usize;
 
-    /// The shapes of what it gives; `None` if it takes no such inputs.
+    /// Number of outputs.
+    fn outputs_count(&self) -> usize {
+        1
+    }
+
+    /// Shapes of the outputs; `None` if it takes no such inputs.
     fn outputs(&self, inputs: &[&[usize]]) -> Option<Vec<Shape>>;
 
     /// Makes sure of the memory that it needs for inputs that it takes.
@@ -35,8 +40,8 @@ pub(in super::super) trait Operation: Debug + Send + Sync {
 }
 
 thread_local! {
-    /// Tract's loader makes operators by plain functions, which can be told nothing: what the
-    /// model that this thread loads calls.
+    /// Operations of the model that this thread loads: tract's loader makes operators by plain
+    /// functions, which take no context.
     static OPERATIONS: RefCell<Vec<Arc<dyn Operation>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -82,7 +87,7 @@ pub(super) fn call_of(operation: usize, inputs: &[String], outputs: &[String]) -
 struct Fused {
     operation: Arc<dyn Operation>,
     outputs: usize,
-    /// What it gave last: written over once nobody holds it any more.
+    /// The last outputs: written over once nobody holds them any more.
     given: Arc<Mutex<Vec<Arc<Tensor>>>>,
 }
 

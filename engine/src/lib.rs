@@ -1,23 +1,30 @@
-//! The network on tract: frames to embeddings, embeddings and prompts to masks.
+//! The engine: runs the networks of a build on tract, with kernels for their blocks. Frames become
+//! embeddings, embeddings and prompts become masks.
 //!
-//! **Architecture invariant:** nothing here knows the rest of the service, so that the exporter
-//! measures a build with the very engine that a device runs.
+//! **Architecture invariant:** nothing here knows the device service, so that the exporter measures
+//! a build with the very engine that a device runs.
+// Not `forbid`: ndarray's `s!` expands to an `allow`.
+#![deny(unsafe_code)]
 
-mod fused;
+pub mod acceptance;
+mod block;
+mod error;
 mod inline;
 mod network;
 
 use std::num::NonZeroUsize;
 
 use medsa_bundle::{Build, Manifest};
-use medsa_sam::image::Preprocess;
+use medsa_frames::Frame;
+use medsa_sam::image::{Preprocess, RgbView};
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use ndarray::{Array3, Array4, ArrayView2, ArrayView4, Axis, Ix2, Ix4};
 use tract_onnx::prelude::{IntoTensor, TValue, Tensor, tract_ndarray};
 
-use crate::error::Error;
-pub use inline::inline;
-use network::{Network, Signature, Threads};
+pub use self::block::{Inlined, Mismatch, canonical_hash};
+pub use self::error::Error;
+pub use self::inline::inline;
+use self::network::{Network, Signature, Threads};
 
 /// A loaded build: encoder, decoder and the preprocessing that they were trained with.
 pub struct Engine {
@@ -115,13 +122,9 @@ impl Engine {
         Ok(Self { encoder, decoder, preprocess, mask_side_px: mask_height })
     }
 
-    /// Calls of functions for which there are no kernels, so that they are computed node by
-    /// node: slowly.
-    pub fn without_kernels(&self) -> impl Iterator<Item = &str> {
-        [&self.encoder, &self.decoder]
-            .into_iter()
-            .flat_map(|network| &network.left)
-            .map(String::as_str)
+    /// Blocks that no kernel computes, so that they are computed node by node: slowly.
+    pub fn inlined(&self) -> impl Iterator<Item = &Inlined> {
+        [&self.encoder, &self.decoder].into_iter().flat_map(|network| &network.inlined)
     }
 
     /// From a frame to the encoder's input.
@@ -191,6 +194,14 @@ impl Engine {
             iou: std::array::from_fn(|i| iou[[0, i]]),
         })
     }
+}
+
+/// The pixels of a frame, for [`Preprocess::run`].
+///
+/// # Errors
+/// [`Error::Frame`] if its bytes do not fit its size.
+pub fn frame_view(frame: &Frame) -> Result<RgbView<'_>, Error> {
+    Ok(RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?)
 }
 
 /// The threads that an engine computes on, as many for the encoder as for the decoder: a prompt is

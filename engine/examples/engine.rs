@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 use std::{env, fs};
 
-use medsa_edge::engine::Engine;
+use medsa_engine::Engine;
 use medsa_sam::image::{Fit, Normalization, Preprocess};
 use medsa_sam::prompt::PromptTokens;
 use ndarray::Array4;
