@@ -254,9 +254,7 @@ impl RingRow<'_> {
             vectors[..first].fill([0.0; LANES]);
             vectors[first + count..].fill([0.0; LANES]);
         }
-        for (pixel, values) in pixels.chunks_exact(expand.inputs()).enumerate() {
-            expand.put_row(s, operand, pixel, values);
-        }
+        expand.put_rows(s, operand, pixels);
         let at = |pixel: usize, channel: usize| channel / LANES * across + first + pixel;
         match depthwise.fixed_gelu() {
             Some(gelu) => expand.forward_gelu(

@@ -210,14 +210,11 @@ impl Task for Pixels<'_> {
         let count = image.len() / first.inputs();
         let scratch = PixelScratch::new(head, &mut scratch.slices());
         let PixelScratch { mut operand, once, mut hidden, twice } = scratch;
-        for (position, values) in image.chunks_exact(first.inputs()).enumerate() {
-            first.put_row(s, &mut operand, position, values);
-        }
+        first.put_rows(s, &mut operand, image);
         first.forward_rows(s, &operand, count, once);
         // From here on, the four parts of a position are rows of their own.
-        for (row, values) in once.chunks_exact(norm.channels()).take(4 * count).enumerate() {
-            second.put_normed_gelu(s, &mut hidden, row, (norm, values));
-        }
+        let once = &once[..count * first.outputs()];
+        second.put_normed_gelu(s, &mut hidden, norm, once);
         let twice = &mut twice[..4 * count * outputs];
         let to = twice.as_mut_ptr();
         second.forward(

@@ -162,12 +162,21 @@ impl Task for PromptStrip<'_> {
         let (few, count) = (first.outputs(), columns.len());
         let scratch = StripScratch::new(prompt, &mut scratch.slices());
         let StripScratch { mut pixels, once, mut operand, twice, mut last_operand } = scratch;
-        // The four quarters of a position are rows of their own.
-        for quarter in 0..4 * count {
-            let (column, part) = (columns.start + quarter / 4, quarter % 4);
-            let (top, left) = (4 * row + part / 2 * 2, 4 * column + part % 2 * 2);
-            let [above, below] = [top, top + 1].map(|y| &mask[y * 4 * width + left..][..2]);
-            first.put_row(s, &mut pixels, quarter, &[above[0], above[1], below[0], below[1]]);
+        // The four quarters of a position are rows of their own, of 2x2 pixels each.
+        first.check_rows(&pixels, 4 * count);
+        for half in 0..2 {
+            let line = |y: usize| {
+                let start = (4 * row + 2 * half + y) * 4 * width + 4 * columns.start;
+                mask[start..start + 4 * count].as_chunks::<2>().0
+            };
+            for (i, (above, below)) in line(0).iter().zip(line(1)).enumerate() {
+                let mut values = [0.0; LANES];
+                values[..2].copy_from_slice(above);
+                values[2..4].copy_from_slice(below);
+                let quarter = i / 2 * 4 + 2 * half + i % 2;
+                // SAFETY: the operand has a row for each quarter, padded to whole `LANES`.
+                unsafe { first.put(s, &mut pixels, quarter, 0, s.load(&values)) };
+            }
         }
         let once = &mut once[..count * 4 * few];
         let mut lanes = [0.0; LANES];
@@ -183,9 +192,11 @@ impl Task for PromptStrip<'_> {
                 let square = lanes.iter().map(|x| (x - mean).powi(2)).sum::<f32>();
                 let inverse = 1.0 / (square / few as f32 + epsilon).sqrt();
                 // The quarters of a position lie together, channel by channel.
-                let to = once[quarter / 4 * 4 * few..].iter_mut().skip(quarter % 4).step_by(4);
-                for (((x, gamma), beta), to) in lanes.iter().zip(gamma).zip(beta).zip(to) {
-                    *to = (x - mean) * inverse * gamma + beta;
+                let position = &mut once[quarter / 4 * 4 * few..][..4 * few];
+                let channels = lanes.iter().zip(gamma).zip(beta).zip(position.as_chunks_mut().0);
+                for (((x, gamma), beta), quarters) in channels {
+                    let quarters: &mut [f32; 4] = quarters;
+                    quarters[quarter % 4] = (x - mean) * inverse * gamma + beta;
                 }
             },
         );
@@ -199,9 +210,8 @@ impl Task for PromptStrip<'_> {
             }
         }
         second.forward_rows(s, &operand, count, twice);
-        for (position, values) in twice.chunks_exact(second.outputs()).take(count).enumerate() {
-            last.put_normed_gelu(s, &mut last_operand, position, (second_norm, values));
-        }
+        let twice = &twice[..count * second.outputs()];
+        last.put_normed_gelu(s, &mut last_operand, second_norm, twice);
         last.forward_rows(s, &last_operand, count, output);
     }
 }

@@ -142,9 +142,7 @@ impl Task for Reduce<'_> {
         let pixels = &input[(row - 1) * width * inputs..][..width * inputs];
         for (part, pixels) in pixels.chunks(POSITIONS * inputs).enumerate() {
             let count = pixels.len() / inputs;
-            for (position, values) in pixels.chunks_exact(inputs).enumerate() {
-                reduce.put_row(s, &mut operand, position, values);
-            }
+            reduce.put_rows(s, &mut operand, pixels);
             reduce.forward_rows(s, &operand, count, reduced);
             for (position, reduced) in reduced.chunks_exact(channels).take(count).enumerate() {
                 let at = at(1 + part * POSITIONS + position);

@@ -102,9 +102,7 @@ impl Task for Pixels<'_> {
         let count = input.len() / first.inputs();
         let scratch = PixelScratch::new(block, &mut scratch.slices());
         let PixelScratch { mut operand, mut hidden, gelu_buffer } = scratch;
-        for (pixel, values) in input.chunks_exact(first.inputs()).enumerate() {
-            first.put_row(s, &mut operand, pixel, values);
-        }
+        first.put_rows(s, &mut operand, input);
         first.forward_into(s, (&operand, count), (second, &mut hidden), gelu_buffer);
         second.forward_rows(s, &hidden, count, output);
     }

@@ -47,18 +47,11 @@ impl Task for LinearRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { layer, rows, added, output, scratch } = self;
-        let inputs = layer.inputs();
-        let count = rows.len() / inputs;
+        let count = rows.len() / layer.inputs();
         let mut operand = layer.operand(&mut scratch.slices(), count);
-        let rows = rows.chunks_exact(inputs).enumerate();
-        if let Some(added) = added {
-            for ((row, values), added) in rows.zip(added.chunks_exact(inputs)) {
-                layer.put_sum(s, &mut operand, row, (values, added));
-            }
-        } else {
-            for (row, values) in rows {
-                layer.put_row(s, &mut operand, row, values);
-            }
+        match added {
+            Some(added) => layer.put_sums(s, &mut operand, (rows, added)),
+            None => layer.put_rows(s, &mut operand, rows),
         }
         layer.forward_rows(s, &operand, count, output);
     }

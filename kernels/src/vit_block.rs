@@ -160,11 +160,8 @@ impl Task for QkvRows<'_> {
         let Self { block, input, qkv: output, scratch } = self;
         let VitBlock { norm, qkv, .. } = block;
         let mut operand = block.input_operand(&mut scratch.slices());
-        let rows = input.chunks_exact(norm.channels());
-        let count = rows.len();
-        for (row, values) in rows.enumerate() {
-            qkv.put_normed(s, &mut operand, row, (norm, values));
-        }
+        let count = input.len() / norm.channels();
+        qkv.put_normed(s, (&mut operand, 0), norm, input);
         qkv.forward_rows(s, &operand, count, output);
     }
 }
@@ -272,8 +269,12 @@ impl Task for OutputRows<'_> {
         let OutputScratch { mut normed, mut hidden, gelu_buffer, .. } = scratch;
         let mut adapter = space.as_ref().zip(bottleneck);
         let count = input.len() / channels;
-        for (row, values) in attended.chunks_exact(3 * channels).enumerate() {
-            projection.put_row(s, &mut operand, row, &values[..channels]);
+        projection.check_rows(&operand, count);
+        for (row, values) in attended.chunks_exact(3 * channels).take(count).enumerate() {
+            for (i, x) in values[..channels].as_chunks().0.iter().enumerate() {
+                // SAFETY: the operand has the row, and the projection C inputs (`new`).
+                unsafe { projection.put(s, &mut operand, row, i * LANES, s.load(x)) };
+            }
         }
         if let Some((space, bottleneck)) = &adapter {
             space.check_rows(bottleneck, count);
@@ -308,9 +309,7 @@ impl Task for OutputRows<'_> {
                 },
             );
         }
-        for (row, values) in output.chunks_exact(channels).enumerate() {
-            expand.put_normed(s, &mut normed, row, (mlp_norm, values));
-        }
+        expand.put_normed(s, (&mut normed, 0), mlp_norm, output);
         expand.forward_into(s, (&normed, count), (reduce, &mut hidden), gelu_buffer);
         let to = output.as_mut_ptr();
         reduce.forward(

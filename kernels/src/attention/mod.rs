@@ -6,7 +6,7 @@ mod relative;
 mod window;
 
 pub(crate) use queries::Queries;
-pub(crate) use relative::{RelativeAttention, RelativeWorkspace};
+pub(crate) use relative::RelativeAttention;
 pub(crate) use window::{WindowAttention, WindowWorkspace};
 
 /// Arithmetic of the two products of an attention.

@@ -261,23 +261,29 @@ impl Int8Tile {
     ) {
         let Self { first, tokens, depth } = self;
         let columns = padded(tokens);
-        let scores = scores.as_mut_ptr();
+        let Int8Operands { keys, key_starts, key_scales, query_scales, .. } = &*operands;
+        let (keys, key_starts) = (keys.as_ptr(), key_starts.as_ptr());
+        let (key_scales, query_scales) = (key_scales.as_ptr(), query_scales.as_ptr());
+        let Int8Operands { values, value_starts, value_scales, .. } = &*operands;
+        let (values, value_starts) = (values.as_ptr(), value_starts.as_ptr());
+        let (value_scales, queries) = (value_scales.as_ptr(), operands.queries.as_ptr());
         let probabilities = operands.probabilities.as_mut_ptr().cast::<S::Int8>();
+        let scores = scores.as_mut_ptr();
         // SAFETY: rows are less than `R`, columns less than the padded tokens and channels less
         // than `depth`, both in whole `LANES`. By this function's contract all slices have such
         // elements.
         unsafe {
             let bias = bias.as_ptr().add(first * columns);
-            let queries = operands.queries.as_ptr().cast::<S::Int8>().add(first * depth);
+            let queries = queries.cast::<S::Int8>().add(first * depth);
             let mut largest = [s.splat(MASKED); R];
             for column in (0..columns).step_by(LANES) {
-                let keys = operands.keys.as_ptr().add(column * depth);
-                let start = s.load_i32(&*operands.key_starts.as_ptr().add(column).cast());
+                let start = s.load_i32(&*key_starts.add(column).cast());
+                let keys = keys.add(column * depth);
                 let sums = s.tile::<R>([start; R], queries, depth, keys, depth);
-                let key_scales = s.load_ptr(operands.key_scales.as_ptr().add(column));
+                let key_scales = s.load_ptr(key_scales.add(column));
                 for (row, sum) in sums.into_iter().enumerate() {
                     let at = row * columns + column;
-                    let query_scale = s.splat(*operands.query_scales.as_ptr().add(first + row));
+                    let query_scale = s.splat(*query_scales.add(first + row));
                     let score = s.mul(s.to_float(sum), s.mul(query_scale, key_scales));
                     let score = s.add(score, s.load_ptr(bias.add(at)));
                     largest[row] = s.max(largest[row], score);
@@ -299,10 +305,10 @@ impl Int8Tile {
                 scales[row] = s.splat(1.0 / (s.sum(sum) * S8_MAX));
             }
             for channel in (0..depth).step_by(LANES) {
-                let values = operands.values.as_ptr().add(channel * columns);
-                let start = s.load_i32(&*operands.value_starts.as_ptr().add(channel).cast());
+                let start = s.load_i32(&*value_starts.add(channel).cast());
+                let values = values.add(channel * columns);
                 let sums = s.tile::<R>([start; R], probabilities, columns, values, columns);
-                let value_scales = s.load_ptr(operands.value_scales.as_ptr().add(channel));
+                let value_scales = s.load_ptr(value_scales.add(channel));
                 for (row, sum) in sums.into_iter().enumerate() {
                     let y = s.mul(s.to_float(sum), s.mul(scales[row], value_scales));
                     each(first + row, channel, y);

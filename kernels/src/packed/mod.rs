@@ -201,7 +201,7 @@ impl Task for Row<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         let mut operand = self.layer.operand(&mut self.scratch.slices(), 1);
-        self.layer.put_row(s, &mut operand, 0, self.row);
+        self.layer.put_rows(s, &mut operand, self.row);
         self.layer.forward_rows(s, &operand, 1, self.output);
     }
 }

@@ -40,92 +40,105 @@ impl Packed {
         assert!(operand.0.len() >= self.operand_len(rows), "an operand of less than {rows} rows");
     }
 
-    /// Writes a row of the operand.
+    /// Writes rows `[N, inputs]` to the operand, from its first row on.
     ///
     /// # Panics
-    /// If there is no such row, or `values` are not as many as the layer's inputs.
+    /// If the operand has fewer rows.
     #[inline(always)]
-    pub(crate) fn put_row<S: Simd>(&self, s: S, operand: &mut Operand, row: usize, values: &[f32]) {
-        self.check_rows(operand, row + 1);
-        assert_eq!(values.len(), self.inputs, "values of a row");
-        let (vectors, rest) = values.as_chunks();
-        for (i, x) in vectors.iter().enumerate() {
-            // SAFETY: the operand has the row, and the row this vector.
-            unsafe { self.put(s, operand, row, i * LANES, s.load(x)) };
-        }
-        if !rest.is_empty() {
-            let mut last = [0.0; LANES];
-            last[..rest.len()].copy_from_slice(rest);
-            // SAFETY: the operand has the row, which is padded to whole vectors.
-            unsafe { self.put(s, operand, row, vectors.len() * LANES, s.load(&last)) };
+    pub(crate) fn put_rows<S: Simd>(&self, s: S, operand: &mut Operand, rows: &[f32]) {
+        let rows = rows.chunks_exact(self.inputs);
+        self.check_rows(operand, rows.len());
+        let mut last = [0.0; LANES];
+        for (row, values) in rows.enumerate() {
+            let (vectors, rest) = values.as_chunks();
+            for (i, x) in vectors.iter().enumerate() {
+                // SAFETY: the operand has the row, and the layer the channels of a row.
+                unsafe { self.put(s, operand, row, i * LANES, s.load(x)) };
+            }
+            if !rest.is_empty() {
+                last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+                // SAFETY: the operand has the row, which is padded to whole `LANES`.
+                unsafe { self.put(s, operand, row, vectors.len() * LANES, s.load(&last)) };
+            }
         }
     }
 
-    /// Writes the sum of two rows, of whole [`LANES`], as a row of the operand.
+    /// Writes the sums of rows `[N, inputs]` and `added` to the operand, from its first row on.
     ///
     /// # Panics
-    /// If there is no such row, or `values` or `added` are not as many as the layer's inputs.
+    /// If the operand has fewer rows, `added` has another length than `rows`, or inputs are not in
+    /// whole [`LANES`].
     #[inline(always)]
-    pub(crate) fn put_sum<S: Simd>(
+    pub(crate) fn put_sums<S: Simd>(
         &self,
         s: S,
         operand: &mut Operand,
-        row: usize,
-        (values, added): (&[f32], &[f32]),
+        (rows, added): (&[f32], &[f32]),
     ) {
-        self.check_rows(operand, row + 1);
+        assert_eq!(rows.len(), added.len(), "rows and what is added to them");
         assert!(self.inputs.is_multiple_of(LANES), "{} inputs", self.inputs);
-        assert_eq!([values.len(), added.len()], [self.inputs; 2], "values of rows");
-        for (i, (x, added)) in values.as_chunks().0.iter().zip(added.as_chunks().0).enumerate() {
-            // SAFETY: the operand has the row, and the row this vector.
-            unsafe { self.put(s, operand, row, i * LANES, s.add(s.load(x), s.load(added))) };
+        let rows = rows.chunks_exact(self.inputs).zip(added.chunks_exact(self.inputs));
+        self.check_rows(operand, rows.len());
+        for (row, (values, added)) in rows.enumerate() {
+            let vectors = values.as_chunks().0.iter().zip(added.as_chunks().0);
+            for (i, (x, added)) in vectors.enumerate() {
+                let x = s.add(s.load(x), s.load(added));
+                // SAFETY: the operand has the row, and the layer the channels of a row.
+                unsafe { self.put(s, operand, row, i * LANES, x) };
+            }
         }
     }
 
-    /// Writes a normalized row as a row of the operand.
+    /// Writes normalized rows `[N, inputs]` to the operand, from its row `first` on.
     ///
     /// # Panics
-    /// If there is no such row, or `norm` or `values` do not fit the layer's inputs.
+    /// If the operand has fewer rows, or `norm` not the channels of the layer.
     #[inline(always)]
     pub(crate) fn put_normed<S: Simd>(
         &self,
         s: S,
-        operand: &mut Operand,
-        row: usize,
-        (norm, values): (&Norm, &[f32]),
+        (operand, first): (&mut Operand, usize),
+        norm: &Norm,
+        rows: &[f32],
     ) {
-        self.check_rows(operand, row + 1);
         assert_eq!(norm.channels(), self.inputs, "channels of the norm");
-        norm.forward(
-            s,
-            values,
-            // SAFETY: the operand has the row, and the norm the channels of the layer.
-            #[inline(always)]
-            |channel, x| unsafe { self.put(s, operand, row, channel, x) },
-        );
+        let rows = rows.chunks_exact(self.inputs);
+        self.check_rows(operand, first + rows.len());
+        for (row, values) in rows.enumerate() {
+            norm.forward(
+                s,
+                values,
+                // SAFETY: the operand has the row, and the layer the channels of the norm.
+                #[inline(always)]
+                |channel, x| unsafe { self.put(s, operand, first + row, channel, x) },
+            );
+        }
     }
 
-    /// [`Packed::put_normed`] with GELU after the norm.
+    /// Writes rows `[N, inputs]`, normalized and with GELU, to the operand, from its first row on.
     ///
     /// # Panics
-    /// As [`Packed::put_normed`].
+    /// If the operand has fewer rows, or `norm` not the channels of the layer.
     #[inline(always)]
     pub(crate) fn put_normed_gelu<S: Simd>(
         &self,
         s: S,
         operand: &mut Operand,
-        row: usize,
-        (norm, values): (&Norm, &[f32]),
+        norm: &Norm,
+        rows: &[f32],
     ) {
-        self.check_rows(operand, row + 1);
         assert_eq!(norm.channels(), self.inputs, "channels of the norm");
-        norm.forward(
-            s,
-            values,
-            // SAFETY: the operand has the row, and the norm the channels of the layer.
-            #[inline(always)]
-            |channel, x| unsafe { self.put(s, operand, row, channel, self.gelu(s, x)) },
-        );
+        let rows = rows.chunks_exact(self.inputs);
+        self.check_rows(operand, rows.len());
+        for (row, values) in rows.enumerate() {
+            norm.forward(
+                s,
+                values,
+                // SAFETY: the operand has the row, and the layer the channels of the norm.
+                #[inline(always)]
+                |channel, x| unsafe { self.put(s, operand, row, channel, self.gelu(s, x)) },
+            );
+        }
     }
 
     /// Writes a vector of values into a row of the operand, from `channel` on.

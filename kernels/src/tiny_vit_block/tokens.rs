@@ -67,17 +67,20 @@ impl Task for Tokens<'_> {
                 // Counted from 1: 0 is the padding.
                 let (y, x) = (row + above, columns.start + column);
                 let is_inside = (1..=side.height).contains(&y) && (1..=side.width).contains(&x);
-                let to = near[column..].iter_mut().step_by(across);
+                let to = near[column..].as_mut_ptr();
                 if is_inside {
                     let position = (y - 1) * side.width + x - 1;
                     let pixel = &input[position * channels..][..channels];
-                    for (group, (x, to)) in pixel.as_chunks().0.iter().zip(to).enumerate() {
-                        // SAFETY: the convolution has the map's channels (`new`).
-                        let x = unsafe { local_conv.quantize(s, group * LANES, s.load(x)) };
-                        s.store(to, x);
+                    for (group, x) in pixel.as_chunks().0.iter().enumerate() {
+                        // SAFETY: a row has `C / LANES` groups of `across` vectors, and the
+                        // convolution C channels (`new`).
+                        unsafe {
+                            let x = local_conv.quantize(s, group * LANES, s.load(x));
+                            s.store(&mut *to.add(group * across), x);
+                        }
                     }
                 } else {
-                    to.for_each(|to| *to = [0.0; LANES]);
+                    near[column..].iter_mut().step_by(across).for_each(|to| *to = [0.0; LANES]);
                 }
             }
         }
@@ -96,9 +99,7 @@ impl Task for Tokens<'_> {
                 |column, y| unsafe { s.store_ptr(to.add(column * channels + group * LANES), y) },
             );
         }
-        for (token, values) in convolved.chunks_exact(channels).enumerate() {
-            expand.put_normed(s, &mut operand, token, (mlp_norm, values));
-        }
+        expand.put_normed(s, (&mut operand, 0), mlp_norm, convolved);
         expand.forward_into(s, (&operand, count), (reduce, &mut hidden), gelu_buffer);
         let (from, to) = (convolved.as_ptr(), output[..count * channels].as_mut_ptr());
         reduce.forward(

@@ -81,9 +81,10 @@ impl Task for Window<'_> {
         let in_window = |n: usize| n / columns.len() * window + n % columns.len();
         let from_window = |token: usize| token / window * columns.len() + token % window;
         assert!(rows.len() <= window && columns.len() <= window, "{rows:?} {columns:?}");
-        for n in 0..real {
-            let values = &input[in_map(n) * channels..][..channels];
-            qkv.put_normed(s, &mut operand, n, (norm, values));
+        for row in 0..rows.len() {
+            let first = row * columns.len();
+            let rows = &input[in_map(first) * channels..][..columns.len() * channels];
+            qkv.put_normed(s, (&mut operand, first), norm, rows);
         }
         let is_whole = real == window * window;
         let runs = if is_whole { 1 } else { rows.len() };

@@ -15,7 +15,7 @@ use crate::packed::Packed;
 use crate::pool::Pool;
 use crate::rows::{ROWS, linear, norm_rows};
 use crate::scratch::Slices;
-use crate::simd::{Isa, padded};
+use crate::simd::Isa;
 use projections::HeadScratch;
 use to_tokens::{POSITIONS, ToTokens, ToTokensScratch};
 

@@ -67,10 +67,7 @@ impl Task for ToTokens<'_> {
         let scratch = ToTokensScratch::new(block, tokens, &mut scratch.slices());
         let ToTokensScratch { mut operand, queries, scores, .. } = scratch;
         let ToTokensScratch { mut attended, bottleneck, .. } = scratch;
-        let rows = image.chunks_exact(channels).zip(positions.chunks_exact(channels));
-        for (row, rows) in rows.enumerate() {
-            q.put_sum(s, &mut operand, row, rows);
-        }
+        q.put_sums(s, &mut operand, (image, positions));
         q.forward_rows(s, &operand, count, queries);
         out.check_rows(&attended, count);
         for head in 0..block.heads {

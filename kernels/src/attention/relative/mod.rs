@@ -13,7 +13,7 @@ use crate::packed::tiles;
 use crate::scratch::Slices;
 use crate::simd::{LANES, Simd, padded};
 
-pub(crate) use workspace::RelativeWorkspace;
+use workspace::RelativeWorkspace;
 
 /// Attention of all positions of a square to each other, head by head.
 ///
