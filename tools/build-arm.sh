@@ -11,4 +11,4 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
         exit 0
     }
 fi
-cargo build --profile emulated --target $target -p medsa-edge --example engine
+cargo build --profile emulated --target $target -p medsa-engine --example engine

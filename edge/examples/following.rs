@@ -240,7 +240,7 @@ impl Segmenter for Slowed {
         prompt: &PromptTokens,
         previous_mask: Option<ArrayView2<f32>>,
     ) -> Result<Decoded, Error> {
-        self.engine.decode(embedding, prompt, previous_mask)
+        Ok(self.engine.decode(embedding, prompt, previous_mask)?)
     }
 }
 

@@ -62,7 +62,7 @@ impl MaskHead {
         if !second.outputs().is_multiple_of(4 * LANES) {
             let found = format!("{} outputs", second.outputs());
             let expected = format!("a multiple of {}", 4 * LANES);
-            return Err(Misfit::new("upscale.layer2", found, expected));
+            return Err(Misfit::limit("upscale.layer2", found, expected));
         }
         if !(1..=LANES).contains(&hypernetworks.len()) {
             let found = format!("{} networks", hypernetworks.len());

@@ -17,17 +17,28 @@ pub struct Misfit {
     pub found: String,
     /// Shapes or values that fit.
     pub expected: String,
+    /// The shapes fit each other, but this crate computes no blocks of such a width.
+    pub is_limit: bool,
 }
 
 impl Misfit {
     pub(crate) fn new(layer: &str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
-        Self { layer: layer.to_owned(), found: found.to_string(), expected: expected.to_string() }
+        let (layer, found, expected) = (layer.to_owned(), found.to_string(), expected.to_string());
+        Self { layer, found, expected, is_limit: false }
+    }
+
+    pub(crate) fn limit(
+        layer: &str,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self { is_limit: true, ..Self::new(layer, found, expected) }
     }
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Self { layer, found, expected } = self;
+        let Self { layer, found, expected, .. } = self;
         write!(f, "{layer}: found {found}, expected {expected}")
     }
 }
@@ -66,7 +77,8 @@ pub(crate) fn check_range(
 
 /// Checks that channels come in whole vectors.
 pub(crate) fn check_lanes(layer: &str, what: &str, found: usize) -> Result<(), Misfit> {
-    let misfit = || Misfit::new(layer, format!("{found} {what}"), format!("a multiple of {LANES}"));
+    let expected = || format!("a multiple of {LANES}");
+    let misfit = || Misfit::limit(layer, format!("{found} {what}"), expected());
     found.is_multiple_of(LANES).then_some(()).ok_or_else(misfit)
 }
 
@@ -74,13 +86,13 @@ pub(crate) fn check_lanes(layer: &str, what: &str, found: usize) -> Result<(), M
 /// number of channels, in whole vectors.
 pub(crate) fn check_heads(heads: usize, channels: usize) -> Result<(), Misfit> {
     check_range("heads", heads, 1..=channels)?;
-    let misfit = || {
-        let expected = format!("a number of heads with a multiple of {LANES} channels each");
-        Misfit::new("heads", format!("{heads} for {channels} channels"), expected)
-    };
-    (channels.is_multiple_of(heads) && (channels / heads).is_multiple_of(LANES))
-        .then_some(())
-        .ok_or_else(misfit)
+    let found = || format!("{heads} for {channels} channels");
+    let expected = format!("a number of heads with a multiple of {LANES} channels each");
+    if !channels.is_multiple_of(heads) {
+        return Err(Misfit::new("heads", found(), expected));
+    }
+    let misfit = || Misfit::limit("heads", found(), expected);
+    (channels / heads).is_multiple_of(LANES).then_some(()).ok_or_else(misfit)
 }
 
 #[cfg(test)]

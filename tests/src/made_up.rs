@@ -1,14 +1,22 @@
 //! Networks of any shape with made-up weights.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use candle_core::Device;
 use medsa_frames::Frame;
-use medsa_sam::image::{Fit, Normalization, Preprocess};
+use medsa_sam::image::{Fit, Normalization, Preprocess, RgbView};
+use medsa_sam::prompt::PromptTokens;
 use medsa_sam::tiny_vit::{Stage, Stem, TinyVitConfig};
 use medsa_sam::vit::VitConfig;
 use medsa_sam::{
-    AdapterConfig, AdapterPlan, DecoderConfig, EncoderConfig, Error, PointOrder, Quantization, Sam,
-    SamConfig, Weights,
+    AdapterConfig, AdapterPlan, DecoderConfig, EncoderConfig, Error, Int8Input, Int8Layer,
+    PointOrder, Quantization, Sam, SamConfig, Weights,
 };
-use ndarray::{ArrayD, IxDyn};
+use medsa_trainer::train::{Network, Previous};
+use medsa_trainer::{CandleBackend, Layer, Watcher};
+use ndarray::{Array1, Array4, ArrayD, IxDyn};
 
 /// A TinyViT of one block in each of two stages, with windows of side `window`, for inputs of
 /// 64 px.
@@ -60,6 +68,17 @@ fn with_encoder(encoder: EncoderConfig) -> SamConfig {
 /// If the shape is none that a network can have.
 pub fn network(config: &SamConfig) -> Sam {
     let mut weights = Weights::new();
+    // These may be missing.
+    if let EncoderConfig::Vit(vit) = &config.encoder {
+        for block in 0..vit.depth {
+            let side = if vit.global_blocks.contains(&block) { config.grid() } else { vit.window };
+            for axis in ["h", "w"] {
+                let name = format!("image_encoder.blocks.{block}.attn.rel_pos_{axis}");
+                let values = made_up(&name, &[2 * side - 1, vit.dim / vit.heads]);
+                weights.insert(name, values.into_shared());
+            }
+        }
+    }
     loop {
         match Sam::read(&weights, config.clone()) {
             Ok(sam) => return sam,
@@ -94,13 +113,70 @@ pub fn frame(side: u32) -> Frame {
     Frame { width: side, height: side, rgb, pixel_spacing_mm: None }
 }
 
-/// `sam` quantized on a made-up frame.
+/// All layers and attentions of `sam` in int8, rounded to the nearest, with the range that inputs
+/// have on a made-up frame.
 ///
 /// # Panics
-/// If that fails.
+/// If candle fails.
 pub fn quantization(sam: &Sam) -> Quantization {
-    let side = sam.config().preprocess.input_size as u32;
-    medsa_export::quantize(sam, &[frame(side)], |_, _, _| {}).unwrap().0
+    let layers: Rc<RefCell<BTreeMap<String, Int8Layer>>> = Rc::default();
+    let seen = Rc::clone(&layers);
+    let watcher: Watcher = Rc::new(move |layer, x| {
+        let largest = x.abs()?.max_all()?.to_scalar::<f32>()?;
+        let name = layer.weight().name().to_owned();
+        let size = largest.max(1e-3) / 127.0;
+        let found = int8(layer, size);
+        let mut layers = seen.borrow_mut();
+        let kept = layers.entry(name).or_insert_with(|| found.clone());
+        if kept.input.size[0] < size {
+            *kept = found;
+        }
+        Ok(())
+    });
+    let network =
+        Network::with_backend(sam.clone(), CandleBackend::new(Device::Cpu).watched(watcher));
+    let side = sam.config().preprocess.input_size;
+    let mask_side = sam.config().mask_side();
+    let frame = frame(side as u32);
+    let view = RgbView::new(side, side, &frame.rgb).unwrap();
+    let (image, _) = sam.config().preprocess.run(view);
+    let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
+    let tokens = PromptTokens::new(&[([10.0, 12.0], 2.0), ([50.0, 40.0], 3.0)]);
+    let previous = Previous {
+        logits: Array4::from_shape_fn((1, 1, mask_side, mask_side), |(_, _, y, x)| {
+            (x as f32 - y as f32) / 8.0
+        }),
+        present: Array1::ones(1),
+    };
+    network.answer(&embedding, &tokens, Some(previous)).unwrap();
+    drop(network);
+    let names = sam.macs_by_name().into_keys();
+    let encoder = |name: &String| name.ends_with(".products") && name.starts_with("image_encoder");
+    Quantization { layers: layers.take(), attentions: names.filter(encoder).collect() }
+}
+
+/// A layer in int8 whose input has the scale `size`.
+fn int8(layer: Layer, size: f32) -> Int8Layer {
+    let weight = layer.weight().value();
+    let outputs = weight.shape()[0];
+    let inputs = match layer {
+        Layer::Linear(linear) => linear.inputs(),
+        Layer::Conv2d(conv) => conv.weight.shape()[1] * conv.groups,
+    };
+    let mut rounded = ArrayD::zeros(weight.raw_dim());
+    let mut steps = Array1::zeros(outputs);
+    let rows = rounded.outer_iter_mut().zip(weight.outer_iter());
+    for ((mut to, from), step) in rows.zip(&mut steps) {
+        let scale = from.iter().fold(1e-6f32, |most, w| most.max(w.abs())) / 127.0;
+        to.zip_mut_with(&from, |to, from| *to = (from / scale).round() as i8);
+        *step = scale * size;
+    }
+    let bias = match layer.bias() {
+        Some(bias) => bias.value().to_owned().into_dimensionality().unwrap(),
+        None => Array1::zeros(outputs),
+    };
+    let input = Int8Input { size: Array1::from_elem(inputs, size), zero: Array1::zeros(inputs) };
+    Int8Layer { weight: rounded, steps, bias, input }
 }
 
 /// `sam` with adapters whose weights are made up.

@@ -11,7 +11,7 @@ use medsa_sam::{AdapterConfig, Quantization, Sam, Weights, WindowPadding};
 use medsa_tests::golden::{Golden, max_difference};
 use medsa_tests::model::Model;
 use medsa_tests::{onnxruntime, place};
-use medsa_trainer::data::Targets;
+use medsa_trainer::data::{Part, Targets};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{
     DataConfig, Evaluation, FeatureCache, Network, Stock, Summary, evaluate,

@@ -11,7 +11,7 @@ use medsa_export::QuantizeBase;
 use medsa_sam::Weights;
 use medsa_sam::prompt::PromptTokens;
 use medsa_tests::place;
-use medsa_trainer::data::{Dataset, Picture, Split, Targets};
+use medsa_trainer::data::{Dataset, Part, Picture, Split, Targets};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{Config, Evaluation, Fit, Group, Network, evaluate};
 use medsa_trainer::{CandleBackend, Checkpoint, QuantizedBase};
@@ -147,7 +147,7 @@ fn a_volume_trains_depth_adapters() {
     split.write(&folder.path().join("split.json")).unwrap();
     let mut config = setting.config(0);
     config.data[0].path = folder.path().to_owned();
-    config.data[0].split = folder.path().join("split.json");
+    config.data[0].split = Some(folder.path().join("split.json"));
     config.fit.slices = 3;
     config.adapters.depth = true;
     let mut fit = Fit::new(config.clone(), &setting.base, None, Device::Cpu).unwrap();

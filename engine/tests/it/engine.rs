@@ -3,8 +3,7 @@
 use std::num::NonZeroUsize;
 
 use medsa_bundle::{Build, Limits};
-use medsa_edge::Error;
-use medsa_engine::Engine;
+use medsa_engine::{Engine, Error};
 use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::{Point, Prompt};
 use ndarray::Array2;
