@@ -4,7 +4,7 @@
 use crate::attention::{Products, RelativeAttention};
 use crate::block::{Block, Map, Maps, Side};
 use crate::limits;
-use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_range};
+use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_number};
 use crate::norm::Norm;
 use crate::output::{SharedOutput, Strips};
 use crate::packed::{Operand, Packed};
@@ -65,7 +65,7 @@ impl VitBlock {
         let VitLayers { norm, qkv, qkv_of_padding, relative, products, .. } = layers;
         let VitLayers { projection, space, mlp_norm, mlp, .. } = layers;
         let channels = norm.channels();
-        check_range("window", window, 1..=limits::VIT_WINDOW)?;
+        check_number("window", window, limits::VIT_WINDOW)?;
         check_heads(heads, channels)?;
         qkv.check("qkv", isa, channels, 3 * channels)?;
         check_len("qkv_of_padding", qkv_of_padding.len(), 3 * channels)?;

@@ -332,11 +332,11 @@ fn mask_head_names_the_layer_that_does_not_fit() {
         ),
         (
             MaskHeadLayers { hypernetworks: Vec::new(), ..layers() },
-            "hypernetworks: found 0 networks, expected 1 to 16",
+            "hypernetworks: found 0, expected 1 to 16",
         ),
         (
             MaskHeadLayers { hypernetworks: (0..17).map(|_| network()).collect(), ..layers() },
-            "hypernetworks: found 17 networks, expected 1 to 16",
+            "hypernetworks: found 17, expected 1 to 16",
         ),
         (
             MaskHeadLayers {
