@@ -16,7 +16,7 @@ pub(crate) use tile::{ROWS, tile, tiles};
 
 /// A linear layer, int8 or float.
 ///
-/// It reads its input from an [`Operand`]: rows of int8 values or of floats in scratch memory.
+/// It reads its input from an operand: rows of int8 values or of floats in scratch memory.
 pub struct Packed {
     inputs: usize,
     outputs: usize,
