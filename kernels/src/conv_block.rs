@@ -201,19 +201,13 @@ impl Task for Strip<'_> {
             // SAFETY: no other part has these rows and columns of the output.
             let to = unsafe { output.part(start..end) };
             if residual {
-                let (from, to) = (input[start..end].as_ptr(), to.as_mut_ptr());
-                project.forward(
+                project.forward_zip(
                     s,
                     &hidden,
                     columns.len(),
-                    // SAFETY: `from` and `to` have `outputs` values, a multiple of `LANES`, for
-                    // each column.
+                    (&input[start..end], to),
                     #[inline(always)]
-                    |column, channel, y| unsafe {
-                        let at = column * outputs + channel;
-                        let y = s.add(y, s.load_ptr(from.add(at)));
-                        s.store_ptr(to.add(at), project.gelu(s, y));
-                    },
+                    |y, x| project.gelu(s, s.add(y, x)),
                 );
             } else {
                 project.forward_rows(s, &hidden, columns.len(), to);

@@ -213,16 +213,13 @@ impl Task for Pixels<'_> {
         let once = &once[..count * first.outputs()];
         second.put_normed_gelu(s, &mut hidden, norm, once);
         let twice = &mut twice[..4 * count * outputs];
-        let to = twice.as_mut_ptr();
-        second.forward(
+        second.forward_map(
             s,
             &hidden,
             4 * count,
-            // SAFETY: `twice` has `outputs` values for each row, a multiple of `LANES` (`new`).
+            twice,
             #[inline(always)]
-            |row, channel, y| unsafe {
-                s.store_ptr(to.add(row * outputs + channel), second.gelu(s, y));
-            },
+            |y| second.gelu(s, y),
         );
         let weights = &weights[..upscaled * LANES];
         tiles!(16 * count, first, R => {

@@ -19,7 +19,7 @@ enum Adapters {
 }
 
 #[test]
-fn two_way_blocks_are_the_same_with_every_instruction_set() {
+fn two_way_blocks_match_plain_loops() {
     const C: usize = 64;
     for (precision, adapters, tokens, positions) in [
         (Precision::Float, Adapters::None, 23, 64),
@@ -100,7 +100,7 @@ fn two_way_blocks_are_the_same_with_every_instruction_set() {
 }
 
 #[test]
-fn mask_head_and_mask_prompt_are_the_same_with_every_instruction_set() {
+fn mask_head_and_mask_prompt_match_plain_loops() {
     const C: usize = 64;
     for &precision in PRECISIONS {
         for side in [[1, 1], [3, 5], [2, 70]] {

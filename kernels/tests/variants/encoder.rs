@@ -8,7 +8,7 @@ use medsa_kernels::{
 use super::{CHANNELS, PRECISIONS, WIDE, compare_block};
 
 #[test]
-fn convolution_blocks_are_the_same_with_every_instruction_set() {
+fn convolution_blocks_match_plain_loops() {
     for &precision in PRECISIONS {
         for (height, width, stride, residual) in [
             (5, 7, 1, true),
@@ -32,7 +32,7 @@ fn convolution_blocks_are_the_same_with_every_instruction_set() {
 }
 
 #[test]
-fn window_attention_blocks_are_the_same_with_every_instruction_set() {
+fn window_attention_blocks_match_plain_loops() {
     for &precision in PRECISIONS {
         for (height, width, window, space) in [
             (14, 14, 7, false),
@@ -69,7 +69,7 @@ fn window_attention_blocks_are_the_same_with_every_instruction_set() {
 }
 
 #[test]
-fn blocks_with_relative_positions_are_the_same_with_every_instruction_set() {
+fn blocks_with_relative_positions_match_plain_loops() {
     for &precision in PRECISIONS {
         for (height, width, window, space) in [
             (14, 14, 14, false),
@@ -109,7 +109,7 @@ fn blocks_with_relative_positions_are_the_same_with_every_instruction_set() {
 }
 
 #[test]
-fn stem_and_neck_are_the_same_with_every_instruction_set() {
+fn stem_and_neck_match_plain_loops() {
     for &precision in PRECISIONS {
         for (height, width) in [(5, 7), (1, 1), (3, 130)] {
             let map = Map { height, width, channels: 3 };

@@ -1,4 +1,4 @@
-//! Every block computes the same with every instruction set and any number of threads.
+//! Blocks match plain loops with every instruction set, and themselves with any number of threads.
 
 mod decoder;
 mod encoder;
@@ -40,8 +40,8 @@ fn twice(mut run: impl FnMut()) {
     }
 }
 
-/// Checks that `run` computes the same with every instruction set as with plain loops, and the
-/// same to the last bit on one thread and on three.
+/// Checks that the results of `run` are close to those of plain loops with every instruction set,
+/// and the same to the last bit on one thread and on three.
 fn compare(what: &str, run: impl Fn(Isa, &Pool, &mut Noise) -> Vec<f32>) {
     let run = |isa: Isa, threads: usize| {
         run(isa, &Pool::new(NonZeroUsize::new(threads).unwrap()), &mut Noise(3))
