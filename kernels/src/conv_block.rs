@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::block::{Block, Map, Maps, Side};
 use crate::depthwise::Depthwise;
 use crate::limits;
-use crate::misfit::{Misfit, check_channels, check_lanes, check_range};
+use crate::misfit::{Misfit, check, check_channels, check_lanes, check_number};
 use crate::output::SharedOutput;
 use crate::packed::{Operand, Packed};
 use crate::pool::Pool;
@@ -54,10 +54,9 @@ impl ConvBlock {
     ) -> Result<Self, Misfit> {
         let ConvLayers { expand, depthwise, project } = layers;
         let (inputs, hidden) = (expand.inputs(), expand.outputs());
-        check_range("stride", stride, 1..=limits::STRIDE)?;
-        if residual && stride > 1 {
-            return Err(Misfit::new("stride", stride, "1 in a residual block"));
-        }
+        check_number("stride", stride, limits::STRIDE)?;
+        let fits = !residual || stride == 1;
+        check(fits, "stride", format_args!("{stride}"), format_args!("1 in a residual block"))?;
         check_lanes("expand", "inputs", inputs)?;
         expand.check_isa("expand", isa)?;
         check_channels("depthwise", depthwise.channels(), hidden)?;
@@ -202,19 +201,13 @@ impl Task for Strip<'_> {
             // SAFETY: no other part has these rows and columns of the output.
             let to = unsafe { output.part(start..end) };
             if residual {
-                let (from, to) = (input[start..end].as_ptr(), to.as_mut_ptr());
-                project.forward(
+                project.forward_zip(
                     s,
                     &hidden,
                     columns.len(),
-                    // SAFETY: `from` and `to` have `outputs` values, a multiple of `LANES`, for
-                    // each column.
+                    (&input[start..end], to),
                     #[inline(always)]
-                    |column, channel, y| unsafe {
-                        let at = column * outputs + channel;
-                        let y = s.add(y, s.load_ptr(from.add(at)));
-                        s.store_ptr(to.add(at), project.gelu(s, y));
-                    },
+                    |y, x| project.gelu(s, s.add(y, x)),
                 );
             } else {
                 project.forward_rows(s, &hidden, columns.len(), to);

@@ -2,19 +2,18 @@
 
 use crate::gelu::{FRACTION, FixedGelu};
 use crate::limits;
-use crate::misfit::{Misfit, check_len};
+use crate::misfit::{Misfit, check, check_len};
 use crate::packed::{Operand, Packed};
 use crate::quantize::S8_MAX;
 use crate::simd::{LANES, Simd};
 
 /// A depthwise 3x3 convolution, padded by one on each side.
 ///
-/// It computes in floats. Of an int8 convolution, inputs are whole numbers: int8 values minus
-/// their zero point. Products and sums of those are exact in floats, too.
+/// It computes in floats. The inputs of an int8 convolution are whole numbers: int8 values minus
+/// their zero point.
 ///
-/// Its input is a *plane* of vectors for each group of [`LANES`] channels, `[C / LANES, W]` for
-/// each row: neighbours lie side by side. If they were a power of two apart, they would compete
-/// for few places in the cache.
+/// A row of its input is `[C / LANES, W, LANES]`, so that neighbours lie side by side. If they were
+/// a power of two apart, they would compete for few places in the cache.
 pub struct Depthwise {
     /// `[C / LANES, 9]`.
     weight: Vec<[f32; LANES]>,
@@ -107,8 +106,8 @@ impl Depthwise {
     pub(crate) unsafe fn quantize<S: Simd>(&self, s: S, channel: usize, x: S::F) -> S::F {
         let Some(quantization) = &self.quantization else { return x };
         let Quantization { inverse_scale, lowest, highest, .. } = quantization;
-        // SAFETY: the vectors have C values (`int8`), and so has the convolution more than
-        // `channel + LANES - 1` by this function's contract.
+        // SAFETY: the slices have C values (`int8`), a multiple of `LANES`; `channel` begins one
+        // of their vectors by this function's contract.
         unsafe {
             let x = s.round(s.mul(x, s.load_ptr(inverse_scale.as_ptr().add(channel))));
             let x = s.max(x, s.load_ptr(lowest.as_ptr().add(channel)));
@@ -131,8 +130,8 @@ impl Depthwise {
         let Some(Quantization { fixed_bounds: [lowest, highest], .. }) = &self.quantization else {
             return s.fixed_to_float(x);
         };
-        // SAFETY: the vectors have C values (`int8`), a multiple of `LANES`; `channel` is one of
-        // their vectors by this function's contract.
+        // SAFETY: the slices have C values (`int8`), a multiple of `LANES`; `channel` begins one
+        // of their vectors by this function's contract.
         let [lowest, highest] = unsafe {
             [lowest, highest].map(
                 #[inline(always)]
@@ -272,11 +271,12 @@ impl Depthwise {
 
 /// Channels of a convolution with this number of weights.
 fn channels_of(weights: usize) -> Result<usize, Misfit> {
-    let channels = weights / 9;
-    if !weights.is_multiple_of(9 * LANES) || !(1..=limits::CHANNELS).contains(&channels) {
-        let expected =
-            format!("9 for each channel, 1 to {} in multiples of {LANES}", limits::CHANNELS);
-        return Err(Misfit::new("weight", format!("{weights} values"), expected));
-    }
+    let (channels, most) = (weights / 9, limits::CHANNELS);
+    check(
+        weights.is_multiple_of(9 * LANES) && (1..=most).contains(&channels),
+        "weight",
+        format_args!("{weights} values"),
+        format_args!("9 for each channel, 1 to {most} in multiples of {LANES}"),
+    )?;
     Ok(channels)
 }

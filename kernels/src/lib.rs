@@ -1,9 +1,8 @@
 //! Blocks of the network in int8 and in float, for the instruction sets of the processor.
 //!
-//! Layers are packed for an instruction set ([`Packed`], [`Depthwise`], [`Norm`]) and put together
-//! to blocks ([`Block`], [`TwoWayBlock`], [`FinalAttention`], [`MaskPrompt`], [`MaskHead`]), which
-//! run on the threads of a [`Pool`]. Constructors check every shape and return a [`Misfit`] if one
-//! does not fit.
+//! Blocks ([`Block`], [`TwoWayBlock`], [`FinalAttention`], [`MaskPrompt`], [`MaskHead`]) consist of
+//! layers ([`Packed`], [`Depthwise`], [`Norm`]) and run on the threads of a [`Pool`]. Constructors
+//! check every shape and return a [`Misfit`] if one does not fit.
 //!
 //! Int8 weights have one scale for each output channel. Inputs have one scale and one zero point
 //! for each input channel.

@@ -1,7 +1,7 @@
 //! From the transformer's image and tokens to masks: the image is upscaled twice, and a small
 //! network turns the token of each mask into the weights of its channels.
 
-use crate::misfit::{Misfit, check_channels, check_lanes};
+use crate::misfit::{Misfit, check, check_channels, check_lanes, check_limit, check_number};
 use crate::norm::Norm;
 use crate::output::SharedOutput;
 use crate::packed::{Operand, Packed, tile, tiles};
@@ -52,22 +52,19 @@ impl MaskHead {
         let channels = first.inputs();
         check_lanes("upscale.layer1", "inputs", channels)?;
         first.check("upscale.layer1", isa, channels, first.outputs())?;
-        if !first.outputs().is_multiple_of(4) {
-            let found = format!("{} outputs", first.outputs());
-            return Err(Misfit::new("upscale.layer1", found, "a multiple of 4"));
-        }
+        let outputs = first.outputs();
+        let found = format_args!("{outputs} outputs");
+        check(outputs % 4 == 0, "upscale.layer1", found, format_args!("a multiple of 4"))?;
         check_channels("norm", norm.channels(), first.outputs() / 4)?;
         second.check("upscale.layer2", isa, norm.channels(), second.outputs())?;
-        let upscaled = second.outputs() / 4;
-        if !second.outputs().is_multiple_of(4 * LANES) {
-            let found = format!("{} outputs", second.outputs());
-            let expected = format!("a multiple of {}", 4 * LANES);
-            return Err(Misfit::limit("upscale.layer2", found, expected));
-        }
-        if !(1..=LANES).contains(&hypernetworks.len()) {
-            let found = format!("{} networks", hypernetworks.len());
-            return Err(Misfit::new("hypernetworks", found, format!("1 to {LANES}")));
-        }
+        let (outputs, upscaled) = (second.outputs(), second.outputs() / 4);
+        check_limit(
+            outputs % (4 * LANES) == 0,
+            "upscale.layer2",
+            format_args!("{outputs} outputs"),
+            format_args!("a multiple of {}", 4 * LANES),
+        )?;
+        check_number("hypernetworks", hypernetworks.len(), LANES)?;
         for (mask, [layer1, layer2, layer3]) in hypernetworks.iter().enumerate() {
             let name = |layer: usize| format!("hypernetworks[{mask}].layer{layer}");
             layer1.check(&name(1), isa, channels, layer1.outputs())?;
@@ -216,16 +213,13 @@ impl Task for Pixels<'_> {
         let once = &once[..count * first.outputs()];
         second.put_normed_gelu(s, &mut hidden, norm, once);
         let twice = &mut twice[..4 * count * outputs];
-        let to = twice.as_mut_ptr();
-        second.forward(
+        second.forward_map(
             s,
             &hidden,
             4 * count,
-            // SAFETY: `twice` has `outputs` values for each row, a multiple of `LANES` (`new`).
+            twice,
             #[inline(always)]
-            |row, channel, y| unsafe {
-                s.store_ptr(to.add(row * outputs + channel), second.gelu(s, y));
-            },
+            |y| second.gelu(s, y),
         );
         let weights = &weights[..upscaled * LANES];
         tiles!(16 * count, first, R => {

@@ -1,7 +1,7 @@
 //! A mask as a prompt: its logits, at four times the resolution of the embedding, become an
 //! embedding.
 
-use crate::misfit::{Misfit, check_channels, check_lanes, check_len};
+use crate::misfit::{Misfit, check, check_channels, check_lanes, check_len};
 use crate::norm::Norm;
 use crate::output::{Strip, Strips};
 use crate::packed::{Operand, Packed};
@@ -58,9 +58,8 @@ impl MaskPrompt {
         let MaskPromptLayers { first, first_norm, second, second_norm, last, no_mask } = layers;
         let few = first.outputs();
         first.check("first", isa, 4, few)?;
-        if few > LANES {
-            return Err(Misfit::new("first", format!("{few} outputs"), format!("1 to {LANES}")));
-        }
+        let found = format_args!("{few} outputs");
+        check(few <= LANES, "first", found, format_args!("1 to {LANES}"))?;
         check_len("first_norm.gamma", first_norm.gamma.len(), few)?;
         check_len("first_norm.beta", first_norm.beta.len(), few)?;
         second.check("second", isa, 4 * few, second.outputs())?;

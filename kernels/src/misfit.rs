@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use crate::limits;
 use crate::simd::LANES;
@@ -21,21 +20,6 @@ pub struct Misfit {
     pub is_limit: bool,
 }
 
-impl Misfit {
-    pub(crate) fn new(layer: &str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
-        let (layer, found, expected) = (layer.to_owned(), found.to_string(), expected.to_string());
-        Self { layer, found, expected, is_limit: false }
-    }
-
-    pub(crate) fn limit(
-        layer: &str,
-        found: impl fmt::Display,
-        expected: impl fmt::Display,
-    ) -> Self {
-        Self { is_limit: true, ..Self::new(layer, found, expected) }
-    }
-}
-
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { layer, found, expected, .. } = self;
@@ -45,54 +29,74 @@ impl fmt::Display for Misfit {
 
 impl Error for Misfit {}
 
+/// An error unless `fits`. Its texts are formatted only then.
+pub(crate) fn check(
+    fits: bool,
+    layer: &str,
+    found: fmt::Arguments,
+    expected: fmt::Arguments,
+) -> Result<(), Misfit> {
+    let misfit = || Misfit {
+        layer: layer.to_owned(),
+        found: found.to_string(),
+        expected: expected.to_string(),
+        is_limit: false,
+    };
+    fits.then_some(()).ok_or_else(misfit)
+}
+
+/// As [`check`], of a width that is no error of the file but beyond this crate.
+pub(crate) fn check_limit(
+    fits: bool,
+    layer: &str,
+    found: fmt::Arguments,
+    expected: fmt::Arguments,
+) -> Result<(), Misfit> {
+    check(fits, layer, found, expected).map_err(|misfit| Misfit { is_limit: true, ..misfit })
+}
+
 /// Checks the number of values in a slice.
 pub(crate) fn check_len(layer: &str, found: usize, expected: usize) -> Result<(), Misfit> {
-    let misfit = || Misfit::new(layer, format!("{found} values"), expected);
-    (found == expected).then_some(()).ok_or_else(misfit)
+    let fits = found == expected;
+    check(fits, layer, format_args!("{found} values"), format_args!("{expected}"))
 }
 
 /// Checks that a slice has a value for each of at least one and at most [`limits::CHANNELS`]
 /// channels.
 pub(crate) fn check_size(layer: &str, found: usize) -> Result<(), Misfit> {
-    let expected = || format!("1 to {}", limits::CHANNELS);
-    let misfit = || Misfit::new(layer, format!("{found} values"), expected());
-    (1..=limits::CHANNELS).contains(&found).then_some(()).ok_or_else(misfit)
+    let most = limits::CHANNELS;
+    let fits = (1..=most).contains(&found);
+    check(fits, layer, format_args!("{found} values"), format_args!("1 to {most}"))
 }
 
 /// Checks the channels of a norm or of a depthwise convolution.
 pub(crate) fn check_channels(layer: &str, found: usize, expected: usize) -> Result<(), Misfit> {
-    let misfit = || Misfit::new(layer, format!("{found} channels"), expected);
-    (found == expected).then_some(()).ok_or_else(misfit)
+    let fits = found == expected;
+    check(fits, layer, format_args!("{found} channels"), format_args!("{expected}"))
 }
 
-/// Checks a number against its limits.
-pub(crate) fn check_range(
-    layer: &str,
-    found: usize,
-    limits: RangeInclusive<usize>,
-) -> Result<(), Misfit> {
-    let misfit = || Misfit::new(layer, found, format!("{} to {}", limits.start(), limits.end()));
-    limits.contains(&found).then_some(()).ok_or_else(misfit)
+/// Checks a number that is at least 1.
+pub(crate) fn check_number(layer: &str, found: usize, most: usize) -> Result<(), Misfit> {
+    let fits = (1..=most).contains(&found);
+    check(fits, layer, format_args!("{found}"), format_args!("1 to {most}"))
 }
 
-/// Checks that channels come in whole vectors.
+/// Checks that `found` inputs, outputs or values of a layer come in whole vectors.
 pub(crate) fn check_lanes(layer: &str, what: &str, found: usize) -> Result<(), Misfit> {
-    let expected = || format!("a multiple of {LANES}");
-    let misfit = || Misfit::limit(layer, format!("{found} {what}"), expected());
-    found.is_multiple_of(LANES).then_some(()).ok_or_else(misfit)
+    let fits = found.is_multiple_of(LANES);
+    check_limit(fits, layer, format_args!("{found} {what}"), format_args!("a multiple of {LANES}"))
 }
 
 /// Checks the heads of an attention with `channels` in all of them together: each has the same
 /// number of channels, in whole vectors.
 pub(crate) fn check_heads(heads: usize, channels: usize) -> Result<(), Misfit> {
-    check_range("heads", heads, 1..=channels)?;
-    let found = || format!("{heads} for {channels} channels");
-    let expected = format!("a number of heads with a multiple of {LANES} channels each");
-    if !channels.is_multiple_of(heads) {
-        return Err(Misfit::new("heads", found(), expected));
-    }
-    let misfit = || Misfit::limit("heads", found(), expected);
-    (channels / heads).is_multiple_of(LANES).then_some(()).ok_or_else(misfit)
+    check_number("heads", heads, channels)?;
+    let (found, expected) = (
+        format_args!("{heads} for {channels} channels"),
+        format_args!("a number of heads with a multiple of {LANES} channels each"),
+    );
+    check(channels.is_multiple_of(heads), "heads", found, expected)?;
+    check_limit((channels / heads).is_multiple_of(LANES), "heads", found, expected)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Normalization of rows.
 
-use crate::misfit::{Misfit, check_lanes, check_len, check_size};
+use crate::misfit::{Misfit, check, check_lanes, check_len, check_size};
 use crate::simd::{LANES, Simd};
 
 /// Layer normalization over channels, with gamma and beta.
@@ -22,9 +22,9 @@ impl Norm {
         check_size("gamma", channels)?;
         check_lanes("gamma", "values", channels)?;
         check_len("beta", beta.len(), channels)?;
-        if !epsilon.is_finite() || epsilon < 0.0 {
-            return Err(Misfit::new("epsilon", epsilon, "a finite number of at least 0"));
-        }
+        let expected = format_args!("a finite number of at least 0");
+        let fits = epsilon.is_finite() && epsilon >= 0.0;
+        check(fits, "epsilon", format_args!("{epsilon}"), expected)?;
         let is_identity = gamma.iter().all(|g| *g == 1.0) && beta.iter().all(|b| *b == 0.0);
         let affine = (!is_identity).then(|| [gamma.to_vec(), beta.to_vec()]);
         Ok(Self { channels, affine, epsilon })

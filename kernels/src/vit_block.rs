@@ -4,7 +4,7 @@
 use crate::attention::{Products, RelativeAttention};
 use crate::block::{Block, Map, Maps, Side};
 use crate::limits;
-use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_range};
+use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_number};
 use crate::norm::Norm;
 use crate::output::{SharedOutput, Strips};
 use crate::packed::{Operand, Packed};
@@ -65,7 +65,7 @@ impl VitBlock {
         let VitLayers { norm, qkv, qkv_of_padding, relative, products, .. } = layers;
         let VitLayers { projection, space, mlp_norm, mlp, .. } = layers;
         let channels = norm.channels();
-        check_range("window", window, 1..=limits::VIT_WINDOW)?;
+        check_number("window", window, limits::VIT_WINDOW)?;
         check_heads(heads, channels)?;
         qkv.check("qkv", isa, channels, 3 * channels)?;
         check_len("qkv_of_padding", qkv_of_padding.len(), 3 * channels)?;
@@ -267,61 +267,29 @@ impl Task for OutputRows<'_> {
         let scratch = OutputScratch::new(block, &mut scratch.slices());
         let OutputScratch { attended: mut operand, bottleneck, .. } = scratch;
         let OutputScratch { mut normed, mut hidden, gelu_buffer, .. } = scratch;
-        let mut adapter = space.as_ref().zip(bottleneck);
         let count = input.len() / channels;
-        projection.check_rows(&operand, count);
-        for (row, values) in attended.chunks_exact(3 * channels).take(count).enumerate() {
-            for (i, x) in values[..channels].as_chunks().0.iter().enumerate() {
-                // SAFETY: the operand has the row, and the projection C inputs (`new`).
-                unsafe { projection.put(s, &mut operand, row, i * LANES, s.load(x)) };
-            }
-        }
-        if let Some((space, bottleneck)) = &adapter {
-            space.check_rows(bottleneck, count);
-        }
-        let (from, to) = (input.as_ptr(), output[..count * channels].as_mut_ptr());
-        projection.forward(
+        projection.put_strided(s, &mut operand, (attended, 3 * channels));
+        projection.forward_zip(
             s,
             &operand,
             count,
-            // SAFETY: `from` and `to` have C values for each row. The channels from C on are the
-            // adapter's inputs (`new`), and its operand has the rows.
+            (input, output),
             #[inline(always)]
-            |row, channel, y| unsafe {
-                if channel < channels {
-                    let at = row * channels + channel;
-                    s.store_ptr(to.add(at), s.add(y, s.load_ptr(from.add(at))));
-                } else if let Some((space, bottleneck)) = &mut adapter {
-                    space.put(s, bottleneck, row, channel - channels, space.gelu(s, y));
-                }
-            },
+            |y, x| s.add(y, x),
         );
-        if let Some((space, bottleneck)) = &adapter {
-            space.forward(
+        if let Some((space, mut bottleneck)) = space.as_ref().zip(bottleneck) {
+            projection.forward_tail(
                 s,
-                bottleneck,
-                count,
-                // SAFETY: `to` has C values for each row, and C are the layer's outputs (`new`).
+                (&operand, count),
+                channels,
+                (space, &mut bottleneck),
                 #[inline(always)]
-                |row, channel, y| unsafe {
-                    let to = to.add(row * channels + channel);
-                    s.store_ptr(to, s.add(y, s.load_ptr(to)));
-                },
+                |y| space.gelu(s, y),
             );
+            space.forward_add(s, &bottleneck, count, output);
         }
         expand.put_normed(s, (&mut normed, 0), mlp_norm, output);
         expand.forward_into(s, (&normed, count), (reduce, &mut hidden), gelu_buffer);
-        let to = output.as_mut_ptr();
-        reduce.forward(
-            s,
-            &hidden,
-            count,
-            // SAFETY: the output has C values for each row, and C are the layer's outputs (`new`).
-            #[inline(always)]
-            |row, channel, y| unsafe {
-                let to = to.add(row * channels + channel);
-                s.store_ptr(to, s.add(y, s.load_ptr(to)));
-            },
-        );
+        reduce.forward_add(s, &hidden, count, output);
     }
 }

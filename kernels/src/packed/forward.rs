@@ -48,7 +48,7 @@ impl Packed {
     /// Writes all outputs of the operand's first rows to `to`, `[rows, padded outputs]`.
     ///
     /// # Panics
-    /// If the operand has fewer rows, or `to` has another length.
+    /// If the operand or `to` has fewer rows.
     #[inline(always)]
     pub(crate) fn forward_rows<S: Simd>(
         &self,
@@ -57,15 +57,128 @@ impl Packed {
         rows: usize,
         to: &mut [f32],
     ) {
-        let stride = self.padded_outputs();
-        let to = to[..rows * stride].as_mut_ptr();
-        self.forward(
+        let to = &mut to[..rows * self.padded_outputs()];
+        self.forward_map(
             s,
             operand,
             rows,
-            // SAFETY: `to` has `stride` values for each row, and channels are less.
+            to,
             #[inline(always)]
-            |row, channel, y| unsafe { s.store_ptr(to.add(row * stride + channel), y) },
+            |y| y,
+        );
+    }
+
+    /// Writes `f` of the first C outputs to `to`, `[rows, C]`.
+    ///
+    /// # Panics
+    /// If the operand has fewer rows, or the layer no C outputs in whole [`LANES`].
+    #[inline(always)]
+    pub(crate) fn forward_map<S: Simd>(
+        &self,
+        s: S,
+        operand: &Operand,
+        rows: usize,
+        to: &mut [f32],
+        f: impl Fn(S::F) -> S::F,
+    ) {
+        let channels = to.len() / rows;
+        let to = to[..rows * channels].as_mut_ptr();
+        self.forward_channels(
+            s,
+            operand,
+            rows,
+            0..channels,
+            // SAFETY: `to` has C values for each row, and channels are less, in whole `LANES`.
+            #[inline(always)]
+            |row, channel, y| unsafe { s.store_ptr(to.add(row * channels + channel), f(y)) },
+        );
+    }
+
+    /// Writes `f` of the first C outputs and of `from` to `to`; both are `[rows, C]`.
+    ///
+    /// # Panics
+    /// If the operand has fewer rows, the layer no C outputs in whole [`LANES`], or `from` and `to`
+    /// differ in their lengths.
+    #[inline(always)]
+    pub(crate) fn forward_zip<S: Simd>(
+        &self,
+        s: S,
+        operand: &Operand,
+        rows: usize,
+        (from, to): (&[f32], &mut [f32]),
+        f: impl Fn(S::F, S::F) -> S::F,
+    ) {
+        assert_eq!(from.len(), to.len(), "values of two maps");
+        let channels = to.len() / rows;
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        self.forward_channels(
+            s,
+            operand,
+            rows,
+            0..channels,
+            // SAFETY: `from` and `to` have C values for each row, and channels are less, in whole
+            // `LANES`.
+            #[inline(always)]
+            |row, channel, y| unsafe {
+                let at = row * channels + channel;
+                s.store_ptr(to.add(at), f(y, s.load_ptr(from.add(at))));
+            },
+        );
+    }
+
+    /// Adds the first C outputs to `to`, `[rows, C]`.
+    ///
+    /// # Panics
+    /// If the operand has fewer rows, or the layer no C outputs in whole [`LANES`].
+    #[inline(always)]
+    pub(crate) fn forward_add<S: Simd>(
+        &self,
+        s: S,
+        operand: &Operand,
+        rows: usize,
+        to: &mut [f32],
+    ) {
+        let channels = to.len() / rows;
+        let to = to.as_mut_ptr();
+        self.forward_channels(
+            s,
+            operand,
+            rows,
+            0..channels,
+            // SAFETY: `to` has C values for each row, and channels are less, in whole `LANES`.
+            #[inline(always)]
+            |row, channel, y| unsafe {
+                let to = to.add(row * channels + channel);
+                s.store_ptr(to, s.add(y, s.load_ptr(to)));
+            },
+        );
+    }
+
+    /// Writes `f` of the outputs from `first` on to the operand of the next layer.
+    ///
+    /// # Panics
+    /// If an operand has fewer rows, or `next` has not as many inputs as the layer outputs from
+    /// `first` on.
+    #[inline(always)]
+    pub(crate) fn forward_tail<S: Simd>(
+        &self,
+        s: S,
+        (operand, rows): (&Operand, usize),
+        first: usize,
+        (next, next_operand): (&Self, &mut Operand),
+        f: impl Fn(S::F) -> S::F,
+    ) {
+        assert_eq!(first + next.inputs, self.outputs, "inputs of the next layer");
+        next.check_rows(next_operand, rows);
+        self.forward_channels(
+            s,
+            operand,
+            rows,
+            first..self.padded_outputs(),
+            // SAFETY: `first` is in whole `LANES`, and so `next` has as many padded inputs as this
+            // layer has padded outputs from there on. The operand has the rows.
+            #[inline(always)]
+            |row, channel, y| unsafe { next.put(s, next_operand, row, channel - first, f(y)) },
         );
     }
 

@@ -7,7 +7,7 @@ mod tile;
 use crate::gelu::{FRACTION, FixedGelu};
 use crate::limits;
 use crate::linear::LinearS8;
-use crate::misfit::{Misfit, check_size};
+use crate::misfit::{Misfit, check, check_size};
 use crate::scratch::{Scratch, Slices};
 use crate::simd::{Isa, LANES, Simd, Task, gelu, padded, quick_gelu, with_zeros};
 
@@ -16,7 +16,7 @@ pub(crate) use tile::{ROWS, tile, tiles};
 
 /// A linear layer, int8 or float.
 ///
-/// It reads its input from an [`Operand`]: rows of int8 values or of floats in scratch memory.
+/// It reads its input from an operand: rows of int8 values or of floats in scratch memory.
 pub struct Packed {
     inputs: usize,
     outputs: usize,
@@ -95,11 +95,13 @@ impl Packed {
         let outputs = bias.len();
         check_size("bias", outputs)?;
         let inputs = weight.len() / outputs;
-        if weight.len() != inputs * outputs || !(1..=limits::CHANNELS).contains(&inputs) {
-            let most = limits::CHANNELS;
-            let expected = format!("1 to {most} for each of {outputs} outputs");
-            return Err(Misfit::new("weight", format!("{} values", weight.len()), expected));
-        }
+        let most = limits::CHANNELS;
+        check(
+            weight.len() == inputs * outputs && (1..=most).contains(&inputs),
+            "weight",
+            format_args!("{} values", weight.len()),
+            format_args!("1 to {most} for each of {outputs} outputs"),
+        )?;
         let packed = |at: usize| {
             let (lane, at) = (at % LANES, at / LANES);
             let (input, output) = (at % padded(inputs), at / padded(inputs) * LANES + lane);
@@ -146,23 +148,21 @@ impl Packed {
         inputs: usize,
         outputs: usize,
     ) -> Result<(), Misfit> {
-        let shape = |inputs, outputs| format!("{inputs} inputs and {outputs} outputs");
-        if [self.inputs, self.outputs] != [inputs, outputs] {
-            let found = shape(self.inputs, self.outputs);
-            return Err(Misfit::new(layer, found, shape(inputs, outputs)));
-        }
+        let found @ [found_inputs, found_outputs] = [self.inputs, self.outputs];
+        check(
+            found == [inputs, outputs],
+            layer,
+            format_args!("{found_inputs} inputs and {found_outputs} outputs"),
+            format_args!("{inputs} inputs and {outputs} outputs"),
+        )?;
         self.check_isa(layer, isa)
     }
 
     /// Checks that the weights are packed for this instruction set, if they are int8.
     pub(crate) fn check_isa(&self, layer: &str, expected: Isa) -> Result<(), Misfit> {
-        match self.arithmetic {
-            Arithmetic::Int8 { isa, .. } if isa != expected => {
-                let found = format!("int8 weights packed for {}", isa.name());
-                Err(Misfit::new(layer, found, expected.name()))
-            }
-            _ => Ok(()),
-        }
+        let Arithmetic::Int8 { isa, .. } = self.arithmetic else { return Ok(()) };
+        let found = format_args!("int8 weights packed for {}", isa.name());
+        check(isa == expected, layer, found, format_args!("{}", expected.name()))
     }
 
     /// Outputs, padded to whole [`LANES`].

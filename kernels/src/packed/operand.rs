@@ -46,11 +46,25 @@ impl Packed {
     /// If the operand has fewer rows.
     #[inline(always)]
     pub(crate) fn put_rows<S: Simd>(&self, s: S, operand: &mut Operand, rows: &[f32]) {
-        let rows = rows.chunks_exact(self.inputs);
+        self.put_strided(s, operand, (rows, self.inputs));
+    }
+
+    /// [`Packed::put_rows`] of rows that are `stride` values apart.
+    ///
+    /// # Panics
+    /// If the operand has fewer rows, or `stride` is less than the layer's inputs.
+    #[inline(always)]
+    pub(crate) fn put_strided<S: Simd>(
+        &self,
+        s: S,
+        operand: &mut Operand,
+        (rows, stride): (&[f32], usize),
+    ) {
+        let rows = rows.chunks_exact(stride);
         self.check_rows(operand, rows.len());
         let mut last = [0.0; LANES];
         for (row, values) in rows.enumerate() {
-            let (vectors, rest) = values.as_chunks();
+            let (vectors, rest) = values[..self.inputs].as_chunks();
             for (i, x) in vectors.iter().enumerate() {
                 // SAFETY: the operand has the row, and the layer the channels of a row.
                 unsafe { self.put(s, operand, row, i * LANES, s.load(x)) };

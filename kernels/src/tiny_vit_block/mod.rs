@@ -7,7 +7,7 @@ use crate::attention::{Products, WindowAttention};
 use crate::block::{Block, Map, Maps, Side};
 use crate::depthwise::Depthwise;
 use crate::limits;
-use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_range};
+use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_number};
 use crate::norm::Norm;
 use crate::output::{SharedOutput, Strips};
 use crate::packed::Packed;
@@ -73,7 +73,7 @@ impl TinyVitBlock {
         let TinyVitLayers { norm, qkv, qkv_of_padding, bias, products, projection, .. } = layers;
         let TinyVitLayers { space, local_conv, mlp_norm, mlp, .. } = layers;
         let channels = norm.channels();
-        check_range("window", window, 1..=limits::WINDOW)?;
+        check_number("window", window, limits::WINDOW)?;
         check_heads(heads, channels)?;
         let tokens = window * window;
         qkv.check("qkv", isa, channels, 3 * channels)?;

@@ -101,18 +101,13 @@ impl Task for Tokens<'_> {
         }
         expand.put_normed(s, (&mut operand, 0), mlp_norm, convolved);
         expand.forward_into(s, (&operand, count), (reduce, &mut hidden), gelu_buffer);
-        let (from, to) = (convolved.as_ptr(), output[..count * channels].as_mut_ptr());
-        reduce.forward(
+        reduce.forward_zip(
             s,
             &hidden,
             count,
-            // SAFETY: `from` and `to` have C values for each token, and C are the layer's outputs
-            // (`new`).
+            (convolved, output),
             #[inline(always)]
-            |token, channel, y| unsafe {
-                let at = token * channels + channel;
-                s.store_ptr(to.add(at), s.add(y, s.load_ptr(from.add(at))));
-            },
+            |y, x| s.add(y, x),
         );
     }
 }

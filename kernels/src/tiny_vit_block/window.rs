@@ -147,23 +147,24 @@ impl Task for Window<'_> {
             );
             return;
         };
-        space.check_rows(&bottleneck, real);
-        let projected = projected[..real * channels].as_mut_ptr();
-        projection.forward(
+        let projected = &mut projected[..real * channels];
+        projection.forward_map(
             s,
             &attended,
             real,
-            // SAFETY: `projected` has C values for each n. The channels from C on are the
-            // adapter's inputs (`new`), and its operand has a row for each n.
+            projected,
             #[inline(always)]
-            |n, channel, y| unsafe {
-                if channel < channels {
-                    s.store_ptr(projected.add(n * channels + channel), y);
-                } else {
-                    space.put(s, &mut bottleneck, n, channel - channels, space.gelu(s, y));
-                }
-            },
+            |y| y,
         );
+        projection.forward_tail(
+            s,
+            (&attended, real),
+            channels,
+            (space, &mut bottleneck),
+            #[inline(always)]
+            |y| space.gelu(s, y),
+        );
+        let projected = projected.as_ptr();
         space.forward(
             s,
             &bottleneck,

@@ -8,7 +8,7 @@ mod to_tokens;
 
 use crate::decoder_adapter::{ParallelAdapter, Prompt, SerialAdapter};
 use crate::limits;
-use crate::misfit::{Misfit, check_channels, check_lanes};
+use crate::misfit::{Misfit, check, check_channels, check_lanes};
 use crate::norm::Norm;
 use crate::output::Strips;
 use crate::packed::Packed;
@@ -95,9 +95,8 @@ impl TwoWayBlock {
             adapter.check("beside_mlp", isa, channels)?;
         }
         if let Some(adapter) = &after_image {
-            if adapter.is_hyper() {
-                return Err(Misfit::new("after_image.bottleneck", "HyP-Adpt", "an activation"));
-            }
+            let (found, expected) = (format_args!("HyP-Adpt"), format_args!("an activation"));
+            check(!adapter.is_hyper(), "after_image.bottleneck", found, expected)?;
             adapter.check("after_image", isa, channels)?;
         }
         let length = bottleneck(&after_image);

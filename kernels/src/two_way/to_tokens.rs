@@ -96,44 +96,27 @@ impl Task for ToTokens<'_> {
                 );
             });
         }
-        let output = &mut output[..count * channels];
-        let mut adapter = block.after_image.as_ref().zip(bottleneck);
-        if let Some((SerialAdapter { up, .. }, bottleneck)) = &adapter {
-            up.check_rows(bottleneck, count);
-        }
-        let (from, to) = (image.as_ptr(), output.as_mut_ptr());
-        out.forward(
+        out.forward_zip(
             s,
             &attended,
             count,
-            // SAFETY: `from` and `to` have C values for each row. The channels from C on are the
-            // adapter's inputs (`TwoWayBlock::new`), and its operand has the rows.
+            (image, output),
             #[inline(always)]
-            |row, channel, y| unsafe {
-                if channel < channels {
-                    let at = row * channels + channel;
-                    s.store_ptr(to.add(at), s.add(y, s.load_ptr(from.add(at))));
-                } else if let Some((adapter, operand)) = &mut adapter
-                    && let Bottleneck::Activation(activation) = adapter.bottleneck
-                {
-                    let y = activation.apply(s, y);
-                    adapter.up.put(s, operand, row, channel - channels, y);
-                }
-            },
+            |y, x| s.add(y, x),
         );
-        if let Some((SerialAdapter { up, .. }, bottleneck)) = &adapter {
-            up.forward(
+        if let Some((SerialAdapter { bottleneck, up }, mut operand)) =
+            block.after_image.as_ref().zip(bottleneck)
+            && let Bottleneck::Activation(activation) = bottleneck
+        {
+            out.forward_tail(
                 s,
-                bottleneck,
-                count,
-                // SAFETY: `to` has C values for each row, and C are the layer's outputs
-                // (`TwoWayBlock::new`).
+                (&attended, count),
+                channels,
+                (up, &mut operand),
                 #[inline(always)]
-                |row, channel, y| unsafe {
-                    let to = to.add(row * channels + channel);
-                    s.store_ptr(to, s.add(y, s.load_ptr(to)));
-                },
+                |y| activation.apply(s, y),
             );
+            up.forward_add(s, &operand, count, output);
         }
         for row in output.chunks_exact_mut(channels) {
             block.norms[3].in_place(s, row);

@@ -96,7 +96,7 @@ impl RelativeAttention {
     /// Of this head's channels nothing writes to them meanwhile, except that `each` may write to
     /// the queries of the position and channels that it is called with.
     #[inline(always)]
-    pub(crate) unsafe fn forward<'a, S: Simd>(
+    pub(crate) unsafe fn forward<S: Simd>(
         &self,
         s: S,
         head: usize,
@@ -108,7 +108,7 @@ impl RelativeAttention {
         let Self { side, heads, depth, .. } = *self;
         assert!(head < heads && map.height <= side && map.width <= side, "head {head}, {map:?}");
         workspace.check(self);
-        let part = |part: usize, row, column| -> &'a [f32] {
+        let part = |part: usize, row, column| -> &[f32] {
             // SAFETY: `part` is less than 3 and `head` than `heads`, so these are `depth` of the
             // position's values. Queries are not written before they were read for the last time:
             // a tile copies its queries before `each` is called for them.
