@@ -2,4 +2,5 @@
 
 mod accept;
 mod engine;
+#[allow(dead_code, reason = "the tests of the service use all of it")]
 mod tiny;
