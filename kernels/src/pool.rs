@@ -58,7 +58,7 @@ struct Parts {
 }
 
 impl Pool {
-    /// Starts a pool of this many threads, the caller of [`Pool::run`] included.
+    /// Starts a pool of this many threads, the caller of a block included.
     ///
     /// # Panics
     /// If the system cannot start a thread.
@@ -80,7 +80,7 @@ impl Pool {
         Self { shared, threads, running: Mutex::default() }
     }
 
-    /// Number of threads, the caller of [`Pool::run`] included.
+    /// Number of threads, the caller of a block included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
     }
@@ -102,7 +102,7 @@ impl Pool {
     ///
     /// # Panics
     /// If `work` panics. No part is running any more then; some were not started.
-    pub fn run(&self, count: usize, work: &Work) {
+    pub(crate) fn run(&self, count: usize, work: &Work) {
         let _running = lock(&self.running);
         // SAFETY: no thread uses `work` after this function returns: it waits until `busy` is 0
         // and clears `parts`.

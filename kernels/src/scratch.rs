@@ -2,7 +2,7 @@
 
 /// Memory that is handed out again for every part of every block.
 #[derive(Default)]
-pub struct Scratch(Vec<Line>);
+pub(crate) struct Scratch(Vec<Line>);
 
 /// A cache line; each slice in scratch memory starts at one.
 #[derive(Clone, Copy)]

@@ -46,10 +46,24 @@ impl Packed {
     /// If the operand has fewer rows.
     #[inline(always)]
     pub(crate) fn put_rows<S: Simd>(&self, s: S, operand: &mut Operand, rows: &[f32]) {
-        self.put_strided(s, operand, (rows, self.inputs));
+        let rows = rows.chunks_exact(self.inputs);
+        self.check_rows(operand, rows.len());
+        let mut last = [0.0; LANES];
+        for (row, values) in rows.enumerate() {
+            let (vectors, rest) = values.as_chunks();
+            for (i, x) in vectors.iter().enumerate() {
+                // SAFETY: the operand has the row, and the layer the channels of a row.
+                unsafe { self.put(s, operand, row, i * LANES, s.load(x)) };
+            }
+            if !rest.is_empty() {
+                last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+                // SAFETY: the operand has the row, which is padded to whole `LANES`.
+                unsafe { self.put(s, operand, row, vectors.len() * LANES, s.load(&last)) };
+            }
+        }
     }
 
-    /// [`Packed::put_rows`] of rows that are `stride` values apart.
+    /// [`Packed::put_rows`] of rows that are `stride` values apart, with inputs in whole [`LANES`].
     ///
     /// # Panics
     /// If the operand has fewer rows, or `stride` is less than the layer's inputs.
@@ -60,19 +74,13 @@ impl Packed {
         operand: &mut Operand,
         (rows, stride): (&[f32], usize),
     ) {
+        assert!(self.inputs.is_multiple_of(LANES), "{} inputs", self.inputs);
         let rows = rows.chunks_exact(stride);
         self.check_rows(operand, rows.len());
-        let mut last = [0.0; LANES];
         for (row, values) in rows.enumerate() {
-            let (vectors, rest) = values[..self.inputs].as_chunks();
-            for (i, x) in vectors.iter().enumerate() {
+            for (i, x) in values[..self.inputs].as_chunks().0.iter().enumerate() {
                 // SAFETY: the operand has the row, and the layer the channels of a row.
                 unsafe { self.put(s, operand, row, i * LANES, s.load(x)) };
-            }
-            if !rest.is_empty() {
-                last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
-                // SAFETY: the operand has the row, which is padded to whole `LANES`.
-                unsafe { self.put(s, operand, row, vectors.len() * LANES, s.load(&last)) };
             }
         }
     }
