@@ -7,6 +7,7 @@ what the files are.
 """
 
 import hashlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -105,6 +106,8 @@ def main():
     golden(shared)
     names = sorted((SAME_SCENE + " " + VALIDATION).split())
     images(shared, "usgra-nerve", [f"{name}.png" for name in names], jpeg=True)
+    split = {"train": sorted(SAME_SCENE.split()), "validation": VALIDATION.split()}
+    (HERE / "usgra-nerve/split.json").write_text(json.dumps(split) + "\n")
     heads = listed(shared, "hc18-fetal-head")
     images(shared, "hc18-fetal-head", heads[:: len(heads) // 8][:8])
     frames = [name for name in listed(shared, "vocalfolds") if name.startswith("seq2_")]
