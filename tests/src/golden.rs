@@ -92,7 +92,8 @@ impl Golden {
         off("samples", max_difference(&summary.samples(samples.len()), &samples), tolerance);
         // None of them moves by more than the values do.
         off("statistics", max_difference(&summary.statistics(), &part("statistics")), tolerance);
-        off("tiles", max_difference(&summary.tiles(), &part("tiles")), tolerance / 10.0);
+        // Errors of neighbours differ, and means of them are smaller.
+        off("tiles", max_difference(&summary.tiles(), &part("tiles")), tolerance / 4.0);
     }
 
     /// A tensor of the expected number of axes.

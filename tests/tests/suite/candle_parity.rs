@@ -1,6 +1,8 @@
 //! The candle backend gives what PyTorch gave, for both kinds of encoder and every kind of
 //! prompt.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use medsa_bundle::sha256_hex;
 use medsa_tests::golden::{Golden, max_difference, select};
 use medsa_tests::model::{Model, litemedsam, preprocessed, sam_vit, small_vit};
@@ -15,6 +17,11 @@ fn litemedsam_preprocessing_is_bit_exact() {
     let (image, geometry) = preprocessed(&model.sam);
     assert_eq!(geometry.resized, (256, 192));
     golden.assert_close("image", &image, 1e-6);
+    // A summary does not miss a value that it has no sample of.
+    let mut wrong = image.clone();
+    wrong[[0, 1, 100, 101]] += 0.1;
+    let compare = AssertUnwindSafe(|| golden.assert_close("image", &wrong, 1e-6));
+    assert!(catch_unwind(compare).is_err());
     let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
     let sha256 = golden.get::<IxDyn>("image.sha256");
     let sha256: String = sha256.iter().map(|&byte| format!("{:02x}", byte as u8)).collect();

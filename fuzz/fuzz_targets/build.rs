@@ -1,4 +1,4 @@
-//! Reads bytes as a build, and as the parts of one that hashes would guard.
+//! Build files: as a whole, and the parts that hashes would guard.
 #![no_main]
 
 use std::path::Path;
@@ -8,14 +8,14 @@ use medsa_bundle::{Acceptance, Build, FileEntry, Limits, sha256_hex};
 use serde_json::{Value, json};
 
 fuzz_target!(|data: &[u8]| {
-    // As a whole, as what it must answer, and as its manifest.
+    // As a whole, as acceptance vectors, and as a manifest.
     read(data);
     let manifest = manifest(data);
     read(&archive(manifest.to_string().as_bytes(), data));
     read(&archive(data, b"{\"vectors\":[]}"));
 });
 
-/// What can be read can be written, and is then read as the same.
+/// Asserts that a build that can be read is the same after it was written and read again.
 fn read(bytes: &[u8]) {
     let read = |bytes: &[u8]| Build::read_from(bytes, Path::new("fuzz.medsa"), &Limits::default());
     let Ok(build) = read(bytes) else { return };
@@ -28,7 +28,7 @@ fn read(bytes: &[u8]) {
 
 const FILES: [&str; 2] = ["encoder.onnx", "decoder.onnx"];
 
-/// That of a build with the given acceptance vectors.
+/// The manifest of a build with these acceptance vectors.
 fn manifest(acceptance: &[u8]) -> Value {
     let entry = |data: &[u8]| json!(FileEntry::of(data));
     let origin = json!({"name": "base", "sha256": "00"});
