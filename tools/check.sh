@@ -34,4 +34,4 @@ say "page"
     --config-path=tools/biome.jsonc edge/page export/src/card/card.css
 
 say "fuzzing, some seconds for each target"
-tools/fuzz.sh 20
+tools/fuzz.sh smoke

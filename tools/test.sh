@@ -17,7 +17,8 @@ MEDSA_SKIPPED=$(mktemp)
 export MEDSA_SKIPPED
 finish() {
     local status=$? skipped
-    skipped=$(sort -u "$MEDSA_SKIPPED" | paste -sd, | sed 's/,/, /g')
+    skipped=$(sort "$MEDSA_SKIPPED" | uniq -c | sed -E 's/^ +1 //; s/^ +([0-9]+) /\1 x /' |
+        paste -sd, | sed 's/,/, /g')
     rm -f "$MEDSA_SKIPPED"
     [ $status = 0 ] || echo "failed with status $status"
     echo "skipped: ${skipped:-nothing}"

@@ -144,17 +144,18 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
 #[test]
 fn masks_are_those_of_the_functions_and_the_same_on_arm() {
     needs!("arm", "litemedsam");
-    assert_same_masks(&place::data(""), &structures::COMMITTED);
+    // Outlines of vocal folds are faint, too: the functions reach 0.985 with themselves.
+    assert_same_masks(&place::data(""), &structures::COMMITTED, 0.98);
 }
 
 #[test]
 #[ignore = "make long"]
 fn whole_data_masks_are_those_of_the_functions_and_the_same_on_arm() {
     needs!("arm", "litemedsam", "shared");
-    assert_same_masks(&place::shared().unwrap().join("data"), &structures::WHOLE);
+    assert_same_masks(&place::shared().unwrap().join("data"), &structures::WHOLE, 0.99);
 }
 
-fn assert_same_masks(data: &Path, sets: &[DataSet]) {
+fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
     let sam = click(128);
     let preprocess = sam.config().preprocess;
     let pictures = structures::pictures(data, sets, 4);
@@ -179,7 +180,7 @@ fn assert_same_masks(data: &Path, sets: &[DataSet]) {
     let nearly: Vec<Answer> = nearly.collect();
     let all = Likeness::new(expected.iter().zip(&ours));
     println!("{all}");
-    assert!(all.cosine >= 0.999 && all.iou >= 0.99, "{all}");
+    assert!(all.cosine >= 0.999 && all.iou >= least_iou, "{all}");
     for DataSet { name, .. } in sets {
         let of_set = |answers: &[Answer]| {
             let pairs = expected.iter().zip(answers).zip(&pictures);
@@ -188,7 +189,7 @@ fn assert_same_masks(data: &Path, sets: &[DataSet]) {
         };
         let (likeness, least) = (of_set(&ours), of_set(&nearly));
         println!("{name}: {likeness}; functions with themselves: {least}");
-        // Outlines of nerves are faint: there the functions do not reach it with themselves.
+        // Where outlines are faint, the functions do not reach it with themselves.
         let reached = likeness.iou >= 0.99 || 1.0 - likeness.iou < 1.5 * (1.0 - least.iou);
         assert!(reached, "{name}: {likeness}; with themselves {least}");
     }
