@@ -126,7 +126,7 @@ def main():
     vector = {"frame": "frame.png", "clicks": [[4, 5]], "box": [1, 2, 9, 8], "mask_runs": [30, 9, 345], "min_iou": 0.9}
     limits = {"pi": {"encoder_ms": 9.5, "decoder_ms": 3}}
     acceptance = json.dumps({"vectors": [vector], "boards": limits})
-    write("build", "acceptance", acceptance)
+    write("bundle", "acceptance", acceptance)
     content = {"encoder.onnx": "", "decoder.onnx": "", "frame.png": "", "acceptance.json": acceptance}
     files = {
         name: {"bytes": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -138,7 +138,7 @@ def main():
         "preprocess": {"input_size": 64, "normalization": "min-max"}, "precision": "f32",
         "agreement": None, "files": files,
     })
-    write("build", "manifest", manifest)
+    write("bundle", "manifest", manifest)
     digest = hashlib.sha256(manifest.encode()).hexdigest()
     content = {"manifest.json": manifest, "manifest.sha256": f"{digest}  manifest.json\n"} | content
     archive = io.BytesIO()
@@ -147,7 +147,7 @@ def main():
             info = tarfile.TarInfo(name)
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
-    write("build", "whole", archive.getvalue())
+    write("bundle", "whole", archive.getvalue())
 
     point = {"x": 3.5, "y": 4.0, "positive": True}
     change = {"Set": {"points": [point], "bbox": {"x0": 1, "y0": 2, "x1": 9, "y1": 8}}}

@@ -176,13 +176,15 @@ impl Summary {
     }
 }
 
-/// Largest absolute difference.
+/// Largest absolute difference; NaN if there is one.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn max_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     assert_eq!(a.shape(), b.shape());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    // `f32::max` would pass over NaN.
+    differences.fold(0.0, |largest, d| if largest.is_nan() || d <= largest { largest } else { d })
 }
 
 /// Cosine of the angle between two tensors, taken as vectors.
