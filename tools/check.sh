@@ -12,11 +12,12 @@ cargo fmt --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 say "clippy"
-cargo clippy --workspace --all-targets -- -D warnings
-cargo clippy -p medsa-trainer --all-targets --features mpi -- -D warnings
+# In the profile of the tests, whose build scripts have run already; without MPI and with it.
+cargo clippy --release --workspace --all-targets -- -D warnings
+cargo clippy --release --workspace --all-targets --features medsa-trainer/mpi -- -D warnings
 
 say "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features medsa-trainer/mpi
 tools/lint-docs.sh
 git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
 
@@ -25,7 +26,6 @@ say "licences, duplicate versions and sources of dependencies"
     licenses bans sources
 
 say "scripts"
-# The file that this one joins to others is no script of its own.
 git ls-files -z '*.sh' .ci/run boards/common/postinst boards/common/prerm |
     xargs -0 shellcheck -x
 

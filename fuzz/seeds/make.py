@@ -2,7 +2,7 @@
 
 usage: python make.py
 
-Needs pydicom and Pillow. Seeds of targets that this makes nothing for were found by fuzzing.
+Needs pydicom and Pillow. The seed of configurations is written by hand.
 """
 
 import hashlib
@@ -122,6 +122,15 @@ def main():
     write("stream", "mjpeg", b"\1\x40" + jpeg + b"noise" + jpeg[:300] + jpeg)
     noise = random.Random(1).randbytes(2 * 24 * 16)
     write("stream", "yuyv", b"\2" + bytes([24, 16, 48, 0]) + noise)
+
+    spec = (HERE / "../../wire/SPEC.md").read_text()
+    example = bytes.fromhex(spec.split("```hex\n")[1].split("```")[0])
+    write("wire", "mask", b"\3" + example)
+    write("wire", "command", b"\1\3\4")
+    point = bytes.fromhex("00006040 00008040 01")
+    write("wire", "prompt", b"\4\3\1\0\1" + point + b"\0")
+    write("wire", "topic", b"\x08medsa/bench/prompt")
+    write("inbox", "postcard", b"medsa/bench/prompt\n\3\1\0\1" + point + b"\0")
 
     vector = {"frame": "frame.png", "clicks": [[4, 5]], "box": [1, 2, 9, 8], "mask_runs": [30, 9, 345], "min_iou": 0.9}
     limits = {"pi": {"encoder_ms": 9.5, "decoder_ms": 3}}

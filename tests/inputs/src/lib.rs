@@ -101,7 +101,7 @@ macro_rules! needs {
     };
 }
 
-/// Whether the test is to go on. See [`needs!`].
+/// Returns false if `MEDSA_SKIP` lists the input, and notes that. See [`needs!`].
 ///
 /// # Panics
 /// If the input is missing and `MEDSA_SKIP` does not list it.
@@ -152,7 +152,7 @@ pub fn repository() -> PathBuf {
 }
 
 impl Part {
-    /// What is missing, if it is.
+    /// Description of the part if it is missing.
     fn missing(&self) -> Option<String> {
         let absent =
             |path: PathBuf| (!path.exists()).then(|| format!("{} does not exist", path.display()));
@@ -193,7 +193,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// As in `tools/setup.sh`.
+/// Cache folder of `tools/setup.sh`.
 fn cache() -> PathBuf {
     if let Some(folder) = env::var_os("MEDSA_CACHE") {
         return folder.into();
@@ -209,9 +209,7 @@ fn listed(name: &str) -> bool {
 
 /// Appends the name to the file that `make test` reads at the end.
 fn note(name: &str) {
-    let Some(file) = env::var_os("MEDSA_SKIPPED") else {
-        return;
-    };
+    let Some(file) = env::var_os("MEDSA_SKIPPED") else { return };
     let mut file = OpenOptions::new().append(true).create(true).open(file).expect("it is writable");
     file.write_all(format!("{name} (MEDSA_SKIP)\n").as_bytes()).expect("it is writable");
 }
