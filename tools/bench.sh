@@ -115,7 +115,7 @@ if wanted arm; then
         exit
     fi
     say "instructions on ARM"
-    cargo build --release --target $arm -p medsa-edge --example engine
+    cargo build --release --target $arm -p medsa-engine --example engine
     engine=$target/$arm/release/examples/engine
     count() { benches/arm/counts.sh "$@" | tee -a "$out/arm-$size.md"; }
     { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm-$size.md"

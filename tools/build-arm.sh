@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 . tools/skip.sh
 
 if skips arm; then exit; fi
-cargo build --profile emulated --target aarch64-unknown-linux-gnu -p medsa-edge --example engine
+cargo build --profile emulated --target aarch64-unknown-linux-gnu -p medsa-engine --example engine

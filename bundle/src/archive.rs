@@ -5,10 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use crate::acceptance::Acceptance;
 use crate::error::Error;
+use crate::hash::sha256_hex;
 use crate::manifest::{FileEntry, Manifest};
 
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -86,11 +85,6 @@ impl Build {
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
     }
-}
-
-/// SHA-256 in hex.
-pub fn sha256_hex(data: &[u8]) -> String {
-    Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The content of [`MANIFEST_HASH`].

@@ -10,12 +10,14 @@
 mod acceptance;
 mod archive;
 mod error;
+mod hash;
 mod limits;
 mod manifest;
 mod read;
 
 pub use acceptance::{Acceptance, AcceptanceVector, LatencyLimits};
-pub use archive::{Build, sha256_hex};
+pub use archive::Build;
 pub use error::Error;
+pub use hash::sha256_hex;
 pub use limits::Limits;
 pub use manifest::{Agreement, FileEntry, Manifest, Origin, Precision, QuantizationReport};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use medsa_sam::image::Preprocess;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::sha256_hex;
+use crate::hash::sha256_hex;
 
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

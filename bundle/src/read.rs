@@ -6,8 +6,9 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::acceptance::Acceptance;
-use crate::archive::{Build, MANIFEST, MANIFEST_HASH, manifest_hash, sha256_hex};
+use crate::archive::{Build, MANIFEST, MANIFEST_HASH, manifest_hash};
 use crate::error::Error;
+use crate::hash::sha256_hex;
 use crate::limits::{Limits, within};
 use crate::manifest::{FileEntry, Manifest};
 

@@ -17,12 +17,12 @@ use clap::Parser;
 use medsa_bundle::{Build, Limits};
 use medsa_edge::Error;
 use medsa_edge::config::Pace;
-use medsa_edge::engine::{Decoded, Embedding, Engine};
 use medsa_edge::follow::Motion;
 use medsa_edge::pipeline::{
     Bell, Change, Following, Meter, Network, Objects, Pipeline, Segmenter, Slot,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_engine::{Decoded, Embedding, Engine};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
@@ -240,7 +240,7 @@ impl Segmenter for Slowed {
         prompt: &PromptTokens,
         previous_mask: Option<ArrayView2<f32>>,
     ) -> Result<Decoded, Error> {
-        self.engine.decode(embedding, prompt, previous_mask)
+        Ok(self.engine.decode(embedding, prompt, previous_mask)?)
     }
 }
 

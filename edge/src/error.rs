@@ -3,23 +3,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use medsa_bundle::LatencyLimits;
-
 use crate::records::Shortage;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The build's: it asks for a later service than this one.
-    #[error("build {build} needs medsa-edge {needed} or later, this is {found}: update the device")]
-    BuildTooNew {
-        /// Name and version of the build.
-        build: String,
-        /// Version that it asks for.
-        needed: String,
-        /// Version of this service.
-        found: &'static str,
-    },
+    /// Of the engine: a build, its networks or its acceptance test.
+    #[error(transparent)]
+    Engine(#[from] medsa_engine::Error),
     /// The slots'.
     #[error(transparent)]
     Slots(#[from] medsa_update::Error),
@@ -28,104 +19,6 @@ pub enum Error {
     NotUpdated {
         /// What `medsa-edge update` says.
         reason: String,
-    },
-    /// The build's: what it must answer on a device.
-    #[error("acceptance vector {vector} of the build: {reason}")]
-    Acceptance {
-        /// Its number, from 0.
-        vector: usize,
-        /// What was found and expected.
-        reason: String,
-    },
-    /// The build's or the machine's: it answers here other than where it was made.
-    #[error(
-        "acceptance vector {vector} of the build: IoU of the answer about {frame} with the \
-             expected mask is {iou:.4}, expected at least {min_iou}"
-    )]
-    WrongAnswer {
-        /// Its number, from 0.
-        vector: usize,
-        /// Its frame.
-        frame: String,
-        /// Overlap with the mask that was expected.
-        iou: f64,
-        /// Least overlap that is accepted.
-        min_iou: f64,
-    },
-    /// The machine's or the build's: it takes longer than the build must on that board.
-    #[error(
-        "too slow for {board}: encoder {encoder_ms:.1} ms, at most {:.1} ms are accepted; \
-         decoder {decoder_ms:.1} ms, at most {:.1} ms",
-        limits.encoder_ms,
-        limits.decoder_ms
-    )]
-    TooSlow {
-        /// The board.
-        board: String,
-        /// Median time of the encoder.
-        encoder_ms: f64,
-        /// Median time of the decoder.
-        decoder_ms: f64,
-        /// What the build must hold.
-        limits: LatencyLimits,
-    },
-    /// The operator's: the build has no limits for that board.
-    #[error("the build has no limits for the board {board}, {}", but_for(known))]
-    UnknownBoard {
-        /// The board.
-        board: String,
-        /// Boards that it has limits for.
-        known: Vec<String>,
-    },
-    /// The build's: it missed a limit when it was made.
-    #[error("build {build} is marked as unfit: {}", reasons.join("; "))]
-    BuildUnfit {
-        /// Name and version of the build.
-        build: String,
-        /// Limits that it misses.
-        reasons: Vec<String>,
-    },
-    /// The build's: a key of the manifest that only the edge can judge.
-    #[error("manifest.json: {key} is {found:?}, expected {expected}")]
-    Manifest {
-        /// Key in the manifest.
-        key: &'static str,
-        /// Its value.
-        found: String,
-        /// What is accepted.
-        expected: String,
-    },
-    /// The build's: a model that the runtime cannot load or run.
-    #[error("{file}: {reason}")]
-    Network {
-        /// `encoder.onnx` or `decoder.onnx`.
-        file: &'static str,
-        /// The runtime's answer.
-        reason: String,
-    },
-    /// The build's: a model larger than a device loads.
-    #[error("{file} has {found} {unit}, at most {limit} are accepted")]
-    NetworkTooLarge {
-        /// `encoder.onnx` or `decoder.onnx`.
-        file: &'static str,
-        /// Size.
-        found: usize,
-        /// Largest size.
-        limit: usize,
-        /// What is counted.
-        unit: &'static str,
-    },
-    /// The build's: a model's input or output is not what the contract says.
-    #[error("{file}: {tensor} is {found}, expected {expected}")]
-    NetworkTensor {
-        /// `encoder.onnx` or `decoder.onnx`.
-        file: &'static str,
-        /// `input NAME` or `output NAME`.
-        tensor: String,
-        /// Type and shape found, or that it is missing.
-        found: String,
-        /// Type and shape of the contract.
-        expected: String,
     },
     /// The build's: masks finer than a message holds.
     #[error("the build's masks are {found} px wide, a mask message holds at most {limit}")]
@@ -449,7 +342,7 @@ impl Error {
                 | Self::ConfiguredPrompt { .. }
                 | Self::FrameRefused { .. }
                 | Self::Argument { .. }
-                | Self::UnknownBoard { .. }
+                | Self::Engine(medsa_engine::Error::UnknownBoard { .. })
                 | Self::Prompt(_)
         )
     }
@@ -459,11 +352,4 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
-}
-
-fn but_for(boards: &[String]) -> String {
-    if boards.is_empty() {
-        return "nor for any other".to_owned();
-    }
-    format!("expected one of {}", boards.join(", "))
 }

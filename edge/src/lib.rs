@@ -1,7 +1,7 @@
 //! The device service: frames in, masks out over MQTT.
 //!
 //! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `accept` a build, `run`
-//! the service, `watch` what devices say. [`engine`] runs the network on tract, [`overlay`] draws
+//! the service, `watch` what devices say. [`overlay`] draws
 //! and [`records`] keeps what people capture; each stands alone.
 //!
 //! **Architecture invariants:** the inference thread does no I/O; the newest frame wins and
@@ -10,11 +10,9 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
-pub mod acceptance;
 pub mod command;
 pub mod config;
 pub mod degrade;
-pub mod engine;
 pub mod follow;
 pub mod http;
 pub mod log;

@@ -1,7 +1,7 @@
 //! How well two versions of a network agree on real frames.
 
 use medsa_bundle::Agreement;
-use medsa_edge::acceptance::iou;
+use medsa_engine::acceptance::iou;
 use medsa_frames::Frame;
 
 use crate::error::Error;

@@ -23,7 +23,7 @@ pub enum Error {
     NoFrames,
     /// The edge's engine.
     #[error(transparent)]
-    Engine(#[from] medsa_edge::Error),
+    Engine(#[from] medsa_engine::Error),
     /// The build file.
     #[error(transparent)]
     Build(#[from] medsa_bundle::Error),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use medsa_edge::engine;
+use medsa_engine as engine;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 

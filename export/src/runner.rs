@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use candle_core::Device;
-use medsa_edge::engine::Engine;
-use medsa_edge::pipeline::frame_view;
+use medsa_engine::Engine;
+use medsa_engine::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};

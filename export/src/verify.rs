@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
-use medsa_edge::acceptance::{iou, median};
-use medsa_edge::engine::Engine;
-use medsa_edge::pipeline::frame_view;
+use medsa_engine::Engine;
+use medsa_engine::acceptance::{iou, median};
+use medsa_engine::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::{Folding, Quantization, Sam};
 use medsa_trainer::data::Targets;
@@ -286,7 +286,7 @@ fn worst(
 }
 
 /// A result, and how many milliseconds it took.
-fn timed<T>(work: impl FnOnce() -> Result<T, medsa_edge::Error>) -> Result<(T, f64), Error> {
+fn timed<T>(work: impl FnOnce() -> Result<T, medsa_engine::Error>) -> Result<(T, f64), Error> {
     let start = Instant::now();
     let found = work()?;
     Ok((found, start.elapsed().as_secs_f64() * 1e3))

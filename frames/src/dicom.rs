@@ -12,6 +12,7 @@ mod meaning;
 mod palette;
 mod pixels;
 mod problem;
+mod samples;
 mod scan;
 
 use std::fs::File;
@@ -22,8 +23,9 @@ use dicom_object::{DefaultDicomObject, OpenFileOptions};
 
 use self::header::{Header, Photometric};
 use self::palette::Palette;
-use self::pixels::{Pixels, Samples};
+use self::pixels::Pixels;
 pub use self::problem::DicomProblem;
+use self::samples::Samples;
 use crate::{Frame, FramesError, MAX_SIDE_PX};
 
 /// A DICOM file, parsed, its pixels still encoded.

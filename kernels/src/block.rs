@@ -1,6 +1,4 @@
-//! What all blocks have in common.
-
-use std::marker::PhantomData;
+//! The interface of blocks that compute maps from maps.
 
 use crate::pool::Pool;
 
@@ -16,70 +14,78 @@ pub struct Map {
 }
 
 impl Map {
-    /// Values.
+    /// Number of values; `usize::MAX` if a `usize` cannot hold it. No slice is that long.
     pub fn len(self) -> usize {
-        self.height * self.width * self.channels
+        self.height.saturating_mul(self.width).saturating_mul(self.channels)
     }
 
-    /// Whether it has no values.
+    /// True for a map without values.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// A block that turns maps into maps.
+/// A block that computes a map from a map.
 pub trait Block: Send + Sync {
     /// Channels of its input.
     fn channels(&self) -> usize;
 
-    /// The shape of what it gives.
+    /// Shape of the output for an input of this shape.
     fn output(&self, input: Map) -> Map;
 
-    /// Memory that each thread needs.
+    /// Bytes of scratch memory that each thread needs ([`Pool::reserve`]).
     fn scratch_bytes(&self) -> usize;
 
-    /// Values between its two halves, if it has such.
-    fn between(&self, _input: Map) -> usize {
+    /// Number of values that [`Block::run`] keeps in `between`, from the first half of the block
+    /// to the second.
+    fn between_len(&self, _input: Map) -> usize {
         0
     }
 
-    /// Computes it.
+    /// Computes `output` from `input` `[H, W, C]`. Slices may be longer than needed. An empty map
+    /// has an empty output.
     ///
     /// # Panics
-    /// If slices are shorter than the shapes say, or the pool has less scratch memory.
+    /// If `map` has other channels than the block, a slice is shorter than the shapes say, or less
+    /// scratch memory was reserved than [`Block::scratch_bytes`].
     fn run(&self, pool: &Pool, map: Map, input: &[f32], output: &mut [f32], between: &mut [f32]);
 }
 
-#[derive(Clone, Copy)]
+/// Height and width of a map.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Side {
     pub height: usize,
     pub width: usize,
 }
 
-/// A slice that threads fill together, each its own part.
-#[derive(Clone, Copy)]
-pub(crate) struct Output<'a> {
-    start: *mut f32,
-    len: usize,
-    of: PhantomData<&'a mut [f32]>,
+/// The slices of [`Block::run`], each as long as the shapes say.
+pub(crate) struct Maps<'a> {
+    pub input: &'a [f32],
+    pub output: &'a mut [f32],
+    pub between: &'a mut [f32],
 }
 
-// SAFETY: `at` is where each use says that no other thread has its part.
-unsafe impl Send for Output<'_> {}
-// SAFETY: likewise.
-unsafe impl Sync for Output<'_> {}
-
-impl<'a> Output<'a> {
-    pub(crate) fn new(values: &'a mut [f32]) -> Self {
-        Self { start: values.as_mut_ptr(), len: values.len(), of: PhantomData }
-    }
-
-    /// # Safety
-    /// What is written from there on belongs to no other thread.
-    #[inline(always)]
-    pub(crate) unsafe fn at(self, index: usize) -> *mut f32 {
-        debug_assert!(index <= self.len, "{index} of {}", self.len);
-        // SAFETY: the caller's.
-        unsafe { self.start.add(index) }
+impl<'a> Maps<'a> {
+    /// # Panics
+    /// If `map` has other channels than the block, or a slice is shorter than the shapes say.
+    pub(crate) fn new(
+        block: &impl Block,
+        map: Map,
+        input: &'a [f32],
+        output: &'a mut [f32],
+        between: &'a mut [f32],
+    ) -> Self {
+        assert_eq!(map.channels, block.channels(), "channels of the map and of the block");
+        let needed = [map.len(), block.output(map).len(), block.between_len(map)];
+        let found = [input.len(), output.len(), between.len()];
+        assert!(
+            found.iter().zip(needed).all(|(found, needed)| *found >= needed),
+            "input, output and between have {found:?} values, {needed:?} needed"
+        );
+        Self {
+            input: &input[..needed[0]],
+            output: &mut output[..needed[1]],
+            between: &mut between[..needed[2]],
+        }
     }
 }

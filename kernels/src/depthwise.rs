@@ -1,148 +1,171 @@
 //! Depthwise 3x3 convolutions.
 
-use crate::gelu::{FRACTION, GeluSteps};
-use crate::packed::Packed;
+use crate::gelu::{FRACTION, FixedGelu};
+use crate::limits;
+use crate::misfit::{Misfit, check, check_len};
+use crate::packed::{Operand, Packed};
 use crate::quantize::S8_MAX;
 use crate::simd::{LANES, Simd};
 
 /// A depthwise 3x3 convolution, padded by one on each side.
 ///
-/// It computes in float lanes. In 8 bits the values are whole numbers of steps, whose products
-/// and sums are exact there too.
+/// It computes in floats. The inputs of an int8 convolution are whole numbers: int8 values minus
+/// their zero point.
 ///
-/// Rows of its input are `[C / LANES, W, LANES]`: neighbours of one group of channels lie side by
-/// side. Were they a power of two apart, they would compete for few places in the cache.
+/// A row of its input is `[C / LANES, W, LANES]`, so that neighbours lie side by side. If they were
+/// a power of two apart, they would compete for few places in the cache.
 pub struct Depthwise {
-    /// `[C / LANES, 9, LANES]`.
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    /// How its input becomes steps, if it does.
-    input: Option<Steps>,
+    /// `[C / LANES, 9]`.
+    weight: Vec<[f32; LANES]>,
+    /// `[C / LANES]`.
+    bias: Vec<[f32; LANES]>,
+    /// Quantization of the input; `None` for a float convolution.
+    quantization: Option<Quantization>,
 }
 
-struct Steps {
-    inverse: Vec<f32>,
+/// Quantization of a convolution's input, all fields `[C]`.
+struct Quantization {
+    inverse_scale: Vec<f32>,
+    /// -127 and 127 minus the zero point.
     lowest: Vec<f32>,
     highest: Vec<f32>,
-    /// Of what comes before it; none where 16 bits do not do.
-    gelu: Option<GeluSteps>,
-    /// The bounds again.
-    fixed: [Vec<i16>; 2],
+    /// The same bounds in 16 bits.
+    fixed_bounds: [Vec<i16>; 2],
+    /// GELU before the convolution, where 16 bits suffice for it.
+    gelu: Option<FixedGelu>,
 }
 
-/// How values become steps.
+/// Quantization parameters of a layer's input.
 #[derive(Clone, Copy, Debug)]
-pub struct StepsOf<'a> {
-    /// One by the step size of each channel.
-    pub inverse: &'a [f32],
-    /// Which step stands for zero in each channel.
-    pub zero: &'a [f32],
+pub struct InputScales<'a> {
+    /// 1 / scale of each channel, `[C]`.
+    pub inverse_scale: &'a [f32],
+    /// Int8 value of 0.0 in each channel, `[C]`; whole numbers.
+    pub zero_point: &'a [f32],
 }
 
 impl Depthwise {
-    /// In float; `weight` is `[C, 9]`.
+    /// A float convolution; `weight` is `[C, 9]`, `bias` `[C]`.
     ///
-    /// # Panics
-    /// If there are not nine weights for each channel, or channels are not in whole
-    /// [`LANES`].
-    pub fn float(weight: &[f32], bias: &[f32]) -> Self {
-        let channels = bias.len();
-        assert_eq!(weight.len(), 9 * channels, "weights of {channels} channels");
-        assert!(channels.is_multiple_of(LANES), "{channels} channels");
-        let each = |at: usize| {
-            let (lane, at) = (at % LANES, at / LANES);
-            weight[(at / 9 * LANES + lane) * 9 + at % 9]
+    /// # Errors
+    /// If the lengths do not fit each other, or C is not a multiple of [`LANES`].
+    pub fn float(weight: &[f32], bias: &[f32]) -> Result<Self, Misfit> {
+        let channels = channels_of(weight.len())?;
+        check_len("bias", bias.len(), channels)?;
+        let vector = |at: usize| {
+            let (group, tap) = (at / 9, at % 9);
+            std::array::from_fn(|lane| weight[(group * LANES + lane) * 9 + tap])
         };
-        Self { weight: (0..9 * channels).map(each).collect(), bias: bias.to_vec(), input: None }
+        let weight = (0..channels / LANES * 9).map(vector).collect();
+        Ok(Self { weight, bias: bias.as_chunks().0.to_vec(), quantization: None })
     }
 
-    /// In 8 bits; `steps` are what one of the input times one of the weight is.
+    /// An int8 convolution; `weight` is `[C, 9]`, `scale` (that of the input times that of the
+    /// weight) and `bias` are `[C]`.
     ///
-    /// # Panics
-    /// As [`Depthwise::float`].
-    pub fn int8(weight: &[i8], steps: &[f32], bias: &[f32], input: StepsOf) -> Self {
-        let whole = weight.chunks_exact(9).zip(steps);
-        let weight: Vec<f32> =
-            whole.flat_map(|(nine, step)| nine.iter().map(move |w| f32::from(*w) * step)).collect();
-        let lowest: Vec<f32> = input.zero.iter().map(|zero| -S8_MAX - zero).collect();
-        let highest: Vec<f32> = input.zero.iter().map(|zero| S8_MAX - zero).collect();
-        let whole = |values: &[f32]| values.iter().map(|x| *x as i16).collect();
-        let input = Steps {
-            inverse: input.inverse.to_vec(),
-            gelu: GeluSteps::new(input.inverse),
-            fixed: [whole(&lowest), whole(&highest)],
+    /// # Errors
+    /// If the lengths do not fit each other, or C is not a multiple of [`LANES`].
+    pub fn int8(
+        weight: &[i8],
+        scale: &[f32],
+        bias: &[f32],
+        input: InputScales,
+    ) -> Result<Self, Misfit> {
+        let InputScales { inverse_scale, zero_point } = input;
+        let channels = channels_of(weight.len())?;
+        check_len("scale", scale.len(), channels)?;
+        check_len("inverse_scale", inverse_scale.len(), channels)?;
+        check_len("zero_point", zero_point.len(), channels)?;
+        let scaled = weight.chunks_exact(9).zip(scale);
+        let scaled = scaled.flat_map(|(taps, scale)| taps.iter().map(|w| f32::from(*w) * *scale));
+        let float = Self::float(&scaled.collect::<Vec<_>>(), bias)?;
+        let lowest: Vec<f32> = zero_point.iter().map(|zero| -S8_MAX - zero).collect();
+        let highest: Vec<f32> = zero_point.iter().map(|zero| S8_MAX - zero).collect();
+        let fixed = |values: &[f32]| values.iter().map(|x| *x as i16).collect();
+        let quantization = Quantization {
+            inverse_scale: inverse_scale.to_vec(),
+            gelu: FixedGelu::new(inverse_scale),
+            fixed_bounds: [fixed(&lowest), fixed(&highest)],
             lowest,
             highest,
         };
-        Self { input: Some(input), ..Self::float(&weight, bias) }
+        Ok(Self { quantization: Some(quantization), ..float })
     }
 
-    /// Channels.
+    /// C.
     pub fn channels(&self) -> usize {
-        self.bias.len()
+        self.bias.len() * LANES
     }
 
-    /// What becomes of [`LANES`] values of its input, from `channel` on.
+    /// Values of the input, from `channel` on, as the convolution takes them: of an int8
+    /// convolution quantized, minus the zero point.
     ///
     /// # Safety
-    /// It has those channels.
+    /// `channel` is a multiple of [`LANES`] and less than C.
     #[inline(always)]
-    pub(crate) unsafe fn taken<S: Simd>(&self, s: S, channel: usize, x: S::F) -> S::F {
-        let Some(Steps { inverse, lowest, highest, .. }) = &self.input else { return x };
-        // SAFETY: the caller's.
+    pub(crate) unsafe fn quantize<S: Simd>(&self, s: S, channel: usize, x: S::F) -> S::F {
+        let Some(quantization) = &self.quantization else { return x };
+        let Quantization { inverse_scale, lowest, highest, .. } = quantization;
+        // SAFETY: the slices have C values (`int8`), a multiple of `LANES`; `channel` begins one
+        // of their vectors by this function's contract.
         unsafe {
-            let x = s.round(s.mul(x, s.load(inverse.as_ptr().add(channel))));
-            let x = s.max(x, s.load(lowest.as_ptr().add(channel)));
-            s.min(x, s.load(highest.as_ptr().add(channel)))
+            let x = s.round(s.mul(x, s.load_ptr(inverse_scale.as_ptr().add(channel))));
+            let x = s.max(x, s.load_ptr(lowest.as_ptr().add(channel)));
+            s.min(x, s.load_ptr(highest.as_ptr().add(channel)))
         }
     }
 
-    /// How GELU comes into its input, if it does in 16 bits.
-    pub(crate) fn gelu_steps(&self) -> Option<&GeluSteps> {
-        self.input.as_ref()?.gelu.as_ref()
+    /// GELU before the convolution in fixed point, where 16 bits suffice for it.
+    pub(crate) fn fixed_gelu(&self) -> Option<&FixedGelu> {
+        self.quantization.as_ref()?.gelu.as_ref()
     }
 
-    /// What becomes of [`LANES`] values in steps with [`FRACTION`].
+    /// [`Depthwise::quantize`] of values in the fixed point of [`Depthwise::fixed_gelu`].
     ///
     /// # Safety
-    /// It has those channels, and [`Depthwise::gelu_steps`].
+    /// `channel` is a multiple of [`LANES`] and less than C.
     #[inline(always)]
-    pub(crate) unsafe fn taken_fixed<S: Simd>(&self, s: S, channel: usize, x: S::H) -> S::F {
+    pub(crate) unsafe fn quantize_fixed<S: Simd>(&self, s: S, channel: usize, x: S::H) -> S::F {
         let x = s.fixed_shift::<FRACTION>(x);
-        let Some(Steps { fixed: [lowest, highest], .. }) = &self.input else {
+        let Some(Quantization { fixed_bounds: [lowest, highest], .. }) = &self.quantization else {
             return s.fixed_to_float(x);
         };
-        // SAFETY: the caller's.
-        unsafe {
-            let x = s.fixed_max(x, s.fixed_load(lowest.as_ptr().add(channel)));
-            s.fixed_to_float(s.fixed_min(x, s.fixed_load(highest.as_ptr().add(channel))))
-        }
+        // SAFETY: the slices have C values (`int8`), a multiple of `LANES`; `channel` begins one
+        // of their vectors by this function's contract.
+        let [lowest, highest] = unsafe {
+            [lowest, highest].map(
+                #[inline(always)]
+                |bound| s.fixed_load(&*bound.as_ptr().add(channel).cast()),
+            )
+        };
+        s.fixed_to_float(s.fixed_min(s.fixed_max(x, lowest), highest))
     }
 
-    /// Where [`LANES`] values, from `channel` on, are in a row of the input of so many columns.
-    pub(crate) fn at(columns: usize, channel: usize, column: usize) -> usize {
-        channel * columns + column * LANES
-    }
-
-    /// [`LANES`] outputs from `channel` on at `columns` neighbouring positions, `stride` apart
-    /// in the input, given as `(column, values)`.
+    /// [`LANES`] outputs from `channel` on, at `columns` neighbouring positions that are `stride`
+    /// apart in the input. Calls `each` with `(column, values)`.
     ///
-    /// # Safety
-    /// `rows` point to the leftmost of the inputs of the first output, of those channels, which
-    /// is followed by the others, and the convolution has the channels.
+    /// `rows` are the channels' vectors of three rows, from the left neighbour of the first
+    /// position on.
+    ///
+    /// # Panics
+    /// If there are fewer channels, or rows are too short.
     #[inline(always)]
-    pub(crate) unsafe fn forward<S: Simd>(
+    pub(crate) fn forward<S: Simd>(
         &self,
         s: S,
-        rows: [*const f32; 3],
+        rows: [&[[f32; LANES]]; 3],
         channel: usize,
         (columns, stride): (usize, usize),
         mut each: impl FnMut(usize, S::F),
     ) {
-        /// Outputs at once: they share weights.
+        /// Number of outputs computed at once; they share loads of the weights.
         const TILE: usize = 4;
+        assert!(channel < self.channels(), "channel {channel} of {}", self.channels());
+        let needed = columns.saturating_sub(1) * stride + 3;
+        assert!(rows.iter().all(|row| row.len() >= needed), "rows of {needed} columns");
         let mut column = 0;
-        // SAFETY: the caller's.
+        // SAFETY: the last column reads the vectors `(columns - 1) * stride` to `... + 2`, and
+        // each row has `needed` ones.
         unsafe {
             while column + TILE <= columns {
                 let sums = self.tile::<S, TILE>(s, rows, channel, column, stride);
@@ -158,27 +181,31 @@ impl Depthwise {
         }
     }
 
+    /// Outputs at the `N` columns from `column` on.
+    ///
     /// # Safety
-    /// As [`Depthwise::forward`].
+    /// `channel` is less than C, and rows have at least `(column + N - 1) * stride + 3` vectors.
     #[inline(always)]
     unsafe fn tile<S: Simd, const N: usize>(
         &self,
         s: S,
-        rows: [*const f32; 3],
+        rows: [&[[f32; LANES]]; 3],
         channel: usize,
         column: usize,
         stride: usize,
     ) -> [S::F; N] {
-        // SAFETY: the caller's.
+        let group = channel / LANES;
+        // SAFETY: there are C / LANES groups of nine weights and of one bias (`float`). `x` is at
+        // most 2, so vectors are within rows by this function's contract.
         unsafe {
-            let mut sums = [s.load(self.bias.as_ptr().add(channel)); N];
-            let weight = self.weight.as_ptr().add(9 * channel);
+            let mut sums = [s.load(self.bias.get_unchecked(group)); N];
+            let weight = self.weight.as_ptr().add(9 * group);
             for (y, row) in rows.iter().enumerate() {
                 for x in 0..3 {
-                    let weight = s.load(weight.add((3 * y + x) * LANES));
+                    let weight = s.load(&*weight.add(3 * y + x));
                     for (i, sum) in sums.iter_mut().enumerate() {
-                        let from = row.add(((column + i) * stride + x) * LANES);
-                        *sum = s.mul_add(s.load(from), weight, *sum);
+                        let input = s.load(row.get_unchecked((column + i) * stride + x));
+                        *sum = s.mul_add(input, weight, *sum);
                     }
                 }
             }
@@ -186,52 +213,70 @@ impl Depthwise {
         }
     }
 
-    /// [`Depthwise::forward`] and GELU into the operand of the layer after it.
+    /// [`Depthwise::forward`] and GELU into the operand of the next layer, a row for each column.
+    /// `buffer` has room for as many vectors as there are columns.
     ///
-    /// # Safety
-    /// Likewise; the operand has a row for each column, `buffer` room for [`LANES`] values of
-    /// each, and `next` has those channels.
+    /// # Panics
+    /// As [`Depthwise::forward`]; if `buffer` or `operand` is too short, or `next` has other
+    /// channels.
     #[inline(always)]
-    pub(crate) unsafe fn forward_into<S: Simd>(
+    pub(crate) fn forward_into<S: Simd>(
         &self,
         s: S,
-        rows: [*const f32; 3],
+        rows: [&[[f32; LANES]]; 3],
         channel: usize,
         (columns, stride): (usize, usize),
-        (next, operand): (&Packed, *mut u8),
-        buffer: *mut i16,
+        (next, operand): (&Packed, &mut Operand),
+        buffer: &mut [[i16; LANES]],
     ) {
-        // SAFETY: the caller's.
-        unsafe {
-            let Some(gelu) = next.gelu_steps() else {
-                return self.forward(
-                    s,
-                    rows,
-                    channel,
-                    (columns, stride),
-                    #[inline(always)]
-                    |column, y| next.put(s, operand, column, channel, next.gelu(s, y)),
-                );
-            };
-            let scale = gelu.scale(s, channel);
-            self.forward(
+        assert_eq!(next.inputs(), self.channels(), "inputs of the next layer");
+        assert!(channel.is_multiple_of(LANES), "channel {channel}");
+        next.check_rows(operand, columns);
+        let Some(gelu) = next.fixed_gelu() else {
+            return self.forward(
                 s,
                 rows,
                 channel,
                 (columns, stride),
+                // SAFETY: `next` has the channels of this convolution, and its operand a row for
+                // each column.
                 #[inline(always)]
-                |column, y| {
-                    s.fixed_store(buffer.add(column * LANES), s.to_fixed(s.mul(y, scale)));
-                },
+                |column, y| unsafe { next.put(s, operand, column, channel, next.gelu(s, y)) },
             );
-            gelu.forward(
-                s,
-                channel,
-                buffer,
-                columns,
-                #[inline(always)]
-                |column, y| next.put_fixed(s, operand, column, channel, y),
-            );
-        }
+        };
+        let scale = gelu.scale(s, channel);
+        let buffer = &mut buffer[..columns];
+        self.forward(
+            s,
+            rows,
+            channel,
+            (columns, stride),
+            // SAFETY: the buffer has a vector for each column.
+            #[inline(always)]
+            |column, y| unsafe {
+                s.fixed_store(buffer.get_unchecked_mut(column), s.to_fixed(s.mul(y, scale)));
+            },
+        );
+        gelu.forward(
+            s,
+            channel,
+            buffer,
+            // SAFETY: `next` has `fixed_gelu` and the channels of this convolution, and its operand
+            // has a row for each column.
+            #[inline(always)]
+            |column, y| unsafe { next.put_fixed(s, operand, column, channel, y) },
+        );
     }
+}
+
+/// Channels of a convolution with this number of weights.
+fn channels_of(weights: usize) -> Result<usize, Misfit> {
+    let (channels, most) = (weights / 9, limits::CHANNELS);
+    check(
+        weights.is_multiple_of(9 * LANES) && (1..=most).contains(&channels),
+        "weight",
+        format_args!("{weights} values"),
+        format_args!("9 for each channel, 1 to {most} in multiples of {LANES}"),
+    )?;
+    Ok(channels)
 }

@@ -1,9 +1,16 @@
-//! The blocks of a network, in 8 bits and in float, for the instructions that the processor has.
+//! Blocks of the network in int8 and in float, for the instruction sets of the processor.
 //!
-//! Weights have one step size for each output channel; inputs have one for each input channel,
-//! and a step that stands for zero.
+//! Blocks ([`Block`], [`TwoWayBlock`], [`FinalAttention`], [`MaskPrompt`], [`MaskHead`]) consist of
+//! layers ([`Packed`], [`Depthwise`], [`Norm`]) and run on the threads of a [`Pool`]. Constructors
+//! check every shape and return a [`Misfit`] if one does not fit.
+//!
+//! Int8 weights have one scale for each output channel. Inputs have one scale and one zero point
+//! for each input channel.
 //!
 //! **Architecture invariant:** no graph and no I/O; slices in, slices out.
+//!
+//! **Architecture invariant:** a layer or block that exists has shapes that fit each other. Its
+//! `run` checks all slices before it computes; unsafe code relies on these checks alone.
 
 mod attention;
 mod block;
@@ -11,16 +18,18 @@ mod conv_block;
 mod decoder_adapter;
 mod depthwise;
 mod gelu;
+pub mod limits;
 mod linear;
 mod mask_head;
 mod mask_prompt;
+mod misfit;
 mod neck;
 mod norm;
+mod output;
 mod packed;
 mod pointwise;
 mod pool;
 mod quantize;
-mod relative_attention;
 mod rows;
 mod scratch;
 mod simd;
@@ -30,19 +39,25 @@ mod vit_block;
 
 pub use attention::Products;
 pub use block::{Block, Map};
-pub use conv_block::ConvBlock;
-pub use decoder_adapter::{Activation, Behind, Beside, Between, HyperMaps, Prompt};
-pub use depthwise::{Depthwise, StepsOf};
+pub use conv_block::{ConvBlock, ConvLayers};
+pub use decoder_adapter::{
+    Activation, Bottleneck, HyperMaps, ParallelAdapter, Prompt, SerialAdapter,
+};
+pub use depthwise::{Depthwise, InputScales};
 pub use linear::LinearS8;
-pub use mask_head::{MaskHead, MaskMemory};
-pub use mask_prompt::MaskPrompt;
-pub use neck::Neck;
+pub use mask_head::{MaskHead, MaskHeadLayers, MaskMemory};
+pub use mask_prompt::{MaskPrompt, MaskPromptLayers, PlainNorm};
+pub use misfit::Misfit;
+pub use neck::{Neck, NeckLayers};
 pub use norm::Norm;
 pub use packed::Packed;
-pub use pointwise::Pointwise;
+pub use pointwise::{Pointwise, PointwiseLayers};
 pub use pool::Pool;
-pub use quantize::{S8_MAX, to_steps};
+pub use quantize::{S8_MAX, quantize};
 pub use simd::{Isa, LANES};
 pub use tiny_vit_block::{TinyVitBlock, TinyVitLayers};
-pub use two_way::{FinalAttention, Projections, TwoWayBlock, TwoWayInput, TwoWayMemory};
+pub use two_way::{
+    FinalAttention, FinalAttentionLayers, Projections, TwoWayBlock, TwoWayInput, TwoWayLayers,
+    TwoWayMemory,
+};
 pub use vit_block::{VitBlock, VitLayers};

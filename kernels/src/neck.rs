@@ -1,41 +1,54 @@
-//! SAM's neck: to the embedding's width, norm, a dense 3x3 convolution, norm.
+//! The neck of SAM's encoder: to the embedding's channels, norm, dense 3x3 convolution, norm.
 
-use crate::block::{Block, Map, Output, Side};
+use crate::block::{Block, Map, Maps, Side};
+use crate::misfit::{Misfit, check_channels, check_lanes};
 use crate::norm::Norm;
-use crate::packed::Packed;
+use crate::output::{SharedOutput, Strip, Strips};
+use crate::packed::{Operand, Packed};
 use crate::pool::Pool;
-use crate::scratch::{Scratch, total};
+use crate::scratch::{Scratch, Slices};
 use crate::simd::{Isa, LANES, Simd, Task};
 
-/// A 1x1 convolution, a norm, a 3x3 convolution padded by one, a norm.
+/// A 1x1 convolution, a norm, a 3x3 convolution padded by one, and a norm.
+///
+/// Between its halves it keeps the operand of the 3x3 convolution, `[H + 2, W + 2, C]`, with zeros
+/// around the map.
 pub struct Neck {
     isa: Isa,
     reduce: Packed,
     norm1: Norm,
-    /// A linear layer of the nine neighbours, row by row, channels last.
     conv: Packed,
     norm2: Norm,
+}
+
+/// Layers of a [`Neck`].
+pub struct NeckLayers {
+    /// 1x1, to the embedding's channels.
+    pub reduce: Packed,
+    /// Norm after `reduce`.
+    pub norm1: Norm,
+    /// 3x3, as a linear layer of the nine neighbours, row by row, channels last.
+    pub conv: Packed,
+    /// Norm after `conv`.
+    pub norm2: Norm,
 }
 
 /// Positions that are computed at once, at most.
 const POSITIONS: usize = 64;
 
 impl Neck {
-    /// Its layers; `conv` is a linear layer of the nine neighbours, row by row, channels last.
+    /// A neck of these layers.
     ///
-    /// # Panics
+    /// # Errors
     /// If they do not fit each other.
-    pub fn new(isa: Isa, reduce: Packed, norm1: Norm, conv: Packed, norm2: Norm) -> Self {
-        assert_eq!(reduce.outputs(), norm1.channels());
-        assert_eq!(conv.inputs(), 9 * norm1.channels());
-        assert_eq!(conv.outputs(), norm2.channels());
-        assert!(reduce.inputs().is_multiple_of(LANES), "{} inputs", reduce.inputs());
-        Self { isa, reduce, norm1, conv, norm2 }
-    }
-
-    fn parts(&self) -> [usize; 2] {
-        let channels = self.norm1.channels().max(self.norm2.channels());
-        [self.reduce.operand_bytes(POSITIONS), POSITIONS * channels * size_of::<f32>()]
+    pub fn new(isa: Isa, layers: NeckLayers) -> Result<Self, Misfit> {
+        let NeckLayers { reduce, norm1, conv, norm2 } = layers;
+        check_lanes("reduce", "inputs", reduce.inputs())?;
+        reduce.check_isa("reduce", isa)?;
+        check_channels("norm1", norm1.channels(), reduce.outputs())?;
+        conv.check("conv", isa, 9 * norm1.channels(), conv.outputs())?;
+        check_channels("norm2", norm2.channels(), conv.outputs())?;
+        Ok(Self { isa, reduce, norm1, conv, norm2 })
     }
 }
 
@@ -49,41 +62,58 @@ impl Block for Neck {
     }
 
     fn scratch_bytes(&self) -> usize {
-        total(self.parts())
+        Slices::bytes(|slices| ReduceScratch::new(self, slices))
     }
 
-    /// The convolution's operand, padded.
-    fn between(&self, input: Map) -> usize {
-        (input.height + 2) * (input.width + 2) * self.norm1.channels()
+    fn between_len(&self, input: Map) -> usize {
+        let [height, width] = [input.height, input.width].map(|side| side.saturating_add(2));
+        Map { height, width, channels: self.norm1.channels() }.len()
     }
 
     fn run(&self, pool: &Pool, map: Map, input: &[f32], output: &mut [f32], between: &mut [f32]) {
-        assert!(input.len() >= map.len() && output.len() >= self.output(map).len());
-        assert!(between.len() >= self.between(map) && self.conv.operand_size() <= size_of::<f32>());
+        let Maps { input, output, between } = Maps::new(self, map, input, output, between);
+        if map.is_empty() {
+            return;
+        }
         let side = Side { height: map.height, width: map.width };
-        let operand = Output::new(between);
+        let operand = SharedOutput::new(between);
         pool.run(map.height + 2, &|row, scratch| {
             self.isa.run(Reduce { block: self, input, operand, side, row, scratch });
         });
-        let output = Output::new(output);
-        let across = map.width.div_ceil(POSITIONS);
-        pool.run(across * map.height, &|part, scratch| {
-            let (row, column) = (part / across, part % across);
-            let columns = column * map.width / across..(column + 1) * map.width / across;
-            self.isa.run(Convolve { block: self, operand, output, side, row, columns, scratch });
+        let operand = &*between;
+        let strips = Strips::new(map.height, map.width, POSITIONS);
+        strips.run(pool, output, self.conv.outputs(), |strip, output, _| {
+            self.isa.run(Convolve { block: self, operand, width: map.width, strip, output });
         });
     }
 }
 
-/// A row of the convolution's padded operand.
+/// A row of the convolution's operand.
 struct Reduce<'a> {
     block: &'a Neck,
     input: &'a [f32],
-    operand: Output<'a>,
+    /// `[H + 2, W + 2, C]`, with room for floats.
+    operand: SharedOutput<'a>,
     side: Side,
-    /// The first is padding.
+    /// Row of the operand: the first and the last are padding.
     row: usize,
     scratch: &'a mut Scratch,
+}
+
+/// Memory for [`Reduce`].
+struct ReduceScratch<'a> {
+    operand: Operand<'a>,
+    /// `[POSITIONS, C]`.
+    reduced: &'a mut [f32],
+}
+
+impl<'a> ReduceScratch<'a> {
+    fn new(block: &Neck, slices: &mut Slices<'a>) -> Self {
+        Self {
+            operand: block.reduce.operand(slices, POSITIONS),
+            reduced: slices.take(POSITIONS * block.norm1.channels()),
+        }
+    }
 }
 
 impl Task for Reduce<'_> {
@@ -91,64 +121,52 @@ impl Task for Reduce<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block, input, operand, side: Side { height, width }, row, scratch } = self;
+        let Self { block, input, operand: to, side: Side { height, width }, row, scratch } = self;
         let Neck { reduce, norm1, conv, .. } = block;
         let (inputs, channels) = (reduce.inputs(), norm1.channels());
-        let [steps, reduced] = scratch.parts(block.parts());
-        let reduced: *mut f32 = reduced.cast();
-        // SAFETY: all memory is as long as its shape says; no other part has this row.
-        unsafe {
-            let operand: *mut u8 = operand.at(0).cast();
-            let is_padding = row == 0 || row > height;
-            let step = if is_padding { 1 } else { width + 1 };
-            for column in (0..width + 2).step_by(step) {
-                for channel in (0..channels).step_by(LANES) {
-                    let at = (row * (width + 2) + column) * channels + channel;
-                    conv.put_at(s, operand, at, channel, s.splat(0.0));
-                }
+        let ReduceScratch { mut operand, reduced } =
+            ReduceScratch::new(block, &mut scratch.slices());
+        let at = |column: usize| (row * (width + 2) + column) * channels;
+        let is_padding = row == 0 || row > height;
+        for column in (0..width + 2).step_by(if is_padding { 1 } else { width + 1 }) {
+            for channel in (0..channels).step_by(LANES) {
+                let zeros = s.splat(0.0);
+                // SAFETY: the operand has the row and the column, with room for floats, and the
+                // convolution the channel. No other part writes to this row.
+                unsafe { conv.put_at(s, to.at(0), at(column) + channel, channel, zeros) };
             }
-            if is_padding {
-                return;
-            }
-            for first in (0..width).step_by(POSITIONS) {
-                let count = POSITIONS.min(width - first);
-                let from = input.as_ptr().add(((row - 1) * width + first) * inputs);
-                for position in 0..count {
-                    for channel in (0..inputs).step_by(LANES) {
-                        let x = s.load(from.add(position * inputs + channel));
-                        reduce.put(s, steps, position, channel, x);
-                    }
-                }
-                reduce.forward(
+        }
+        if is_padding {
+            return;
+        }
+        let pixels = &input[(row - 1) * width * inputs..][..width * inputs];
+        for (part, pixels) in pixels.chunks(POSITIONS * inputs).enumerate() {
+            let count = pixels.len() / inputs;
+            reduce.put_rows(s, &mut operand, pixels);
+            reduce.forward_rows(s, &operand, count, reduced);
+            for (position, reduced) in reduced.chunks_exact(channels).take(count).enumerate() {
+                let at = at(1 + part * POSITIONS + position);
+                norm1.forward(
                     s,
-                    steps,
-                    count,
+                    reduced,
+                    // SAFETY: as above.
                     #[inline(always)]
-                    |position, channel, y| s.store(reduced.add(position * channels + channel), y),
+                    |channel, x| unsafe { conv.put_at(s, to.at(0), at + channel, channel, x) },
                 );
-                for position in 0..count {
-                    let at = (row * (width + 2) + 1 + first + position) * channels;
-                    norm1.forward(
-                        s,
-                        reduced.add(position * channels),
-                        #[inline(always)]
-                        |channel, x| conv.put_at(s, operand, at + channel, channel, x),
-                    );
-                }
             }
         }
     }
 }
 
-/// The convolution of a part of a row.
+/// The convolution of a strip.
 struct Convolve<'a> {
     block: &'a Neck,
-    operand: Output<'a>,
-    output: Output<'a>,
-    side: Side,
-    row: usize,
-    columns: std::ops::Range<usize>,
-    scratch: &'a mut Scratch,
+    /// `[H + 2, W + 2, C]`.
+    operand: &'a [f32],
+    /// W.
+    width: usize,
+    strip: Strip,
+    output: &'a mut [f32],
 }
 
 impl Task for Convolve<'_> {
@@ -156,19 +174,23 @@ impl Task for Convolve<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block, operand, output, side: Side { width, .. }, row, columns, scratch } = self;
+        let Self { block, operand, width, strip: Strip { row, columns, .. }, output } = self;
         let Neck { norm1, conv, norm2, .. } = block;
         let (channels, outputs) = (norm1.channels(), norm2.channels());
-        let [_, convolved] = scratch.parts(block.parts());
-        let convolved: *mut f32 = convolved.cast();
-        // SAFETY: all memory is as long as its shape says; no other part has these positions.
+        let row_len = (width + 2) * channels;
+        assert!((row + 3) * row_len <= operand.len() && columns.end <= width, "{row} {columns:?}");
+        let to = output[..columns.len() * outputs].as_mut_ptr();
+        // SAFETY: the operand has the rows `row` to `row + 2` and the columns from
+        // `columns.start` to `columns.end + 1`. The neighbours of a position in a row are
+        // `3 * channels` values, a third of the convolution's inputs in whole `LANES` (`new`), and
+        // those of the next position begin `channels` later. `to` has `outputs` values for each
+        // position.
         unsafe {
-            let operand = operand.at(0).cast::<u8>().cast_const();
-            let at = |above: usize| ((row + above) * (width + 2) + columns.start) * channels;
+            let start = |below: usize| (row + below) * row_len + columns.start * channels;
             let rows = [
-                conv.value::<S>(operand, at(0)),
-                conv.value::<S>(operand, at(1)),
-                conv.value::<S>(operand, at(2)),
+                conv.value_at::<S>(operand.as_ptr(), start(0)),
+                conv.value_at::<S>(operand.as_ptr(), start(1)),
+                conv.value_at::<S>(operand.as_ptr(), start(2)),
             ];
             conv.forward_parts(
                 s,
@@ -176,17 +198,11 @@ impl Task for Convolve<'_> {
                 columns.len(),
                 0..conv.padded_outputs(),
                 #[inline(always)]
-                |position, channel, y| s.store(convolved.add(position * outputs + channel), y),
+                |position, channel, y| s.store_ptr(to.add(position * outputs + channel), y),
             );
-            for position in 0..columns.len() {
-                let to = output.at((row * width + columns.start + position) * outputs);
-                norm2.forward(
-                    s,
-                    convolved.add(position * outputs),
-                    #[inline(always)]
-                    |channel, x| s.store(to.add(channel), x),
-                );
-            }
+        }
+        for row in output.chunks_exact_mut(outputs) {
+            norm2.in_place(s, row);
         }
     }
 }

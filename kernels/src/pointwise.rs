@@ -1,74 +1,95 @@
-//! Two 1x1 convolutions with GELU between them: LiteMedSAM's stem.
+//! Two 1x1 convolutions: LiteMedSAM's stem.
 
-use crate::block::{Block, Map, Output};
-use crate::packed::{Packed, padded};
+use crate::block::{Block, Map, Maps};
+use crate::misfit::{Misfit, check_lanes};
+use crate::output::Strips;
+use crate::packed::{Operand, Packed};
 use crate::pool::Pool;
-use crate::scratch::{Scratch, total};
+use crate::scratch::{Scratch, Slices};
 use crate::simd::{Isa, LANES, Simd, Task};
 
 /// Two 1x1 convolutions with GELU between them.
 pub struct Pointwise {
     isa: Isa,
-    layers: [Packed; 2],
+    first: Packed,
+    second: Packed,
+}
+
+/// Layers of a [`Pointwise`] block.
+pub struct PointwiseLayers {
+    /// To the hidden channels.
+    pub first: Packed,
+    /// To the output channels.
+    pub second: Packed,
 }
 
 /// Pixels that are computed at once, at most.
 const PIXELS: usize = 64;
 
 impl Pointwise {
-    /// Its layers.
+    /// A block of these layers.
     ///
-    /// # Panics
+    /// # Errors
     /// If they do not fit each other.
-    pub fn new(isa: Isa, layers: [Packed; 2]) -> Self {
-        assert_eq!(layers[0].outputs(), layers[1].inputs());
-        Self { isa, layers }
-    }
-
-    fn parts(&self) -> [usize; 4] {
-        let [first, second] = &self.layers;
-        [
-            padded(first.inputs()) * size_of::<f32>(),
-            first.operand_bytes(PIXELS),
-            second.operand_bytes(PIXELS),
-            PIXELS * LANES * size_of::<i16>(),
-        ]
+    pub fn new(isa: Isa, layers: PointwiseLayers) -> Result<Self, Misfit> {
+        let PointwiseLayers { first, second } = layers;
+        first.check_isa("first", isa)?;
+        second.check("second", isa, first.outputs(), second.outputs())?;
+        check_lanes("second", "outputs", second.outputs())?;
+        Ok(Self { isa, first, second })
     }
 }
 
 impl Block for Pointwise {
     fn channels(&self) -> usize {
-        self.layers[0].inputs()
+        self.first.inputs()
     }
 
     fn output(&self, input: Map) -> Map {
-        Map { channels: self.layers[1].outputs(), ..input }
+        Map { channels: self.second.outputs(), ..input }
     }
 
     fn scratch_bytes(&self) -> usize {
-        total(self.parts())
+        Slices::bytes(|slices| PixelScratch::new(self, slices))
     }
 
-    fn run(&self, pool: &Pool, map: Map, input: &[f32], output: &mut [f32], _: &mut [f32]) {
-        assert_eq!(map.channels, self.layers[0].inputs());
-        let pixels = map.height * map.width;
-        assert!(input.len() >= map.len() && output.len() >= self.output(map).len());
-        let output = Output::new(output);
-        pool.run(pixels.div_ceil(PIXELS), &|part, scratch| {
-            let first = part * PIXELS;
-            let count = PIXELS.min(pixels - first);
-            self.isa.run(Pixels { block: self, input, output, first, count, scratch });
+    fn run(&self, pool: &Pool, map: Map, input: &[f32], output: &mut [f32], between: &mut [f32]) {
+        let Maps { input, output, .. } = Maps::new(self, map, input, output, between);
+        if map.is_empty() {
+            return;
+        }
+        let (inputs, outputs) = (map.channels, self.second.outputs());
+        let strips = Strips::new(1, map.height * map.width, PIXELS);
+        strips.run(pool, output, outputs, |strip, output, scratch| {
+            let input = &input[strip.first * inputs..][..strip.columns.len() * inputs];
+            self.isa.run(Pixels { block: self, input, output, scratch });
         });
     }
 }
 
+/// Some pixels of input and output.
 struct Pixels<'a> {
     block: &'a Pointwise,
     input: &'a [f32],
-    output: Output<'a>,
-    first: usize,
-    count: usize,
+    output: &'a mut [f32],
     scratch: &'a mut Scratch,
+}
+
+/// Memory for [`Pixels`].
+struct PixelScratch<'a> {
+    operand: Operand<'a>,
+    hidden: Operand<'a>,
+    gelu_buffer: &'a mut [[i16; LANES]],
+}
+
+impl<'a> PixelScratch<'a> {
+    fn new(block: &Pointwise, slices: &mut Slices<'a>) -> Self {
+        Self {
+            operand: block.first.operand(slices, PIXELS),
+            hidden: block.second.operand(slices, PIXELS),
+            gelu_buffer: slices.take(PIXELS),
+        }
+    }
 }
 
 impl Task for Pixels<'_> {
@@ -76,30 +97,13 @@ impl Task for Pixels<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block, input, output, first: start, count, scratch } = self;
-        let [first, second] = &block.layers;
-        let (inputs, outputs) = (first.inputs(), second.outputs());
-        let [row, operand, hidden, buffer] = scratch.parts(block.parts());
-        let row: *mut f32 = row.cast();
-        // SAFETY: all memory is as long as its shape says; no other part has these pixels.
-        unsafe {
-            row.write_bytes(0, padded(inputs));
-            for pixel in 0..count {
-                let from = input.as_ptr().add((start + pixel) * inputs);
-                row.copy_from_nonoverlapping(from, inputs);
-                for channel in (0..inputs).step_by(LANES) {
-                    first.put(s, operand, pixel, channel, s.load(row.add(channel)));
-                }
-            }
-            first.forward_into(s, (operand, count), (second, hidden), buffer.cast());
-            let to = output.at(start * outputs);
-            second.forward(
-                s,
-                hidden,
-                count,
-                #[inline(always)]
-                |pixel, channel, y| s.store(to.add(pixel * outputs + channel), y),
-            );
-        }
+        let Self { block, input, output, scratch } = self;
+        let Pointwise { first, second, .. } = block;
+        let count = input.len() / first.inputs();
+        let scratch = PixelScratch::new(block, &mut scratch.slices());
+        let PixelScratch { mut operand, mut hidden, gelu_buffer } = scratch;
+        first.put_rows(s, &mut operand, input);
+        first.forward_into(s, (&operand, count), (second, &mut hidden), gelu_buffer);
+        second.forward_rows(s, &hidden, count, output);
     }
 }

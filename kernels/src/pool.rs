@@ -1,4 +1,4 @@
-//! Threads that share the parts of a block, each with memory of its own.
+//! Threads that compute the parts of a block, each with its own scratch memory.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 
 use crate::scratch::Scratch;
 
-/// A few threads, and scratch memory for each. Nothing is allocated once it was reserved.
+/// A few threads with scratch memory for each. Blocks allocate nothing once it is reserved.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// One run at a time.
+    /// Held during a run, so that there is one at a time.
     running: Mutex<()>,
 }
 
@@ -22,41 +22,46 @@ struct Shared {
     round: Mutex<Round>,
     start: Condvar,
     end: Condvar,
-    /// The next part to be taken.
+    /// The next part that a thread will take.
     next: AtomicUsize,
-    /// One for each thread, that which runs a block included.
+    /// Memory of each thread. The first belongs to the caller of [`Pool::run`].
     scratch: Vec<PerThread>,
 }
 
-/// Used by one thread only while a round lasts, and by the one that holds `running` between.
+/// Memory that only its thread uses during a round, and only the holder of `running` between
+/// rounds.
 struct PerThread(UnsafeCell<Scratch>);
 
-// SAFETY: see above: no two threads use it at once.
+// SAFETY: by the rule above no two threads use it at once.
 unsafe impl Sync for PerThread {}
 
 type Work<'a> = dyn Fn(usize, &mut Scratch) + Sync + 'a;
 
+/// One [`Pool::run`] with several threads.
 #[derive(Default)]
 struct Round {
     number: u64,
-    work: Option<Shares>,
+    parts: Option<Parts>,
     /// Threads that have not finished this round.
     busy: usize,
+    /// The first panic of another thread than the caller's.
     panic: Option<Box<dyn Any + Send>>,
+    /// The pool is dropped: threads end.
     stop: bool,
 }
 
+/// Parts 0 to `count` of a run.
 #[derive(Clone, Copy)]
-struct Shares {
+struct Parts {
     work: &'static Work<'static>,
     count: usize,
 }
 
 impl Pool {
-    /// A pool of so many threads, the caller of [`Pool::run`] among them.
+    /// Starts a pool of this many threads, the caller of [`Pool::run`] included.
     ///
     /// # Panics
-    /// If the system has no thread left.
+    /// If the system cannot start a thread.
     pub fn new(threads: NonZeroUsize) -> Self {
         let shared = Arc::new(Shared {
             round: Mutex::default(),
@@ -69,52 +74,57 @@ impl Pool {
             .map(|thread| {
                 let shared = Arc::clone(&shared);
                 let builder = std::thread::Builder::new().name(format!("medsa-{thread}"));
-                builder.spawn(move || shared.serve(thread)).expect("the system has threads")
+                builder.spawn(move || shared.serve(thread)).expect("the system starts a thread")
             })
             .collect();
         Self { shared, threads, running: Mutex::default() }
     }
 
-    /// How many threads it has.
+    /// Number of threads, the caller of [`Pool::run`] included.
     pub fn threads(&self) -> usize {
         self.threads.len() + 1
     }
 
-    /// Makes sure that each thread has so much memory of its own.
+    /// Provides each thread with at least this many bytes of scratch memory.
+    ///
+    /// # Panics
+    /// If there is not that much memory.
     pub fn reserve(&self, bytes: usize) {
         let _running = lock(&self.running);
         for scratch in &self.shared.scratch {
-            // SAFETY: no round lasts while `running` is held, and this is its only holder.
+            // SAFETY: this thread holds `running`, so no round uses the memory.
             unsafe { (*scratch.0.get()).reserve(bytes) };
         }
     }
 
-    /// Does the parts 0 to `count`, in any order and by any thread, and waits for all.
+    /// Calls `work` once for each part from 0 to `count`, in any order and on any thread, and
+    /// waits for all. `work` must not use the pool: it would wait for itself.
     ///
     /// # Panics
-    /// If `work` does; all parts that had been begun are over then.
+    /// If `work` panics. No part is running any more then; some were not started.
     pub fn run(&self, count: usize, work: &Work) {
         let _running = lock(&self.running);
-        // SAFETY: every thread has let go of it when this function returns: `finish` waits.
+        // SAFETY: no thread uses `work` after this function returns: it waits until `busy` is 0
+        // and clears `parts`.
         let work = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
-        let shares = Shares { work, count };
+        let parts = Parts { work, count };
         self.shared.next.store(0, Ordering::Relaxed);
         let alone = count < 2 || self.threads.is_empty();
         if !alone {
             let mut round = lock(&self.shared.round);
             round.number += 1;
-            round.work = Some(shares);
+            round.parts = Some(parts);
             round.busy = self.threads.len();
             drop(round);
             self.shared.start.notify_all();
         }
-        let mut panic = self.shared.share(0, shares);
+        let mut panic = self.shared.work(0, parts);
         if !alone {
             let mut round = lock(&self.shared.round);
             while round.busy > 0 {
                 round = self.shared.end.wait(round).unwrap_or_else(PoisonError::into_inner);
             }
-            round.work = None;
+            round.parts = None;
             panic = panic.or(round.panic.take());
         }
         if let Some(panic) = panic {
@@ -128,13 +138,14 @@ impl Drop for Pool {
         lock(&self.shared.round).stop = true;
         self.shared.start.notify_all();
         for thread in self.threads.drain(..) {
-            // It catches what panics.
+            // `serve` catches panics, so the thread did not end by one.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
+    /// Takes part in rounds until the pool is dropped.
     fn serve(&self, thread: usize) {
         let mut seen = 0;
         loop {
@@ -146,9 +157,9 @@ impl Shared {
                 return;
             }
             seen = round.number;
-            let Some(shares) = round.work else { continue };
+            let Some(parts) = round.parts else { continue };
             drop(round);
-            let panic = self.share(thread, shares);
+            let panic = self.work(thread, parts);
             let mut round = lock(&self.round);
             round.panic = round.panic.take().or(panic);
             round.busy -= 1;
@@ -158,11 +169,11 @@ impl Shared {
         }
     }
 
-    /// Takes parts until none is left; what panicked, if something did.
-    fn share(&self, thread: usize, Shares { work, count }: Shares) -> Option<Box<dyn Any + Send>> {
-        // SAFETY: a thread uses its own during a round.
+    /// Works on parts until none is left. Returns the panic of a part.
+    fn work(&self, thread: usize, Parts { work, count }: Parts) -> Option<Box<dyn Any + Send>> {
+        // SAFETY: this is the memory of this thread, and a round lasts.
         let scratch = unsafe { &mut *self.scratch[thread].0.get() };
-        let parts = AssertUnwindSafe(|| {
+        let take_parts = AssertUnwindSafe(|| {
             loop {
                 let part = self.next.fetch_add(1, Ordering::Relaxed);
                 if part >= count {
@@ -171,7 +182,7 @@ impl Shared {
                 work(part, scratch);
             }
         });
-        let panic = catch_unwind(parts).err();
+        let panic = catch_unwind(take_parts).err();
         if panic.is_some() {
             self.next.store(count, Ordering::Relaxed);
         }
@@ -180,7 +191,7 @@ impl Shared {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What panics under a lock has left nothing half done.
+    // A part that panics poisons `running`, which guards no state of its own.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -191,21 +202,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_is_done_once_by_any_number_of_threads() {
+    fn every_part_runs_once_with_any_number_of_threads() {
         for threads in 1..4 {
             let pool = Pool::new(NonZeroUsize::new(threads).unwrap());
             for count in [0, 1, 2, 100] {
-                let done: Vec<_> = (0..count).map(|_| AtomicU32::new(0)).collect();
+                let runs: Vec<_> = (0..count).map(|_| AtomicU32::new(0)).collect();
                 pool.run(count, &|part, _| {
-                    done[part].fetch_add(1, Ordering::Relaxed);
+                    runs[part].fetch_add(1, Ordering::Relaxed);
                 });
-                assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1));
+                assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
             }
         }
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
+    fn panic_reaches_the_caller_and_the_pool_stays_usable() {
         let pool = Pool::new(NonZeroUsize::new(3).unwrap());
         let run = AssertUnwindSafe(|| pool.run(50, &|part, _| assert_ne!(part, 20)));
         assert!(catch_unwind(run).is_err());

@@ -1,56 +1,54 @@
 //! The block of SAM's ViT: attention in windows or over the whole map, with decomposed relative
 //! positions, and an MLP.
 
-use std::ops::Range;
-
-use crate::attention::Products;
-use crate::block::{Block, Map, Output, Side};
+use crate::attention::{Products, RelativeAttention};
+use crate::block::{Block, Map, Maps, Side};
+use crate::limits;
+use crate::misfit::{Misfit, check_channels, check_heads, check_len, check_number};
 use crate::norm::Norm;
-use crate::packed::Packed;
+use crate::output::{SharedOutput, Strips};
+use crate::packed::{Operand, Packed};
 use crate::pool::Pool;
-use crate::relative_attention::RelativeAttention;
-use crate::scratch::{Scratch, total};
+use crate::scratch::{Scratch, Slices};
 use crate::simd::{Isa, LANES, Simd, Task};
 
-/// A block of SAM's ViT, adapters folded in.
+/// A block of SAM's ViT, with its adapters folded in.
 ///
-/// Queries, keys and values of all positions come first; then each head of each window puts
-/// what it attends to in the place of its queries; then come projection and MLP.
+/// Between its parts it keeps queries, keys and values of all positions. Each head of each window
+/// writes its output over its queries.
 pub struct VitBlock {
     isa: Isa,
     norm: Norm,
-    /// Queries of all heads, scaled, then all keys and all values.
     qkv: Packed,
-    /// Those of a position beyond the map.
     qkv_of_padding: Vec<f32>,
     attention: RelativeAttention,
-    /// To channels, and to the bottleneck of a Space adapter if there is one.
     projection: Packed,
     space: Option<Packed>,
     mlp_norm: Norm,
     mlp: [Packed; 2],
 }
 
-/// The layers of a [`VitBlock`].
+/// Layers of a [`VitBlock`] of C channels.
 pub struct VitLayers<'a> {
-    /// Before the attention.
+    /// Norm before the attention.
     pub norm: Norm,
-    /// Queries of all heads, scaled, then all keys and all values.
+    /// To queries (scaled) of all heads, then all keys and all values, `[3, heads, C / heads]`.
     pub qkv: Packed,
-    /// Those of a position beyond the map, `[3C]`.
+    /// Output of `qkv` for positions beyond the map, `[3C]`.
     pub qkv_of_padding: &'a [f32],
-    /// Relative positions of rows and of columns, `[window, C / heads, window]` each: position
-    /// of the query, channel, position of the key.
+    /// Relative positions of rows and of columns, `[window, C / heads, window]` each: position of
+    /// the query, channel, position of the key.
     pub relative: [&'a [f32]; 2],
     /// Arithmetic of the attention.
     pub products: Products,
-    /// The attention's output projection, and beside it that to the bottleneck of `space`.
+    /// Output projection of the attention: to C channels, followed by the bottleneck of `space`.
     pub projection: Packed,
-    /// A Space adapter's second layer, its first being in the projection; GELU between them.
+    /// Second layer of a Space adapter, from the bottleneck to C channels. Its first layer is part
+    /// of `projection`; GELU between them.
     pub space: Option<Packed>,
-    /// Before the MLP.
+    /// Norm before the MLP.
     pub mlp_norm: Norm,
-    /// The MLP; GELU between its layers.
+    /// Layers of the MLP, GELU between them.
     pub mlp: [Packed; 2],
 }
 
@@ -58,36 +56,39 @@ pub struct VitLayers<'a> {
 const TOKENS: usize = 64;
 
 impl VitBlock {
-    /// A block of windows of `window^2` positions, or of one that is the map, and `heads` heads.
+    /// A block with windows of `window^2` positions and this number of heads. A global block has
+    /// one window, at least as large as the map.
     ///
-    /// # Panics
-    /// If the layers do not fit each other.
-    pub fn new(isa: Isa, window: usize, heads: usize, layers: VitLayers) -> Self {
+    /// # Errors
+    /// If the layers do not fit each other, or `window` or `heads` is out of its range.
+    pub fn new(isa: Isa, window: usize, heads: usize, layers: VitLayers) -> Result<Self, Misfit> {
         let VitLayers { norm, qkv, qkv_of_padding, relative, products, .. } = layers;
         let VitLayers { projection, space, mlp_norm, mlp, .. } = layers;
         let channels = norm.channels();
-        assert_eq!([qkv.inputs(), qkv.outputs()], [channels, 3 * channels]);
-        assert_eq!(qkv_of_padding.len(), 3 * channels);
+        check_number("window", window, limits::VIT_WINDOW)?;
+        check_heads(heads, channels)?;
+        qkv.check("qkv", isa, channels, 3 * channels)?;
+        check_len("qkv_of_padding", qkv_of_padding.len(), 3 * channels)?;
+        let depth = channels / heads;
+        check_len("relative.rows", relative[0].len(), window * depth * window)?;
+        check_len("relative.columns", relative[1].len(), window * depth * window)?;
         let bottleneck = space.as_ref().map_or(0, Packed::inputs);
-        assert_eq!([projection.inputs(), projection.outputs()], [channels, channels + bottleneck]);
-        assert!(space.as_ref().is_none_or(|space| space.outputs() == channels));
-        assert_eq!([mlp_norm.channels(), mlp[0].inputs(), mlp[1].outputs()], [channels; 3]);
-        assert_eq!(mlp[0].outputs(), mlp[1].inputs());
-        assert!(channels.is_multiple_of(heads), "{heads} heads of {channels} channels");
-        let attention = RelativeAttention::new(window, heads, channels / heads, relative, products);
+        projection.check("projection", isa, channels, channels + bottleneck)?;
+        if let Some(space) = &space {
+            space.check("space", isa, bottleneck, channels)?;
+        }
+        check_channels("mlp_norm", mlp_norm.channels(), channels)?;
+        let hidden = mlp[0].outputs();
+        mlp[0].check("mlp.layer1", isa, channels, hidden)?;
+        mlp[1].check("mlp.layer2", isa, hidden, channels)?;
+        let attention = RelativeAttention::new(window, heads, depth, relative, products);
         let qkv_of_padding = qkv_of_padding.to_vec();
-        Self { isa, norm, qkv, qkv_of_padding, attention, projection, space, mlp_norm, mlp }
+        Ok(Self { isa, norm, qkv, qkv_of_padding, attention, projection, space, mlp_norm, mlp })
     }
 
-    fn output_parts(&self) -> [usize; 5] {
-        let [expand, reduce] = &self.mlp;
-        [
-            self.projection.operand_bytes(TOKENS),
-            self.space.as_ref().map_or(0, |space| space.operand_bytes(TOKENS)),
-            expand.operand_bytes(TOKENS),
-            reduce.operand_bytes(TOKENS),
-            TOKENS * LANES * size_of::<i16>(),
-        ]
+    /// Takes the operand of [`QkvRows`].
+    fn input_operand<'a>(&self, slices: &mut Slices<'a>) -> Operand<'a> {
+        self.qkv.operand(slices, TOKENS)
     }
 }
 
@@ -101,126 +102,120 @@ impl Block for VitBlock {
     }
 
     fn scratch_bytes(&self) -> usize {
-        let of_input = total([self.qkv.operand_bytes(TOKENS)]);
-        let of_output = total(self.output_parts());
-        of_input.max(self.attention.workspace_bytes()).max(of_output)
+        let input = Slices::bytes(|slices| self.input_operand(slices));
+        let attention = Slices::bytes(|slices| self.attention.workspace(slices));
+        let output = Slices::bytes(|slices| OutputScratch::new(self, slices));
+        input.max(attention).max(output)
     }
 
-    fn between(&self, input: Map) -> usize {
-        3 * input.len()
+    fn between_len(&self, input: Map) -> usize {
+        input.len().saturating_mul(3)
     }
 
     fn run(&self, pool: &Pool, map: Map, input: &[f32], output: &mut [f32], between: &mut [f32]) {
-        assert!([input.len(), output.len()].iter().all(|len| *len >= map.len()));
-        assert!(between.len() >= self.between(map));
+        let Maps { input, output, between } = Maps::new(self, map, input, output, between);
+        if map.is_empty() {
+            return;
+        }
         let Map { height, width, channels } = map;
-        assert_eq!(channels, self.channels());
-        let tokens = height * width;
-        let parts = tokens.div_ceil(TOKENS);
-        let tokens = |part: usize| part * tokens / parts..(part + 1) * tokens / parts;
-        let (qkv, output) = (Output::new(between), Output::new(output));
-        pool.run(parts, &|part, scratch| {
-            self.isa.run(Input { block: self, input, qkv, tokens: tokens(part), scratch });
+        let strips = Strips::new(1, height * width, TOKENS);
+        strips.run(pool, between, 3 * channels, |strip, qkv, scratch| {
+            let input = &input[strip.first * channels..][..strip.columns.len() * channels];
+            self.isa.run(QkvRows { block: self, input, qkv, scratch });
         });
-        let RelativeAttention { side, heads, .. } = self.attention;
+        let (side, heads) = (self.attention.side(), self.attention.heads());
         let across = width.div_ceil(side);
+        let qkv = SharedOutput::new(between);
         pool.run(across * height.div_ceil(side) * heads, &|part, scratch| {
             let (window, head) = (part / heads, part % heads);
             let (top, left) = (window / across * side, window % across * side);
             let map = Side { height, width };
-            self.isa.run(Attention { block: self, qkv, map, top, left, head, scratch });
+            self.isa.run(Head { block: self, qkv, map, top, left, head, scratch });
         });
-        pool.run(parts, &|part, scratch| {
-            let tokens = tokens(part);
-            self.isa.run(Tokens { block: self, input, attended: qkv, output, tokens, scratch });
+        let attended = &*between;
+        strips.run(pool, output, channels, |strip, output, scratch| {
+            let (first, count) = (strip.first, strip.columns.len());
+            let input = &input[first * channels..][..count * channels];
+            let attended = &attended[3 * first * channels..][..3 * count * channels];
+            self.isa.run(OutputRows { block: self, input, attended, output, scratch });
         });
     }
 }
 
 /// Queries, keys and values of some positions.
-struct Input<'a> {
+struct QkvRows<'a> {
     block: &'a VitBlock,
+    /// `[N, C]`.
     input: &'a [f32],
-    qkv: Output<'a>,
-    tokens: Range<usize>,
+    /// `[N, 3C]`.
+    qkv: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
 
-impl Task for Input<'_> {
+impl Task for QkvRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block: VitBlock { norm, qkv: layer, .. }, input, qkv, tokens, scratch } = self;
-        let channels = norm.channels();
-        let [operand] = scratch.parts([layer.operand_bytes(TOKENS)]);
-        // SAFETY: all positions are on the map, and all memory is as long as its shape says. No
-        // other part has these positions.
-        unsafe {
-            let input = input.as_ptr().add(tokens.start * channels);
-            for token in 0..tokens.len() {
-                norm.forward(
-                    s,
-                    input.add(token * channels),
-                    #[inline(always)]
-                    |channel, x| layer.put(s, operand, token, channel, x),
-                );
-            }
-            let to = qkv.at(tokens.start * 3 * channels);
-            layer.forward(
-                s,
-                operand,
-                tokens.len(),
-                #[inline(always)]
-                |token, channel, y| s.store(to.add(token * 3 * channels + channel), y),
-            );
-        }
+        let Self { block, input, qkv: output, scratch } = self;
+        let VitBlock { norm, qkv, .. } = block;
+        let mut operand = block.input_operand(&mut scratch.slices());
+        let count = input.len() / norm.channels();
+        qkv.put_normed(s, (&mut operand, 0), norm, input);
+        qkv.forward_rows(s, &operand, count, output);
     }
 }
 
-/// A head of a window.
-struct Attention<'a> {
+/// The attention of one head in a window.
+struct Head<'a> {
     block: &'a VitBlock,
-    qkv: Output<'a>,
+    /// Queries, keys and values, `[H, W, 3, heads, C / heads]`. The output takes the place of the
+    /// queries.
+    qkv: SharedOutput<'a>,
+    /// H and W.
     map: Side,
+    /// First row of the window.
     top: usize,
+    /// First column of the window.
     left: usize,
     head: usize,
     scratch: &'a mut Scratch,
 }
 
-impl Task for Attention<'_> {
+impl Task for Head<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { block, qkv, map, top, left, head, scratch } = self;
         let VitBlock { attention, qkv_of_padding, .. } = block;
-        let (side, depth, stride) = (attention.side, attention.depth, 3 * block.channels());
+        let (side, depth, stride) = (attention.side(), attention.depth(), qkv_of_padding.len());
         let on_map = Side { height: side.min(map.height - top), width: side.min(map.width - left) };
         let position =
             |row: usize, column: usize| ((top + row) * map.width + left + column) * stride;
-        let workspace = attention.workspace(scratch);
-        // SAFETY: positions on the map have queries, keys and values, and so has padding. No
-        // other part has this head of these positions, and of a position this one reads nothing
-        // but keys and values any more when it writes over the queries.
+        let mut workspace = attention.workspace(&mut scratch.slices());
+        let of_position = |row: usize, column: usize| {
+            if row < on_map.height && column < on_map.width {
+                // SAFETY: this is a position of the map.
+                unsafe { qkv.at(position(row, column)).cast_const() }
+            } else {
+                qkv_of_padding.as_ptr()
+            }
+        };
+        // SAFETY: positions of the map and padding have queries, keys and values of all heads
+        // (`new`). No other part accesses this head of the window; `each` writes to the queries
+        // of the position that it is called with, which is one of the map.
         unsafe {
-            let of_position = |row: usize, column: usize| {
-                if row < on_map.height && column < on_map.width {
-                    qkv.at(position(row, column)).cast_const()
-                } else {
-                    qkv_of_padding.as_ptr()
-                }
-            };
             attention.forward(
                 s,
                 head,
                 of_position,
                 on_map,
-                workspace,
+                &mut workspace,
                 #[inline(always)]
                 |row, column, channel, y| {
-                    s.store(qkv.at(position(row, column) + head * depth + channel), y);
+                    let at = position(row, column) + head * depth + channel;
+                    s.store_ptr(qkv.at(at), y);
                 },
             );
         }
@@ -228,82 +223,73 @@ impl Task for Attention<'_> {
 }
 
 /// Projection, Space adapter and MLP of some positions.
-struct Tokens<'a> {
+struct OutputRows<'a> {
     block: &'a VitBlock,
+    /// `[N, C]`.
     input: &'a [f32],
-    /// In the place of queries.
-    attended: Output<'a>,
-    output: Output<'a>,
-    tokens: Range<usize>,
+    /// Output of the attention in the place of queries, `[N, 3, C]`.
+    attended: &'a [f32],
+    /// `[N, C]`.
+    output: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
 
-impl Task for Tokens<'_> {
+/// Memory for [`OutputRows`].
+struct OutputScratch<'a> {
+    attended: Operand<'a>,
+    bottleneck: Option<Operand<'a>>,
+    normed: Operand<'a>,
+    hidden: Operand<'a>,
+    gelu_buffer: &'a mut [[i16; LANES]],
+}
+
+impl<'a> OutputScratch<'a> {
+    fn new(block: &VitBlock, slices: &mut Slices<'a>) -> Self {
+        let [expand, reduce] = &block.mlp;
+        Self {
+            attended: block.projection.operand(slices, TOKENS),
+            bottleneck: block.space.as_ref().map(|space| space.operand(slices, TOKENS)),
+            normed: expand.operand(slices, TOKENS),
+            hidden: reduce.operand(slices, TOKENS),
+            gelu_buffer: slices.take(TOKENS),
+        }
+    }
+}
+
+impl Task for OutputRows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { block, input, attended, output, tokens, scratch } = self;
+        let Self { block, input, attended, output, scratch } = self;
         let VitBlock { projection, space, mlp_norm, mlp: [expand, reduce], .. } = block;
-        let (channels, count) = (block.channels(), tokens.len());
-        let [operand, bottleneck, normed, hidden, buffer] = scratch.parts(block.output_parts());
-        // SAFETY: all positions are on the map, and all memory is as long as its shape says. No
-        // other part has these positions.
-        unsafe {
-            let attended = attended.at(tokens.start * 3 * channels);
-            for token in 0..count {
-                for channel in (0..channels).step_by(LANES) {
-                    let x = s.load(attended.add(token * 3 * channels + channel));
-                    projection.put(s, operand, token, channel, x);
-                }
-            }
-            let input = input.as_ptr().add(tokens.start * channels);
-            let output = output.at(tokens.start * channels);
-            projection.forward(
+        let channels = mlp_norm.channels();
+        let scratch = OutputScratch::new(block, &mut scratch.slices());
+        let OutputScratch { attended: mut operand, bottleneck, .. } = scratch;
+        let OutputScratch { mut normed, mut hidden, gelu_buffer, .. } = scratch;
+        let count = input.len() / channels;
+        projection.put_strided(s, &mut operand, (attended, 3 * channels));
+        projection.forward_zip(
+            s,
+            &operand,
+            count,
+            (input, output),
+            #[inline(always)]
+            |y, x| s.add(y, x),
+        );
+        if let Some((space, mut bottleneck)) = space.as_ref().zip(bottleneck) {
+            projection.forward_tail(
                 s,
-                operand,
-                count,
+                (&operand, count),
+                channels,
+                (space, &mut bottleneck),
                 #[inline(always)]
-                |token, channel, y| {
-                    if channel < channels {
-                        let at = token * channels + channel;
-                        s.store(output.add(at), s.add(y, s.load(input.add(at))));
-                    } else if let Some(space) = space {
-                        space.put(s, bottleneck, token, channel - channels, space.gelu(s, y));
-                    }
-                },
+                |y| space.gelu(s, y),
             );
-            if let Some(space) = space {
-                space.forward(
-                    s,
-                    bottleneck,
-                    count,
-                    #[inline(always)]
-                    |token, channel, y| {
-                        let to = output.add(token * channels + channel);
-                        s.store(to, s.add(y, s.load(to)));
-                    },
-                );
-            }
-            for token in 0..count {
-                mlp_norm.forward(
-                    s,
-                    output.add(token * channels),
-                    #[inline(always)]
-                    |channel, x| expand.put(s, normed, token, channel, x),
-                );
-            }
-            expand.forward_into(s, (normed, count), (reduce, hidden), buffer.cast());
-            reduce.forward(
-                s,
-                hidden,
-                count,
-                #[inline(always)]
-                |token, channel, y| {
-                    let to = output.add(token * channels + channel);
-                    s.store(to, s.add(y, s.load(to)));
-                },
-            );
+            space.forward_add(s, &bottleneck, count, output);
         }
+        expand.put_normed(s, (&mut normed, 0), mlp_norm, output);
+        expand.forward_into(s, (&normed, count), (reduce, &mut hidden), gelu_buffer);
+        reduce.forward_add(s, &hidden, count, output);
     }
 }

@@ -4,6 +4,7 @@
 //! patch embedding and a 2x2 transposed convolution all are [`Backend::linear`], and the only
 //! true convolutions left are the 3x3 ones.
 
+use crate::block::Block;
 use crate::layers::{Conv2d, LayerNorm, Linear, Packing};
 use crate::weights::{Indices, Param};
 
@@ -65,7 +66,8 @@ pub trait Backend: Sized {
     /// Tensors one after the other along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
 
-    /// Computes a block. `compute` uses `inputs`, weights and constants, and gives the outputs.
+    /// Computes a block. `compute` uses `inputs`, the block's layers and constants, and returns the
+    /// outputs.
     fn block<const N: usize>(
         &self,
         block: Block,
@@ -74,6 +76,17 @@ pub trait Backend: Sized {
     ) -> Result<[Self::Tensor; N], Self::Error> {
         let _ = (block, inputs);
         compute()
+    }
+
+    /// Computes a block with one output, as [`Backend::block`].
+    fn single_block(
+        &self,
+        block: Block,
+        inputs: &[&Self::Tensor],
+        compute: impl FnOnce() -> Output<Self>,
+    ) -> Output<Self> {
+        let [output] = self.block(block, inputs, || Ok([compute()?]))?;
+        Ok(output)
     }
 
     /// Matrix product inside the attention `name`, as [`Backend::matmul`].
@@ -124,37 +137,15 @@ pub struct Scores<'a, T> {
     pub bias: Option<&'a T>,
 }
 
-/// A part that stands in a network several times, and that a runtime may compute at once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Block {
-    /// Name of the operator that it is.
-    pub operator: &'static str,
-    /// What neither inputs nor weights tell.
-    pub attributes: Vec<(&'static str, usize)>,
-}
-
-impl Block {
-    /// A block with one output.
-    pub(crate) fn run<B: Backend>(
-        self,
-        b: &B,
-        inputs: &[&B::Tensor],
-        compute: impl FnOnce() -> Output<B>,
-    ) -> Output<B> {
-        let [output] = b.block(self, inputs, || Ok([compute()?]))?;
-        Ok(output)
-    }
-}
-
-/// What a backend may do faster, composed of basic operations.
+/// Operations that a backend may do faster, composed of basic ones.
 pub mod compose {
     use super::{Backend, Output, Scores};
-    use crate::layers::{Packing, attend, split_heads, unpack};
+    use crate::layers::Packing;
 
     /// [`Backend::attention`].
     ///
     /// # Errors
-    /// The backend's.
+    /// Of the backend.
     pub fn attention<B: Backend>(
         b: &B,
         [q, k, v]: [&B::Tensor; 3],
@@ -168,7 +159,7 @@ pub mod compose {
     /// [`Backend::self_attention`].
     ///
     /// # Errors
-    /// The backend's.
+    /// Of the backend.
     pub fn self_attention<B: Backend>(
         b: &B,
         qkv: &B::Tensor,
@@ -177,5 +168,61 @@ pub mod compose {
         scores: Scores<B::Tensor>,
     ) -> Output<B> {
         attend(b, &unpack(b, qkv, heads, packing)?, scores)
+    }
+
+    /// `[B, N, 3 * heads * d]` -> queries, keys and values `[B, heads, N, d]`.
+    pub(crate) fn unpack<B: Backend>(
+        b: &B,
+        qkv: &B::Tensor,
+        heads: usize,
+        packing: Packing,
+    ) -> Result<[B::Tensor; 3], B::Error> {
+        let [batch, tokens, width] = b.shape(qkv)[..] else {
+            unreachable!("tokens have three axes")
+        };
+        let d = width / (3 * heads);
+        let parts = match packing {
+            Packing::ByHead => {
+                b.permute(&b.reshape(qkv, &[batch, tokens, heads, 3, d])?, &[3, 0, 2, 1, 4])
+            }
+            Packing::ByPart => {
+                b.permute(&b.reshape(qkv, &[batch, tokens, 3, heads, d])?, &[2, 0, 3, 1, 4])
+            }
+        }?;
+        let part = |i: usize| b.reshape(&b.narrow(&parts, 0, i, 1)?, &[batch, heads, tokens, d]);
+        Ok([part(0)?, part(1)?, part(2)?])
+    }
+
+    /// `[B, N, heads * d]` -> `[B, heads, N, d]`.
+    pub(crate) fn split_heads<B: Backend>(b: &B, x: &B::Tensor, heads: usize) -> Output<B> {
+        let [batch, tokens, channels] = b.shape(x)[..] else {
+            unreachable!("tokens have three axes")
+        };
+        let x = b.reshape(x, &[batch, tokens, heads, channels / heads])?;
+        b.permute(&x, &[0, 2, 1, 3])
+    }
+
+    /// `[B, heads, N, d]` -> `[B, N, heads * d]`.
+    fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
+        let [batch, heads, tokens, d] = b.shape(x)[..] else {
+            unreachable!("heads have four axes")
+        };
+        let x = b.permute(x, &[0, 2, 1, 3])?;
+        b.reshape(&x, &[batch, tokens, heads * d])
+    }
+
+    /// `softmax(scale q k^T + bias) v` for `[B, heads, N, d]`, heads merged: `[B, N, heads * d]`.
+    pub(crate) fn attend<B: Backend>(
+        b: &B,
+        [q, k, v]: &[B::Tensor; 3],
+        Scores { name, scale, bias }: Scores<B::Tensor>,
+    ) -> Output<B> {
+        // Scaling q costs less than scaling the scores, and is the same.
+        let q = if scale == 1.0 { q.clone() } else { b.affine(q, scale, 0.0)? };
+        let mut scores = b.attention_product(name, &q, &b.permute(k, &[0, 1, 3, 2])?)?;
+        if let Some(bias) = bias {
+            scores = b.add(&scores, bias)?;
+        }
+        merge_heads(b, &b.attention_product(name, &b.softmax(&scores)?, v)?)
     }
 }

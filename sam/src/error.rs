@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The caller's: a frame's bytes do not fit its size.
-    #[error("frame of {width} x {height} pixels has {bytes} bytes of RGB, expected {}", width * height * 3)]
+    #[error("frame of {width} x {height} pixels has {bytes} bytes of RGB, expected {}", width.saturating_mul(*height).saturating_mul(3))]
     FrameSize {
         /// Width in pixels.
         width: usize,
@@ -67,50 +67,6 @@ pub enum Error {
         min: usize,
         /// Largest.
         max: usize,
-    },
-}
-
-/// A prompt that does not fit its frame; the message is fit to be shown to who sent it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum PromptError {
-    /// Neither a click nor a box.
-    #[error("prompt has neither a point nor a box")]
-    Empty,
-    /// More clicks than the decoder has slots for.
-    #[error("prompt has {found} points, at most {} are allowed", crate::prompt::MAX_POINTS)]
-    TooManyPoints {
-        /// Clicks given.
-        found: usize,
-    },
-    /// A click outside the frame, or not a number.
-    #[error("point ({x}, {y}) is outside the frame of {width} x {height} pixels")]
-    PointOutside {
-        /// Column.
-        x: f32,
-        /// Row.
-        y: f32,
-        /// Width of the frame.
-        width: usize,
-        /// Height of the frame.
-        height: usize,
-    },
-    /// A box corner outside the frame, or not a number.
-    #[error("box corner ({x}, {y}) is outside the frame of {width} x {height} pixels")]
-    BoxOutside {
-        /// Column.
-        x: f32,
-        /// Row.
-        y: f32,
-        /// Width of the frame.
-        width: usize,
-        /// Height of the frame.
-        height: usize,
-    },
-    /// Corners in the wrong order or on one line.
-    #[error("box {bbox:?} has no area: expected x0 < x1 and y0 < y1")]
-    BoxWithoutArea {
-        /// The box as given.
-        bbox: [f32; 4],
     },
 }
 

@@ -4,39 +4,8 @@
 use ndarray::{Array2, Array4, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
 pub use crate::resize::resize_bilinear_u8;
-
-/// A picture to segment: 8-bit RGB, row-major, `[H, W, 3]`.
-#[derive(Clone, Copy, Debug)]
-pub struct RgbView<'a> {
-    width: usize,
-    height: usize,
-    data: &'a [u8],
-}
-
-impl<'a> RgbView<'a> {
-    /// A view of `data`, which holds `height` rows of `width` RGB pixels.
-    ///
-    /// # Errors
-    /// [`Error::FrameSize`] when a side is 0 or `data` is not `height * width * 3` bytes long.
-    pub fn new(width: usize, height: usize, data: &'a [u8]) -> Result<Self, Error> {
-        if width == 0 || height == 0 || data.len() != width * height * 3 {
-            return Err(Error::FrameSize { width, height, bytes: data.len() });
-        }
-        Ok(Self { width, height, data })
-    }
-
-    /// Pixels `[H, W, 3]`.
-    pub fn data(&self) -> &'a [u8] {
-        self.data
-    }
-
-    /// Width and height in pixels.
-    pub fn size(&self) -> (usize, usize) {
-        (self.width, self.height)
-    }
-}
+pub use crate::rgb::RgbView;
 
 /// How 8-bit values become network input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,11 +222,5 @@ mod tests {
         // The middle of the frame is the middle of its part of a mask.
         assert_eq!(geometry.to_cell([159.5, 119.5], (64, 64)), [31.5, 23.5]);
         assert_eq!(geometry.from_cell([31.5, 23.5], (64, 64)), [159.5, 119.5]);
-    }
-
-    #[test]
-    fn a_frame_with_too_few_bytes_is_refused() {
-        let error = RgbView::new(2, 2, &[0; 11]).unwrap_err();
-        assert_eq!(error.to_string(), "frame of 2 x 2 pixels has 11 bytes of RGB, expected 12");
     }
 }

@@ -9,6 +9,9 @@
 
 mod adapter;
 pub mod backend;
+pub mod block;
+mod check;
+mod config;
 mod cost;
 mod decoder;
 mod error;
@@ -20,6 +23,7 @@ mod model;
 mod neck;
 pub mod prompt;
 mod resize;
+mod rgb;
 pub mod tiny_vit;
 pub mod typed;
 pub mod vit;
@@ -28,10 +32,12 @@ mod weights;
 pub use adapter::{
     AdapterConfig, AdapterPlan, DecoderPlan, Init, MlpInput, NewTensor, WindowPadding,
 };
+pub use config::{EncoderConfig, SamConfig};
 pub use cost::Cost;
-pub use decoder::{MaskPrompt, Masks, PromptInput};
-pub use error::{Error, PromptError};
+pub use decoder::{DecoderConfig, MaskPrompt, Masks, PointOrder, PromptInput};
+pub use error::Error;
 pub use fold::Folding;
 pub use int8::{Int8Input, Int8Layer, Quantization, S8_MAX, S8_TINY};
-pub use model::{DecoderConfig, EncoderConfig, PointOrder, Sam, SamConfig};
+pub use model::Sam;
+pub use prompt::PromptError;
 pub use weights::{Indices, Param, Reader, Weights};

@@ -1,6 +1,7 @@
 //! SAM's neck: to the embedding's width, with a 3x3 convolution.
 
-use crate::backend::{Backend, Block, Output};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind};
 use crate::error::Error;
 use crate::layers::{Conv2d, ConvBias, LayerNorm, Linear};
 use crate::weights::Reader;
@@ -26,8 +27,12 @@ impl Neck {
 
     /// `[B, H, W, in]` -> `[B, H, W, out]`.
     pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let block = Block { operator: "Neck", attributes: vec![] };
-        block.run(b, &[x], || {
+        let block = Block::new(BlockKind::Neck)
+            .with("reduce", &self.reduce)
+            .with("norm1", &self.norm1)
+            .with("conv", &self.conv)
+            .with("norm2", &self.norm2);
+        b.single_block(block, &[x], || {
             let x = b.layer_norm(&b.linear(x, &self.reduce)?, &self.norm1)?;
             b.layer_norm(&b.conv2d(&x, &self.conv)?, &self.norm2)
         })

@@ -3,7 +3,6 @@
 
 use ndarray::{Array2, Array3};
 
-use crate::error::PromptError;
 use crate::image::Geometry;
 
 /// Most clicks in one prompt.
@@ -42,6 +41,50 @@ pub struct Point {
 
 /// A box prompt `[x0, y0, x1, y1]`, in frame pixels.
 pub type BoxXyxy = [f32; 4];
+
+/// A prompt that does not fit its frame; the message is fit to be shown to who sent it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PromptError {
+    /// Neither a click nor a box.
+    #[error("prompt has neither a point nor a box")]
+    Empty,
+    /// More clicks than the decoder has slots for.
+    #[error("prompt has {found} points, at most {} are allowed", MAX_POINTS)]
+    TooManyPoints {
+        /// Clicks given.
+        found: usize,
+    },
+    /// A click outside the frame, or not a number.
+    #[error("point ({x}, {y}) is outside the frame of {width} x {height} pixels")]
+    PointOutside {
+        /// Column.
+        x: f32,
+        /// Row.
+        y: f32,
+        /// Width of the frame.
+        width: usize,
+        /// Height of the frame.
+        height: usize,
+    },
+    /// A box corner outside the frame, or not a number.
+    #[error("box corner ({x}, {y}) is outside the frame of {width} x {height} pixels")]
+    BoxOutside {
+        /// Column.
+        x: f32,
+        /// Row.
+        y: f32,
+        /// Width of the frame.
+        width: usize,
+        /// Height of the frame.
+        height: usize,
+    },
+    /// Corners in the wrong order or on one line.
+    #[error("box {bbox:?} has no area: expected x0 < x1 and y0 < y1")]
+    BoxWithoutArea {
+        /// The box as given.
+        bbox: [f32; 4],
+    },
+}
 
 /// A prompt that fits its frame: one to sixteen clicks, a box, or both.
 #[derive(Clone, Debug, PartialEq)]

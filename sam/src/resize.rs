@@ -4,7 +4,7 @@
 //! Two passes, horizontal then vertical, each in 8-bit with 22-bit fixed-point weights of a
 //! triangle filter whose width grows with the reduction.
 
-use crate::image::RgbView;
+use crate::rgb::RgbView;
 
 const PRECISION_BITS: u32 = 22;
 

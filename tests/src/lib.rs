@@ -3,6 +3,7 @@
 
 pub mod counting;
 pub mod golden;
+pub mod made_up;
 pub mod model;
 pub mod onnxruntime;
 pub mod place;

@@ -27,7 +27,6 @@ use url::Url;
 
 use crate::disk::{Disk, Folder};
 use crate::error::{Error, whole};
-use crate::sealed::hex;
 use crate::slots::{Offer, Permit, Slots};
 use crate::state::Installed;
 use crate::transport::Reach;
@@ -278,7 +277,7 @@ fn offer(target: &TargetName, listed: &Target, limits: &Limits) -> Result<Offer,
     if found > limit {
         return Err(format!("has {found} bytes, at most {limit} are accepted"));
     }
-    let sha256 = hex(listed.hashes.sha256.as_ref());
+    let sha256 = hex::encode(listed.hashes.sha256.as_ref());
     Ok(Offer { build: Installed { name, version, sha256 }, bytes: found })
 }
 

@@ -192,7 +192,7 @@ impl Repository {
                 let reason = format!("{} is published with another content", name.raw());
                 return Err(Error::Unpublishable { path: path.clone(), reason });
             }
-            let sha256 = crate::sealed::hex(target.hashes.sha256.as_ref());
+            let sha256 = hex::encode(target.hashes.sha256.as_ref());
             let text = |key: &str| target.custom[key].as_str().expect("was a text").to_owned();
             let version = text("version").parse().expect("was a version");
             published.push(Installed { name: text("name"), version, sha256 });

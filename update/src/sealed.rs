@@ -11,7 +11,7 @@ use crate::error::Error;
 pub(crate) fn seal(value: &impl Serialize) -> Vec<u8> {
     let mut json = serde_json::to_vec_pretty(value).expect("names and numbers are JSON");
     json.push(b'\n');
-    [hex(&Sha256::digest(&json)).as_bytes(), b"\n", &json].concat()
+    [hex::encode(Sha256::digest(&json)).as_bytes(), b"\n", &json].concat()
 }
 
 /// Of a file; otherwise what is wrong with it.
@@ -19,7 +19,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let newline = bytes.iter().position(|&byte| byte == b'\n');
     let (sha256, rest) = bytes.split_at(newline.ok_or("it has no first line")?);
     let json = &rest[1..];
-    if sha256 != hex(&Sha256::digest(json)).as_bytes() {
+    if sha256 != hex::encode(Sha256::digest(json)).as_bytes() {
         return Err("its content is not that of its checksum".into());
     }
     serde_json::from_slice(json).map_err(|error| error.to_string())
@@ -42,9 +42,4 @@ pub(crate) fn replace<D: Disk>(
     };
     let result = replaced();
     result.map_err(Error::io(&disk.path(name)))
-}
-
-/// Hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

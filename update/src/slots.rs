@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::sealed::{hex, replace, seal, unseal};
+use crate::sealed::{replace, seal, unseal};
 use crate::state::{Installed, Name, Phase, State};
 
 /// Starts that a build on trial gets before the device goes back to the one before.
@@ -315,7 +315,7 @@ impl<D: Disk> Slots<D> {
         if bytes != offer.bytes {
             return broken(format!("{bytes} bytes"), format!("{} bytes", offer.bytes));
         }
-        let found = hex(&hash.finalize());
+        let found = hex::encode(hash.finalize());
         if found != offer.build.sha256 {
             return broken(format!("SHA-256 {found}"), format!("SHA-256 {}", offer.build.sha256));
         }
@@ -340,7 +340,7 @@ impl<D: Disk> Slots<D> {
                 Err(_) => return Ok(false),
             }
         }
-        Ok(hex(&hash.finalize()) == installed.sha256)
+        Ok(hex::encode(hash.finalize()) == installed.sha256)
     }
 
     fn not_on_trial(&self) -> Result<(), Error> {

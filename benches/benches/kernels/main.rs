@@ -1,7 +1,7 @@
-//! Each kernel at the shapes of LiteMedSAM at 256 px, in 8 bits and in float, on one thread.
+//! Time of each kernel at the shapes of LiteMedSAM at 256 px, int8 and float, on one thread.
 //!
-//! `cargo bench -p medsa-benches --bench kernels`. Criterion's elements are multiply-accumulates;
-//! at the end stands a table in Markdown, with each kernel's share of what the processor can do.
+//! `cargo bench -p medsa-benches --bench kernels`. Criterion's elements are multiply-accumulates.
+//! At the end it prints a table in Markdown with each kernel's percentage of the processor's peak.
 
 mod network;
 mod peak;
@@ -14,7 +14,7 @@ use criterion::{Criterion, SamplingMode, Throughput};
 use medsa_kernels::{Isa, Pool};
 use network::{Precision, kernels};
 
-/// The fastest run of a kernel.
+/// A line of the table: the fastest run of a kernel.
 struct Row {
     kernel: &'static str,
     precision: Precision,
@@ -56,7 +56,7 @@ fn main() {
         group.finish();
     }
     let rows = rows.into_inner();
-    // None were measured, or only tried out.
+    // No kernel ran, for example with `--list`.
     if rows.iter().all(|row| row.seconds == f64::INFINITY) {
         return;
     }

@@ -1,23 +1,25 @@
-//! The kernels of LiteMedSAM at 256 px, with weights of no meaning: their time depends on shapes
+//! The kernels of LiteMedSAM at 256 px with pseudo-random weights: their time depends on shapes
 //! only.
 
 use medsa_kernels::{
-    Block, ConvBlock, Depthwise, FinalAttention, Isa, LinearS8, Map, MaskHead, MaskMemory,
-    MaskPrompt, Neck, Norm, Packed, Pointwise, Pool, Products, Projections, Prompt, StepsOf,
-    TinyVitBlock, TinyVitLayers, TwoWayBlock, TwoWayInput, TwoWayMemory,
+    Block, ConvBlock, ConvLayers, Depthwise, FinalAttention, FinalAttentionLayers, InputScales,
+    Isa, LinearS8, Map, MaskHead, MaskHeadLayers, MaskMemory, MaskPrompt, MaskPromptLayers, Misfit,
+    Neck, NeckLayers, Norm, Packed, PlainNorm, Pointwise, PointwiseLayers, Pool, Products,
+    Projections, Prompt, TinyVitBlock, TinyVitLayers, TwoWayBlock, TwoWayInput, TwoWayLayers,
+    TwoWayMemory,
 };
 
 /// Arithmetic of linear layers and convolutions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// 8 bits.
+    /// Int8.
     Int8,
-    /// 32 bits.
+    /// 32-bit floats.
     Float,
 }
 
 impl Precision {
-    /// Its name in tables.
+    /// Name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Int8 => "int8",
@@ -28,11 +30,11 @@ impl Precision {
 
 /// A kernel at one shape.
 pub struct Kernel {
-    /// Its name.
+    /// Name in tables.
     pub name: &'static str,
-    /// Multiply-accumulates of a run: of layers and of attention.
+    /// Multiply-accumulates of a run, in layers and attention.
     pub macs: u64,
-    /// Makes what runs it.
+    /// Creates the kernel, and returns a function that runs it.
     pub make: Make,
 }
 
@@ -41,17 +43,20 @@ type Run = Box<dyn FnMut(&Pool)>;
 
 /// Side of the network's input, in pixels.
 const SIDE: usize = 256;
-/// Of the embedding: side, positions, channels.
+/// Side of the embedding, in positions.
 const GRID: usize = SIDE / 4;
+/// Positions of the embedding.
 const POSITIONS: usize = GRID * GRID;
+/// Channels of the embedding.
 const CHANNELS: usize = 256;
-/// Of the decoder: prompt slots and the tokens of masks, IoU and object.
+/// Tokens of the decoder: 18 prompt slots, and 5 for masks, IoU and object.
 const TOKENS: usize = 18 + 5;
+/// Heads of the decoder's attentions.
 const HEADS: usize = 8;
-/// Channels within attention between tokens and image.
+/// Channels of all heads of an attention between tokens and image.
 const INNER: usize = CHANNELS / 2;
 
-/// All of the network, in its order.
+/// The kernels of the network, in their order.
 pub fn kernels() -> Vec<Kernel> {
     let mut kernels = encoder();
     kernels.extend(decoder());
@@ -61,13 +66,18 @@ pub fn kernels() -> Vec<Kernel> {
 fn encoder() -> Vec<Kernel> {
     let map = |side: usize, channels: usize| Map { height: side, width: side, channels };
     let stem = |isa: Isa, weights: &mut Weights| {
-        let layers = [weights.linear(isa, 3, 32), weights.linear(isa, 32, 64)];
-        Pointwise::new(isa, layers)
+        let first = weights.linear(isa, 3, 32);
+        let second = weights.linear(isa, 32, 64);
+        Pointwise::new(isa, PointwiseLayers { first, second })
     };
     let neck = |isa: Isa, weights: &mut Weights| {
-        let reduce = weights.linear(isa, 320, CHANNELS);
-        let conv = weights.linear(isa, 9 * CHANNELS, CHANNELS);
-        Neck::new(isa, reduce, norm(CHANNELS), conv, norm(CHANNELS))
+        let layers = NeckLayers {
+            reduce: weights.linear(isa, 320, CHANNELS),
+            norm1: norm(CHANNELS),
+            conv: weights.linear(isa, 9 * CHANNELS, CHANNELS),
+            norm2: norm(CHANNELS),
+        };
+        Neck::new(isa, layers)
     };
     let neck_macs = POSITIONS * (320 + 9 * CHANNELS) * CHANNELS;
     vec![
@@ -87,15 +97,15 @@ fn on_map<B: Block + 'static>(
     name: &'static str,
     map: Map,
     macs: usize,
-    make: impl Fn(Isa, &mut Weights) -> B + 'static,
+    make: impl Fn(Isa, &mut Weights) -> Result<B, Misfit> + 'static,
 ) -> Kernel {
     let make = move |isa, precision, pool: &Pool| -> Run {
         let mut weights = Weights { noise: 1, precision };
-        let block = make(isa, &mut weights);
+        let block = make(isa, &mut weights).expect(FITS);
         pool.reserve(block.scratch_bytes());
         let input = weights.values(map.len(), 1.0);
         let mut output = vec![0.0; block.output(map).len()];
-        let mut between = vec![0.0; block.between(map)];
+        let mut between = vec![0.0; block.between_len(map)];
         Box::new(move |pool| block.run(pool, map, &input, &mut output, &mut between))
     };
     Kernel { name, macs: macs as u64, make: Box::new(make) }
@@ -112,10 +122,12 @@ fn conv_block(
     let after = pixels / stride / stride;
     let macs = pixels * map.channels * hidden + after * hidden * (9 + outputs);
     on_map(name, map, macs, move |isa, weights| {
-        let layers =
-            [weights.linear(isa, map.channels, hidden), weights.linear(isa, hidden, outputs)];
-        let residual = map.channels == outputs;
-        ConvBlock::new(isa, layers, weights.depthwise(hidden), stride, residual)
+        let layers = ConvLayers {
+            expand: weights.linear(isa, map.channels, hidden),
+            depthwise: weights.depthwise(hidden),
+            project: weights.linear(isa, hidden, outputs),
+        };
+        ConvBlock::new(isa, layers, stride, map.channels == outputs)
     })
 }
 
@@ -123,7 +135,7 @@ fn tiny_vit(name: &'static str, map: Map, window: usize, heads: usize) -> Kernel
     let (pixels, channels, tokens) = (map.height * map.width, map.channels, window * window);
     let windows = map.height.div_ceil(window) * map.width.div_ceil(window);
     let attention = 2 * windows * tokens * tokens * channels;
-    // Keys, values, queries and projection; the MLP's two layers; the local convolution.
+    // Queries, keys, values and projection; the MLP's two layers; the local convolution.
     let macs = pixels * channels * ((4 + 2 * 4) * channels + 9) + attention;
     on_map(name, map, macs, move |isa, weights| {
         let layers = TinyVitLayers {
@@ -151,15 +163,12 @@ fn tiny_vit(name: &'static str, map: Map, window: usize, heads: usize) -> Kernel
 fn decoder() -> Vec<Kernel> {
     const MLP: usize = 2048;
     let self_attention = 4 * TOKENS * CHANNELS * CHANNELS + 2 * TOKENS * TOKENS * CHANNELS;
-    // Two layers for tokens, two for positions, whichever of them asks.
+    // Two layers for tokens and two for positions, whichever of them are the queries.
     let across = 2 * (TOKENS + POSITIONS) * CHANNELS * INNER + 2 * TOKENS * POSITIONS * INNER;
     let two_way_macs = self_attention + 2 * across + 2 * TOKENS * CHANNELS * MLP;
     let two_way = |isa, precision, pool: &Pool| -> Run {
         let mut weights = Weights { noise: 1, precision };
-        let block = TwoWayBlock {
-            isa,
-            heads: HEADS,
-            residual: true,
+        let layers = TwoWayLayers {
             self_attention: weights.projections(isa, CHANNELS),
             token_to_image: weights.projections(isa, INNER),
             after_tokens: None,
@@ -169,7 +178,7 @@ fn decoder() -> Vec<Kernel> {
             after_image: None,
             norms: [(); 4].map(|()| norm(CHANNELS)),
         };
-        assert!(block.fits());
+        let block = TwoWayBlock::new(isa, HEADS, true, layers).expect(FITS);
         pool.reserve(block.scratch_bytes(TOKENS, POSITIONS));
         let sides = Sides::new(&mut weights);
         let mut outputs = [TOKENS, POSITIONS].map(|rows| vec![0.0; rows * CHANNELS]);
@@ -184,8 +193,8 @@ fn decoder() -> Vec<Kernel> {
     let last = |isa, precision, pool: &Pool| -> Run {
         let mut weights = Weights { noise: 1, precision };
         let token_to_image = weights.projections(isa, INNER);
-        let last = FinalAttention { isa, heads: HEADS, token_to_image, norm: norm(CHANNELS) };
-        assert!(last.fits());
+        let layers = FinalAttentionLayers { token_to_image, norm: norm(CHANNELS) };
+        let last = FinalAttention::new(isa, HEADS, layers).expect(FITS);
         pool.reserve(last.scratch_bytes(TOKENS, POSITIONS));
         let sides = Sides::new(&mut weights);
         let mut output = vec![0.0; TOKENS * CHANNELS];
@@ -193,7 +202,7 @@ fn decoder() -> Vec<Kernel> {
         Box::new(move |pool| last.run(pool, sides.input(), &mut memory, &mut output))
     };
     const MASKS: usize = 4;
-    // Channels after either upscaling by two.
+    // Channels after the first and the second upscaling by two.
     const UPSCALED: [usize; 2] = [64, 32];
     let head_macs = POSITIONS * CHANNELS * 4 * UPSCALED[0]
         + 4 * POSITIONS * UPSCALED[0] * 4 * UPSCALED[1]
@@ -201,8 +210,7 @@ fn decoder() -> Vec<Kernel> {
         + MASKS * (2 * CHANNELS + UPSCALED[1]) * CHANNELS;
     let mask_head = |isa, precision, pool: &Pool| -> Run {
         let mut weights = Weights { noise: 1, precision };
-        let head = MaskHead {
-            isa,
+        let layers = MaskHeadLayers {
             upscale: [
                 weights.linear(isa, CHANNELS, 4 * UPSCALED[0]),
                 weights.linear(isa, UPSCALED[0], 4 * UPSCALED[1]),
@@ -214,7 +222,7 @@ fn decoder() -> Vec<Kernel> {
                 })
                 .collect(),
         };
-        assert!(head.fits());
+        let head = MaskHead::new(isa, layers).expect(FITS);
         pool.reserve(head.scratch_bytes());
         let sides = Sides::new(&mut weights);
         let mut logits = vec![0.0; MASKS * 16 * POSITIONS];
@@ -226,16 +234,15 @@ fn decoder() -> Vec<Kernel> {
     };
     let mask_prompt = |isa, precision, pool: &Pool| -> Run {
         let mut weights = Weights { noise: 1, precision };
-        let prompt = MaskPrompt {
-            isa,
+        let layers = MaskPromptLayers {
             first: weights.linear(isa, 4, 4),
-            first_norm: ([vec![1.0; 4], vec![0.0; 4]], 1e-6),
+            first_norm: PlainNorm { gamma: vec![1.0; 4], beta: vec![0.0; 4], epsilon: 1e-6 },
             second: weights.linear(isa, 16, 16),
             second_norm: norm(16),
             last: weights.linear(isa, 16, CHANNELS),
             no_mask: weights.values(CHANNELS, 1.0),
         };
-        assert!(prompt.fits());
+        let prompt = MaskPrompt::new(isa, layers).expect(FITS);
         pool.reserve(prompt.scratch_bytes());
         let mask = weights.values(16 * POSITIONS, 8.0);
         let mut embedding = vec![0.0; POSITIONS * CHANNELS];
@@ -251,7 +258,7 @@ fn decoder() -> Vec<Kernel> {
     ]
 }
 
-/// What the decoder's blocks are given.
+/// Input of the decoder's blocks.
 struct Sides {
     tokens: Vec<f32>,
     image: Vec<f32>,
@@ -275,10 +282,13 @@ impl Sides {
 }
 
 fn norm(channels: usize) -> Norm {
-    Norm::new(&vec![1.0; channels], &vec![0.0; channels], 1e-5)
+    Norm::new(&vec![1.0; channels], &vec![0.0; channels], 1e-5).expect(FITS)
 }
 
-/// Layers of numbers without a pattern.
+/// Invariant: shapes are those of the network.
+const FITS: &str = "the layers of LiteMedSAM fit each other";
+
+/// A generator of layers with pseudo-random weights.
 struct Weights {
     noise: u64,
     precision: Precision,
@@ -302,32 +312,36 @@ impl Weights {
     fn linear(&mut self, isa: Isa, inputs: usize, outputs: usize) -> Packed {
         let most = 1.0 / (inputs as f32).sqrt();
         let bias = self.values(outputs, 0.1);
-        match self.precision {
+        let layer = match self.precision {
             Precision::Float => Packed::float(&self.values(inputs * outputs, most), &bias),
             Precision::Int8 => {
                 let layer = LinearS8 {
                     weight: &self.bytes(inputs * outputs),
-                    steps: &vec![most / 127.0 / 40.0; outputs],
+                    scale: &vec![most / 127.0 / 40.0; outputs],
                     bias: &bias,
-                    inverse: &vec![40.0; inputs],
-                    zero: &vec![-10.0; inputs],
+                    inverse_scale: &vec![40.0; inputs],
+                    zero_point: &vec![-10.0; inputs],
                 };
                 Packed::int8(isa, &layer)
             }
-        }
+        };
+        layer.expect(FITS)
     }
 
     fn depthwise(&mut self, channels: usize) -> Depthwise {
         let bias = self.values(channels, 0.1);
-        match self.precision {
+        let layer = match self.precision {
             Precision::Float => Depthwise::float(&self.values(9 * channels, 0.3), &bias),
             Precision::Int8 => {
-                let steps = vec![0.3 / 127.0 / 40.0; channels];
-                let input =
-                    StepsOf { inverse: &vec![40.0; channels], zero: &vec![-90.0; channels] };
-                Depthwise::int8(&self.bytes(9 * channels), &steps, &bias, input)
+                let scale = vec![0.3 / 127.0 / 40.0; channels];
+                let input = InputScales {
+                    inverse_scale: &vec![40.0; channels],
+                    zero_point: &vec![-90.0; channels],
+                };
+                Depthwise::int8(&self.bytes(9 * channels), &scale, &bias, input)
             }
-        }
+        };
+        layer.expect(FITS)
     }
 
     fn projections(&mut self, isa: Isa, inner: usize) -> Projections {

@@ -1,25 +1,26 @@
-//! What the processor can do at most: multiply-accumulates on registers alone, without memory.
+//! Peak of the processor: multiply-accumulates on registers, without memory accesses.
 
 use std::arch::asm;
 use std::time::Instant;
 
 use crate::network::Precision;
 
-/// The best of one kind of instructions.
+/// Peak of one kind of instructions.
 pub struct Peak {
-    /// Of the factors; 8 bits may be held in words of 16.
+    /// Precision of the factors. Int8 factors may take 16 bits.
     pub precision: Precision,
-    /// What the loop is made of.
+    /// Instructions of the measured loop.
     pub instructions: &'static str,
     /// Multiply-accumulates, billions a second.
     pub gmacs: f64,
 }
 
-/// Repetitions of a loop, and how often they are timed: some milliseconds each.
+/// Repetitions of a loop that are timed together: some milliseconds.
 const REPETITIONS: u64 = 2_000_000;
+/// Measurements, of which the fastest counts.
 const TIMES: usize = 20;
 
-/// The rate of `run`, which does so many multiply-accumulates a repetition.
+/// Multiply-accumulates of `run`, billions a second; `macs` is their number in a repetition.
 fn rate(macs: f64, run: impl Fn(u64)) -> f64 {
     run(REPETITIONS);
     let seconds = (0..TIMES).map(|_| {
@@ -30,16 +31,17 @@ fn rate(macs: f64, run: impl Fn(u64)) -> f64 {
     macs * REPETITIONS as f64 / seconds.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// Peaks of this processor, of each set of instructions that it has.
+/// Peaks of this processor with each of its instruction sets.
 #[cfg(target_arch = "x86_64")]
 pub fn measure() -> Vec<Peak> {
     macro_rules! repeated {
         ($repetitions:expr, $($instruction:literal),+) => {
-            // SAFETY: works on registers that it names, of instructions that were found.
+            // SAFETY: the loop changes only registers that it declares, and its callers detect the
+            // instructions.
             unsafe {
                 asm!(
                     "2:",
-                    // Enough sums that none waits for the one before it.
+                    // Enough sums that no addition waits for the previous one.
                     ".irp i,0,1,2,3,4,5,6,7,8,9,10,11",
                     $($instruction,)+
                     ".endr",
@@ -80,17 +82,18 @@ pub fn measure() -> Vec<Peak> {
     peaks
 }
 
-/// Peaks of this processor, of each set of instructions that it has.
+/// Peaks of this processor with each of its instruction sets.
 #[cfg(target_arch = "aarch64")]
 pub fn measure() -> Vec<Peak> {
     macro_rules! repeated {
         ($repetitions:expr, $instruction:literal, $a:literal, $b:literal) => {
-            // SAFETY: works on registers that it names, of instructions that were found.
+            // SAFETY: the loop changes only registers that it declares, and its callers detect the
+            // instructions.
             unsafe {
                 asm!(
                     ".arch_extension dotprod",
                     "2:",
-                    // Enough sums that none waits for the one before it.
+                    // Enough sums that no addition waits for the previous one.
                     ".irp i,0,1,2,3,4,5,6,7,16,17,18,19",
                     concat!($instruction, " v\\i\\().4s, v30.", $a, ", v31.", $b),
                     ".endr",
@@ -108,7 +111,7 @@ pub fn measure() -> Vec<Peak> {
     }
     let gmacs = rate(12.0 * 4.0, |n| repeated!(n, "fmla", "4s", "4s"));
     let mut peaks = vec![Peak { precision: Precision::Float, instructions: "NEON fmla", gmacs }];
-    // Of words, for processors without the dot product.
+    // The alternative of processors without the dot product: words.
     let gmacs = rate(12.0 * 4.0, |n| repeated!(n, "smlal", "4h", "4h"));
     peaks.push(Peak { precision: Precision::Int8, instructions: "NEON smlal", gmacs });
     if std::arch::is_aarch64_feature_detected!("dotprod") {
@@ -118,7 +121,7 @@ pub fn measure() -> Vec<Peak> {
     peaks
 }
 
-/// Peaks of this processor: none are known.
+/// No peaks: none of this processor is known.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn measure() -> Vec<Peak> {
     Vec::new()

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use medsa_bundle::{Build, Limits};
 
-use crate::acceptance::{Accepted, accept, limits_of};
-use crate::engine::Engine;
 use crate::error::Error;
+use medsa_engine::Engine;
+use medsa_engine::acceptance::{Accepted, accept, limits_of};
 
 /// Asks a build what it answered where it was made, prints overlaps and median times as JSON, and
 /// fails if one of them is not accepted.
@@ -39,8 +39,8 @@ pub fn run<E: From<Error>>(
         board.map(|board| Ok::<_, Error>((board, limits_of(&build, board)?))).transpose()?;
     let threads = args.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
     let threads = threads.or_else(|| std::thread::available_parallelism().ok());
-    let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN))?;
-    let accepted = accept(&build, &engine)?;
+    let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN)).map_err(Error::from)?;
+    let accepted = accept(&build, &engine).map_err(Error::from)?;
     print(&accepted)?;
-    Ok(accepted.check(limits)?)
+    Ok(accepted.check(limits).map_err(Error::from)?)
 }

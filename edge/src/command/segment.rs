@@ -12,10 +12,10 @@ use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use ndarray::Array2;
 use serde::Serialize;
 
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::overlay::{self, Layer};
-use crate::pipeline::frame_view;
+use medsa_engine::Engine;
+use medsa_engine::frame_view;
 
 /// Segments one frame and prints score, area and the latency of each stage as JSON.
 #[derive(clap::Args, Debug)]

@@ -61,7 +61,7 @@ impl Collector for Observed {
             metric.encode_histogram::<NoLabelSet>(sum, total, &stage.buckets, None)?;
         }
         let build = &self.slot.current().build;
-        let sha256: String = build.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(build.sha256);
         let (name, version) = (build.name.as_str(), build.version.as_str());
         let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
         let help = "The build that segments";

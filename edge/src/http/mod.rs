@@ -28,13 +28,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Encryption, HttpConfig, IntendedUse};
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::LinkState;
 use crate::outbox::Outbox;
 use crate::pipeline::{Meter, Slot};
 use crate::service::Statuses;
 use guard::Guard;
+use medsa_engine::Engine;
 
 pub use client::health_of;
 pub(crate) use control::Controls;

@@ -14,8 +14,8 @@ use super::meter::{Counter, Meter};
 use super::slot::{Network, Slot};
 use crate::config::Pace;
 use crate::error::Error;
-use crate::source::frame_view;
 use crate::watchdog::Beat;
+use medsa_engine::frame_view;
 
 /// A frame as the decoder needs it.
 pub(super) struct Encoded<S: Segmenter> {

@@ -14,7 +14,8 @@ use super::objects::{Activity, Objects};
 use super::output::{Closed, Output};
 use crate::config::Pace;
 use crate::follow::{self, Motion, Pyramid};
-use crate::source::{Captured, frame_view};
+use crate::source::Captured;
+use medsa_engine::frame_view;
 
 /// A frame, and what following made of it.
 pub struct Seen {

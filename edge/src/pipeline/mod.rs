@@ -30,14 +30,13 @@ use medsa_sam::prompt::PromptTokens;
 use ndarray::{Array4, ArrayView2};
 use tokio::sync::{mpsc, watch};
 
-use crate::engine::{Decoded, Embedding, Engine};
 use crate::error::Error;
 use crate::source::{Captured, Player};
 use crate::watchdog::Watch;
 use encoding::Encoded;
+use medsa_engine::{Decoded, Embedding, Engine};
 use output::{Closed, Output};
 
-pub use crate::source::frame_view;
 pub use bell::Bell;
 pub use following::Seen;
 pub(crate) use mailbox::{Mailbox, Wake};
@@ -90,7 +89,7 @@ impl Segmenter for Engine {
     }
 
     fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
-        Engine::encode(self, image)
+        Ok(Engine::encode(self, image)?)
     }
 
     fn decode(
@@ -99,7 +98,7 @@ impl Segmenter for Engine {
         prompt: &PromptTokens,
         previous_mask: Option<ArrayView2<f32>>,
     ) -> Result<Decoded, Error> {
-        Engine::decode(self, embedding, prompt, previous_mask)
+        Ok(Engine::decode(self, embedding, prompt, previous_mask)?)
     }
 }
 

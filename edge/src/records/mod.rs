@@ -33,7 +33,6 @@ pub use budget::{Budget, Shortage};
 pub use capture::{BuildIdentity, Capture, CapturedObject, ObjectState, Trigger};
 pub use dicom::{DicomUids, InstanceUids};
 pub use id::RecordId;
-pub(crate) use record::hex;
 pub use record::{
     FileEntry, Record, RecordedBuild, RecordedDevice, RecordedFrame, RecordedMeasures,
     RecordedObject, RecordedPoint, RecordedPrompt,

@@ -210,7 +210,7 @@ impl Record {
             build: RecordedBuild {
                 name: build.name.clone(),
                 version: build.version.clone(),
-                sha256: hex(&build.sha256),
+                sha256: hex::encode(&build.sha256),
                 classes: build.classes.clone(),
             },
             objects: outlined.iter().map(RecordedObject::from).collect(),
@@ -330,8 +330,4 @@ impl From<&Measured> for RecordedMeasures {
             contour_px: measured.contour_px.clone(),
         }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

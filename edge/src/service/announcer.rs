@@ -11,10 +11,10 @@ use super::outbound::Outbound;
 use super::setup;
 use super::status::{Statuses, change};
 use crate::config::Config;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::mqtt::{Client, LinkState, Message};
 use crate::pipeline::Network;
+use medsa_engine::Engine;
 
 /// Time from one announcement to the next at least: of what changes in between, the newest is told.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -11,9 +11,8 @@ use tokio::time::{Instant, sleep};
 use super::installed;
 use super::reload::{BuildState, Reloader, Taking};
 use crate::config::Config;
-use crate::engine::Engine;
 use crate::pipeline::{Counter, Meter, Objects, Slot};
-use crate::records::hex;
+use medsa_engine::Engine;
 
 /// Time between two looks at the slots, and at whether all is well.
 const LOOK: Duration = Duration::from_secs(1);
@@ -125,7 +124,7 @@ impl Caretaker {
 
     fn seen(&self) -> Seen {
         Seen {
-            sha256: hex(&self.slot.whole().build.sha256),
+            sha256: hex::encode(&self.slot.whole().build.sha256),
             segmented: self.meter.get(Counter::FramesSegmented),
             failed: self.meter.get(Counter::FramesFailed),
         }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::setup::{self, BuildFile, Loaded};
 use super::{degrading, installed};
-use crate::acceptance::check_vectors;
 use crate::config::{BrokerPlace, Config};
 use crate::disk::check_writable;
-use crate::engine::Workers;
 use crate::error::Error;
 use crate::outbox::Outbox;
 use crate::source;
 use crate::{http, log};
+use medsa_engine::Workers;
+use medsa_engine::acceptance::check_vectors;
 
 /// What would stand in the way of [`Service::start`](super::Service::start), all of it; without
 /// any, the build's name and version and the number of its acceptance vectors.

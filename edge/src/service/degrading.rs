@@ -10,10 +10,10 @@ use tokio::time::sleep;
 use super::status::cause_name;
 use crate::config::DegradeConfig;
 use crate::degrade::{Ladder, Reading};
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::pipeline::{Meter, Slot};
 use crate::vitals::{Vitals, temperature_c};
+use medsa_engine::Engine;
 
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_secs(1);

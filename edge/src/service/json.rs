@@ -8,8 +8,6 @@ use bytes::Bytes;
 use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
 use serde_json::{Number, Value, json};
 
-use crate::records::hex;
-
 /// A message that goes out as JSON too.
 pub(super) trait ToJson: Message {
     /// The message as JSON.
@@ -27,7 +25,7 @@ impl ToJson for Status {}
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["record_sha256"] = hex(&self.record_sha256).into();
+        value["record_sha256"] = hex::encode(&self.record_sha256).into();
         value
     }
 }
@@ -35,7 +33,7 @@ impl ToJson for RecordMessage {
 impl ToJson for Info {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["build_sha256"] = hex(&self.build_sha256).into();
+        value["build_sha256"] = hex::encode(&self.build_sha256).into();
         value
     }
 }

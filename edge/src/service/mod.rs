@@ -25,7 +25,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::config::{AfterLast, Config};
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::http::{self, Controls, Observed};
 use crate::mqtt::{
@@ -42,6 +41,7 @@ pub(crate) use control::Control;
 use degrading::Degrading;
 use inbox::Inbox;
 pub(crate) use installed::{open as open_slots, state as slots_state};
+use medsa_engine::Engine;
 use outbound::Outbound;
 use publisher::Publisher;
 use recorder::Recorder;

@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use super::installed;
 use super::setup::{BuildFile, Loaded};
-use crate::acceptance::{accept_in_turns, limits_of};
 use crate::background::in_background;
 use crate::config::{Config, UpdateConfig};
-use crate::engine::{Engine, Workers};
 use crate::error::Error;
 use crate::pipeline::{Counter, Meter, Network, Slot};
+use medsa_engine::acceptance::{accept_in_turns, limits_of};
+use medsa_engine::{Engine, Workers};
 
 /// Longest time for everything that an update does before it is used: fetching a build over a slow
 /// line is most of it.

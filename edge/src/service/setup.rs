@@ -18,7 +18,6 @@ use super::reload::Reloader;
 use super::status::Statuses;
 use super::{Service, installed};
 use crate::config::{BrokerPlace, Config, RecordsConfig};
-use crate::engine::{Engine, Workers};
 use crate::error::Error;
 use crate::http;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Security};
@@ -26,6 +25,7 @@ use crate::outbox::Outbox;
 use crate::pipeline::{Bell, Change, Meter, Network, Objects, Pipeline, Slot};
 use crate::records::{BuildIdentity, Records};
 use crate::source::{self, Opened, Player};
+use medsa_engine::{Engine, Inlined, Workers};
 
 /// A broker that is away for long is not asked more often than this.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
@@ -184,9 +184,8 @@ impl BuildFile {
     pub fn load(&self, config: &Config, workers: &Workers) -> Result<Loaded, Error> {
         let build = Build::read_file(&self.file, &self.path, &Limits::default())?;
         let engine = Engine::load_on(&build, workers)?;
-        let slow: Vec<_> = engine.without_kernels().collect();
-        if !slow.is_empty() {
-            tracing::warn!("no kernels for {}: computed node by node, slowly", slow.join(", "));
+        for Inlined { block, reason } in engine.inlined() {
+            tracing::warn!("block {block} is computed node by node, slowly: {reason}");
         }
         let found = engine.mask_side_px();
         if found > usize::from(MAX_MASK_SIDE) {
@@ -229,7 +228,7 @@ pub(super) fn info(config: &Config, network: &Network<Engine>) -> Result<Info, E
         build_sha256: build.sha256,
         board: config.board.clone(),
         edge_version: bounded("edge version", env!("CARGO_PKG_VERSION"))?,
-        input_size_px: u16::try_from(input_size).map_err(|_| Error::Manifest {
+        input_size_px: u16::try_from(input_size).map_err(|_| medsa_engine::Error::Manifest {
             key: "preprocess.input_size",
             found: input_size.to_string(),
             expected: "at most 65535".into(),
@@ -239,9 +238,10 @@ pub(super) fn info(config: &Config, network: &Network<Engine>) -> Result<Info, E
 
 /// A text that fits the message.
 fn bounded<const N: usize>(key: &'static str, text: &str) -> Result<heapless::String<N>, Error> {
-    heapless::String::try_from(text).map_err(|_| Error::Manifest {
+    let too_long = |_| medsa_engine::Error::Manifest {
         key,
         found: text.to_owned(),
         expected: format!("a text of at most {N} bytes"),
-    })
+    };
+    Ok(heapless::String::try_from(text).map_err(too_long)?)
 }

@@ -22,7 +22,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use medsa_frames::Frame;
-use medsa_sam::image::RgbView;
 
 use crate::config::{SourceConfig, SourceKind, V4l2Config, value_error};
 use crate::error::Error;
@@ -135,12 +134,4 @@ pub fn check(config: &SourceConfig, file: &Path) -> Result<Option<(usize, usize)
         }
         _ => Ok(open(config, file)?.frame_size),
     }
-}
-
-/// A frame as the preprocessing takes it.
-///
-/// # Errors
-/// [`Error::Frame`] when its pixels do not fit its size.
-pub fn frame_view(frame: &Frame) -> Result<RgbView<'_>, Error> {
-    Ok(RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?)
 }

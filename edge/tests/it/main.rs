@@ -1,12 +1,10 @@
 //! The service and its binary against real brokers, with a network small enough for
 //! milliseconds.
 
-mod accept;
 mod check;
 mod config;
 mod counts;
 mod degrade;
-mod engine;
 mod harness;
 mod http;
 mod log;
@@ -21,6 +19,7 @@ mod slots;
 mod soak;
 mod source;
 mod status;
+#[path = "../../../engine/tests/it/tiny.rs"]
 mod tiny;
 mod update;
 mod watch;

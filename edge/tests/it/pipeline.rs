@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use medsa_edge::Error;
 use medsa_edge::config::Pace;
-use medsa_edge::engine::{Decoded, MASKS};
 use medsa_edge::pipeline::{
     Activity, Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready,
     Segmenter, Slot,
 };
 use medsa_edge::source::{Event, Intake, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
+use medsa_engine::{Decoded, MASKS};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};

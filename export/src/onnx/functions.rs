@@ -1,16 +1,15 @@
-//! Repeated blocks as local functions of the model: what any runtime inlines, and ours computes
-//! at once.
+//! Blocks as local functions of the model, which any runtime inlines and the engine computes with
+//! one kernel. Each call carries its schema ([`medsa_sam::block`]).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use medsa_engine::canonical_hash;
+use medsa_sam::block::{BlockKind, BlockSchema, DOMAIN, SCHEMA_ATTRIBUTE, SCHEMA_VERSION};
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
+use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
-use super::graph::{OPSET, attribute_tensor, operator_set};
-
-/// Domain of the functions.
-pub(super) const DOMAIN: &str = "medsa";
+use super::graph::{OPSET, attribute_tensor, operator_set, string};
 
 /// Shapes and the like of at most so many values belong to a function, as do single numbers. Weights
 /// are its inputs, so that blocks that differ only in them share it, and so that they are found.
@@ -18,8 +17,11 @@ const OWN_VALUES: i64 = 8;
 
 /// Nodes that are one block.
 pub(super) struct Call {
-    pub operator: &'static str,
-    pub attributes: Vec<AttributeProto>,
+    pub kind: BlockKind,
+    /// Roles of weights, by their names in the file.
+    pub roles: BTreeMap<String, String>,
+    /// Roles of layers and attention products in int8.
+    pub int8: Vec<String>,
     /// Values that come first among the inputs; weights follow in the order of their use.
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
@@ -41,14 +43,15 @@ pub(super) fn call_functions(
         kept.extend_from_slice(&nodes[next..call.nodes.start]);
         next = call.nodes.end;
         let (mut function, inputs) = function(&call, &nodes[call.nodes.clone()], &constants);
+        let schema = schema(&call, &function, &inputs);
         let same = functions.iter().find(|other| {
             function.name.clone_from(&other.name);
-            other.name().starts_with(call.operator) && **other == function
+            **other == function
         });
         let name = match same {
             Some(same) => same.name().to_owned(),
             None => {
-                let name = unused(call.operator, &functions);
+                let name = unused(call.kind.function(), &functions);
                 functions.push(FunctionProto { name: Some(name.clone()), ..function });
                 name
             }
@@ -59,7 +62,7 @@ pub(super) fn call_functions(
             domain: DOMAIN.into(),
             input: inputs,
             output: call.outputs,
-            attribute: call.attributes,
+            attribute: vec![string(SCHEMA_ATTRIBUTE, &schema)],
             ..NodeProto::default()
         });
     }
@@ -67,11 +70,27 @@ pub(super) fn call_functions(
     (kept, functions)
 }
 
-/// `operator`, with a number if functions of other shapes have the name.
-fn unused(operator: &str, functions: &[FunctionProto]) -> String {
+/// The schema of a call as JSON.
+fn schema(call: &Call, function: &FunctionProto, inputs: &[String]) -> String {
+    let role = |name: &String| {
+        // Constants that the network makes on the way belong to no layer. No kernel knows a body
+        // with one.
+        let role = call.roles.get(name).cloned();
+        role.unwrap_or_else(|| format!("constant.{name}"))
+    };
+    let weights: Vec<String> = inputs[call.inputs.len()..].iter().map(role).collect();
+    let body = canonical_hash(&call.kind, &weights, function);
+    let body = body.unwrap_or_else(|e| panic!("{}: {e:?}", call.kind.name()));
+    let (kind, int8) = (call.kind.clone(), call.int8.clone());
+    let schema = BlockSchema { version: SCHEMA_VERSION, kind, weights, int8, body };
+    serde_json::to_string(&schema).expect("a schema is plain data")
+}
+
+/// `name`, with a number if another function has it.
+fn unused(name: &str, functions: &[FunctionProto]) -> String {
     let taken: BTreeSet<&str> = functions.iter().map(FunctionProto::name).collect();
-    let numbered = (2..).map(|number| format!("{operator}{number}"));
-    let mut candidates = std::iter::once(operator.to_owned()).chain(numbered);
+    let numbered = (2..).map(|number| format!("{name}{number}"));
+    let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
     candidates.find(|name| !taken.contains(name.as_str())).expect("numbers do not end")
 }
 
@@ -100,11 +119,13 @@ fn function(
             }
             let constant = constants.get(input.as_str());
             let constant = constant.unwrap_or_else(|| {
-                panic!("{}: {input} is neither an input nor a weight", call.operator)
+                panic!("{}: {input} is neither an input nor a weight", call.kind.name())
             });
             let is_float = constant.data_type == DataType::Float as i32;
             let most = if is_float { 1 } else { OWN_VALUES };
-            if constant.dims.iter().product::<i64>() <= most {
+            // What a layer has is passed, however small it is.
+            let is_own = !call.roles.contains_key(input);
+            if is_own && constant.dims.iter().product::<i64>() <= most {
                 let name = format!("c{}", body.len());
                 let value = TensorProto { name: String::new(), ..(*constant).clone() };
                 body.push(NodeProto {
@@ -137,7 +158,7 @@ fn function(
         domain: Some(DOMAIN.into()),
         input: formal,
         output: (0..call.outputs.len()).map(|i| format!("y{i}")).collect(),
-        attribute: call.attributes.iter().map(|attribute| attribute.name.clone()).collect(),
+        attribute: vec![SCHEMA_ATTRIBUTE.into()],
         node: body,
         opset_import: vec![operator_set("", OPSET)],
         ..FunctionProto::default()

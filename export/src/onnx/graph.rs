@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use medsa_sam::block::DOMAIN;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto, tensor_proto,
     tensor_shape_proto, type_proto,
 };
 
-use super::functions::{Call, DOMAIN, call_functions};
+use super::functions::{Call, call_functions};
 
 /// Version of the standard operators: the first with Gelu.
 pub(super) const OPSET: i64 = 20;
@@ -155,6 +156,11 @@ pub(super) fn int(name: &str, value: i64) -> AttributeProto {
 pub(super) fn ints(name: &str, values: impl IntoIterator<Item = usize>) -> AttributeProto {
     let attribute = attribute(name, attribute_proto::AttributeType::Ints);
     AttributeProto { ints: values.into_iter().map(|value| value as i64).collect(), ..attribute }
+}
+
+pub(super) fn string(name: &str, value: &str) -> AttributeProto {
+    let attribute = attribute(name, attribute_proto::AttributeType::String);
+    AttributeProto { s: value.as_bytes().to_vec(), ..attribute }
 }
 
 pub(super) fn float(name: &str, value: f32) -> AttributeProto {

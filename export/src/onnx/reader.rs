@@ -1,14 +1,15 @@
-//! What the models of a build compute in 8 bits, read back from their weights.
+//! The quantization of a build's models, read back from their weights.
 
 use std::collections::BTreeMap;
 
+use medsa_sam::block::part;
 use medsa_sam::{Int8Input, Int8Layer, Quantization};
 use ndarray::{Array1, ArrayD};
 use prost::Message;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{ModelProto, TensorProto};
 
-use super::recorder::ATTENTIONS;
+use super::recorder::{ATTENTIONS, INT8_BIAS};
 
 /// The [`Quantization`] with which the models in `files` were recorded.
 ///
@@ -23,7 +24,7 @@ pub fn read_quantization<'a>(
         let graph = model.graph.as_ref().ok_or("not an ONNX model: it holds no graph")?;
         let tensors: BTreeMap<&str, &TensorProto> =
             graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        for name in tensors.keys().filter_map(|name| name.strip_suffix(".s8")) {
+        for name in tensors.keys().filter_map(|name| name.strip_suffix(".int8")) {
             quantization.layers.insert(name.to_owned(), layer(&tensors, name)?);
         }
         let attentions = model.metadata_props.iter().filter(|property| property.key == ATTENTIONS);
@@ -34,16 +35,16 @@ pub fn read_quantization<'a>(
 }
 
 fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer, String> {
-    let TensorProto { dims, raw_data, .. } = tensors[format!("{name}.s8").as_str()];
+    let TensorProto { dims, raw_data, .. } = tensors[format!("{name}.int8").as_str()];
     // No side is 0, and so none is longer than there are bytes.
     let sides = dims.iter().map(|&side| usize::try_from(side).ok().filter(|&side| side > 0));
     let shape = sides.collect::<Option<Vec<usize>>>().filter(|shape| matches!(shape.len(), 2 | 4));
     let shape = shape.ok_or_else(|| {
-        format!("{name}.s8 has the shape {dims:?}, expected 2 or 4 sides of 1 or more")
+        format!("{name}.int8 has the shape {dims:?}, expected 2 or 4 sides of 1 or more")
     })?;
     let values = raw_data.iter().map(|&byte| byte as i8).collect();
     let weight = ArrayD::from_shape_vec(shape, values)
-        .map_err(|_| format!("{name}.s8 has {} bytes, its shape is {dims:?}", raw_data.len()))?;
+        .map_err(|_| format!("{name}.int8 has {} bytes, its shape is {dims:?}", raw_data.len()))?;
     let is_linear = weight.ndim() == 2;
     // A linear layer's is `[in, out]` in the file.
     let weight =
@@ -65,10 +66,11 @@ fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer
     let needed = |part: &str, length: usize| {
         vector(part, length)?.ok_or_else(|| format!("{name}.{part} is missing"))
     };
-    let (steps, stored) = (needed("step", weight.shape()[0])?, needed("bias", weight.shape()[0])?);
+    let outputs = weight.shape()[0];
+    let (steps, stored) = (needed(part::SCALE, outputs)?, needed(INT8_BIAS, outputs)?);
     let input = Int8Input {
-        size: needed("inverse", channels)?.mapv(|inverse| 1.0 / inverse),
-        zero: vector("zero", channels)?.unwrap_or_else(|| Array1::zeros(channels)),
+        size: needed(part::INVERSE_SCALE, channels)?.mapv(|inverse| 1.0 / inverse),
+        zero: vector(part::ZERO_POINT, channels)?.unwrap_or_else(|| Array1::zeros(channels)),
     };
     let mut layer = Int8Layer { weight, steps, bias: Array1::zeros(stored.len()), input };
     // The file's holds what the steps that stand for zero add.
@@ -92,8 +94,9 @@ mod tests {
             ..TensorProto::default()
         };
         let vector = |part| tensor(part, &[3], DataType::Float, 12);
-        let weight = tensor("s8", dims, DataType::Int8, bytes);
-        let initializer = vec![weight, vector("step"), vector("bias"), vector("inverse")];
+        let weight = tensor(part::INT8, dims, DataType::Int8, bytes);
+        let vectors = [part::SCALE, INT8_BIAS, part::INVERSE_SCALE].map(vector);
+        let initializer = vectors.into_iter().chain([weight]).collect();
         let graph = GraphProto { initializer, ..GraphProto::default() };
         let model = ModelProto { graph: Some(graph), ..ModelProto::default() };
         read_quantization([model.encode_to_vec().as_slice()])
@@ -111,8 +114,8 @@ mod tests {
         for dims in [&[i64::MAX, i64::MAX][..], &[1 << 32, 1 << 32], &[9, 9], &[3, 1, i64::MAX, 3]]
         {
             let reason = read(dims, 9).unwrap_err();
-            assert!(reason.starts_with("w.s8 has 9 bytes, its shape is"), "{reason}");
+            assert!(reason.starts_with("w.int8 has 9 bytes, its shape is"), "{reason}");
         }
-        assert_eq!(read(&[9, 1], 9).unwrap_err(), "w.step has 12 bytes, expected 1 values");
+        assert_eq!(read(&[9, 1], 9).unwrap_err(), "w.scale has 12 bytes, expected 1 values");
     }
 }

@@ -1,10 +1,12 @@
 //! The backend that records instead of computing.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use medsa_sam::backend::{Backend, Block, broadcast};
+use medsa_sam::backend::{Backend, broadcast};
+use medsa_sam::block::{Block, Layer, part};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear};
 use medsa_sam::{Indices, Int8Input, Int8Layer, Param, Quantization, S8_MAX, S8_TINY};
 use ndarray::{Array1, Array2};
@@ -17,15 +19,15 @@ use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int
 
 type Recorded = Result<Value, Infallible>;
 
-/// Records a network as an ONNX graph, in 8 bits what its [`Quantization`] names.
+/// Records a network as an ONNX graph, in int8 as far as its [`Quantization`] says.
 pub struct Recorder<'a> {
     graph: RefCell<Graph>,
     quantization: &'a Quantization,
-    /// Those in 8 bits that were recorded.
+    /// Attentions in int8 that were recorded.
     attentions: RefCell<Vec<String>>,
 }
 
-/// Property of a file: names of its attentions in 8 bits.
+/// Property of a file: names of its attentions in int8.
 pub(super) const ATTENTIONS: &str = "medsa.int8_attentions";
 
 /// A value of the graph.
@@ -120,13 +122,14 @@ impl<'a> Recorder<'a> {
         self.graph.borrow_mut().initializer(name, || i8_tensor(shape, values))
     }
 
-    /// `[.., C]` as numbers of steps.
-    fn steps(&self, x: &Value, name: &str, input: &Int8Input) -> Value {
-        let inverse = self.vector(&format!("{name}.inverse"), &input.size.mapv(|size| 1.0 / size));
+    /// `[.., C]` in int8, each channel with its scale and zero point.
+    fn quantize(&self, x: &Value, name: &str, input: &Int8Input) -> Value {
+        let inverse = input.size.mapv(|size| 1.0 / size);
+        let inverse = self.vector(&of(name, part::INVERSE_SCALE), &inverse);
         let x = self.map("Mul", x, &[&inverse], vec![]);
         let mut x = self.map("Round", &x, &[], vec![]);
         if input.zero.iter().any(|zero| *zero != 0.0) {
-            let zero = self.vector(&format!("{name}.zero"), &input.zero);
+            let zero = self.vector(&of(name, part::ZERO_POINT), &input.zero);
             x = self.map("Add", &x, &[&zero], vec![]);
         }
         let x = self.map("Clip", &x, &[&self.scalar(-S8_MAX), &self.scalar(S8_MAX)], vec![]);
@@ -136,27 +139,34 @@ impl<'a> Recorder<'a> {
     /// `x W^T + b` in integers, as [`medsa_kernels::LinearS8::forward`].
     fn integer_linear(&self, x: &Value, name: &str, layer: &Int8Layer) -> Value {
         let (outputs, inputs) = (layer.weight.shape()[0], layer.weight.shape()[1]);
-        let steps = self.steps(x, name, &layer.input);
+        let quantized = self.quantize(x, name, &layer.input);
         let columns = (0..inputs).flat_map(|i| (0..outputs).map(move |o| [o, i]));
         let weight = self.s8(
-            &format!("{name}.s8"),
+            &of(name, part::INT8),
             &[inputs, outputs],
             columns.map(|at| layer.weight[&at[..]]),
         );
         let shape = with_last(&x.shape, outputs);
-        let sum = self.node("MatMulInteger", &[&steps.name, &weight], vec![], shape);
-        self.in_float(&sum, name, &layer.steps, &layer.bias_of_steps())
+        let sum = self.node("MatMulInteger", &[&quantized.name, &weight], vec![], shape);
+        self.dequantize(&sum, name, &layer.steps, &layer.bias_of_steps())
     }
 
-    /// Whole numbers `[.., out]` as what they stand for.
-    fn in_float(&self, sum: &Value, name: &str, steps: &Array1<f32>, bias: &Array1<f32>) -> Value {
+    /// Integer sums `[.., out]` in float, with the bias.
+    fn dequantize(
+        &self,
+        sum: &Value,
+        name: &str,
+        scale: &Array1<f32>,
+        bias: &Array1<f32>,
+    ) -> Value {
         let sum = self.map("Cast", sum, &[], vec![cast_to(DataType::Float)]);
-        let y = self.map("Mul", &sum, &[&self.vector(&format!("{name}.step"), steps)], vec![]);
-        self.map("Add", &y, &[&self.vector(&format!("{name}.bias"), bias)], vec![])
+        let scale = self.vector(&of(name, part::SCALE), scale);
+        let y = self.map("Mul", &sum, &[&scale], vec![]);
+        self.map("Add", &y, &[&self.vector(&of(name, INT8_BIAS), bias)], vec![])
     }
 
-    /// `x` in steps of a 127th of the largest magnitude along `axis`, and the step sizes.
-    fn row_steps(&self, x: &Value, axis: usize) -> (Value, Value) {
+    /// `x` in int8 with a scale of a 127th of the largest magnitude along `axis`, and the scales.
+    fn quantize_rows(&self, x: &Value, axis: usize) -> (Value, Value) {
         let mut each = x.shape.clone();
         each[axis] = 1;
         let magnitude = self.map("Abs", x, &[], vec![]);
@@ -198,6 +208,61 @@ impl<'a> Recorder<'a> {
     }
 }
 
+impl Recorder<'_> {
+    /// Roles of the tensors of a layer, by their names in the file; and those that are in int8.
+    fn roles_of(
+        &self,
+        role: &str,
+        layer: Layer,
+        roles: &mut BTreeMap<String, String>,
+        int8: &mut Vec<String>,
+    ) {
+        let (weight, bias) = match layer {
+            Layer::Linear(linear) => (&linear.weight, linear.bias.as_ref()),
+            Layer::Conv(conv) => (&conv.weight, conv.bias.as_ref()),
+            Layer::Norm(norm) => (&norm.gamma, Some(&norm.beta)),
+            Layer::Param(param) => {
+                roles.insert(param.name().to_owned(), role.to_owned());
+                return;
+            }
+            Layer::Indices(indices) => {
+                roles.insert(indices.name.to_string(), role.to_owned());
+                return;
+            }
+            Layer::Products(name) => {
+                if self.quantization.attentions.contains(name) {
+                    int8.push(role.to_owned());
+                }
+                return;
+            }
+        };
+        let name = weight.name();
+        let mut add = |name: String, part: &str| roles.insert(name, of(role, part));
+        if self.quantization.layers.contains_key(name) {
+            use part::{INT8, INVERSE_SCALE, PADDING, SCALE, ZERO_POINT};
+            for part in [INT8, SCALE, INVERSE_SCALE, ZERO_POINT, PADDING] {
+                add(of(name, part), part);
+            }
+            add(of(name, INT8_BIAS), part::BIAS);
+            int8.push(role.to_owned());
+        } else {
+            add(name.to_owned(), part::WEIGHT);
+            if let Some(bias) = bias {
+                add(bias.name().to_owned(), part::BIAS);
+            }
+        }
+    }
+}
+
+/// The end of the name of an int8 layer's bias, which differs from the float one: a zero point
+/// adds to it.
+pub(super) const INT8_BIAS: &str = "int8_bias";
+
+/// Name of a part of a layer.
+fn of(layer: &str, part: &str) -> String {
+    format!("{layer}.{part}")
+}
+
 impl Backend for Recorder<'_> {
     type Tensor = Value;
     type Error = Infallible;
@@ -223,13 +288,13 @@ impl Backend for Recorder<'_> {
     fn conv2d(&self, x: &Value, layer: &Conv2d) -> Recorded {
         let (weight, name) = (&layer.weight, layer.weight.name());
         if let Some(int8) = self.quantization.layers.get(name) {
-            let steps = self.steps(x, name, &int8.input);
+            let quantized = self.quantize(x, name, &int8.input);
             let values = int8.weight.iter().copied();
-            let weight = self.s8(&format!("{name}.s8"), weight.shape(), values);
+            let weight = self.s8(&of(name, part::INT8), weight.shape(), values);
             let zero = int8.input.zero.first().map_or(0, |zero| *zero as i8);
-            let zero = self.s8(&format!("{name}.padding"), &[], std::iter::once(zero));
-            let sum = self.convolution(&steps, &[&weight, &zero], layer, "ConvInteger")?;
-            return Ok(self.in_float(&sum, name, &int8.steps, &int8.bias));
+            let zero = self.s8(&of(name, part::PADDING), &[], std::iter::once(zero));
+            let sum = self.convolution(&quantized, &[&weight, &zero], layer, "ConvInteger")?;
+            return Ok(self.dequantize(&sum, name, &int8.steps, &int8.bias));
         }
         let weight = self.constant(name, weight.shape(), weight.value().iter().copied());
         let y = self.convolution(x, &[&weight], layer, "Conv")?;
@@ -245,8 +310,8 @@ impl Backend for Recorder<'_> {
         if attentions.last().is_none_or(|last| last != name) {
             attentions.push(name.to_owned());
         }
-        let (rows, row_step) = self.row_steps(a, a.shape.len() - 1);
-        let (columns, column_step) = self.row_steps(b, b.shape.len() - 2);
+        let (rows, row_step) = self.quantize_rows(a, a.shape.len() - 1);
+        let (columns, column_step) = self.quantize_rows(b, b.shape.len() - 2);
         let mut shape = a.shape.clone();
         *shape.last_mut().expect("tensors have axes") = b.shape[b.shape.len() - 1];
         let sum = self.node("MatMulInteger", &[&rows.name, &columns.name], vec![], shape);
@@ -266,13 +331,15 @@ impl Backend for Recorder<'_> {
         let names = |values: &[&Value]| values.iter().map(|value| value.name.to_string()).collect();
         let mut graph = self.graph.borrow_mut();
         let nodes = first..graph.nodes();
+        let mut roles = BTreeMap::new();
+        let mut int8 = Vec::new();
+        for (role, layer) in &block.layers {
+            self.roles_of(role, *layer, &mut roles, &mut int8);
+        }
         graph.call(Call {
-            operator: block.operator,
-            attributes: block
-                .attributes
-                .iter()
-                .map(|&(name, value)| int(name, value as i64))
-                .collect(),
+            kind: block.kind,
+            roles,
+            int8,
             inputs: names(inputs),
             outputs: names(&outputs.each_ref()),
             nodes,

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use candle_core::Device;
 use medsa_bundle::QuantizationReport;
-use medsa_edge::pipeline::frame_view;
+use medsa_engine::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::{Int8Layer, Quantization, Sam};
 use medsa_trainer::CandleBackend;

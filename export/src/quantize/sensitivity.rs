@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use candle_core::{Device, Result, Tensor};
-use medsa_edge::pipeline::frame_view;
+use medsa_engine::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use medsa_sam::{Quantization, Sam};

@@ -6,7 +6,7 @@ mod run_length;
 
 use super::DicomProblem;
 use super::header::{Encoding, Header};
-use super::pixels::Samples;
+use super::samples::Samples;
 
 /// Decodes the stream of frame `frame`.
 pub(super) fn decode(

@@ -1,7 +1,7 @@
 //! From samples as the photometric interpretation has them to RGB (PS3.3 C.7.6.3.1.2).
 
 use super::header::{Header, Layout, Photometric};
-use super::pixels::Samples;
+use super::samples::Samples;
 
 /// Samples of a frame that is not compressed, `bytes` being exactly that frame.
 pub(super) fn samples_of_native(bytes: &[u8], header: &Header) -> Samples {

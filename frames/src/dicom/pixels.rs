@@ -8,6 +8,7 @@ use dicom_dictionary_std::tags;
 use dicom_object::DefaultDicomObject;
 
 use super::header::{Encoding, Header};
+use super::samples::Samples;
 use super::{DicomProblem, codec, colour};
 
 /// The value of PixelData.
@@ -17,15 +18,6 @@ pub(super) enum Pixels {
     Native(Vec<u8>),
     /// Fragments, and which of them make up each frame.
     Encapsulated { fragments: Vec<Vec<u8>>, frames: Vec<Range<usize>> },
-}
-
-/// The decoded samples of one frame.
-#[derive(Debug)]
-pub(super) enum Samples {
-    /// `[H, W, 3]`, red, green, blue.
-    Rgb(Vec<u8>),
-    /// `[H, W]`, grey values or palette indices, no more than BitsStored bits.
-    Single(Vec<u16>),
 }
 
 impl Pixels {

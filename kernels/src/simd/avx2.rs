@@ -1,11 +1,14 @@
-//! Two registers of eight. Without a dot product of bytes, pairs of 16 bits are exact and as
-//! fast as anything: `pmaddubsw` would saturate.
+//! AVX2: two registers of eight floats.
+//!
+//! Operands hold int8 values in 16 bits: products of 16-bit pairs are exact, where those of bytes
+//! (`vpmaddubsw`) would saturate.
 
 use std::arch::x86_64::*;
 
 use super::{LANES, Simd};
 use crate::quantize::S8_MAX;
 
+/// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -17,14 +20,14 @@ impl Avx2 {
     }
 }
 
-/// A value of [`Avx2`] is proof of its instructions: all that follows needs no more.
+/// Applies an instruction to both registers. Only for functions of [`Avx2`].
 macro_rules! both {
     ($a:ident, $instruction:expr) => {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { [$instruction($a[0]), $instruction($a[1])] }
     };
     ($a:ident, $b:ident, $instruction:ident) => {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { [$instruction($a[0], $b[0]), $instruction($a[1], $b[1])] }
     };
 }
@@ -33,25 +36,27 @@ impl Simd for Avx2 {
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type H = __m256i;
-    type Step = i16;
+    type Int8 = i16;
     const GROUP: usize = 2;
     const OFFSET: i32 = 0;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         [unsafe { _mm256_set1_ps(x) }; 2]
     }
 
     #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> Self::F {
-        // SAFETY: the caller's.
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        let from = from.as_ptr();
+        // SAFETY: the array holds two registers of eight floats.
         unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32, x: Self::F) {
-        // SAFETY: the caller's.
+    fn store(self, to: &mut [f32; LANES], x: Self::F) {
+        let to = to.as_mut_ptr();
+        // SAFETY: the array holds two registers of eight floats.
         unsafe {
             _mm256_storeu_ps(to, x[0]);
             _mm256_storeu_ps(to.add(8), x[1]);
@@ -75,7 +80,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
 
@@ -109,7 +114,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn pow2(self, x: Self::F) -> Self::F {
         let whole = both!(x, _mm256_cvtps_epi32);
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         let bias = [unsafe { _mm256_set1_epi32(127) }; 2];
         let exponent = both!(whole, bias, _mm256_add_epi32);
         let bits = both!(exponent, _mm256_slli_epi32::<23>);
@@ -118,7 +123,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx2` is proof of the instructions.
         unsafe {
             let x = _mm256_add_ps(x[0], x[1]);
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -128,8 +133,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn largest(self, x: Self::F) -> f32 {
-        // SAFETY: the processor has the instructions.
+    fn max_lane(self, x: Self::F) -> f32 {
+        // SAFETY: `Avx2` is proof of the instructions.
         unsafe {
             let x = _mm256_max_ps(x[0], x[1]);
             let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -139,8 +144,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn sums(self, from: *const i32) -> Self::I {
-        // SAFETY: the caller's.
+    fn load_i32(self, from: &[i32; LANES]) -> Self::I {
+        let from = from.as_ptr();
+        // SAFETY: the array holds two registers of eight 32-bit numbers.
         unsafe { [_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast())] }
     }
 
@@ -150,42 +156,42 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn store_steps(self, to: *mut i16, x: Self::F) {
+    fn store_int8(self, to: &mut [i16; LANES], x: Self::F) {
         let most = self.splat(S8_MAX);
-        let steps = self.to_fixed(self.min(x, most));
-        // SAFETY: the caller's.
+        let whole = self.to_fixed(self.min(x, most));
+        // SAFETY: the array holds a register of sixteen 16-bit numbers.
         unsafe {
-            let steps = _mm256_max_epi16(steps, _mm256_set1_epi16(-S8_MAX as i16));
-            _mm256_storeu_si256(to.cast(), steps);
+            let whole = _mm256_max_epi16(whole, _mm256_set1_epi16(-S8_MAX as i16));
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), whole);
         }
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
-        let steps = self.to_fixed(x);
-        // SAFETY: the caller's.
+    fn store_i8(self, to: &mut [i8; LANES], x: Self::F) {
+        let whole = self.to_fixed(x);
+        // SAFETY: the array holds a register of sixteen bytes.
         unsafe {
-            let low = _mm256_castsi256_si128(steps);
-            let bytes = _mm_packs_epi16(low, _mm256_extracti128_si256::<1>(steps));
-            _mm_storeu_si128(to.cast(), bytes);
+            let low = _mm256_castsi256_si128(whole);
+            let bytes = _mm_packs_epi16(low, _mm256_extracti128_si256::<1>(whole));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
         }
     }
 
     #[inline(always)]
     fn to_fixed(self, x: Self::F) -> Self::H {
-        // What is too large for 32 bits would become the lowest number.
+        // The conversion turns numbers beyond 32 bits into the lowest one.
         let x = self.min(x, self.splat(f32::from(i16::MAX)));
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx2` is proof of the instructions.
         unsafe {
             let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
-            // The instruction packs each half for itself.
+            // The instruction packs the lower and the upper halves of its operands separately.
             _mm256_permute4x64_epi64::<0b11_01_10_00>(packed)
         }
     }
 
     #[inline(always)]
     fn fixed_to_float(self, x: Self::H) -> Self::F {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx2` is proof of the instructions.
         unsafe {
             let low = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(x));
             let high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256::<1>(x));
@@ -195,49 +201,49 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn fixed_splat(self, x: i16) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_set1_epi16(x) }
     }
 
     #[inline(always)]
-    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
-        // SAFETY: the caller's.
-        unsafe { _mm256_loadu_si256(from.cast()) }
+    fn fixed_load(self, from: &[i16; LANES]) -> Self::H {
+        // SAFETY: the array holds a register of sixteen 16-bit numbers.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
-    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
-        // SAFETY: the caller's.
-        unsafe { _mm256_storeu_si256(to.cast(), x) }
+    fn fixed_store(self, to: &mut [i16; LANES], x: Self::H) {
+        // SAFETY: the array holds a register of sixteen 16-bit numbers.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), x) }
     }
 
     #[inline(always)]
     fn fixed_add(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_adds_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_sub(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_subs_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_scale(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_mullo_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_mul(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_mulhrs_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_shift<const BITS: i32>(self, x: Self::H) -> Self::H {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx2` is proof of the instructions.
         unsafe {
             let half = _mm256_set1_epi16(1 << (BITS - 1));
             _mm256_srai_epi16::<BITS>(_mm256_adds_epi16(x, half))
@@ -246,30 +252,29 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn fixed_min(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_min_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_max(self, a: Self::H, b: Self::H) -> Self::H {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx2` is proof of the instruction.
         unsafe { _mm256_max_epi16(a, b) }
     }
 
     #[inline(always)]
     fn fixed_abs(self, x: Self::H) -> Self::H {
-        // SAFETY: the processor has the instructions. Of the lowest number, the magnitude is
+        // SAFETY: `Avx2` is proof of the instructions. Of the lowest number, the magnitude is
         // itself, and as a number without sign the smaller of the two.
         unsafe { _mm256_min_epu16(_mm256_abs_epi16(x), _mm256_set1_epi16(i16::MAX)) }
     }
 
     #[inline(always)]
-    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut i16, x: Self::H) {
+    fn fixed_store_int8<const BITS: i32>(self, to: &mut [i16; LANES], x: Self::H) {
         const MOST: i16 = S8_MAX as i16;
-        let steps = self.fixed_shift::<BITS>(x);
-        let steps = self.fixed_min(steps, self.fixed_splat(MOST));
-        // SAFETY: the caller's.
-        unsafe { self.fixed_store(to, self.fixed_max(steps, self.fixed_splat(-MOST))) }
+        let whole = self.fixed_shift::<BITS>(x);
+        let whole = self.fixed_min(whole, self.fixed_splat(MOST));
+        self.fixed_store(to, self.fixed_max(whole, self.fixed_splat(-MOST)));
     }
 
     #[inline(always)]
@@ -281,7 +286,8 @@ impl Simd for Avx2 {
         weight: *const i8,
         inputs: usize,
     ) -> [Self::I; R] {
-        // SAFETY: the caller's: pairs of inputs lie within rows and weights.
+        // SAFETY: by this function's contract each row has `inputs` values, an even number, and
+        // there are `inputs * LANES` weights; no pair reaches beyond.
         unsafe {
             for pair in 0..inputs / 2 {
                 let weight: *const __m128i = weight.add(pair * 2 * LANES).cast();

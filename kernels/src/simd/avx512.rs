@@ -1,5 +1,7 @@
-//! One register of sixteen. The dot product of bytes takes one side without sign: steps are
-//! stored 128 too large, and sums start with what that adds, taken away.
+//! AVX-512 with VNNI: one register of sixteen floats.
+//!
+//! The dot product of bytes takes one side unsigned. Operands therefore hold int8 values plus 128,
+//! and sums start with minus 128 times the sum of the weights.
 
 use std::arch::x86_64::*;
 
@@ -12,9 +14,10 @@ use super::interpreted::{
 use super::{LANES, Simd};
 use crate::quantize::S8_MAX;
 
+/// Proof that the processor has AVX-512 F, BW, VL and VNNI, AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512 {
-    /// For sixteen values of 16 bits.
+    /// Instructions for sixteen numbers of 16 bits.
     half: Avx2,
 }
 
@@ -22,16 +25,16 @@ impl Avx512 {
     /// # Safety
     /// The processor has AVX-512 F, BW, VL and VNNI, AVX2 and FMA.
     pub(super) unsafe fn new() -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: by this function's contract the processor has AVX2 and FMA, too.
         Self { half: unsafe { Avx2::new() } }
     }
 
-    /// Rounds to bytes within 127 either way.
+    /// Rounds to bytes from -127 to 127.
     #[inline(always)]
     fn to_bytes(self, x: __m512) -> __m128i {
-        // What is too large for 32 bits would become the lowest number.
+        // The conversion turns numbers beyond 32 bits into the lowest one.
         let x = self.min(x, self.splat(S8_MAX));
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe {
             let bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x));
             _mm_max_epi8(bytes, _mm_set1_epi8(-S8_MAX as i8))
@@ -39,98 +42,97 @@ impl Avx512 {
     }
 }
 
-/// Bytes with sign as bytes that are 128 larger, without.
+/// Stores signed bytes as unsigned ones, 128 larger.
 #[inline(always)]
-unsafe fn store_unsigned(to: *mut u8, bytes: __m128i) {
-    // SAFETY: the caller's.
-    unsafe { _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(-128))) }
+fn store_unsigned(to: &mut [u8; LANES], bytes: __m128i) {
+    // SAFETY: x86-64 has these instructions (SSE2); the array holds a register of sixteen bytes.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm_xor_si128(bytes, _mm_set1_epi8(-128))) }
 }
 
-/// A value of [`Avx512`] is proof of its instructions: all that follows needs no more.
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
     type H = __m256i;
-    type Step = u8;
+    type Int8 = u8;
     const GROUP: usize = 4;
     const OFFSET: i32 = 128;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_set1_ps(x) }
     }
 
     #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> Self::F {
-        // SAFETY: the caller's.
-        unsafe { _mm512_loadu_ps(from) }
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        // SAFETY: the array holds a register of sixteen floats.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32, x: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { _mm512_storeu_ps(to, x) }
+    fn store(self, to: &mut [f32; LANES], x: Self::F) {
+        // SAFETY: the array holds a register of sixteen floats.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), x) }
     }
 
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_add_ps(a, b) }
     }
 
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_sub_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_mul_ps(a, b) }
     }
 
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
 
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_div_ps(a, b) }
     }
 
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_min_ps(a, b) }
     }
 
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_max_ps(a, b) }
     }
 
     #[inline(always)]
     fn abs(self, x: Self::F) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_abs_ps(x) }
     }
 
     #[inline(always)]
     fn round(self, x: Self::F) -> Self::F {
         const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_roundscale_ps::<NEAREST>(x) }
     }
 
     #[inline(always)]
     fn pow2(self, x: Self::F) -> Self::F {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
@@ -139,51 +141,50 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe { _mm512_reduce_add_ps(x) }
     }
 
     #[inline(always)]
-    fn largest(self, x: Self::F) -> f32 {
-        // SAFETY: the processor has the instructions.
+    fn max_lane(self, x: Self::F) -> f32 {
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe { _mm512_reduce_max_ps(x) }
     }
 
     #[inline(always)]
-    unsafe fn sums(self, from: *const i32) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe { _mm512_loadu_epi32(from) }
+    fn load_i32(self, from: &[i32; LANES]) -> Self::I {
+        // SAFETY: the array holds a register of sixteen 32-bit numbers.
+        unsafe { _mm512_loadu_epi32(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn to_float(self, x: Self::I) -> Self::F {
-        // SAFETY: the processor has the instruction.
+        // SAFETY: `Avx512` is proof of the instruction.
         unsafe { _mm512_cvtepi32_ps(x) }
     }
 
     #[inline(always)]
-    unsafe fn store_steps(self, to: *mut u8, x: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { store_unsigned(to, self.to_bytes(x)) }
+    fn store_int8(self, to: &mut [u8; LANES], x: Self::F) {
+        store_unsigned(to, self.to_bytes(x));
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { _mm_storeu_si128(to.cast(), self.to_bytes(x)) }
+    fn store_i8(self, to: &mut [i8; LANES], x: Self::F) {
+        // SAFETY: the array holds a register of sixteen bytes.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), self.to_bytes(x)) }
     }
 
     #[inline(always)]
     fn to_fixed(self, x: Self::F) -> Self::H {
-        // What is too large for 32 bits would become the lowest number.
+        // The conversion turns numbers beyond 32 bits into the lowest one.
         let x = self.min(x, self.splat(f32::from(i16::MAX)));
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe { _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)) }
     }
 
     #[inline(always)]
     fn fixed_to_float(self, x: Self::H) -> Self::F {
-        // SAFETY: the processor has the instructions.
+        // SAFETY: `Avx512` is proof of the instructions.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(x)) }
     }
 
@@ -193,15 +194,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
-        // SAFETY: the caller's.
-        unsafe { self.half.fixed_load(from) }
+    fn fixed_load(self, from: &[i16; LANES]) -> Self::H {
+        self.half.fixed_load(from)
     }
 
     #[inline(always)]
-    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
-        // SAFETY: the caller's.
-        unsafe { self.half.fixed_store(to, x) }
+    fn fixed_store(self, to: &mut [i16; LANES], x: Self::H) {
+        self.half.fixed_store(to, x);
     }
 
     #[inline(always)]
@@ -245,12 +244,13 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut u8, x: Self::H) {
-        // SAFETY: the caller's.
-        unsafe {
+    fn fixed_store_int8<const BITS: i32>(self, to: &mut [u8; LANES], x: Self::H) {
+        // SAFETY: `Avx512` is proof of the instructions.
+        let bytes = unsafe {
             let bytes = _mm256_cvtsepi16_epi8(self.fixed_shift::<BITS>(x));
-            store_unsigned(to, _mm_max_epi8(bytes, _mm_set1_epi8(-S8_MAX as i8)));
-        }
+            _mm_max_epi8(bytes, _mm_set1_epi8(-S8_MAX as i8))
+        };
+        store_unsigned(to, bytes);
     }
 
     #[inline(always)]
@@ -262,9 +262,10 @@ impl Simd for Avx512 {
         weight: *const i8,
         inputs: usize,
     ) -> [Self::I; R] {
-        // SAFETY: the caller's: eight inputs at a time lie within rows and weights.
+        // SAFETY: by this function's contract each row has `inputs` values, a multiple of eight,
+        // and there are `inputs * LANES` weights; no group of eight reaches beyond.
         unsafe {
-            // Two sums for each row, as one would wait for itself.
+            // Two sums for each row: a single one would have to wait for the previous addition.
             let mut others = [_mm512_setzero_si512(); R];
             for eight in 0..inputs / 8 {
                 let weight = weight.add(eight * 8 * LANES);

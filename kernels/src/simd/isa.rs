@@ -1,4 +1,4 @@
-//! Which instructions the processor has.
+//! Instruction sets of the processor.
 
 use super::Simd;
 #[cfg(target_arch = "x86_64")]
@@ -9,7 +9,7 @@ use super::avx512::Avx512;
 use super::neon::{DOT, MATMUL, Neon, PAIRS};
 use super::scalar::Scalar;
 
-/// A set of instructions that kernels are written for, and that this processor has.
+/// An instruction set that the kernels support and this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
@@ -28,24 +28,25 @@ enum Set {
     NeonMatmul,
 }
 
-/// Something to compute with whatever instructions there are.
+/// A computation, written once for all instruction sets.
 pub(crate) trait Task {
     type Output;
-    /// Must be `#[inline(always)]`, as all that it calls: only so do the instructions reach it.
+    /// Must be `#[inline(always)]`, like everything that it calls: the compiler uses an
+    /// instruction set only in functions that are inlined into one that enables it.
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
 impl Isa {
-    /// What every processor has.
+    /// Plain Rust, for every processor.
     pub const SCALAR: Self = Self(Set::Scalar);
 
-    /// The best of this processor.
+    /// The fastest instruction set of this processor.
     pub fn detect() -> Self {
-        // Invariant: the scalar one is always there.
+        // Invariant: `available` always contains the scalar one.
         Self::available().pop().unwrap_or(Self::SCALAR)
     }
 
-    /// Those of this processor, the best last.
+    /// Instruction sets of this processor, the fastest last.
     pub fn available() -> Vec<Self> {
         let mut sets = vec![Set::Scalar];
         #[cfg(target_arch = "x86_64")]
@@ -71,7 +72,7 @@ impl Isa {
         sets.into_iter().map(Self).collect()
     }
 
-    /// Its name.
+    /// Name in logs and tables.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Scalar => "scalar",
@@ -88,23 +89,25 @@ impl Isa {
         }
     }
 
-    /// Computes with it.
+    /// Runs a task with this instruction set.
     pub(crate) fn run<T: Task>(self, task: T) -> T::Output {
         match self.0 {
             Set::Scalar => task.run(Scalar),
-            // SAFETY: `available` found the instructions, and nothing else makes this.
+            // SAFETY: only `available` creates an `Isa` of this set, after it detected AVX2 and
+            // FMA.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(task) },
-            // SAFETY: likewise.
+            // SAFETY: only `available` creates an `Isa` of this set, after it detected AVX-512 F,
+            // BW, VL and VNNI beside AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512Vnni => unsafe { avx512(task) },
-            // SAFETY: likewise.
+            // SAFETY: every processor of Rust's aarch64 targets has NEON.
             #[cfg(target_arch = "aarch64")]
             Set::Neon => unsafe { task.run(Neon::<PAIRS>::new()) },
-            // SAFETY: likewise.
+            // SAFETY: only `available` creates an `Isa` of this set, after it detected SDOT.
             #[cfg(target_arch = "aarch64")]
             Set::NeonDot => unsafe { task.run(Neon::<DOT>::new()) },
-            // SAFETY: likewise.
+            // SAFETY: only `available` creates an `Isa` of this set, after it detected SMMLA.
             #[cfg(target_arch = "aarch64")]
             Set::NeonMatmul => unsafe { task.run(Neon::<MATMUL>::new()) },
         }
@@ -114,13 +117,13 @@ impl Isa {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn avx2<T: Task>(task: T) -> T::Output {
-    // SAFETY: whoever calls this has made sure of the features.
+    // SAFETY: this function enables AVX2 and FMA, so its callers have to prove them.
     task.run(unsafe { Avx2::new() })
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")]
 fn avx512<T: Task>(task: T) -> T::Output {
-    // SAFETY: whoever calls this has made sure of the features.
+    // SAFETY: this function enables the instructions, so its callers have to prove them.
     task.run(unsafe { Avx512::new() })
 }

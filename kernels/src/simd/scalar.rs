@@ -1,8 +1,9 @@
-//! Plain loops: what every faster variant is tested against, and what runs where there is none.
+//! Plain loops: the reference for the other instruction sets, and the fallback without them.
 
 use super::{LANES, Simd};
 use crate::quantize::S8_MAX;
 
+/// The instructions of every processor.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
@@ -15,7 +16,7 @@ impl Simd for Scalar {
     type F = [f32; LANES];
     type I = [i32; LANES];
     type H = [i16; LANES];
-    type Step = i8;
+    type Int8 = i8;
     const GROUP: usize = 4;
     const OFFSET: i32 = 0;
 
@@ -25,15 +26,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn load(self, from: *const f32) -> Self::F {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<Self::F>().read_unaligned() }
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        *from
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32, x: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<Self::F>().write_unaligned(x) }
+    fn store(self, to: &mut [f32; LANES], x: Self::F) {
+        *to = x;
     }
 
     #[inline(always)]
@@ -53,7 +52,7 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        // Rounded twice: without an instruction for it, once is a call.
+        // Rounded twice: `f32::mul_add` is a call on processors without the instruction.
         each(|i| a[i] * b[i] + c[i])
     }
 
@@ -99,14 +98,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn largest(self, x: Self::F) -> f32 {
+    fn max_lane(self, x: Self::F) -> f32 {
         x.into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
 
     #[inline(always)]
-    unsafe fn sums(self, from: *const i32) -> Self::I {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<Self::I>().read_unaligned() }
+    fn load_i32(self, from: &[i32; LANES]) -> Self::I {
+        *from
     }
 
     #[inline(always)]
@@ -115,16 +113,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn store_steps(self, to: *mut i8, x: Self::F) {
-        let steps = x.map(|x| x.round_ties_even().clamp(-S8_MAX, S8_MAX) as i8);
-        // SAFETY: the caller's.
-        unsafe { to.cast::<[i8; LANES]>().write_unaligned(steps) }
+    fn store_int8(self, to: &mut [i8; LANES], x: Self::F) {
+        *to = x.map(|x| x.round_ties_even().clamp(-S8_MAX, S8_MAX) as i8);
     }
 
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut i8, x: Self::F) {
-        // SAFETY: the caller's.
-        unsafe { self.store_steps(to, x) }
+    fn store_i8(self, to: &mut [i8; LANES], x: Self::F) {
+        self.store_int8(to, x);
     }
 
     #[inline(always)]
@@ -143,15 +138,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn fixed_load(self, from: *const i16) -> Self::H {
-        // SAFETY: the caller's.
-        unsafe { from.cast::<Self::H>().read_unaligned() }
+    fn fixed_load(self, from: &[i16; LANES]) -> Self::H {
+        *from
     }
 
     #[inline(always)]
-    unsafe fn fixed_store(self, to: *mut i16, x: Self::H) {
-        // SAFETY: the caller's.
-        unsafe { to.cast::<Self::H>().write_unaligned(x) }
+    fn fixed_store(self, to: &mut [i16; LANES], x: Self::H) {
+        *to = x;
     }
 
     #[inline(always)]
@@ -195,11 +188,9 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn fixed_store_steps<const BITS: i32>(self, to: *mut i8, x: Self::H) {
+    fn fixed_store_int8<const BITS: i32>(self, to: &mut [i8; LANES], x: Self::H) {
         const MOST: i16 = S8_MAX as i16;
-        let steps = self.fixed_shift::<BITS>(x).map(|x| x.clamp(-MOST, MOST) as i8);
-        // SAFETY: the caller's.
-        unsafe { to.cast::<[i8; LANES]>().write_unaligned(steps) }
+        *to = self.fixed_shift::<BITS>(x).map(|x| x.clamp(-MOST, MOST) as i8);
     }
 
     #[inline(always)]
@@ -214,11 +205,11 @@ impl Simd for Scalar {
         for input in 0..inputs {
             let (group, within) = (input / Self::GROUP, input % Self::GROUP);
             for (row, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's: `input` is one of the row's.
+                // SAFETY: by this function's contract each row has `inputs` values.
                 let x = i32::from(unsafe { *rows.add(row * stride + input) });
                 for (lane, sum) in sums.iter_mut().enumerate() {
                     let at = (group * LANES + lane) * Self::GROUP + within;
-                    // SAFETY: the caller's: there are `inputs * LANES` weights.
+                    // SAFETY: by this function's contract there are `inputs * LANES` weights.
                     *sum += x * i32::from(unsafe { *weight.add(at) });
                 }
             }

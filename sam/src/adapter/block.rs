@@ -1,10 +1,11 @@
 //! The adapters of one encoder block.
 
-use super::{Adapter, AdapterConfig, Lora, MlpInput, ParallelAdapter, WindowPadding};
+use super::{Adapter, AdapterConfig, Lora, MlpInput, ParallelAdapter, WindowPadding, roles_of};
 use crate::backend::{Backend, Output};
+use crate::block::{Layer, Roles};
 use crate::error::Error;
 use crate::fold::Folding;
-use crate::layers::{Linear, Mlp, Projected, Projection};
+use crate::layers::{Activation, Linear, Mlp, Projected, Projection};
 use crate::weights::Reader;
 
 /// Adapters and LoRA of an encoder block, as far as there are any.
@@ -59,6 +60,11 @@ impl BlockAdapters {
         }
     }
 
+    /// Activation of the `Space` adapter, if there is one.
+    pub(crate) fn space_activation(&self) -> Option<Activation> {
+        self.space.as_ref().map(|space| space.activation)
+    }
+
     /// Whether the block computes as the base does.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { space, depth, mlp, lora, .. } = self;
@@ -99,6 +105,15 @@ impl BlockAdapters {
             MlpInput::Raw => raw,
         };
         adapter.add_to(b, &mlp, input)
+    }
+}
+
+impl Roles for BlockAdapters {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        roles_of("space", self.space.as_ref(), add);
+        roles_of("depth", self.depth.as_ref(), add);
+        roles_of("mlp", self.mlp.as_ref(), add);
+        roles_of("lora", self.lora.as_ref(), add);
     }
 }
 

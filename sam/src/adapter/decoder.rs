@@ -1,20 +1,13 @@
 //! The three adapters of a two-way block, and LoRA in its attentions.
 
-use super::hyper::HyperMaps;
-use super::{Adapter, AdapterConfig, Lora, ParallelAdapter};
+use super::hyper::{HyperMaps, PromptSummary};
+use super::{Adapter, AdapterConfig, Lora, ParallelAdapter, roles_of};
 use crate::backend::{Backend, Output};
+use crate::block::{Bottleneck, Layer, Roles};
 use crate::error::Error;
 use crate::fold::Folding;
 use crate::layers::{Activation, Mlp, Projected, Projection};
 use crate::weights::Reader;
-
-/// What prompt-conditioned adapters are told about the prompt.
-pub(crate) struct PromptSummary<'a, T> {
-    /// Sparse tokens `[B, N, C]`.
-    pub tokens: &'a T,
-    /// `[B, N]`, values of [`crate::prompt::label`].
-    pub labels: &'a T,
-}
 
 /// Adapters of a two-way block, as far as there are any.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +102,46 @@ impl DecoderAdapters {
             }
             Folding::Lora | Folding::Norms | Folding::Scales => {}
         }
+    }
+}
+
+impl DecoderAdapters {
+    /// The bottleneck of the adapter after the attention of the tokens to the image.
+    pub(crate) fn after_tokens(&self) -> Option<Bottleneck> {
+        self.prompt_to_image.as_ref().map(|prompted| match &prompted.maps {
+            Some(maps) => Bottleneck::Hyper { maps: maps.count() },
+            None => Bottleneck::Activation(prompted.adapter.activation),
+        })
+    }
+
+    /// Activation of the adapter parallel to the MLP.
+    pub(crate) fn mlp_activation(&self) -> Option<Activation> {
+        self.mlp.as_ref().map(|mlp| mlp.adapter.activation)
+    }
+
+    /// Activation of the adapter after the attention of the image to the tokens.
+    pub(crate) fn after_image(&self) -> Option<Activation> {
+        self.image_to_prompt.as_ref().map(|adapter| adapter.activation)
+    }
+}
+
+impl Roles for DecoderAdapters {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        let Self { prompt_to_image, mlp, image_to_prompt, lora } = self;
+        roles_of("prompt_to_image", prompt_to_image.as_ref(), add);
+        roles_of("mlp", mlp.as_ref(), add);
+        roles_of("image_to_prompt", image_to_prompt.as_ref(), add);
+        let AttentionLora { self_attention, prompt_to_image, image_to_prompt } = lora;
+        roles_of("lora.self", self_attention.as_ref(), add);
+        roles_of("lora.prompt_to_image", prompt_to_image.as_ref(), add);
+        roles_of("lora.image_to_prompt", image_to_prompt.as_ref(), add);
+    }
+}
+
+impl Roles for PromptedAdapter {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        self.adapter.roles(add);
+        roles_of("hyp", self.maps.as_ref(), add);
     }
 }
 

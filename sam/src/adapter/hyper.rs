@@ -1,12 +1,20 @@
 //! HyP-Adpt: an adapter whose bottleneck computes with weights that the prompt generates
 //! (Med-SA, section 3.3).
 
-use super::decoder::PromptSummary;
 use crate::backend::{Backend, Output};
+use crate::block::{Layer, Roles};
 use crate::error::Error;
 use crate::layers::{LayerNorm, Linear, NO_ATTENTION};
 use crate::prompt::label;
 use crate::weights::Reader;
+
+/// The prompt, for adapters that it conditions.
+pub(crate) struct PromptSummary<'a, T> {
+    /// Sparse tokens `[B, N, C]`.
+    pub tokens: &'a T,
+    /// `[B, N]`, values of [`crate::prompt::label`].
+    pub labels: &'a T,
+}
 
 /// `e_{k+1} = ReLU(Norm(e_k W_k))` with `W_k = Re(M_k e_prompt)`, K times.
 ///
@@ -50,6 +58,23 @@ impl HyperMaps {
             x = b.relu(&b.layer_norm(&b.matmul(&x, &weight)?, norm)?)?;
         }
         Ok(x)
+    }
+}
+
+impl HyperMaps {
+    /// How many maps.
+    pub(crate) fn count(&self) -> usize {
+        self.maps.len()
+    }
+}
+
+impl Roles for HyperMaps {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        add("reduce".into(), (&self.reduce).into());
+        for (number, (map, norm)) in self.maps.iter().enumerate() {
+            add(format!("maps.{number}"), map.into());
+            add(format!("norms.{number}"), norm.into());
+        }
     }
 }
 

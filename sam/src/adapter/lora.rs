@@ -3,6 +3,7 @@
 use ndarray::{Array, Array2};
 
 use crate::backend::{Backend, Output};
+use crate::block::{Layer, Roles};
 use crate::error::Error;
 use crate::layers::{Linear, LinearInput, Packing};
 use crate::weights::{Param, Reader};
@@ -99,6 +100,15 @@ impl Lora {
     /// Multiplies what is added to the queries.
     pub(crate) fn scale_queries(&mut self, factor: f32) {
         self.q.scale *= factor;
+    }
+}
+
+impl Roles for Lora {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        for (name, part) in [("q", &self.q), ("v", &self.v)] {
+            add(format!("{name}.a"), (&part.a).into());
+            add(format!("{name}.b"), (&part.b).into());
+        }
     }
 }
 

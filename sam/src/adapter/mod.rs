@@ -19,10 +19,12 @@ mod plan;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::block::{BlockAdapters, attend_over_depth};
-pub(crate) use self::decoder::{AttentionLora, DecoderAdapters, PromptSummary};
+pub(crate) use self::decoder::{AttentionLora, DecoderAdapters};
+pub(crate) use self::hyper::PromptSummary;
 pub(crate) use self::lora::Lora;
 pub use self::plan::{AdapterPlan, DecoderPlan, Init, NewTensor};
 use crate::backend::{Backend, Output};
+use crate::block::{Layer, Roles};
 use crate::error::Error;
 use crate::layers::{Activation, Linear, Mlp, Projected};
 use crate::weights::Reader;
@@ -123,6 +125,26 @@ impl Adapter {
     /// Length between the projections.
     fn bottleneck(&self) -> usize {
         self.down.outputs()
+    }
+}
+
+impl Roles for Adapter {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        add("down".into(), (&self.down).into());
+        add("up".into(), (&self.up).into());
+    }
+}
+
+impl Roles for ParallelAdapter {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        self.adapter.roles(add);
+    }
+}
+
+/// Hands over the layers of a part, if it is there.
+fn roles_of<'a>(role: &str, part: Option<&'a impl Roles>, add: &mut dyn FnMut(String, Layer<'a>)) {
+    if let Some(part) = part {
+        part.roles(&mut |inner, layer| add(format!("{role}.{inner}"), layer));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EncoderConfig, SamConfig};
+use crate::config::{EncoderConfig, SamConfig};
 
 /// Which adapters to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

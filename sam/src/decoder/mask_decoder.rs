@@ -6,7 +6,8 @@ use super::PromptInput;
 use super::prompt_encoder::PromptEncoder;
 use super::two_way::{Positions, TwoWayTransformer};
 use crate::adapter::{AdapterConfig, PromptSummary};
-use crate::backend::{Backend, Block, Output};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{Activation, LayerNorm, Linear, Mlp, NO_ATTENTION, Upscale2x};
@@ -106,8 +107,14 @@ impl MaskDecoder {
         };
         let (tokens, image) = self.transformer.forward(b, &image, &positions)?;
 
-        let block = Block { operator: "MaskHead", attributes: vec![("height", h), ("width", w)] };
-        let logits = block.run(b, &[&tokens, &image], || {
+        let mut block = Block::new(BlockKind::MaskHead { height: h, width: w })
+            .with("upscale1", &self.upscale1)
+            .with("norm", &self.upscale_norm)
+            .with("upscale2", &self.upscale2);
+        for (mask, mlp) in self.hypernetworks.iter().enumerate() {
+            block = block.within(&format!("hypernetworks.{mask}"), mlp);
+        }
+        let logits = b.single_block(block, &[&tokens, &image], || {
             let x = self.upscale1.forward(b, &b.reshape(&image, &[batch, h, w, c])?)?;
             let x = b.gelu(&b.layer_norm(&x, &self.upscale_norm)?)?;
             let x = b.gelu(&self.upscale2.forward(b, &x)?)?;

@@ -4,10 +4,11 @@ use std::f32::consts::PI;
 
 use ndarray::{Array3, Axis};
 
-use crate::backend::{Backend, Block, Output};
+use super::config::{DecoderConfig, PointOrder};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind};
 use crate::error::Error;
 use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
-use crate::model::{DecoderConfig, PointOrder};
 use crate::prompt::label;
 use crate::weights::{Param, Reader, VisitParams};
 
@@ -117,8 +118,15 @@ impl PromptEncoder {
         mask: Option<&MaskPrompt<B::Tensor>>,
     ) -> Output<B> {
         let Some(MaskPrompt { logits, present }) = mask else { return b.param(&self.no_mask) };
-        let block = Block { operator: "MaskPrompt", attributes: vec![] };
-        block.run(b, &[logits, present], || {
+        let MaskDownscaling { first, second, last } = &self.mask_downscaling;
+        let block = Block::new(BlockKind::MaskPrompt)
+            .with("first", &first.0)
+            .with("norm1", &first.1)
+            .with("second", &second.0)
+            .with("norm2", &second.1)
+            .with("last", last)
+            .with("no_mask_embed", &self.no_mask);
+        b.single_block(block, &[logits, present], || {
             let batch = b.shape(present)[0];
             let present = b.reshape(present, &[batch, 1, 1, 1])?;
             let absent = b.affine(&present, -1.0, 1.0)?;

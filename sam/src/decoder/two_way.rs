@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::adapter::{AdapterConfig, AttentionLora, DecoderAdapters, Lora, PromptSummary};
-use crate::backend::{Backend, Block, Scores};
+use crate::backend::{Backend, Scores};
+use crate::block::{Block, BlockKind, Layer, Roles};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
@@ -81,15 +82,14 @@ impl TwoWayTransformer {
                 prompt.tokens,
                 prompt.labels,
             ];
-            let attributes =
-                vec![("heads", layer.self_attention.heads), ("first", usize::from(layer.first))];
-            let block = Block { operator: "TwoWayBlock", attributes };
             [tokens, image] =
-                b.block(block, &inputs, || layer.forward(b, &tokens, &image, positions))?;
+                b.block(layer.block(), &inputs, || layer.forward(b, &tokens, &image, positions))?;
         }
         let inputs = [&tokens, &image, positions.tokens, positions.image];
-        let attributes = vec![("heads", self.final_attention.heads)];
-        let attended = Block { operator: "FinalAttention", attributes }.run(b, &inputs, || {
+        let kind = BlockKind::FinalAttention { heads: self.final_attention.heads };
+        let block =
+            Block::new(kind).within("attn", &self.final_attention).with("norm", &self.final_norm);
+        let attended = b.single_block(block, &inputs, || {
             let q = b.add(&tokens, positions.tokens)?;
             let k = b.add(&image, positions.image)?;
             let attended = self.final_attention.forward(b, [&q, &k, &image], None, None)?;
@@ -142,6 +142,27 @@ impl TwoWayBlock {
             first,
             adapters: DecoderAdapters::default(),
         })
+    }
+
+    fn block(&self) -> Block<'_> {
+        let Self { adapters, .. } = self;
+        let kind = BlockKind::TwoWayBlock {
+            heads: self.self_attention.heads,
+            first: self.first,
+            after_tokens: adapters.after_tokens(),
+            beside_mlp: adapters.mlp_activation(),
+            after_image: adapters.after_image(),
+        };
+        Block::new(kind)
+            .within("self_attn", &self.self_attention)
+            .with("norm1", &self.norm1)
+            .within("cross_attn_token_to_image", &self.token_to_image)
+            .with("norm2", &self.norm2)
+            .within("mlp", &self.mlp)
+            .with("norm3", &self.norm3)
+            .within("cross_attn_image_to_token", &self.image_to_token)
+            .with("norm4", &self.norm4)
+            .within("adapter", adapters)
     }
 
     fn forward<B: Backend>(
@@ -225,6 +246,17 @@ impl Attention {
         let keys = b.linear(k, &self.k)?;
         let scores = Scores { name: &self.name, scale: self.scale, bias };
         self.out.forward(b, &b.attention([&queries, &keys, &values], self.heads, scores)?)
+    }
+}
+
+impl Roles for Attention {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        let Self { q, k, v, out, name, .. } = self;
+        add("q_proj".into(), q.into());
+        add("k_proj".into(), k.into());
+        add("v_proj".into(), v.into());
+        add("products".into(), Layer::Products(name));
+        add("out_proj".into(), out.into());
     }
 }
 

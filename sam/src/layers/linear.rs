@@ -3,7 +3,6 @@
 use ndarray::{Array1, Array2, Axis, Ix1, Ix2, concatenate};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Output};
 use crate::error::Error;
 use crate::layers::conv::batch_norm;
 use crate::weights::{Param, Reader, VisitParams};
@@ -193,61 +192,6 @@ pub enum Activation {
     Gelu,
     /// `max(x, 0)`.
     Relu,
-}
-
-impl Activation {
-    pub(crate) fn forward<B: Backend>(self, b: &B, x: &B::Tensor) -> Output<B> {
-        match self {
-            Self::Gelu => b.gelu(x),
-            Self::Relu => b.relu(x),
-        }
-    }
-}
-
-/// Linear layers with a nonlinearity between them (none after the last).
-#[derive(Clone, Debug)]
-pub(crate) struct Mlp {
-    layers: Vec<Linear>,
-    activation: Activation,
-}
-
-impl Mlp {
-    pub(crate) fn new(layers: Vec<Linear>, activation: Activation) -> Self {
-        Self { layers, activation }
-    }
-
-    /// Whether its hidden layer can take up one of the nonlinearity `activation`.
-    pub(crate) fn can_widen(&self, activation: Activation) -> bool {
-        self.layers.len() == 2 && self.activation == activation
-    }
-
-    /// Adds `factor` times another MLP of the same activation to it, as more hidden values.
-    pub(crate) fn widen(&mut self, down: &Linear, up: &Linear, factor: f32) {
-        self.layers[0] = self.layers[0].beside(down);
-        self.layers[1] = self.layers[1].plus(up, factor);
-    }
-
-    /// The layer that its input meets.
-    pub(crate) fn first_mut(&mut self) -> &mut Linear {
-        &mut self.layers[0]
-    }
-
-    pub(crate) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let mut x = x.clone();
-        for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                x = self.activation.forward(b, &x)?;
-            }
-            x = b.linear(&x, layer)?;
-        }
-        Ok(x)
-    }
-}
-
-impl VisitParams for Mlp {
-    fn visit(&mut self, f: &mut dyn FnMut(&mut Param)) {
-        self.layers.iter_mut().for_each(|layer| layer.visit(f));
-    }
 }
 
 fn flatten(weight: ndarray::ArrayD<f32>, outputs: usize) -> Array2<f32> {

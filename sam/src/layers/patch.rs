@@ -4,6 +4,7 @@
 use ndarray::{Array1, Array2};
 
 use crate::backend::{Backend, Output};
+use crate::block::Layer;
 use crate::error::Error;
 use crate::layers::Linear;
 use crate::weights::{Param, Reader, VisitParams};
@@ -50,6 +51,12 @@ impl Upscale2x {
         let x = b.reshape(&b.linear(x, &self.linear)?, &[batch, h, w, 2, 2, outputs])?;
         let x = b.permute(&x, &[0, 1, 3, 2, 4, 5])?;
         b.reshape(&x, &[batch, 2 * h, 2 * w, outputs])
+    }
+}
+
+impl<'a> From<&'a Upscale2x> for Layer<'a> {
+    fn from(upscale: &'a Upscale2x) -> Self {
+        Self::Linear(&upscale.linear)
     }
 }
 

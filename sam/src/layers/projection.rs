@@ -1,6 +1,7 @@
 //! An attention's output projection.
 
 use crate::backend::{Backend, Output};
+use crate::block::Layer;
 use crate::error::Error;
 use crate::layers::Linear;
 use crate::weights::{Param, Reader, VisitParams};
@@ -51,6 +52,12 @@ impl Projection {
         if self.linear.outputs() == self.outputs {
             self.linear = self.linear.beside(&down.of(&self.linear));
         }
+    }
+}
+
+impl<'a> From<&'a Projection> for Layer<'a> {
+    fn from(projection: &'a Projection) -> Self {
+        Self::Linear(&projection.linear)
     }
 }
 

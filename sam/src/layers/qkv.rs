@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::adapter::{BlockAdapters, Lora};
 use crate::backend::{Backend, Output, Scores};
+use crate::block::Layer;
 use crate::error::Error;
 use crate::fold::Folding;
 use crate::layers::{LayerNorm, Linear, Packing, attention_scale, products_name};
@@ -31,6 +32,11 @@ impl PackedQkv {
         let linear = Linear::read(from, dim, 3 * dim)?;
         let name = products_name(from);
         Ok(Self { linear, name, heads, packing, scale: attention_scale(dim / heads) })
+    }
+
+    /// [`Layer::Products`] of the attention.
+    pub(crate) fn products(&self) -> Layer<'_> {
+        Layer::Products(&self.name)
     }
 
     /// `[B, N, C]` -> `[B, N, 3C]`.

@@ -76,7 +76,7 @@ impl Windows {
     }
 
     /// 1 at padded positions and 0 elsewhere, `[1, H', W', 1]`; none if nothing is padded.
-    fn padding(&self) -> Option<Param> {
+    pub(crate) fn padding(&self) -> Option<Param> {
         let Self { height, width, .. } = *self;
         let (padded_height, padded_width) = self.padded();
         if (padded_height, padded_width) == (height, width) {

@@ -2,7 +2,8 @@
 
 use super::config::Stage;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Block, Output};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind, Layer, Roles};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
@@ -63,10 +64,23 @@ impl TinyVitBlock {
     /// # Errors
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
-        let Self { attention, .. } = self;
-        let attributes = vec![("window", attention.window), ("heads", attention.qkv.heads)];
-        let block = Block { operator: "TinyViTBlock", attributes };
-        block.run(b, &[x], || self.compute(b, x, slices))
+        let Self { attention, local_conv, norm, mlp, adapters } = self;
+        let kind = BlockKind::TinyVitBlock {
+            window: attention.window,
+            heads: attention.qkv.heads,
+            space: adapters.space_activation(),
+        };
+        let padding = Windows::new(b, x, attention.window).padding();
+        let mut block = Block::new(kind)
+            .within("attn", attention)
+            .with("local_conv", local_conv)
+            .with("mlp.norm", norm)
+            .within("mlp", mlp)
+            .within("adapter", adapters);
+        if let Some(padding) = &padding {
+            block = block.with("attn.window_padding", padding);
+        }
+        b.single_block(block, &[x], || self.compute(b, x, slices))
     }
 
     fn compute<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
@@ -158,6 +172,18 @@ impl WindowAttention {
         let qkv = self.qkv.forward(b, &b.layer_norm(x, &self.norm)?, lora)?;
         let attended = self.qkv.attend(b, &qkv, None)?;
         Ok(self.projection.forward(b, &attended)?.x)
+    }
+}
+
+impl Roles for WindowAttention {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        let Self { norm, qkv, projection, offset_bias, offsets, window: _ } = self;
+        add("norm".into(), norm.into());
+        add("qkv".into(), (&qkv.linear).into());
+        add("products".into(), qkv.products());
+        add("attention_biases".into(), offset_bias.into());
+        add("offsets".into(), offsets.into());
+        add("proj".into(), projection.into());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The two convolutional blocks: 1x1, depthwise 3x3, 1x1.
 
-use crate::backend::{Backend, Block, Output};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind};
 use crate::error::Error;
 use crate::layers::{Conv2d, Linear};
 use crate::weights::Reader;
@@ -26,8 +27,11 @@ impl MbConv {
     }
 
     pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let block = Block { operator: "MBConv", attributes: vec![] };
-        block.run(b, &[x], || {
+        let block = Block::new(BlockKind::MbConv)
+            .with("expand", &self.expand)
+            .with("depthwise", &self.depthwise)
+            .with("project", &self.project);
+        b.single_block(block, &[x], || {
             let hidden = b.gelu(&b.linear(x, &self.expand)?)?;
             let hidden = b.gelu(&b.conv2d(&hidden, &self.depthwise)?)?;
             b.gelu(&b.add(&b.linear(&hidden, &self.project)?, x)?)
@@ -58,8 +62,11 @@ impl PatchMerging {
     }
 
     pub(super) fn forward<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
-        let attributes = vec![("stride", self.depthwise.stride)];
-        Block { operator: "PatchMerging", attributes }.run(b, &[x], || {
+        let block = Block::new(BlockKind::PatchMerging { stride: self.depthwise.stride })
+            .with("expand", &self.expand)
+            .with("depthwise", &self.depthwise)
+            .with("project", &self.project);
+        b.single_block(block, &[x], || {
             let x = b.gelu(&b.linear(x, &self.expand)?)?;
             let x = b.gelu(&b.conv2d(&x, &self.depthwise)?)?;
             b.linear(&x, &self.project)

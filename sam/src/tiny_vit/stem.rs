@@ -1,7 +1,8 @@
 //! From pixels to the first map.
 
 use super::config::Stem;
-use crate::backend::{Backend, Block, Output};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind};
 use crate::error::Error;
 use crate::layers::{Conv2d, Linear, pixel_patches};
 use crate::weights::{Param, Reader, VisitParams};
@@ -48,8 +49,9 @@ impl PatchEmbed {
     pub(super) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
         // Of patches as of pixels: one operator, for which devices have a kernel.
         let pointwise = |x: B::Tensor, (first, second): &(Linear, Linear)| {
-            let block = Block { operator: "PatchEmbed", attributes: vec![] };
-            block.run(b, &[&x], || b.linear(&b.gelu(&b.linear(&x, first)?)?, second))
+            let block =
+                Block::new(BlockKind::PatchEmbed).with("first", first).with("second", second);
+            b.single_block(block, &[&x], || b.linear(&b.gelu(&b.linear(&x, first)?)?, second))
         };
         let channels_last = || b.permute(image, &[0, 2, 3, 1]);
         match self {

@@ -4,9 +4,9 @@
 use ndarray::{ArcArray, IxDyn};
 
 use super::config::Stem;
+use crate::config::{EncoderConfig, SamConfig};
 use crate::error::Error;
 use crate::layers::BATCH_NORM_EPSILON;
-use crate::model::{EncoderConfig, SamConfig};
 use crate::weights::{Reader, Weights};
 
 /// Shape and weights of a network with a stem of [`Stem::Patches`] in place of one of

@@ -5,12 +5,13 @@ use ndarray::Array3;
 use super::config::VitConfig;
 use super::position::relative;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
-use crate::backend::{Backend, Block, Output};
+use crate::backend::compose::{attend, unpack};
+use crate::backend::{Backend, Output};
+use crate::block::{Block, BlockKind, Layer, Roles};
 use crate::error::Error;
 use crate::fold::{Fold, Folding};
 use crate::layers::{
-    Activation, LayerNorm, Linear, Mlp, PackedQkv, Packing, Projected, Projection, Windows, attend,
-    unpack,
+    Activation, LayerNorm, Linear, Mlp, PackedQkv, Packing, Projected, Projection, Windows,
 };
 use crate::weights::{Param, Reader};
 
@@ -77,10 +78,23 @@ impl VitBlock {
     /// # Errors
     /// The backend's.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
-        let Self { attention, .. } = self;
-        let attributes = vec![("window", attention.side), ("heads", attention.qkv.heads)];
-        let block = Block { operator: "ViTBlock", attributes };
-        block.run(b, &[x], || self.compute(b, x, slices))
+        let Self { norm1, attention, norm2, mlp, adapters } = self;
+        let kind = BlockKind::VitBlock {
+            window: attention.side,
+            heads: attention.qkv.heads,
+            space: adapters.space_activation(),
+        };
+        let padding = Windows::new(b, x, attention.side).padding();
+        let mut block = Block::new(kind)
+            .with("norm1", norm1)
+            .within("attn", attention)
+            .with("norm2", norm2)
+            .within("mlp", mlp)
+            .within("adapter", adapters);
+        if let Some(padding) = &padding {
+            block = block.with("attn.window_padding", padding);
+        }
+        b.single_block(block, &[x], || self.compute(b, x, slices))
     }
 
     fn compute<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
@@ -232,6 +246,22 @@ impl Attention {
             Folding::Lora | Folding::Mlp | Folding::Bottlenecks => {}
         }
         qkv.fold(rule, norm, adapters);
+    }
+}
+
+impl Roles for Attention {
+    fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>)) {
+        let Self { qkv, projection, relative, padding, side: _ } = self;
+        add("qkv".into(), (&qkv.linear).into());
+        add("products".into(), qkv.products());
+        if let Some(Relative { h, w }) = relative {
+            add("rel_pos_h".into(), h.into());
+            add("rel_pos_w".into(), w.into());
+        }
+        if let Some(padding) = padding {
+            add("qkv_of_padding".into(), padding.into());
+        }
+        add("proj".into(), projection.into());
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::check_lengths;
 use crate::error::Error;
-use crate::model::check_lengths;
 use crate::weights::Weights;
 
 /// Shape of a ViT encoder.

@@ -34,10 +34,10 @@ fn a_linear_layer_is_exact_in_onnxruntime() {
     let (size, zero) = (int8.input.size.mapv(|size| 1.0 / size), &int8.input.zero);
     let twin = LinearS8 {
         weight: int8.weight.as_slice().unwrap(),
-        steps: int8.steps.as_slice().unwrap(),
+        scale: int8.steps.as_slice().unwrap(),
         bias: int8.bias_of_steps().as_slice().unwrap(),
-        inverse: size.as_slice().unwrap(),
-        zero: zero.as_slice().unwrap(),
+        inverse_scale: size.as_slice().unwrap(),
+        zero_point: zero.as_slice().unwrap(),
     }
     .forward(x.as_slice().unwrap());
     assert_eq!(found.as_slice().unwrap(), twin);

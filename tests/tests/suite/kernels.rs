@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::{fmt, fs};
 
-use medsa_edge::acceptance::iou;
-use medsa_edge::engine::{Embedding, Engine};
+use medsa_engine::acceptance::iou;
+use medsa_engine::{Embedding, Engine};
 use medsa_export::Models;
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::{Preprocess, RgbView};
@@ -101,7 +101,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                 // The small SAM ViT's decoder is narrower than kernels know.
                 let of_decoder = ["TwoWayBlock", "FinalAttention", "MaskHead"];
                 let is_narrow = |call: &str| of_decoder.iter().any(|name| call.starts_with(name));
-                let left = ours.without_kernels();
+                let left = ours.inlined().map(|inlined| inlined.block.as_str());
                 let left = left.filter(|call| !what.ends_with("vit") || !is_narrow(call));
                 assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{what}");
                 let embedding = values(&ours.encode(&image).unwrap());
@@ -118,7 +118,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };
                 assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
-                if threads == 1 && ours.without_kernels().next().is_none() {
+                if threads == 1 && ours.inlined().next().is_none() {
                     asks_for_little(&ours, &image, &prompts[0].as_ref().unwrap().tokens(&geometry));
                 }
                 for prompt in &prompts {
@@ -354,7 +354,7 @@ fn the_kernel_of_pixels_computes_patches_too() {
         let embedding = |encoder: &[u8], decoder: &[u8]| {
             let threads = NonZeroUsize::new(1).unwrap();
             let engine = Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap();
-            let left: Vec<String> = engine.without_kernels().map(str::to_owned).collect();
+            let left: Vec<_> = engine.inlined().cloned().collect();
             (values(&engine.encode(&image).unwrap()), left)
         };
         let (found, left) = embedding(&encoder, &decoder);

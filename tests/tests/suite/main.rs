@@ -1,6 +1,7 @@
 //! The end-to-end suite: one binary, because linking it is what costs.
 
 mod adapters;
+mod blocks;
 mod boards;
 mod candle_parity;
 mod checkpoints;

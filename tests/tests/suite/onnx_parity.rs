@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use candle_core::Device;
-use medsa_edge::engine::Engine;
+use medsa_engine::Engine;
 use medsa_export::Models;
 use medsa_frames::Clip;
 use medsa_sam::image::RgbView;

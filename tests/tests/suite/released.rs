@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use candle_core::Device;
 use medsa_bundle::{Build, Limits, Manifest};
-use medsa_edge::engine::Engine;
+use medsa_engine::Engine;
 use medsa_export::{boxes, read_quantization};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::{Fit, Normalization, RgbView};

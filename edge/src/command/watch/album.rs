@@ -13,7 +13,7 @@ use ndarray::Array2;
 
 use crate::error::Error;
 use crate::overlay::{self, Layer};
-use crate::pipeline::frame_view;
+use medsa_engine::frame_view;
 
 /// Most pictures that are kept for the animation and the sheet; later ones still go to the folder.
 const MAX_KEPT: usize = 150;

@@ -5,7 +5,7 @@ use jpeg_decoder::{ColorTransform, Decoder};
 use super::super::DicomProblem;
 use super::super::colour::single_samples;
 use super::super::header::{Header, Photometric};
-use super::super::pixels::Samples;
+use super::super::samples::Samples;
 use super::{StreamInfo, u16_at};
 
 pub(super) fn decode(

@@ -5,7 +5,7 @@ use jpeg2k::{DecodeParameters, Image};
 use super::super::DicomProblem;
 use super::super::colour::three_to_rgb;
 use super::super::header::{Header, Layout};
-use super::super::pixels::Samples;
+use super::super::samples::Samples;
 use super::{StreamInfo, u16_at, u32_at};
 
 pub(super) fn decode(

@@ -3,7 +3,7 @@
 use super::super::DicomProblem;
 use super::super::colour::{single_samples, three_to_rgb};
 use super::super::header::{Header, Layout};
-use super::super::pixels::Samples;
+use super::super::samples::Samples;
 
 /// Bytes of the header: the number of segments and 15 offsets.
 const HEADER_BYTES: usize = 64;

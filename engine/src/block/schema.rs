@@ -1,0 +1,104 @@
+//! The schema of a block, read and verified.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use medsa_sam::block::{BlockKind, BlockSchema, DOMAIN, SCHEMA_ATTRIBUTE, SCHEMA_VERSION};
+use serde::Deserialize;
+use tract_onnx::pb::{FunctionProto, NodeProto};
+
+use super::canonical::canonical_hash;
+
+/// Bodies that the kernels compute: a line for each, its hash and its variant. Written by the test
+/// that exports every block.
+const BODIES: &str = include_str!("bodies.txt");
+
+static KNOWN: LazyLock<BTreeSet<&'static str>> =
+    LazyLock::new(|| BODIES.lines().filter_map(|line| line.split_whitespace().next()).collect());
+
+/// What a call of a function is to this engine.
+pub(super) enum Reading {
+    /// A block that kernels compute.
+    Known(BlockSchema),
+    /// A block that is computed node by node, and why.
+    Foreign(String),
+}
+
+/// A part of a block that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Role of a weight, or field of the schema.
+    pub role: String,
+    /// What it is.
+    pub found: String,
+    /// What it has to be.
+    pub expected: String,
+    /// The block is well formed, but kernels do not compute blocks of its size.
+    pub is_limit: bool,
+}
+
+impl Mismatch {
+    pub(super) fn new(
+        role: impl Into<String>,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        let (role, found, expected) = (role.into(), found.into(), expected.into());
+        Self { role, found, expected, is_limit: false }
+    }
+}
+
+/// The fields that every version has.
+#[derive(Deserialize)]
+struct Header {
+    version: u32,
+    kind: serde_json::Value,
+}
+
+/// Reads the schema of `call`, a call of `function`.
+pub(super) fn read(call: &NodeProto, function: &FunctionProto) -> Result<Reading, Mismatch> {
+    let attribute = call.attribute.iter().find(|attribute| attribute.name == SCHEMA_ATTRIBUTE);
+    let text = match attribute {
+        Some(attribute) => std::str::from_utf8(&attribute.s)
+            .map_err(|_| Mismatch::new(SCHEMA_ATTRIBUTE, "not UTF-8", "JSON"))?,
+        None if call.domain == DOMAIN => {
+            let expected = "a schema: re-export the model with this version's `medsa-export build`";
+            return Err(Mismatch::new(SCHEMA_ATTRIBUTE, "missing", expected));
+        }
+        None => return Ok(Reading::Foreign(format!("domain {} is not ours", call.domain))),
+    };
+    let malformed = |error: serde_json::Error| {
+        Mismatch::new(SCHEMA_ATTRIBUTE, error.to_string(), "the schema of a block")
+    };
+    let header: Header = serde_json::from_str(text).map_err(malformed)?;
+    if header.version > SCHEMA_VERSION {
+        let Header { version, .. } = header;
+        let reason =
+            format!("its schema has version {version}, this program knows {SCHEMA_VERSION}");
+        return Ok(Reading::Foreign(reason));
+    }
+    if header.version < SCHEMA_VERSION {
+        let expected = format!(
+            "{SCHEMA_VERSION}: re-export the model with this version's `medsa-export build`"
+        );
+        return Err(Mismatch::new("version", header.version.to_string(), expected));
+    }
+    let kind = match &header.kind {
+        serde_json::Value::String(name) => Some(name.as_str()),
+        serde_json::Value::Object(fields) => fields.keys().next().map(String::as_str),
+        _ => None,
+    };
+    if let Some(kind) = kind.filter(|kind| !BlockKind::NAMES.contains(kind)) {
+        return Ok(Reading::Foreign(format!("its kind {kind} is not known to this program")));
+    }
+    let schema: BlockSchema = serde_json::from_str(text).map_err(malformed)?;
+    if !KNOWN.contains(schema.body.as_str()) {
+        let (variant, body) = (schema.kind.variant(), &schema.body);
+        return Ok(Reading::Foreign(format!("no kernel computes {variant} with body {body}")));
+    }
+    let found = canonical_hash(&schema.kind, &schema.weights, function)?;
+    if found != schema.body {
+        return Err(Mismatch::new("body", found, schema.body));
+    }
+    Ok(Reading::Known(schema))
+}

@@ -1,0 +1,18 @@
+//! A rule for lengths in configurations.
+
+use crate::error::Error;
+
+/// Each length of a configuration must be a multiple of its divisor, and neither is 0.
+pub(crate) fn check_lengths(lengths: &[(&str, usize, usize)]) -> Result<(), Error> {
+    for &(key, length, divisor) in lengths {
+        if length == 0 || divisor == 0 || !length.is_multiple_of(divisor) {
+            let expected = if divisor == 0 {
+                "heads above 0".into()
+            } else {
+                format!("a multiple of {divisor} above 0")
+            };
+            return Err(Error::UnknownNetwork(format!("{key} is {length}, expected {expected}")));
+        }
+    }
+    Ok(())
+}
