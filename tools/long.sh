@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\n== %s\n' "$*"; }
 
-tools/setup.sh check
+tools/setup.sh long
 tests=(cargo test --release --workspace --features medsa-trainer/mpi)
 cargo build --release --workspace --features medsa-trainer/mpi
 tools/build-arm.sh
@@ -22,10 +22,8 @@ MEDSA_SOAK_S=$SECONDS_EACH "${tests[@]}" --test it -- --nocapture --test-threads
 say "packages, and the program out of one, on emulated processors"
 tools/arm.sh
 
-if [ -x tools/memcheck.sh ]; then
-    say "memory errors"
-    tools/memcheck.sh
-fi
+say "memory errors"
+tools/memcheck.sh
 
 say "fuzzing, ${FUZZ_SECONDS:=600} s for each target"
 tools/fuzz.sh "$FUZZ_SECONDS"

