@@ -10,13 +10,6 @@ use medsa_wire::{Command, Message, PromptMessage};
 #[path = "../../edge/src/service/json.rs"]
 mod json;
 
-/// The one item that the file takes from the service.
-mod records {
-    pub fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
 fuzz_target!(|data: &[u8]| {
     let Some(end) = data.iter().position(|&byte| byte == b'\n') else { return };
     let Ok(topic) = std::str::from_utf8(&data[..end]) else { return };
