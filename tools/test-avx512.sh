@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Runs tests of the kernels in an interpreter (Miri) that knows AVX-512, where the processor does
-# not and `cargo test` has left it out.
+# not and `cargo test` has left it out. That counts as skipped in any case: the interpreter runs
+# some of the tests, and needs a nightly Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/skip.sh
 
-if grep -q avx512_vnni /proc/cpuinfo 2>/dev/null; then exit; fi
+if grep -q avx512_vnni /proc/cpuinfo 2>/dev/null || skips avx512; then exit; fi
 if ! [ "$(uname -m)" = x86_64 ] || ! cargo +nightly --version >/dev/null 2>&1; then
-    echo "skipped: AVX-512 on a processor without it is tested by a nightly Rust with Miri" >&2
+    note_skip "avx512 (this processor has none, and there is no nightly Rust to interpret it)"
     exit
 fi
+note_skip "avx512 (this processor has none: some tests were interpreted)"
 cargo +nightly miri --version >/dev/null 2>&1 || {
     echo "== installing Miri, which interprets programs (rustup component add)"
     rustup component add --toolchain nightly miri rust-src

@@ -41,7 +41,7 @@ root() {
     esac
     mkdir -p "$root/proc" "$root/sys/devices/system/cpu"
     ln -s "$(realpath "${ARM_ROOT:-/usr/aarch64-linux-gnu}")"/* "$root/"
-    cat >"$root/proc/cpuinfo" <<CPU
+    cat >"$root/proc/cpuinfo" <<END
 processor	: 0
 BogoMIPS	: 108.00
 Features	: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid $features
@@ -51,7 +51,7 @@ CPU variant	: 0x0
 CPU part	: $part
 CPU revision	: 1
 
-CPU
+END
     for list in possible present online; do echo 0 >"$root/sys/devices/system/cpu/$list"; done
     echo "$root"
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use medsa_boards::Board;
+use medsa_test_inputs::needs;
 use tempfile::TempDir;
 
 /// On the partition that no update writes, as boards/README.md has it.
@@ -55,6 +56,7 @@ fn every_board_has_two_systems_and_a_bundle_for_them() {
 
 #[test]
 fn rauc_makes_a_bundle_for_every_board_and_believes_only_its_keyring() {
+    needs!("openssl", "rauc");
     let desk = Desk::new();
     for (name, _) in boards() {
         let bundle = desk.bundle(&name, "release");

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use common::{DicomFile, EXPLICIT_VR, RLE};
 use medsa_frames::{Clip, FramesError};
+use medsa_test_inputs::{asset, needs};
 use tempfile::tempdir;
 
 #[test]
@@ -39,11 +40,11 @@ fn folder_without_pictures_is_refused() {
 
 #[test]
 fn truncated_dicom_files_are_refused_wherever_they_end() {
-    let Some(data) = common::dicom_us() else { return };
+    needs!("dicom");
     let folder = tempdir().unwrap();
     let path = folder.path().join("cut.dcm");
     for name in ["examples_rgb_color.dcm", "examples_ybr_color.dcm", "gdcm-US-ALOKA-16.dcm"] {
-        let whole = fs::read(data.join(name)).unwrap();
+        let whole = fs::read(asset(name)).unwrap();
         for tenths in 1..10 {
             fs::write(&path, &whole[..whole.len() * tenths / 10]).unwrap();
             let error = Clip::open(&path).unwrap_err().to_string();
@@ -169,9 +170,9 @@ fn compressed_frames_that_lie_are_refused() {
 
 #[test]
 fn stream_of_another_size_than_the_header_is_refused() {
-    let Some(data) = common::dicom_us() else { return };
+    needs!("dicom");
     for name in ["examples_ybr_color.dcm", "examples_jpeg2k.dcm"] {
-        let mut bytes = fs::read(data.join(name)).unwrap();
+        let mut bytes = fs::read(asset(name)).unwrap();
         let rows = [0x28, 0, 0x10, 0, b'U', b'S', 2, 0];
         let at = bytes.windows(8).position(|window| window == rows).expect("has Rows") + 8;
         // One row less: the decoders would write past the end of a frame of that size.
@@ -186,14 +187,14 @@ fn stream_of_another_size_than_the_header_is_refused() {
 
 #[test]
 fn streams_cut_short_are_refused() {
-    let Some(data) = common::dicom_us() else { return };
+    needs!("dicom");
     let files = [
         ("examples_ybr_color.dcm", "1.2.840.10008.1.2.4.50", "YBR_FULL_422", [240, 320]),
         ("examples_jpeg2k.dcm", "1.2.840.10008.1.2.4.90", "YBR_RCT", [480, 640]),
         ("US1_J2KI.dcm", "1.2.840.10008.1.2.4.91", "YBR_ICT", [480, 640]),
     ];
     for (name, transfer_syntax, photometric, size) in files {
-        let stream = first_stream(&fs::read(data.join(name)).unwrap());
+        let stream = first_stream(&fs::read(asset(name)).unwrap());
         let clip = |stream: &[u8]| {
             let file = DicomFile::new(transfer_syntax).image(3, photometric, size, 8);
             Clip::open(write(file.fragments(&[stream])).1).unwrap()

@@ -1,10 +1,8 @@
 //! The ultrasound files decode to what pydicom 3.0.2 (with Pillow and pylibjpeg-openjpeg) makes
 //! of them; palettes by its `apply_color_lut`, of which the high bytes count.
 
-mod common;
-
 use medsa_frames::{Clip, Frame};
-use safetensors::SafeTensors;
+use medsa_test_inputs::{asset, data, needs};
 use sha2::{Digest, Sha256};
 
 /// What pydicom says of a file's first frame.
@@ -82,10 +80,10 @@ const CINE_MEANS: [f64; 30] = [
 
 #[test]
 fn every_file_decodes_as_in_pydicom() {
-    let Some(data) = common::dicom_us() else { return };
+    needs!("dicom");
     for expected in FILES {
         let name = expected.name;
-        let frame = Clip::open(data.join(name)).unwrap().frame(0).unwrap();
+        let frame = Clip::open(asset(name)).unwrap().frame(0).unwrap();
         assert_eq!([frame.width, frame.height], expected.size, "{name}");
         assert_eq!(frame.pixel_spacing_mm, expected.pixel_spacing_mm, "{name}");
         for (row, column, colour) in expected.pixels {
@@ -101,16 +99,16 @@ fn every_file_decodes_as_in_pydicom() {
 
 #[test]
 fn lossy_jpeg_2000_stays_near_its_original() {
-    let Some(data) = common::dicom_us() else { return };
-    let frame = |name| Clip::open(data.join(name)).unwrap().frame(0).unwrap();
+    needs!("dicom");
+    let frame = |name| Clip::open(asset(name)).unwrap().frame(0).unwrap();
     let (_, mean) = difference(&frame("US1_J2KI.dcm").rgb, &frame("US1_UNCR.dcm").rgb);
     assert!(mean < 3.0, "mean difference {mean}");
 }
 
 #[test]
 fn cine_decodes_frame_by_frame() {
-    let Some(data) = common::dicom_us() else { return };
-    let clip = Clip::open(data.join("examples_ybr_color.dcm")).unwrap();
+    needs!("dicom");
+    let clip = Clip::open(asset("examples_ybr_color.dcm")).unwrap();
     assert_eq!(clip.len(), 30);
     assert_eq!(clip.frame_interval_ms(), Some(33.333));
     assert_eq!(clip.frame_name(7).unwrap(), "examples_ybr_color.dcm-07");
@@ -124,14 +122,12 @@ fn cine_decodes_frame_by_frame() {
 
 #[test]
 fn first_frame_of_the_cine_is_the_golden_one() {
-    let (Some(shared), Some(data)) = (common::shared(), common::dicom_us()) else { return };
-    let golden = std::fs::read(shared.join("golden/litemedsam.safetensors")).unwrap();
-    let tensors = SafeTensors::deserialize(&golden).unwrap();
-    let golden = tensors.tensor("frame_rgb_u8").unwrap();
-    assert_eq!(golden.shape(), [240, 320, 3]);
-    let frame = Clip::open(data.join("examples_ybr_color.dcm")).unwrap().frame(0).unwrap();
+    needs!("dicom");
+    let golden = image::open(data("golden/frame.png")).unwrap().into_rgb8();
+    assert_eq!(golden.dimensions(), (320, 240));
+    let frame = Clip::open(asset("examples_ybr_color.dcm")).unwrap().frame(0).unwrap();
     // JPEG decoders round differently: a few grey levels, and hardly any on average.
-    let (max, mean) = difference(&frame.rgb, golden.data());
+    let (max, mean) = difference(&frame.rgb, &golden);
     println!("max {max}, mean {mean}");
     assert!(max <= 3 && mean < 0.5, "max {max}, mean {mean}");
 }

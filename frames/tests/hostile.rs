@@ -1,10 +1,9 @@
 //! Damage anywhere in a real file gives frames or an error, never a panic.
 
-mod common;
-
 use std::fs;
 
 use medsa_frames::{Clip, MAX_SIDE_PX};
+use medsa_test_inputs::{asset, needs};
 use tempfile::tempdir;
 
 /// Damaged copies of each file.
@@ -12,7 +11,7 @@ const COPIES: u64 = 60;
 
 #[test]
 fn damaged_files_never_panic() {
-    let Some(data) = common::dicom_us() else { return };
+    needs!("dicom");
     let folder = tempdir().unwrap();
     let path = folder.path().join("damaged.dcm");
     let mut random = Random(1);
@@ -20,7 +19,7 @@ fn damaged_files_never_panic() {
     for name in
         ["examples_ybr_color.dcm", "examples_jpeg2k.dcm", "US1_J2KI.dcm", "examples_palette.dcm"]
     {
-        let whole = fs::read(data.join(name)).unwrap();
+        let whole = fs::read(asset(name)).unwrap();
         let pixels = whole.windows(4).position(|tag| tag == [0xe0, 0x7f, 0x10, 0]).unwrap();
         for copy in 0..COPIES {
             let mut bytes = whole.clone();

@@ -6,15 +6,39 @@ use std::path::Path;
 
 use medsa_sam::Weights;
 use medsa_sam::prompt::{PromptTokens, label};
-use ndarray::{ArrayD, Axis, Dimension, Ix2, Ix3};
+use ndarray::{Array1, Array3, ArrayD, Axis, Dimension, Ix2, Ix3, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
+use crate::place;
+
+/// Distance in memory of the samples of a summarised tensor (`tests/data/make.py`).
+const STEP: usize = 7919;
+
+/// Tiles a side whose means a summary holds.
+const TILES: usize = 8;
+
 /// A file of reference tensors; integers are read as f32.
-pub struct Golden(BTreeMap<String, ArrayD<f32>>);
+pub struct Golden {
+    tensors: BTreeMap<String, ArrayD<f32>>,
+    /// All values of the tensors that are summarised here, where that file is available.
+    whole: Option<Box<Golden>>,
+}
 
 impl Golden {
-    /// Reads the file.
+    /// A file of `tests/data/golden`, and the file with whole tensors of the same name where
+    /// `../shared/golden` has it.
+    ///
+    /// # Panics
+    /// If it is not what its README says.
+    pub fn open(name: &str) -> Self {
+        let whole = place::shared().map(|shared| shared.join("golden").join(name));
+        let whole = whole.filter(|path| path.exists());
+        let whole = whole.map(|path| Box::new(Self::read(&path)));
+        Self { whole, ..Self::read(&place::data("golden").join(name)) }
+    }
+
+    /// Reads a file.
     ///
     /// # Panics
     /// If it is not what its README says.
@@ -36,7 +60,40 @@ impl Golden {
             };
             ArrayD::from_shape_vec(view.shape(), values).unwrap()
         };
-        Self(file.iter().map(|(name, view)| (name.to_owned(), array(&view))).collect())
+        let tensors = file.iter().map(|(name, view)| (name.to_owned(), array(&view))).collect();
+        Self { tensors, whole: None }
+    }
+
+    /// A tensor of which this file has a summary only, where its values are available.
+    pub fn whole(&self, name: &str) -> Option<ArrayD<f32>> {
+        Some(self.whole.as_ref()?.get(name))
+    }
+
+    /// Asserts that `found` is the tensor `name` within `tolerance`: all values where they are
+    /// available, and a summary by its samples, statistics and tiles.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn assert_close(&self, name: &str, found: &ArrayD<f32>, tolerance: f32) {
+        let off = |part: &str, difference: f32, tolerance: f32| {
+            assert!(difference < tolerance, "{name}: {part} differ by {difference}");
+        };
+        if let Some(expected) = self.tensors.get(name).cloned().or_else(|| self.whole(name)) {
+            off("values", max_difference(found, &expected), tolerance);
+        }
+        if self.tensors.contains_key(name) {
+            return;
+        }
+        let part = |part: &str| self.get::<IxDyn>(&format!("{name}.{part}"));
+        let shape: Vec<usize> = part("shape").iter().map(|&side| side as usize).collect();
+        assert_eq!(found.shape(), shape, "{name}");
+        let summary = Summary::new(found);
+        let samples = part("samples");
+        off("samples", max_difference(&summary.samples(samples.len()), &samples), tolerance);
+        // None of them moves by more than the values do.
+        off("statistics", max_difference(&summary.statistics(), &part("statistics")), tolerance);
+        // Errors of neighbours differ, and means of them are smaller.
+        off("tiles", max_difference(&summary.tiles(), &part("tiles")), tolerance / 4.0);
     }
 
     /// A tensor of the expected number of axes.
@@ -44,7 +101,7 @@ impl Golden {
     /// # Panics
     /// If it is not there.
     pub fn get<D: Dimension>(&self, name: &str) -> ndarray::Array<f32, D> {
-        let value = self.0.get(name).unwrap_or_else(|| panic!("no reference tensor {name}"));
+        let value = self.tensors.get(name).unwrap_or_else(|| panic!("no reference tensor {name}"));
         value.clone().into_dimensionality().unwrap()
     }
 
@@ -53,7 +110,7 @@ impl Golden {
         let of_part = |(name, value): (&String, &ArrayD<f32>)| {
             Some((name.strip_prefix(prefix)?.to_owned(), value.clone().into_shared()))
         };
-        self.0.iter().filter_map(of_part).collect()
+        self.tensors.iter().filter_map(of_part).collect()
     }
 
     /// The prompt of a case, as tokens: points of `points` (coordinates, labels), and `bbox`.
@@ -79,16 +136,58 @@ impl Golden {
     }
 }
 
-/// Largest absolute difference.
+/// Statistics of a tensor `[1, C, H, W]`, in f64: sums of 65,536 values in f32 are not exact enough.
+struct Summary(Array3<f64>);
+
+impl Summary {
+    fn new(tensor: &ArrayD<f32>) -> Self {
+        let maps = tensor.index_axis(Axis(0), 0).mapv(f64::from);
+        Self(maps.into_dimensionality().expect("summarised tensors have four axes"))
+    }
+
+    /// Values at fixed positions.
+    fn samples(&self, count: usize) -> ArrayD<f32> {
+        let values = self.0.as_slice().expect("it was made in standard layout");
+        (0..count).map(|k| values[k * STEP % values.len()] as f32).collect::<Array1<_>>().into_dyn()
+    }
+
+    /// Mean, standard deviation, least and largest value of each channel.
+    fn statistics(&self) -> ArrayD<f32> {
+        let channels = self.0.outer_iter();
+        let rows = channels.flat_map(|map| {
+            let mean = map.sum() / map.len() as f64;
+            let [least, most] = map.fold([f64::MAX, f64::MIN], |[least, most], &value| {
+                [least.min(value), most.max(value)]
+            });
+            [mean, map.std(0.0), least, most].map(|value| value as f32)
+        });
+        let shape = IxDyn(&[self.0.len_of(Axis(0)), 4]);
+        ArrayD::from_shape_vec(shape, rows.collect()).expect("four for each channel")
+    }
+
+    /// Means of tiles `[C, TILES, TILES]`.
+    fn tiles(&self) -> ArrayD<f32> {
+        let (channels, height, width) = self.0.dim();
+        let size = (1, height / TILES, width / TILES);
+        let tiles = self.0.exact_chunks(size).into_iter();
+        let means = tiles.map(|tile| (tile.sum() / tile.len() as f64) as f32).collect();
+        let shape = IxDyn(&[channels, TILES, TILES]);
+        ArrayD::from_shape_vec(shape, means).expect("tiles divide maps")
+    }
+}
+
+/// Largest absolute difference; NaN if there is one.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn max_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     assert_eq!(a.shape(), b.shape());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    // `f32::max` would pass over NaN.
+    differences.fold(0.0, |largest, d| if largest.is_nan() || d <= largest { largest } else { d })
 }
 
-/// Of the angle between two tensors, taken as vectors.
+/// Cosine of the angle between two tensors, taken as vectors.
 pub fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     let dot = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a * b).sum();
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()

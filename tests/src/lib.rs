@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: where real data is, reference tensors, and tools that are
+//! Shared parts of the end-to-end tests: places of inputs, reference tensors, and tools that are
 //! not ours.
 
 pub mod counting;
@@ -9,3 +9,5 @@ pub mod onnxruntime;
 pub mod place;
 pub mod program;
 pub mod structures;
+
+pub use medsa_test_inputs::needs;

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 use medsa_frames::Clip;
+use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{MaskPrompt, PromptInput, Quantization, Sam};
 use medsa_trainer::{CandleBackend, Checkpoint, Node};
@@ -10,23 +11,54 @@ use ndarray::{Array1, ArrayD};
 use crate::golden::Golden;
 use crate::place;
 
-/// LiteMedSAM and its reference tensors, where they are.
+/// LiteMedSAM and its reference tensors. Tests that use it need `litemedsam`.
 ///
 /// # Panics
 /// If the checkpoint is missing.
-pub fn litemedsam() -> Option<(Model, Golden)> {
-    let golden = Golden::read(&place::shared()?.join("golden/litemedsam.safetensors"));
+pub fn litemedsam() -> (Model, Golden) {
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
-    Some((Model::new(checkpoint.sam(None).unwrap()), golden))
+    let model = Model::new(checkpoint.sam(None).unwrap());
+    (model, Golden::open("litemedsam.safetensors"))
 }
 
-/// `sam` fitted to 8 bits on a frame of the cine.
+/// The small SAM with a plain ViT of the reference tensors, and these.
+///
+/// # Panics
+/// If the files are not what their README says.
+pub fn sam_vit() -> (Model, Golden) {
+    (Model::new(small_vit().sam(None).unwrap()), Golden::open("sam_vit_io.safetensors"))
+}
+
+/// The weights of that network.
+///
+/// # Panics
+/// If the file is not what its README says.
+pub fn small_vit() -> Checkpoint {
+    let mut checkpoint = Checkpoint::read(&place::small_vit()).unwrap();
+    // Nothing in the weights tells it.
+    checkpoint.config.decoder.heads = 4;
+    checkpoint
+}
+
+/// `sam` quantized to int8 on a frame of the cine. Tests that use it need `dicom`.
 ///
 /// # Panics
 /// If the cine is missing.
 pub fn quantized(sam: &Sam) -> Quantization {
     let frame = Clip::open(place::cine()).unwrap().frame(0).unwrap();
     medsa_export::quantize(sam, &[frame], |_, _, _| {}).unwrap().0
+}
+
+/// The frame of the reference tensors as input `[1, 3, S, S]` of `sam`.
+///
+/// # Panics
+/// If the file is not what its README says.
+pub fn preprocessed(sam: &Sam) -> (ArrayD<f32>, Geometry) {
+    let frame = image::open(place::data("golden/frame.png")).unwrap().into_rgb8();
+    let (width, height) = frame.dimensions();
+    let view = RgbView::new(width as usize, height as usize, &frame).unwrap();
+    let (image, geometry) = sam.config().preprocess.run(view);
+    (image.into_dyn(), geometry)
 }
 
 /// A network on candle, arrays in and out; a test stops at the first error.

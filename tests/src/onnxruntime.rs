@@ -1,4 +1,4 @@
-//! onnxruntime and the ONNX checker, in a Python virtual environment that `make setup` makes.
+//! onnxruntime and the ONNX checker, in a Python virtual environment that `tools/setup.sh` makes.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -20,31 +20,21 @@ pub fn command(binary: &str) -> Command {
 }
 
 /// A command that runs one of the workspace's programs for ARM on an emulated processor, named
-/// as `qemu-aarch64` does. Where this Rust cannot compile for ARM, tests that need it say so and
-/// pass.
+/// as `qemu-aarch64` does. Tests that use it need `arm`.
 ///
 /// # Panics
-/// If it was not built; `make test` does.
-pub fn on_arm(program: &str, cpu: &str) -> Option<Command> {
-    let target = "aarch64-unknown-linux-gnu";
-    let rust = run(Command::new("rustc").args(["--print", "sysroot"]));
-    if !Path::new(rust.trim()).join("lib/rustlib").join(target).is_dir() {
-        println!("skipped: this Rust has no {target}");
-        return None;
-    }
+/// If the program was not built; `tools/build-arm.sh` does.
+pub fn on_arm(program: &str, cpu: &str) -> Command {
     let test = env::current_exe().expect("the system knows this program's path");
     let all: &Path = test.ancestors().nth(3).expect("tests lie three folders deep");
-    let path = all.join(target).join("emulated").join(program);
-    assert!(path.exists(), "{} is missing: run `make test`", path.display());
+    let path = all.join("aarch64-unknown-linux-gnu/emulated").join(program);
+    assert!(path.exists(), "{} is missing: run tools/build-arm.sh", path.display());
     let mut command = Command::new("qemu-aarch64");
     command.args(["-cpu", cpu, "-L", "/usr/aarch64-linux-gnu"]).arg(path);
-    Some(command)
+    command
 }
 
-/// A command that runs one of `tests/python`.
-///
-/// # Panics
-/// If the environment for it was not made.
+/// A command that runs one of `tests/python`. Tests that use it need `venv`.
 pub fn python(script: &str) -> Command {
     let mut command = Command::new(place::python());
     command.arg(place::repository().join("tests/python").join(script));

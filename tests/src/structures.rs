@@ -9,58 +9,75 @@ use medsa_sam::prompt::BoxXyxy;
 
 /// A picture and the boxes of its structures.
 pub struct Picture {
-    /// One of [`FOLDERS`].
-    pub folder: &'static str,
+    /// Name of the data set.
+    pub set: &'static str,
     /// Its pixels.
     pub frame: Frame,
     /// In pixels of the frame.
     pub boxes: Vec<BoxXyxy>,
 }
 
-/// Where they are in `../shared/data`: nerves and vessels, lesions of the breast, polyps.
-pub const FOLDERS: [&str; 3] = ["usgra-nerve", "busi-breast", "kvasir-seg"];
+/// A folder with `images` and `masks`.
+pub struct DataSet {
+    /// Name of the folder.
+    pub name: &'static str,
+    /// Least and largest mask value of each structure.
+    pub structures: &'static [[u8; 2]],
+}
 
-/// As many pictures from each folder, evenly spaced.
+/// The data sets of `tests/data`: nerves and vessels, fetal heads, vocal folds and glottis.
+pub const COMMITTED: [DataSet; 3] = [
+    DataSet { name: "usgra-nerve", structures: &[[1, 1], [2, 2]] },
+    DataSet { name: "hc18-fetal-head", structures: &[[128, 255]] },
+    DataSet { name: "vocalfolds", structures: &[[1, 1], [3, 3]] },
+];
+
+/// Some of `../shared/data`: nerves and vessels, lesions of the breast, polyps. JPEG has left
+/// values between in some masks.
+pub const WHOLE: [DataSet; 3] = [
+    DataSet { name: "usgra-nerve", structures: &[[1, 1], [2, 2]] },
+    DataSet { name: "busi-breast", structures: &[[128, 255]] },
+    DataSet { name: "kvasir-seg", structures: &[[128, 255]] },
+];
+
+/// As many pictures from each data set in `data`, evenly spaced.
 ///
 /// # Panics
-/// If the folders do not hold what `data/README.md` says.
-pub fn pictures(shared: &Path, of_each: usize) -> Vec<Picture> {
-    let picture = |(folder, image): (&'static str, PathBuf)| {
+/// If a data set has fewer, or an image has no mask.
+pub fn pictures(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Picture> {
+    let picture = |(set, image): (&DataSet, PathBuf)| {
         let name = image.with_extension("png");
         let name = name.file_name().expect("an image has a name");
         let mask = open(&image.with_file_name("../masks").join(name)).into_luma8();
-        // Nerve and vessel; elsewhere there is one structure, and values between from JPEG.
-        let values: &[[u8; 2]] =
-            if folder == "usgra-nerve" { &[[1, 1], [2, 2]] } else { &[[128, 255]] };
-        let boxes = values.iter().filter_map(|&values| bounds(&mask, values)).collect();
-        Picture { folder, frame: frame(&image), boxes }
+        let boxes = set.structures.iter().filter_map(|&values| bounds(&mask, values)).collect();
+        Picture { set: set.name, frame: frame(&image), boxes }
     };
-    spaced(shared, of_each, 0).map(picture).collect()
+    spaced(data, sets, of_each, 0).map(picture).collect()
 }
 
 /// Pictures that lie between those.
 ///
 /// # Panics
 /// As [`pictures`].
-pub fn calibration(shared: &Path, of_each: usize) -> Vec<Frame> {
-    spaced(shared, of_each, 1).map(|(_, image)| frame(&image)).collect()
+pub fn calibration(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Frame> {
+    spaced(data, sets, of_each, 1).map(|(_, image)| frame(&image)).collect()
 }
 
-/// Folder and path of pictures, half a step later for each of `half_steps`.
-fn spaced(
-    shared: &Path,
+/// Data set and path of pictures, half a step later for each of `half_steps`.
+fn spaced<'a>(
+    data: &Path,
+    sets: &'a [DataSet],
     of_each: usize,
     half_steps: usize,
-) -> impl Iterator<Item = (&'static str, PathBuf)> {
-    let data = shared.join("data");
-    FOLDERS.into_iter().flat_map(move |name| {
-        let folder = data.join(name).join("images");
+) -> impl Iterator<Item = (&'a DataSet, PathBuf)> {
+    sets.iter().flat_map(move |set| {
+        let folder = data.join(set.name).join("images");
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
         let mut images: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         images.sort();
         let step = images.len() / of_each;
         let some = images.into_iter().skip(half_steps * step / 2).step_by(step).take(of_each);
-        some.map(move |image| (name, image))
+        some.map(move |image| (set, image))
     })
 }
 

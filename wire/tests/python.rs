@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use medsa_test_inputs::needs;
 use medsa_wire::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn python_reads_generated_messages() {
+    needs!("python3");
     let mut runner = TestRunner::deterministic();
     let messages: Vec<MaskMessage> = (0..60)
         .map(|_| common::mask_message().new_tree(&mut runner).expect("a value").current())
@@ -36,6 +38,7 @@ fn python_reads_generated_messages() {
 
 #[test]
 fn python_reads_generated_records() {
+    needs!("python3");
     let mut runner = TestRunner::deterministic();
     let records: Vec<RecordMessage> = (0..20)
         .map(|_| common::record().new_tree(&mut runner).expect("a value").current())
@@ -71,6 +74,7 @@ fn python_reads_generated_records() {
 
 #[test]
 fn python_reads_generated_statistics() {
+    needs!("python3");
     let mut runner = TestRunner::deterministic();
     let stats: Vec<Stats> = (0..20)
         .map(|_| common::stats().new_tree(&mut runner).expect("a value").current())
@@ -88,6 +92,7 @@ fn python_reads_generated_statistics() {
 
 #[test]
 fn python_reads_generated_status() {
+    needs!("python3");
     let mut runner = TestRunner::deterministic();
     let all: Vec<Status> = (0..40)
         .map(|_| common::status().new_tree(&mut runner).expect("a value").current())
@@ -105,6 +110,7 @@ fn python_reads_generated_status() {
 
 #[test]
 fn python_refuses_a_truncated_message() {
+    needs!("python3");
     let mask = Mask::from_bits(2, 1, [true, false]).unwrap();
     let message = MaskMessage {
         frame_id: 1,

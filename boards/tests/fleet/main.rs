@@ -8,10 +8,12 @@ mod sshd;
 use std::fs;
 
 use field::{Field, Service};
+use medsa_test_inputs::needs;
 use serde_json::{Value, json};
 
 #[test]
 fn three_devices_take_a_build_in_two_waves() {
+    needs!("ssh");
     let field = Field::new(&["one", "two", "three"]);
     let services = field.services(Service::Confirms);
     field.publish("2.0.0");
@@ -50,6 +52,7 @@ fn three_devices_take_a_build_in_two_waves() {
 
 #[test]
 fn a_device_that_goes_back_stops_the_next_wave() {
+    needs!("ssh");
     let field = Field::new(&["one", "two", "three"]);
     let _services = field.services(Service::GoesBack);
     field.publish("2.0.0");
@@ -80,6 +83,7 @@ fn a_device_that_goes_back_stops_the_next_wave() {
 
 #[test]
 fn a_build_that_is_not_accepted_or_never_well_is_told_with_the_reason() {
+    needs!("ssh");
     let field = Field::new(&["one", "two"]);
     let _services = field.services(Service::Stands);
     field.publish("2.0.0");
@@ -108,6 +112,7 @@ fn a_build_that_is_not_accepted_or_never_well_is_told_with_the_reason() {
 
 #[test]
 fn a_device_that_is_gone_is_a_row_that_says_why() {
+    needs!("ssh");
     let field = Field::new(&["one", "gone", "two"]);
     let _services = field.services(Service::Confirms);
     field.publish("2.0.0");
@@ -139,6 +144,7 @@ fn a_device_that_is_gone_is_a_row_that_says_why() {
 
 #[test]
 fn nothing_that_is_named_is_run() {
+    needs!("ssh");
     let field = Field::new(&["one"]);
     let trap = field.path("trapped");
     let bait = format!("$(touch {0});touch {0}", trap.display());
@@ -166,6 +172,7 @@ fn nothing_that_is_named_is_run() {
 
 #[test]
 fn lists_and_repositories_that_are_wrong_are_named() {
+    needs!("ssh");
     let field = Field::new(&["one"]);
     for (list, expected) in [
         ("[[device]]\nssh = \"one\"\nport = 22\n", "unknown field `port`"),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_wire::{Cause, Degradation};
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, as_mask, external};
@@ -14,6 +15,7 @@ use crate::status::as_status;
 
 #[test]
 fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     fs::write(place.path("small.medsa"), bytes(&right("small", 32))).unwrap();
     let heat = |degrees: u32| fs::write(place.path("temp"), format!("{degrees}000\n")).unwrap();

@@ -26,7 +26,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const FRAME: (u32, u32) = (128, 96);
 
-/// A mosquitto of its own, killed at the end.
+/// A mosquitto of its own, killed at the end. Tests that use it need `mosquitto`.
 pub struct Mosquitto {
     pub port: u16,
     child: Child,
@@ -49,18 +49,14 @@ impl Mosquitto {
         // As root it would become another user, who cannot read the files of a test.
         let text = format!("user root\nlistener {port} 127.0.0.1\npersistence false\n{lines}\n");
         std::fs::write(&config, text).unwrap();
-        // Debian keeps it where only root's path looks.
-        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"]
-            .into_iter()
-            .find(|path| Path::new(path).exists())
-            .unwrap_or("mosquitto");
-        let child = Command::new(program)
+        let program = medsa_test_inputs::program("mosquitto");
+        let child = Command::new(program.expect("the test needs `mosquitto`"))
             .arg("-c")
             .arg(&config)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|e| panic!("{program}: {e}: install it: apt-get install mosquitto"));
+            .unwrap();
         let broker = Self { port, child, folder };
         wait_until("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         broker

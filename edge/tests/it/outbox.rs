@@ -8,6 +8,7 @@ use bytes::Bytes;
 use medsa_edge::Error;
 use medsa_edge::mqtt::{Delivery, Message, Protocol, Retention};
 use medsa_edge::outbox::{Delivered, MAX_MESSAGE_BYTES, Outbox};
+use medsa_test_inputs::needs;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
 use crate::mqtt::Wire;
@@ -17,6 +18,7 @@ const RECORDS: u32 = 50;
 
 #[test]
 fn every_record_arrives_though_the_process_is_killed_again_and_again() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, port) = (Place::new(2), free_port());
         let wire = Wire::to(port);
@@ -62,6 +64,7 @@ fn every_record_arrives_though_the_process_is_killed_again_and_again() {
 
 #[test]
 fn a_connection_that_breaks_costs_no_record() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let wire = Wire::to(broker.port);
     let observer = Observer::start(&broker.url(), Protocol::V5);

@@ -14,6 +14,7 @@ use medsa_edge::records::Records;
 use medsa_engine::Engine;
 use medsa_sam::image::{Preprocess, RgbView};
 use medsa_sam::prompt::{Point, Prompt};
+use medsa_test_inputs::needs;
 use medsa_wire::{BuildStatus, Command, Info, MaskMessage, MaskState, Message as _};
 
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, as_mask, external};
@@ -26,6 +27,7 @@ const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\n
 
 #[test]
 fn another_build_takes_over_and_no_frame_is_without_a_mask() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(4), Mosquitto::start());
     let [old, new] = [("old", 64), ("new", 32)].map(|(version, side)| {
         fs::write(place.folder.path().join(version), bytes(&right(version, side))).unwrap();
@@ -80,6 +82,7 @@ fn another_build_takes_over_and_no_frame_is_without_a_mask() {
 
 #[test]
 fn a_frozen_frame_stays_with_its_build() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -100,6 +103,7 @@ fn a_frozen_frame_stays_with_its_build() {
 
 #[test]
 fn a_build_that_does_not_prove_itself_is_not_taken() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let config = place.config(LOOP, &external(&broker.url()));
@@ -148,6 +152,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
 
 #[test]
 fn objects_are_followed_while_another_build_is_asked() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     for index in 0..2 {
         // Something that can be followed.

@@ -5,6 +5,7 @@ use std::path::Path;
 use medsa_edge::mqtt::{Protocol, Retention};
 use medsa_edge::outbox::Outbox;
 use medsa_edge::records::{Budget, Records};
+use medsa_test_inputs::needs;
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{
     Availability, Command, Info, Message as _, PromptChange, PromptMessage, PromptPoint,
@@ -20,11 +21,13 @@ pub const LOOP: &str = "loop = true\nrate_fps = 100";
 
 #[test]
 fn masks_arrive_by_mqtt_3_at_mosquitto() {
+    needs!("mosquitto");
     masks_arrive(Protocol::V4, 4);
 }
 
 #[test]
 fn masks_arrive_by_mqtt_5_at_mosquitto() {
+    needs!("mosquitto");
     masks_arrive(Protocol::V5, 5);
 }
 
@@ -72,6 +75,7 @@ fn masks_arrive_at_the_embedded_broker() {
 
 #[test]
 fn availability_and_info_are_there_for_those_who_come_later() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
     edge.logged("connected to the broker");
@@ -101,6 +105,7 @@ fn availability_and_info_are_there_for_those_who_come_later() {
 
 #[test]
 fn a_killed_device_is_declared_offline_by_its_last_will() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, broker) = (Place::new(1), Mosquitto::start());
         let observer = Observer::start(&broker.url(), protocol);
@@ -114,6 +119,7 @@ fn a_killed_device_is_declared_offline_by_its_last_will() {
 
 #[test]
 fn a_broker_that_appears_late_gets_masks() {
+    needs!("mosquitto");
     let (place, port) = (Place::new(2), free_port());
     let url = format!("mqtt://127.0.0.1:{port}");
     let edge = Edge::run(&place.config(LOOP, &external(&url)));
@@ -126,6 +132,7 @@ fn a_broker_that_appears_late_gets_masks() {
 
 #[test]
 fn a_broker_that_restarts_gets_masks_again() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         broker_restarts(protocol, number);
     }
@@ -151,6 +158,7 @@ fn broker_restarts(protocol: Protocol, number: u8) {
 
 #[test]
 fn a_prompt_by_mqtt_moves_the_object_and_clears_it() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let _edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -171,6 +179,7 @@ fn a_prompt_by_mqtt_moves_the_object_and_clears_it() {
 
 #[test]
 fn garbage_and_wrong_prompts_are_refused_and_counted() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, broker) = (Place::new(2), Mosquitto::start());
         let observer = Observer::start(&broker.url(), protocol);
@@ -199,6 +208,7 @@ fn garbage_and_wrong_prompts_are_refused_and_counted() {
 /// A packet that the protocol itself refuses costs the connection, which comes back.
 #[test]
 fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -216,6 +226,7 @@ fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
 
 #[test]
 fn pause_and_resume() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -233,6 +244,7 @@ fn pause_and_resume() {
 
 #[test]
 fn a_capture_is_kept_and_announced() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
@@ -263,6 +275,7 @@ fn a_capture_is_kept_and_announced() {
 
 #[test]
 fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -283,6 +296,7 @@ fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
 
 #[test]
 fn metrics_and_health_are_told_by_http() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let settings = format!("{}\n[http]\nlisten = \"127.0.0.1:0\"", external(&broker.url()));
@@ -314,6 +328,7 @@ fn metrics_and_health_are_told_by_http() {
 
 #[test]
 fn a_recording_is_published_whole_and_then_the_service_ends() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(25), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let source = "rate_fps = 240\npace = \"every-frame\"";
@@ -333,6 +348,7 @@ fn a_recording_is_published_whole_and_then_the_service_ends() {
 
 #[test]
 fn a_recording_waits_for_its_broker() {
+    needs!("mosquitto");
     let (place, port) = (Place::new(40), free_port());
     let url = format!("mqtt://127.0.0.1:{port}");
     let source = "rate_fps = 240\npace = \"every-frame\"";
@@ -346,6 +362,7 @@ fn a_recording_waits_for_its_broker() {
 
 #[test]
 fn a_service_may_stay_after_its_source() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let source = "rate_fps = 240\nat_end = \"stay\"";
@@ -371,6 +388,7 @@ fn it_stops_when_there_never_was_a_broker() {
 
 #[test]
 fn a_taken_address_is_told() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let listen = format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{}\"", broker.port);
     let mut edge = Edge::run(&place.config(LOOP, &listen));

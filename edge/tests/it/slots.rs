@@ -4,6 +4,7 @@ use std::path::Path;
 
 use medsa_bundle::{Build, sha256_hex};
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_update::{Folder, Installed, Offer, Permit, Phase, Slots, State, TRIAL_STARTS};
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, wait_until};
@@ -47,6 +48,7 @@ fn start(place: &Place) -> Edge {
 
 #[test]
 fn a_build_that_is_well_is_confirmed() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
     let edge = start(&place);
@@ -63,6 +65,7 @@ fn a_build_that_is_well_is_confirmed() {
 
 #[test]
 fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
     let edge = start(&place);
@@ -77,6 +80,7 @@ fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
 
 #[test]
 fn a_build_that_does_not_live_is_gone_back_from() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
     install(&place, &right("2.0.0", 32));

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use medsa_edge::mqtt::Protocol;
 use medsa_edge::records::{RecordId, Records};
+use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, MaskState, Message as _, RecordMessage};
 use rumqttc::{Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use crate::harness::{
 };
 use crate::http::request;
 use crate::service::BUDGET;
-use crate::source::{plexus_clip, shell};
+use crate::source::{recorded_clip, shell};
 
 /// Seconds, instead of a short shift.
 const SECONDS: &str = "MEDSA_SOAK_S";
@@ -35,6 +36,7 @@ const TAPPED: usize = 3;
 
 #[test]
 fn nothing_captured_is_lost_with_a_broker_that_restarts() {
+    needs!("ffmpeg", "mosquitto");
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::configured(free_port(), &lasting(&folder));
     let settings = external(&broker.url());
@@ -43,6 +45,7 @@ fn nothing_captured_is_lost_with_a_broker_that_restarts() {
 
 #[test]
 fn nothing_captured_is_lost_with_the_embedded_broker() {
+    needs!("ffmpeg", "mosquitto");
     let port = free_port();
     let settings = format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{port}\"");
     shift("embedded", &settings, port, None);
@@ -57,9 +60,9 @@ fn lasting(folder: &TempDir) -> String {
 }
 
 fn shift(name: &str, broker: &str, port: u16, restarts: Option<(Mosquitto, TempDir)>) {
-    let Some(clip) = plexus_clip() else { return };
     let seconds = env::var(SECONDS).ok().map(|text| text.parse().expect("a number of seconds"));
     let place = Place::new(1);
+    let clip = recorded_clip(place.folder.path());
     if let Some(build) = env::var_os(BUILD) {
         fs::copy(&build, &place.build).unwrap();
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use medsa_edge::mqtt::{Message, Protocol, Retention};
+use medsa_test_inputs::needs;
 use medsa_wire::{Activity, BuildStatus, Command, Message as _, SourceStatus, Status};
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::source::service::config;
 
 #[test]
 fn what_changes_is_told_and_kept_by_the_broker() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let settings = format!("{}\n[http]\nlisten = \"127.0.0.1:0\"", external(&broker.url()));
@@ -72,6 +74,7 @@ fn what_changes_is_told_and_kept_by_the_broker() {
 
 #[test]
 fn how_a_source_was_lost_is_told() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     // Nobody listens there any more.

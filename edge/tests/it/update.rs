@@ -10,6 +10,7 @@ use std::process::{self, Output, Stdio};
 
 use medsa_bundle::Build;
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_update::{Repository, Terms};
 use medsa_wire::{BuildStatus, Command, PromptChange, PromptMessage};
 use serde_json::Value;
@@ -119,6 +120,7 @@ impl Drop for Server {
 
 #[test]
 fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
+    needs!("mosquitto", "openssl", "python3");
     let (broker, pki) = (Mosquitto::start(), Pki::new());
     let ward = Ward::new(&broker, "", "");
     ward.publish(&right("2.0.0", 32));
@@ -134,6 +136,7 @@ fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
 
 #[test]
 fn a_newer_build_is_used_when_somebody_asks_for_it() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
     let edge = ward.start();
@@ -174,6 +177,7 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
 
 #[test]
 fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"\nevery_h = 0.001");
     ward.publish(&right("2.0.0", 32));
@@ -194,6 +198,7 @@ fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
 
 #[test]
 fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let port = free_port();
     let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");
@@ -247,13 +252,11 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
 
 #[test]
 fn an_administrator_updates_as_the_service_that_owns_the_slots() {
+    // Only root can give files away.
+    needs!("mosquitto", "root");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
     let path = |name: &str| PathBuf::from(ward.place.path(name));
-    if fs::metadata(path("slots")).unwrap().uid() != 0 {
-        eprintln!("skipped: only root can give files away");
-        return;
-    }
     for folder in ["", "keys"] {
         fs::set_permissions(path(folder), Permissions::from_mode(0o755)).unwrap();
     }
@@ -284,6 +287,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
 
 #[test]
 fn a_device_without_slots_says_so() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = Place::new(2);
     let update = "[update]\nroot = \"root.json\"\nrepository = \"repository\"";

@@ -5,11 +5,13 @@ use std::fs;
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
 
 #[test]
 fn masks_become_lines_and_pictures() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(6), Mosquitto::start());
     let (url, clip) = (broker.url(), place.clip.to_str().unwrap());
     let [out, gif, strip] = ["out", "seen.gif", "seen.png"].map(|name| place.path(name));
@@ -51,6 +53,7 @@ fn masks_become_lines_and_pictures() {
 
 #[test]
 fn garbage_is_passed_over() {
+    needs!("mosquitto");
     let broker = Mosquitto::start();
     let url = broker.url();
     let mut watch = Edge::start(&["watch", "--broker", &url, "--protocol", "5", "--count", "1"]);

@@ -1,23 +1,8 @@
-//! Where the real files are, and small DICOM files made on the spot.
+//! Small DICOM files made on the spot.
 // Each test file uses its own part.
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
-
-/// The ultrasound files beside the workspace; `None`, with a note, where that folder is absent.
-pub fn dicom_us() -> Option<PathBuf> {
-    shared().map(|shared| shared.join("data/dicom-us"))
-}
-
-/// The folder shared with the reference values.
-pub fn shared() -> Option<PathBuf> {
-    let shared = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../shared");
-    if !shared.exists() {
-        println!("skipped: {} does not exist", shared.display());
-        return None;
-    }
-    Some(shared)
-}
 
 pub const EXPLICIT_VR: &str = "1.2.840.10008.1.2.1";
 pub const RLE: &str = "1.2.840.10008.1.2.5";

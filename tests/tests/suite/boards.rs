@@ -8,6 +8,7 @@ use std::process::Command;
 use image::GrayImage;
 use medsa_boards::{Board, package};
 use medsa_edge::config::Config;
+use medsa_tests::needs;
 use medsa_tests::{place, program};
 use tempfile::TempDir;
 
@@ -33,6 +34,7 @@ fn what_boards_begin_with_is_accepted_by_the_service() {
 
 #[test]
 fn a_package_holds_all_that_the_service_needs() {
+    needs!("arm", "dpkg");
     let folder = tempfile::tempdir().unwrap();
     let small = compiled(&folder, "int main(void) { return 0; }", &[]);
     let said = program::run(&mut flash("raspberry-pi-5", &small, folder.path()));
@@ -65,6 +67,7 @@ fn a_package_holds_all_that_the_service_needs() {
 
 #[test]
 fn a_program_that_a_board_cannot_run_is_refused() {
+    needs!("arm", "dpkg");
     let folder = tempfile::tempdir().unwrap();
     let foreign =
         compiled(&folder, "int main(void) { return 0; }", &["-Wl,--no-as-needed", "-lresolv"]);
@@ -92,6 +95,7 @@ fn a_program_that_a_board_cannot_run_is_refused() {
 #[test]
 #[ignore = "run by tools/arm.sh"]
 fn the_packaged_program_answers_as_this_one() {
+    needs!("arm", "dicom", "dpkg");
     let [package, build] = [PACKAGE, BUILD].map(|name| env::var(name).expect(name));
     let folder = tempfile::tempdir().unwrap();
     let unpacked = folder.path().join("unpacked");

@@ -1,28 +1,38 @@
 //! The candle backend gives what PyTorch gave, for both kinds of encoder and every kind of
 //! prompt.
 
-use medsa_sam::image::RgbView;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use medsa_bundle::sha256_hex;
 use medsa_tests::golden::{Golden, max_difference, select};
-use medsa_tests::model::{Model, litemedsam};
-use medsa_tests::place;
-use medsa_trainer::{Checkpoint, Node};
+use medsa_tests::model::{Model, litemedsam, preprocessed, sam_vit, small_vit};
+use medsa_tests::needs;
+use medsa_trainer::Node;
 use ndarray::{ArrayD, Axis, IxDyn};
 
 #[test]
 fn litemedsam_preprocessing_is_bit_exact() {
-    let Some((_, golden)) = litemedsam() else { return };
-    let sam = Checkpoint::read(&place::lite_medsam()).unwrap().sam(None).unwrap();
-    let frame: Vec<u8> =
-        golden.get::<IxDyn>("frame_rgb_u8").iter().map(|&value| value as u8).collect();
-    let (image, geometry) = sam.config().preprocess.run(RgbView::new(320, 240, &frame).unwrap());
+    needs!("litemedsam");
+    let (model, golden) = litemedsam();
+    let (image, geometry) = preprocessed(&model.sam);
     assert_eq!(geometry.resized, (256, 192));
-    assert_eq!(image.into_dyn(), golden.get::<IxDyn>("image"));
+    golden.assert_close("image", &image, 1e-6);
+    // A summary does not miss a value that it has no sample of.
+    let mut wrong = image.clone();
+    wrong[[0, 1, 100, 101]] += 0.1;
+    let compare = AssertUnwindSafe(|| golden.assert_close("image", &wrong, 1e-6));
+    assert!(catch_unwind(compare).is_err());
+    let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let sha256 = golden.get::<IxDyn>("image.sha256");
+    let sha256: String = sha256.iter().map(|&byte| format!("{:02x}", byte as u8)).collect();
+    assert_eq!(sha256_hex(&bytes), sha256);
 }
 
 #[test]
 fn litemedsam_encoder_equals_pytorch() {
-    let Some((model, golden)) = litemedsam() else { return };
-    let image = model.tensor(golden.get("image"));
+    needs!("litemedsam");
+    let (model, golden) = litemedsam();
+    let image = model.tensor(preprocessed(&model.sam).0);
     let steps = model.sam.encoder_steps();
     let encode = |steps| model.sam.encode_steps(&model.candle, &image, steps, 1).unwrap();
     // Where a difference begins: means over positions after the stem and before the neck.
@@ -36,43 +46,54 @@ fn litemedsam_encoder_equals_pytorch() {
     let tokens = mean(encode(0..steps - 1));
     assert!(max_difference(&tokens, &golden.get("tokens_mean")) < 1e-4);
     let embedding = model.array(&model.sam.encode(&model.candle, &image).unwrap());
-    let difference = max_difference(&embedding, &golden.get("embedding"));
-    assert!(difference < 1e-4, "embedding differs by {difference}");
+    golden.assert_close("embedding", &embedding, 1e-4);
 }
 
 #[test]
 fn litemedsam_decoder_equals_pytorch_for_every_prompt() {
-    let Some((model, golden)) = litemedsam() else { return };
+    needs!("litemedsam");
+    let (model, golden) = litemedsam();
+    let ours = preprocessed(&model.sam).0;
+    let ours = model.sam.encode(&model.candle, &model.tensor(ours)).unwrap();
+    // Of the embedding that PyTorch computed, too, where its values are available.
+    let theirs = golden.whole("embedding").map(|embedding| model.tensor(embedding));
+    for embedding in [Some(ours), theirs].into_iter().flatten() {
+        assert_decodes_as_pytorch(&model, &golden, &embedding);
+    }
+}
+
+fn assert_decodes_as_pytorch(model: &Model, golden: &Golden, embedding: &Node) {
     let points3 = Some(("points3.coords_xy", "points3.labels"));
     let point = Some(("point.coords_xy", "point.labels"));
     let bbox = Some("box.box_xyxy");
-    let embedding = model.tensor(golden.get("embedding"));
-    for (case, points, bbox, mask, multi_mask) in [
-        ("box", None, bbox, None, false),
-        ("point", point, None, None, false),
-        ("point_multi", point, None, None, true),
-        ("points3", points3, None, None, false),
-        ("box_points", points3, bbox, None, false),
-        ("box_mask", None, bbox, Some("box.mask"), false),
+    let mut of_box = None;
+    for (case, points, bbox, multi_mask) in [
+        ("box", None, bbox, false),
+        ("point", point, None, false),
+        ("point_multi", point, None, true),
+        ("points3", points3, None, false),
+        ("box_points", points3, bbox, false),
+        // With the logits of the first case as mask prompt.
+        ("box_mask", None, bbox, false),
     ] {
         let tokens = golden.tokens(points, bbox);
-        let mask = mask.map(|name| golden.get::<IxDyn>(name));
-        let (masks, iou) = model.decode(&embedding, &tokens, mask);
+        let mask = of_box.clone().filter(|_| case == "box_mask");
+        let (masks, iou) = model.decode(embedding, &tokens, mask);
         let sparse = model.sparse(&tokens);
         assert!(max_difference(&sparse, &golden.get(&format!("{case}.sparse"))) < 1e-4, "{case}");
-        let expected = golden.get(&format!("{case}.mask"));
-        let difference = max_difference(&select(&masks, multi_mask), &expected);
-        assert!(difference < 1e-3, "{case}: logits differ by {difference}");
-        let expected = golden.get(&format!("{case}.iou"));
-        let difference = max_difference(&select(&iou, multi_mask), &expected);
-        assert!(difference < 1e-4, "{case}: predicted IoU differs by {difference}");
+        let masks = select(&masks, multi_mask);
+        golden.assert_close(&format!("{case}.mask"), &masks, 1e-3);
+        golden.assert_close(&format!("{case}.iou"), &select(&iou, multi_mask), 1e-4);
+        of_box.get_or_insert(masks);
     }
 }
 
 #[test]
 fn unused_token_slots_change_nothing() {
-    let Some((model, golden)) = litemedsam() else { return };
-    let embedding = model.tensor(golden.get("embedding"));
+    needs!("litemedsam");
+    let (model, golden) = litemedsam();
+    let image = model.tensor(preprocessed(&model.sam).0);
+    let embedding = model.sam.encode(&model.candle, &image).unwrap();
     let tokens = golden.tokens(Some(("point.coords_xy", "point.labels")), None);
     let (just_right, _) = model.decode(&embedding, &tokens, None);
     let (padded, _) = model.decode(&embedding, &tokens.padded(18), None);
@@ -81,14 +102,9 @@ fn unused_token_slots_change_nothing() {
 
 #[test]
 fn sam_vit_equals_pytorch() {
-    let Some(shared) = place::shared() else { return };
-    let golden = Golden::read(&shared.join("golden/sam_vit_io.safetensors"));
-    let mut checkpoint = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
-    checkpoint.config.decoder.heads = 4;
-    let model = Model::new(checkpoint.sam(None).unwrap());
+    let (model, golden) = sam_vit();
     let embedding = model.sam.encode(&model.candle, &model.tensor(golden.get("x"))).unwrap();
-    let difference = max_difference(&model.array(&embedding), &golden.get("embedding"));
-    assert!(difference < 1e-4, "embedding differs by {difference}");
+    golden.assert_close("embedding", &model.array(&embedding), 1e-4);
     let points = Some(("coords_xy", "labels"));
     for (case, points, bbox, multi_mask) in [
         ("points", points, None, false),
@@ -96,18 +112,14 @@ fn sam_vit_equals_pytorch() {
         ("both_multi", points, Some("box_xyxy"), true),
     ] {
         let (masks, iou) = model.decode(&embedding, &golden.tokens(points, bbox), None);
-        let expected = golden.get(&format!("{case}.mask"));
-        let difference = max_difference(&select(&masks, multi_mask), &expected);
-        assert!(difference < 1e-3, "{case}: logits differ by {difference}");
-        let expected = golden.get(&format!("{case}.iou"));
-        assert!(max_difference(&select(&iou, multi_mask), &expected) < 1e-4, "{case}");
+        golden.assert_close(&format!("{case}.mask"), &select(&masks, multi_mask), 1e-3);
+        golden.assert_close(&format!("{case}.iou"), &select(&iou, multi_mask), 1e-4);
     }
 }
 
 #[test]
 fn sam_vit_runs_at_other_input_sizes() {
-    let Some(shared) = place::shared() else { return };
-    let checkpoint = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
+    let checkpoint = small_vit();
     for (size, side) in [(64, 4), (192, 12)] {
         let model = Model::new(checkpoint.sam(Some(size)).unwrap());
         let image = model.tensor(ArrayD::zeros(vec![1, 3, size, size]));

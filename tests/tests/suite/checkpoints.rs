@@ -8,12 +8,14 @@ use medsa_export::Models;
 use medsa_sam::Quantization;
 use medsa_tests::golden::max_difference;
 use medsa_tests::model::Model;
+use medsa_tests::needs;
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::Checkpoint;
 use ndarray::{ArcArray, ArrayD, IxDyn};
 
 #[test]
 fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
+    needs!("litemedsam");
     let mut base = lite_medsam();
     base.weights.remove("mask_decoder.iou_token.weight");
     let expected = "tensor mask_decoder.iou_token.weight is missing, expected shape [1, 256]";
@@ -22,6 +24,7 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
 
 #[test]
 fn a_misshapen_tensor_is_named_with_both_shapes() {
+    needs!("litemedsam");
     let mut base = lite_medsam();
     let name = "image_encoder.layers.1.blocks.0.attn.proj.weight";
     base.weights.insert(name.into(), tensor(&[128, 64]));
@@ -30,6 +33,7 @@ fn a_misshapen_tensor_is_named_with_both_shapes() {
 
 #[test]
 fn extra_tensors_are_all_named() {
+    needs!("litemedsam");
     let mut base = lite_medsam();
     base.weights.insert("image_encoder.extra".into(), tensor(&[3]));
     base.weights.insert("optimizer.step".into(), tensor(&[1]));
@@ -40,6 +44,7 @@ fn extra_tensors_are_all_named() {
 
 #[test]
 fn values_and_shapes_that_nothing_can_be_computed_with_are_refused() {
+    needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.safetensors");
     let mut base = lite_medsam();
@@ -59,6 +64,7 @@ fn values_and_shapes_that_nothing_can_be_computed_with_are_refused() {
 
 #[test]
 fn what_is_no_checkpoint_is_refused_by_name() {
+    needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.pth");
     let pth = fs::read(place::lite_medsam()).unwrap();
@@ -73,6 +79,7 @@ fn what_is_no_checkpoint_is_refused_by_name() {
 
 #[test]
 fn an_imported_checkpoint_is_the_same_network() {
+    needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.safetensors");
     let original = lite_medsam();
@@ -85,6 +92,7 @@ fn an_imported_checkpoint_is_the_same_network() {
 
 #[test]
 fn a_strided_stem_is_exported_as_it_computes() {
+    needs!("litemedsam", "venv");
     // MobileSAM differs from LiteMedSAM in its stem alone.
     let mut base = lite_medsam();
     for (name, shape) in [("0", [32, 3, 3, 3]), ("2", [64, 32, 3, 3])] {

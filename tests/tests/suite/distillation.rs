@@ -8,6 +8,7 @@ use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{Sam, tiny_vit};
 use medsa_tests::golden::max_difference;
 use medsa_tests::model::Model;
+use medsa_tests::needs;
 use medsa_tests::place;
 use medsa_tests::program::{command, run};
 use medsa_trainer::augment::Augment;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 #[test]
 fn a_strided_stem_starts_as_the_original_on_the_means_of_2x2_pixels() {
+    needs!("litemedsam");
     let base = lite_medsam();
     let (config, weights) = tiny_vit::strided(&base.config, &base.weights).unwrap();
     let student = Sam::read(&weights, config.with_input_size(128).unwrap()).unwrap();
@@ -45,6 +47,7 @@ fn a_strided_stem_starts_as_the_original_on_the_means_of_2x2_pixels() {
 
 #[test]
 fn a_stem_learns_the_originals_embeddings_and_goes_on_after_a_stop() {
+    needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     let start = |seed, state: Option<PathBuf>| {
@@ -73,6 +76,7 @@ fn a_stem_learns_the_originals_embeddings_and_goes_on_after_a_stop() {
 
 #[test]
 fn a_student_is_a_base_model_and_takes_its_teachers_adapters() {
+    needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     let mut distill = Distill::new(config(64), lite_medsam(), None, Device::Cpu).unwrap();
@@ -110,6 +114,7 @@ fn a_student_is_a_base_model_and_takes_its_teachers_adapters() {
 
 #[test]
 fn what_cannot_be_distilled_is_named() {
+    needs!("dicom", "litemedsam");
     let refused = |config, base| {
         let error = Distill::new(config, base, None, Device::Cpu).err().unwrap();
         error.to_string()
@@ -136,6 +141,7 @@ fn what_cannot_be_distilled_is_named() {
 
 #[test]
 fn a_student_goes_from_unlabelled_frames_to_the_device() {
+    needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     let mut distill = command("medsa-train");

@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use medsa_bundle::{Acceptance, AcceptanceVector, Build, Limits, Manifest};
+use medsa_tests::needs;
 use medsa_tests::program::{Background, command, run};
 use medsa_tests::{place, program};
 use serde_json::Value;
@@ -22,6 +23,7 @@ const DEVICES: [&str; 2] = ["bed-1", "bed-2"];
 
 #[test]
 fn devices_that_segment_take_a_build_in_waves_and_keep_theirs_when_it_answers_wrongly() {
+    needs!("dicom", "litemedsam", "ssh");
     let ward = Ward::new();
     let _services = ward.services();
     ward.wait_until("services are well", |status| status["health"]["status"] == "ok");

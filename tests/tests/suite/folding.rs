@@ -7,6 +7,7 @@ use medsa_sam::layers::Activation;
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_sam::{AdapterConfig, Folding, MlpInput, Sam, WindowPadding};
 use medsa_tests::golden::max_difference;
+use medsa_tests::needs;
 use medsa_tests::place;
 use medsa_trainer::train::Network;
 use medsa_trainer::{Adapter, Checkpoint};
@@ -30,8 +31,10 @@ fn forms() -> [AdapterConfig; 3] {
 /// With adapters of every kind, in volumes of two slices.
 #[test]
 fn every_rule_leaves_adapted_networks_as_they_answer() {
-    let tinies = || [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten();
-    for (tiny, form) in tinies().flat_map(|tiny| forms().map(|form| (tiny.clone(), form))) {
+    needs!("litemedsam");
+    for (tiny, form) in
+        Tiny::both().iter().flat_map(|tiny| forms().map(|form| (tiny.clone(), form)))
+    {
         let sam = tiny.base.clone().with_adapters(&tiny.trained, &form).unwrap();
         let answer = |sam: Sam| -> ArrayD<f32> {
             let network = Network::new(sam, Device::Cpu);
@@ -48,6 +51,7 @@ fn every_rule_leaves_adapted_networks_as_they_answer() {
 
 #[test]
 fn every_rule_leaves_the_trained_adapter_as_it_answers_on_a_real_frame() {
+    needs!("dicom", "litemedsam");
     let file = "trainer/adapters/ultrasound-clicks/adapter.safetensors";
     let adapter = Adapter::read(&place::repository().join(file)).unwrap();
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
@@ -72,7 +76,8 @@ fn every_rule_leaves_the_trained_adapter_as_it_answers_on_a_real_frame() {
 
 #[test]
 fn folding_takes_products_out_of_the_way() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
         let sam = tiny.base.clone();
         let sam = sam.with_adapters(&tiny.trained, &AdapterConfig::default()).unwrap();
         let cost = |sam: &Sam| sam.cost();

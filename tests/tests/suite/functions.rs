@@ -7,12 +7,14 @@ use medsa_export::Models;
 use medsa_sam::Quantization;
 use medsa_tests::golden::max_difference;
 use medsa_tests::model::quantized;
+use medsa_tests::needs;
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::Checkpoint;
 use ndarray::{ArrayD, IxDyn};
 
 #[test]
 fn files_with_functions_run_as_those_without() {
+    needs!("dicom", "litemedsam", "venv");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
     let sam = base.sam(Some(64)).unwrap();
     let image = ArrayD::from_shape_fn(IxDyn(&[1, 3, 64, 64]), |at| {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Tensor};
 use medsa_sam::{AdapterConfig, AdapterPlan, Weights};
+use medsa_tests::needs;
 use medsa_trainer::train::{Gradients, Learner, Network, dice_bce, initial_weights};
 use medsa_trainer::{Node, Operators};
 use ndarray::Array4;
@@ -13,7 +14,8 @@ use super::tiny::{Tiny, all};
 
 #[test]
 fn gradients_equal_finite_differences() {
-    let Some(tiny) = Tiny::vit() else { return };
+    needs!("litemedsam");
+    let [tiny, _] = Tiny::both();
     let learner = tiny.learner(Operators::Fused);
     // Of each kind the tensor with the largest gradient, where rounding matters least.
     let mut largest: BTreeMap<&str, (f64, String)> = BTreeMap::new();
@@ -45,7 +47,8 @@ fn gradients_equal_finite_differences() {
 
 #[test]
 fn fused_operators_equal_composed_ones() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
         let (fused, composed) = (tiny.learner(Operators::Fused), tiny.learner(Operators::Composed));
         let loss =
             |learner: &Learner| tiny.loss(learner.network()).value().to_scalar::<f32>().unwrap();
@@ -62,7 +65,8 @@ fn fused_operators_equal_composed_ones() {
 
 #[test]
 fn frozen_weights_get_no_gradients() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
         let learner = tiny.learner(Operators::Fused);
         let gradients = tiny.answer(learner.network(), 1).sum_all().unwrap().backward().unwrap();
         let others: Vec<_> =
@@ -76,7 +80,8 @@ fn frozen_weights_get_no_gradients() {
 
 #[test]
 fn before_the_first_step_the_adapted_model_equals_the_base_bit_for_bit() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
         let plan = AdapterPlan { depth: false, ..all(&tiny.stages) };
         let fresh = initial_weights(&tiny.base, &plan, 1);
         let form = AdapterConfig::default();
@@ -92,7 +97,8 @@ fn before_the_first_step_the_adapted_model_equals_the_base_bit_for_bit() {
 
 #[test]
 fn with_one_slice_depth_adapters_change_nothing() {
-    for tiny in [Tiny::vit(), Tiny::litemedsam()].into_iter().flatten() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
         let image = tiny.images.slice(ndarray::s![..1, .., .., ..]).to_owned();
         let mut flat = tiny.trained.clone();
         flat.retain(|name, _| !name.contains(".depth."));

@@ -10,12 +10,14 @@ use medsa_sam::backend::Backend;
 use medsa_sam::layers::{Conv2d, Linear, LinearInput};
 use medsa_sam::{Int8Input, Int8Layer, Param, Quantization};
 use medsa_tests::golden::max_difference;
+use medsa_tests::needs;
 use medsa_tests::onnxruntime;
 use medsa_trainer::CandleBackend;
 use ndarray::{Array1, Array3, ArrayD, IxDyn};
 
 #[test]
 fn a_linear_layer_is_exact_in_onnxruntime() {
+    needs!("venv");
     let (rows, inputs, outputs) = (49, 128, 96);
     // A row of zeros and one of a single large value, which is cut off, among them.
     let x = Array3::from_shape_fn((1, rows, inputs), |(_, n, i)| match n {
@@ -46,6 +48,7 @@ fn a_linear_layer_is_exact_in_onnxruntime() {
 
 #[test]
 fn convolutions_pad_with_what_stands_for_zero() {
+    needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[1, 6, 7, 8]), |at| {
         wave(at[1] * 56 + at[2] * 8 + at[3]) * (1.0 + at[3] as f32)
     });
@@ -64,6 +67,7 @@ fn convolutions_pad_with_what_stands_for_zero() {
 
 #[test]
 fn an_attentions_products_have_steps_of_their_own() {
+    needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[2, 9, 48]), |at| {
         wave(at[0] * 431 + at[1] * 48 + at[2]) * (1.0 + at[1] as f32)
     });

@@ -4,11 +4,13 @@ use std::fs;
 use std::net::TcpListener;
 
 use medsa_bundle::{Build, Limits, Precision};
+use medsa_tests::needs;
 use medsa_tests::program::{Background, command, run};
 use medsa_tests::{onnxruntime, place};
 
 #[test]
 fn a_clip_goes_in_and_masks_come_out() {
+    needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     let imported = run(command("medsa-train")
@@ -64,6 +66,7 @@ fn a_clip_goes_in_and_masks_come_out() {
 
 #[test]
 fn int8_agrees_with_f32_and_both_files_run() {
+    needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
     let out = folder.path().join("build.medsa");
     let printed = run(command("medsa-export")

@@ -5,7 +5,6 @@ use medsa_sam::tiny_vit::{Stage, TinyVitBlock};
 use medsa_sam::vit::{VitBlock, VitConfig};
 use medsa_sam::{AdapterConfig, MlpInput, Reader, Weights, WindowPadding};
 use medsa_tests::golden::{Golden, max_difference};
-use medsa_tests::place;
 use medsa_trainer::CandleBackend;
 use ndarray::{ArrayD, IxDyn};
 
@@ -14,7 +13,7 @@ const TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn vit_blocks_equal_the_released_ones() {
-    let Some(golden) = golden() else { return };
+    let golden = Golden::open("medsa_blocks.safetensors");
     for (name, global, slices) in
         [("vit_window", false, 1), ("vit_global", true, 1), ("vit_sdtrans", true, 6)]
     {
@@ -47,7 +46,7 @@ fn vit_blocks_equal_the_released_ones() {
 
 #[test]
 fn tiny_vit_blocks_equal_the_released_ones() {
-    let Some(golden) = golden() else { return };
+    let golden = Golden::open("medsa_blocks.safetensors");
     let stage = Stage { dim: 32, depth: 1, heads: 2, window: 7, stride: 2 };
     // Where the window covers the map, the released code leaves `Space` out.
     for (name, side, space) in [("tinyvit_window", 10, true), ("tinyvit_full", 7, false)] {
@@ -66,10 +65,6 @@ fn tiny_vit_blocks_equal_the_released_ones() {
         let difference = max_difference(&y, &reshape(golden.get(&format!("{name}:y"))));
         assert!(difference < TOLERANCE, "{name} differs by {difference}");
     }
-}
-
-fn golden() -> Option<Golden> {
-    Some(Golden::read(&place::shared()?.join("golden/medsa_blocks.safetensors")))
 }
 
 /// The block's own tensors and its adapters', by our names.

@@ -12,40 +12,45 @@ use medsa_frames::Clip;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
 use medsa_sam::{Folding, Quantization};
-use medsa_tests::golden::{Golden, cosine, max_difference};
-use medsa_tests::model::{Model, litemedsam, quantized};
+use medsa_tests::golden::{cosine, max_difference, select};
+use medsa_tests::model::{Model, litemedsam, preprocessed, quantized, sam_vit};
+use medsa_tests::needs;
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::{CandleBackend, Checkpoint};
-use ndarray::{Array1, ArrayD, Axis, Ix4, IxDyn};
+use ndarray::{Array1, ArrayD, Axis, Ix4, IxDyn, Slice};
 
 #[test]
 fn litemedsam_f32_equals_candle() {
-    let Some((model, golden)) = litemedsam() else { return };
+    needs!("litemedsam", "venv");
+    let (model, golden) = litemedsam();
+    let image = preprocessed(&model.sam).0;
     let points = Some(("points3.coords_xy", "points3.labels"));
     let tokens = golden.tokens(points, Some("box.box_xyxy"));
-    compare(&model, &golden.get("image"), &tokens, None);
+    compare(&model, &image, &tokens, None);
     // And with a mask prompt, at half the size.
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
     let half = Model::new(checkpoint.sam(Some(128)).unwrap());
-    let image = golden.get::<Ix4>("image").slice_move(ndarray::s![.., .., ..128, 64..192]);
     let tokens = golden.tokens(None, Some("box.box_xyxy"));
+    let embedding = model.sam.encode(&model.candle, &model.tensor(image.clone())).unwrap();
+    let mask = select(&model.decode(&embedding, &tokens, None).0, false);
+    let mask =
+        mask.slice_each_axis(|axis| Slice::from(..).step_by(1 + isize::from(axis.axis.0 > 1)));
+    let part = [Slice::from(..), Slice::from(..), Slice::from(..128), Slice::from(64..192)];
+    let image = image.slice_each_axis(|axis| part[axis.axis.0]);
     let tokens = PromptTokens { coords: tokens.coords / 2.0, ..tokens };
-    let mask = golden.get::<Ix4>("box.mask").slice_move(ndarray::s![.., .., ..;2, ..;2]);
-    compare(&half, &image.into_dyn(), &tokens, Some(mask.into_dyn()));
+    compare(&half, &image.to_owned(), &tokens, Some(mask.to_owned()));
 }
 
 #[test]
 fn sam_vit_f32_equals_candle() {
-    let Some(shared) = place::shared() else { return };
-    let golden = Golden::read(&shared.join("golden/sam_vit_io.safetensors"));
-    let mut checkpoint = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
-    checkpoint.config.decoder.heads = 4;
-    let model = Model::new(checkpoint.sam(None).unwrap());
+    needs!("venv");
+    let (model, golden) = sam_vit();
     compare(&model, &golden.get("x"), &golden.tokens(Some(("coords_xy", "labels")), None), None);
 }
 
 #[test]
 fn int8_agrees_between_runtimes_and_with_f32() {
+    needs!("dicom", "litemedsam", "venv");
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
     let model = Model::new(checkpoint.sam(Some(64)).unwrap().folded(&Folding::ALL));
     // Another frame than the one that 8 bits are fitted to.

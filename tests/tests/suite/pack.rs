@@ -6,13 +6,15 @@ use std::process::Command;
 
 use image::{GrayImage, Luma};
 use medsa_bundle::{Build, Limits, Manifest, sha256_hex};
+use medsa_tests::model::small_vit;
+use medsa_tests::needs;
 use medsa_tests::place;
 use medsa_tests::program::{command, python, run};
-use medsa_trainer::Checkpoint;
 use serde_json::Value;
 
 #[test]
 fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
+    needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("NOTICE.txt"), "as is").unwrap();
@@ -57,6 +59,7 @@ fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
 
 #[test]
 fn a_verification_is_a_page_with_pictures_of_the_data_set() {
+    needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     let picture = |inside: u8, outside: u8| {
@@ -92,12 +95,10 @@ fn a_verification_is_a_page_with_pictures_of_the_data_set() {
 
 #[test]
 fn a_build_made_twice_has_the_same_bytes() {
-    let Some(shared) = place::shared() else { return };
+    needs!("dicom");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
-    let mut base = Checkpoint::read(&shared.join("golden/sam_vit_weights.pth")).unwrap();
-    base.config.decoder.heads = 4;
-    base.write(&path("base.safetensors")).unwrap();
+    small_vit().write(&path("base.safetensors")).unwrap();
     let made = |name: &str| {
         // Random weights may miss any limit.
         let danger = ["--frames", "2", "--danger-allow"];

@@ -16,6 +16,7 @@ use medsa_sam::{
 };
 use medsa_tests::golden::{cosine, max_difference};
 use medsa_tests::model::Model;
+use medsa_tests::needs;
 use medsa_tests::program::{command, python, run};
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::train::initial_weights;
@@ -26,7 +27,8 @@ use super::tiny::{all, noise};
 
 #[test]
 fn a_vit_is_built_from_what_the_released_code_saves() {
-    let Some(vit) = small_vit() else { return };
+    needs!("dicom", "venv");
+    let vit = small_vit();
     let folder = place::scratch();
     let mut weights = with_adapters(vit.weights.clone(), &vit.config);
     // Later versions shorten these names, and make the tables of global blocks for their own
@@ -62,6 +64,7 @@ fn a_vit_is_built_from_what_the_released_code_saves() {
 
 #[test]
 fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
+    needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
     let mut lite = Checkpoint::read(&place::lite_medsam()).unwrap();
     // One block of each stage is enough. MobileSAM differs from LiteMedSAM in its stem alone.
@@ -84,7 +87,8 @@ fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
 
 #[test]
 fn low_rank_updates_are_part_of_the_weights() {
-    let Some(vit) = small_vit() else { return };
+    needs!("venv");
+    let vit = small_vit();
     let folder = place::scratch();
     let mut weights = vit.weights.clone();
     for (layer, a, b) in [("attn.qkv", [4, 64], [128, 2]), ("mlp.lin1", [2, 64], [256, 2])] {
@@ -103,7 +107,8 @@ fn low_rank_updates_are_part_of_the_weights() {
 
 #[test]
 fn what_the_network_does_not_have_is_refused_by_name() {
-    let Some(vit) = small_vit() else { return };
+    needs!("venv");
+    let vit = small_vit();
     let folder = place::scratch();
     let error = |change: &dyn Fn(&mut Weights)| {
         let mut weights = with_adapters(vit.weights.clone(), &vit.config);
@@ -127,7 +132,8 @@ fn what_the_network_does_not_have_is_refused_by_name() {
 
 #[test]
 fn a_vit_with_adapters_is_built_at_its_own_size_and_at_others() {
-    let Some(vit) = small_vit() else { return };
+    needs!("dicom", "venv");
+    let vit = small_vit();
     let folder = place::scratch();
     let base = folder.path().join("base.safetensors");
     vit.write(&base).unwrap();
@@ -257,8 +263,8 @@ fn assert_fed_as_released(config: &SamConfig) {
 }
 
 /// The small ViT of the reference tensors.
-fn small_vit() -> Option<Checkpoint> {
-    Some(Checkpoint::read(&place::shared()?.join("golden/sam_vit_weights.pth")).unwrap())
+fn small_vit() -> Checkpoint {
+    Checkpoint::read(&place::small_vit()).unwrap()
 }
 
 /// A base with the three adapters of every encoder block, by the names of the released code.

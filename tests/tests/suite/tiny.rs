@@ -2,6 +2,7 @@
 
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{AdapterPlan, DecoderPlan, Sam, Weights};
+use medsa_tests::model::small_vit;
 use medsa_tests::place;
 use medsa_trainer::train::{Network, initial_weights};
 use medsa_trainer::{Checkpoint, Node};
@@ -33,16 +34,11 @@ pub struct Tiny {
 }
 
 impl Tiny {
-    pub fn vit() -> Option<Self> {
-        let path = place::shared()?.join("golden/sam_vit_weights.pth");
-        let mut checkpoint = Checkpoint::read(&path).unwrap();
-        checkpoint.config.decoder.heads = 4;
-        Some(Self::new(checkpoint.sam(Some(64)).unwrap(), &[]))
-    }
-
-    pub fn litemedsam() -> Option<Self> {
-        let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
-        Some(Self::new(checkpoint.sam(Some(64)).unwrap(), &[3]))
+    /// One of each kind of encoder. Tests that use them need `litemedsam`.
+    pub fn both() -> [Self; 2] {
+        let lite = Checkpoint::read(&place::lite_medsam()).unwrap();
+        let [vit, lite] = [small_vit(), lite].map(|checkpoint| checkpoint.sam(Some(64)).unwrap());
+        [Self::new(vit, &[]), Self::new(lite, &[3])]
     }
 
     fn new(base: Sam, stages: &[usize]) -> Self {

@@ -10,6 +10,7 @@ use candle_core::Device;
 use medsa_export::QuantizeBase;
 use medsa_sam::Weights;
 use medsa_sam::prompt::PromptTokens;
+use medsa_tests::model::small_vit;
 use medsa_tests::place;
 use medsa_trainer::data::{Dataset, Part, Picture, Split, Targets};
 use medsa_trainer::prompts::PromptKind;
@@ -19,7 +20,7 @@ use ndarray::Array4;
 
 #[test]
 fn two_times_ten_steps_equal_twenty() {
-    let Some(setting) = Setting::new() else { return };
+    let setting = Setting::new();
     let mut whole = setting.fit(7);
     let losses = run(&mut whole, 20);
 
@@ -42,7 +43,7 @@ fn two_times_ten_steps_equal_twenty() {
 
 #[test]
 fn the_seed_decides_everything() {
-    let Some(setting) = Setting::new() else { return };
+    let setting = Setting::new();
     let train = |seed| {
         let mut fit = setting.fit(seed);
         run(&mut fit, 3);
@@ -54,7 +55,7 @@ fn the_seed_decides_everything() {
 
 #[test]
 fn kept_features_change_nothing() {
-    let Some(setting) = Setting::new() else { return };
+    let setting = Setting::new();
     let train = |cache: Option<&Path>| {
         let mut config = setting.config(3);
         config.cache = cache.map(Path::to_owned);
@@ -71,7 +72,7 @@ fn kept_features_change_nothing() {
 
 #[test]
 fn adapters_learn_on_a_base_in_8_bits() {
-    let Some(setting) = Setting::new() else { return };
+    let setting = Setting::new();
     let path = |name: &str| setting.folder.path().join(name);
     setting.base.write(&path("base.safetensors")).unwrap();
     let quantize = |input_size, out: &str| {
@@ -118,7 +119,7 @@ fn adapters_learn_on_a_base_in_8_bits() {
 
 #[test]
 fn a_volume_trains_depth_adapters() {
-    let Some(setting) = Setting::new() else { return };
+    let setting = Setting::new();
     let folder = place::scratch();
     for part in ["images", "masks"] {
         fs::create_dir(folder.path().join(part)).unwrap();
@@ -199,10 +200,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn new() -> Option<Self> {
-        let path = place::shared()?.join("golden/sam_vit_weights.pth");
-        let mut base = Checkpoint::read(&path).unwrap();
-        base.config.decoder.heads = 4;
+    fn new() -> Self {
         let folder = place::scratch();
         for part in ["images", "masks"] {
             fs::create_dir(folder.path().join(part)).unwrap();
@@ -222,7 +220,7 @@ impl Setting {
         }
         let split = r#"{"train": ["0", "1", "2", "3", "4", "5"], "validation": ["6", "7"]}"#;
         fs::write(folder.path().join("split.json"), split).unwrap();
-        Some(Self { base, folder })
+        Self { base: small_vit(), folder }
     }
 
     fn config(&self, seed: u64) -> Config {

@@ -1,10 +1,11 @@
 //! A folder with a base model, a data set, its split and a configuration.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use image::GrayImage;
+use medsa_test_inputs::data;
 use medsa_trainer::Checkpoint;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,15 +37,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// None, with a line that says so, where the weights are not.
-    pub fn new() -> Option<Self> {
-        let this_crate = std::env::var("CARGO_MANIFEST_DIR").unwrap();
-        let shared = Path::new(&this_crate).join("../../shared");
-        if !shared.is_dir() {
-            println!("skipped: {} does not exist", shared.display());
-            return None;
-        }
-        let weights = shared.join("golden/sam_vit_weights.pth");
+    pub fn new() -> Self {
+        let weights = data("golden/sam_vit_weights.pth");
         let folder = Self { root: tempfile::tempdir().unwrap() };
         let mut base = Checkpoint::read(&weights).unwrap();
         base.config.decoder.heads = 4;
@@ -56,7 +50,7 @@ impl Folder {
         for number in 0..PICTURES {
             folder.add_picture(number);
         }
-        Some(folder)
+        folder
     }
 
     pub fn at(&self, name: &str) -> PathBuf {

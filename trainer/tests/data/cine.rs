@@ -1,26 +1,15 @@
 //! DICOM files with masks of their frames.
 
-use std::path::{Path, PathBuf};
-
 use medsa_frames::Clip;
+use medsa_test_inputs::{asset, needs};
 use medsa_trainer::data::Dataset;
 
 use crate::fixtures::{Folder, names};
 
-/// A recording from the collection beside the repository, if that is there.
-fn recording(name: &str) -> Option<PathBuf> {
-    let folder =
-        Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../shared/data/dicom-us");
-    if !folder.is_dir() {
-        println!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder.join(name))
-}
-
 #[test]
 fn frames_with_a_mask_are_items_however_their_numbers_are_padded() {
-    let Some(path) = recording("examples_ybr_color.dcm") else { return };
+    needs!("dicom");
+    let path = asset("examples_ybr_color.dcm");
     let folder = Folder::new();
     std::fs::copy(&path, folder.at("images/heart.dcm")).unwrap();
     for name in ["3", "04", "0005", "29"] {
@@ -42,7 +31,8 @@ fn frames_with_a_mask_are_items_however_their_numbers_are_padded() {
 
 #[test]
 fn masks_of_no_frame_are_reported_and_the_others_are_read() {
-    let Some(path) = recording("examples_ybr_color.dcm") else { return };
+    needs!("dicom");
+    let path = asset("examples_ybr_color.dcm");
     let folder = Folder::new();
     std::fs::copy(&path, folder.at("images/heart.dcm")).unwrap();
     for name in ["3", "003", "30", "first", "+5"] {
@@ -67,11 +57,8 @@ fn masks_of_no_frame_are_reported_and_the_others_are_read() {
 
 #[test]
 fn a_single_frame_has_a_single_mask() {
-    let (Some(single), Some(cine)) =
-        (recording("examples_rgb_color.dcm"), recording("examples_ybr_color.dcm"))
-    else {
-        return;
-    };
+    needs!("dicom");
+    let [single, cine] = ["examples_rgb_color.dcm", "examples_ybr_color.dcm"].map(asset);
     let folder = Folder::new();
     std::fs::copy(single, folder.at("images/one.dcm")).unwrap();
     std::fs::copy(cine, folder.at("images/many.dcm")).unwrap();

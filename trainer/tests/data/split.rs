@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use medsa_test_inputs::{data, needs, shared};
 use medsa_trainer::data::{Dataset, Split, SplitError, SplitPlan};
 use ndarray::Array3;
 use nifti::writer::WriterOptions;
@@ -97,17 +98,23 @@ const SAME_SCENE: [[&str; 2]; 10] = [
 
 #[test]
 fn near_identical_frames_of_real_scans_never_straddle_the_split() {
-    let path = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap())
-        .join("../../shared/data/usgra-nerve");
-    if !path.is_dir() {
-        println!("skipped: {} is not there", path.display());
-        return;
-    }
-    let (dataset, problems) = Dataset::open(&path).unwrap();
-    assert_eq!((dataset.items().len(), problems.len()), (204, 0));
+    // The ten pairs and 20 frames of other scenes.
+    assert_scenes_stay_together(&data("usgra-nerve"), [32, 8]);
+}
+
+#[test]
+#[ignore = "make long"]
+fn whole_data_near_identical_frames_never_straddle_the_split() {
+    needs!("shared");
+    assert_scenes_stay_together(&shared().unwrap().join("data/usgra-nerve"), [163, 41]);
+}
+
+fn assert_scenes_stay_together(path: &Path, [train, validation]: [usize; 2]) {
+    let (dataset, problems) = Dataset::open(path).unwrap();
+    assert_eq!((dataset.items().len(), problems.len()), (train + validation, 0));
     for seed in 0..3 {
         let split = by_similarity(&dataset, 0.2, seed);
-        assert_eq!((split.train.len(), split.validation.len()), (163, 41));
+        assert_eq!((split.train.len(), split.validation.len()), (train, validation));
         for pair in SAME_SCENE {
             let [a, b] = pair.map(|name| split.train.iter().any(|n| n == name));
             assert_eq!(a, b, "{pair:?} with seed {seed}");

@@ -1,12 +1,14 @@
 //! Several processes train what one would.
 
 use crate::runs::{Runs, difference, error, mpirun, run};
+use medsa_test_inputs::needs;
 
 /// Rounding of sums in another order, through all steps.
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
 fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
+    needs!("mpi");
     let runs = Runs::new();
     run(&mut runs.fit("one", &[]));
     run(&mut mpirun(&[&runs.fit("two", &[]), &runs.fit("two", &[])]));
@@ -30,6 +32,7 @@ fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
 
 #[test]
 fn processes_that_do_not_hold_the_same_weights_stop_after_the_first_step() {
+    needs!("mpi");
     let runs = Runs::new();
     let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "seed=1"]));
     let error = error(&mut mpirun(&[&fit, &other]));
@@ -40,6 +43,7 @@ fn processes_that_do_not_hold_the_same_weights_stop_after_the_first_step() {
 
 #[test]
 fn a_process_that_fails_ends_all() {
+    needs!("mpi");
     let runs = Runs::new();
     let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "base=\"none.pth\""]));
     let error = error(&mut mpirun(&[&fit, &other]));
@@ -48,6 +52,7 @@ fn a_process_that_fails_ends_all() {
 
 #[test]
 fn a_batch_that_cannot_be_shared_evenly_is_refused() {
+    needs!("mpi");
     let runs = Runs::new();
     let fit = runs.fit("run", &[]);
     let error = error(&mut mpirun(&[&fit, &fit, &fit]));

@@ -9,13 +9,14 @@ use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use medsa_test_inputs::BROWSERS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
 use crate::harness::{LIMIT, wait_until};
 
-/// A browser with one page, killed at the end.
+/// A browser with one page, killed at the end. Tests that use it need `browser`.
 pub struct Browser {
     child: Child,
     socket: WebSocket<TcpStream>,
@@ -29,9 +30,8 @@ impl Browser {
     /// A touchscreen of so many CSS pixels.
     pub fn start(width: u32, height: u32) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
-        let program = names.into_iter().find(|name| Path::new("/usr/bin").join(name).exists());
-        let program = program.expect("a browser: apt-get install chromium-headless-shell");
+        let program = BROWSERS.iter().find_map(|name| medsa_test_inputs::program(name));
+        let program = program.expect("the test needs `browser`");
         let mut child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
             .args(["--lang=en", "--disable-dev-shm-usage", "--ignore-certificate-errors"])

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use medsa_bundle::{Acceptance, Build, Manifest};
+use medsa_test_inputs::needs;
 
 use super::browser::Browser;
 use super::page::{LIVE, fact};
@@ -19,6 +20,7 @@ fn says(id: &str, text: &str) -> String {
 
 #[test]
 fn another_build_is_used_and_a_newer_one_looked_for() {
+    needs!("browser", "mosquitto");
     let (broker, port) = (Mosquitto::start(), free_port());
     let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");
     let ward = Ward::new(&broker, &http, "repository = \"repository\"");
@@ -68,6 +70,7 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
 
 #[test]
 fn of_a_build_that_is_marked_as_unfit_it_warns() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::start(1024, 600);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use medsa_edge::mqtt::Protocol;
 use medsa_edge::records::{Records, Trigger};
+use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ fn click_at(object: u8, x: f32, y: f32) -> Value {
 
 #[test]
 fn a_prompt_by_http_moves_the_object_and_clears_it() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -52,6 +54,7 @@ fn a_prompt_by_http_moves_the_object_and_clears_it() {
 
 #[test]
 fn what_is_wrong_with_a_request_is_told_and_counted() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -85,6 +88,7 @@ fn what_is_wrong_with_a_request_is_told_and_counted() {
 
 #[test]
 fn a_capture_by_http_is_kept_and_listed() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
@@ -113,6 +117,7 @@ fn a_capture_by_http_is_kept_and_listed() {
 
 #[test]
 fn a_record_is_listed_with_its_upload_and_shown_small() {
+    needs!("mosquitto");
     let place = Place::new(2);
     let port = free_port();
     let broker = format!("kind = \"external\"\nurl = \"mqtt://127.0.0.1:{port}\"");
@@ -151,6 +156,7 @@ fn a_record_is_listed_with_its_upload_and_shown_small() {
 
 #[test]
 fn the_build_says_what_it_is() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let (status, build) = get(&address, "/build");
@@ -161,6 +167,7 @@ fn the_build_says_what_it_is() {
 
 #[test]
 fn freezing_by_http_is_answered_and_done() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
     assert_eq!(post(&address, "/command", &"Freeze".into()), (204, String::new()));
@@ -171,6 +178,7 @@ fn freezing_by_http_is_answered_and_done() {
 
 #[test]
 fn without_the_token_nothing_is_heard() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", &format!("{TOKEN}\n"));
     let settings = "control = true\ntoken_file = \"http.token\"";
@@ -217,6 +225,7 @@ fn a_token_that_is_none_stops_the_start() {
 
 #[test]
 fn without_control_there_is_nothing_to_guard() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "", "");
     for path in ["/", "/live", "/records", "/prompt"] {

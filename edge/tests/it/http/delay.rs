@@ -8,7 +8,8 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+
+use medsa_test_inputs::{asset, needs};
 
 use super::browser::Browser;
 use super::page::{LIVE, fact, place_of};
@@ -48,15 +49,14 @@ const CLOCK: &str = "(() => {
 
 #[test]
 fn a_tap_is_marked_in_the_next_frame_and_answered_by_a_mask() {
+    needs!("browser");
     let place = Place::new(2);
     let clip = "kind = \"images\"\npath = \"clip\"\nrate_fps = 30";
     let (size, [x, y], source) = match env::var_os(BUILD) {
         None => (FRAME, [40.0, 40.0], clip.to_owned()),
         Some(build) => {
             fs::copy(&build, &place.build).unwrap();
-            let package = env::var_os("CARGO_MANIFEST_DIR").unwrap();
-            let cine = "../../shared/data/dicom-us/examples_ybr_color.dcm";
-            let cine = Path::new(&package).join(cine);
+            let cine = asset("examples_ybr_color.dcm");
             // In the left ventricle.
             ((320, 240), [182.0, 115.0], format!("kind = \"dicom\"\npath = {cine:?}"))
         }

@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _};
 use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
@@ -143,6 +144,7 @@ fn picture_and_masks_come_without_a_broker() {
 
 #[test]
 fn a_slow_client_gets_fewer_frames_and_not_older_ones() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut client = Client::connect(&address, None).unwrap();
@@ -162,6 +164,7 @@ fn a_slow_client_gets_fewer_frames_and_not_older_ones() {
 
 #[test]
 fn a_client_that_never_answers_is_sent_one_frame_and_disconnected() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -180,6 +183,7 @@ fn a_client_that_never_answers_is_sent_one_frame_and_disconnected() {
 
 #[test]
 fn pages_of_others_and_wrong_tokens_see_nothing() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", "a-token-of-some-length");
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -202,6 +206,7 @@ fn pages_of_others_and_wrong_tokens_see_nothing() {
 
 #[test]
 fn there_are_so_many_seats() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut seated: Vec<_> = (0..4).map(|_| Client::connect(&address, None).unwrap()).collect();

@@ -1,6 +1,7 @@
 //! The page, touched in a real browser.
 
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};
 
@@ -54,6 +55,7 @@ fn is_tapped(mask: &MaskMessage) -> bool {
 
 #[test]
 fn a_tap_becomes_a_mask() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
@@ -136,6 +138,7 @@ fn a_tap_becomes_a_mask() {
 /// After such a time, browsers take a touch for another gesture.
 #[test]
 fn a_finger_that_rests_on_a_button_presses_it_once() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::start(1024, 600);
@@ -159,6 +162,7 @@ fn a_finger_that_rests_on_a_button_presses_it_once() {
 /// Of a source that gives no more frames, the last one stays, but nothing is outlined on it.
 #[test]
 fn a_picture_that_is_old_has_no_outlines() {
+    needs!("browser");
     let place = Place::new(1);
     let broker = format!("mqtt://127.0.0.1:{}", free_port());
     let settings =
@@ -179,6 +183,7 @@ fn a_picture_that_is_old_has_no_outlines() {
 /// A capture is accepted before it is kept: the page tells of the second.
 #[test]
 fn a_capture_that_is_not_kept_is_not_called_captured() {
+    needs!("browser");
     let place = Place::new(2);
     let broker = format!("mqtt://127.0.0.1:{}", free_port());
     let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n[records]\nfolder = \"kept\"";
@@ -196,6 +201,7 @@ fn a_capture_that_is_not_kept_is_not_called_captured() {
 
 #[test]
 fn what_was_captured_is_listed_with_its_picture_and_upload() {
+    needs!("browser", "mosquitto");
     let place = Place::new(2);
     let port = free_port();
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
@@ -236,6 +242,7 @@ fn what_was_captured_is_listed_with_its_picture_and_upload() {
 
 #[test]
 fn it_says_not_for_diagnosis_unless_somebody_answers_for_it() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     for (settings, says) in [("", true), ("\ndiagnostic = true", false)] {
         let (_edge, address) = run(&place, &broker.url(), &format!("control = true{settings}"), "");
@@ -250,6 +257,7 @@ fn it_says_not_for_diagnosis_unless_somebody_answers_for_it() {
 
 #[test]
 fn the_page_loads_nothing_from_elsewhere() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let (head, html) = super::exchange(&address, "GET", "/", "", b"");

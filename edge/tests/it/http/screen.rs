@@ -4,6 +4,7 @@ use super::browser::Browser;
 use super::page::{LIVE, fact};
 use super::run;
 use crate::harness::{Mosquitto, Place};
+use medsa_test_inputs::needs;
 
 /// Width and height in CSS pixels, and millimetres of one: 10.1 inches of 1024 x 600 and of
 /// 1280 x 800, a phone of 6.1 inches.
@@ -21,6 +22,7 @@ const TARGET_MM: f64 = 12.0;
 
 #[test]
 fn everything_that_is_touched_is_large_and_on_the_screen() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let kept = "[records]\nfolder = \"kept\"";
     let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
@@ -108,6 +110,7 @@ const LOWEST_CONTRAST: &str = "(() => {
 
 #[test]
 fn every_text_can_be_read_by_day_and_by_night() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::start(1024, 600);

@@ -8,6 +8,7 @@ use super::tls;
 use crate::harness::{Edge, LIMIT, Mosquitto, Place, external, free_port};
 use crate::mqtt::pki::Pki;
 use crate::service::LOOP;
+use medsa_test_inputs::needs;
 
 const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
 
@@ -19,6 +20,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn the_page_asks_for_the_token_until_it_is_right() {
+    needs!("browser", "openssl");
     let pki = Pki::new();
     let (_place, config) = tls::place(&pki);
     let edge = Edge::run(&config);
@@ -62,6 +64,7 @@ fn the_page_asks_for_the_token_until_it_is_right() {
 
 #[test]
 fn keys_do_what_fingers_do() {
+    needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = super::run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::start(1024, 600);
@@ -120,6 +123,7 @@ fn keys_do_what_fingers_do() {
 
 #[test]
 fn a_device_that_comes_back_is_shown_again() {
+    needs!("browser", "mosquitto");
     let place = Place::new(2);
     let (broker, port) = (Mosquitto::start(), free_port());
     let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use medsa_test_inputs::needs;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -56,6 +57,7 @@ fn connect(pki: &Pki, port: &str) -> StreamOwned<ClientConnection, TcpStream> {
 
 #[test]
 fn beyond_this_machine_requests_and_the_picture_are_encrypted() {
+    needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
     let edge = Edge::run(&config);
@@ -84,6 +86,7 @@ fn beyond_this_machine_requests_and_the_picture_are_encrypted() {
 
 #[test]
 fn a_connection_that_says_nothing_is_closed() {
+    needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
     let edge = Edge::run(&config);
@@ -96,6 +99,7 @@ fn a_connection_that_says_nothing_is_closed() {
 
 #[test]
 fn certificates_that_cannot_be_used_are_named_before_the_start() {
+    needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
     let told = || {
@@ -126,6 +130,7 @@ fn certificates_that_cannot_be_used_are_named_before_the_start() {
 
 #[test]
 fn the_own_screen_needs_no_token_beside_those_of_others() {
+    needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
     let text = fs::read_to_string(&config).unwrap();
@@ -146,6 +151,7 @@ fn the_own_screen_needs_no_token_beside_those_of_others() {
 
 #[test]
 fn the_device_itself_asks_its_service_for_its_health() {
+    needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
     let text = fs::read_to_string(&config).unwrap();

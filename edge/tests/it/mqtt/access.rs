@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use medsa_edge::mqtt::{Access, Protocol};
+use medsa_test_inputs::needs;
 
 use super::pki::Pki;
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
@@ -12,6 +13,7 @@ use crate::service::LOOP;
 
 #[test]
 fn masks_arrive_over_tls_with_a_client_certificate() {
+    needs!("mosquitto", "openssl");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, pki) = (Place::new(2), Pki::new());
         let broker = certificates_required(&pki);
@@ -32,6 +34,7 @@ fn masks_arrive_over_tls_with_a_client_certificate() {
 
 #[test]
 fn watch_has_flags_for_tls() {
+    needs!("mosquitto", "openssl");
     let (place, pki) = (Place::new(2), Pki::new());
     let broker = certificates_required(&pki);
     let url = format!("mqtts://localhost:{}", broker.port);
@@ -52,6 +55,7 @@ fn watch_has_flags_for_tls() {
 
 #[test]
 fn a_broker_of_another_ca_is_not_trusted() {
+    needs!("mosquitto", "openssl");
     for number in [4, 5] {
         let (place, pki, other) = (Place::new(1), Pki::new(), Pki::new());
         let broker = Mosquitto::configured(free_port(), &pki.broker());
@@ -69,6 +73,7 @@ fn a_broker_of_another_ca_is_not_trusted() {
 
 #[test]
 fn a_broker_of_another_name_is_not_trusted() {
+    needs!("mosquitto", "openssl");
     let (place, pki) = (Place::new(1), Pki::new());
     let broker = Mosquitto::configured(free_port(), &pki.broker());
     let settings = format!(
@@ -83,6 +88,7 @@ fn a_broker_of_another_name_is_not_trusted() {
 
 #[test]
 fn a_missing_client_certificate_is_told() {
+    needs!("mosquitto", "openssl");
     for number in [4, 5] {
         let (place, pki) = (Place::new(1), Pki::new());
         let broker = certificates_required(&pki);
@@ -99,6 +105,7 @@ fn a_missing_client_certificate_is_told() {
 
 #[test]
 fn the_right_password_opens_and_the_wrong_one_is_told() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let place = Place::new(2);
         let broker = password_required(&place, "bedside", "open sesame");
@@ -130,6 +137,7 @@ fn the_right_password_opens_and_the_wrong_one_is_told() {
 
 #[test]
 fn files_that_are_no_secrets_or_no_certificates_are_refused() {
+    needs!("openssl");
     let (place, pki) = (Place::new(1), Pki::new());
     let refusal = |url: &str, lines: &str| {
         let mut edge = Edge::run(&place.config(LOOP, &format!("{}\n{lines}", external(url))));

@@ -1,6 +1,7 @@
 //! The JSON form of messages.
 
 use medsa_edge::mqtt::{Message, Protocol, Retention};
+use medsa_test_inputs::needs;
 use medsa_wire::{Info, Message as _};
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::service::LOOP;
 
 #[test]
 fn both_formats_say_the_same() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let _edge = run(&place, &broker, "both");
@@ -53,6 +55,7 @@ fn both_formats_say_the_same() {
 
 #[test]
 fn json_alone_says_everything() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V5);
     let edge = run(&place, &broker, "json");
@@ -68,6 +71,7 @@ fn json_alone_says_everything() {
 
 #[test]
 fn prompts_and_commands_come_as_json_too() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = run(&place, &broker, "postcard");

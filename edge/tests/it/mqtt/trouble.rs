@@ -5,6 +5,7 @@ use std::time::Duration;
 use medsa_edge::mqtt::{
     Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
 };
+use medsa_test_inputs::needs;
 use medsa_wire::{Availability, Message as _, Stats};
 
 use super::Wire;
@@ -13,6 +14,7 @@ use crate::service::{LOOP, publish_monster};
 
 #[test]
 fn a_silent_connection_is_noticed_and_made_anew() {
+    needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, broker) = (Place::new(2), Mosquitto::start());
         let wire = Wire::to(broker.port);
@@ -40,6 +42,7 @@ fn a_silent_connection_is_noticed_and_made_anew() {
 /// it its pings.
 #[test]
 fn a_connection_that_takes_nothing_is_given_up_and_its_queue_is_bounded() {
+    needs!("mosquitto");
     for protocol in [Protocol::V4, Protocol::V5] {
         let broker = Mosquitto::start();
         let wire = Wire::to(broker.port);
@@ -92,6 +95,7 @@ fn options(url: &str, protocol: Protocol) -> LinkOptions {
 
 #[test]
 fn two_clients_of_one_name_are_told_and_slow_down() {
+    needs!("mosquitto");
     for number in [4, 5] {
         let (place, broker) = (Place::new(2), Mosquitto::start());
         let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
@@ -111,6 +115,7 @@ fn two_clients_of_one_name_are_told_and_slow_down() {
 
 #[test]
 fn a_name_of_its_own_ends_the_rivalry() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V5);
     let named = |id: &str| format!("{}\nclient_id = \"{id}\"", external(&broker.url()));
@@ -126,6 +131,7 @@ fn a_name_of_its_own_ends_the_rivalry() {
 /// MQTT 3.1.1 cannot tell the broker how large a packet may be.
 #[test]
 fn a_monstrous_retained_packet_costs_one_connection() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100, true);
     let observer = Observer::start(&broker.url(), Protocol::V5);

@@ -1,16 +1,17 @@
 //! The DICOM files are what others say DICOM is: highdicom, pydicom and dicom3tools.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use medsa_edge::records::{Capture, Records};
+use medsa_test_inputs::{needs, python, repository};
 use serde_json::{Value, json};
 
 use super::captures::{AMPLE, SIZE, capture, disc, object, without_objects};
 
 #[test]
 fn python_reads_the_same_pixels_masks_and_meaning() {
+    needs!("venv");
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let capture = capture();
@@ -61,6 +62,7 @@ fn python_reads_the_same_pixels_masks_and_meaning() {
 
 #[test]
 fn python_reads_a_record_without_spacing_and_with_all_objects() {
+    needs!("venv");
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let kept = records.keep(&eight_objects()).unwrap();
@@ -78,6 +80,7 @@ fn python_reads_a_record_without_spacing_and_with_all_objects() {
 
 #[test]
 fn dciodvfy_finds_nothing_wrong() {
+    needs!("dciodvfy");
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let named = |label: &str| {
@@ -118,31 +121,18 @@ const JUDGED: [&str; 2] = [
 /// What else dicom3tools has against a file.
 fn complaints(path: &Path) -> Vec<String> {
     let output = Command::new("dciodvfy").arg(path).output();
-    let output = output.unwrap_or_else(|e| panic!("dciodvfy: {e}: run `make setup`"));
-    let text = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.unwrap().stderr).unwrap();
     assert!(!text.is_empty(), "it names at least what it took the file for");
     let complaints = text.lines().filter(|line| line.contains(" - ") && !JUDGED.contains(line));
     complaints.map(str::to_owned).collect()
 }
 
 fn read_by_python(folder: &Path) -> Value {
-    let repository = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
     let output = Command::new(python())
-        .arg(repository.join("tests/python/read_record.py"))
+        .arg(repository().join("tests/python/read_record.py"))
         .arg(folder)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// In the virtual environment that `make setup` makes.
-fn python() -> PathBuf {
-    let cache = env::var_os("MEDSA_CACHE").map_or_else(
-        || env::home_dir().expect("a user with a home folder").join(".cache/medsa"),
-        PathBuf::from,
-    );
-    let path = cache.join("venv/bin/python");
-    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
-    path
 }

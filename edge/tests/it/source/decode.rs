@@ -3,6 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, Luma};
 use medsa_edge::source::decode::{YuvEncoding, YuyvLayout, decode_jpeg, decode_yuyv};
+use medsa_test_inputs::needs;
 
 use super::{differences, ffmpeg};
 
@@ -17,6 +18,7 @@ const EXACT: &str = "-sws_flags accurate_rnd+full_chroma_int+full_chroma_inp";
 
 #[test]
 fn jpeg_of_every_sampling_is_decoded() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture.jpg");
     for (format, tolerance) in [("yuvj444p", 1.0), ("yuvj422p", 3.0), ("yuvj420p", 4.0)] {
@@ -44,6 +46,7 @@ fn grey_jpeg_becomes_grey() {
 
 #[test]
 fn jpeg_without_huffman_tables_is_decoded_with_the_usual_ones() {
+    needs!("ffmpeg");
     let jpeg = ffmpeg(&format!("{PICTURE} -huffman default -pix_fmt yuvj422p -f mjpeg -"));
     let (without, removed) = without_huffman_tables(&jpeg);
     assert!(removed > 0);
@@ -52,6 +55,7 @@ fn jpeg_without_huffman_tables_is_decoded_with_the_usual_ones() {
 
 #[test]
 fn half_a_jpeg_is_no_picture() {
+    needs!("ffmpeg");
     let jpeg = ffmpeg(&format!("{PICTURE} -f mjpeg -"));
     assert!(decode_jpeg(&jpeg).is_ok());
     for part in 1..8 {
@@ -68,6 +72,7 @@ fn half_a_jpeg_is_no_picture() {
 /// Most of them decode: bytes of data may be anything.
 #[test]
 fn altered_jpegs_never_panic() {
+    needs!("ffmpeg");
     for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
         let picture = "-f lavfi -i testsrc2=size=50x34 -frames:v 1";
         let jpeg = ffmpeg(&format!("{picture} -pix_fmt {format} -f mjpeg -"));
@@ -83,6 +88,7 @@ fn altered_jpegs_never_panic() {
 
 #[test]
 fn yuyv_is_what_ffmpeg_makes_of_it() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture.yuv");
     for (encoding, filter, tags) in [

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::Error;
 use medsa_edge::config::Config;
 use medsa_edge::source::{self, Event, Opened, Received, Source};
+use medsa_test_inputs::data;
 
 use crate::harness::LIMIT;
 
@@ -80,28 +81,29 @@ pub fn shell(script: &str, format: &str) -> String {
     format!("kind = \"pipe\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n{format}")
 }
 
-/// What ffmpeg writes with these arguments, which spaces separate.
+/// Standard output of ffmpeg with these arguments, separated by spaces. Tests that use it need
+/// `ffmpeg`.
 fn ffmpeg(arguments: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error"])
         .args(arguments.split(' '))
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|e| panic!("ffmpeg: {e}: install it: apt-get install ffmpeg"));
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-/// The ultrasound clip of 562 x 542 px that stands beside the repository. Where it does not
-/// exist, tests that need it say so and pass.
-pub fn plexus_clip() -> Option<PathBuf> {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let shared = Path::new(&package).ancestors().nth(2)?.join("shared");
-    if shared.is_dir() {
-        return Some(shared.join("data/plexus-clip/5452.mp4"));
-    }
-    println!("skipped: {} does not exist", shared.display());
-    None
+/// Encodes an endoscopy clip of 20 frames of 562 x 542 px, neither side a multiple of 16. Tests
+/// that use it need `ffmpeg`.
+pub fn recorded_clip(folder: &Path) -> PathBuf {
+    let (images, clip) = (data("vocalfolds/images"), folder.join("clip.mp4"));
+    ffmpeg(&format!(
+        "-framerate 20 -pattern_type glob -i {}/*.jpg -vf scale=562:542 -c:v mpeg4 -q:v 2 {}",
+        images.display(),
+        clip.display()
+    ));
+    clip
 }
 
 /// Mean and largest difference of bytes.

@@ -1,10 +1,11 @@
 //! Images of a real OpenIGTLink server.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use medsa_edge::source::Received;
+use medsa_test_inputs::{needs, python};
 
 use super::Played;
 use crate::harness::free_port;
@@ -13,6 +14,7 @@ const SIZE: (u32, u32) = (32, 24);
 
 #[test]
 fn images_come_with_spacing_and_time_and_go_on_after_the_server_was_away() {
+    needs!("venv");
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
     let lines = format!(
@@ -91,13 +93,4 @@ impl Drop for Server {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Python with pyigtl, in the virtual environment that `make setup` makes.
-fn python() -> PathBuf {
-    let cache = std::env::var_os("MEDSA_CACHE").map(PathBuf::from);
-    let cache = cache.unwrap_or_else(|| std::env::home_dir().unwrap().join(".cache/medsa"));
-    let path = cache.join("venv/bin/python");
-    assert!(path.exists(), "{} is missing: run `make setup`", path.display());
-    path
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Played, differences, ffmpeg, plexus_clip, shell};
+use super::{Played, differences, ffmpeg, recorded_clip, shell};
 use crate::harness::{LIMIT, signal, wait_until};
+use medsa_test_inputs::needs;
 
 const SIZE: (u32, u32) = (562, 542);
 const FRAME_BYTES: usize = 3 * 562 * 542;
@@ -16,8 +17,9 @@ const RAW: &str = "format = \"rgb24\"\nframe_size = [64, 48]";
 
 #[test]
 fn raw_frames_are_those_that_ffmpeg_decodes() {
-    let Some(clip) = plexus_clip() else { return };
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
+    let clip = recorded_clip(folder.path());
     let arguments = format!("-i {} -frames:v 20 -f rawvideo -pix_fmt rgb24 -", clip.display());
     let expected = ffmpeg(&arguments);
     assert_eq!(expected.len(), 20 * FRAME_BYTES);
@@ -36,8 +38,9 @@ fn raw_frames_are_those_that_ffmpeg_decodes() {
 
 #[test]
 fn mjpeg_frames_are_those_that_ffmpeg_decodes() {
-    let Some(clip) = plexus_clip() else { return };
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
+    let clip = recorded_clip(folder.path());
     let jpegs = folder.path().join("clip.mjpeg");
     ffmpeg(&format!("-i {} -frames:v 20 -q:v 2 -f mjpeg {}", clip.display(), jpegs.display()));
     let expected = ffmpeg(&format!(
@@ -57,6 +60,7 @@ const MJPEG: &str = "format = \"mjpeg\"";
 
 #[test]
 fn a_stopped_program_is_replaced() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
     source.frame();
@@ -72,6 +76,7 @@ fn a_stopped_program_is_replaced() {
 
 #[test]
 fn a_killed_program_is_replaced() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
     source.frame();
@@ -84,6 +89,7 @@ fn a_killed_program_is_replaced() {
 
 #[test]
 fn a_program_that_ends_is_started_again() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let command = CAMERA.replace("-f rawvideo", "-frames:v 3 -f rawvideo");
     let mut source = Played::open(folder.path(), &shell(&command, RAW));
@@ -129,6 +135,7 @@ fn garbage_is_damage_and_then_a_loss() {
 
 #[test]
 fn a_damaged_picture_costs_itself_only() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let picture = ffmpeg("-f lavfi -i testsrc=size=64x48 -frames:v 1 -f mjpeg -");
     // Cut in the middle; and one whose header promises 65535 x 65535 pixels.
@@ -148,6 +155,7 @@ fn a_damaged_picture_costs_itself_only() {
 
 #[test]
 fn what_a_program_has_started_ends_with_it() {
+    needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let script = format!("sleep 1000 & echo $! >number; {}", &CAMERA["exec ".len()..]);
     let mut source = Played::open(folder.path(), &shell(&script, RAW));

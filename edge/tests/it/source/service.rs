@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use medsa_edge::mqtt::Protocol;
+use medsa_test_inputs::needs;
 use medsa_wire::Availability;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
@@ -19,6 +20,7 @@ blank = [[0, 0, 128, 10]]
 
 #[test]
 fn masks_come_again_after_the_program_was_killed() {
+    needs!("ffmpeg", "mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let mut edge = Edge::run(&config(&place, CAMERA, &broker.url()));
@@ -44,6 +46,7 @@ fn masks_come_again_after_the_program_was_killed() {
 
 #[test]
 fn a_stalled_source_does_not_hold_up_the_end() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let stalled = "kind = \"pipe\"\ncommand = [\"sleep\", \"1000\"]\nformat = \"mjpeg\"\n\
@@ -58,6 +61,7 @@ fn a_stalled_source_does_not_hold_up_the_end() {
 
 #[test]
 fn prompts_wait_for_a_source_of_unknown_size() {
+    needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let source = "kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"ffmpeg\", \"-v\", \"error\", \

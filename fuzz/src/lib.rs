@@ -1,0 +1,36 @@
+//! Shared parts of the fuzz targets.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use medsa_frames::{Clip, MAX_SIDE_PX};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+static FOLDER: LazyLock<TempDir> =
+    LazyLock::new(|| tempfile::tempdir().expect("the folder for temporary files is writable"));
+
+/// Opens the bytes as a recording, and decodes its first and last frame.
+pub fn play(bytes: &[u8]) {
+    let path = path("recording");
+    fs::write(&path, bytes).expect("the folder is ours");
+    let Ok(clip) = Clip::open(&path) else { return };
+    for index in [0, clip.len() - 1] {
+        let Ok(frame) = clip.frame(index) else { continue };
+        assert!(frame.width.max(frame.height) <= MAX_SIDE_PX);
+        assert_eq!(frame.rgb.len(), 3 * frame.width as usize * frame.height as usize);
+    }
+    let _ = (clip.frame_interval_ms(), clip.frame_name(0));
+}
+
+/// A file in this process's folder.
+pub fn path(name: &str) -> PathBuf {
+    FOLDER.path().join(name)
+}
+
+/// A file as `medsa-update` seals it: the checksum is right, whatever follows.
+pub fn sealed(json: &[u8]) -> Vec<u8> {
+    let digits: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    [digits.as_bytes(), b"\n", json].concat()
+}

@@ -1,0 +1,215 @@
+//! Inputs and tools that tests need, beside what cargo provides.
+//!
+//! A test that needs one of [`NEEDS`] begins with [`needs!`]. It fails where the input is missing.
+//! The environment variable `MEDSA_SKIP=name,...` skips such tests instead, and `make test` prints
+//! what was skipped in its last lines.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An input or a tool.
+pub struct Need {
+    /// Its name in `MEDSA_SKIP`.
+    pub name: &'static str,
+    parts: &'static [Part],
+    /// The way to get it.
+    remedy: &'static str,
+}
+
+/// One part of a [`Need`]; all of them have to be there.
+enum Part {
+    /// A file that `tools/setup.sh` puts into the cache.
+    Asset(&'static str),
+    /// A program in the search path or in a folder for administrators.
+    Program(&'static str),
+    /// One of several such programs.
+    OneOf(&'static [&'static str]),
+    /// A folder of the Rust toolchain.
+    Target(&'static str),
+    /// The Python environment that `tools/setup.sh` makes.
+    Venv,
+    /// The folder with whole data sets, beside the repository.
+    Shared,
+    /// The administrator's rights.
+    Root,
+}
+
+use Part::{Asset, OneOf, Program, Root, Shared, Target, Venv};
+
+/// Browsers that tests can drive.
+pub const BROWSERS: &[&str] =
+    &["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
+
+const SETUP: &str = "run `tools/setup.sh test`";
+
+/// All names that `MEDSA_SKIP` may list.
+pub const NEEDS: &[Need] = &[
+    // A processor without it is skipped in any case (`tools/test-avx512.sh`).
+    Need { name: "avx512", parts: &[], remedy: "" },
+    Need { name: "litemedsam", parts: &[Asset("lite_medsam.pth")], remedy: SETUP },
+    Need {
+        name: "dicom",
+        parts: &[
+            Asset("examples_ybr_color.dcm"),
+            Asset("examples_rgb_color.dcm"),
+            Asset("examples_palette.dcm"),
+            Asset("examples_jpeg2k.dcm"),
+            Asset("US1_UNCR.dcm"),
+            Asset("US1_J2KI.dcm"),
+            Asset("gdcm-US-ALOKA-16.dcm"),
+        ],
+        remedy: SETUP,
+    },
+    Need { name: "venv", parts: &[Venv], remedy: SETUP },
+    Need {
+        name: "arm",
+        parts: &[
+            Target("aarch64-unknown-linux-gnu"),
+            Program("aarch64-linux-gnu-gcc"),
+            Program("qemu-aarch64"),
+        ],
+        remedy: "run `tools/setup.sh test` and `rustup target add aarch64-unknown-linux-gnu`",
+    },
+    Need { name: "browser", parts: &[OneOf(BROWSERS)], remedy: SETUP },
+    Need { name: "dciodvfy", parts: &[Program("dciodvfy")], remedy: SETUP },
+    Need { name: "dpkg", parts: &[Program("dpkg-deb")], remedy: "install dpkg" },
+    Need { name: "ffmpeg", parts: &[Program("ffmpeg")], remedy: SETUP },
+    Need { name: "mosquitto", parts: &[Program("mosquitto")], remedy: SETUP },
+    Need { name: "mpi", parts: &[Program("mpirun")], remedy: SETUP },
+    Need { name: "openssl", parts: &[Program("openssl")], remedy: SETUP },
+    Need { name: "python3", parts: &[Program("python3")], remedy: SETUP },
+    Need { name: "rauc", parts: &[Program("rauc"), Program("mksquashfs")], remedy: SETUP },
+    Need { name: "ssh", parts: &[Program("ssh"), Program("sshd")], remedy: SETUP },
+    Need { name: "systemd", parts: &[Program("systemd-analyze")], remedy: SETUP },
+    Need { name: "root", parts: &[Root], remedy: "run the tests as root" },
+    Need { name: "shared", parts: &[Shared], remedy: "put the data sets beside the repository" },
+];
+
+/// Ends the test here if `MEDSA_SKIP` lists one of these inputs; fails it if one is missing.
+#[macro_export]
+macro_rules! needs {
+    ($($name:literal),+) => {
+        $(
+            if !$crate::require($name) {
+                return;
+            }
+        )+
+    };
+}
+
+/// Returns false if `MEDSA_SKIP` lists the input, and notes that. See [`needs!`].
+///
+/// # Panics
+/// If the input is missing and `MEDSA_SKIP` does not list it.
+pub fn require(name: &str) -> bool {
+    let need = NEEDS.iter().find(|need| need.name == name);
+    let Need { parts, remedy, .. } = need.unwrap_or_else(|| panic!("{name} is not in NEEDS"));
+    if listed(name) {
+        note(name);
+        return false;
+    }
+    let missing = parts.iter().find_map(Part::missing);
+    if let Some(what) = missing {
+        panic!("{what}: {remedy}, or skip the tests that need it: MEDSA_SKIP={name}");
+    }
+    true
+}
+
+/// A file that `tools/setup.sh` puts into the cache.
+pub fn asset(name: &str) -> PathBuf {
+    cache().join("assets").join(name)
+}
+
+/// Python with the packages that check what is exported and recorded.
+pub fn python() -> PathBuf {
+    cache().join("venv/bin/python")
+}
+
+/// A file or folder of `tests/data`.
+pub fn data(name: &str) -> PathBuf {
+    repository().join("tests/data").join(name)
+}
+
+/// The folder with whole data sets and reference tensors beside the repository, if it is there.
+pub fn shared() -> Option<PathBuf> {
+    let folder = repository().with_file_name("shared");
+    folder.is_dir().then_some(folder)
+}
+
+/// The repository that the tests run in: one build may serve several clones.
+///
+/// # Panics
+/// If the tests are not run by cargo.
+pub fn repository() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs the tests");
+    let mut folders = Path::new(&package).ancestors();
+    let is_root = |folder: &&Path| folder.join("tests/data/README.md").exists();
+    folders.find(is_root).expect("packages are folders of the repository").to_owned()
+}
+
+impl Part {
+    /// Description of the part if it is missing.
+    fn missing(&self) -> Option<String> {
+        let absent =
+            |path: PathBuf| (!path.exists()).then(|| format!("{} does not exist", path.display()));
+        match self {
+            Asset(name) => absent(asset(name)),
+            Program(name) => program(name).is_none().then(|| format!("{name} is not installed")),
+            OneOf(names) => names
+                .iter()
+                .all(|name| program(name).is_none())
+                .then(|| format!("none of {} is installed", names.join(", "))),
+            Target(name) => {
+                let rustlib = sysroot().join("lib/rustlib").join(name);
+                (!rustlib.exists()).then(|| format!("this Rust has no target {name}"))
+            }
+            Venv => absent(python()),
+            Shared => absent(repository().with_file_name("shared")),
+            Root => (!is_root()).then(|| "the tests do not run as root".to_owned()),
+        }
+    }
+}
+
+/// Path of a program.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers where only root's path looks.
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Folder of the Rust toolchain; empty without `rustc`.
+fn sysroot() -> PathBuf {
+    let rustc = Command::new("rustc").args(["--print", "sysroot"]).output();
+    let path = rustc.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&path).trim().into()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Cache folder of `tools/setup.sh`.
+fn cache() -> PathBuf {
+    if let Some(folder) = env::var_os("MEDSA_CACHE") {
+        return folder.into();
+    }
+    let home = env::home_dir().expect("tests run as a user who has a home folder");
+    home.join(".cache/medsa")
+}
+
+fn listed(name: &str) -> bool {
+    let skip = env::var("MEDSA_SKIP").unwrap_or_default();
+    skip.split(',').any(|listed| listed.trim() == name)
+}
+
+/// Appends the name to the file that `make test` reads at the end.
+fn note(name: &str) {
+    let Some(file) = env::var_os("MEDSA_SKIPPED") else { return };
+    let mut file = OpenOptions::new().append(true).create(true).open(file).expect("it is writable");
+    file.write_all(format!("{name} (MEDSA_SKIP)\n").as_bytes()).expect("it is writable");
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Everything that is checked without running the tests; see the Makefile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tools/setup.sh check
+cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
+say() { printf '\n== %s\n' "$*"; }
+
+say "format"
+cargo fmt --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
+
+say "clippy"
+# In the profile of the tests, whose build scripts have run already; without MPI and with it.
+cargo clippy --release --workspace --all-targets -- -D warnings
+cargo clippy --release --workspace --all-targets --features medsa-trainer/mpi -- -D warnings
+
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features medsa-trainer/mpi
+tools/lint-docs.sh
+git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
+
+say "licences, duplicate versions and sources of dependencies"
+"$cache/tools/bin/cargo-deny" --all-features --locked check --hide-inclusion-graph \
+    licenses bans sources
+
+say "scripts"
+git ls-files -z '*.sh' .ci/run boards/common/postinst boards/common/prerm |
+    xargs -0 shellcheck -x
+
+say "page"
+"$cache/tools/page/node_modules/.bin/biome" lint --error-on-warnings \
+    --config-path=tools/biome.jsonc edge/page export/src/card/card.css
+
+say "fuzzing, some seconds for each target"
+tools/fuzz.sh smoke

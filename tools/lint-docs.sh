@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Counts doc comments that begin with a question word instead of the name of the thing, and fails
+# above a limit. The limit only goes down; the goal is 20.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+limit=863
+words='What|Which|Who|Whose|Where|How|Of|Whether'
+# Only the first line of each comment: a line that follows another is in the middle of a sentence.
+# shellcheck disable=SC2016 # awk's own variables
+found=$(git ls-files '*.rs' | xargs awk -v words="$words" '
+    FNR == 1 { inside = 0 }
+    {
+        is_doc = $0 ~ /^[[:space:]]*\/\/[\/!]( |$)/
+        if (is_doc && !inside && $0 ~ "^[[:space:]]*//[/!] (" words ")[^[:alnum:]]") {
+            print FILENAME ":" FNR ": " $0
+        }
+        inside = is_doc
+    }')
+count=$(grep -c . <<<"$found" || true)
+echo "$count doc comments begin with a question word, at most $limit are accepted"
+if [ "$count" -gt "$limit" ]; then
+    echo "$found"
+    exit 1
+fi
