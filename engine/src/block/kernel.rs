@@ -307,6 +307,9 @@ fn activation(of: layers::Activation) -> Activation {
 
 fn projections(w: &Weights, role: &str) -> Result<Projections, Mismatch> {
     let linear = |name: &str| w.linear(&at(role, name));
+    // These kernels compute the products in float, also where the function body quantizes them: with
+    // few tokens, that is as fast and closer to the network.
+    let _ = w.products(&at(role, "products"));
     Ok(Projections {
         q: linear("q_proj")?,
         k: linear("k_proj")?,
