@@ -16,12 +16,11 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use medsa_bundle::{Build, Limits};
 use medsa_edge::Error;
-use medsa_edge::config::Pace;
+use medsa_edge::config::{Following, Intake, Pace};
 use medsa_edge::follow::Motion;
-use medsa_edge::pipeline::{
-    Bell, Change, Following, Meter, Network, Objects, Pipeline, Segmenter, Slot,
-};
-use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_edge::meter::Meter;
+use medsa_edge::pipeline::{self, Bell, Change, Network, Objects, Pipeline, Segmenter, Slot};
+use medsa_edge::source::{Event, Player, Received, Source};
 use medsa_engine::{Decoded, Embedding, Engine};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::image::Preprocess;
@@ -227,7 +226,7 @@ impl Segmenter for Slowed {
         self.engine.mask_side_px()
     }
 
-    fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
+    fn encode(&self, image: &Array4<f32>) -> Result<Embedding, pipeline::Error> {
         let begun = Instant::now();
         let embedding = self.engine.encode(image)?;
         std::thread::sleep(self.encoder.saturating_sub(begun.elapsed()));
@@ -239,7 +238,7 @@ impl Segmenter for Slowed {
         embedding: &Embedding,
         prompt: &PromptTokens,
         previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
+    ) -> Result<Decoded, pipeline::Error> {
         Ok(self.engine.decode(embedding, prompt, previous_mask)?)
     }
 }

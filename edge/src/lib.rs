@@ -10,28 +10,30 @@
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
+pub mod app;
 pub mod command;
 pub mod config;
 pub mod degrade;
 pub mod follow;
 pub mod http;
 pub mod log;
+pub mod mailbox;
 pub mod measure;
+pub mod meter;
 pub mod mqtt;
-pub mod outbox;
 pub mod overlay;
 pub mod pipeline;
+pub mod port;
 pub mod records;
-pub mod service;
 pub mod source;
+pub mod updates;
 pub mod vitals;
 pub mod watchdog;
 
-mod background;
-mod disk;
 mod error;
-mod pem;
-mod secret;
+mod fault;
+mod files;
 mod systemd;
+mod threads;
 
 pub use error::Error;

@@ -11,12 +11,23 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogConfig, LogTo};
-use crate::error::Error;
+use crate::files;
 use rotating::Rotating;
 
 /// The embedded broker reports every client that leaves as an error, and tract what it thinks of a
 /// model: what matters of both comes back as our own errors.
 const DEFAULT: &str = "info,rumqttd=off,tract_core=error,tract_onnx=error,tract_hir=error";
+
+/// A log that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no journal to log to.
+    #[error("log.to is \"journald\", but the journal does not answer: {0}")]
+    Journald(io::Error),
+    /// The file cannot be opened.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
 
 /// The log; what was told is written when this is dropped.
 pub struct Log(Mutex<Option<WorkerGuard>>);
@@ -32,7 +43,7 @@ impl Log {
 /// of interest, as in `MEDSA_LOG=debug`, and wins over the configuration. Once for a process.
 ///
 /// # Errors
-/// [`Error::Journald`], [`Error::Io`] of the file.
+/// [`Error`].
 pub fn install(config: &LogConfig) -> Result<Log, Error> {
     // What is said later wins.
     let level = format!("{DEFAULT},{}", config.level.as_deref().unwrap_or_default());
@@ -66,6 +77,6 @@ pub fn check(config: &LogConfig) -> Result<(), Error> {
     match &config.to {
         LogTo::Stderr => Ok(()),
         LogTo::Journald => tracing_journald::layer().map(drop).map_err(Error::Journald),
-        LogTo::File(file) => rotating::check(file),
+        LogTo::File(file) => Ok(rotating::check(file)?),
     }
 }

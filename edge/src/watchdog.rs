@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::threads;
 
 /// Time between two looks at the stages.
 const LOOK: Duration = Duration::from_millis(100);
@@ -85,15 +85,14 @@ impl Watch {
     /// otherwise `stuck`, once.
     ///
     /// # Errors
-    /// [`Error::Thread`].
+    /// [`threads::Error`].
     pub fn supervise(
         self,
         limit: Duration,
         mut well: impl FnMut() + Send + 'static,
         stuck: impl FnOnce(Stuck) + Send + 'static,
-    ) -> Result<Supervisor, Error> {
+    ) -> Result<Supervisor, threads::Error> {
         let (end, ended) = channel::<()>();
-        let name = "watchdog";
         let look = move || {
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 match self.stuck(limit) {
@@ -102,8 +101,7 @@ impl Watch {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name(name.into()).spawn(look);
-        thread.map_err(|source| Error::Thread { name, source })?;
+        threads::spawn("watchdog", look)?;
         Ok(Supervisor { _end: end })
     }
 }

@@ -7,7 +7,7 @@ use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{Command, Message, PromptMessage};
 
 #[allow(dead_code)]
-#[path = "../../edge/src/service/json.rs"]
+#[path = "../../edge/src/port/json.rs"]
 mod json;
 
 fuzz_target!(|data: &[u8]| {

@@ -35,8 +35,10 @@ pub fn run<E: From<Error>>(
     let build = Build::read(&args.build, &Limits::default()).map_err(Error::from)?;
     // Before anything is asked: it takes no time.
     let board = args.board.as_deref();
-    let limits =
-        board.map(|board| Ok::<_, Error>((board, limits_of(&build, board)?))).transpose()?;
+    let limits = board
+        .map(|board| Ok::<_, medsa_engine::Error>((board, limits_of(&build, board)?)))
+        .transpose();
+    let limits = limits.map_err(Error::from)?;
     let threads = args.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
     let threads = threads.or_else(|| std::thread::available_parallelism().ok());
     let engine = Engine::load(&build, threads.unwrap_or(NonZeroUsize::MIN)).map_err(Error::from)?;

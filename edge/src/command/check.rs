@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::app;
 use crate::config::Config;
 use crate::error::Error;
-use crate::service;
 
 /// Looks at everything that `run` would need (values, build, source, files, folders), and names
 /// all that is wrong. Nothing is changed, listened to or connected; the build is loaded, which
@@ -22,7 +22,9 @@ pub struct Args {
 /// [`Error::NotReady`] with all that is wrong.
 pub fn run(args: &Args) -> Result<String, Error> {
     let file = args.config.clone();
-    let checked = Config::read_all(&file).and_then(|config| Ok((service::check(&config)?, config)));
+    let checked = Config::read_all(&file)
+        .map_err(|problems| problems.into_iter().map(Error::from).collect())
+        .and_then(|config| Ok((app::check(&config)?, config)));
     match checked {
         Ok(((build, vectors), config)) => Ok(format!(
             "{}: ready to run: device {}, build {build} with {vectors} acceptance vectors",

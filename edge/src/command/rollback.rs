@@ -6,7 +6,7 @@ use medsa_update::{Permit, Running, continue_as_owner};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::service::open_slots;
+use crate::updates::open_slots;
 
 /// Goes back to the build before. A service that runs notices by itself.
 #[derive(clap::Args, Debug)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::app::Service;
 use crate::config::Config;
 use crate::error::Error;
 use crate::log;
-use crate::service::Service;
 use crate::systemd::{self, SignOfLife};
 use crate::watchdog::Stuck;
 
@@ -41,8 +41,8 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let mut reload_wanted = signal(SignalKind::hangup()).map_err(Error::Signal)?;
     let stuck_after = config.stuck_after;
     let service = Service::start(config)?;
-    let (meter, reloader) = (service.meter(), service.reloader());
-    let mut statuses = service.statuses();
+    let (meter, builds) = (service.meter(), service.builds());
+    let mut observer = service.observer();
     let captures = service.open_captures();
     let mut sign_of_life = SignOfLife::new();
     let last_lines = log.clone();
@@ -61,7 +61,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         },
     )?;
     systemd::ready();
-    systemd::status(&statuses.to_string());
+    systemd::status(&observer.snapshot().to_string());
     let mut running = std::pin::pin!(service.run(stop));
     loop {
         tokio::select! {
@@ -69,8 +69,8 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 println!("{}", meter.table());
                 return ended;
             }
-            () = statuses.changed() => systemd::status(&statuses.to_string()),
-            _ = reload_wanted.recv() => match reloader.reload() {
+            () = observer.changed() => systemd::status(&observer.snapshot().to_string()),
+            _ = reload_wanted.recv() => match builds.reload() {
                 Ok(begun) => tracing::info!("SIGHUP: {begun}"),
                 Err(reason) => tracing::warn!("SIGHUP: {reason}"),
             },

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http;
-use crate::service::slots_state;
+use crate::updates::slots_state;
 
 /// Tells what is in the slots, and how the service is that runs with this configuration.
 #[derive(clap::Args, Debug)]

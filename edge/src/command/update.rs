@@ -9,9 +9,10 @@ use medsa_update::{Client, Permit, Phase, Running, Source, address, ask, continu
 use semver::Version;
 use url::Url;
 
-use crate::config::{Config, UpdateConfig, value_error};
+use crate::config::{self, Config, UpdateConfig};
 use crate::error::Error;
-use crate::service::open_slots;
+use crate::files;
+use crate::updates::open_slots;
 
 /// Longest time for a file from a server.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -53,9 +54,9 @@ pub struct Args {
 /// [`Error`]; the build in use stays in use.
 pub fn run(args: &Args) -> Result<String, Error> {
     let config = Config::read(&args.config)?;
-    let misses = |key, expected: &str| value_error(&config.file, key, "missing", expected);
+    let misses = |key, expected: &str| config::Error::value(&config.file, key, "missing", expected);
     let Some(update) = &config.update else {
-        return Err(misses("update", "a section that names the root of who signs builds"));
+        return Err(misses("update", "a section that names the root of who signs builds").into());
     };
     continue_as_owner(&config.build.path, |who| tracing::info!("{who}"))?;
     let mut slots = open_slots(&config.build.path)?;
@@ -91,17 +92,18 @@ fn repository(args: &Args, update: &UpdateConfig, config: &Config) -> Result<Url
     match (&args.repository, &update.repository) {
         (Some(named), _) => Ok(address(named, Path::new(""))?),
         (None, Some(configured)) => Ok(configured.clone()),
-        (None, None) => Err(value_error(
+        (None, None) => Err(config::Error::value(
             &config.file,
             "update.repository",
             "missing",
             "where builds come from, here or as --repository",
-        )),
+        )
+        .into()),
     }
 }
 
 fn source(update: &UpdateConfig, url: Url) -> Result<Source, Error> {
-    let root = std::fs::read(&update.root).map_err(Error::io(&update.root))?;
+    let root = std::fs::read(&update.root).map_err(files::Error::io(&update.root))?;
     let (without_clock, limits) = (update.without_clock, Limits::default());
     Ok(Source { url, root, without_clock, limits, patience: PATIENCE })
 }

@@ -15,8 +15,9 @@ use medsa_wire::{
 
 use self::album::Album;
 use super::run::stop_signal;
+use crate::config::{Access, BrokerUrl, Misfit, Protocol};
 use crate::error::Error;
-use crate::mqtt::{Access, BrokerUrl, Link, LinkEvent, LinkOptions, Message, Misfit, Protocol};
+use crate::mqtt::{Link, LinkEvent, LinkOptions, Message};
 
 /// Prints a line for every mask that comes by, and draws what it shows.
 #[derive(clap::Args, Debug)]

@@ -13,21 +13,19 @@ use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 use tracing_subscriber::EnvFilter;
 
+use super::broker::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
+use super::error::Error;
+use super::intake::Deidentification;
 use super::raw::{
     RawBroker, RawBrokerKind, RawBuild, RawConfig, RawDegrade, RawFormat, RawHttp, RawLog,
     RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
 };
-use super::{
-    BrokerConfig, BrokerPlace, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Encryption,
-    Format, HttpConfig, HttpControl, IntendedUse, LogConfig, LogFile, LogTo, OutboxConfig,
-    OutputConfig, RecordsConfig, SourceConfig, UpdateConfig,
+use super::source::SourceConfig;
+use super::values::{
+    BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,
+    Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits, LogConfig,
+    LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
 };
-use crate::degrade::Limits;
-use crate::error::Error;
-use crate::mqtt::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
-use crate::pipeline::Following;
-use crate::records::Budget;
-use crate::source::Deidentification;
 
 /// The configuration that `text`, the content of `file`, means; otherwise what is wrong with it,
 /// the first of every section.
@@ -455,21 +453,7 @@ impl Check<'_> {
     }
 
     pub(super) fn error(&self, key: &str, found: impl Display, expected: impl Display) -> Error {
-        value_error(self.file, key, found, expected)
-    }
-}
-
-pub(crate) fn value_error(
-    file: &Path,
-    key: &str,
-    found: impl Display,
-    expected: impl Display,
-) -> Error {
-    Error::ConfigValue {
-        file: file.to_owned(),
-        key: key.to_owned(),
-        found: found.to_string(),
-        expected: expected.to_string(),
+        Error::value(self.file, key, found, expected)
     }
 }
 
@@ -504,7 +488,7 @@ fn without_secret(line: &str) -> String {
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     let line = text[..start].matches('\n').count();
-    Error::ConfigSyntax {
+    Error::Syntax {
         file: path.to_owned(),
         line: line + 1,
         text: without_secret(text.lines().nth(line).unwrap_or_default().trim()),

@@ -1,286 +1,36 @@
-//! The configuration of the service: what was typed (`raw`), then what it means ([`Config`]).
+//! The configuration of the service: the text of the file (`raw`), checked and converted to values
+//! ([`Config`]). It knows none of the modules that it configures.
 
+mod broker;
 mod check;
+mod error;
+mod intake;
 mod raw;
 mod source;
+mod values;
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use medsa_sam::prompt::{BoxXyxy, Point};
-use medsa_update::WithoutClock;
-use medsa_wire::topic::{DeviceId, ObjectId};
-use url::Url;
+use crate::files;
 
-use crate::degrade::Limits;
-use crate::error::Error;
-use crate::mqtt::{Access, BrokerUrl, Protocol};
-use crate::pipeline::Following;
-use crate::records::Budget;
-
-pub(crate) use check::value_error;
+pub use broker::{Access, BrokerUrl, MAX_PACKET_BYTES, Misfit, Protocol, Security};
+pub use error::Error;
+pub use intake::{Deidentification, Intake, Rectangle, Region};
 pub use source::{
     AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, Patience, PipeConfig, PipeFormat,
     SourceConfig, SourceKind, V4l2Config, V4l2Format,
 };
-
-/// A configuration whose every value is in range.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The file that it was read from, for messages.
-    pub file: PathBuf,
-    /// Name of the device, a level of every topic.
-    pub device: DeviceId,
-    /// Name of the board, told in `info`.
-    pub board: heapless::String<32>,
-    /// The build to run.
-    pub build: BuildConfig,
-    /// Where frames come from.
-    pub source: SourceConfig,
-    /// Prompts that are there from the first frame on.
-    pub prompts: Vec<ConfiguredPrompt>,
-    /// Whether objects are followed between runs of the encoder.
-    pub following: Following,
-    /// What is told and heard over HTTP.
-    pub http: Option<HttpConfig>,
-    /// Where masks go.
-    pub broker: BrokerConfig,
-    /// Formats, queues and reports.
-    pub output: OutputConfig,
-    /// Where captures are kept; without it they are refused.
-    pub records: Option<RecordsConfig>,
-    /// Where captured records wait for the broker.
-    pub outbox: Option<OutboxConfig>,
-    /// What is given up when the device is hot or slow; without it, nothing is.
-    pub degrade: Option<DegradeConfig>,
-    /// Where newer builds come from.
-    pub update: Option<UpdateConfig>,
-    /// Time at one piece of work after which a stage is stuck.
-    pub stuck_after: Duration,
-    /// Where the log goes.
-    pub log: LogConfig,
-}
-
-/// What is given up when the device is hot or slow.
-#[derive(Clone, Debug)]
-pub struct DegradeConfig {
-    /// When.
-    pub limits: Limits,
-    /// A build to fall back on.
-    pub smaller_build: Option<PathBuf>,
-    /// Where the temperature is read, in thousandths of a degree Celsius; `None` for the hottest
-    /// of all sensors.
-    pub thermal_file: Option<PathBuf>,
-}
-
-/// Where the log goes.
-#[derive(Clone, Debug, Default)]
-pub struct LogConfig {
-    /// To whom.
-    pub to: LogTo,
-    /// What is of interest, as in `MEDSA_LOG`.
-    pub level: Option<String>,
-}
-
-/// To whom the log goes.
-#[derive(Clone, Debug, Default)]
-pub enum LogTo {
-    /// Standard error.
-    #[default]
-    Stderr,
-    /// The journal of systemd.
-    Journald,
-    /// Files.
-    File(LogFile),
-}
-
-/// Files of a log.
-#[derive(Clone, Debug)]
-pub struct LogFile {
-    /// The newest; older ones have a number behind it.
-    pub path: PathBuf,
-    /// Size of each.
-    pub max_bytes: u64,
-    /// Older files that are kept.
-    pub keep: u64,
-}
-
-/// What is told and heard over HTTP.
-#[derive(Clone, Debug)]
-pub struct HttpConfig {
-    /// Where it listens; port 0 picks a free one.
-    pub listen: SocketAddr,
-    /// Where it listens besides, for who uses this machine: a loopback address.
-    pub kiosk: Option<SocketAddr>,
-    /// Who may see pictures, and prompt.
-    pub control: HttpControl,
-    /// Who sees to it that others on the network cannot read what is sent.
-    pub encryption: Encryption,
-    /// What the page may be used for.
-    pub intended_use: IntendedUse,
-}
-
-impl HttpConfig {
-    /// Whether others than this machine's users see what there is to see.
-    pub fn is_shared(&self) -> bool {
-        !self.listen.ip().is_loopback() || self.encryption == Encryption::Proxy
-    }
-}
-
-/// What the page may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IntendedUse {
-    /// Not for diagnosis, as the page says.
-    NotDiagnostic,
-    /// Also for diagnosis: whoever configures it answers for that.
-    Diagnostic,
-}
-
-/// Who encrypts HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Encryption {
-    /// Nobody.
-    Off,
-    /// A proxy, through which others come.
-    Proxy,
-    /// The service itself.
-    Own {
-        /// Its certificate, and those that lead to one that clients know.
-        certificate: PathBuf,
-        /// The certificate's private key.
-        key: PathBuf,
-    },
-}
-
-/// Who may see pictures, and prompt, over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HttpControl {
-    /// Nobody: only metrics and health are there.
-    Off,
-    /// Whoever uses this machine; only with a loopback address.
-    ThisMachine,
-    /// Who knows the token in this file.
-    Token(PathBuf),
-}
-
-/// The build to run.
-#[derive(Clone, Debug)]
-pub struct BuildConfig {
-    /// The `.medsa` file, or a folder of slots.
-    pub path: PathBuf,
-    /// How long a build from a slot has to be well on trial.
-    pub confirm_after: Duration,
-    /// Threads of the runtime.
-    pub threads: NonZeroUsize,
-}
-
-/// Where newer builds come from.
-#[derive(Clone, Debug)]
-pub struct UpdateConfig {
-    /// The root that came with the device.
-    pub root: PathBuf,
-    /// The repository, unless somebody names another one.
-    pub repository: Option<Url>,
-    /// Name of the build; that of the one in use when there is none.
-    pub name: Option<String>,
-    /// Time between two looks by itself; without it, somebody has to ask.
-    pub every: Option<Duration>,
-    /// What happens when the time is not known.
-    pub without_clock: WithoutClock,
-}
-
-/// A prompt from the configuration; whether it fits the frames is known when the first is there.
-#[derive(Clone, Debug)]
-pub struct ConfiguredPrompt {
-    /// The object.
-    pub object: ObjectId,
-    /// Clicks in frame pixels.
-    pub points: Vec<Point>,
-    /// Box in frame pixels.
-    pub bbox: Option<BoxXyxy>,
-}
-
-/// Where masks go.
-#[derive(Clone, Debug)]
-pub struct BrokerConfig {
-    /// Which broker.
-    pub place: BrokerPlace,
-    /// Version of MQTT.
-    pub protocol: Protocol,
-    /// Name of the client at the broker.
-    pub client_id: String,
-    /// Time without traffic after which the connection is tested.
-    pub keep_alive: Duration,
-    /// Longest time that connecting takes.
-    pub connect_timeout: Duration,
-    /// Largest payload that is looked at.
-    pub max_payload_bytes: usize,
-}
-
-/// Which broker.
-#[derive(Clone, Debug)]
-pub enum BrokerPlace {
-    /// One in this process; port 0 picks a free one.
-    Embedded {
-        /// Address that it listens on.
-        listen: SocketAddr,
-    },
-    /// One elsewhere.
-    External {
-        /// Its address.
-        url: BrokerUrl,
-        /// What it and the device show each other; paths start at the working directory.
-        access: Access,
-    },
-}
-
-/// Formats, queues and reports.
-#[derive(Clone, Debug)]
-pub struct OutputConfig {
-    /// How messages are written.
-    pub format: Format,
-    /// Masks that wait for the broker at most.
-    pub queue_masks: usize,
-    /// Time between two statistics.
-    pub stats_interval: Duration,
-}
-
-/// Where captures are kept.
-#[derive(Clone, Debug)]
-pub struct RecordsConfig {
-    /// A folder of their own.
-    pub folder: PathBuf,
-    /// How much room they may take.
-    pub budget: Budget,
-}
-
-/// How messages are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As the wire format says.
-    Postcard,
-    /// As JSON on `<topic>/json`.
-    Json,
-    /// Both, each on its topic.
-    Both,
-}
-
-/// Where messages wait that must not be lost.
-#[derive(Clone, Debug)]
-pub struct OutboxConfig {
-    /// The file.
-    pub path: PathBuf,
-    /// Messages that it holds at most.
-    pub max_messages: u64,
-}
+pub use values::{
+    BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,
+    Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits, LogConfig,
+    LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+};
 
 impl Config {
     /// Reads and checks a configuration; relative paths in it start at its folder.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::ConfigSyntax`] and [`Error::ConfigValue`], which name the file and
+    /// [`Error`], which names the file and
     /// the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Self::read_all(path).map_err(first)
@@ -291,7 +41,8 @@ impl Config {
     /// # Errors
     /// As [`Config::read`], one at least.
     pub fn read_all(path: &Path) -> Result<Self, Vec<Error>> {
-        let text = std::fs::read_to_string(path).map_err(|error| vec![Error::io(path)(error)])?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![files::Error::io(path)(error).into()])?;
         check::parse(path, &text)
     }
 

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{Encryption, HttpConfig};
-use crate::pem;
+use crate::files::pem;
 
 /// Longest wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,13 +50,14 @@ async fn ask(config: &HttpConfig) -> Result<Value, String> {
     };
     let chain = pem::certificates(certificate).map_err(|error| error.to_string())?;
     let provider = Arc::new(ring::default_provider());
-    let this_one = Arc::new(ThisOne { certificate: chain[0].clone(), provider: provider.clone() });
+    let pinned =
+        Arc::new(PinnedCertificate { certificate: chain[0].clone(), provider: provider.clone() });
     // Invariant: ring supports the versions that rustls holds to be safe.
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring supports TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(this_one)
+        .with_custom_certificate_verifier(pinned)
         .with_no_client_auth();
     let name = ServerName::IpAddress(address.ip().into());
     let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await;
@@ -89,14 +90,14 @@ fn here(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Believes the one certificate that the configuration names, whatever name and time are in it.
+/// Accepts the certificate that the configuration names, whatever name and time are in it.
 #[derive(Debug)]
-struct ThisOne {
+struct PinnedCertificate {
     certificate: CertificateDer<'static>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for ThisOne {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,

@@ -1,6 +1,5 @@
 //! Prompts, commands, the list of records and what the build says about itself.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,53 +13,19 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use medsa_wire::{Command, Message};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
 
 use super::guard::{Guard, Refused};
-use super::{Observed, live, thumbnail};
-use crate::config::IntendedUse;
-use crate::error::Error;
-use crate::outbox::{Delivered, Outbox};
-use crate::pipeline::{NewestMasks, Seen};
-use crate::records::{RecordId, Records, Trigger};
-use crate::service::{Control, json};
+use super::state::Guarded;
+use super::{live, thumbnail};
+use crate::port::{self, Trigger};
 
 /// Records that are listed at most.
 const LISTED: usize = 100;
 
-/// What the handlers work on.
-#[derive(Clone)]
-pub(crate) struct Controls {
-    /// Applies what comes.
-    pub control: Arc<Control>,
-    /// Largest body that is looked at.
-    pub max_body_bytes: usize,
-    /// The newest frame.
-    pub frames: watch::Receiver<Option<Arc<Seen>>>,
-    /// The newest masks.
-    pub masks: watch::Receiver<NewestMasks>,
-}
-
-/// What guarded handlers share.
-pub(super) struct Guarded {
-    pub controls: Controls,
-    pub guard: Guard,
-    pub observed: Observed,
-    pub intended_use: IntendedUse,
-    /// One for each who looks on at the same time.
-    pub seats: Arc<Semaphore>,
-}
-
-/// All that is guarded.
-pub(super) fn router(
-    controls: Controls,
-    guard: Guard,
-    observed: Observed,
-    intended_use: IntendedUse,
-    seats: Arc<Semaphore>,
-) -> Router {
-    let limit = DefaultBodyLimit::max(controls.max_body_bytes);
-    let state = Arc::new(Guarded { controls, guard, observed, intended_use, seats });
+/// All guarded routes.
+pub(super) fn router(guarded: Guarded) -> Router {
+    let limit = DefaultBodyLimit::max(guarded.controls.max_body_bytes);
+    let state = Arc::new(guarded);
     Router::new()
         .route("/prompt", post(prompt))
         .route("/command", post(command))
@@ -139,40 +104,11 @@ async fn command(
 }
 
 async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
-    let list = move || match state.controls.control.records() {
-        None => Ok(Vec::new()),
-        Some(records) => {
-            let outbox = state.observed.outbox.as_deref();
-            let ids = records.list(LISTED)?;
-            Ok(ids.iter().map(|id| describe(records, outbox, id)).collect::<Vec<_>>())
-        }
+    let listed = match state.controls.control.captures.clone() {
+        None => Vec::new(),
+        Some(captures) => on_disk(move || captures.list(LISTED)).await?,
     };
-    let listed = on_disk(list).await?.map_err(|error: Error| failed(&error))?;
     Ok(Json(json!({ "records": listed })))
-}
-
-fn describe(records: &Records, outbox: Option<&Outbox>, id: &RecordId) -> Value {
-    let upload = match outbox.map(|outbox| outbox.delivered(&id.to_string())) {
-        None | Some(Ok(Delivered::Never)) => "none",
-        Some(Ok(Delivered::NotYet)) => "waiting",
-        Some(Ok(Delivered::All)) => "delivered",
-        Some(Err(_)) => "unknown",
-    };
-    match records.describe(id) {
-        Ok(record) => json!({
-            "id": record.id,
-            "captured_us": record.captured_us,
-            "upload": upload,
-            "frame_id": record.frame.id,
-            "objects": record.objects.iter().map(|object| json!({
-                "object": object.object,
-                "label": object.label,
-                "score": object.score,
-                "area_px": object.area_px,
-            })).collect::<Vec<_>>(),
-        }),
-        Err(error) => json!({ "id": id.to_string(), "error": error.to_string() }),
-    }
 }
 
 /// The frame of a record, small.
@@ -181,25 +117,22 @@ async fn thumbnail(
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
     let unknown = || Refused::new(StatusCode::NOT_FOUND, format!("there is no record {id:?}"));
-    let parsed = RecordId::parse(&id).ok_or_else(unknown)?;
-    let picture = move || {
-        let Some(records) = state.controls.control.records() else { return Ok(None) };
-        match records.frame_png(&parsed) {
-            Ok(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| failed(&error)),
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(&error)),
-        }
-    };
-    let jpeg = on_disk(picture).await??.ok_or_else(unknown)?;
+    let captures = state.controls.control.captures.clone().ok_or_else(unknown)?;
+    let wanted = id.clone();
+    let jpeg = on_disk(move || match captures.frame_png(&wanted)? {
+        None => Ok(None),
+        Some(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| error.to_string()),
+    });
+    let jpeg = jpeg.await?.ok_or_else(unknown)?;
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, jpeg).into_response())
 }
 
 async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
-    let network = state.observed.slot.current();
-    let control = state.controls.control.clone();
-    let newer = control.can_update();
-    let slots = on_disk(move || control.slots()).await?.map_err(|error| failed(&error))?;
+    let network = state.observer.slot.current();
+    let builds = state.controls.control.builds.clone();
+    let newer = builds.can_update();
+    let slots = on_disk(move || builds.slots()).await?;
     Ok(Json(network.manifest.as_ref().map_or(Value::Null, |manifest| {
         json!({
             "slots": slots.map(|slots| slots.describe()),
@@ -215,15 +148,13 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
     })))
 }
 
-/// What needs the disk, away from the threads that answer.
+/// Runs work that waits for the disk on a thread of its own.
 async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Refused> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
-}
-
-fn failed(error: &dyn std::error::Error) -> Refused {
-    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 
 impl Guarded {
@@ -238,7 +169,7 @@ impl Guarded {
             };
             Refused::new(status, reason)
         })?;
-        json::decode(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, reason))
+        port::json::decode(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, reason))
     }
 }
 

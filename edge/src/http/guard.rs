@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
+use super::error::Error;
 use crate::config::HttpControl;
-use crate::error::Error;
-use crate::secret;
+use crate::files::{self, secret};
 
 /// Wrong tokens in a row that an address may send.
 const WRONG_TOKENS: u32 = 5;
@@ -41,7 +41,7 @@ impl Guard {
     /// The guard that the configuration asks for; `None` when there is nothing to guard.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Exposed`] and [`Error::Credential`], which name the token's file.
+    /// [`Error::File`], which names the token's file.
     pub(super) fn new(control: &HttpControl) -> Result<Option<Self>, Error> {
         let token = match control {
             HttpControl::Off => return Ok(None),
@@ -51,7 +51,8 @@ impl Guard {
                 let printable = token.chars().all(|c| c.is_ascii_graphic());
                 if !(16..=256).contains(&token.len()) || !printable {
                     let reason = "expected 16 to 256 printable ASCII characters without spaces";
-                    return Err(Error::Credential { path: path.clone(), reason: reason.into() });
+                    let (path, reason) = (path.clone(), reason.into());
+                    return Err(files::Error::Credential { path, reason }.into());
                 }
                 token
             }

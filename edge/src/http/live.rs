@@ -24,14 +24,16 @@ use axum::response::{IntoResponse, Response};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use medsa_wire::{MaskMessage, Message as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
-use super::control::Guarded;
 use super::guard::Refused;
-use super::health;
+use super::state::Guarded;
 use crate::config::IntendedUse;
-use crate::pipeline::{Counter, Ready, Seen};
+use crate::meter::Counter;
+use crate::pipeline::{Ready, Seen};
+use crate::port::Condition;
 
 /// Longest wait for an answer of the client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -175,34 +177,46 @@ impl Sent {
     }
 }
 
+/// Message of kind `status`.
+#[derive(Serialize)]
+struct Status {
+    kind: &'static str,
+    #[serde(flatten)]
+    condition: Condition,
+    latency_ms: Option<u64>,
+    /// `None` without a folder for records.
+    records: Option<RecordCounts>,
+    diagnostic: bool,
+}
+
+#[derive(Serialize)]
+struct RecordCounts {
+    kept: u64,
+    refused: u64,
+    /// Announcements that wait for the broker.
+    waiting: Option<u64>,
+}
+
 fn status(state: &Guarded) -> Value {
+    let snapshot = state.observer.snapshot();
     let latency = state.controls.masks.borrow().latency();
-    let (_, source) = health::source(&state.observed);
-    let meter = &state.observed.meter;
-    let records = state.controls.control.records().map(|_| {
-        let [kept, refused] =
-            [Counter::RecordsKept, Counter::RecordsRefused].map(|counter| meter.get(counter));
-        let outbox = state.observed.outbox.as_ref();
-        let waiting = outbox.and_then(|outbox| outbox.len().ok());
-        json!({ "kept": kept, "refused": refused, "waiting": waiting })
-    });
-    json!({
-        "kind": "status",
-        "build": state.observed.build(),
-        "version": env!("CARGO_PKG_VERSION"),
-        "source": source,
-        "broker": health::broker(&state.observed),
-        "activity": health::activity(state.controls.control.objects().activity()),
-        "degradation": health::degradation(&state.observed),
-        "reload": health::reload(&state.observed),
-        "latency_ms": latency.map(|latency| latency.as_millis() as u64),
-        "records": records,
-        "diagnostic": state.intended_use == IntendedUse::Diagnostic,
-    })
+    let status = Status {
+        kind: "status",
+        condition: snapshot.condition(),
+        latency_ms: latency.map(|latency| latency.as_millis() as u64),
+        records: state.controls.control.captures.as_ref().map(|_| RecordCounts {
+            kept: snapshot.counts.get(Counter::RecordsKept),
+            refused: snapshot.counts.get(Counter::RecordsRefused),
+            waiting: snapshot.outbox_messages,
+        }),
+        diagnostic: state.intended_use == IntendedUse::Diagnostic,
+    };
+    // Invariant: all keys are texts.
+    serde_json::to_value(status).unwrap_or_default()
 }
 
 fn prompts(state: &Guarded) -> Value {
-    let objects = state.controls.control.objects().prompts();
+    let objects = state.controls.control.objects.prompts();
     let objects = objects.iter().map(|(object, prompt)| {
         let points = prompt.points().iter();
         let points = points.map(|p| json!({ "x": p.x, "y": p.y, "positive": p.positive }));

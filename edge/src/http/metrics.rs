@@ -8,69 +8,65 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::Observed;
-use crate::mqtt::LinkState;
-use crate::pipeline::{Counter, DROPS};
+use crate::meter::{COUNTERS, DROPS, Described};
+use crate::port::{LinkState, Observer};
 use crate::source::SourceState;
 use crate::vitals::Vitals;
 
 /// All numbers as text.
-pub(super) fn text(observed: &Observed) -> Result<String, fmt::Error> {
+pub(super) fn text(observer: &Observer) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("medsa");
-    registry.register_collector(Box::new(observed.clone()));
+    registry.register_collector(Box::new(Scrape(observer.clone())));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
     Ok(page)
 }
 
-/// Counters with the names and explanations that they have on the page.
-const COUNTERS: [(Counter, &str, &str); 11] = [
-    (Counter::FramesIn, "frames", "Frames that the source delivered or missed"),
-    (Counter::FramesSegmented, "frames_segmented", "Frames that all prompts were answered on"),
-    (Counter::FramesFailed, "frames_failed", "Frames that could not be decoded or segmented"),
-    (Counter::AnswersFailed, "answers_failed", "Times that an object could not be segmented"),
-    (Counter::MasksOut, "masks", "Masks made"),
-    (Counter::MasksPublished, "masks_published", "Masks handed to the connection"),
-    (Counter::MessagesRefused, "messages_refused", "Incoming messages that were refused"),
-    (Counter::RecordsKept, "records_kept", "Captures that are on the disk"),
-    (Counter::RecordsRefused, "records_refused", "Captures that could not be kept"),
-    (Counter::ReloadsFailed, "reload_failed", "Times that another build was not taken"),
-    (Counter::LinkDown, "broker_losses", "Times that the broker was lost or not reached"),
-];
+/// Collects all numbers at one moment.
+struct Scrape(Observer);
 
-impl Collector for Observed {
+impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        for (counter, name, help) in COUNTERS {
+        let snapshot = self.0.snapshot();
+        let counts = &snapshot.counts;
+        for Described { counter, metric: name, help, .. } in COUNTERS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            metric.encode_counter::<NoLabelSet, _, u64>(&self.meter.get(counter), None)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&counts.get(counter), None)?;
+        }
+        let help = "Failures of tasks of the service";
+        let mut tasks =
+            encoder.encode_descriptor("task_failures", help, None, MetricType::Counter)?;
+        for (task, failures) in &snapshot.failures {
+            let label = [("task", *task)];
+            let mut metric = tasks.encode_family(&label)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&failures.count, None)?;
         }
         let help = "Frames, and in the last two stages masks, that were given up";
         let mut drops = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
         for (counter, place) in DROPS {
             let label = [("stage", place)];
             let mut metric = drops.encode_family(&label)?;
-            metric.encode_counter::<NoLabelSet, _, u64>(&self.meter.get(counter), None)?;
+            metric.encode_counter::<NoLabelSet, _, u64>(&counts.get(counter), None)?;
         }
         let help = "How long a stage takes";
         let kind = MetricType::Histogram;
         let mut stages = encoder.encode_descriptor("stage", help, Some(&Unit::Seconds), kind)?;
-        for stage in self.meter.stages() {
+        for stage in self.0.meter.stages() {
             let label = [("stage", stage.name)];
             let mut metric = stages.encode_family(&label)?;
             let (sum, total) = (stage.sum.as_secs_f64(), stage.total);
             metric.encode_histogram::<NoLabelSet>(sum, total, &stage.buckets, None)?;
         }
-        let build = &self.slot.current().build;
+        let build = &snapshot.build;
         let sha256 = hex::encode(build.sha256);
         let (name, version) = (build.name.as_str(), build.version.as_str());
         let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
         let help = "The build that segments";
         encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)?;
-        let playing = matches!(*self.statuses.source.borrow(), SourceState::Playing);
-        let connected = *self.broker.borrow() == LinkState::Up;
+        let playing = matches!(snapshot.source, SourceState::Playing);
+        let connected = snapshot.broker == LinkState::Up;
         let vitals = Vitals::read(Path::new("/"));
-        let waiting = self.outbox.as_ref().and_then(|outbox| outbox.len().ok());
-        let level = *self.statuses.degradation.borrow();
+        let (waiting, level) = (snapshot.outbox_messages, snapshot.degradation);
         let is = |fact: bool| Some(f64::from(u8::from(fact)));
         for (name, help, unit, value) in [
             ("source_up", "Whether frames come", None, is(playing)),
@@ -104,8 +100,8 @@ impl Collector for Observed {
     }
 }
 
-impl fmt::Debug for Observed {
+impl fmt::Debug for Scrape {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Observed").field("build", &self.build()).finish_non_exhaustive()
+        formatter.debug_struct("Scrape").finish_non_exhaustive()
     }
 }

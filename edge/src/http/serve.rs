@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::error::Error;
-use crate::pem;
+use super::error::Error;
+use crate::files::pem;
 
 /// Longest wait for a client to agree on keys, and for the head of a request: whoever says nothing
 /// does not keep a connection.
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What encrypts with the certificate and key in these files.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Exposed`] and [`Error::Credential`], which name the file.
+/// [`Error::File`], which names the file.
 pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let (chain, private) = (pem::certificates(certificate)?, pem::private_key(key)?);
     // Invariant: ring supports the versions that rustls holds to be safe.

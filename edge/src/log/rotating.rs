@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::LogFile;
-use crate::disk::check_writable;
-use crate::error::Error;
+use crate::files::{self, check_writable};
 
 /// Files of a log: `edge.log`, the one before it `edge.log.1`, and so on.
 pub(super) struct Rotating {
@@ -17,14 +16,14 @@ pub(super) struct Rotating {
 
 impl Rotating {
     /// Goes on where the file ends.
-    pub(super) fn open(config: &LogFile) -> Result<Self, Error> {
+    pub(super) fn open(config: &LogFile) -> Result<Self, files::Error> {
         let config = config.clone();
         let open = || -> io::Result<_> {
             let file = append(&config.path)?;
             let bytes = file.metadata()?.len();
             Ok((file, bytes))
         };
-        let (file, bytes) = open().map_err(Error::io(&config.path))?;
+        let (file, bytes) = open().map_err(files::Error::io(&config.path))?;
         Ok(Self { config, file, bytes })
     }
 
@@ -58,10 +57,10 @@ impl Write for Rotating {
 }
 
 /// Whether the file could be opened; changes nothing.
-pub(super) fn check(config: &LogFile) -> Result<(), Error> {
+pub(super) fn check(config: &LogFile) -> Result<(), files::Error> {
     let path = &config.path;
     if path.exists() {
-        return append(path).map(drop).map_err(Error::io(path));
+        return append(path).map(drop).map_err(files::Error::io(path));
     }
     check_writable(path.parent().unwrap_or(path))
 }

@@ -1,85 +1,21 @@
 //! What a broker and a client show each other to be let in: certificates, user and password.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{BrokerUrl, Security};
-use crate::error::Error;
-use crate::{pem, secret};
-
-/// Files and names that say who may connect to whom. Secrets are in files of their own, which
-/// only their owner and group can read.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct Access {
-    /// Certificates (PEM) that the broker's has to be signed by. Default: those of the system.
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// Certificate (PEM) of this client, where the broker asks for one.
-    #[arg(long, value_name = "FILE", requires = "client_key")]
-    pub client_cert: Option<PathBuf>,
-    /// Private key (PEM) of that certificate.
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
-    pub client_key: Option<PathBuf>,
-    /// User at the broker.
-    #[arg(long)]
-    pub user: Option<String>,
-    /// File that holds the user's password, and nothing else.
-    #[arg(long, value_name = "FILE", requires = "user")]
-    pub password_file: Option<PathBuf>,
-}
-
-/// A key of [`Access`] that does not go with the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
-    /// Name of the field.
-    pub key: &'static str,
-    /// Its value, or that it is missing.
-    pub found: String,
-    /// What would go with the others.
-    pub expected: &'static str,
-}
+use super::error::Error;
+use crate::config::{Access, BrokerUrl, Security};
+use crate::files::{self, pem, secret};
 
 impl Access {
-    /// Checks that no key is there without the one that it needs.
-    ///
-    /// # Errors
-    /// The first [`Misfit`].
-    pub fn check(&self, broker: &BrokerUrl) -> Result<(), Misfit> {
-        let files = [
-            ("ca_file", &self.ca_file),
-            ("client_cert", &self.client_cert),
-            ("client_key", &self.client_key),
-        ];
-        if let (Security::Plain, Some((key, Some(path)))) =
-            (broker.security, files.into_iter().find(|(_, path)| path.is_some()))
-        {
-            let found = format!("{:?}", path.display().to_string());
-            let expected = "no such key with mqtt://, which is not encrypted: use mqtts://";
-            return Err(Misfit { key, found, expected });
-        }
-        let missing = |key, expected| Err(Misfit { key, found: "missing".into(), expected });
-        match self {
-            Self { client_cert: Some(_), client_key: None, .. } => {
-                missing("client_key", "the private key of client_cert")
-            }
-            Self { client_cert: None, client_key: Some(_), .. } => {
-                missing("client_cert", "the certificate of client_key")
-            }
-            Self { user: None, password_file: Some(_), .. } => {
-                missing("user", "the user whose password is in password_file")
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Reads the files.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Exposed`] and [`Error::Credential`], which name the file.
+    /// [`Error::File`], which names the file.
     pub fn load(&self, broker: &BrokerUrl) -> Result<Credentials, Error> {
         let tls = match broker.security {
             Security::Plain => None,
@@ -145,7 +81,7 @@ impl fmt::Debug for Login {
 fn roots_of(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in pem::certificates(path)? {
-        roots.add(certificate).map_err(|error| Error::Credential {
+        roots.add(certificate).map_err(|error| files::Error::Credential {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;

@@ -12,10 +12,12 @@ use rumqttc::{Outgoing, v5};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::client::{Confirmation, NotQueued, Receipt};
 use super::lost::{Lost, lost_v4, lost_v5};
+use super::message::{Delivery, Message, Retention};
+use super::options::LinkOptions;
 use super::options::{options_v4, options_v5, qos_v4, qos_v5};
-use super::{Delivery, LinkOptions, Message, Protocol, Retention};
+use super::receipt::{Confirmation, NotQueued, Receipt};
+use crate::config::Protocol;
 
 /// Requests that wait for the connection at most: at 20 frames/s, masks of eight objects for less
 /// than half a second.
@@ -118,7 +120,7 @@ enum Inner {
     V5(Box<v5::EventLoop>),
 }
 
-/// What the clients tell.
+/// Events of the two clients.
 enum Told {
     Event(Event),
     /// A message left; its packet identifier is 0 when nobody confirms it.

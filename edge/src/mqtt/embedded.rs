@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
 
-use super::{BrokerUrl, MAX_PACKET_BYTES, Protocol, Security};
-use crate::error::Error;
+use super::error::Error;
+use crate::config::{BrokerUrl, MAX_PACKET_BYTES, Protocol, Security};
+use crate::threads;
 
 /// Longest wait for the broker to listen.
 const START: Duration = Duration::from_secs(10);
@@ -32,10 +33,8 @@ impl Embedded {
             .and_then(|listener| listener.local_addr())
             .map_err(|source| Error::Listen { listen, source })?;
         let mut broker = Broker::new(settings(listen, protocol));
-        let thread = thread::Builder::new()
-            .name("broker".into())
-            .spawn(move || broker.start().map_err(|error| error.to_string()))
-            .map_err(|source| Error::Thread { name: "broker", source })?;
+        let run = move || broker.start().map_err(|error| error.to_string());
+        let thread = threads::spawn("broker", run)?;
         let deadline = Instant::now() + START;
         while TcpStream::connect_timeout(&reachable(listen), START).is_err() {
             let reason = if thread.is_finished() {

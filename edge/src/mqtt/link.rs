@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::connection::{self, Event, EventLoop, Requests};
 use super::lost::{LossCause, Lost};
-use super::{LinkOptions, Message};
+use super::message::Message;
+use super::options::LinkOptions;
 
 /// First wait after a connection is lost.
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);
@@ -21,15 +22,6 @@ const STABLE: Duration = Duration::from_secs(10);
 
 /// Events that wait for the service at most; the connection is not read while it is full.
 const EVENTS: usize = 64;
-
-/// Whether messages can leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
-    /// They can.
-    Up,
-    /// There is no connection.
-    Down,
-}
 
 /// What a service has to know of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(super) struct Lost {
 /// Causes that something can be done about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
-    /// A packet above [`super::MAX_PACKET_BYTES`] came in.
+    /// A packet above [`crate::config::MAX_PACKET_BYTES`] came in.
     OversizedPacket,
     /// Another client came with the same name. Brokers of MQTT 5 say so, but rumqttc 0.25 only
     /// understands those that add properties to it; mosquitto adds none.

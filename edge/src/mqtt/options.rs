@@ -1,8 +1,34 @@
-//! What rumqttc's two clients are told, every limit by name.
+//! Options of a connection, and of rumqttc's two clients for it, every limit by name.
+
+use std::time::Duration;
 
 use rumqttc::{TlsConfiguration, Transport, v5};
 
-use super::{Delivery, LinkOptions, MAX_PACKET_BYTES, Message, Retention};
+use super::access::Credentials;
+use super::message::{Delivery, Message, Retention};
+use crate::config::{BrokerUrl, MAX_PACKET_BYTES, Protocol};
+
+/// Options of a connection.
+#[derive(Clone, Debug)]
+pub struct LinkOptions {
+    /// The broker.
+    pub broker: BrokerUrl,
+    /// What the two show each other.
+    pub credentials: Credentials,
+    /// Version of MQTT.
+    pub protocol: Protocol,
+    /// Name of the client at the broker; a second client of the same name throws the first out.
+    pub client_id: String,
+    /// Time without traffic after which a ping is sent; when it is not answered in the same time,
+    /// either side gives the connection up.
+    pub keep_alive: Duration,
+    /// Longest time from the first packet to the broker's consent, TLS included, in whole seconds.
+    pub connect_timeout: Duration,
+    /// Longest wait between two attempts to connect; the first is short and each doubles.
+    pub max_back_off: Duration,
+    /// What the broker says when the connection breaks.
+    pub last_will: Option<Message>,
+}
 
 /// Messages that wait for their confirmation at most, far above what the service lets come to
 /// that: the clients stop sending anything when it is reached.

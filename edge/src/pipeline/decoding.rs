@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use medsa_wire::{MaskMessage, MaskState, Stage};
 
-use super::Segmenter;
 use super::bell::Bell;
 use super::describe;
 use super::encoding::Encoded;
-use super::mailbox::{Mailbox, Polled};
-use super::meter::{Counter, Meter};
+use super::error::Error;
 use super::object::{Question, Verdict};
 use super::objects::{Activity, Asked, Objects};
 use super::output::{Closed, Output};
+use super::segmenter::Segmenter;
 use super::shot::{Newest, Shot, ShotObject};
-use crate::error::Error;
+use crate::mailbox::{Mailbox, Polled};
+use crate::meter::{Counter, Meter};
 
 /// Answers until no frame comes any more or nobody wants masks.
 pub(super) fn run<S: Segmenter>(

@@ -3,8 +3,8 @@
 use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position};
 use ndarray::s;
 
+use super::error::Error;
 use super::object::Shown;
-use crate::error::Error;
 use crate::measure::Measured;
 use crate::source::Captured;
 

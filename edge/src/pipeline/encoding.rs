@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use medsa_sam::image::Geometry;
 use medsa_wire::Stage;
 
-use super::Segmenter;
 use super::bell::Bell;
+use super::error::Error;
 use super::following::Seen;
-use super::mailbox::Mailbox;
-use super::meter::{Counter, Meter};
+use super::segmenter::Segmenter;
 use super::slot::{Network, Slot};
 use crate::config::Pace;
-use crate::error::Error;
+use crate::mailbox::Mailbox;
+use crate::meter::{Counter, Meter};
 use crate::watchdog::Beat;
 use medsa_engine::frame_view;
 

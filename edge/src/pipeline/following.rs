@@ -8,12 +8,12 @@ use medsa_wire::{MaskState, Stage};
 use tokio::sync::watch;
 
 use super::describe;
-use super::mailbox::Mailbox;
-use super::meter::{Counter, Meter};
 use super::objects::{Activity, Objects};
 use super::output::{Closed, Output};
 use crate::config::Pace;
 use crate::follow::{self, Motion, Pyramid};
+use crate::mailbox::Mailbox;
+use crate::meter::{Counter, Meter};
 use crate::source::Captured;
 use medsa_engine::frame_view;
 

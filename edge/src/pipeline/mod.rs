@@ -12,95 +12,37 @@ mod bell;
 mod decoding;
 mod describe;
 mod encoding;
+mod error;
 mod following;
-mod histogram;
-mod mailbox;
-mod meter;
 mod object;
 mod objects;
 mod output;
+mod segmenter;
 mod shot;
 mod slot;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use medsa_sam::image::Preprocess;
-use medsa_sam::prompt::PromptTokens;
-use ndarray::{Array4, ArrayView2};
 use tokio::sync::{mpsc, watch};
 
-use crate::error::Error;
+use crate::mailbox::Mailbox;
+use crate::meter::Meter;
 use crate::source::{Captured, Player};
+use crate::threads;
 use crate::watchdog::Watch;
 use encoding::Encoded;
-use medsa_engine::{Decoded, Embedding, Engine};
 use output::{Closed, Output};
 
 pub use bell::Bell;
+pub use error::Error;
 pub use following::Seen;
-pub(crate) use mailbox::{Mailbox, Wake};
-pub use meter::{Counter, DROPS, Meter, StageHistogram};
 pub use object::Shown;
-pub use objects::{Activity, Change, Following, Objects};
+pub use objects::{Activity, Change, Objects};
 pub use output::{NewestMasks, Ready};
+pub use segmenter::Segmenter;
 pub use shot::{Newest, Shot, ShotObject};
-pub use slot::{Network, Slot};
-
-/// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
-/// Frames are encoded on one thread and prompts answered on another.
-pub trait Segmenter: Send + Sync + 'static {
-    /// What the encoder makes of a frame.
-    type Embedding: Send + 'static;
-
-    /// From a frame to the encoder's input.
-    fn preprocess(&self) -> &Preprocess;
-
-    /// Side of its square masks, in pixels.
-    fn mask_side_px(&self) -> usize;
-
-    /// The embedding of an image `[1, 3, S, S]`.
-    ///
-    /// # Errors
-    /// The runtime's.
-    fn encode(&self, image: &Array4<f32>) -> Result<Self::Embedding, Error>;
-
-    /// Masks for one prompt; `previous_mask` `[4h, 4w]` holds logits that they refine.
-    ///
-    /// # Errors
-    /// The runtime's.
-    fn decode(
-        &self,
-        embedding: &Self::Embedding,
-        prompt: &PromptTokens,
-        previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error>;
-}
-
-impl Segmenter for Engine {
-    type Embedding = Embedding;
-
-    fn preprocess(&self) -> &Preprocess {
-        self.preprocess()
-    }
-
-    fn mask_side_px(&self) -> usize {
-        self.mask_side_px()
-    }
-
-    fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
-        Ok(Engine::encode(self, image)?)
-    }
-
-    fn decode(
-        &self,
-        embedding: &Embedding,
-        prompt: &PromptTokens,
-        previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
-        Ok(Engine::decode(self, embedding, prompt, previous_mask)?)
-    }
-}
+pub use slot::{BuildIdentity, Network, Slot};
 
 /// The running threads; they end when the source does, when the receiver of masks is gone, or by
 /// [`Pipeline::stop`].
@@ -206,10 +148,10 @@ impl Pipeline {
     /// Waits for all threads.
     ///
     /// # Errors
-    /// [`Error::Panicked`].
+    /// [`Error::Thread`].
     pub fn join(mut self) -> Result<(), Error> {
         for (name, thread) in self.threads.drain(..) {
-            thread.join().map_err(|_| Error::Panicked { name })?;
+            thread.join().map_err(|_| threads::Error::Panicked { name })?;
         }
         Ok(())
     }
@@ -224,8 +166,7 @@ impl Pipeline {
             let _guard = guard;
             work();
         };
-        let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-        self.threads.push((name, thread.map_err(|source| Error::Thread { name, source })?));
+        self.threads.push((name, threads::spawn(name, work)?));
         Ok(())
     }
 }

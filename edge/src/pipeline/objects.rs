@@ -12,8 +12,9 @@ use ndarray::ArrayView2;
 use tokio::sync::watch;
 
 use super::bell::Bell;
+use super::error::Error;
 use super::object::{Object, Question, Shown, Verdict};
-use crate::error::Error;
+use crate::config::Following;
 use crate::follow::{Motion, Pyramid, Trail};
 
 const OBJECTS: usize = MAX_OBJECT as usize + 1;
@@ -36,16 +37,6 @@ struct State {
     objects: [Option<Object>; OBJECTS],
     /// Changes of prompts so far.
     revision: u64,
-}
-
-/// Whether objects are followed from frame to frame, and what the network finds is judged and
-/// smoothed by that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Following {
-    /// They are.
-    On,
-    /// Every frame is for itself, and prompts stay where they are.
-    Off,
 }
 
 /// Whether frames are segmented.

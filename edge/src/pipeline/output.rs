@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use medsa_wire::{MAX_OBJECT, MaskMessage, MaskState};
 use tokio::sync::mpsc;
 
-use super::meter::{Counter, Meter};
 use crate::config::Pace;
+use crate::meter::{Counter, Meter};
 use crate::source::Captured;
 use crate::watchdog::Beat;
 

@@ -7,7 +7,7 @@ use medsa_sam::prompt::Prompt;
 
 use super::following::Seen;
 use super::object::Shown;
-use crate::records::BuildIdentity;
+use super::slot::BuildIdentity;
 
 /// A frame and what the network found on it.
 #[derive(Clone)]

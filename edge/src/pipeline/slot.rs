@@ -1,12 +1,30 @@
 //! The network in use, which can be replaced while frames go on.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medsa_bundle::Manifest;
 use medsa_wire::{Degradation, MAX_DEGRADATION};
 use tokio::sync::watch;
 
-use crate::records::BuildIdentity;
+/// What tells a build from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildIdentity {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file.
+    pub sha256: [u8; 32],
+    /// Names of the structures that it was trained on.
+    pub classes: Vec<String>,
+}
+
+impl fmt::Display for BuildIdentity {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} {}", self.name, self.version)
+    }
+}
 
 /// A network, and the build that it was made of.
 pub struct Network<S> {

@@ -2,14 +2,7 @@
 
 use std::io;
 
-/// Limits of a folder of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes that all records may take.
-    pub max_bytes: u64,
-    /// Bytes that must stay free on their disk.
-    pub min_free_bytes: u64,
-}
+use crate::config::Budget;
 
 /// Why a record does not fit.
 #[derive(Debug, thiserror::Error)]

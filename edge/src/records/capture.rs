@@ -1,7 +1,5 @@
 //! What a caller hands over to be kept.
 
-use std::fmt;
-
 use chrono::{DateTime, Datelike, Utc};
 use medsa_frames::{Frame, MAX_SIDE_PX};
 use medsa_sam::prompt::Prompt;
@@ -9,9 +7,11 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use super::error::Error;
+use crate::config::Deidentification;
 use crate::measure::Measured;
-use crate::source::Deidentification;
+use crate::pipeline::BuildIdentity;
+use crate::port::Trigger;
 
 /// A frame that a person wants kept, with all that was known about it at that moment.
 #[derive(Clone, Debug)]
@@ -36,37 +36,6 @@ pub struct Capture {
     pub build: BuildIdentity,
     /// What was outlined, at most one entry per number.
     pub objects: Vec<CapturedObject>,
-}
-
-/// How a person asked for a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Trigger {
-    /// At the device.
-    Touch,
-    /// By a message.
-    Mqtt,
-    /// By a request.
-    Http,
-}
-
-/// What tells a build from others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BuildIdentity {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// SHA-256 of its file.
-    pub sha256: [u8; 32],
-    /// Names of the structures that it was trained on.
-    pub classes: Vec<String>,
-}
-
-impl fmt::Display for BuildIdentity {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{} {}", self.name, self.version)
-    }
 }
 
 /// One structure on the frame.

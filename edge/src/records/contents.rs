@@ -6,32 +6,18 @@ use medsa_wire::{RecordMessage, RecordObject};
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
-use super::capture::{Capture, CapturedObject};
+use super::capture::Capture;
 use super::dicom::{self, DicomUids};
+use super::error::Error;
 use super::id::RecordId;
+use super::outlined::{Outlined, outlined};
 use super::record::{FRAME_PNG, Record, mask_file};
 use super::storage::NewFile;
-use crate::error::Error;
 
 /// All of a record before it is written.
 pub(super) struct Contents {
     pub files: Vec<NewFile>,
     pub message: RecordMessage,
-}
-
-/// An object of a checked capture, as its record counts it.
-pub(super) struct Outlined<'a> {
-    pub object: &'a CapturedObject,
-    pub area_px: u32,
-    /// Of the DICOM Segmentation; none for an empty mask.
-    pub segment: Option<Segment>,
-}
-
-/// Where the DICOM Segmentation has an object.
-pub(super) struct Segment {
-    /// From 1.
-    pub number: u16,
-    pub tracking_uid: String,
 }
 
 impl Contents {
@@ -63,20 +49,6 @@ impl Contents {
     }
 }
 
-/// By ascending number; those with pixels become segments in that order.
-fn outlined(objects: &[CapturedObject]) -> Vec<Outlined<'_>> {
-    let mut objects: Vec<&CapturedObject> = objects.iter().collect();
-    objects.sort_by_key(|object| object.object);
-    let mut numbers = 1..;
-    let outlined = objects.into_iter().map(|object| {
-        let area_px = object.mask.iter().map(|&inside| u32::from(inside)).sum();
-        let number = if area_px > 0 { numbers.next() } else { None };
-        let segment = number.map(|number| Segment { number, tracking_uid: dicom::new_uid() });
-        Outlined { object, area_px, segment }
-    });
-    outlined.collect()
-}
-
 /// White on black.
 fn grey(mask: &Array2<bool>) -> Vec<u8> {
     mask.iter().map(|&inside| if inside { 255 } else { 0 }).collect()
@@ -91,7 +63,7 @@ fn png(
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
         .write_image(pixels, width, height, colour)
-        .map_err(|source| Error::Picture { path: name.into(), source })?;
+        .map_err(|error| Error::Encoding { file: name.to_owned(), reason: error.to_string() })?;
     Ok(bytes)
 }
 

@@ -16,142 +16,22 @@ mod budget;
 mod capture;
 mod contents;
 mod dicom;
+mod error;
 mod id;
+mod outlined;
 mod record;
+mod recorder;
 mod storage;
+mod store;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use medsa_wire::RecordMessage;
-
-use crate::error::Error;
-use contents::Contents;
-use storage::Storage;
-
-pub use budget::{Budget, Shortage};
-pub use capture::{BuildIdentity, Capture, CapturedObject, ObjectState, Trigger};
+pub use budget::Shortage;
+pub use capture::{Capture, CapturedObject, ObjectState};
 pub use dicom::{DicomUids, InstanceUids};
+pub use error::Error;
 pub use id::RecordId;
 pub use record::{
     FileEntry, Record, RecordedBuild, RecordedDevice, RecordedFrame, RecordedMeasures,
     RecordedObject, RecordedPoint, RecordedPrompt,
 };
-
-/// A folder of records.
-pub struct Records {
-    storage: Storage,
-    budget: Budget,
-    state: Mutex<State>,
-}
-
-struct State {
-    /// What all records take.
-    used_bytes: u64,
-    /// Of the next record.
-    number: u64,
-}
-
-/// A record that is on the disk.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    /// Its name.
-    pub id: RecordId,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// What is to be told about it.
-    pub message: RecordMessage,
-}
-
-impl Records {
-    /// Opens `folder`, or makes it, and removes what a killed process left unfinished.
-    ///
-    /// # Errors
-    /// [`Error::RecordsInUse`] while another `Records` holds the folder, [`Error::Io`].
-    pub fn open(folder: &Path, budget: Budget) -> Result<Self, Error> {
-        let storage = Storage::open(folder)?;
-        let last = storage.ids()?.into_iter().max();
-        let number = last.map_or(1, |id| id.number().saturating_add(1));
-        let used_bytes = storage.used_bytes()?;
-        Ok(Self { storage, budget, state: Mutex::new(State { used_bytes, number }) })
-    }
-
-    /// Keeps a capture. When this returns, its record is on the disk and survives a power cut; it
-    /// blocks for as long as that takes.
-    ///
-    /// An object whose mask is empty is kept with its prompt, without a segment and a mask file.
-    ///
-    /// # Errors
-    /// Nothing is kept of what is refused: [`Error::NotDeidentified`], [`Error::Capture`],
-    /// [`Error::RecordsFull`], [`Error::Io`].
-    pub fn keep(&self, capture: &Capture) -> Result<Kept, Error> {
-        let captured = capture.check()?;
-        let mut state = self.lock();
-        let id = RecordId::new(state.number, captured);
-        // Also if this one fails: a name is never used twice.
-        state.number = state.number.saturating_add(1);
-        let Contents { files, message } = Contents::new(&id, capture)?;
-        let needed = storage::total_bytes(&files);
-        self.check_room(&mut state, needed)?;
-        self.storage.write(&id, &files)?;
-        state.used_bytes += needed;
-        Ok(Kept { folder: self.storage.folder_of(&id), id, message })
-    }
-
-    /// Names of the newest records, at most `limit`, newest first.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn list(&self, limit: usize) -> Result<Vec<RecordId>, Error> {
-        let mut ids = self.storage.ids()?;
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids.truncate(limit);
-        Ok(ids)
-    }
-
-    /// Reads `record.json` and holds all files of the record to its hashes.
-    ///
-    /// # Errors
-    /// [`Error::RecordDamaged`] names the file, [`Error::Io`].
-    pub fn read(&self, id: &RecordId) -> Result<Record, Error> {
-        Record::read(&self.storage.folder_of(id), id)
-    }
-
-    /// Reads `record.json` alone.
-    ///
-    /// # Errors
-    /// As [`Records::read`].
-    pub fn describe(&self, id: &RecordId) -> Result<Record, Error> {
-        Record::describe(&self.storage.folder_of(id), id)
-    }
-
-    /// The frame of a record, as PNG.
-    ///
-    /// # Errors
-    /// As [`Records::read`].
-    pub fn frame_png(&self, id: &RecordId) -> Result<Vec<u8>, Error> {
-        Record::frame_png(&self.storage.folder_of(id), id)
-    }
-
-    /// The folder of a record.
-    pub fn folder_of(&self, id: &RecordId) -> PathBuf {
-        self.storage.folder_of(id)
-    }
-
-    fn check_room(&self, state: &mut State, needed: u64) -> Result<(), Error> {
-        if state.used_bytes.saturating_add(needed) > self.budget.max_bytes {
-            // Somebody may have moved records away since they were counted.
-            state.used_bytes = self.storage.used_bytes()?;
-        }
-        let free_bytes = self.storage.free_bytes()?;
-        match self.budget.shortage(state.used_bytes, free_bytes, needed) {
-            None => Ok(()),
-            Some(shortage) => Err(self.storage.full(needed, shortage)),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Whole after every statement.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub use recorder::{OpenCaptures, Recorder, RecorderOptions};
+pub use store::{Kept, Records};

@@ -10,13 +10,15 @@ use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::ObjectId;
 use serde::{Deserialize, Serialize};
 
-use super::capture::{Capture, ObjectState, Trigger};
-use super::contents::Outlined;
+use super::capture::{Capture, ObjectState};
 use super::dicom::DicomUids;
+use super::error::Error;
 use super::id::RecordId;
+use super::outlined::Outlined;
 use super::storage::NewFile;
-use crate::error::Error;
+use crate::files;
 use crate::measure::Measured;
+use crate::port::Trigger;
 
 /// What `record.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,18 +225,18 @@ impl Record {
     pub(super) fn to_json(&self) -> Result<Vec<u8>, Error> {
         let written = serde_json::to_vec_pretty(self)
             .and_then(|json| serde_json::from_slice::<Self>(&json).map(|_| json));
-        written.map_err(|e| Error::RecordEncoding { file: Self::FILE, reason: e.to_string() })
+        written.map_err(|e| Error::Encoding { file: Self::FILE.to_owned(), reason: e.to_string() })
     }
 
     /// Reads what the record in `folder` says of itself.
     pub(super) fn describe(folder: &Path, id: &RecordId) -> Result<Self, Error> {
         let path = folder.join(Self::FILE);
-        let damaged = |found: String, expected: &str| Error::RecordDamaged {
+        let damaged = |found: String, expected: &str| Error::Damaged {
             path: path.clone(),
             found,
             expected: expected.to_owned(),
         };
-        let json = fs::read(&path).map_err(Error::io(&path))?;
+        let json = fs::read(&path).map_err(files::Error::io(&path))?;
         let record: Self = serde_json::from_slice(&json)
             .map_err(|error| damaged(error.to_string(), "the record's description"))?;
         if record.format != Self::FORMAT {
@@ -254,7 +256,7 @@ impl Record {
             if path.file_name() != Some(name.as_ref()) {
                 let (found, expected) = (format!("a file named {name:?}"), "a plain name".into());
                 let path = folder.join(Self::FILE);
-                return Err(Error::RecordDamaged { path, found, expected });
+                return Err(Error::Damaged { path, found, expected });
             }
             expected.read(&path)?;
         }
@@ -264,7 +266,7 @@ impl Record {
     /// The frame of the record in `folder`, held to its hash.
     pub(super) fn frame_png(folder: &Path, id: &RecordId) -> Result<Vec<u8>, Error> {
         let record = Self::describe(folder, id)?;
-        let entry = record.files.get(FRAME_PNG).ok_or_else(|| Error::RecordDamaged {
+        let entry = record.files.get(FRAME_PNG).ok_or_else(|| Error::Damaged {
             path: folder.join(Self::FILE),
             found: "no frame".into(),
             expected: format!("a file {FRAME_PNG}"),
@@ -276,14 +278,14 @@ impl Record {
 impl FileEntry {
     /// Reads the file, which has to be this one.
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
-        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let bytes = fs::read(path).map_err(files::Error::io(path))?;
         let found = Self::of(&bytes);
         if found == *self {
             return Ok(bytes);
         }
         let text = |entry: &Self| format!("{} bytes, {}", entry.bytes, entry.sha256);
         let (found, expected) = (text(&found), text(self));
-        Err(Error::RecordDamaged { path: path.to_owned(), found, expected })
+        Err(Error::Damaged { path: path.to_owned(), found, expected })
     }
 
     fn of(bytes: &[u8]) -> Self {

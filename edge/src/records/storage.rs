@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::budget::Shortage;
+use super::error::Error;
 use super::id::RecordId;
-use crate::disk::{sync_folder, sync_parent};
-use crate::error::Error;
+use crate::files::{self, sync_folder, sync_parent};
 
 /// A file to be written.
 pub(super) struct NewFile {
@@ -30,17 +30,19 @@ const LOCK: &str = ".lock";
 
 impl Storage {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        fs::create_dir_all(folder).map_err(files::Error::io(folder))?;
         // `create_dir_all` syncs nothing.
         sync_parent(folder)?;
         let path = folder.join(LOCK);
-        let lock = File::create(&path).map_err(Error::io(&path))?;
+        let lock = File::create(&path).map_err(files::Error::io(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::RecordsInUse { folder: folder.to_owned() });
+                return Err(Error::InUse { folder: folder.to_owned() });
             }
-            Err(TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+            Err(TryLockError::Error(source)) => {
+                return Err(files::Error::Io { path, source }.into());
+            }
         }
         let storage = Self { folder: folder.to_owned(), _lock: lock };
         storage.remove_unfinished()?;
@@ -65,7 +67,7 @@ impl Storage {
             bytes += match folder_bytes(&folder) {
                 // Moved away meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => 0,
-                bytes => bytes.map_err(Error::io(&folder))?,
+                bytes => bytes.map_err(files::Error::io(&folder))?,
             };
         }
         Ok(bytes)
@@ -74,7 +76,7 @@ impl Storage {
     /// What others than root can still write to the disk.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let disk = rustix::fs::statvfs(&self.folder);
-        let disk = disk.map_err(|error| Error::io(&self.folder)(error.into()))?;
+        let disk = disk.map_err(|error| files::Error::io(&self.folder)(error.into()))?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
@@ -83,14 +85,15 @@ impl Storage {
         let unfinished = self.folder.join(format!("{UNFINISHED}{id}"));
         let finished = self.folder_of(id);
         let written = fill(&unfinished, files).and_then(|()| {
-            fs::rename(&unfinished, &finished).map_err(Error::io(&finished))?;
+            fs::rename(&unfinished, &finished).map_err(files::Error::io(&finished))?;
             // What may not be durable must not stay either: hidden first, as it goes in parts.
-            sync_folder(&self.folder).inspect_err(|_| drop(fs::rename(&finished, &unfinished)))
+            let synced = sync_folder(&self.folder);
+            Ok::<_, Error>(synced.inspect_err(|_| drop(fs::rename(&finished, &unfinished)))?)
         });
         written.map_err(|error| {
             remove(&unfinished);
             match error {
-                Error::Io { source, .. } if is_full(&source) => {
+                Error::File(files::Error::Io { source, .. }) if is_full(&source) => {
                     self.full(total_bytes(files), Shortage::Disk(source))
                 }
                 error => error,
@@ -100,14 +103,14 @@ impl Storage {
 
     /// The error that says that a record of `needed` bytes does not fit.
     pub(super) fn full(&self, needed: u64, shortage: Shortage) -> Error {
-        Error::RecordsFull { folder: self.folder.clone(), needed, shortage }
+        Error::Full { folder: self.folder.clone(), needed, shortage }
     }
 
     fn remove_unfinished(&self) -> Result<(), Error> {
         for name in self.names()?.iter().filter(|name| name.starts_with(UNFINISHED)) {
             let path = self.folder.join(name);
             tracing::warn!("{}: not finished when the process ended: removed", path.display());
-            fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+            fs::remove_dir_all(&path).map_err(files::Error::io(&path))?;
         }
         Ok(())
     }
@@ -115,8 +118,8 @@ impl Storage {
     /// Names of what is in the folder; those that are not UTF-8 are none of ours.
     fn names(&self) -> Result<Vec<String>, Error> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(Error::io(&self.folder))? {
-            let entry = entry.map_err(Error::io(&self.folder))?;
+        for entry in fs::read_dir(&self.folder).map_err(files::Error::io(&self.folder))? {
+            let entry = entry.map_err(files::Error::io(&self.folder))?;
             names.extend(entry.file_name().into_string());
         }
         Ok(names)
@@ -124,7 +127,7 @@ impl Storage {
 }
 
 fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {
-    fs::create_dir(folder).map_err(Error::io(folder))?;
+    fs::create_dir(folder).map_err(files::Error::io(folder))?;
     for file in files {
         let path = folder.join(&file.name);
         let write = || {
@@ -132,9 +135,9 @@ fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {
             to.write_all(&file.bytes)?;
             to.sync_all()
         };
-        write().map_err(Error::io(&path))?;
+        write().map_err(files::Error::io(&path))?;
     }
-    sync_folder(folder)
+    Ok(sync_folder(folder)?)
 }
 
 /// What files take together.

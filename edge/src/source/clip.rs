@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use medsa_frames::{Clip, Frame};
 
-use super::{Event, Received, Source};
-use crate::config::{AfterLast, ClipConfig, ClipFormat, value_error};
-use crate::error::Error;
+use super::error::Error;
+use super::event::{Event, Received, Source};
+use crate::config::{self, AfterLast, ClipConfig, ClipFormat};
+use crate::files;
 
 /// Time from frame to frame of a clip that does not know its own.
 const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
@@ -29,12 +30,13 @@ impl ClipSource {
     /// Opens the clip that `config` describes; `file` names the configuration in messages.
     ///
     /// # Errors
-    /// [`Error::Source`], or [`Error::ConfigValue`] when it is of another kind.
+    /// [`Error::Clip`], or [`Error::Config`] when it is of another kind.
     pub fn open(config: &ClipConfig, file: &Path) -> Result<Self, Error> {
         let clip = Clip::open(&config.path)?;
         let found = if is_dicom(&config.path)? { ClipFormat::Dicom } else { ClipFormat::Images };
         if found != config.format {
-            return Err(value_error(file, "source.kind", config.format, found));
+            let error = config::Error::value(file, "source.kind", config.format, found);
+            return Err(error.into());
         }
         Ok(Self::new(clip, config.interval, config.after_last))
     }
@@ -94,6 +96,6 @@ fn is_dicom(path: &Path) -> Result<bool, Error> {
     }
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
-    read.map_err(Error::io(path))?;
+    read.map_err(files::Error::io(path))?;
     Ok(start.get(128..) == Some(b"DICM"))
 }

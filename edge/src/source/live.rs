@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Event, Loss, Received, Source};
+use super::error::Error;
+use super::event::{Event, Loss, Received, Source};
 use crate::config::Patience;
-use crate::error::Error;
 
 /// Wait before the first new attempt; each doubles until a frame has come.
 const MIN_BACK_OFF: Duration = Duration::from_millis(250);
@@ -95,7 +95,7 @@ impl<D: Dial> Live<D> {
             _ => None,
         };
         self.link = Link::Down { until: Instant::now() + retry_in, closing };
-        let reason = Error::SourceLost { name: self.dial.name(), reason };
+        let reason = Error::Lost { name: self.dial.name(), reason };
         Event::Lost { loss, reason, retry_in }
     }
 }

@@ -7,10 +7,11 @@ use medsa_frames::Frame;
 use medsa_wire::Stage;
 use tokio::sync::watch;
 
-use super::{Deidentification, Event, Intake, Loss, Received, Source};
-use crate::config::Pace;
-use crate::error::Error;
-use crate::pipeline::{Counter, Mailbox, Meter, Wake};
+use super::error::Error;
+use super::event::{Event, Loss, Received, Source};
+use crate::config::{Deidentification, Intake, Pace};
+use crate::mailbox::{Mailbox, Wake};
+use crate::meter::{Counter, Meter};
 use crate::watchdog::Beat;
 
 /// Longest wait for a source at a time: within it, the thread notices that it shall stop.

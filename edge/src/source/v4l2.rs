@@ -15,8 +15,8 @@ use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 use v4l::{Device, Format, FourCC, Fraction};
 
-use super::Received;
 use super::decode::{Cut, MjpegSplitter, YuvEncoding, YuyvLayout, decode_jpeg, decode_yuyv};
+use super::event::Received;
 use super::live::{Connection, Dial, Fault};
 use crate::config::{V4l2Config, V4l2Format};
 

@@ -4,12 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, ClipConfig, Config, Encryption, Format, HttpControl, LogFile, LogTo,
-    Pace, Patience, PipeConfig, PipeFormat, SourceKind, V4l2Format,
+    AfterLast, BrokerPlace, Budget, ClipConfig, Config, Deidentification, Encryption, Format,
+    HttpControl, Limits, LogFile, LogTo, Pace, Patience, PipeConfig, PipeFormat, Rectangle, Region,
+    SourceKind, V4l2Format,
 };
-use medsa_edge::degrade::Limits;
-use medsa_edge::records::Budget;
-use medsa_edge::source::{Deidentification, Rectangle, Region};
 
 const MINIMAL: &str = r#"
 [device]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use medsa_edge::Error;
-use medsa_edge::config::Pace;
+use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    Activity, Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Segmenter, Slot,
+    self, Activity, Bell, Change, Network, Objects, Pipeline, Segmenter, Slot,
 };
-use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_engine::{Decoded, MASKS};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
@@ -63,9 +63,10 @@ fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
         waiting += 1;
     }
     assert_eq!(meter.get(Counter::MasksOut), waiting + meter.get(Counter::MasksDropped));
-    let stats = meter.report(None);
-    let dropped = stats.frames_dropped.total();
-    assert_eq!(stats.frames_in, stats.frames_segmented + stats.frames_failed + dropped);
+    let dropped = meter.counts().frames_dropped().total();
+    let [received, segmented, failed] =
+        [Counter::FramesIn, Counter::FramesSegmented, Counter::FramesFailed].map(|c| meter.get(c));
+    assert_eq!(received, segmented + failed + dropped);
 }
 
 /// A source that does not wait for anybody, misses frames and damages some, and that is paused now
@@ -93,7 +94,7 @@ impl Source for Flood {
             _ => {}
         }
         if self.played % 10 == 7 {
-            return Event::Damaged(Error::DamagedFrame { reason: "a hole".into() });
+            return Event::Damaged(source::Error::DamagedFrame { reason: "a hole".into() });
         }
         let side = SIDE as u32;
         let rgb = vec![7; SIDE * SIDE * 3];
@@ -135,9 +136,13 @@ impl Segmenter for Slow {
         SIDE
     }
 
-    fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
+    fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         self.outwait(Counter::ReplacedBeforeEncoder);
-        if self.fails() { Err(Error::Score { score: f32::NAN, object: 0 }) } else { Ok(()) }
+        if self.fails() {
+            Err(pipeline::Error::Score { score: f32::NAN, object: 0 })
+        } else {
+            Ok(())
+        }
     }
 
     fn decode(
@@ -145,7 +150,7 @@ impl Segmenter for Slow {
         (): &(),
         _: &PromptTokens,
         _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
+    ) -> Result<Decoded, pipeline::Error> {
         self.outwait(Counter::ReplacedBeforeDecoder);
         let iou = [if self.fails() { f32::NAN } else { 0.5 }; MASKS];
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou })

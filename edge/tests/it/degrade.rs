@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 use medsa_wire::{Cause, Degradation};
 

@@ -12,9 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use medsa_edge::mqtt::{
-    Access, BrokerUrl, Client, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
-};
+use medsa_edge::config::{Access, BrokerUrl, Protocol};
+use medsa_edge::mqtt::{Client, Delivery, Link, LinkEvent, LinkOptions, Message, Retention};
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{Availability, MaskMessage, Message as _};
 use tempfile::TempDir;

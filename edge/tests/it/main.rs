@@ -7,6 +7,7 @@ mod counts;
 mod degrade;
 mod harness;
 mod http;
+mod layers;
 mod log;
 mod mqtt;
 mod outbox;

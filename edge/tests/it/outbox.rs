@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use medsa_edge::Error;
-use medsa_edge::mqtt::{Delivery, Message, Protocol, Retention};
-use medsa_edge::outbox::{Delivered, MAX_MESSAGE_BYTES, Outbox};
+use medsa_edge::config::Protocol;
+use medsa_edge::mqtt;
+use medsa_edge::mqtt::outbox::{Delivered, MAX_MESSAGE_BYTES, Outbox};
+use medsa_edge::mqtt::{Delivery, Message, Retention};
 use medsa_test_inputs::needs;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
@@ -105,12 +106,12 @@ fn a_full_outbox_takes_nothing_and_says_so() {
     let outbox = Outbox::open(&path, 3).unwrap();
     assert_eq!(outbox.put(&[record(0), record(1)]).unwrap(), 0..2);
     let refusal = outbox.put(&[record(2), record(3)]).unwrap_err();
-    assert!(matches!(refusal, Error::OutboxFull { limit: 3, .. }));
+    assert!(matches!(refusal, mqtt::Error::OutboxFull { limit: 3, .. }));
     let text = refusal.to_string();
     assert!(text.contains("3 messages wait for the broker (outbox.max_messages)"), "{text}");
     assert_eq!(outbox.len().unwrap(), 2);
     let long = Message { payload: vec![0; MAX_MESSAGE_BYTES].into(), ..record(2) };
-    assert!(matches!(outbox.put(&[long]).unwrap_err(), Error::OutboxMessage { .. }));
+    assert!(matches!(outbox.put(&[long]).unwrap_err(), mqtt::Error::OutboxMessage { .. }));
     assert_eq!(outbox.put(&[record(2)]).unwrap(), 2..3);
     let second = Outbox::open(&path, 3).err().unwrap().to_string();
     assert!(

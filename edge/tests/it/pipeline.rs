@@ -4,13 +4,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use medsa_edge::Error;
-use medsa_edge::config::Pace;
+use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    Activity, Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready,
-    Segmenter, Slot,
+    self, Activity, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
 };
-use medsa_edge::source::{Event, Intake, Player, Received, Source};
+use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
 use medsa_engine::{Decoded, MASKS};
 use medsa_frames::Frame;
@@ -76,7 +75,7 @@ fn a_full_queue_drops_masks_and_does_not_stop_the_network() {
 #[test]
 fn frames_that_cannot_be_read_are_counted_and_skipped() {
     let mut bench = Bench::start(Pace::EveryFrame, 8);
-    let broken = Error::Score { score: f32::NAN, object: 0 };
+    let broken = source::Error::DamagedFrame { reason: "a hole".into() };
     bench.send(vec![Ok(frame()), Err(broken), Ok(frame())]);
     bench.release();
     bench.release();
@@ -235,7 +234,7 @@ struct Bench {
     meter: Arc<Meter>,
     objects: Arc<Objects>,
     slot: Slot<Gated>,
-    frames: Option<Sender<Result<Frame, Error>>>,
+    frames: Option<Sender<Result<Frame, source::Error>>>,
     played: Receiver<()>,
     encoding: Receiver<()>,
     release: Sender<()>,
@@ -285,7 +284,7 @@ impl Bench {
 
     /// Frames dropped anywhere: where depends on the threads' pace.
     fn dropped(&self) -> u64 {
-        self.meter.report(None).frames_dropped.total()
+        self.meter.counts().frames_dropped().total()
     }
 
     fn wait_until_dropped(&self, count: u64) {
@@ -300,7 +299,7 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, frames: Vec<Result<Frame, Error>>) {
+    fn send(&mut self, frames: Vec<Result<Frame, source::Error>>) {
         let source = self.frames.as_ref().unwrap();
         frames.into_iter().for_each(|frame| source.send(frame).unwrap());
     }
@@ -332,7 +331,7 @@ impl Bench {
 
 /// A source that plays what the test sends, and says each time it asks for more.
 struct Script {
-    frames: Receiver<Result<Frame, Error>>,
+    frames: Receiver<Result<Frame, source::Error>>,
     asked: Sender<()>,
 }
 
@@ -368,7 +367,7 @@ impl Segmenter for Gated {
         SIDE
     }
 
-    fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
+    fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         let _ = self.entered.lock().unwrap().send(());
         let _ = self.gate.lock().unwrap().recv();
         Ok(())
@@ -379,7 +378,7 @@ impl Segmenter for Gated {
         (): &(),
         _: &PromptTokens,
         _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
+    ) -> Result<Decoded, pipeline::Error> {
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
     }
 }

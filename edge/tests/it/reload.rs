@@ -9,7 +9,8 @@ use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
 use medsa_bundle::{Acceptance, AcceptanceVector, Build, LatencyLimits, Manifest, sha256_hex};
-use medsa_edge::mqtt::{Message, Protocol};
+use medsa_edge::config::Protocol;
+use medsa_edge::mqtt::Message;
 use medsa_edge::records::Records;
 use medsa_engine::Engine;
 use medsa_sam::image::{Preprocess, RgbView};

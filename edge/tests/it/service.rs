@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use medsa_edge::mqtt::{Protocol, Retention};
-use medsa_edge::outbox::Outbox;
-use medsa_edge::records::{Budget, Records};
+use medsa_edge::config::{Budget, Protocol};
+use medsa_edge::mqtt::Retention;
+use medsa_edge::mqtt::outbox::Outbox;
+use medsa_edge::records::Records;
 use medsa_test_inputs::needs;
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use medsa_bundle::{Build, sha256_hex};
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 use medsa_update::{Folder, Installed, Offer, Permit, Phase, Slots, State, TRIAL_STARTS};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_edge::records::{RecordId, Records};
 use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, MaskState, Message as _, RecordMessage};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::net::TcpListener;
 
-use medsa_edge::mqtt::{Message, Protocol, Retention};
+use medsa_edge::config::Protocol;
+use medsa_edge::mqtt::{Message, Retention};
 use medsa_test_inputs::needs;
 use medsa_wire::{Activity, BuildStatus, Command, Message as _, SourceStatus, Status};
 use serde_json::{Value, json};

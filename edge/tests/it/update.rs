@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Output, Stdio};
 
 use medsa_bundle::Build;
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 use medsa_update::{Repository, Terms};
 use medsa_wire::{BuildStatus, Command, PromptChange, PromptMessage};

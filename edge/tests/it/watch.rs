@@ -4,7 +4,7 @@ use std::fs;
 
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};

@@ -12,6 +12,7 @@ use medsa_wire::topic::DeviceId;
 use ndarray::Array2;
 
 use crate::error::Error;
+use crate::files;
 use crate::overlay::{self, Layer};
 use medsa_engine::frame_view;
 
@@ -57,7 +58,7 @@ impl Album {
         sheet: Option<PathBuf>,
     ) -> Result<Self, Error> {
         if let Some(path) = &folder {
-            fs::create_dir_all(path).map_err(Error::io(path))?;
+            fs::create_dir_all(path).map_err(files::Error::io(path))?;
         }
         Ok(Self { clip, folder, gif, sheet, device: None, open: Vec::new(), kept: Vec::new() })
     }
@@ -85,7 +86,7 @@ impl Album {
         }
         if let Some(path) = &self.gif {
             let gif = self.animation().map_err(|source| picture_error(path, source))?;
-            fs::write(path, gif).map_err(Error::io(path))?;
+            fs::write(path, gif).map_err(files::Error::io(path))?;
         }
         if let Some(path) = &self.sheet {
             let count = self.kept.len().min(SHEET_PICTURES);

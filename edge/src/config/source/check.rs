@@ -11,8 +11,8 @@ use super::{
     SourceConfig, SourceKind, V4l2Config, V4l2Format,
 };
 use crate::config::check::Check;
-use crate::error::Error;
-use crate::source::{Intake, Rectangle, Region};
+use crate::config::error::Error;
+use crate::config::intake::{Intake, Rectangle, Region};
 
 /// Most rectangles that are hidden.
 const MAX_BLANK: usize = 64;

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::source::Intake;
+use super::intake::Intake;
 
 /// Where frames come from.
 #[derive(Clone, Debug)]

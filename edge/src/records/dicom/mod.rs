@@ -16,7 +16,7 @@ use dicom_object::meta::FileMetaTableBuilder;
 use dicom_object::{InMemDicomObject, WriteError};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::records::error::Error;
 
 pub(super) use secondary_capture::secondary_capture;
 pub(super) use segmentation::segmentation;
@@ -74,7 +74,7 @@ pub(super) fn new_uid() -> String {
 
 /// The bytes of a file.
 fn encode(file: &'static str, elements: Vec<InMemElement>) -> Result<Vec<u8>, Error> {
-    let failed = |reason: String| Error::RecordEncoding { file, reason };
+    let failed = |reason: String| Error::Encoding { file: file.to_owned(), reason };
     let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let object = item(elements).with_meta(meta).map_err(|error| failed(error.to_string()))?;
     let mut bytes = Vec::new();

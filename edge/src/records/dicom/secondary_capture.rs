@@ -6,8 +6,8 @@ use dicom_dictionary_std::{tags, uids};
 
 use super::modules::{Series, Time, common};
 use super::{DicomUids, FRAME_FILE, element, encode, pixel_data};
-use crate::error::Error;
 use crate::records::capture::Capture;
+use crate::records::error::Error;
 use crate::records::id::RecordId;
 
 pub(in crate::records) fn secondary_capture(

@@ -11,10 +11,11 @@ use super::{
     DicomUids, InstanceUids, SEGMENTATION_FILE, code, element, encode, item, long_string, new_uid,
     pixel_data, sequence,
 };
-use crate::error::Error;
-use crate::records::capture::{BuildIdentity, Capture, CapturedObject};
-use crate::records::contents::{Outlined, Segment};
+use crate::pipeline::BuildIdentity;
+use crate::records::capture::{Capture, CapturedObject};
+use crate::records::error::Error;
 use crate::records::id::RecordId;
+use crate::records::outlined::{Outlined, Segment};
 
 /// Category and type of every segment. What a class of a build is in SNOMED CT, builds do not
 /// tell; this holds for all that is outlined in a body, and claims no finding.

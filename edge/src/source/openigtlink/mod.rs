@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crc::{CRC_64_ECMA_182, Crc, Table};
 use medsa_frames::MAX_SIDE_PX;
 
-use super::Received;
+use super::event::Received;
 use super::live::{Connection, Dial, Fault};
 use crate::config::OpenIgtLinkConfig;
 use header::{HEADER_BYTES, Header};

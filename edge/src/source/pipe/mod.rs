@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use medsa_frames::Frame;
 use rustix::fs::{Access, access};
 
-use super::Received;
 use super::decode::{Cut, MjpegSplitter, decode_jpeg};
+use super::event::Received;
 use super::live::{Connection, Dial, Fault};
 use crate::config::{PipeConfig, PipeFormat};
 use child::{Child, Output};

@@ -3,8 +3,9 @@
 use std::net::TcpStream;
 use std::path::Path;
 
-use medsa_edge::mqtt::Protocol;
-use medsa_edge::records::{Records, Trigger};
+use medsa_edge::config::Protocol;
+use medsa_edge::port::Trigger;
+use medsa_edge::records::Records;
 use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The page, touched in a real browser.
 
-use medsa_edge::mqtt::Protocol;
+use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use medsa_edge::mqtt::{Access, Protocol};
+use medsa_edge::config::{Access, Protocol};
 use medsa_test_inputs::needs;
 
 use super::pki::Pki;

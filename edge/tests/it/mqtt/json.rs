@@ -1,6 +1,7 @@
 //! The JSON form of messages.
 
-use medsa_edge::mqtt::{Message, Protocol, Retention};
+use medsa_edge::config::Protocol;
+use medsa_edge::mqtt::{Message, Retention};
 use medsa_test_inputs::needs;
 use medsa_wire::{Info, Message as _};
 use serde_json::{Value, json};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use medsa_edge::mqtt::{
-    Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Protocol, Retention,
-};
+use medsa_edge::config::Protocol;
+use medsa_edge::mqtt::{Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Retention};
 use medsa_test_inputs::needs;
 use medsa_wire::{Availability, Message as _, Stats};
 

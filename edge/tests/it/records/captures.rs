@@ -1,8 +1,10 @@
 //! Captures made up for tests.
 
+use medsa_edge::config::{Budget, Deidentification};
 use medsa_edge::measure::{Measured, Physical};
-use medsa_edge::records::{Budget, BuildIdentity, Capture, CapturedObject, ObjectState, Trigger};
-use medsa_edge::source::Deidentification;
+use medsa_edge::pipeline::BuildIdentity;
+use medsa_edge::port::Trigger;
+use medsa_edge::records::{Capture, CapturedObject, ObjectState};
 use medsa_frames::Frame;
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::{DeviceId, ObjectId};

@@ -10,7 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use medsa_edge::records::{Budget, Capture, RecordId, Records};
+use medsa_edge::config::Budget;
+use medsa_edge::records::{Capture, RecordId, Records};
 use sha2::{Digest, Sha256};
 
 use super::captures::{AMPLE, CAPTURED_US, SIZE, capture, without_objects};

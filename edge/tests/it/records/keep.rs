@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use medsa_edge::config::Deidentification;
+use medsa_edge::port::Trigger;
 use medsa_edge::records::{
     Capture, CapturedObject, ObjectState, RecordId, RecordedMeasures, RecordedPoint, Records,
-    Trigger,
 };
-use medsa_edge::source::Deidentification;
 use medsa_frames::Clip;
 use medsa_wire::{Message, RecordMessage};
 use sha2::{Digest, Sha256};

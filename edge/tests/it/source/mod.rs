@@ -73,7 +73,7 @@ fn try_open(folder: &Path, lines: &str) -> Result<Opened, Error> {
     );
     let file = folder.join("edge.toml");
     let config = Config::parse(&file, &text)?;
-    source::open(&config.source, &file)
+    Ok(source::open(&config.source, &file)?)
 }
 
 /// The lines of `[source]` for a command of a shell.

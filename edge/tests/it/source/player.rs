@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use medsa_edge::Error;
-use medsa_edge::config::Pace;
+use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    Bell, Change, Counter, Following, Meter, Network, Objects, Pipeline, Ready, Segmenter, Slot,
+    self, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
 };
-use medsa_edge::source::{Event, Intake, Loss, Player, Received, Source, SourceState};
+use medsa_edge::source::{self, Event, Loss, Player, Received, Source, SourceState};
 use medsa_engine::{Decoded, MASKS};
 use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
@@ -30,14 +30,14 @@ fn states_are_announced_and_numbers_go_on() {
     bench.wait_for(SourceState::Playing);
     assert_eq!(bench.mask_frame_id(), 0);
 
-    bench.send(Event::Damaged(Error::DamagedFrame { reason: "a hole".into() }));
+    bench.send(Event::Damaged(source::Error::DamagedFrame { reason: "a hole".into() }));
     bench.send(frame(SIDE / 2, 0));
     let reason = "source.frame_size: frame is 32 x 32 px, expected 64 x 64 px".to_owned();
     bench.wait_for(SourceState::Refused { reason });
     let (name, reason) = ("grabber".to_owned(), "unplugged".to_owned());
     let retry_in = Duration::from_millis(250);
     let loss = Loss::Broken;
-    bench.send(Event::Lost { loss, reason: Error::SourceLost { name, reason }, retry_in });
+    bench.send(Event::Lost { loss, reason: source::Error::Lost { name, reason }, retry_in });
     let reason = "grabber: unplugged".to_owned();
     bench.wait_for(SourceState::Lost { loss, reason, retry_in });
     bench.send(Event::Starting);
@@ -139,7 +139,7 @@ impl Segmenter for Everything {
         SIDE
     }
 
-    fn encode(&self, _: &Array4<f32>) -> Result<(), Error> {
+    fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl Segmenter for Everything {
         (): &(),
         _: &PromptTokens,
         _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
+    ) -> Result<Decoded, pipeline::Error> {
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
     }
 }

@@ -1,0 +1,233 @@
+//! The running service: its tasks, and their orderly end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::tasks::{Event, Restarts, Tasks};
+use crate::config::{AfterLast, Config};
+use crate::degrade::Degrading;
+use crate::error::Error;
+use crate::http::{self, Controls};
+use crate::meter::Meter;
+use crate::mqtt::outbox::{Courier, Outbox};
+use crate::mqtt::{Announcer, Embedded, Inbox, Link, LinkOptions, Messages, Publisher, Session};
+use crate::pipeline::{NewestMasks, Objects, Pipeline, Ready};
+use crate::port::{Builds, Captures, Control, LinkState, Observer};
+use crate::records::{OpenCaptures, Recorder};
+use crate::systemd;
+use crate::threads;
+use crate::updates::{Reloader, UpdateSupervisor};
+use crate::watchdog::Watch;
+
+/// Longest wait for the broker: to confirm announcements, and that the device left.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Longest wait for the threads: an encoder run cannot be interrupted, and the process does not
+/// wait for a slow one. Nothing is lost with it, as its mask could not be published any more.
+const LAST_FRAME: Duration = Duration::from_secs(1);
+
+/// Time that an embedded broker gets to pass the last messages on: it does not tell when it has.
+const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
+
+/// Name of the task that ends with the last mask of the last frame.
+const PUBLISHER: &str = "publisher";
+
+/// A service that is ready to run.
+pub struct Service {
+    pub(super) config: Arc<Config>,
+    pub(super) reloader: Reloader,
+    pub(super) link: LinkOptions,
+    pub(super) messages: Messages,
+    pub(super) embedded: Option<Embedded>,
+    pub(super) outbox: Option<Arc<Outbox>>,
+    pub(super) pipeline: Pipeline,
+    pub(super) masks: mpsc::Receiver<Ready>,
+    pub(super) objects: Arc<Objects>,
+    pub(super) recorder: Option<Arc<Recorder>>,
+    pub(super) http: Option<Arc<http::Server>>,
+    pub(super) degrading: Option<Degrading>,
+    pub(super) broker: watch::Sender<LinkState>,
+    pub(super) observer: Observer,
+}
+
+impl Service {
+    /// Counters and latencies; they outlive the service.
+    pub fn meter(&self) -> Arc<Meter> {
+        self.observer.meter.clone()
+    }
+
+    /// Changes the build.
+    pub fn builds(&self) -> Arc<dyn Builds> {
+        Arc::new(self.reloader.clone())
+    }
+
+    /// State of the device.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    /// Signs of life of the stages.
+    pub fn watch(&self) -> Watch {
+        self.pipeline.watch()
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open_captures(&self) -> OpenCaptures {
+        self.recorder.as_ref().map(|recorder| recorder.open()).unwrap_or_default()
+    }
+
+    /// Publishes masks and answers messages until `stop` completes or the source ends, then says
+    /// goodbye.
+    ///
+    /// # Errors
+    /// [`Error::Thread`] when a thread of the pipeline panicked, [`Error::Task`] when a task failed
+    /// that cannot be started again.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { config, reloader, link, messages, embedded, outbox, pipeline, masks, .. } = self;
+        let (objects, recorder, observer) = (self.objects, self.recorder, self.observer);
+        let meter = observer.meter.clone();
+        let mut tasks = Tasks::new(observer.failures.clone(), Restarts::default());
+        let leave = CancellationToken::new();
+
+        let captures = recorder.clone().map(|recorder| -> Arc<dyn Captures> { recorder });
+        let control = Arc::new(Control {
+            file: config.file.clone(),
+            objects: objects.clone(),
+            captures,
+            builds: Arc::new(reloader.clone()),
+            meter: meter.clone(),
+        });
+        let max_payload_bytes = config.broker.max_payload_bytes;
+        let (onlookers, masks_shown) = watch::channel(NewestMasks::default());
+        if let Some(server) = self.http {
+            let controls = Controls {
+                control: control.clone(),
+                max_body_bytes: max_payload_bytes,
+                frames: pipeline.frames(),
+                masks: masks_shown,
+            };
+            let observer = observer.clone();
+            let serve = move || server.clone().run(observer.clone(), controls.clone());
+            tasks.restartable("http", serve);
+        }
+
+        let link = Link::start(link);
+        let client = link.client.clone();
+        let announcer = Announcer {
+            board: config.board.clone(),
+            client: client.clone(),
+            messages: messages.clone(),
+            link: observer.broker.clone(),
+            networks: observer.slot.changes(),
+            observer: observer.clone(),
+        };
+        let publisher = Publisher {
+            client: client.clone(),
+            messages: messages.clone(),
+            masks,
+            onlookers,
+            link: observer.broker.clone(),
+            pace: config.source.pace(),
+            stats_interval: config.output.stats_interval,
+            meter: meter.clone(),
+            beat: pipeline.watch().beat("publishing"),
+            observer: observer.clone(),
+        };
+        let session = Session {
+            link,
+            messages,
+            announcer: announcer.clone(),
+            inbox: Inbox { device: config.device.clone(), max_payload_bytes, control },
+            state: self.broker,
+            meter: meter.clone(),
+        };
+        tasks.once("session", session.run(leave.clone()));
+        tasks.once(PUBLISHER, publisher.run());
+        tasks.restartable("announcer", move || announcer.clone().run());
+        if let Some(outbox) = outbox.clone() {
+            let courier = Courier { outbox, client };
+            tasks.restartable("courier", move || courier.clone().run());
+        }
+        if let Some(degrading) = self.degrading {
+            tasks.restartable("degrading", move || degrading.clone().run());
+        }
+        let slot = observer.slot.clone();
+        let supervisor = UpdateSupervisor::new(&config, reloader, slot, meter, objects);
+        if let Some(supervisor) = supervisor {
+            tasks.restartable("updates", move || supervisor.clone().run());
+        }
+
+        let mut stop = std::pin::pin!(stop);
+        let ended = loop {
+            tokio::select! {
+                () = &mut stop => {
+                    tracing::info!("told to stop");
+                    break Ok(());
+                }
+                event = tasks.next() => match event {
+                    Event::Failed(error) => break Err(error),
+                    Event::Finished(PUBLISHER) => {
+                        if config.source.after_last() != AfterLast::Stay || pipeline.is_stopped() {
+                            tracing::info!("the source has ended");
+                            break Ok(());
+                        }
+                        tracing::info!("the source has ended; the service stays");
+                    }
+                    Event::Finished(name) => {
+                        let reason = "ended early".to_owned();
+                        break Err(Error::Task { name, reason });
+                    }
+                },
+            }
+        };
+        systemd::stopping();
+        pipeline.stop();
+        // Nothing that was captured is lost; the disk may take its time.
+        let finish = move || recorder.iter().for_each(|recorder| recorder.finish());
+        let _ = tokio::task::spawn_blocking(finish).await;
+        if *observer.broker.borrow() == LinkState::Up && ended.is_ok() {
+            if let Some(outbox) = &outbox {
+                // What does not leave now is sent by the next start.
+                let _ = timeout(GOODBYE, outbox.drained()).await;
+            }
+            leave.cancel();
+            if timeout(GOODBYE, goodbye(&mut tasks)).await.is_err() {
+                let limit_s = GOODBYE.as_secs();
+                tracing::warn!("the broker did not confirm the goodbye in {limit_s} s");
+            }
+        }
+        tasks.abort().await;
+        if embedded.is_some() {
+            sleep(EMBEDDED_DRAIN).await;
+        }
+        join(pipeline).await.and(ended)
+    }
+}
+
+/// Waits for the end of the session.
+async fn goodbye(tasks: &mut Tasks) {
+    while !matches!(tasks.next().await, Event::Finished("session") | Event::Failed(_)) {}
+}
+
+/// Waits for the threads, but not for a slow one.
+async fn join(pipeline: Pipeline) -> Result<(), Error> {
+    let (sender, joined) = oneshot::channel();
+    // Not one of the runtime's threads: those hold up the end of the process.
+    threads::spawn("join", move || {
+        // Nobody listens any more when it took too long.
+        let _ = sender.send(pipeline.join());
+    })?;
+    match timeout(LAST_FRAME, joined).await {
+        Ok(Ok(result)) => Ok(result?),
+        // The sender is not dropped before it has sent.
+        Ok(Err(_)) => Ok(()),
+        Err(_) => {
+            tracing::info!("a frame is still being segmented; its mask is dropped");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From a configuration to a service that is ready to run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use medsa_engine::Workers;
+use medsa_wire::Availability;
+use tokio::sync::watch;
+
+use super::objects::objects;
+use super::service::Service;
+use crate::config::{BrokerPlace, Config, RecordsConfig, Security};
+use crate::degrade::Degrading;
+use crate::error::Error;
+use crate::http;
+use crate::meter::Meter;
+use crate::mqtt::outbox::Outbox;
+use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
+use crate::pipeline::{Bell, Pipeline, Slot};
+use crate::port::{Announcements, Failures, LinkState, Observer};
+use crate::records::{Recorder, RecorderOptions, Records};
+use crate::source::{self, Opened, Player};
+use crate::updates::{self, BuildFile, Reloader};
+
+/// Longest wait between two attempts to connect to the broker.
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+
+impl Service {
+    /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
+    /// first, so that others can connect while the build loads.
+    ///
+    /// # Errors
+    /// Everything that the configuration names and that cannot be used.
+    pub fn start(config: Config) -> Result<Self, Error> {
+        let messages = Messages { device: config.device.clone(), format: config.output.format };
+        let (embedded, link) = connection(&config, &messages)?;
+        let outbox = config.outbox.as_ref();
+        let outbox = outbox.map(|outbox| Outbox::open(&outbox.path, outbox.max_messages));
+        let outbox = outbox.transpose()?.map(Arc::new);
+        if let Some(waiting) = outbox.as_ref().map(|outbox| outbox.len()).transpose()? {
+            tracing::info!("{waiting} messages wait in the outbox");
+        }
+        let announcements = outbox.clone().map(|outbox| -> Arc<dyn Announcements> {
+            Arc::new(RecordOutbox { outbox, messages: messages.clone() })
+        });
+        let http = config.http.as_ref().map(http::Server::listen).transpose()?.map(Arc::new);
+        let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
+        let bell = Arc::new(Bell::default());
+        let objects = Arc::new(objects(&config, frame_size, bell.clone())?);
+        let load = |path| {
+            let workers = Workers::new(config.build.threads);
+            BuildFile::open(path)?.load(&config, &workers).map(|loaded| loaded.network)
+        };
+        let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
+        let build = updates::to_start(&config.build.path)?;
+        let slot = Slot::new(load(&build)?, smaller.map(load).transpose()?);
+        let player = Player::new(source, config.source.pace(), config.source.intake.clone());
+        let source = player.state();
+        let meter = Arc::new(Meter::new());
+        let (pipeline, masks) = Pipeline::start(
+            player,
+            slot.clone(),
+            objects.clone(),
+            bell,
+            meter.clone(),
+            config.output.queue_masks,
+        )?;
+        let failures = Failures::default();
+        let recorder = match &config.records {
+            None => None,
+            Some(RecordsConfig { folder, budget }) => {
+                let options = RecorderOptions {
+                    device: config.device.clone(),
+                    board: config.board.to_string(),
+                    announcements: announcements.clone(),
+                    meter: meter.clone(),
+                    failures: failures.clone(),
+                };
+                let records = Records::open(folder, *budget)?;
+                Some(Arc::new(Recorder::start(records, pipeline.newest(), options)?))
+            }
+        };
+        let config = Arc::new(config);
+        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let degrading = config.degrade.as_ref();
+        let degrading =
+            degrading.map(|degrade| Degrading::new(degrade, slot.clone(), meter.clone()));
+        let broker = watch::Sender::new(LinkState::Down);
+        let observer = Observer {
+            meter,
+            source,
+            activity: objects.activities(),
+            degradation: slot.degradation(),
+            builds: reloader.state(),
+            broker: broker.subscribe(),
+            announcements,
+            failures,
+            slot,
+        };
+        Ok(Self {
+            config,
+            reloader,
+            link,
+            messages,
+            embedded,
+            outbox,
+            pipeline,
+            masks,
+            objects,
+            recorder,
+            http,
+            degrading: degrading.transpose()?,
+            broker,
+            observer,
+        })
+    }
+}
+
+/// The embedded broker, if it is configured, and the options of the connection.
+fn connection(
+    config: &Config,
+    messages: &Messages,
+) -> Result<(Option<Embedded>, LinkOptions), Error> {
+    let (embedded, broker, credentials) = match &config.broker.place {
+        BrokerPlace::Embedded { listen } => {
+            let broker = Embedded::start(*listen, config.broker.protocol)?;
+            let url = broker.url();
+            tracing::info!("embedded broker listens at {url}");
+            (Some(broker), url, Credentials::default())
+        }
+        BrokerPlace::External { url, access } => (None, url.clone(), access.load(url)?),
+    };
+    if credentials.has_password() && broker.security == Security::Plain && !broker.is_local() {
+        tracing::warn!("{broker}: the password is sent where others can read it: use mqtts://");
+    }
+    let last_will = messages.availability(Availability::Offline).map_err(crate::mqtt::Error::from);
+    let link = LinkOptions {
+        broker,
+        credentials,
+        protocol: config.broker.protocol,
+        client_id: config.broker.client_id.clone(),
+        keep_alive: config.broker.keep_alive,
+        connect_timeout: config.broker.connect_timeout,
+        max_back_off: MAX_BACK_OFF,
+        last_will: Some(last_will?),
+    };
+    Ok((embedded, link))
+}

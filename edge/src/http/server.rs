@@ -1,0 +1,140 @@
+//! The server: addresses, routes, and who may use which.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::error::Error;
+use super::guard::Guard;
+use super::state::{Controls, Guarded};
+use super::{control, metrics, page, serve};
+use crate::config::{Encryption, HttpConfig, IntendedUse};
+use crate::port::Observer;
+
+/// Clients of `/live` at the same time: each costs the time to compress every frame.
+const SEATS: usize = 4;
+
+/// A server that listens.
+pub struct Server {
+    doors: Vec<Door>,
+    intended_use: IntendedUse,
+}
+
+/// An address that the server listens on.
+struct Door {
+    listener: TcpListener,
+    /// `None` when there is nothing but metrics and health.
+    guard: Option<Arc<Guard>>,
+    /// `None` when this service does not encrypt.
+    tls: Option<TlsAcceptor>,
+}
+
+impl Door {
+    fn open(
+        listen: SocketAddr,
+        guard: Option<Guard>,
+        tls: Option<TlsAcceptor>,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Listen { listen, source };
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!("metrics and health at {scheme}://{address}");
+        if guard.is_some() {
+            tracing::info!("touchscreen page at {scheme}://{address}/");
+        }
+        Ok(Self { listener, guard: guard.map(Arc::new), tls })
+    }
+}
+
+/// Content of the files that the configuration names.
+struct Secrets {
+    guard: Option<Guard>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Secrets {
+    fn read(config: &HttpConfig) -> Result<Self, Error> {
+        let tls = match &config.encryption {
+            Encryption::Off | Encryption::Proxy => None,
+            Encryption::Own { certificate, key } => Some(serve::encryption(certificate, key)?),
+        };
+        Ok(Self { guard: Guard::new(&config.control)?, tls })
+    }
+}
+
+/// Checks everything that [`Server::listen`] needs, but for the address.
+///
+/// # Errors
+/// As [`Server::listen`].
+pub(crate) fn check(config: &HttpConfig) -> Result<(), Error> {
+    Secrets::read(config).map(drop)
+}
+
+impl Server {
+    /// Listens.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn listen(config: &HttpConfig) -> Result<Self, Error> {
+        let Secrets { guard, tls } = Secrets::read(config)?;
+        let mut doors = vec![Door::open(config.listen, guard, tls)?];
+        if let Some(kiosk) = config.kiosk {
+            doors.push(Door::open(kiosk, Some(Guard::of_this_machine()), None)?);
+        }
+        Ok(Self { doors, intended_use: config.intended_use })
+    }
+
+    /// Answers until it is dropped. It can be called again after that.
+    pub(crate) async fn run(self: Arc<Self>, observer: Observer, controls: Controls) {
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/health", get(health))
+            .with_state(Arc::new(observer.clone()));
+        let seats = Arc::new(Semaphore::new(SEATS));
+        let mut serving = JoinSet::new();
+        for Door { listener, guard, tls } in &self.doors {
+            let mut router = router.clone();
+            if let Some(guard) = guard {
+                let guarded = Guarded {
+                    controls: controls.clone(),
+                    guard: guard.clone(),
+                    observer: observer.clone(),
+                    intended_use: self.intended_use,
+                    seats: seats.clone(),
+                };
+                router = router.merge(control::router(guarded)).merge(page::router());
+            }
+            // A copy, so that the address stays ours if this task has to be started again.
+            match listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
+                Ok(listener) => drop(serving.spawn(serve::serve(listener, tls.clone(), router))),
+                Err(error) => tracing::error!("HTTP is not served: {error}"),
+            }
+        }
+        serving.join_all().await;
+    }
+}
+
+async fn metrics(State(observer): State<Arc<Observer>>) -> Response {
+    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match metrics::text(&observer) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn health(State(observer): State<Arc<Observer>>) -> Response {
+    let snapshot = observer.snapshot();
+    let healthy = snapshot.is_healthy();
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(snapshot.health())).into_response()
+}

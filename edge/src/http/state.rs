@@ -1,0 +1,33 @@
+//! State that the guarded handlers share.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::guard::Guard;
+use crate::config::IntendedUse;
+use crate::pipeline::{NewestMasks, Seen};
+use crate::port::{Control, Observer};
+
+/// The port's input, and frames and masks for the page.
+#[derive(Clone)]
+pub(crate) struct Controls {
+    /// Applies prompts and commands.
+    pub control: Arc<Control>,
+    /// Largest body that is read, in bytes.
+    pub max_body_bytes: usize,
+    /// The newest frame.
+    pub frames: watch::Receiver<Option<Arc<Seen>>>,
+    /// The newest masks.
+    pub masks: watch::Receiver<NewestMasks>,
+}
+
+/// State of guarded handlers.
+pub(super) struct Guarded {
+    pub controls: Controls,
+    pub guard: Arc<Guard>,
+    pub observer: Observer,
+    pub intended_use: IntendedUse,
+    /// One for each client of `/live`.
+    pub seats: Arc<Semaphore>,
+}

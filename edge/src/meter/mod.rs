@@ -1,0 +1,334 @@
+//! What the service counts and how long its stages take.
+
+mod histogram;
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use medsa_wire::{FramesDropped, Stage, StageLatency};
+
+use histogram::Histogram;
+
+/// Counters and latencies, shared by all threads.
+pub struct Meter {
+    started: Instant,
+    counts: [AtomicU64; ALL],
+    latencies: Mutex<Latencies>,
+}
+
+struct Latencies {
+    /// Since the last statistics.
+    recent: [Histogram; STAGES.len()],
+    /// Since the start.
+    all: [Histogram; STAGES.len()],
+}
+
+/// What is counted. Frames in are those segmented, failed, and dropped somewhere, but for the few
+/// that are on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Frames that the source delivered, or knows to have missed.
+    FramesIn,
+    /// Frames that the network has answered all prompts on.
+    FramesSegmented,
+    /// Frames that could not be read, decoded or segmented.
+    FramesFailed,
+    /// Frames that the source knows to have missed.
+    FramesMissed,
+    /// Frames that a newer one replaced before they were followed.
+    ReplacedBeforeFollow,
+    /// Frames that were replaced before they were encoded, or given up there by a device that is
+    /// degraded.
+    ReplacedBeforeEncoder,
+    /// Frames that were replaced after they were encoded.
+    ReplacedBeforeDecoder,
+    /// Frames that came while the service was paused or frozen.
+    FramesPaused,
+    /// Masks made.
+    MasksOut,
+    /// Masks handed to the connection.
+    MasksPublished,
+    /// Masks that found the queue to the broker full.
+    MasksDropped,
+    /// Masks from the queue that were not published: the connection was down or slow.
+    MasksUnpublished,
+    /// Times that an object could not be segmented on a frame.
+    AnswersFailed,
+    /// Incoming messages that were refused.
+    MessagesRefused,
+    /// Captures that are on the disk.
+    RecordsKept,
+    /// Captures that could not be kept.
+    RecordsRefused,
+    /// Times that another build was not taken.
+    ReloadsFailed,
+    /// Times that the connection was lost or could not be made.
+    LinkDown,
+}
+
+/// Counters of frames and masks that were dropped, with the stage that dropped them.
+pub const DROPS: [(Counter, &str); 7] = [
+    (Counter::FramesMissed, "source"),
+    (Counter::ReplacedBeforeFollow, "follow"),
+    (Counter::ReplacedBeforeEncoder, "encoder"),
+    (Counter::ReplacedBeforeDecoder, "decoder"),
+    (Counter::FramesPaused, "paused"),
+    (Counter::MasksDropped, "queue"),
+    (Counter::MasksUnpublished, "publish"),
+];
+
+/// All other counters, in the order of reports.
+pub const COUNTERS: [Described; 11] = [
+    described(Counter::FramesIn, "frames", "frames", "Frames that the source delivered or missed"),
+    described(
+        Counter::FramesSegmented,
+        "frames_segmented",
+        "frames segmented",
+        "Frames on which all prompts were answered",
+    ),
+    described(
+        Counter::FramesFailed,
+        "frames_failed",
+        "frames failed",
+        "Frames that could not be decoded or segmented",
+    ),
+    described(Counter::MasksOut, "masks", "masks", "Masks made"),
+    described(
+        Counter::MasksPublished,
+        "masks_published",
+        "masks published",
+        "Masks handed to the connection",
+    ),
+    described(
+        Counter::AnswersFailed,
+        "answers_failed",
+        "answers failed",
+        "Times that an object could not be segmented",
+    ),
+    described(
+        Counter::MessagesRefused,
+        "messages_refused",
+        "messages refused",
+        "Incoming messages that were refused",
+    ),
+    described(
+        Counter::RecordsKept,
+        "records_kept",
+        "records kept",
+        "Captures that are on the disk",
+    ),
+    described(
+        Counter::RecordsRefused,
+        "records_refused",
+        "records refused",
+        "Captures that could not be kept",
+    ),
+    described(
+        Counter::ReloadsFailed,
+        "reload_failed",
+        "reloads failed",
+        "Times that another build was refused",
+    ),
+    described(
+        Counter::LinkDown,
+        "broker_losses",
+        "connection lost",
+        "Times that the broker was lost or not reached",
+    ),
+];
+
+/// A counter and its names.
+pub struct Described {
+    /// The counter.
+    pub counter: Counter,
+    /// Its name in `/metrics`.
+    pub metric: &'static str,
+    /// Its name in the table for people.
+    pub label: &'static str,
+    /// Its description.
+    pub help: &'static str,
+}
+
+const fn described(
+    counter: Counter,
+    metric: &'static str,
+    label: &'static str,
+    help: &'static str,
+) -> Described {
+    Described { counter, metric, label, help }
+}
+
+/// Values of all counters at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u64; ALL]);
+
+impl Counts {
+    /// Value of one counter.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Frames that were dropped before the network answered, by stage.
+    pub fn frames_dropped(&self) -> FramesDropped {
+        FramesDropped {
+            source: self.get(Counter::FramesMissed),
+            follow: self.get(Counter::ReplacedBeforeFollow),
+            encoder: self.get(Counter::ReplacedBeforeEncoder),
+            decoder: self.get(Counter::ReplacedBeforeDecoder),
+            paused: self.get(Counter::FramesPaused),
+        }
+    }
+}
+
+const ALL: usize = Counter::LinkDown as usize + 1;
+
+/// Stages in the order of a frame's way.
+const STAGES: [(Stage, &str); 8] = [
+    (Stage::Source, "source"),
+    (Stage::Follow, "follow"),
+    (Stage::Preprocess, "preprocess"),
+    (Stage::Encoder, "encoder"),
+    (Stage::Decoder, "decoder"),
+    (Stage::Postprocess, "postprocess"),
+    (Stage::Answer, "prompt to mask"),
+    (Stage::Total, "total"),
+];
+
+/// Latencies of a stage.
+pub struct StageHistogram {
+    /// What people call the stage.
+    pub name: &'static str,
+    /// Latencies counted.
+    pub total: u64,
+    /// Their sum.
+    pub sum: Duration,
+    /// Ends of ranges in seconds, and how many lie in each.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+/// Where the ranges of [`Meter::stages`] end, in milliseconds.
+const BOUNDS_MS: [f64; 12] =
+    [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0];
+
+impl Meter {
+    /// All zero.
+    pub fn new() -> Self {
+        let histograms = || std::array::from_fn(|_| Histogram::new());
+        let latencies = Mutex::new(Latencies { recent: histograms(), all: histograms() });
+        Self { started: Instant::now(), counts: Default::default(), latencies }
+    }
+
+    /// Counts one.
+    pub fn count(&self, counter: Counter) {
+        self.counts[counter as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was counted.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Records how long a stage took.
+    pub fn record(&self, stage: Stage, latency: Duration) {
+        let Some(index) = STAGES.iter().position(|(known, _)| *known == stage) else { return };
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        latencies.recent[index].record(latency);
+        latencies.all[index].record(latency);
+    }
+
+    /// Values of all counters.
+    pub fn counts(&self) -> Counts {
+        Counts(std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed)))
+    }
+
+    /// Latencies of the stages since the last call.
+    pub fn take_recent(&self) -> Vec<StageLatency> {
+        let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = &mut latencies.recent;
+        let latency = recent.iter_mut().zip(STAGES).filter_map(|(histogram, (stage, _))| {
+            let past = std::mem::take(histogram);
+            let [p50_us, p95_us] = [0.5, 0.95].map(|quantile| past.quantile_us(quantile));
+            (past.total() > 0).then_some(StageLatency { stage, p50_us, p95_us })
+        });
+        latency.collect()
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How often a stage ran since the start, and how long in all.
+    pub fn spent(&self, stage: Stage) -> (u64, Duration) {
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = STAGES.iter().position(|(known, _)| *known == stage);
+        index.map_or_else(Default::default, |index| {
+            let histogram = &latencies.all[index];
+            (histogram.total(), histogram.sum())
+        })
+    }
+
+    /// Latencies of all stages since the start.
+    pub fn stages(&self) -> Vec<StageHistogram> {
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounds = BOUNDS_MS.map(|ms| Duration::from_secs_f64(ms / 1e3));
+        let stage = |(histogram, (_, name)): (&Histogram, (Stage, &'static str))| {
+            let ends = BOUNDS_MS.map(|ms| ms / 1e3).into_iter().chain([f64::MAX]);
+            StageHistogram {
+                name,
+                total: histogram.total(),
+                sum: histogram.sum(),
+                buckets: ends.zip(histogram.within(&bounds)).collect(),
+            }
+        };
+        latencies.all.iter().zip(STAGES).map(stage).collect()
+    }
+
+    /// Everything since the start, for people.
+    pub fn table(&self) -> String {
+        let mut table = String::new();
+        // Writing to a string does not fail.
+        for Described { counter, label, .. } in COUNTERS {
+            let _ = writeln!(table, "{label:<20}{:>10}", self.get(counter));
+        }
+        for (counter, place) in DROPS {
+            let _ = writeln!(table, "dropped: {place:<11}{:>10}", self.get(counter));
+        }
+        let _ = write!(table, "\n{:<20}{:>10}", "stage", "runs");
+        for column in ["p50 ms", "p95 ms", "p99 ms", "max ms"] {
+            let _ = write!(table, "{column:>12}");
+        }
+        let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        for (histogram, (_, name)) in latencies.all.iter().zip(STAGES) {
+            let _ = write!(table, "\n{name:<20}{:>10}", histogram.total());
+            for quantile in [0.5, 0.95, 0.99, 1.0] {
+                let ms = f64::from(histogram.quantile_us(quantile)) / 1e3;
+                let _ = write!(table, "{ms:>12.1}");
+            }
+        }
+        table.push('\n');
+        table
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_reported_once() {
+        let described = COUNTERS.iter().map(|described| described.counter);
+        let mut all: Vec<_> =
+            described.chain(DROPS.map(|(counter, _)| counter)).map(|c| c as usize).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..ALL).collect::<Vec<_>>());
+    }
+}

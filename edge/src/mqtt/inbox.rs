@@ -1,0 +1,65 @@
+//! The incoming half of MQTT: what comes on the topics of prompts and commands.
+
+use std::sync::Arc;
+
+use medsa_wire::topic::{Channel, DeviceId, Topic};
+
+use super::message::Message;
+use crate::port::{Control, Trigger, json};
+
+/// Reads messages and has them applied.
+pub struct Inbox {
+    /// Name of the device.
+    pub device: DeviceId,
+    /// Largest payload that is decoded, in bytes.
+    pub max_payload_bytes: usize,
+    /// Applies prompts and commands.
+    pub control: Arc<Control>,
+}
+
+impl Inbox {
+    /// Applies a message, or refuses it.
+    pub(super) fn handle(&self, message: &Message) {
+        match self.apply(message) {
+            Ok(done) => tracing::info!("{done}"),
+            Err(reason) => self.control.refused(format!("message on {}", message.topic), reason),
+        }
+    }
+
+    fn apply(&self, Message { topic, payload, .. }: &Message) -> Result<String, String> {
+        let (found, limit) = (payload.len(), self.max_payload_bytes);
+        if found > limit {
+            return Err(format!("{found} bytes, at most {limit} are accepted"));
+        }
+        let (topic, form) = match json::of_json(topic) {
+            Some(topic) => (topic, Form::Json),
+            None => (topic.as_str(), Form::Postcard),
+        };
+        let topic = Topic::parse(topic).map_err(|error| error.to_string())?;
+        match topic.channel {
+            Channel::Prompt if topic.device == self.device => {
+                self.control.prompt(form.decode(payload)?)
+            }
+            Channel::Command if topic.device == self.device => {
+                self.control.command(form.decode(payload)?, Trigger::Mqtt)
+            }
+            _ => Err("not a topic that this device listens to".into()),
+        }
+    }
+}
+
+/// How an incoming message is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Postcard,
+    Json,
+}
+
+impl Form {
+    fn decode<M: medsa_wire::Message>(self, payload: &[u8]) -> Result<M, String> {
+        match self {
+            Self::Postcard => M::decode(payload).map_err(|error| error.to_string()),
+            Self::Json => json::decode(payload),
+        }
+    }
+}

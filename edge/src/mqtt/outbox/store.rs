@@ -1,0 +1,302 @@
+//! The file of an outbox.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+};
+use tokio::sync::Notify;
+
+use super::open;
+use crate::config::MAX_PACKET_BYTES;
+use crate::mqtt::error::Error;
+use crate::mqtt::message::{Delivery, Message, Retention};
+
+/// Topic and payload by number.
+const MESSAGES: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("messages");
+
+/// Numbers of the messages that were put in under a name, the first and the one behind the last;
+/// they stay when the messages go.
+const NAMED: TableDefinition<&str, (u64, u64)> = TableDefinition::new("named");
+
+/// Version of the content's format under the key `()`. Files before version 1 have no such table, and
+/// are of version 1 otherwise.
+const FORMAT: TableDefinition<(), u32> = TableDefinition::new("format");
+
+/// The format that this version writes, and the newest that it reads. Changes that older programs can
+/// ignore, such as another table, keep it.
+const NEWEST_FORMAT: u32 = 1;
+
+/// Names that are kept at most, beside those whose messages wait. The oldest go first: for them,
+/// [`Outbox::delivered`] answers [`Delivered::Never`].
+pub const MAX_NAMES: u64 = 1024;
+
+/// The next number under the key `()`, so that none is given twice.
+const NEXT: TableDefinition<(), u64> = TableDefinition::new("next");
+
+/// Longest topic and payload together: what a packet has beside them is less than the rest.
+pub const MAX_MESSAGE_BYTES: usize = MAX_PACKET_BYTES - 1024;
+
+/// What became of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// None was put in.
+    Never,
+    /// One at least waits for the broker.
+    NotYet,
+    /// The broker has confirmed them.
+    All,
+}
+
+/// A file of messages that wait for the broker.
+pub struct Outbox {
+    path: PathBuf,
+    database: Database,
+    max_messages: u64,
+    filled: Notify,
+    emptied: Notify,
+}
+
+impl Outbox {
+    /// Opens or creates an outbox for `max_messages` at most.
+    ///
+    /// A file that is damaged is moved aside, with an error in the log that names it, and an empty
+    /// one takes its place: a device that would not start for the sake of old messages could
+    /// capture no new ones.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`] when the file cannot be read or written, is in use by another process or
+    /// of another version of the format.
+    pub fn open(path: &Path, max_messages: u64) -> Result<Self, Error> {
+        let database = open::open(path)?;
+        let (filled, emptied) = (Notify::new(), Notify::new());
+        let outbox = Self { path: path.to_owned(), database, max_messages, filled, emptied };
+        let format = outbox.create_tables().map_err(|error| outbox.error(&error))?;
+        if format > NEWEST_FORMAT {
+            return Err(outbox.newer_format(format));
+        }
+        Ok(outbox)
+    }
+
+    /// Whether [`Outbox::open`] would find or make a sound file at `path`; changes nothing. One
+    /// that is in use is sound.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Outbox`].
+    pub fn check(path: &Path) -> Result<(), Error> {
+        open::check(path)
+    }
+
+    /// Keeps messages, all or none; they are on the disk when this returns. Their numbers grow.
+    ///
+    /// It waits for the disk: not for the threads of a runtime.
+    ///
+    /// # Errors
+    /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that no packet holds, and
+    /// [`Error::Outbox`].
+    pub fn put(&self, messages: &[Message]) -> Result<Range<u64>, Error> {
+        self.put_as(None, messages)
+    }
+
+    /// As [`Outbox::put`], under a name that [`Outbox::delivered`] knows from then on.
+    ///
+    /// # Errors
+    /// As [`Outbox::put`].
+    pub fn put_named(&self, name: &str, messages: &[Message]) -> Result<Range<u64>, Error> {
+        self.put_as(Some(name), messages)
+    }
+
+    /// What became of the messages that were put in under a name.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn delivered(&self, name: &str) -> Result<Delivered, Error> {
+        let look = || -> Result<Delivered, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let named = transaction.open_table(NAMED)?.get(name)?.map(|numbers| numbers.value());
+            let Some((first, end)) = named else { return Ok(Delivered::Never) };
+            let waiting = transaction.open_table(MESSAGES)?.range(first..end)?.next().is_some();
+            Ok(if waiting { Delivered::NotYet } else { Delivered::All })
+        };
+        look().map_err(|error| self.error(&error))
+    }
+
+    fn put_as(&self, name: Option<&str>, messages: &[Message]) -> Result<Range<u64>, Error> {
+        if let Some(message) = messages.iter().find(|message| bytes(message) > MAX_MESSAGE_BYTES) {
+            return Err(Error::OutboxMessage {
+                topic: message.topic.clone(),
+                found: bytes(message),
+                limit: MAX_MESSAGE_BYTES,
+            });
+        }
+        let numbers = self.insert(name, messages).map_err(|error| self.error(&error))?;
+        let full = || Error::OutboxFull { path: self.path.clone(), limit: self.max_messages };
+        let numbers = numbers.ok_or_else(full)?;
+        self.filled.notify_one();
+        Ok(numbers)
+    }
+
+    /// Number of messages that wait.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn len(&self) -> Result<u64, Error> {
+        let count = || -> Result<u64, redb::Error> {
+            Ok(self.database.begin_read()?.open_table(MESSAGES)?.len()?)
+        };
+        count().map_err(|error| self.error(&error))
+    }
+
+    /// Whether no message waits.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.len().map(|count| count == 0)
+    }
+
+    /// Completes when no message waits.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub async fn drained(&self) -> Result<(), Error> {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty()? {
+                return Ok(());
+            }
+            emptied.await;
+        }
+    }
+
+    /// Waits until messages have been put in since the last call.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Up to `count` messages from number `from` on, the oldest first.
+    pub(super) fn read(&self, from: u64, count: usize) -> Result<Vec<(u64, Message)>, Error> {
+        let read = || -> Result<Vec<_>, redb::Error> {
+            let messages = self.database.begin_read()?.open_table(MESSAGES)?;
+            let mut found = Vec::new();
+            for entry in messages.range(from..)?.take(count) {
+                let (number, message) = entry?;
+                let (topic, payload) = message.value();
+                let message = Message {
+                    topic: topic.to_owned(),
+                    payload: Bytes::copy_from_slice(payload),
+                    retention: Retention::Passing,
+                    delivery: Delivery::AtLeastOnce,
+                };
+                found.push((number.value(), message));
+            }
+            Ok(found)
+        };
+        read().map_err(|error| self.error(&error))
+    }
+
+    /// Deletes messages; those that are not there are ignored.
+    pub(super) fn delete(&self, numbers: &[u64]) -> Result<(), Error> {
+        let delete = || -> Result<(), redb::Error> {
+            let transaction = self.database.begin_write()?;
+            let mut messages = transaction.open_table(MESSAGES)?;
+            for number in numbers {
+                messages.remove(number)?;
+            }
+            drop(messages);
+            Ok(transaction.commit()?)
+        };
+        delete().map_err(|error| self.error(&error))?;
+        self.emptied.notify_waiters();
+        Ok(())
+    }
+
+    /// Numbers of the new messages, or `None` when there is no room for them.
+    fn insert(
+        &self,
+        name: Option<&str>,
+        new: &[Message],
+    ) -> Result<Option<Range<u64>>, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let mut messages = transaction.open_table(MESSAGES)?;
+        if messages.len()? + new.len() as u64 > self.max_messages {
+            return Ok(None);
+        }
+        let mut next = transaction.open_table(NEXT)?;
+        let first = next.get(())?.map_or(0, |number| number.value());
+        let mut end = first;
+        for Message { topic, payload, .. } in new {
+            messages.insert(end, (topic.as_str(), &payload[..]))?;
+            end += 1;
+        }
+        next.insert((), end)?;
+        let mut named = transaction.open_table(NAMED)?;
+        if let Some(name) = name {
+            named.insert(name, (first, end))?;
+            forget_oldest(&mut named, &messages)?;
+        }
+        drop((messages, next, named));
+        transaction.commit()?;
+        Ok(Some(first..end))
+    }
+
+    /// Creates the tables that are missing, and returns the file's format.
+    fn create_tables(&self) -> Result<u32, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let mut format = transaction.open_table(FORMAT)?;
+        let found = format.get(())?.map(|number| number.value());
+        if let Some(found) = found.filter(|found| *found > NEWEST_FORMAT) {
+            // Nothing of it is changed.
+            return Ok(found);
+        }
+        format.insert((), NEWEST_FORMAT)?;
+        drop(format);
+        transaction.open_table(MESSAGES)?;
+        transaction.open_table(NEXT)?;
+        transaction.open_table(NAMED)?;
+        transaction.commit()?;
+        Ok(NEWEST_FORMAT)
+    }
+
+    fn newer_format(&self, found: u32) -> Error {
+        let reason = format!(
+            "its format {found} is newer than this program supports ({NEWEST_FORMAT}): install a \
+             newer medsa-edge, or move the file elsewhere; nothing in it was changed"
+        );
+        Error::Outbox { path: self.path.clone(), reason }
+    }
+
+    fn error(&self, error: &redb::Error) -> Error {
+        Error::Outbox { path: self.path.clone(), reason: error.to_string() }
+    }
+}
+
+fn bytes(message: &Message) -> usize {
+    message.topic.len() + message.payload.len()
+}
+
+/// Removes the oldest names whose messages were delivered, if there are more than [`MAX_NAMES`].
+fn forget_oldest(
+    named: &mut Table<&str, (u64, u64)>,
+    messages: &Table<u64, (&str, &[u8])>,
+) -> Result<(), redb::Error> {
+    let excess = named.len()?.saturating_sub(MAX_NAMES);
+    if excess == 0 {
+        return Ok(());
+    }
+    let mut delivered = Vec::new();
+    for entry in named.iter()? {
+        let (name, numbers) = entry?;
+        let (first, end) = numbers.value();
+        if messages.range(first..end)?.next().is_none() {
+            delivered.push((first, name.value().to_owned()));
+        }
+    }
+    delivered.sort_unstable();
+    for (_, name) in delivered.iter().take(excess as usize) {
+        named.remove(name.as_str())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The task that publishes masks and statistics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use medsa_wire::topic::{Channel, ObjectId};
+use medsa_wire::{MaskState, Stage};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::client::Client;
+use super::message::Message;
+use super::messages::Messages;
+use crate::config::Pace;
+use crate::meter::{Counter, Meter};
+use crate::pipeline::{NewestMasks, Ready};
+use crate::port::{LinkState, Observer};
+use crate::watchdog::Beat;
+
+/// Publishes the masks of the pipeline.
+pub struct Publisher {
+    /// Connection to the broker.
+    pub client: Client,
+    /// Formats of the messages.
+    pub messages: Messages,
+    /// Queue of masks.
+    pub masks: mpsc::Receiver<Ready>,
+    /// Newest masks for the page, whether or not there is a broker.
+    pub onlookers: watch::Sender<NewestMasks>,
+    /// State of the connection.
+    pub link: watch::Receiver<LinkState>,
+    /// Whether masks of every frame have to be published.
+    pub pace: Pace,
+    /// Time between two messages `stats`.
+    pub stats_interval: Duration,
+    /// Counters and latencies.
+    pub meter: Arc<Meter>,
+    /// Sign of life for the watchdog.
+    pub beat: Beat,
+    /// State of the device.
+    pub observer: Observer,
+}
+
+impl Publisher {
+    /// Ends after the last mask, with the last statistics.
+    pub async fn run(mut self) {
+        let mut ticks = interval_at(Instant::now() + self.stats_interval, self.stats_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ready = self.masks.recv() => match ready {
+                    Some(ready) => self.publish_mask(ready).await,
+                    None => break,
+                },
+                _ = ticks.tick() => self.publish_stats().await,
+            }
+        }
+        self.publish_stats().await;
+    }
+
+    async fn publish_mask(&mut self, ready: Ready) {
+        self.onlookers.send_modify(|newest| newest.update(&ready));
+        let Ready { captured, mut message } = ready;
+        if !self.may_publish().await {
+            self.meter.count(Counter::MasksUnpublished);
+            return;
+        }
+        let work = self.beat.work();
+        let age = captured.elapsed();
+        message.age_us = u32::try_from(age.as_micros()).unwrap_or(u32::MAX);
+        let encoded =
+            ObjectId::new(message.object).map_err(|error| error.to_string()).and_then(|object| {
+                self.messages.passing(Channel::Mask(object), &*message).map_err(|e| e.to_string())
+            });
+        drop(work);
+        let sent = match encoded {
+            Ok(encoded) => self.send(encoded).await,
+            Err(error) => {
+                tracing::warn!("mask of frame {} not published: {error}", message.frame_id);
+                false
+            }
+        };
+        if sent {
+            self.meter.count(Counter::MasksPublished);
+            if message.state == MaskState::Segmented {
+                self.meter.record(Stage::Total, captured.elapsed());
+            }
+        } else {
+            self.meter.count(Counter::MasksUnpublished);
+        }
+    }
+
+    async fn publish_stats(&mut self) {
+        let stats = self.observer.snapshot().stats(&self.meter.take_recent());
+        if *self.link.borrow() == LinkState::Down {
+            return;
+        }
+        if let Ok(messages) = self.messages.passing(Channel::Stats, &stats) {
+            // The next ones tell what these would have.
+            let _ = messages.into_iter().try_for_each(|message| self.client.try_publish(message));
+        }
+    }
+
+    /// Whether all messages were taken. Live masks do not wait for a slow connection either.
+    async fn send(&self, messages: Vec<Message>) -> bool {
+        match self.pace {
+            Pace::Live => messages.into_iter().try_for_each(|m| self.client.try_publish(m)).is_ok(),
+            Pace::EveryFrame => {
+                for message in messages {
+                    if self.client.publish(message).await.is_err() {
+                        return false;
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    /// Live masks do not wait for a connection: by then they would be old. Those of a recording
+    /// do.
+    async fn may_publish(&mut self) -> bool {
+        match self.pace {
+            Pace::Live => *self.link.borrow() == LinkState::Up,
+            Pace::EveryFrame => self.link.wait_for(|state| *state == LinkState::Up).await.is_ok(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Failures of the service's tasks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+/// Failures of all tasks, by name.
+#[derive(Clone, Default)]
+pub struct Failures(Arc<Mutex<BTreeMap<&'static str, TaskFailures>>>);
+
+/// Failures of one task since the start of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskFailures {
+    /// Number of failures.
+    pub count: u64,
+    /// Reason of the last one.
+    pub last: String,
+}
+
+impl Failures {
+    /// Logs and counts a failure.
+    pub fn record(&self, task: &'static str, reason: &str) {
+        tracing::error!("the task {task} {reason}");
+        let mut failures = self.lock();
+        let failures =
+            failures.entry(task).or_insert(TaskFailures { count: 0, last: String::new() });
+        failures.count += 1;
+        failures.last = reason.to_owned();
+    }
+
+    /// Failures since the start; tasks without any are missing.
+    pub fn all(&self) -> BTreeMap<&'static str, TaskFailures> {
+        self.lock().clone()
+    }
+
+    /// Entries are whole after every statement.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, TaskFailures>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

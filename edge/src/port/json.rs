@@ -1,0 +1,166 @@
+//! Messages as JSON, for those who do not decode the wire format: a browser, Node-RED.
+//!
+//! Fields are those of the wire format, by name. Three things are made easier: a mask's cells are
+//! numbers (`runs`: lengths of runs in row order, background and object in turn, background
+//! first), a hash is hexadecimal, and a number has the digits of the `f32` that it is.
+
+use bytes::Bytes;
+use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
+use serde_json::{Number, Value, json};
+
+/// A message that goes out as JSON too.
+pub(crate) trait ToJson: Message {
+    /// The message as JSON.
+    fn to_json(&self) -> Value {
+        plain(self)
+    }
+}
+
+impl ToJson for Availability {}
+
+impl ToJson for Stats {}
+
+impl ToJson for Status {}
+
+impl ToJson for RecordMessage {
+    fn to_json(&self) -> Value {
+        let mut value = plain(self);
+        value["record_sha256"] = hex::encode(&self.record_sha256).into();
+        value
+    }
+}
+
+impl ToJson for Info {
+    fn to_json(&self) -> Value {
+        let mut value = plain(self);
+        value["build_sha256"] = hex::encode(&self.build_sha256).into();
+        value
+    }
+}
+
+impl ToJson for MaskMessage {
+    fn to_json(&self) -> Value {
+        let mut value = plain(self);
+        let mask = &self.mask;
+        value["mask"] =
+            json!({ "width": mask.width(), "height": mask.height(), "runs": runs(mask) });
+        value
+    }
+}
+
+/// Topic of the JSON form of what is on `topic`.
+pub(crate) fn topic(topic: &str) -> String {
+    format!("{topic}{SUFFIX}")
+}
+
+/// The topic whose JSON form is on `topic`.
+pub(crate) fn of_json(topic: &str) -> Option<&str> {
+    topic.strip_suffix(SUFFIX)
+}
+
+const SUFFIX: &str = "/json";
+
+/// The payload of a message's JSON form.
+pub(crate) fn encode(message: &impl ToJson) -> Bytes {
+    message.to_json().to_string().into()
+}
+
+/// Reads what an incoming message's JSON form says, with the checks of the wire format. A key
+/// that is not known is refused: it may be a misspelt one that is optional.
+pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
+    let mut unknown = Vec::new();
+    let mut text = serde_json::Deserializer::from_slice(payload);
+    let message: M = serde_ignored::deserialize(&mut text, |key| unknown.push(key.to_string()))
+        .and_then(|message| text.end().map(|()| message))
+        .map_err(|error| error.to_string())?;
+    if !unknown.is_empty() {
+        return Err(format!("unknown key {}", unknown.join(", ")));
+    }
+    let mut buffer = vec![0; M::MAX_ENCODED_LEN];
+    // Encoding is what checks.
+    message.encode(&mut buffer).map_err(|error| error.to_string())?;
+    Ok(message)
+}
+
+fn plain<M: Message>(message: &M) -> Value {
+    // Invariant: maps of the wire format have texts as keys, all that JSON cannot do without.
+    let mut value = serde_json::to_value(message).unwrap_or_default();
+    shorten(&mut value);
+    value
+}
+
+/// Gives numbers that were `f32` the digits that tell them from their neighbours: 0.9 and not
+/// 0.8999999761581421.
+fn shorten(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let short = number.as_f64().and_then(|wide| (wide as f32).to_string().parse().ok());
+            if let Some(short) = short.and_then(Number::from_f64) {
+                *number = short;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(shorten),
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
+/// Lengths of runs in row order, background first.
+fn runs(mask: &Mask) -> Vec<u32> {
+    let mut runs = vec![0];
+    let mut value = false;
+    for cell in mask.bits() {
+        if cell != value {
+            value = cell;
+            runs.push(0);
+        }
+        if let Some(last) = runs.last_mut() {
+            *last += 1;
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use medsa_wire::{Command, Mask, MaskMessage, MaskState, PromptMessage};
+    use serde_json::json;
+
+    use super::{ToJson, decode};
+
+    #[test]
+    fn a_mask_is_numbers() {
+        let message = MaskMessage {
+            frame_id: 7,
+            captured_us: 1_700_000_000_000_000,
+            age_us: 45_000,
+            object: 2,
+            state: MaskState::Segmented,
+            score: 0.9,
+            agreement: None,
+            frame_width_px: 8,
+            frame_height_px: 4,
+            measured: None,
+            mask: Mask::from_bits(4, 2, [true, true, false, false, false, true, false, false])
+                .unwrap(),
+        };
+        let value = message.to_json();
+        let mask = json!({ "width": 4, "height": 2, "runs": [0, 2, 3, 1, 2] });
+        assert_eq!(value["mask"], mask);
+        assert_eq!(value["score"].to_string(), "0.9");
+        assert_eq!((&value["frame_id"], &value["state"]), (&json!(7), &json!("Segmented")));
+    }
+
+    #[test]
+    fn what_comes_in_is_checked_as_the_wire_format_is() {
+        let refusal = |text: &str| decode::<PromptMessage>(text.as_bytes()).unwrap_err();
+        let set = r#"{"object":1,"change":{"Set":{"points":[{"x":1,"y":2,"positive":true}]}}}"#;
+        assert_eq!(decode::<PromptMessage>(set.as_bytes()).unwrap().object, 1);
+        assert!(refusal(&set.replace(":1,\"change", ":9,\"change")).contains("object"));
+        let misspelt = set.replace("]}}}", r#"],"box":[1,2,3,4]}}}"#);
+        assert_eq!(refusal(&misspelt), "unknown key change.box");
+        assert!(refusal(&format!("{set} x")).contains("trailing"));
+        assert_eq!(decode::<Command>(b"\"Pause\"").unwrap(), Command::Pause);
+        assert!(decode::<Command>(b"\"Explode\"").unwrap_err().contains("Pause"));
+    }
+}

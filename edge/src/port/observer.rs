@@ -1,0 +1,75 @@
+//! The places that hold the device's state.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use medsa_engine::Engine;
+use medsa_wire::Degradation;
+use tokio::sync::watch;
+
+use super::announcements::Announcements;
+use super::builds::BuildState;
+use super::failures::Failures;
+use super::snapshot::{LinkState, Snapshot};
+use crate::meter::Meter;
+use crate::pipeline::{Activity, Slot};
+use crate::source::SourceState;
+
+/// Takes snapshots of the device's state.
+#[derive(Clone)]
+pub struct Observer {
+    /// Build in use.
+    pub slot: Slot<Engine>,
+    /// Counters and latencies.
+    pub meter: Arc<Meter>,
+    /// State of the source.
+    pub source: watch::Receiver<SourceState>,
+    /// Whether frames are segmented.
+    pub activity: watch::Receiver<Activity>,
+    /// Level of degradation.
+    pub degradation: watch::Receiver<Option<Degradation>>,
+    /// State of the change to another build.
+    pub builds: watch::Receiver<BuildState>,
+    /// State of the connection to the broker.
+    pub broker: watch::Receiver<LinkState>,
+    /// Announcements that wait for the broker; `None` without an outbox.
+    pub announcements: Option<Arc<dyn Announcements>>,
+    /// Failures of tasks.
+    pub failures: Failures,
+}
+
+impl Observer {
+    /// The state now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            build: self.slot.current().build.clone(),
+            uptime: self.meter.uptime(),
+            source: self.source.borrow().clone(),
+            activity: *self.activity.borrow(),
+            degradation: *self.degradation.borrow(),
+            builds: self.builds.borrow().clone(),
+            broker: *self.broker.borrow(),
+            outbox_messages: self.announcements.as_ref().and_then(|outbox| outbox.waiting()),
+            counts: self.meter.counts(),
+            failures: self.failures.all(),
+        }
+    }
+
+    /// Waits until something changes that the message `status` holds.
+    pub async fn changed(&mut self) {
+        let Self { source, activity, degradation, builds, .. } = self;
+        tokio::select! {
+            () = change(source) => {}
+            () = change(activity) => {}
+            () = change(degradation) => {}
+            () = change(builds) => {}
+        }
+    }
+}
+
+/// Waits for a change; for ever when none can come, as of a source that has ended.
+pub(crate) async fn change<T>(of: &mut watch::Receiver<T>) {
+    if of.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,282 @@
+//! The device's state at one moment, and its projections.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use medsa_engine::Engine;
+use medsa_wire::{
+    BuildStatus, Degradation, Info, MAX_REASON_LEN, SourceStatus, StageLatency, Stats, Status,
+};
+use serde::Serialize;
+
+use super::builds::BuildState;
+use super::failures::TaskFailures;
+use crate::degrade::cause_name;
+use crate::meter::{Counter, Counts};
+use crate::pipeline::{Activity, BuildIdentity, Network};
+use crate::source::{Loss, SourceState};
+
+/// Device state at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Build in use.
+    pub build: Arc<BuildIdentity>,
+    /// Time since the start of the service.
+    pub uptime: Duration,
+    /// State of the source.
+    pub source: SourceState,
+    /// Whether frames are segmented.
+    pub activity: Activity,
+    /// Level of degradation and its cause.
+    pub degradation: Option<Degradation>,
+    /// State of the change to another build.
+    pub builds: BuildState,
+    /// State of the connection to the broker.
+    pub broker: LinkState,
+    /// Messages that wait in the outbox; `None` without one.
+    pub outbox_messages: Option<u64>,
+    /// Counters.
+    pub counts: Counts,
+    /// Failures of tasks, by task.
+    pub failures: BTreeMap<&'static str, TaskFailures>,
+}
+
+/// State of the connection to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum LinkState {
+    /// Messages can leave.
+    #[serde(rename = "connected")]
+    Up,
+    /// There is no connection.
+    #[serde(rename = "away")]
+    Down,
+}
+
+/// Body of `/health`. The service is healthy unless its source fails: it goes on without a broker.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// `ok` or `impaired`.
+    pub status: &'static str,
+    /// Everything but numbers.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Frames that the source delivered or missed.
+    pub frames: u64,
+    /// Masks made.
+    pub masks: u64,
+}
+
+/// Device state without numbers, as HTTP reports it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Condition {
+    /// Name and version of the build.
+    pub build: String,
+    /// Version of the service.
+    pub version: &'static str,
+    /// State of the source: `starting`, `playing`, `ended`, `refused`, `lost`.
+    pub source: State,
+    /// `running`, `frozen` or `paused`.
+    pub activity: &'static str,
+    /// Level of degradation.
+    pub degradation: Degraded,
+    /// Change to another build: `idle`, `loading`, `updating`, `failed`.
+    pub reload: State,
+    /// Connection to the broker.
+    pub broker: LinkState,
+    /// Failures of tasks since the start; tasks without any are missing.
+    pub task_failures: BTreeMap<&'static str, TaskFailures>,
+}
+
+/// A state, and its reason if it is a bad one.
+#[derive(Clone, Debug, Serialize)]
+pub struct State {
+    /// Name of the state.
+    pub state: &'static str,
+    /// Reason, for people.
+    pub reason: Option<String>,
+}
+
+/// Degradation, as HTTP reports it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Degraded {
+    /// 0 (none) to 3.
+    pub level: u8,
+    /// `heat`, `throttling` or `slowness`.
+    pub cause: Option<&'static str>,
+}
+
+impl Snapshot {
+    /// Whether the source does its work.
+    pub fn is_healthy(&self) -> bool {
+        !matches!(self.source, SourceState::Refused { .. } | SourceState::Lost { .. })
+    }
+
+    /// Body of `/health`.
+    pub fn health(&self) -> Health {
+        Health {
+            status: if self.is_healthy() { "ok" } else { "impaired" },
+            condition: self.condition(),
+            uptime_s: self.uptime.as_secs(),
+            frames: self.counts.get(Counter::FramesIn),
+            masks: self.counts.get(Counter::MasksOut),
+        }
+    }
+
+    /// Device state without numbers, as HTTP reports it.
+    pub fn condition(&self) -> Condition {
+        let state = |state, reason: Option<&String>| State { state, reason: reason.cloned() };
+        Condition {
+            build: self.build.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            source: match &self.source {
+                SourceState::Starting => state("starting", None),
+                SourceState::Playing => state("playing", None),
+                SourceState::Ended => state("ended", None),
+                SourceState::Refused { reason } => state("refused", Some(reason)),
+                SourceState::Lost { reason, .. } => state("lost", Some(reason)),
+            },
+            activity: match self.activity {
+                Activity::Running => "running",
+                Activity::Frozen => "frozen",
+                Activity::Paused => "paused",
+            },
+            degradation: Degraded {
+                level: self.degradation.map_or(0, |degradation| degradation.level),
+                cause: self.degradation.map(|degradation| cause_name(degradation.cause)),
+            },
+            reload: match &self.builds {
+                BuildState::Idle => state("idle", None),
+                BuildState::Loading => state("loading", None),
+                BuildState::Updating => state("updating", None),
+                BuildState::Failed { reason } => state("failed", Some(reason)),
+            },
+            broker: self.broker,
+            task_failures: self.failures.clone(),
+        }
+    }
+
+    /// The MQTT message `status`.
+    pub fn status(&self) -> Status {
+        Status {
+            source: match &self.source {
+                SourceState::Starting => SourceStatus::Starting,
+                SourceState::Playing => SourceStatus::Playing,
+                SourceState::Refused { .. } => SourceStatus::Refused,
+                SourceState::Lost { loss: Loss::Unreachable, .. } => SourceStatus::Unreachable,
+                SourceState::Lost { loss: Loss::Stalled, .. } => SourceStatus::Stalled,
+                SourceState::Lost { loss: Loss::Broken, .. } => SourceStatus::Broken,
+                SourceState::Ended => SourceStatus::Ended,
+            },
+            activity: match self.activity {
+                Activity::Running => medsa_wire::Activity::Running,
+                Activity::Frozen => medsa_wire::Activity::Frozen,
+                Activity::Paused => medsa_wire::Activity::Paused,
+            },
+            degradation: self.degradation,
+            build: match &self.builds {
+                BuildState::Idle => BuildStatus::Idle,
+                BuildState::Loading => BuildStatus::Loading,
+                BuildState::Updating => BuildStatus::Updating,
+                BuildState::Failed { reason } => BuildStatus::Failed { reason: beginning(reason) },
+            },
+        }
+    }
+
+    /// The MQTT message `stats`; `latency` holds that of each stage since the message before.
+    pub fn stats(&self, latency: &[StageLatency]) -> Stats {
+        let count = |counter| self.counts.get(counter);
+        Stats {
+            uptime_ms: self.uptime.as_millis() as u64,
+            frames_in: count(Counter::FramesIn),
+            frames_segmented: count(Counter::FramesSegmented),
+            frames_failed: count(Counter::FramesFailed),
+            frames_dropped: self.counts.frames_dropped(),
+            masks_out: count(Counter::MasksOut),
+            refused_messages: count(Counter::MessagesRefused),
+            masks_dropped: count(Counter::MasksDropped),
+            masks_unpublished: count(Counter::MasksUnpublished),
+            outbox_messages: self.outbox_messages,
+            latency: latency.iter().cloned().collect(),
+        }
+    }
+}
+
+/// The state in one line, for people.
+impl fmt::Display for Snapshot {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}", self.source)?;
+        match self.activity {
+            Activity::Running => {}
+            Activity::Frozen => to.write_str("; frozen")?,
+            Activity::Paused => to.write_str("; paused")?,
+        }
+        if let Some(Degradation { level, cause }) = &self.degradation {
+            write!(to, "; degraded to level {level} because of {}", cause_name(*cause))?;
+        }
+        match &self.builds {
+            BuildState::Idle => Ok(()),
+            BuildState::Loading => to.write_str("; another build is being loaded"),
+            BuildState::Updating => to.write_str("; a newer build is being looked for"),
+            BuildState::Failed { reason } => write!(to, "; the last build was not taken: {reason}"),
+        }
+    }
+}
+
+/// The MQTT message `info` of a device on `board` that runs `network`.
+///
+/// # Errors
+/// [`medsa_engine::Error::Manifest`] when a text of the build is longer than the message allows.
+pub fn info(
+    board: &heapless::String<32>,
+    network: &Network<Engine>,
+) -> Result<Info, medsa_engine::Error> {
+    let (build, input_size) = (&network.build, network.segmenter.preprocess().input_size);
+    Ok(Info {
+        build_name: bounded("name", &build.name)?,
+        build_version: bounded("version", &build.version)?,
+        build_sha256: build.sha256,
+        board: board.clone(),
+        edge_version: bounded("edge version", env!("CARGO_PKG_VERSION"))?,
+        input_size_px: u16::try_from(input_size).map_err(|_| medsa_engine::Error::Manifest {
+            key: "preprocess.input_size",
+            found: input_size.to_string(),
+            expected: "at most 65535".into(),
+        })?,
+    })
+}
+
+/// A text that fits the message.
+fn bounded<const N: usize>(
+    key: &'static str,
+    text: &str,
+) -> Result<heapless::String<N>, medsa_engine::Error> {
+    heapless::String::try_from(text).map_err(|_| medsa_engine::Error::Manifest {
+        key,
+        found: text.to_owned(),
+        expected: format!("a text of at most {N} bytes"),
+    })
+}
+
+/// The longest beginning of a text that fits.
+fn beginning(text: &str) -> heapless::String<MAX_REASON_LEN> {
+    let mut beginning = heapless::String::new();
+    // Ends at the first character that does not fit.
+    let _ = text.chars().try_for_each(|c| beginning.push(c));
+    beginning
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_characters() {
+        let reason = beginning(&format!("x{}", "ß".repeat(100)));
+        assert_eq!(reason.len(), 119);
+        assert_eq!(beginning("short"), "short");
+    }
+}

@@ -1,0 +1,270 @@
+//! The thread that keeps captures, as that waits for the disk.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use medsa_wire::topic::{DeviceId, ObjectId};
+
+use super::capture::{Capture, CapturedObject, ObjectState};
+use super::error::Error;
+use super::id::RecordId;
+use super::record::Record;
+use super::store::Records;
+use crate::measure::Measured;
+use crate::meter::{Counter, Meter};
+use crate::pipeline::{Newest, Shot, ShotObject};
+use crate::port::{
+    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, Trigger, Upload,
+};
+use crate::{fault, files, threads};
+
+/// Name of the thread.
+const NAME: &str = "records";
+
+/// Captures that wait for the disk; one is a press of a button.
+const WAITING: usize = 16;
+
+/// Hands captures to the thread that keeps them.
+pub struct Recorder {
+    newest: Newest,
+    records: Arc<Records>,
+    announcements: Option<Arc<dyn Announcements>>,
+    /// `None` once it is finished.
+    keeping: Mutex<Option<Keeping>>,
+    open: OpenCaptures,
+}
+
+struct Keeping {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+}
+
+struct Order {
+    shot: Arc<Shot>,
+    trigger: Trigger,
+}
+
+/// Captures that were asked for and are not on the disk yet.
+#[derive(Clone, Default)]
+pub struct OpenCaptures(Arc<(Mutex<usize>, Condvar)>);
+
+impl OpenCaptures {
+    /// Waits until there is none, but not longer than `limit`; how many there still are.
+    pub fn wait(&self, limit: Duration) -> usize {
+        let (count, changed) = &*self.0;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(count, limit, |count| *count > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let (count, changed) = &*self.0;
+        let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = change(*count);
+        changed.notify_all();
+    }
+}
+
+/// Device of the captures, and how it reports.
+pub struct RecorderOptions {
+    /// Name of the device.
+    pub device: DeviceId,
+    /// Name of its board.
+    pub board: String,
+    /// Announces records, where there is an outbox.
+    pub announcements: Option<Arc<dyn Announcements>>,
+    /// Counters.
+    pub meter: Arc<Meter>,
+    /// Failures of tasks.
+    pub failures: Failures,
+}
+
+impl Recorder {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`Error::Thread`].
+    pub fn start(
+        records: Records,
+        newest: Newest,
+        options: RecorderOptions,
+    ) -> Result<Self, Error> {
+        let (orders, received) = sync_channel(WAITING);
+        let (records, open) = (Arc::new(records), OpenCaptures::default());
+        let announcements = options.announcements.clone();
+        let keeper = Keeper { records: records.clone(), options, open: open.clone() };
+        let thread = threads::spawn(NAME, move || keeper.run(&received))?;
+        let keeping = Mutex::new(Some(Keeping { orders, thread }));
+        Ok(Self { newest, records, announcements, keeping, open })
+    }
+
+    /// Captures that are not on the disk yet.
+    pub fn open(&self) -> OpenCaptures {
+        self.open.clone()
+    }
+
+    /// Waits until everything that was asked for is kept; from here on, captures are refused.
+    pub fn finish(&self) {
+        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Keeping { orders, thread }) = keeping else { return };
+        drop(orders);
+        // It has said what went wrong.
+        let _ = thread.join();
+    }
+}
+
+impl Captures for Recorder {
+    fn capture(&self, trigger: Trigger) -> Result<(), String> {
+        let shot = self.newest.shot().ok_or("no frame was segmented yet")?;
+        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let keeping = keeping.as_ref().ok_or("the service is about to end")?;
+        self.open.change(|count| count + 1);
+        keeping.orders.try_send(Order { shot, trigger }).map_err(|error| {
+            self.open.change(|count| count - 1);
+            match error {
+                TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
+                TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+            }
+        })
+    }
+
+    fn list(&self, limit: usize) -> Result<Vec<CaptureSummary>, String> {
+        let ids = self.records.list(limit).map_err(|error| error.to_string())?;
+        Ok(ids.iter().map(|id| self.summary(id)).collect())
+    }
+
+    fn frame_png(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
+        let Some(id) = RecordId::parse(id) else { return Ok(None) };
+        match self.records.frame_png(&id) {
+            Ok(png) => Ok(Some(png)),
+            Err(Error::File(files::Error::Io { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Recorder {
+    fn summary(&self, id: &RecordId) -> CaptureSummary {
+        let id_text = id.to_string();
+        let upload = self.announcements.as_ref().map(|outbox| outbox.upload(&id_text));
+        let described = match self.records.describe(id) {
+            Ok(Record { captured_us, frame, objects, .. }) => Described::Whole {
+                captured_us,
+                upload: upload.unwrap_or(Upload::None),
+                frame_id: frame.id,
+                objects: objects
+                    .into_iter()
+                    .map(|object| DescribedObject {
+                        object: object.object,
+                        label: object.label,
+                        score: object.score,
+                        area_px: object.area_px,
+                    })
+                    .collect(),
+            },
+            Err(error) => Described::Damaged { error: error.to_string() },
+        };
+        CaptureSummary { id: id_text, described }
+    }
+}
+
+struct Keeper {
+    records: Arc<Records>,
+    options: RecorderOptions,
+    open: OpenCaptures,
+}
+
+impl Keeper {
+    fn run(&self, orders: &Receiver<Order>) {
+        let RecorderOptions { meter, failures, .. } = &self.options;
+        for order in orders {
+            let frame_id = order.shot.seen.captured.frame_id;
+            // A panic costs this capture and not those that follow.
+            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(&order)));
+            match kept.unwrap_or(Err(threads::Error::Panicked { name: NAME }.into())) {
+                Ok(id) => {
+                    meter.count(Counter::RecordsKept);
+                    tracing::info!("frame {frame_id} kept as record {id}");
+                }
+                Err(error) => {
+                    meter.count(Counter::RecordsRefused);
+                    match error {
+                        Error::Thread(_) => failures.record(NAME, "panicked"),
+                        Error::NotAnnounced(_) => tracing::error!("frame {frame_id}: {error}"),
+                        _ => tracing::error!("frame {frame_id} NOT kept: {error}"),
+                    }
+                }
+            }
+            self.open.change(|count| count - 1);
+        }
+    }
+
+    fn keep(&self, order: &Order) -> Result<RecordId, Error> {
+        fault::inject("a capture");
+        let kept = self.records.keep(&self.capture(order)?)?;
+        if let Some(announcements) = &self.options.announcements {
+            announcements.announce(&kept.message).map_err(Error::NotAnnounced)?;
+        }
+        Ok(kept.id)
+    }
+
+    fn capture(&self, Order { shot, trigger }: &Order) -> Result<Capture, Error> {
+        let captured = &shot.seen.captured;
+        let build = &shot.build;
+        let object = |(number, object): (&u8, &ShotObject)| {
+            let shown = &object.shown;
+            let logits = shown.geometry.logits_in_frame(shown.logits.view());
+            Some(CapturedObject {
+                object: ObjectId::new(*number).ok()?,
+                // Builds of one class know what it is; others do not tell which it was.
+                label: match &build.classes[..] {
+                    [class] => class.clone(),
+                    _ => format!("object {number}"),
+                },
+                measured: Measured::of(logits.view(), captured.frame.pixel_spacing_mm),
+                mask: logits.mapv(|logit| logit > 0.0),
+                prompt: object.prompt.clone(),
+                score: shown.score,
+                state: ObjectState::Segmented,
+            })
+        };
+        Ok(Capture {
+            frame: captured.frame.clone(),
+            deidentification: captured.deidentification,
+            captured_us: captured.captured_us,
+            frame_id: captured.frame_id,
+            trigger: *trigger,
+            device: self.options.device.clone(),
+            board: self.options.board.clone(),
+            edge_version: env!("CARGO_PKG_VERSION").into(),
+            build: (**build).clone(),
+            objects: shot.objects.iter().filter_map(object).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_captures_does_so_until_none_is_open_or_time_is_up() {
+        let open = OpenCaptures::default();
+        assert_eq!(open.wait(Duration::MAX), 0);
+        open.change(|count| count + 2);
+        assert_eq!(open.wait(Duration::ZERO), 2);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| open.wait(Duration::from_secs(60)));
+            open.change(|count| count - 2);
+            assert_eq!(waiting.join().unwrap(), 0);
+        });
+    }
+}

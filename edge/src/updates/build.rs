@@ -1,0 +1,87 @@
+//! Loading a build.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use medsa_bundle::{Build, Limits};
+use medsa_engine::{Engine, Inlined, Workers};
+use medsa_wire::MAX_MASK_SIDE;
+use sha2::{Digest, Sha256};
+
+use super::error::Error;
+use crate::config::Config;
+use crate::files;
+use crate::pipeline::{BuildIdentity, Network};
+use crate::port::info;
+
+/// The file of a build, which may be put in another's place at any time: this one stays open.
+pub(crate) struct BuildFile {
+    path: PathBuf,
+    file: File,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+}
+
+/// A build that is ready to run.
+pub(crate) struct Loaded {
+    /// The build, for its acceptance test.
+    pub build: Build,
+    /// The network.
+    pub network: Network<Engine>,
+}
+
+impl BuildFile {
+    /// The file that is at `path` at present.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut file = File::open(path).map_err(files::Error::io(path))?;
+        let sha256 = sha256(&file).map_err(files::Error::io(path))?;
+        file.rewind().map_err(files::Error::io(path))?;
+        Ok(Self { path: path.to_owned(), file, sha256 })
+    }
+
+    /// Loads the build, which computes on `workers`.
+    ///
+    /// # Errors
+    /// Those of the build.
+    pub fn load(&self, config: &Config, workers: &Workers) -> Result<Loaded, Error> {
+        let build = Build::read_file(&self.file, &self.path, &Limits::default())?;
+        let engine = Engine::load_on(&build, workers)?;
+        for Inlined { block, reason } in engine.inlined() {
+            tracing::warn!("block {block} is computed node by node, slowly: {reason}");
+        }
+        let found = engine.mask_side_px();
+        if found > usize::from(MAX_MASK_SIDE) {
+            return Err(Error::MaskTooFine { found, limit: MAX_MASK_SIDE });
+        }
+        let manifest = build.manifest();
+        let (name, version) = (manifest.name.clone(), manifest.version.clone());
+        tracing::info!("build {name} {version} on {} threads", config.build.threads);
+        let (sha256, classes) = (self.sha256, manifest.classes.clone());
+        let identity = Arc::new(BuildIdentity { name, version, sha256, classes });
+        let manifest = Some(manifest.clone());
+        let network = Network { segmenter: engine, build: identity, manifest };
+        // A build that the message `info` cannot describe is refused here.
+        info(&config.board, &network)?;
+        Ok(Loaded { build, network })
+    }
+}
+
+fn sha256(file: &File) -> io::Result<[u8; 32]> {
+    // A file that is longer is refused when it is read.
+    let mut reader = BufReader::new(file.take(Limits::default().build_bytes));
+    let mut hash = Sha256::new();
+    loop {
+        let read = reader.fill_buf()?;
+        if read.is_empty() {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(read);
+        let length = read.len();
+        reader.consume(length);
+    }
+}

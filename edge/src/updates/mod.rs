@@ -1,0 +1,14 @@
+//! Builds of this device: loading one, changing to another while frames go on, and looking after the
+//! slots.
+
+mod build;
+mod error;
+mod reload;
+mod slots;
+mod supervisor;
+
+pub(crate) use build::{BuildFile, Loaded};
+pub use error::Error;
+pub use reload::Reloader;
+pub(crate) use slots::{at_present, open as open_slots, state as slots_state, to_start};
+pub use supervisor::UpdateSupervisor;

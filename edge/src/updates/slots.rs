@@ -1,0 +1,121 @@
+//! The place of the build: a file, or a folder of slots.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use medsa_update::{Folder, Permit, Running, Slots, State};
+
+use super::error::Error;
+use crate::files;
+
+/// Longest wait for another process that works on the slots: it ends soon after it has switched.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time between two looks at whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The file that the service is to start with. A start on trial is counted, so this is asked once.
+///
+/// # Errors
+/// [`Error::Slots`].
+pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let Running { path, build, slot, on_trial, went_back } =
+        Slots::open(Folder::to_start(path))?.start()?;
+    if let Some(reason) = went_back {
+        tracing::error!("back to build {build} in slot {slot}: {reason}");
+    }
+    if on_trial {
+        tracing::info!("build {build} in slot {slot} is on trial");
+    }
+    Ok(path)
+}
+
+/// The file in use at present.
+///
+/// # Errors
+/// [`Error::Slots`].
+pub(crate) fn at_present(path: &Path) -> Result<PathBuf, Error> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    Ok(Slots::open(Folder::to_start(path))?.running()?.path)
+}
+
+/// What is in the slots, whoever works on them.
+///
+/// # Errors
+/// [`Error::Slots`].
+pub(crate) fn state(folder: &Path) -> Result<State, Error> {
+    Ok(Slots::open(Folder::to_start(folder))?.state().clone())
+}
+
+/// Uses the build of the other slot.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::File`].
+pub(super) fn change(path: &Path) -> Result<(), Error> {
+    Ok(open(path)?.change().map(drop)?)
+}
+
+/// Confirms the build in use, if it is the one of that SHA-256 and on trial.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::File`].
+pub(super) fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
+    let is_it = |state: &State| {
+        state.is_on_trial() && state.in_use().is_some_and(|build| build.sha256 == sha256)
+    };
+    if !is_it(&state(folder)?) {
+        return Ok(());
+    }
+    let mut slots = open(folder)?;
+    if is_it(slots.state()) {
+        slots.confirm()?;
+        let Running { build, .. } = slots.running()?;
+        tracing::info!("build {build} has been well, and is confirmed");
+    }
+    Ok(())
+}
+
+/// The build that is on trial, if any, does not take over: the one before is in use again.
+pub(super) fn failed(path: &Path) {
+    let back = || -> Result<Option<Running>, Error> {
+        let mut slots = open(path)?;
+        Ok(if slots.state().is_on_trial() {
+            Some(slots.roll_back(Permit::default())?)
+        } else {
+            None
+        })
+    };
+    if !path.is_dir() {
+        return;
+    }
+    match back() {
+        Ok(Some(Running { build, slot, .. })) => {
+            tracing::warn!("back to build {build} in slot {slot}");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!("the build before cannot be used again: {error}"),
+    }
+}
+
+/// The slots, to change what is in them.
+///
+/// # Errors
+/// [`Error::Slots`], [`Error::File`].
+pub(crate) fn open(path: &Path) -> Result<Slots<Folder>, Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Folder::open(path) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                sleep(LOOK);
+            }
+            opened => return Ok(Slots::open(opened.map_err(files::Error::io(path))?)?),
+        }
+    }
+}
