@@ -20,6 +20,7 @@ mod slots;
 mod soak;
 mod source;
 mod status;
+mod supervision;
 #[path = "../../../engine/tests/it/tiny.rs"]
 mod tiny;
 mod update;

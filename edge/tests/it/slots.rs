@@ -14,12 +14,17 @@ use crate::service::LOOP;
 /// A place whose configuration names a folder of slots with version 1.0.0.
 fn place(broker: &Mosquitto) -> Place {
     let place = Place::new(2);
-    install(&place, &right("1.0.0", 64));
-    let config = place.config(LOOP, &external(&broker.url()));
+    place_with_slots(&place, LOOP, &external(&broker.url()));
+    place
+}
+
+/// Writes a configuration that names a folder of slots with version 1.0.0.
+pub fn place_with_slots(place: &Place, source: &str, broker: &str) {
+    install(place, &right("1.0.0", 64));
+    let config = place.config(&format!("{source}\nblank = []"), broker);
     let text = std::fs::read_to_string(&config).unwrap();
     let slots = text.replace("path = \"tiny.medsa\"", "path = \"slots\"\nconfirm_min = 0.04");
     std::fs::write(&config, slots).unwrap();
-    place
 }
 
 fn slots(place: &Place) -> Slots<Folder> {
@@ -33,7 +38,7 @@ fn state(place: &Place) -> State {
 }
 
 /// Stages a build and switches to it.
-fn install(place: &Place, build: &Build) {
+pub fn install(place: &Place, build: &Build) {
     let (bytes, version) = (bytes(build), build.manifest().version.parse().unwrap());
     let build = Installed { name: "tiny".into(), version, sha256: sha256_hex(&bytes) };
     let offer = Offer { build, bytes: bytes.len() as u64 };
