@@ -19,14 +19,17 @@ pub struct TaskFailures {
 }
 
 impl Failures {
-    /// Logs and counts a failure.
+    /// Counts and logs a failure.
     pub fn record(&self, task: &'static str, reason: &str) {
+        let none = TaskFailures { count: 0, last: String::new() };
+        {
+            let mut failures = self.lock();
+            let failures = failures.entry(task).or_insert(none);
+            failures.count += 1;
+            failures.last = reason.to_owned();
+        }
+        // A failure that is in the log is in every report.
         tracing::error!("the task {task} {reason}");
-        let mut failures = self.lock();
-        let failures =
-            failures.entry(task).or_insert(TaskFailures { count: 0, last: String::new() });
-        failures.count += 1;
-        failures.last = reason.to_owned();
     }
 
     /// Failures since the start; tasks without any are missing.

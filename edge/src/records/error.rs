@@ -65,6 +65,20 @@ pub enum Error {
         /// The content that was written.
         expected: String,
     },
+    /// The record was written by a newer program.
+    #[error(
+        "{}: format {found} is newer than this program supports ({supported}): install a newer \
+         medsa-edge",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// Newest format that this program reads.
+        supported: u32,
+    },
     /// The record is kept, and cannot be announced.
     #[error("the record is kept but not announced: {0}")]
     NotAnnounced(String),

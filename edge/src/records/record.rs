@@ -22,9 +22,8 @@ use crate::port::Trigger;
 
 /// What `record.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Version of this format; readers refuse others. See [`Record::FORMAT`].
+    /// Version of this format, see [`Record::FORMAT`].
     pub format: u32,
     /// Name of the record.
     pub id: String,
@@ -48,7 +47,6 @@ pub struct Record {
 
 /// The frame, but its pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedFrame {
     /// Number of the frame, counted by the device from its start.
     pub id: u64,
@@ -62,7 +60,6 @@ pub struct RecordedFrame {
 
 /// The device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedDevice {
     /// Its name.
     pub id: String,
@@ -74,7 +71,6 @@ pub struct RecordedDevice {
 
 /// The build that segmented.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedBuild {
     /// Its name.
     pub name: String,
@@ -88,7 +84,6 @@ pub struct RecordedBuild {
 
 /// One object, but its pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedObject {
     /// Its number.
     pub object: u8,
@@ -114,7 +109,6 @@ pub struct RecordedObject {
 
 /// Clicks and box, in frame pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedPrompt {
     /// The clicks.
     pub points: Vec<RecordedPoint>,
@@ -125,7 +119,6 @@ pub struct RecordedPrompt {
 
 /// A click.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedPoint {
     /// Column.
     pub x: f32,
@@ -137,7 +130,6 @@ pub struct RecordedPoint {
 
 /// What was measured of a mask; see [`Measured`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecordedMeasures {
     /// Parts of the mask; all below is about the largest.
     pub parts: u32,
@@ -161,12 +153,17 @@ pub struct RecordedMeasures {
 
 /// A file of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// Its length.
     pub bytes: u64,
     /// Its SHA-256, in hex.
     pub sha256: String,
+}
+
+/// The part of `record.json` that all formats have.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// The frame as a picture.
@@ -178,7 +175,8 @@ pub(super) fn mask_file(object: ObjectId) -> String {
 }
 
 impl Record {
-    /// The format that this version writes and reads.
+    /// The format that this program writes, and the newest that it reads. Fields that older programs
+    /// can ignore are added without a new number.
     pub const FORMAT: u32 = 1;
 
     /// Its file.
@@ -237,11 +235,14 @@ impl Record {
             expected: expected.to_owned(),
         };
         let json = fs::read(&path).map_err(files::Error::io(&path))?;
-        let record: Self = serde_json::from_slice(&json)
-            .map_err(|error| damaged(error.to_string(), "the record's description"))?;
-        if record.format != Self::FORMAT {
-            return Err(damaged(format!("format {}", record.format), "format 1"));
+        let no_record =
+            |error: serde_json::Error| damaged(error.to_string(), "the record's description");
+        // Of a newer format, nothing else is known.
+        let Format { format } = serde_json::from_slice(&json).map_err(no_record)?;
+        if format > Self::FORMAT {
+            return Err(Error::NewerFormat { path, found: format, supported: Self::FORMAT });
         }
+        let record: Self = serde_json::from_slice(&json).map_err(no_record)?;
         if record.id != id.to_string() {
             return Err(damaged(format!("id {:?}", record.id), "the name of its folder"));
         }

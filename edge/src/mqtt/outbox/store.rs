@@ -55,6 +55,7 @@ pub struct Outbox {
     path: PathBuf,
     database: Database,
     max_messages: u64,
+    max_names: u64,
     filled: Notify,
     emptied: Notify,
 }
@@ -72,7 +73,8 @@ impl Outbox {
     pub fn open(path: &Path, max_messages: u64) -> Result<Self, Error> {
         let database = open::open(path)?;
         let (filled, emptied) = (Notify::new(), Notify::new());
-        let outbox = Self { path: path.to_owned(), database, max_messages, filled, emptied };
+        let (path, max_names) = (path.to_owned(), MAX_NAMES);
+        let outbox = Self { path, database, max_messages, max_names, filled, emptied };
         let format = outbox.create_tables().map_err(|error| outbox.error(&error))?;
         if format > NEWEST_FORMAT {
             return Err(outbox.newer_format(format));
@@ -235,7 +237,7 @@ impl Outbox {
         let mut named = transaction.open_table(NAMED)?;
         if let Some(name) = name {
             named.insert(name, (first, end))?;
-            forget_oldest(&mut named, &messages)?;
+            forget_oldest(&mut named, &messages, self.max_names)?;
         }
         drop((messages, next, named));
         transaction.commit()?;
@@ -277,12 +279,13 @@ fn bytes(message: &Message) -> usize {
     message.topic.len() + message.payload.len()
 }
 
-/// Removes the oldest names whose messages were delivered, if there are more than [`MAX_NAMES`].
+/// Removes the oldest names whose messages were delivered, if there are more than `max` names.
 fn forget_oldest(
     named: &mut Table<&str, (u64, u64)>,
     messages: &Table<u64, (&str, &[u8])>,
+    max: u64,
 ) -> Result<(), redb::Error> {
-    let excess = named.len()?.saturating_sub(MAX_NAMES);
+    let excess = named.len()?.saturating_sub(max);
     if excess == 0 {
         return Ok(());
     }
@@ -299,4 +302,80 @@ fn forget_oldest(
         named.remove(name.as_str())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u8) -> Message {
+        Message {
+            topic: "records".into(),
+            payload: vec![number].into(),
+            retention: Retention::Passing,
+            delivery: Delivery::AtLeastOnce,
+        }
+    }
+
+    fn outbox(path: &Path) -> Outbox {
+        Outbox { max_names: 3, ..Outbox::open(path, 100).unwrap() }
+    }
+
+    #[test]
+    fn the_oldest_delivered_names_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = outbox(&folder.path().join("outbox.redb"));
+        let put = |name: &str| outbox.put_named(name, &[message(1)]).unwrap();
+        let waiting = put("b").start;
+        for name in ["c", "a", "d"] {
+            outbox.delete(&[put(name).start]).unwrap();
+        }
+        put("e");
+        let state = ["a", "b", "c", "d", "e"].map(|name| outbox.delivered(name).unwrap());
+        use Delivered::{All, Never, NotYet};
+        assert_eq!(state, [Never, NotYet, Never, All, NotYet]);
+        outbox.delete(&[waiting]).unwrap();
+        put("f");
+        assert_eq!(outbox.delivered("b").unwrap(), Never);
+    }
+
+    #[test]
+    fn a_file_without_a_format_is_one_of_before_and_gets_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.redb");
+        let before = outbox(&path);
+        before.put_named("kept", &[message(1)]).unwrap();
+        let transaction = before.database.begin_write().unwrap();
+        assert!(transaction.delete_table(FORMAT).unwrap());
+        transaction.commit().unwrap();
+        drop(before);
+        let now = outbox(&path);
+        assert_eq!(now.delivered("kept").unwrap(), Delivered::NotYet);
+        let format = now.database.begin_read().unwrap().open_table(FORMAT).unwrap();
+        assert_eq!(format.get(()).unwrap().unwrap().value(), NEWEST_FORMAT);
+    }
+
+    #[test]
+    fn a_file_of_a_newer_format_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.redb");
+        let newer = outbox(&path);
+        newer.put_named("kept", &[message(1)]).unwrap();
+        let transaction = newer.database.begin_write().unwrap();
+        transaction.open_table(FORMAT).unwrap().insert((), 2).unwrap();
+        transaction.commit().unwrap();
+        drop(newer);
+        let error = Outbox::open(&path, 100).err().unwrap().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{}: outbox: its format 2 is newer than this program supports (1): install a newer \
+                 medsa-edge, or move the file elsewhere; nothing in it was changed",
+                path.display()
+            )
+        );
+        let database = Database::create(&path).unwrap();
+        let messages = database.begin_read().unwrap().open_table(MESSAGES).unwrap();
+        assert_eq!(messages.len().unwrap(), 1);
+    }
 }

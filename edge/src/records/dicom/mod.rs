@@ -30,7 +30,6 @@ pub(super) const SEGMENTATION_FILE: &str = "segmentation.dcm";
 /// Identifiers of a record's DICOM files. Every record is a study of its own: nothing tells the
 /// device which examination a frame is part of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DicomUids {
     /// The study of both files.
     pub study: String,
@@ -42,7 +41,6 @@ pub struct DicomUids {
 
 /// Identifiers of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct InstanceUids {
     /// Its series.
     pub series: String,

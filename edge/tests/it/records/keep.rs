@@ -216,6 +216,29 @@ fn what_changed_in_a_record_is_named() {
 }
 
 #[test]
+fn a_record_of_a_later_program_is_read_as_far_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let kept = records.keep(&capture()).unwrap();
+    let path = kept.folder.join("record.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    json["examination"] = "heart".into();
+    json["frame"]["depth_mm"] = 120.into();
+    fs::write(&path, json.to_string()).unwrap();
+    assert_eq!(records.read(&kept.id).unwrap().id, kept.id.to_string());
+
+    json["format"] = 2.into();
+    json["objects"] = "another structure".into();
+    fs::write(&path, json.to_string()).unwrap();
+    let error = records.read(&kept.id).unwrap_err().to_string();
+    let expected = "format 2 is newer than this program supports (1): install a newer medsa-edge";
+    assert_eq!(error, format!("{}: {expected}", path.display()));
+    // The other records and new ones are not affected.
+    assert!(records.keep(&capture()).is_ok());
+    assert_eq!(records.list(10).unwrap().len(), 2);
+}
+
+#[test]
 fn a_folder_serves_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let first = Records::open(folder.path(), AMPLE).unwrap();
