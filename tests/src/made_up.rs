@@ -124,11 +124,11 @@ pub fn quantization(sam: &Sam) -> Quantization {
     let watcher: Watcher = Rc::new(move |layer, x| {
         let largest = x.abs()?.max_all()?.to_scalar::<f32>()?;
         let name = layer.weight().name().to_owned();
-        let size = largest.max(1e-3) / 127.0;
-        let found = int8(layer, size);
+        let scale = largest.max(1e-3) / 127.0;
+        let found = int8(layer, scale);
         let mut layers = seen.borrow_mut();
         let kept = layers.entry(name).or_insert_with(|| found.clone());
-        if kept.input.size[0] < size {
+        if kept.input.scale[0] < scale {
             *kept = found;
         }
         Ok(())
@@ -155,8 +155,8 @@ pub fn quantization(sam: &Sam) -> Quantization {
     Quantization { layers: layers.take(), attentions: names.filter(encoder).collect() }
 }
 
-/// A layer in int8 whose input has the scale `size`.
-fn int8(layer: Layer, size: f32) -> Int8Layer {
+/// A layer in int8 whose input has the scale `input_scale`.
+fn int8(layer: Layer, input_scale: f32) -> Int8Layer {
     let weight = layer.weight().value();
     let outputs = weight.shape()[0];
     let inputs = match layer {
@@ -164,19 +164,22 @@ fn int8(layer: Layer, size: f32) -> Int8Layer {
         Layer::Conv2d(conv) => conv.weight.shape()[1] * conv.groups,
     };
     let mut rounded = ArrayD::zeros(weight.raw_dim());
-    let mut steps = Array1::zeros(outputs);
+    let mut scales = Array1::zeros(outputs);
     let rows = rounded.outer_iter_mut().zip(weight.outer_iter());
-    for ((mut to, from), step) in rows.zip(&mut steps) {
+    for ((mut to, from), product_scale) in rows.zip(&mut scales) {
         let scale = from.iter().fold(1e-6f32, |most, w| most.max(w.abs())) / 127.0;
         to.zip_mut_with(&from, |to, from| *to = (from / scale).round() as i8);
-        *step = scale * size;
+        *product_scale = scale * input_scale;
     }
     let bias = match layer.bias() {
         Some(bias) => bias.value().to_owned().into_dimensionality().unwrap(),
         None => Array1::zeros(outputs),
     };
-    let input = Int8Input { size: Array1::from_elem(inputs, size), zero: Array1::zeros(inputs) };
-    Int8Layer { weight: rounded, steps, bias, input }
+    let input = Int8Input {
+        scale: Array1::from_elem(inputs, input_scale),
+        zero_point: Array1::zeros(inputs),
+    };
+    Int8Layer { weight: rounded, scale: scales, bias, input }
 }
 
 /// `sam` with adapters whose weights are made up.

@@ -188,7 +188,7 @@ impl CandleBackend {
         };
         let weight = kept("weight", &|| layer.float_weight())?;
         let bias = kept("bias", &|| layer.bias.clone().into_dyn())?;
-        Ok((ops::to_steps(x, &layer.input)?, weight, Some(bias)))
+        Ok((ops::fake_quantize(x, &layer.input)?, weight, Some(bias)))
     }
 
     /// The 3x3 neighbourhood, one tap at a time: for each kernel position the input value of
@@ -408,8 +408,8 @@ impl Backend for CandleBackend {
         if !self.is_int8(name) {
             return self.matmul(a, b);
         }
-        let columns = ops::to_row_steps(&b.transpose_last()?)?.transpose_last()?;
-        self.matmul(&ops::to_row_steps(a)?, &columns)
+        let columns = ops::fake_quantize_rows(&b.transpose_last()?)?.transpose_last()?;
+        self.matmul(&ops::fake_quantize_rows(a)?, &columns)
     }
 
     fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, scores: Scores<Node>) -> Result<Node> {

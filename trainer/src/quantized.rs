@@ -18,11 +18,12 @@ use crate::tensor_file::{TensorFile, from_metadata, stem};
 /// Metadata key of [`Info`], as JSON.
 const INFO: &str = "medsa.quantized";
 
+// Suffixes of tensor names. Existing files use them, so they stay as they are.
 const WEIGHT: &str = ".s8";
-const STEPS: &str = ".s8.steps";
+const SCALE: &str = ".s8.steps";
 const BIAS: &str = ".s8.bias";
-const SIZE: &str = ".s8.size";
-const ZERO: &str = ".s8.zero";
+const INPUT_SCALE: &str = ".s8.size";
+const INPUT_ZERO_POINT: &str = ".s8.zero";
 
 /// A base in 8 bits.
 pub struct QuantizedBase {
@@ -96,9 +97,14 @@ impl QuantizedBase {
             if !of_base.contains_key(name) {
                 continue;
             }
-            let Int8Layer { weight, steps, bias, input: Int8Input { size, zero } } = layer;
+            let Int8Layer { weight, scale, bias, input } = layer;
             weights.insert(format!("{name}{WEIGHT}"), weight.mapv(f32::from).into_shared());
-            for (part, vector) in [(STEPS, steps), (BIAS, bias), (SIZE, size), (ZERO, zero)] {
+            for (part, vector) in [
+                (SCALE, scale),
+                (BIAS, bias),
+                (INPUT_SCALE, &input.scale),
+                (INPUT_ZERO_POINT, &input.zero_point),
+            ] {
                 weights.insert(format!("{name}{part}"), vector.clone().into_dyn().into_shared());
             }
         }
@@ -133,8 +139,11 @@ fn layer(path: &Path, weights: &Weights, name: &str) -> Result<Int8Layer, Error>
     let channels = if is_depthwise { outputs } else { channels };
     Ok(Int8Layer {
         weight: weight.mapv(|v| v as i8).into_owned(),
-        steps: vector(STEPS, outputs)?,
+        scale: vector(SCALE, outputs)?,
         bias: vector(BIAS, outputs)?,
-        input: Int8Input { size: vector(SIZE, channels)?, zero: vector(ZERO, channels)? },
+        input: Int8Input {
+            scale: vector(INPUT_SCALE, channels)?,
+            zero_point: vector(INPUT_ZERO_POINT, channels)?,
+        },
     })
 }

@@ -67,15 +67,15 @@ fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer
         vector(part, length)?.ok_or_else(|| format!("{name}.{part} is missing"))
     };
     let outputs = weight.shape()[0];
-    let (steps, stored) = (needed(part::SCALE, outputs)?, needed(INT8_BIAS, outputs)?);
+    let (scale, stored) = (needed(part::SCALE, outputs)?, needed(INT8_BIAS, outputs)?);
     let input = Int8Input {
-        size: needed(part::INVERSE_SCALE, channels)?.mapv(|inverse| 1.0 / inverse),
-        zero: vector(part::ZERO_POINT, channels)?.unwrap_or_else(|| Array1::zeros(channels)),
+        scale: needed(part::INVERSE_SCALE, channels)?.mapv(|inverse| 1.0 / inverse),
+        zero_point: vector(part::ZERO_POINT, channels)?.unwrap_or_else(|| Array1::zeros(channels)),
     };
-    let mut layer = Int8Layer { weight, steps, bias: Array1::zeros(stored.len()), input };
-    // The file's holds what the steps that stand for zero add.
-    let of_zero = layer.bias_of_steps();
-    layer.bias = if is_linear { stored - of_zero } else { stored };
+    let mut layer = Int8Layer { weight, scale, bias: Array1::zeros(stored.len()), input };
+    // The file's bias already contains the zero points' contribution.
+    let zero_sum = layer.integer_bias();
+    layer.bias = if is_linear { stored - zero_sum } else { stored };
     Ok(layer)
 }
 

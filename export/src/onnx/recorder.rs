@@ -124,12 +124,12 @@ impl<'a> Recorder<'a> {
 
     /// `[.., C]` in int8, each channel with its scale and zero point.
     fn quantize(&self, x: &Value, name: &str, input: &Int8Input) -> Value {
-        let inverse = input.size.mapv(|size| 1.0 / size);
+        let inverse = input.scale.mapv(|scale| 1.0 / scale);
         let inverse = self.vector(&of(name, part::INVERSE_SCALE), &inverse);
         let x = self.map("Mul", x, &[&inverse], vec![]);
         let mut x = self.map("Round", &x, &[], vec![]);
-        if input.zero.iter().any(|zero| *zero != 0.0) {
-            let zero = self.vector(&of(name, part::ZERO_POINT), &input.zero);
+        if input.zero_point.iter().any(|zero| *zero != 0.0) {
+            let zero = self.vector(&of(name, part::ZERO_POINT), &input.zero_point);
             x = self.map("Add", &x, &[&zero], vec![]);
         }
         let x = self.map("Clip", &x, &[&self.scalar(-S8_MAX), &self.scalar(S8_MAX)], vec![]);
@@ -148,7 +148,7 @@ impl<'a> Recorder<'a> {
         );
         let shape = with_last(&x.shape, outputs);
         let sum = self.node("MatMulInteger", &[&quantized.name, &weight], vec![], shape);
-        self.dequantize(&sum, name, &layer.steps, &layer.bias_of_steps())
+        self.dequantize(&sum, name, &layer.scale, &layer.integer_bias())
     }
 
     /// Integer sums `[.., out]` in float, with the bias.
@@ -291,10 +291,10 @@ impl Backend for Recorder<'_> {
             let quantized = self.quantize(x, name, &int8.input);
             let values = int8.weight.iter().copied();
             let weight = self.s8(&of(name, part::INT8), weight.shape(), values);
-            let zero = int8.input.zero.first().map_or(0, |zero| *zero as i8);
+            let zero = int8.input.zero_point.first().map_or(0, |zero| *zero as i8);
             let zero = self.s8(&of(name, part::PADDING), &[], std::iter::once(zero));
             let sum = self.convolution(&quantized, &[&weight, &zero], layer, "ConvInteger")?;
-            return Ok(self.dequantize(&sum, name, &int8.steps, &int8.bias));
+            return Ok(self.dequantize(&sum, name, &int8.scale, &int8.bias));
         }
         let weight = self.constant(name, weight.shape(), weight.value().iter().copied());
         let y = self.convolution(x, &[&weight], layer, "Conv")?;

@@ -174,7 +174,7 @@ fn a_checkpoint_of_the_released_code_is_base_and_adapters_in_one() {
     let found = Model::new(released.sam(None).unwrap());
     assert_eq!(vit.embedding(&found), vit.embedding(&expected));
     let error = released.sam(None).unwrap().with_adapters(&adapters(&[0], noise), &form);
-    let expected = "the network has adapters already, expected a base model without";
+    let expected = "the network already has adapters; give a base model without adapters";
     assert_eq!(error.unwrap_err().to_string(), expected);
 }
 

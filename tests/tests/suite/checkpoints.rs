@@ -37,8 +37,7 @@ fn extra_tensors_are_all_named() {
     let mut base = lite_medsam();
     base.weights.insert("image_encoder.extra".into(), tensor(&[3]));
     base.weights.insert("optimizer.step".into(), tensor(&[1]));
-    let expected =
-        "2 tensors that the network does not have: image_encoder.extra [3], optimizer.step [1]";
+    let expected = "2 tensors not used by the network: image_encoder.extra [3], optimizer.step [1]";
     assert_refused(&base, expected);
 }
 

@@ -127,7 +127,7 @@ fn what_cannot_be_distilled_is_named() {
     (strided.config, strided.weights) =
         tiny_vit::strided(&strided.config, &strided.weights).unwrap();
     let error = refused(config(64), strided);
-    assert!(error.contains("a stem strided already, expected two 1x1 convolutions"), "{error}");
+    assert!(error.contains("which is already strided, expected two 1x1 convolutions"), "{error}");
 
     let folder = place::scratch();
     let images = vec![folder.path().to_owned()];

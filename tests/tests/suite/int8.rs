@@ -31,13 +31,13 @@ fn a_linear_layer_is_exact_in_onnxruntime() {
     let quantization = only(int8.clone());
     let found = run(&quantization, x.clone().into_dyn(), |recorder, x| recorder.linear(x, &layer));
 
-    let (size, zero) = (int8.input.size.mapv(|size| 1.0 / size), &int8.input.zero);
+    let inverse_scale = int8.input.scale.mapv(|scale| 1.0 / scale);
     let twin = LinearS8 {
         weight: int8.weight.as_slice().unwrap(),
-        scale: int8.steps.as_slice().unwrap(),
-        bias: int8.bias_of_steps().as_slice().unwrap(),
-        inverse_scale: size.as_slice().unwrap(),
-        zero_point: zero.as_slice().unwrap(),
+        scale: int8.scale.as_slice().unwrap(),
+        bias: int8.integer_bias().as_slice().unwrap(),
+        inverse_scale: inverse_scale.as_slice().unwrap(),
+        zero_point: int8.input.zero_point.as_slice().unwrap(),
     }
     .forward(x.as_slice().unwrap());
     assert_eq!(found.as_slice().unwrap(), twin);
@@ -86,19 +86,19 @@ fn an_attentions_products_have_steps_of_their_own() {
     assert!(off < 1e-4 && off * 20.0 < error && error < 0.5, "{off} {error}");
 }
 
-/// A layer of weights and step sizes of no pattern.
-fn int8_layer(shape: &[usize], channels: usize, zero: impl Fn(usize) -> f32) -> Int8Layer {
-    let steps = Array1::from_shape_fn(shape[0], |o| 1e-4 * (1.0 + wave(o * 3).abs()));
+/// An int8 layer with irregular weights and scales.
+fn int8_layer(shape: &[usize], channels: usize, zero_point: impl Fn(usize) -> f32) -> Int8Layer {
+    let scale = Array1::from_shape_fn(shape[0], |o| 1e-4 * (1.0 + wave(o * 3).abs()));
     Int8Layer {
         weight: ArrayD::from_shape_fn(IxDyn(shape), |at| {
             let at = (0..shape.len()).fold(0, |sum, axis| sum * 7 + at[axis]);
             (wave(at * 31) * 110.0) as i8
         }),
-        bias: steps.mapv(|step| step * 1e3),
-        steps,
+        bias: scale.mapv(|scale| scale * 1e3),
+        scale,
         input: Int8Input {
-            size: Array1::from_shape_fn(channels, |c| 0.05 * (1.1 + wave(c * 11))),
-            zero: Array1::from_shape_fn(channels, zero),
+            scale: Array1::from_shape_fn(channels, |c| 0.05 * (1.1 + wave(c * 11))),
+            zero_point: Array1::from_shape_fn(channels, zero_point),
         },
     }
 }

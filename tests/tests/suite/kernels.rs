@@ -346,7 +346,7 @@ fn the_kernel_of_pixels_computes_patches_too() {
     // In 8 bits the stem alone, so that nothing hides what it does.
     let params = sam.stem_params();
     let stem = [(&params[0..2], [0.0, 1.0]), (&params[2..4], [-0.2, 2.0])];
-    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), in_steps(layer, range)));
+    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), quantized(layer, range)));
     let int8 = Quantization { layers: layers.into(), ..Quantization::default() };
     let mut embeddings = Vec::new();
     for quantization in [Quantization::default(), int8] {
@@ -370,18 +370,18 @@ fn the_kernel_of_pixels_computes_patches_too() {
     assert!(functions < 0.02 && ours < 1.25 * functions, "off by {ours}, functions by {functions}");
 }
 
-/// A layer of weight `[out, in]` and bias in 8 bits, for inputs of a range.
-fn in_steps(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
+/// Quantizes a layer of weight `[out, in]` and bias to int8, for inputs from `low` to `high`.
+fn quantized(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
     let weight = layer[0].value().to_owned().into_dimensionality::<Ix2>().unwrap();
     let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap();
-    let size = (high - low) / (2.0 * S8_MAX);
-    let zero = -S8_MAX - (low / size).round();
+    let input_scale = (high - low) / (2.0 * S8_MAX);
+    let zero_point = -S8_MAX - (low / input_scale).round();
     let largest = |row: ArrayView1<f32>| row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
-    let steps = weight.rows().into_iter().map(|row| largest(row) / S8_MAX).collect::<Array1<_>>();
-    let whole = (&weight / &steps.view().insert_axis(Axis(1))).mapv(|w| w.round() as i8);
+    let scale = weight.rows().into_iter().map(|row| largest(row) / S8_MAX).collect::<Array1<_>>();
+    let whole = (&weight / &scale.view().insert_axis(Axis(1))).mapv(|w| w.round() as i8);
     let of_each = |value| Array1::from_elem(weight.ncols(), value);
-    let input = Int8Input { size: of_each(size), zero: of_each(zero) };
-    Int8Layer { weight: whole.into_dyn(), steps: steps * size, bias, input }
+    let input = Int8Input { scale: of_each(input_scale), zero_point: of_each(zero_point) };
+    Int8Layer { weight: whole.into_dyn(), scale: scale * input_scale, bias, input }
 }
 
 fn values(embedding: &Embedding) -> ArrayD<f32> {

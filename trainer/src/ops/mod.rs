@@ -26,7 +26,7 @@ pub(crate) use self::gelu::gelu;
 pub(crate) use self::linear::{linear, matmul};
 pub(crate) use self::norm::layer_norm;
 pub(crate) use self::softmax::softmax;
-pub(crate) use self::steps::{to_row_steps, to_steps};
+pub(crate) use self::steps::{fake_quantize, fake_quantize_rows};
 pub(crate) use self::sum::{add, mul, plus};
 
 /// Values that one task works on: large enough to be worth a task, small enough for the cache.
