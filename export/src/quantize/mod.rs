@@ -116,7 +116,7 @@ fn run_prompts(network: &Network, frame: &Frame, number: usize) -> Result<(), Er
         let logits = network.answer(&embedding, &prompt.tokens(&geometry), previous.take())?;
         if i == 0 {
             let logits = network.array(logits.value())?.insert_axis(Axis(1));
-            let logits = logits.into_dimensionality().expect("an answer has three axes");
+            let logits = logits.into_dimensionality().expect("logits have three axes");
             previous = Some(Previous { logits, present: Array1::ones(1) });
         }
     }

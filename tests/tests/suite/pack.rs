@@ -83,9 +83,9 @@ fn a_verification_is_a_page_with_pictures_of_the_data_set() {
     assert!(printed.contains("disc             box      1"), "{printed}");
     let card = fs::read_to_string(path("card.html")).unwrap();
     for expected in [
-        "On 1 pictures of discs",
+        "On 1 images of discs",
         "<td>disc</td><td>box</td><td>1</td>",
-        "a&amp;b, disc, asked with box: differences. 0 px only as built, 0 px only as trained,",
+        "a&amp;b, disc, prompted by box: differences. 0 px only as built, 0 px only as trained,",
         "only as built (false positive)",
     ] {
         assert!(card.contains(expected), "{expected} is missing");
