@@ -128,7 +128,7 @@ fn ours(size: usize) {
         let network = learner.network();
         let features = network.features(&image, 1).expect("the CPU computes");
         let embedding = network.embedding(&features, 1).expect("the CPU computes");
-        let logits = network.answer(&embedding, &tokens, None).expect("the CPU computes");
+        let logits = network.predict(&embedding, &tokens, None).expect("the CPU computes");
         let truth = network.tensor(truth.clone()).expect("the CPU computes");
         let loss = dice_bce(&logits, &truth).expect("the CPU computes");
         let mut gradients = Gradients::new();

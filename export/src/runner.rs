@@ -35,7 +35,7 @@ impl Runner {
                 let (image, _) = network.sam().config().preprocess.run(view);
                 let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
                 let predict = |prompt: &Prompt| {
-                    let logits = network.answer(&embedding, &prompt.tokens(&geometry), None)?;
+                    let logits = network.predict(&embedding, &prompt.tokens(&geometry), None)?;
                     let logits = network.array(logits.value())?.into_dimensionality::<Ix3>();
                     let logits = logits.expect("logits have three axes");
                     Ok(logits.index_axis_move(ndarray::Axis(0), 0))

@@ -14,7 +14,7 @@ use medsa_sam::{Folding, Quantization, Sam};
 use medsa_trainer::data::Targets;
 use medsa_trainer::metrics::Mean;
 use medsa_trainer::prompts::PromptKind;
-use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, evaluate};
+use medsa_trainer::train::{Evaluation, FeatureCache, Network, Prediction, Stock, evaluate};
 use medsa_trainer::{Adapter, Checkpoint};
 use serde::Serialize;
 
@@ -228,7 +228,7 @@ fn predict(
     stock: &Stock,
     kinds: &[PromptKind],
     mut progress: impl FnMut(usize),
-) -> Result<Vec<Answer>, Error> {
+) -> Result<Vec<Prediction>, Error> {
     let none = FeatureCache::none();
     let evaluation =
         Evaluation { part: stock.reported(), kinds, targets: Targets::Largest, slices: 1, seed: 0 };
@@ -243,15 +243,15 @@ fn predict(
 
 /// Joins the predictions of the trained, the folded and the built network, which are in the same
 /// order.
-fn rows(predictions: &[Vec<Answer>]) -> Vec<VerifiedRow> {
+fn rows(predictions: &[Vec<Prediction>]) -> Vec<VerifiedRow> {
     let [trained, folded, build] = predictions else { unreachable!("there are three") };
     let mut keys: Vec<(&str, PromptKind)> =
         trained.iter().map(|found| (found.class.as_str(), found.kind)).collect();
     keys.sort();
     keys.dedup();
     let row = |(class, prompt): (&str, PromptKind)| {
-        let is_of = |found: &&Answer| found.class == class && found.kind == prompt;
-        let dice = |predictions: &[Answer]| {
+        let is_of = |found: &&Prediction| found.class == class && found.kind == prompt;
+        let dice = |predictions: &[Prediction]| {
             let dice = predictions.iter().filter(is_of).map(|found| found.scores.dice);
             Mean::bootstrap(&dice.collect::<Vec<_>>())
         };

@@ -148,7 +148,7 @@ pub fn quantization(sam: &Sam) -> Quantization {
         }),
         present: Array1::ones(1),
     };
-    network.answer(&embedding, &tokens, Some(previous)).unwrap();
+    network.predict(&embedding, &tokens, Some(previous)).unwrap();
     drop(network);
     let names = sam.macs_by_name().into_keys();
     let encoder = |name: &String| name.ends_with(".products") && name.starts_with("image_encoder");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::html;
 use medsa_bundle::{Build, Manifest};
 use medsa_frames::Frame;
-use medsa_trainer::train::{Answer, Stock};
+use medsa_trainer::train::{Prediction, Stock};
 
 use super::page::{self, table};
 use super::picture::{self, Names, Scene, ScenePrediction};
@@ -21,7 +21,11 @@ const IMAGES: usize = 4;
 ///
 /// # Errors
 /// An image cannot be read.
-pub fn scenes(stock: &Stock, trained: &[Answer], built: &[Answer]) -> Result<Vec<Scene>, Error> {
+pub fn scenes(
+    stock: &Stock,
+    trained: &[Prediction],
+    built: &[Prediction],
+) -> Result<Vec<Scene>, Error> {
     let mut scenes = Vec::new();
     let classes: BTreeSet<&str> = trained.iter().map(|found| found.class.as_str()).collect();
     for class in classes {
@@ -40,14 +44,14 @@ fn scene<'a>(
     stock: &Stock,
     class: &str,
     name: &str,
-    predictions: impl Iterator<Item = (&'a Answer, &'a Answer)>,
+    predictions: impl Iterator<Item = (&'a Prediction, &'a Prediction)>,
 ) -> Result<Scene, Error> {
     let item = stock.part(stock.reported()).iter().map(|&item| stock.item(item));
     let picture = item.into_iter().find(|item| item.name == name);
     let picture = picture.expect("predictions are on images of the data set").read()?;
     let frame = (picture.width, picture.height);
     let of_scene = predictions.filter(|(found, _)| found.item == name && found.class == class);
-    let prediction = |(trained, built): (&Answer, &Answer)| {
+    let prediction = |(trained, built): (&Prediction, &Prediction)| {
         Ok(ScenePrediction {
             kind: trained.kind.name().to_owned(),
             prompt: trained.prompting.prompt(frame)?,

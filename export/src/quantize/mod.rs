@@ -113,7 +113,7 @@ fn run_prompts(network: &Network, frame: &Frame, number: usize) -> Result<(), Er
     let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
     let mut previous = None;
     for (i, prompt) in prompts(frame, number)?.iter().enumerate() {
-        let logits = network.answer(&embedding, &prompt.tokens(&geometry), previous.take())?;
+        let logits = network.predict(&embedding, &prompt.tokens(&geometry), previous.take())?;
         if i == 0 {
             let logits = network.array(logits.value())?.insert_axis(Axis(1));
             let logits = logits.into_dimensionality().expect("logits have three axes");

@@ -96,7 +96,7 @@ pub(crate) fn sensitivities(
 /// Probability that each pixel belongs to the mask, `[T, 4h, 4w]`, for an embedding `[1, h, w, C]`.
 fn probabilities(network: &Network, embedding: &Tensor, tokens: &PromptTokens) -> Result<Tensor> {
     let embedding = Node::constant(embedding.clone()).permute(&[0, 3, 1, 2])?;
-    let logits = network.answer(&embedding, tokens, None)?;
+    let logits = network.predict(&embedding, tokens, None)?;
     let ones = logits.value().ones_like()?;
     ones.div(&(&ones + logits.value().neg()?.exp()?)?)
 }

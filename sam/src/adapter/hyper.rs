@@ -84,5 +84,5 @@ fn token_weights<B: Backend>(b: &B, labels: &B::Tensor) -> Output<B> {
     let is = |value: f32| b.indicator(labels, value);
     let placeless = b.add(&is(label::NOT_A_POINT)?, &is(label::UNUSED)?)?;
     let weights = b.softmax(&b.affine(&placeless, NO_ATTENTION, 0.0)?)?;
-    b.reshape(&share, &[batch, 1, slots])
+    b.reshape(&weights, &[batch, 1, slots])
 }

@@ -150,12 +150,12 @@ fn a_student_goes_from_unlabelled_frames_to_the_device() {
         .args([place::cine(), "--base".into(), place::lite_medsam(), "--out".into()])
         .arg(path("student.safetensors"));
     let distilled = run(&mut distill);
-    for words in ["learning from 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
+    for words in ["training on 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
         assert!(distilled.contains(words), "{words} in {distilled}");
     }
     let again = distill.output().unwrap();
     let said = String::from_utf8(again.stderr).unwrap();
-    let expected = "student.state.safetensors holds a training already: add --resume";
+    let expected = "student.state.safetensors already contains a training: add --resume";
     assert!(!again.status.success() && said.contains(expected), "{said}");
 
     // In 8 bits: `kernels::the_kernel_of_pixels_computes_patches_too`.

@@ -65,7 +65,7 @@ fn every_rule_leaves_the_trained_adapter_as_it_answers_on_a_real_frame() {
     let answer = |sam: Sam| -> ArrayD<f32> {
         let network = Network::new(sam, Device::Cpu);
         let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
-        network.array(network.answer(&embedding, &tokens, None).unwrap().value()).unwrap()
+        network.array(network.predict(&embedding, &tokens, None).unwrap().value()).unwrap()
     };
     let expected = answer(sam.clone());
     for rules in foldings() {

@@ -47,7 +47,7 @@ fn a_vit_is_built_from_what_the_released_code_saves() {
         run(command("medsa-train").args(["import", "--base"]).arg(&pth).arg("--out").arg(&base));
     assert!(printed.contains("input 96 px"), "{printed}");
     assert!(printed.contains("clicks with their row first"), "{printed}");
-    assert!(printed.contains("single frames do without"), "{printed}");
+    assert!(printed.contains("they have no effect on single frames"), "{printed}");
     let imported = Checkpoint::read(&base).unwrap();
     let EncoderConfig::Vit(config) = &imported.config.encoder else { panic!("it is a ViT") };
     assert_eq!(
@@ -219,7 +219,8 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
         let agreement = cosine(found, &rounded[0]);
         assert!(agreement > 0.998, "cosine of {runtime} to candle is {agreement}");
     }
-    // Made-up weights make masks of a few pixels or none: it is logits that agree, around their mean.
+    // Made-up weights make masks of a few pixels or none: it is logits that agree, around their
+    // mean.
     let around_mean = |logits: &ArrayD<f32>| logits - logits.mean().unwrap();
     for (expected, found) in rounded.iter().zip(&edge).skip(1) {
         let agreement = cosine(&around_mean(found), &around_mean(expected));

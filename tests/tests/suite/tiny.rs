@@ -74,7 +74,7 @@ impl Tiny {
         let embedding = network.embedding(&features, 2).unwrap().narrow(0, slice, 1).unwrap();
         let tokens =
             PromptTokens::new(&[([30.0, 25.0], 1.0), ([5.0, 6.0], 0.0), ([0.0, 0.0], -1.0)]);
-        network.answer(&embedding, &tokens, None).unwrap()
+        network.predict(&embedding, &tokens, None).unwrap()
     }
 }
 

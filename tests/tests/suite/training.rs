@@ -107,14 +107,14 @@ fn adapters_learn_on_a_base_in_8_bits() {
         let image = Array4::from_shape_fn((1, 3, 64, 64), |at| (at.2 * at.3 % 7) as f32 / 7.0);
         let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
         let tokens = PromptTokens::new(&[([30.0, 25.0], 1.0), ([0.0, 0.0], -1.0)]);
-        network.array(network.answer(&embedding, &tokens, None).unwrap().value()).unwrap()
+        network.array(network.predict(&embedding, &tokens, None).unwrap().value()).unwrap()
     };
     assert_eq!(answer(fit.learner().network()), answer(&Network::with_backend(sam, backend)));
 
     quantize(128, "other.safetensors");
     let other = Config { quantized_base: Some(path("other.safetensors")), ..config };
     let error = start(other).err().unwrap().to_string();
-    assert!(error.ends_with("fitted to inputs of 128 px, expected 64 px"), "{error}");
+    assert!(error.ends_with("calibrated for inputs of 128 px, expected 64 px"), "{error}");
 }
 
 #[test]
