@@ -68,7 +68,7 @@ pub type Masks = Vec<Array2<bool>>;
 /// Masks predicted by `network`.
 ///
 /// # Errors
-/// The network's.
+/// The network failed.
 pub fn predict(network: &Runner, phantoms: &[Phantom]) -> Result<Vec<Masks>, Error> {
     phantoms.iter().map(|phantom| network.masks(&phantom.frame, &phantom.prompts)).collect()
 }
@@ -92,7 +92,7 @@ pub fn vectors(phantoms: &[Phantom], predictions: &[Masks]) -> Vec<AcceptanceVec
 /// The frames as files of a build.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn frames(phantoms: &[Phantom]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let file = |phantom: &Phantom| Ok((phantom.file.clone(), image_file::png(&phantom.frame)?));
     phantoms.iter().map(file).collect()

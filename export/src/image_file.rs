@@ -12,7 +12,7 @@ const JPEG_QUALITY: u8 = 85;
 /// Encodes a frame as PNG; in grey if it has no colours.
 ///
 /// # Errors
-/// The encoder's.
+/// The image cannot be encoded.
 ///
 /// # Panics
 /// If the number of pixels does not match the frame's size.
@@ -31,7 +31,7 @@ pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
 /// Encodes a frame as JPEG for viewing, reduced so that no side is longer than `limit` pixels.
 ///
 /// # Errors
-/// The encoder's.
+/// The image cannot be encoded.
 ///
 /// # Panics
 /// If the number of pixels does not match the frame's size.

@@ -146,7 +146,7 @@ pub mod compose {
     /// Default of [`Backend::attention`].
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn attention<B: Backend>(
         b: &B,
         [q, k, v]: [&B::Tensor; 3],
@@ -160,7 +160,7 @@ pub mod compose {
     /// Default of [`Backend::self_attention`].
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn self_attention<B: Backend>(
         b: &B,
         qkv: &B::Tensor,

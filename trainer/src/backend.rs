@@ -133,7 +133,7 @@ impl CandleBackend {
     /// An array on this device.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn tensor<T: Dimension>(&self, array: Array<f32, T>) -> Result<Node> {
         let shape = array.shape().to_vec();
         let values = array.as_standard_layout().iter().copied().collect();
@@ -143,7 +143,7 @@ impl CandleBackend {
     /// Values as an array.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn array(&self, node: &Node) -> Result<ArrayD<f32>> {
         let values = node.value().flatten_all()?.to_vec1()?;
         let array = ArrayD::from_shape_vec(node.dims(), values);

@@ -19,7 +19,7 @@ pub enum Error {
     Format {
         /// The file.
         path: PathBuf,
-        /// What was found, and what was expected.
+        /// The value found, and the value expected.
         reason: String,
     },
     /// File: its tensors do not match the network.

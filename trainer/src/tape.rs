@@ -105,7 +105,7 @@ impl Node {
     /// `len` entries of `axis` from `start`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Self> {
         let whole = self.value.dim(axis)?;
         let after = whole - start - len;
@@ -116,7 +116,7 @@ impl Node {
     /// `x * scale + shift`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn affine(&self, scale: f64, shift: f64) -> Result<Self> {
         Ok(self.then(self.value.affine(scale, shift)?, move |grad| grad.affine(scale, 0.0)))
     }
@@ -124,7 +124,7 @@ impl Node {
     /// The same values in another shape.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
         let before = self.dims().to_vec();
         Ok(self.then(self.value.reshape(shape)?, move |grad| grad.reshape(before.as_slice())))
@@ -133,7 +133,7 @@ impl Node {
     /// Axes in another order.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn permute(&self, axes: &[usize]) -> Result<Self> {
         let mut back = vec![0; axes.len()];
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to);
@@ -143,7 +143,7 @@ impl Node {
     /// The last two axes in the other order.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub(crate) fn transpose_last(&self) -> Result<Self> {
         let mut axes: Vec<usize> = (0..self.dims().len()).collect();
         let last = axes.len() - 1;
@@ -154,7 +154,7 @@ impl Node {
     /// The same values, row-major in memory.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub(crate) fn contiguous(&self) -> Result<Self> {
         if self.value.is_contiguous() {
             return Ok(self.clone());
@@ -165,7 +165,7 @@ impl Node {
     /// The sum of all values.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn sum_all(&self) -> Result<Self> {
         let shape = self.value.shape().clone();
         Ok(self.then(self.value.sum_all()?, move |grad| grad.broadcast_as(&shape)))
@@ -174,7 +174,7 @@ impl Node {
     /// The mean of several scalars.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn mean(scalars: &[Self]) -> Result<Self> {
         let count = scalars.len();
         let values: Vec<_> = scalars.iter().map(Self::value).collect();
@@ -189,7 +189,7 @@ impl Node {
     /// Gradients of this scalar with respect to the variables it depends on, by name.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn backward(self) -> Result<BTreeMap<String, Tensor>> {
         let mut of_variables = BTreeMap::new();
         // Sorted by number, so that everything that depends on an operation is processed before it.

@@ -35,7 +35,7 @@ impl BuildCard<'_> {
     /// The card as an HTML page.
     ///
     /// # Errors
-    /// The PNG encoder's.
+    /// An image cannot be encoded.
     pub fn html(&self) -> Result<String, Error> {
         let manifest = self.manifest;
         let models = self.models.iter().map(|(name, data)| (name.as_str(), FileEntry::of(data)));

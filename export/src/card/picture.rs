@@ -49,7 +49,7 @@ const SIDE_PX: u32 = 512;
 /// The scenes with a legend.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn gallery(scenes: &[Scene], names: &Names) -> Result<Markup, Error> {
     let figures = scenes.iter().enumerate().map(|(number, scene)| figure(number, scene, names));
     let figures = figures.collect::<Result<Vec<_>, _>>()?;

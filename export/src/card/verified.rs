@@ -69,7 +69,7 @@ fn scene<'a>(
 /// The card of `build`, with `scenes` of `stock`.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn verified(
     build: &Build,
     stock: &Stock,

@@ -53,7 +53,7 @@ impl Probe {
 /// belongs to the mask, over the masks of `probes`, when only that layer is in int8.
 ///
 /// # Errors
-/// Candle's.
+/// Candle failed.
 pub(crate) fn sensitivities(
     sam: &Sam,
     quantization: &Quantization,

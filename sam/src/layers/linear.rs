@@ -178,7 +178,7 @@ impl VisitParams for Linear {
     }
 }
 
-/// Whether a convolution has a bias.
+/// Presence of a convolution's bias.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConvBias {
     Yes,

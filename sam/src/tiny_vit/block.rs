@@ -63,7 +63,7 @@ impl TinyVitBlock {
     /// each.
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, local_conv, norm, mlp, adapters } = self;
         let kind = BlockKind::TinyVitBlock {

@@ -78,7 +78,7 @@ impl VitBlock {
     /// each.
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { norm1, attention, norm2, mlp, adapters } = self;
         let kind = BlockKind::VitBlock {

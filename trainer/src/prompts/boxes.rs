@@ -48,7 +48,7 @@ struct Jitter {
     tight: BoxXyxy,
     /// Movement of each edge per unit, in pixels; the fastest edge moves by a whole side.
     step: [f64; 4],
-    /// Width and height of the picture.
+    /// Width and height of the image.
     limit: (f32, f32),
 }
 

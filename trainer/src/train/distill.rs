@@ -192,7 +192,7 @@ impl Distill {
     /// Similarity of student and teacher on frames that are not trained on.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn likeness(&self) -> Result<Likeness, DistillError> {
         let network = self.learner.network().detached();
         let mut sum = [0.0; 2];
@@ -211,7 +211,7 @@ impl Distill {
     /// The current student, a base model like any other, to be written to `path`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn student(&self, path: &Path) -> Result<Checkpoint, DistillError> {
         let Checkpoint { config, mut weights, .. } = self.student.clone();
         let stem = self.learner.weights()?;

@@ -118,7 +118,7 @@ impl Group {
     /// bit in each process.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn sum(&self, vars: &BTreeMap<String, Var>, gradients: &mut Gradients) -> Result<()> {
         let Some(world) = &self.world else { return Ok(()) };
         let mut flat = flatten(vars, gradients)?;
@@ -137,7 +137,7 @@ impl Group {
     /// Checks that all processes hold the same values after step `step`.
     ///
     /// # Errors
-    /// [`GroupError::Differ`], or the device's.
+    /// [`GroupError::Differ`], or the device failed.
     pub fn check(
         &self,
         step: usize,

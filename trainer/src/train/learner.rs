@@ -73,7 +73,7 @@ impl Learner {
     /// Trains the tensors `trained` of a network that already has its adapters.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn train(network: Network, trained: &Weights) -> std::result::Result<Self, LearnerError> {
         let var = |(name, value): (&String, &ndarray::ArcArray<f32, _>)| {
             Ok((name.clone(), Var::from_tensor(&network.tensor(value.to_owned())?)?))
@@ -96,7 +96,7 @@ impl Learner {
     /// Current values of the trained tensors.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn weights(&self) -> Result<Weights> {
         let array = |(name, var): (&String, &Var)| {
             Ok((name.clone(), self.network.array(var.as_tensor())?.into_shared()))
@@ -112,7 +112,7 @@ impl Learner {
     /// Adds the gradients of `loss`, computed from a prediction of this network, to `sum`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn collect(&self, loss: Node, sum: &mut Gradients) -> Result<()> {
         let gradients = match self.network.backend.operators() {
             Operators::Fused => loss.backward()?,

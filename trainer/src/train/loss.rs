@@ -8,7 +8,7 @@ use crate::tape::Node;
 /// targets have the same weight.
 ///
 /// # Errors
-/// The device's.
+/// The device failed.
 pub fn dice_bce(logits: &Node, truth: &Tensor) -> Result<Node> {
     let shape = logits.value().shape().clone();
     let (x, truth) = (logits.value().flatten_from(1)?, truth.flatten_from(1)?);

@@ -68,7 +68,7 @@ impl Network {
     /// Output of the frozen steps for images `[B, 3, S, S]`, without gradient.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn features(&self, image: &Array4<f32>, slices: usize) -> Result<Tensor> {
         let image = self.backend.tensor(image.clone())?;
         Ok(self.encode(&image, 0..self.frozen_steps, slices)?.value().clone())
@@ -77,7 +77,7 @@ impl Network {
     /// Output of the other steps: features to embeddings `[B, C, h, w]`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Node> {
         let rest = self.frozen_steps..self.sam.encoder_steps();
         self.encode(&Node::constant(features.clone()), rest, slices)?.permute(&[0, 3, 1, 2])
@@ -91,7 +91,7 @@ impl Network {
     /// embedding is `[1, C, h, w]`.
     ///
     /// # Errors
-    /// Of the device.
+    /// The device failed.
     pub fn predict(
         &self,
         embedding: &Node,
@@ -104,7 +104,7 @@ impl Network {
     /// Like [`Network::predict`], with the scores (predicted IoU) `[T, 1]`.
     ///
     /// # Errors
-    /// Of the device.
+    /// The device failed.
     pub fn predict_scored(
         &self,
         embedding: &Node,
@@ -136,7 +136,7 @@ impl Network {
     /// Converts an array to a tensor.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn tensor<D: Dimension>(&self, array: Array<f32, D>) -> Result<Tensor> {
         Ok(self.backend.tensor(array)?.value().clone())
     }
@@ -144,7 +144,7 @@ impl Network {
     /// Converts a tensor to an array.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
         self.backend.array(&Node::constant(tensor.clone()))
     }

@@ -69,7 +69,7 @@ impl AdamW {
     /// Takes one step with learning rate `rate`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn step(
         &mut self,
         vars: &BTreeMap<String, Var>,
@@ -106,7 +106,7 @@ impl AdamW {
 /// scaling.
 ///
 /// # Errors
-/// The device's.
+/// The device failed.
 pub fn clip(gradients: &mut Gradients, limit: f64) -> Result<f64> {
     let mut sum = 0.0;
     for gradient in gradients.values() {

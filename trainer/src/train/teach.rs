@@ -132,7 +132,7 @@ impl<'a> Teacher<'a> {
     /// Masks that the base finds in the image with number `number`.
     ///
     /// # Errors
-    /// Of the device.
+    /// The device failed.
     pub fn lesson(&self, picture: &Picture, number: usize) -> Result<Lesson, candle_core::Error> {
         let preprocess = &self.network.sam().config().preprocess;
         let view = RgbView::new(picture.width, picture.height, &picture.rgb);
