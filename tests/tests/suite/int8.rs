@@ -1,5 +1,5 @@
-//! The exported integer arithmetic is that of the plain loops in `kernels`, bit for bit, and of the
-//! rounded network on candle.
+//! The exported integer arithmetic equals the plain loops in `kernels` bit for bit, and the
+//! fake-quantized network on candle closely.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use medsa_trainer::CandleBackend;
 use ndarray::{Array1, Array3, ArrayD, IxDyn};
 
 #[test]
-fn a_linear_layer_is_exact_in_onnxruntime() {
+fn linear_layer_is_exact_in_onnxruntime() {
     needs!("venv");
     let (rows, inputs, outputs) = (49, 128, 96);
-    // A row of zeros and one of a single large value, which is cut off, among them.
+    // Includes a row of zeros, and a row with a single large value, which is clamped.
     let x = Array3::from_shape_fn((1, rows, inputs), |(_, n, i)| match n {
         0 => 0.0,
         1 if i == 5 => 1e4,
@@ -41,13 +41,13 @@ fn a_linear_layer_is_exact_in_onnxruntime() {
     }
     .forward(x.as_slice().unwrap());
     assert_eq!(found.as_slice().unwrap(), twin);
-    // Candle rounds the same way, and then multiplies in float.
+    // Candle rounds in the same way but multiplies in float.
     let candle = on_candle(quantization, x.into_dyn(), |b, x| b.linear(x, &layer));
     assert!(max_difference(&found, &candle) < 1e-3);
 }
 
 #[test]
-fn convolutions_pad_with_what_stands_for_zero() {
+fn convolutions_pad_with_the_zero_point() {
     needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[1, 6, 7, 8]), |at| {
         wave(at[1] * 56 + at[2] * 8 + at[3]) * (1.0 + at[3] as f32)
@@ -66,7 +66,7 @@ fn convolutions_pad_with_what_stands_for_zero() {
 }
 
 #[test]
-fn an_attentions_products_have_steps_of_their_own() {
+fn attention_products_have_scales_per_row() {
     needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[2, 9, 48]), |at| {
         wave(at[0] * 431 + at[1] * 48 + at[2]) * (1.0 + at[1] as f32)
@@ -82,7 +82,7 @@ fn an_attentions_products_have_steps_of_their_own() {
     let scores = medsa_sam::backend::Scores { name: "a", scale: 0.3, bias: None };
     let exact = on_candle(float, x, |b, x| b.self_attention(x, 4, packing, scores));
     let (off, error) = (max_difference(&found, &rounded), max_difference(&found, &exact));
-    // Values go up to 10.
+    // Values are up to 10.
     assert!(off < 1e-4 && off * 20.0 < error && error < 0.5, "{off} {error}");
 }
 
@@ -107,7 +107,7 @@ fn only(layer: Int8Layer) -> Quantization {
     Quantization { layers: BTreeMap::from([("w".to_owned(), layer)]), ..Default::default() }
 }
 
-/// What onnxruntime makes of a recorded operation.
+/// Result of a recorded operation in onnxruntime.
 fn run<'a>(
     quantization: &'a Quantization,
     x: ArrayD<f32>,

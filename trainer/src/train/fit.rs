@@ -337,7 +337,7 @@ fn recipe(
     network: &Network,
 ) -> String {
     let of_quantized = quantized.map(|base| format!("in 8 bits {}\n", base.origin.sha256));
-    in_8_bits.unwrap_or_default()
+    of_quantized.unwrap_or_default()
         + &format!(
             "base {}\ninput {} px\nsteps {}\ndata {}\nvariants {}\nslices {}\nseed {}\naugment {}\n",
             base.origin.sha256,
