@@ -92,7 +92,7 @@ impl DistillCommand {
         let mut distill = Distill::new(config, base, from, super::device()?)?;
         let [train, held_out] = distill.frames();
         println!("training on {train} frames, measuring on {held_out} others");
-        tell(&distill)?;
+        print_likeness(&distill)?;
         let bar = progress(steps, distill.steps());
         while distill.steps() < steps {
             let record = distill.step()?;
@@ -110,7 +110,7 @@ impl DistillCommand {
             let last = distill.steps() == steps;
             if distill.steps().is_multiple_of(Self::EVERY) || last {
                 distill.save(&state)?;
-                bar.suspend(|| tell(&distill))?;
+                bar.suspend(|| print_likeness(&distill))?;
             }
         }
         bar.finish();
@@ -132,7 +132,7 @@ impl DistillCommand {
     }
 }
 
-fn tell(distill: &Distill) -> anyhow::Result<()> {
+fn print_likeness(distill: &Distill) -> anyhow::Result<()> {
     let likeness = distill.likeness()?;
     println!(
         "step {}: on held-out frames, mean squared error {:.6}, cosine {:.4}",
