@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The service for every board: compiles it, makes the packages, and runs the program out of a
-# package on emulated processors with an int8 build. The first time takes half an hour on two cores.
+# Builds the service for every board: compiles it, makes the packages, and runs the program from a
+# package on emulated processors, with an int8 build. The first run takes half an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,22 +10,22 @@ out=packages
 say() { printf '\n== %s\n' "$*"; }
 
 tools/setup.sh test
-# As `make test` builds, so that nothing is built twice.
+# Same build options as `make test`, so that nothing is built twice.
 cargo build --release --workspace --features medsa-trainer/mpi
 bin=$target/release
 
-say "packages"
+say "making packages"
 program=
 for folder in boards/*/board.toml; do
     board=$(basename "$(dirname "$folder")")
-    # The same program for all of them: it finds out what its processor can.
+    # All boards have the same program; it detects the instructions of its processor.
     "$bin/medsa-flash" build --board "$board" --out "$out" ${program:+--program "$program"}
     program=$target/aarch64-unknown-linux-gnu/board/medsa-edge
 done
 
 build=$cache/arm/build.medsa
 if ! [ -e "$build" ]; then
-    say "an int8 build at 128 px"
+    say "making an int8 build at 128 px"
     mkdir -p "$cache/arm"
     "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$cache/arm/base.safetensors"
     "$bin/medsa-export" build --base "$cache/arm/base.safetensors" --precision int8 \
@@ -35,10 +35,10 @@ if ! [ -e "$build" ]; then
     mv "$build.new" "$build"
 fi
 
-say "the program out of a package, emulated"
+say "running the program from a package, emulated"
 MEDSA_PACKAGE=$(realpath "$out"/*_raspberry-pi-5_arm64.deb) MEDSA_PACKAGE_BUILD=$build \
     cargo test --release --workspace --features medsa-trainer/mpi --test suite -- \
-    --ignored --nocapture the_packaged_program
+    --ignored --nocapture packaged_program
 
-say "the kernels, emulated"
+say "testing the kernels, emulated"
 tools/test-arm.sh

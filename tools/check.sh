@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is checked without running the tests; see the Makefile.
+# Runs all checks except the tests; see the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ cargo fmt --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 
 say "clippy"
-# In the profile of the tests, whose build scripts have run already; without MPI and with it.
+# In the profile of the tests, whose build scripts have already run; without MPI and with it.
 cargo clippy --release --workspace --all-targets -- -D warnings
 cargo clippy --release --workspace --all-targets --features medsa-trainer/mpi -- -D warnings
 
@@ -33,5 +33,5 @@ say "page"
 "$cache/tools/page/node_modules/.bin/biome" lint --error-on-warnings \
     --config-path=tools/biome.jsonc edge/page export/src/card/card.css
 
-say "fuzzing, some seconds for each target"
+say "fuzzing each target for some seconds"
 tools/fuzz.sh smoke

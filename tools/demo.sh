@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job, from the original model to masks over MQTT, on a real ultrasound clip: an
-# echocardiography cine of 30 frames. Leaves pictures in demo-out/.
+# Runs the main workflow, from the original model to masks over MQTT, on a real ultrasound clip: an
+# echocardiography cine of 30 frames. Writes images to demo-out/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ clip=$cache/assets/examples_ybr_color.dcm
 out=demo-out
 say() { printf '\n== %s\n' "$*"; }
 
-say "1/5 what is needed (installed only if missing)"
+say "1/5 installing missing requirements"
 tools/setup.sh demo
 
 say "2/5 building (the first time takes about ten minutes on two cores)"
@@ -22,13 +22,13 @@ mkdir -p "$out"
 say "3/5 importing LiteMedSAM"
 "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$out/base.safetensors"
 
-say "4/5 exporting a build at $input_size px ($precision) with the adapter that made it understand clicks"
+say "4/5 exporting a build at $input_size px ($precision) with the click adapter"
 "$bin/medsa-export" build --base "$out/base.safetensors" \
     --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 4 \
     --input-size "$input_size" --precision "$precision" \
     --licence "$cache/assets/LiteMedSAM-LICENSE.txt" --out "$out/build.medsa"
 
-say "5/5 running the clip through the edge service: every frame, embedded broker, one click"
+say "5/5 segmenting every frame of the clip with the edge service: embedded broker, one click"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat >"$out/edge.toml" <<CONFIG
 [device]
@@ -44,7 +44,7 @@ pace = "every-frame"
 
 [[prompt]]
 object = 0
-# In the left ventricle.
+# A click in the left ventricle.
 points = ["182,115"]
 
 [broker]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fuzzes every target for some seconds, two at a time, from the seeds in fuzz/seeds. A finding ends
-# it and names the input.
+# Fuzzes every target for some seconds, two at a time, starting from the seeds in fuzz/seeds. Stops at
+# the first finding and names its input.
 #   usage: tools/fuzz.sh smoke | SECONDS [TARGET...]
-# `smoke` is what `make check` runs: 20 s each, as far as possible the same every time. With SECONDS,
-# what was found before (~/.cache/medsa/fuzz/corpus) is where it goes on.
-# Uses what tools/setup.sh check installs.
+# `smoke` is for `make check`: 20 s for each target, as reproducible as possible. With SECONDS, it
+# continues from the corpus of earlier runs (~/.cache/medsa/fuzz/corpus).
+# Needs the tools that `tools/setup.sh check` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ cache=${MEDSA_CACHE:-$HOME/.cache/medsa}/fuzz
 targets=("$@")
 [ $# -gt 0 ] || mapfile -t targets < <(basename -a -s .rs fuzz/fuzz_targets/*.rs)
 
-# The stable compiler has what sanitizers need, and asks for this word.
+# The stable compiler supports sanitizers only with this variable.
 export RUSTC_BOOTSTRAP=1
 host=$(rustc -vV | sed -n 's/^host: //p')
 "${cache%/fuzz}/tools/bin/cargo-fuzz" fuzz build --fuzz-dir fuzz --target-dir "$cache/target"
@@ -29,10 +29,10 @@ run() {
         options=("-max_total_time=$how")
     fi
     mkdir -p "$corpus" "$artifacts"
-    # The examples are seeds, too.
+    # The example configurations are seeds, too.
     [ "$target" != config ] ||
         options+=("-seed_inputs=edge/edge.example.toml,boards/common/edge.toml")
-    # Memory and time that a small input costs are findings, too.
+    # Excessive memory or time for a small input is a finding, too.
     "$programs/$target" "$corpus" "fuzz/seeds/$target" "${options[@]}" -max_len=65536 -timeout=10 \
         -rss_limit_mb=2048 -artifact_prefix="$artifacts/" -print_final_stats=1 \
         >"$artifacts/log" 2>&1 || {

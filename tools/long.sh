@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Everything that takes longer than `make test` and `make check`: some hours. Needs the whole data
-# sets in ../shared/data, and fails without them.
+# Runs all tests that are too long for `make test` and `make check`, which takes some hours. Needs the
+# whole data sets in ../shared/data, and fails without them.
 #
-#   SECONDS_EACH=1800   a shift on the ward with mosquitto, then one with the embedded broker
-#   FUZZ_SECONDS=600    each fuzz target
+#   SECONDS_EACH=1800   duration of the service test with mosquitto, and with the embedded broker
+#   FUZZ_SECONDS=600    duration of each fuzz target
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\n== %s\n' "$*"; }
@@ -16,14 +16,14 @@ tools/build-arm.sh
 say "tests on whole data sets"
 "${tests[@]}" -- --ignored --nocapture whole_data
 
-say "the service on the ward, ${SECONDS_EACH:=1800} s with either broker"
+say "running the service for ${SECONDS_EACH:=1800} s with each broker"
 MEDSA_SOAK_S=$SECONDS_EACH "${tests[@]}" --test it -- --nocapture --test-threads 1 soak
 
-say "packages, and the program out of one, on emulated processors"
+say "packages, and the program from one, on emulated processors"
 tools/arm.sh
 
 say "memory errors"
 tools/memcheck.sh
 
-say "fuzzing, ${FUZZ_SECONDS:=600} s for each target"
+say "fuzzing each target for ${FUZZ_SECONDS:=600} s"
 tools/fuzz.sh "$FUZZ_SECONDS"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs the tests of the kernels under valgrind, which reports accesses beyond memory and decisions
-# on uninitialized values. Takes a few minutes.
+# Runs the tests of the kernels under valgrind, which reports out-of-bounds accesses and decisions on
+# uninitialized values. Takes a few minutes.
 #
-# Valgrind knows no AVX-512 and hides it from programs: the tests find and run plain loops and, if
-# the processor has them, AVX2 kernels.
+# Valgrind does not support AVX-512 and hides it from programs. The tests run plain loops and, if the
+# processor has AVX2, the AVX2 kernels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v valgrind >/dev/null || {
-    echo "error: valgrind is missing: install it (apt-get install valgrind), then try again" >&2
+    echo "error: valgrind is missing: install it (apt-get install valgrind) and try again" >&2
     exit 1
 }
 grep -qw avx2 /proc/cpuinfo 2>/dev/null ||

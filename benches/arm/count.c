@@ -1,16 +1,16 @@
 // A plugin for qemu-user (plugin API 1, QEMU 7.2) that counts the instructions a program executes.
 //
-// Whenever the program writes to standard error, the count since its last such write comes first,
-// on a line of its own: `instructions 123456`. So a program marks the end of a step by naming it
-// in one write. With `functions=on`, the functions in which most of them were come before that:
-// `function 123 NAME`, as far as the program has symbols.
+// Before each write of the program to standard error, it prints the count since the previous such
+// write on a separate line: `instructions 123456`. A program marks the end of a step by writing the
+// step's name in a single write. With `functions=on`, the functions with most instructions are printed
+// before that: `function 123 NAME`, if the program has symbols.
 //
-// Counts are of one thread's work: threads that run at once lose some.
+// Counts are exact for a single thread; counts of parallel threads are partly lost.
 //
 //   cc -shared -fPIC -O2 -o count.so count.c
 //   qemu-aarch64 -plugin ./count.so,functions=on PROGRAM
 //
-// Debian has no header for plugins; what is used of the interface is declared here.
+// Debian has no header for plugins, so the used part of the interface is declared here.
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,7 @@ void qemu_plugin_register_vcpu_syscall_cb(plugin_id, on_syscall *);
 
 enum { ADD = 0, WRITE_ON_ARM64 = 64, STANDARD_ERROR = 2, MOST_FUNCTIONS = 25 };
 
-// Instructions that ended up in one function, since the last mark.
+// Instructions executed in one function since the last mark.
 typedef struct function {
     char *name;
     uint64_t executed;

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Counts the instructions of a frame on emulated ARM processors: how long a frame takes there only
-# a board can tell, but fewer instructions of the same kinds take less time, and counts repeat.
+# Counts the instructions of a frame on emulated ARM processors. Only a real board shows the time of a
+# frame, but fewer instructions of the same kinds take less time, and counts are reproducible.
 #
 #   usage: counts.sh NAME SIZE PROGRAM ARGUMENT...
 #   e.g.   counts.sh "ours int8" 256 engine 256 1 2 encoder.onnx decoder.onnx
 #
-# PROGRAM is for ARM, works on one thread, and names what it has done on standard error whenever
-# it has run the `encoder` or the `decoder`: edge/examples/engine.rs does, and runtimes.py. Prints a row
-# of a Markdown table for each processor (`counts.sh --head` prints its head), in millions of
-# instructions of the last run of each: the first one is cold.
+# PROGRAM is an ARM program with one thread. After each run it writes `encoder` or `decoder` to
+# standard error, like engine/examples/engine.rs and runtimes.py. Prints a row of a Markdown table for
+# each processor (`counts.sh --head` prints the head), in millions of instructions of the last run of
+# each; the first run is cold.
 #
-#   CPUS          processors, as qemu-aarch64 calls them; by default the two below
-#   ARM_ROOT      a folder with the libraries of ARM; by default that of Debian's cross compiler
-#   FUNCTIONS=on  the functions with most instructions of the last run, too, on standard error
+#   CPUS          names of processors in qemu-aarch64; by default the two below
+#   ARM_ROOT      folder with ARM libraries; by default that of Debian's cross compiler
+#   FUNCTIONS=on  also prints the functions with most instructions of the last run to standard error
 set -euo pipefail
 
 if [ "${1:-}" = --head ]; then
@@ -27,8 +27,8 @@ work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 cc -shared -fPIC -O2 -o "$work/count.so" "$here/count.c"
 
-# Programs that look up the processor in /proc or /sys would find the host's. Where the root for
-# qemu has such a file, it comes first.
+# Programs that read /proc or /sys would find the host's processor. A file of the same path in qemu's
+# root has precedence.
 root() {
     local cpu=$1 root=$work/$1 features part
     case $cpu in
@@ -56,7 +56,7 @@ END
     echo "$root"
 }
 
-# The last counts of either step, from the plugin's lines and the names that follow them.
+# The last counts of encoder and decoder, from the plugin's lines and the names that follow them.
 last_counts() {
     awk '
         $1 == "instructions" { count = $2; next }
@@ -67,7 +67,7 @@ last_counts() {
         }' "$1"
 }
 
-# `function` lines come before the name of their step.
+# `function` lines precede the name of their step.
 last_functions() {
     awk '
         $1 == "function" { part = part $0 "\n"; next }

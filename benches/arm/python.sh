@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a root for qemu-user with an ARM Python and onnxruntime, to count what that executes:
-# Debian's arm64 packages and wheels, unpacked into a folder; nothing is installed.
+# Makes a root for qemu-user with an ARM Python and onnxruntime, to count their instructions. Debian's
+# arm64 packages and wheels are unpacked to a folder; nothing is installed.
 #
 #   usage: python.sh FOLDER PIP      then ARM_ROOT=FOLDER, with FOLDER/usr/bin/python3.11
 set -euo pipefail
@@ -11,8 +11,8 @@ rm -rf "$root"
 mkdir -p "$root" "$root.apt"/{sources,lists/partial,cache/archives/partial,packages}
 trap 'rm -r "$root.apt"' EXIT
 
-# The machine's own sources, in lists of their own: arm64 must not become an architecture of this
-# system.
+# Uses the machine's package sources but separate lists, so that arm64 does not become an architecture
+# of this system.
 cp /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list "$root.apt/sources/" 2>/dev/null || true
 ! [ -e /etc/apt/sources.list ] || cp /etc/apt/sources.list "$root.apt/sources/system.list"
 cat >"$root.apt/apt.conf" <<CONFIG

@@ -1,4 +1,4 @@
-//! What every frame goes through besides the network.
+//! Processing of every frame in addition to the network.
 
 use std::hint::black_box;
 

@@ -1,12 +1,13 @@
-//! The edge's engine against other runtimes: the same network, input, threads and machine, one
-//! after the other and again, so that what else the machine does hits all.
+//! The engine compared with other runtimes: the same network, input, threads and machine. Runtimes
+//! take turns, so that other load on the machine affects all of them.
 //!
-//! `cargo bench -p medsa-benches --bench runtimes -- ENGINE FILES SIZE PYTHON CHECKPOINT ROUNDS OUT`
-//! is what `make bench` runs, which makes all that is named: ENGINE is `edge/examples/engine.rs`, built;
-//! FILES a folder of ONNX files with one folder for each form in [`RUNTIMES`]; SIZE the side of
-//! the input in pixels; PYTHON an interpreter with the other runtimes; CHECKPOINT LiteMedSAM's, for
-//! PyTorch. OUT, the table in Markdown, is written anew after each process that was measured, so
-//! that what there is stays when it is stopped; figures of all runs go to standard error.
+//! `cargo bench -p medsa-benches --bench runtimes -- ENGINE FILES SIZE PYTHON CHECKPOINT ROUNDS
+//! OUT` is run by `make bench`, which also makes these files. ENGINE is the built
+//! `engine/examples/engine.rs`. FILES is a folder of ONNX files with one folder for each form in
+//! [`RUNTIMES`]. SIZE is the side of the input in pixels. PYTHON is an interpreter with the other
+//! runtimes. CHECKPOINT is LiteMedSAM's, for PyTorch. OUT, the table in Markdown, is rewritten
+//! after each measured process, so that results are kept if the benchmark is stopped. Times of all
+//! runs are printed to standard error.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,31 +15,31 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// A runtime, and what it computes.
+/// A runtime with its arithmetic.
 struct Runtime {
     name: &'static str,
     precision: &'static str,
     program: Program,
-    /// The folder with its files, for all but PyTorch.
+    /// Folder with its files; unused for PyTorch.
     form: &'static str,
     pace: Pace,
 }
 
 enum Program {
     Engine,
-    /// As runtimes.py calls it.
+    /// Name of the runtime for runtimes.py.
     Python(&'static str),
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Pace {
-    /// One cold run in each round, and some more.
+    /// One cold run in each round, and some warm ones.
     EveryRound,
-    /// One run in all: it takes long.
+    /// A single run, because it takes long.
     Once,
 }
 
-/// Ours in 8 bits comes first.
+/// Our int8 comes first.
 #[rustfmt::skip]
 const RUNTIMES: [Runtime; 12] = {
     use Pace::{EveryRound, Once};
@@ -63,7 +64,7 @@ const RUNTIMES: [Runtime; 12] = {
         runtime(OPENVINO_BF16.0, OPENVINO_BF16.1, Python("openvino-bf16"), "f32-plain", EveryRound),
         runtime("OpenVINO", "int8 (QDQ)", Python("openvino-f32"), "qdq", EveryRound),
         runtime("PyTorch", "f32", Python("pytorch"), "", EveryRound),
-        // Our file, which is not made for these: layers quantize node by node.
+        // Our file, which is not made for these runtimes: they quantize layers node by node.
         runtime("stock tract", "int8 (ours)", Engine, "int8-plain", Once),
         runtime("onnxruntime", "int8 (ours)", Python("onnxruntime"), "int8-plain", Once),
     ]
@@ -73,13 +74,13 @@ const OPENVINO_BF16: (&str, &str) = ("OpenVINO", "bf16");
 
 const PARTS: [&str; 2] = ["encoder", "decoder"];
 const THREADS: [usize; 2] = [1, 2];
-/// Of a process; the first is cold and not counted.
+/// Runs of a process; the first one is cold and not counted.
 const RUNS: usize = 4;
 
-/// What was measured of one runtime on so many threads.
+/// Results of one runtime with one number of threads.
 #[derive(Default)]
 struct Measured {
-    /// Milliseconds of the runs of either part.
+    /// Milliseconds of the runs, for encoder and decoder.
     ms: [Vec<f64>; 2],
     peak_mb: f64,
     note: String,
@@ -88,7 +89,9 @@ struct Measured {
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
     let [engine, files, size, python, checkpoint, rounds, out] = &arguments[..] else {
-        println!("runtimes: not run, no files were named (see this file's beginning)");
+        println!(
+            "runtimes: not run, because no files were given (see the beginning of benches/benches/runtimes.rs)"
+        );
         return;
     };
     let rounds: usize = rounds.parse().expect("a number of rounds");
@@ -127,7 +130,7 @@ fn main() {
     print!("{}", table(&all));
 }
 
-/// What a process prints, or nothing when it failed.
+/// JSON output of a process; null if it failed.
 fn run(command: &mut Command) -> Value {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     if !output.status.success() {
@@ -152,7 +155,7 @@ impl Measured {
         }
     }
 
-    /// Median and minimum of a part.
+    /// Median and minimum time of encoder (0) or decoder (1), in ms.
     fn summary(&self, part: usize) -> Option<[f64; 2]> {
         let ms = &self.ms[part];
         Some([*ms.get(ms.len() / 2)?, *ms.first()?])

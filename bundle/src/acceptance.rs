@@ -1,54 +1,55 @@
-//! What a build answered where it was made, for a device to ask again before it switches to it.
+//! Acceptance test of a build: prompts with the masks predicted where the build was made. A device
+//! repeats them before it switches to the build.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// `acceptance.json`.
+/// Content of `acceptance.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
-    /// Frames with prompts and answers.
+    /// Frames with prompts and expected masks.
     pub vectors: Vec<AcceptanceVector>,
-    /// How fast it must be, by board.
+    /// Latency limits by board.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub boards: BTreeMap<String, LatencyLimits>,
 }
 
-/// Longest medians that are accepted on a board.
+/// Largest accepted median times on a board.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatencyLimits {
-    /// Of the image encoder, for a frame.
+    /// Limit of the image encoder's time per frame.
     pub encoder_ms: f64,
-    /// Of prompt encoder and mask decoder, for a prompt.
+    /// Limit of the time of prompt encoder and mask decoder per prompt.
     pub decoder_ms: f64,
 }
 
-/// One prompt about one frame.
+/// One prompt for one frame, with the expected mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptanceVector {
-    /// The frame: a PNG file of the build.
+    /// Frame: name of a PNG file in the build.
     pub frame: String,
-    /// Clicks on the structure, (x, y) in pixels of the frame.
+    /// Clicks on the structure, (x, y) in frame pixels.
     pub clicks: Vec<[f32; 2]>,
-    /// A box, `[x0, y0, x1, y1]` in pixels of the frame.
+    /// Box `[x0, y0, x1, y1]` in frame pixels.
     #[serde(rename = "box")]
     pub bbox: Option<[f32; 4]>,
-    /// The mask in pixels of the frame, row by row: lengths of runs, background first.
+    /// Expected mask in frame pixels, row by row, as lengths of runs that start with background.
     pub mask_runs: Vec<u32>,
-    /// Least intersection over union with that mask.
+    /// Smallest accepted intersection over union with the expected mask.
     pub min_iou: f64,
 }
 
 impl Acceptance {
-    /// Its file in a build.
+    /// Name of its file in a build.
     pub const FILE: &'static str = "acceptance.json";
 }
 
 impl AcceptanceVector {
-    /// Lengths of runs, background first.
+    /// Lengths of runs, starting with background.
     pub fn runs(cells: impl IntoIterator<Item = bool>) -> Vec<u32> {
         let (mut runs, mut current) = (vec![0], false);
         for cell in cells {
@@ -63,7 +64,7 @@ impl AcceptanceVector {
         runs
     }
 
-    /// The mask's `cells` pixels, row by row; `None` if it has not as many.
+    /// The expected mask's `cells` pixels, row by row; `None` if it has another number of pixels.
     pub fn mask(&self, cells: usize) -> Option<Vec<bool>> {
         let total: u64 = self.mask_runs.iter().map(|&run| u64::from(run)).sum();
         if total != cells as u64 {
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_read_back() {
+    fn runs_round_trip() {
         let cells = [true, true, false, true, false, false];
         let vector = AcceptanceVector {
             frame: "0.png".into(),

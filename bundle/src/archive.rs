@@ -1,4 +1,4 @@
-//! A build, and writing one.
+//! A build in memory, and writing it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::manifest::{FileEntry, Manifest};
 
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// As `sha256sum` writes and checks it.
+/// File with the manifest's hash, in the format of `sha256sum`.
 pub(crate) const MANIFEST_HASH: &str = "manifest.sha256";
 
-/// A build in memory: its manifest and files, whose hashes agree.
+/// A build in memory: the manifest and files with matching hashes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Build {
     pub(crate) manifest: Manifest,
@@ -24,8 +24,8 @@ pub struct Build {
 }
 
 impl Build {
-    /// A build of `files`; sizes and hashes are entered into the manifest. `acceptance` is made
-    /// one of the files.
+    /// Makes a build of `files`. Sizes and hashes are entered into the manifest, and `acceptance`
+    /// becomes one of the files.
     pub fn new(
         mut manifest: Manifest,
         mut files: BTreeMap<String, Vec<u8>>,
@@ -38,8 +38,8 @@ impl Build {
         Self { manifest, files, acceptance }
     }
 
-    /// Writes the build beside `path` and renames it into place, so that a reader never sees
-    /// half of one.
+    /// Writes the build next to `path` and renames it into place, so that a reader never sees a
+    /// partial file.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -50,16 +50,16 @@ impl Build {
             .and_then(|file| file.sync_all())
             .and_then(|()| fs::rename(&partial, path));
         written.map_err(|source| {
-            // Nothing half-written stays; if it cannot be removed, the first error tells more.
+            // Remove a partial file. If that fails, the first error is more useful.
             let _ = fs::remove_file(&partial);
             Error::Io { path: path.to_owned(), source }
         })
     }
 
-    /// Writes the build's bytes, the same for the same content, and gives the writer back.
+    /// Writes the build's bytes, which depend only on its content, and returns the writer.
     ///
     /// # Errors
-    /// The writer's.
+    /// The writer failed.
     pub fn write_to<W: io::Write>(&self, writer: W) -> io::Result<W> {
         let mut archive = tar::Builder::new(writer);
         let json = serde_json::to_vec_pretty(&self.manifest)?;
@@ -76,18 +76,18 @@ impl Build {
         &self.manifest
     }
 
-    /// What it has to answer on a device.
+    /// Acceptance test for devices.
     pub fn acceptance(&self) -> &Acceptance {
         &self.acceptance
     }
 
-    /// The content of a file of the build.
+    /// Content of a file in the build.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
     }
 }
 
-/// The content of [`MANIFEST_HASH`].
+/// Content of [`MANIFEST_HASH`].
 pub(crate) fn manifest_hash(json: &[u8]) -> String {
     format!("{}  {MANIFEST}\n", sha256_hex(json))
 }
@@ -95,7 +95,7 @@ pub(crate) fn manifest_hash(json: &[u8]) -> String {
 fn append<W: io::Write>(archive: &mut tar::Builder<W>, name: &str, data: &[u8]) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(data.len() as u64);
-    // Nothing of the machine or the hour: the same content gives the same bytes.
+    // No user and no time, so that equal content gives equal bytes.
     header.set_mode(0o644);
     header.set_mtime(0);
     archive.append_data(&mut header, name, data)

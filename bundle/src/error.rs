@@ -1,8 +1,8 @@
-//! Why a build cannot be read or written.
+//! Errors of reading and writing builds.
 
 use std::path::PathBuf;
 
-/// Errors of this crate; every message names the build and the file in it.
+/// An error of this crate. Every message names the build and the file in it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read or written.
@@ -10,87 +10,87 @@ pub enum Error {
     Io {
         /// The build.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// Not a build: not a tar archive, or the manifest does not come first.
+    /// File: it is not a tar archive, or does not start with the manifest.
     #[error("{path}: not a build: {reason}")]
     NotABuild {
         /// The build.
         path: PathBuf,
-        /// What was found.
+        /// Cause.
         reason: String,
     },
-    /// The manifest cannot be understood.
+    /// File: the manifest cannot be parsed.
     #[error("{path}: manifest.json: {reason}")]
     Manifest {
         /// The build.
         path: PathBuf,
-        /// What was found and expected.
+        /// Value found, and value expected.
         reason: String,
     },
-    /// A part is larger than a reader accepts.
+    /// File: a part exceeds the reader's limit.
     #[error("{path}: {file} has {found} bytes, at most {limit} are accepted")]
     TooLarge {
         /// The build.
         path: PathBuf,
-        /// The file in it.
+        /// Name of the part.
         file: String,
-        /// Its size.
+        /// Size of the part, in bytes.
         found: u64,
-        /// The limit.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// There is more of something than a reader accepts.
+    /// File: a number exceeds the reader's limit.
     #[error("{path}: {found} {what}, at most {limit} are accepted")]
     TooMany {
         /// The build.
         path: PathBuf,
-        /// Of what.
+        /// Counted items.
         what: &'static str,
-        /// How many there are.
+        /// Number found.
         found: usize,
         /// The limit.
         limit: usize,
     },
-    /// A part is not what the manifest says: the build was damaged or tampered with.
+    /// File: a part does not match its hash, because the build was damaged or manipulated.
     #[error("{path}: {file} has SHA-256 {found}, expected {expected}")]
     Hash {
         /// The build.
         path: PathBuf,
-        /// The file in it.
+        /// Name of the part.
         file: String,
-        /// Hash of what is there.
+        /// Hash of the part.
         found: String,
-        /// Hash in the manifest or, for the manifest, beside it.
+        /// Hash in the manifest; for the manifest itself, hash in its hash file.
         expected: String,
     },
-    /// A part has another size than the manifest says.
-    #[error("{path}: {file} has {found} bytes, the manifest says {expected}")]
+    /// File: a part has another size than stated in the manifest.
+    #[error("{path}: {file} has {found} bytes, expected {expected} according to the manifest")]
     Size {
         /// The build.
         path: PathBuf,
-        /// The file in it.
+        /// Name of the part.
         file: String,
-        /// Bytes there.
+        /// Size found, in bytes.
         found: u64,
-        /// Bytes in the manifest.
+        /// Size in the manifest, in bytes.
         expected: u64,
     },
-    /// The manifest lists a file that is not there.
-    #[error("{path}: {file} is listed in the manifest and missing from the build")]
+    /// File: a listed file is missing.
+    #[error("{path}: {file} is listed in the manifest but missing in the build")]
     MissingFile {
         /// The build.
         path: PathBuf,
-        /// The file.
+        /// Name of the missing file.
         file: String,
     },
-    /// The build holds a file that the manifest does not list.
-    #[error("{path}: {file} is in the build and not in its manifest")]
+    /// File: it contains a file that the manifest does not list.
+    #[error("{path}: {file} is in the build but not listed in its manifest")]
     UnlistedFile {
         /// The build.
         path: PathBuf,
-        /// The file.
+        /// Name of the file.
         file: String,
     },
 }

@@ -1,10 +1,12 @@
-//! The adapter build `*.medsa`: one file with a manifest and the two models, read as if it were
-//! hostile.
+//! Adapter builds (`*.medsa`): a manifest, two models and further files in one file, which is read
+//! as hostile input.
 //!
-//! A build is a tar archive: `manifest.json` first, its SHA-256 in `manifest.sha256`, then the
-//! files that it lists, each with its size and SHA-256. The same content gives the same bytes.
+//! A build is a tar archive. It starts with `manifest.json`, followed by its SHA-256 in
+//! `manifest.sha256` and by the files that it lists, each with its size and SHA-256. Equal content
+//! gives equal bytes.
 //!
-//! **Architecture invariant:** this crate knows no runtime: what is in a model file is opaque to it.
+//! **Architecture invariant:** this crate knows no runtime. The content of model files is opaque to
+//! it.
 #![forbid(unsafe_code)]
 
 mod acceptance;

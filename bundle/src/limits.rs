@@ -1,32 +1,32 @@
-//! How much of a build a reader accepts.
+//! Limits of a build that a reader accepts.
 
 use std::path::Path;
 
 use crate::acceptance::Acceptance;
 use crate::error::Error;
 
-/// Limits, checked before anything is allocated that depends on them.
+/// Limits, checked before memory of that size is allocated.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of the whole file.
+    /// Size of the whole file, in bytes.
     pub build_bytes: u64,
-    /// Bytes of `manifest.json`.
+    /// Size of `manifest.json`, in bytes.
     pub manifest_bytes: u64,
-    /// Bytes of `acceptance.json`.
+    /// Size of `acceptance.json`, in bytes.
     pub acceptance_bytes: u64,
-    /// Bytes of any other file in it.
+    /// Size of any other file in the build, in bytes.
     pub file_bytes: u64,
-    /// Files in it.
+    /// Number of files.
     pub files: usize,
-    /// Bytes of a file's name.
+    /// Length of a file's name, in bytes.
     pub name_bytes: usize,
-    /// Acceptance vectors.
+    /// Number of acceptance vectors.
     pub vectors: usize,
-    /// Clicks of one.
+    /// Number of clicks of an acceptance vector.
     pub clicks: usize,
-    /// Runs of the mask of one.
+    /// Number of runs of an acceptance vector's mask.
     pub runs: usize,
-    /// Boards that it has limits for.
+    /// Number of boards with limits.
     pub boards: usize,
 }
 

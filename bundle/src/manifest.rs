@@ -1,4 +1,4 @@
-//! What a build says about itself.
+//! Manifest of a build.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::sha256_hex;
 
-/// `manifest.json`.
+/// Content of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of this format; readers refuse others. See [`Manifest::FORMAT`].
+    /// Version of this format, see [`Manifest::FORMAT`]. Readers refuse other versions.
     pub format: u32,
-    /// Name of the build, for people.
+    /// Name of the build, for display.
     pub name: String,
-    /// Version of the build, for people and for ordering.
+    /// Version of the build, for display and for ordering.
     pub version: String,
-    /// Lowest version of the edge service that can run it.
+    /// Lowest version of the edge service that can run the build.
     pub min_edge_version: String,
-    /// The base model.
+    /// Base model.
     pub base: Origin,
-    /// The adapter, if one is folded in.
+    /// Adapter; `None` if none is folded in.
     pub adapter: Option<Origin>,
-    /// Names of the structures that the adapter was trained on.
+    /// Names of the structures on which the adapter was trained.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// From a frame to the network's input.
+    /// Preprocessing of frames to the network's input.
     pub preprocess: Preprocess,
     /// Arithmetic of the models.
     pub precision: Precision,
-    /// How well the int8 model agrees with f32.
+    /// Agreement of the int8 models with f32; `None` for an f32 build.
     pub agreement: Option<Agreement>,
-    /// What of the int8 model is in 8 bits.
+    /// Int8 quantization; `None` for an f32 build.
     #[serde(default)]
     pub quantization: Option<QuantizationReport>,
-    /// Limits that the build misses, each as a sentence; devices refuse it if there are any.
+    /// Limits that the build misses, each as a sentence. Devices refuse the build if there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unfit: Vec<String>,
-    /// Every other file in the build.
+    /// All other files in the build.
     pub files: BTreeMap<String, FileEntry>,
 }
 
 impl Manifest {
-    /// The format that this version of the crate writes and reads.
+    /// Format version that this crate writes and reads.
     pub const FORMAT: u32 = 2;
-    /// The image encoder: `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
+    /// Image encoder: `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
     pub const ENCODER: &'static str = "encoder.onnx";
     /// Prompt encoder and mask decoder: `embedding`, `point_coords` `[1, N, 2]`, `point_labels`
     /// `[1, N]`, `mask_input` `[1, 1, 4h, 4w]`, `has_mask` `[1]` -> `masks` `[1, 4, 4h, 4w]`
@@ -53,13 +53,13 @@ impl Manifest {
     pub const DECODER: &'static str = "decoder.onnx";
 }
 
-/// A file that went into the build.
+/// A file from which the build was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// Its name.
+    /// Name without folder and extension.
     pub name: String,
-    /// Its SHA-256, in hex.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
 }
 
@@ -69,31 +69,31 @@ pub struct Origin {
 pub enum Precision {
     /// 32-bit float.
     F32,
-    /// Products of layers and attentions in 8 bits but for a few; the rest in 32-bit float.
+    /// Int8 in the products of layers and attentions, except for a few; 32-bit float in the rest.
     Int8,
 }
 
-/// What of a model is in 8 bits.
+/// Extent of the int8 quantization.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuantizationReport {
-    /// Part of all multiply-accumulates of one frame and one prompt.
+    /// Part of all multiply-accumulates in int8, for one frame and one prompt, from 0 to 1.
     pub int8_macs: f64,
-    /// Layers and attentions that stayed in float because of what they do to masks.
+    /// Layers and attentions that stayed in float because masks are sensitive to them.
     pub in_float: Vec<String>,
 }
 
-/// How well the int8 model's masks agree with the f32 model's.
+/// Agreement of the int8 models' masks with those of the f32 models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agreement {
-    /// Frames compared.
+    /// Number of frames compared.
     pub frames: usize,
-    /// Masks compared: one for each frame and box prompt.
+    /// Number of masks compared: one for each frame and box prompt.
     pub masks: usize,
     /// Mean intersection over union of the masks.
     pub mean_iou: f64,
-    /// Lowest of them.
+    /// Lowest intersection over union.
     pub min_iou: f64,
 }
 
@@ -103,12 +103,12 @@ pub struct Agreement {
 pub struct FileEntry {
     /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256, in hex.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
 }
 
 impl FileEntry {
-    /// The entry of a file with the content `data`.
+    /// Entry of a file with the content `data`.
     pub fn of(data: &[u8]) -> Self {
         Self { bytes: data.len() as u64, sha256: sha256_hex(data) }
     }

@@ -1,4 +1,4 @@
-//! Reading a build as if it were hostile: nothing is allocated that its limits do not allow.
+//! Reading of builds as hostile input: memory is only allocated within the limits.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,16 +16,17 @@ impl Build {
     /// Reads and checks a build.
     ///
     /// # Errors
-    /// Any way in which the file is not a whole, unaltered build within `limits`.
+    /// The file is not a complete, unaltered build within `limits`.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         Self::read_file(&fs::File::open(path).map_err(io)?, path, limits)
     }
 
-    /// The same from a file that is open, from where it is at; errors call it `path`.
+    /// Reads a build from an open file, starting at its current position; error messages name it
+    /// `path`.
     ///
     /// # Errors
-    /// As [`Build::read`].
+    /// Same as [`Build::read`].
     pub fn read_file(file: &fs::File, path: &Path, limits: &Limits) -> Result<Self, Error> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let (found, limit) = (file.metadata().map_err(io)?.len(), limits.build_bytes);
@@ -36,15 +37,15 @@ impl Build {
         Self::read_from(file, path, limits)
     }
 
-    /// The same from anything that can be read; errors call it `path`.
+    /// Reads a build from any reader; error messages name it `path`.
     ///
     /// # Errors
-    /// As [`Build::read`].
+    /// Same as [`Build::read`].
     pub fn read_from(reader: impl Read, path: &Path, limits: &Limits) -> Result<Self, Error> {
         let mut archive = tar::Archive::new(reader.take(limits.build_bytes));
         let entries = archive.entries().map_err(|e| not_a_build(path, e.to_string()))?;
-        // Raw: names and sizes are those of the headers, of a fixed size, and no extension of the
-        // format is followed.
+        // Raw mode: names and sizes come from the fixed-size headers, and extensions of the format
+        // are ignored.
         let mut reader = Reader { entries: entries.raw(true), path, limits };
         let json = reader.expect(MANIFEST)?;
         let hash = reader.expect(MANIFEST_HASH)?;
@@ -58,7 +59,7 @@ impl Build {
         let mut files = BTreeMap::new();
         while let Some((name, data)) = reader.listed(&manifest)? {
             if files.insert(name.clone(), data).is_some() {
-                return Err(not_a_build(path, format!("{name} is in it twice")));
+                return Err(not_a_build(path, format!("it contains {name} twice")));
             }
         }
         if let Some(file) = manifest.files.keys().find(|name| !files.contains_key(*name)) {
@@ -74,7 +75,7 @@ impl Build {
     }
 }
 
-/// An archive, entry by entry.
+/// Entries of an archive.
 struct Reader<'a, R: Read> {
     entries: tar::Entries<'a, R>,
     path: &'a Path,
@@ -84,19 +85,19 @@ struct Reader<'a, R: Read> {
 type Entry<'a, R> = tar::Entry<'a, R>;
 
 impl<'a, R: Read> Reader<'a, R> {
-    /// The content of the next entry, which must be of that name.
+    /// Content of the next entry, which must be named `name`.
     fn expect(&mut self, name: &str) -> Result<Vec<u8>, Error> {
         match self.next()? {
             Some((found, entry)) if found == name => self.content(name, entry),
             Some((found, _)) => {
-                let reason = format!("{found:?} is where {name} is expected");
+                let reason = format!("found {found:?}, expected {name}");
                 Err(not_a_build(self.path, reason))
             }
-            None => Err(not_a_build(self.path, format!("it ends where {name} is expected"))),
+            None => Err(not_a_build(self.path, format!("it ends, expected {name}"))),
         }
     }
 
-    /// The next entry, which must be as the manifest lists it; `None` at the end.
+    /// Name and content of the next entry, which must match the manifest; `None` at the end.
     fn listed(&mut self, manifest: &Manifest) -> Result<Option<(String, Vec<u8>)>, Error> {
         let Some((name, entry)) = self.next()? else { return Ok(None) };
         let Some(FileEntry { bytes, sha256 }) = manifest.files.get(&name) else {
@@ -129,7 +130,7 @@ impl<'a, R: Read> Reader<'a, R> {
     fn content(&self, name: &str, mut entry: Entry<'a, R>) -> Result<Vec<u8>, Error> {
         let size = entry.size();
         self.limits.bytes(self.path, name, size)?;
-        // Grows with what is there, not with what the header says.
+        // Memory grows with the data present, not with the size in the header.
         let mut data = Vec::new();
         let read = entry.read_to_end(&mut data);
         read.map_err(|e| not_a_build(self.path, format!("{name}: {e}")))?;
@@ -143,7 +144,7 @@ impl<'a, R: Read> Reader<'a, R> {
 
 fn parse_manifest(path: &Path, json: &[u8]) -> Result<Manifest, Error> {
     let error = |reason: String| Error::Manifest { path: path.to_owned(), reason };
-    // The version is looked at first: a manifest of a later one may have other keys.
+    // The version is checked first, because a manifest of a later version may have other keys.
     let value: serde_json::Value =
         serde_json::from_slice(json).map_err(|e| error(e.to_string()))?;
     match value.get("format").and_then(serde_json::Value::as_u64) {
@@ -156,7 +157,7 @@ fn parse_manifest(path: &Path, json: &[u8]) -> Result<Manifest, Error> {
     let manifest: Manifest = serde_json::from_value(value).map_err(|e| error(e.to_string()))?;
     for name in [Manifest::ENCODER, Manifest::DECODER] {
         if !manifest.files.contains_key(name) {
-            return Err(error(format!("{name} is not among its files")));
+            return Err(error(format!("{name} is not listed in its files")));
         }
     }
     Ok(manifest)

@@ -1,4 +1,4 @@
-//! A build is read whole and unaltered or not at all.
+//! A build is read completely and unaltered, or refused.
 
 mod small;
 
@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 #[test]
-fn what_was_written_is_read() {
+fn written_build_is_read_back() {
     let place = Place::new();
     let read = Build::read(&place.path, &Limits::default()).unwrap();
     assert_eq!(read.file(Manifest::ENCODER), Some(&b"encoder bytes"[..]));
@@ -26,7 +26,7 @@ fn same_content_gives_same_bytes() {
 }
 
 #[test]
-fn an_altered_model_is_refused_by_its_hash() {
+fn altered_model_is_refused_by_its_hash() {
     let place = Place::new();
     place.alter(|bytes| replace(bytes, b"encoder bytes", b"encodeR bytes"));
     let error = Build::read(&place.path, &Limits::default()).unwrap_err();
@@ -34,10 +34,10 @@ fn an_altered_model_is_refused_by_its_hash() {
 }
 
 #[test]
-fn a_truncated_build_is_refused_at_every_length() {
+fn build_truncated_at_any_length_is_refused() {
     let place = Place::new();
     let whole = fs::read(&place.path).unwrap();
-    // The two zero blocks at the end of a tar archive carry nothing.
+    // The two zero blocks at the end of a tar archive contain nothing.
     for length in (0..whole.len() - 1024).step_by(97) {
         fs::write(&place.path, &whole[..length]).unwrap();
         let error = Build::read(&place.path, &Limits::default()).unwrap_err();
@@ -58,7 +58,7 @@ fn later_formats_and_unknown_keys_are_named() {
 }
 
 #[test]
-fn an_altered_manifest_is_refused_by_its_hash() {
+fn altered_manifest_is_refused_by_its_hash() {
     let place = Place::new();
     place.alter(|bytes| replace(bytes, br#""version": "1.0.0""#, br#""version": "9.0.0""#));
     let error = Build::read(&place.path, &Limits::default()).unwrap_err();
@@ -74,7 +74,7 @@ fn sizes_are_limited_before_reading() {
 }
 
 #[test]
-fn numbers_are_limited() {
+fn counts_are_limited() {
     let vector = AcceptanceVector {
         frame: "acceptance/0.png".into(),
         clicks: vec![[1.0, 2.0]; 3],
@@ -116,14 +116,14 @@ proptest! {
     }
 }
 
-/// Places are parts of the whole length.
+/// A kind of damage; positions are fractions of the whole length.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// Cuts the end off.
+    /// Cuts off the end.
     Truncate(f64),
     /// Flips bits of a byte.
     Flip(f64, u8),
-    /// Copies a piece from one place over another, or in between.
+    /// Copies a piece to another position, either overwriting or inserting it.
     Splice { from: f64, to: f64, length: usize, over: bool },
 }
 
@@ -152,7 +152,7 @@ impl Damage {
                 bytes[at] ^= bits;
             }
             Self::Splice { from, to, length, over } => {
-                // On blocks where the piece is of blocks.
+                // Aligned to blocks if the piece consists of blocks.
                 let grid = if length % 512 == 0 { 512 } else { 1 };
                 let (from, to) = (at(from) / grid * grid, at(to) / grid * grid);
                 let piece = bytes[from..(from + length).min(bytes.len())].to_vec();
@@ -174,7 +174,7 @@ fn acceptance_vectors_are_hashed_and_read_back() {
 }
 
 #[test]
-fn a_file_that_is_no_archive_is_not_a_build() {
+fn file_that_is_not_an_archive_is_refused() {
     let place = Place::new();
     fs::write(&place.path, vec![7u8; 4096]).unwrap();
     let error = Build::read(&place.path, &Limits::default()).unwrap_err();
@@ -201,7 +201,7 @@ impl Place {
         fs::write(&self.path, bytes).unwrap();
     }
 
-    /// With the hash that it then has, as who tampers would.
+    /// Alters the manifest and updates its hash, like an attacker would.
     fn alter_manifest(&self, from: &[u8], to: &[u8]) {
         self.alter(|bytes| {
             let header = tar::Header::from_byte_slice(&bytes[..512]);

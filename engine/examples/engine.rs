@@ -1,12 +1,13 @@
-//! Times the engine, in a process of its own: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
-//! side of the input in pixels and the two ONNX files. Pairs of `QUESTION ANSWER` after them are files
-//! of little-endian floats. QUESTION is `[4 * BOXES + 3 * SIZE * SIZE]`: corners of boxes in input
-//! pixels, and a picture; ANSWER becomes the embedding and, for each box, the logits of its mask.
-//! What is timed is a made-up picture with one box.
+//! Times the engine in a separate process: `engine SIZE THREADS RUNS ENCODER DECODER`, with the
+//! side of the input in pixels and the two ONNX files. The input is a made-up image with one box.
 //!
-//! Prints JSON: milliseconds of each run of either part, the first one cold, and the most memory
-//! that the process had, in megabytes. Names each step on standard error when it has ended, in one
-//! write: for an emulator that counts instructions, these are the marks to count between.
+//! Further arguments are pairs `INPUT OUTPUT` of files with little-endian floats. INPUT is `[4 *
+//! BOXES + 3 * SIZE * SIZE]`: corners of boxes in input pixels, then an image. OUTPUT becomes the
+//! embedding and, for each box, the logits of its mask.
+//!
+//! Prints JSON: milliseconds of each run of encoder and decoder, the first one cold, and the peak
+//! memory of the process in megabytes. The end of each step is written to standard error in a
+//! single write, so that an emulator that counts instructions can use these writes as markers.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -23,7 +24,7 @@ fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (settings, files) = arguments.split_at(arguments.len().min(5));
     let ([size, threads, runs, encoder, decoder], true) = (settings, files.len() % 2 == 0) else {
-        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER [QUESTION ANSWER]...");
+        eprintln!("usage: engine SIZE THREADS RUNS ENCODER DECODER [INPUT OUTPUT]...");
         std::process::exit(2);
     };
     let size: usize = size.parse().expect("a side in pixels");
@@ -36,7 +37,7 @@ fn main() {
     let engine = engine.unwrap_or_else(|e| panic!("{e}"));
     ended("load");
 
-    // The same in benches/python/runtimes.py.
+    // Same corners as in benches/python/runtimes.py.
     let corners = [0.3, 0.3, 0.7, 0.7].map(|share| share * size as f32);
     let image = Array4::from_shape_fn((1, 3, size, size), |(_, c, y, x)| {
         ((c * 7919 + y * 104_729 + x * 31) % 1009) as f32 / 1009.0
@@ -46,11 +47,11 @@ fn main() {
     let (mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         let begin = Instant::now();
-        let embedding = engine.encode(&image).expect("it computes");
+        let embedding = engine.encode(&image).expect("the encoder runs");
         encoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("encoder");
         let begin = Instant::now();
-        engine.decode(&embedding, &a_box, None).expect("it computes");
+        engine.decode(&embedding, &a_box, None).expect("the decoder runs");
         decoder_ms.push(1e3 * begin.elapsed().as_secs_f64());
         ended("decoder");
     }
@@ -62,10 +63,11 @@ fn main() {
             panic!("{}: {} numbers, expected at least {}", pair[0], floats.len(), image.len())
         });
         let image = Array4::from_shape_vec(image.raw_dim(), floats.split_off(boxes));
-        let embedding = engine.encode(&image.expect("as many numbers")).expect("it computes");
+        let embedding = engine.encode(&image.expect("as many numbers")).expect("the encoder runs");
         let mut found: Vec<f32> = embedding.view().expect("it is a map").iter().copied().collect();
         for corners in floats.chunks_exact(4) {
-            let decoded = engine.decode(&embedding, &tokens(corners), None).expect("it computes");
+            let decoded =
+                engine.decode(&embedding, &tokens(corners), None).expect("the decoder runs");
             found.extend(decoded.single().0);
         }
         fs::write(answer, found.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
@@ -74,13 +76,14 @@ fn main() {
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
 }
 
-/// Of a box by its corners in input pixels.
+/// Tokens of a box given by its corners in input pixels.
 fn tokens(corners: &[f32]) -> PromptTokens {
     PromptTokens::new(&[([corners[0], corners[1]], 2.0), ([corners[2], corners[3]], 3.0)])
 }
 
 fn ended(step: &str) {
-    // Formatting would write in pieces. Nobody may be reading.
+    // A single unformatted write, since formatting would write in pieces. Errors are ignored, since
+    // nobody may be reading.
     let _ = io::stderr().write_all(format!("{step}\n").as_bytes());
 }
 

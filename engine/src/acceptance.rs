@@ -1,4 +1,4 @@
-//! Whether a build answers on this device as it did where it was made.
+//! Acceptance test: checks that a build gives the same masks on this device as where it was made.
 
 use std::io::Cursor;
 use std::time::Instant;
@@ -12,36 +12,35 @@ use serde::Serialize;
 
 use crate::{Engine, Error, frame_view};
 
-/// Answers to all vectors of a build.
+/// Results of a build's acceptance test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Accepted {
-    /// One for each vector.
+    /// Results by vector.
     pub answers: Vec<Answered>,
-    /// Median time of the image encoder for a frame.
+    /// Median time of the image encoder per frame, in ms.
     pub encoder_ms: f64,
-    /// Median time of prompt encoder and mask decoder for a prompt.
+    /// Median time of prompt encoder and mask decoder per prompt, in ms.
     pub decoder_ms: f64,
 }
 
-/// The answer to one vector.
+/// Result of one vector.
 #[derive(Clone, Debug, Serialize)]
 pub struct Answered {
-    /// Its frame.
+    /// Name of its frame.
     pub frame: String,
-    /// Overlap with the mask that was expected.
+    /// IoU with the expected mask.
     pub iou: f64,
-    /// Least overlap that is accepted.
+    /// Smallest accepted IoU.
     pub min_iou: f64,
 }
 
 impl Accepted {
-    /// Holds the answers to what was expected and, if `board` is given, the times to the limits of
-    /// a board of that name.
+    /// Checks the masks and, with `board`, the times against the limits of the board of that name.
     ///
     /// # Errors
     /// [`Error::WrongAnswer`], [`Error::TooSlow`].
     pub fn check(&self, board: Option<(&str, LatencyLimits)>) -> Result<(), Error> {
-        // Written so that no number is not accepted.
+        // The comparison is written so that NaN is refused.
         let right = |answer: &Answered| answer.iou >= answer.min_iou;
         if let Some(vector) = self.answers.iter().position(|answer| !right(answer)) {
             let Answered { frame, iou, min_iou } = self.answers[vector].clone();
@@ -56,10 +55,10 @@ impl Accepted {
     }
 }
 
-/// What `build` must hold on `board`.
+/// Latency limits of `build` for `board`.
 ///
 /// # Errors
-/// [`Error::UnknownBoard`] names the boards that it has limits for.
+/// [`Error::UnknownBoard`] names the boards that have limits.
 pub fn limits_of(build: &Build, board: &str) -> Result<LatencyLimits, Error> {
     let boards = &build.acceptance().boards;
     boards.get(board).copied().ok_or_else(|| Error::UnknownBoard {
@@ -68,19 +67,20 @@ pub fn limits_of(build: &Build, board: &str) -> Result<LatencyLimits, Error> {
     })
 }
 
-/// Asks `engine`, made of `build`, all that the build says it must answer.
+/// Runs the acceptance test of `build` on `engine`, which must be made from it.
 ///
 /// # Errors
-/// [`Error::Acceptance`] when there is nothing to ask or a vector cannot be used; the engine's.
+/// [`Error::Acceptance`] if there are no vectors or one cannot be used; [`Error::Network`] if the
+/// engine fails.
 pub fn accept(build: &Build, engine: &Engine) -> Result<Accepted, Error> {
     accept_in_turns(build, engine, || ())
 }
 
-/// As [`accept`], beside others who compute: `turn` is waited for before every vector, and what it
-/// returns is kept until the engine has answered, so that times are those of an engine alone.
+/// Like [`accept`], while other engines compute. `turn` is called before every vector and may wait;
+/// its result is kept until the engine has finished, so that times are those of one engine alone.
 ///
 /// # Errors
-/// As [`accept`].
+/// Same as [`accept`].
 pub fn accept_in_turns<T>(
     build: &Build,
     engine: &Engine,
@@ -88,12 +88,12 @@ pub fn accept_in_turns<T>(
 ) -> Result<Accepted, Error> {
     let vectors = &build.acceptance().vectors;
     if vectors.is_empty() {
-        let (vector, reason) = (0, "there is none, expected one at least".to_owned());
+        let (vector, reason) = (0, "there is none, expected at least one".to_owned());
         return Err(Error::Acceptance { vector, reason });
     }
     let (mut answers, mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new(), Vec::new());
     for (i, vector) in vectors.iter().enumerate() {
-        let Question { frame, prompt, expected } = question(build, i, vector)?;
+        let Case { frame, prompt, expected } = case(build, i, vector)?;
         let (image, geometry) = engine.preprocess().run(frame_view(&frame)?);
         let turn = turn();
         let start = Instant::now();
@@ -111,25 +111,25 @@ pub fn accept_in_turns<T>(
     Ok(Accepted { answers, encoder_ms: median(encoder_ms), decoder_ms: median(decoder_ms) })
 }
 
-/// Whether everything that `build` must answer can be asked; how much that is.
+/// Checks that all acceptance vectors of `build` can be used; returns their number.
 ///
 /// # Errors
 /// [`Error::Acceptance`].
 pub fn check_vectors(build: &Build) -> Result<usize, Error> {
     let vectors = &build.acceptance().vectors;
-    vectors.iter().enumerate().try_for_each(|(i, vector)| question(build, i, vector).map(drop))?;
+    vectors.iter().enumerate().try_for_each(|(i, vector)| case(build, i, vector).map(drop))?;
     Ok(vectors.len())
 }
 
-/// What a vector asks, and the answer that it expects.
-struct Question {
+/// Frame and prompt of a vector, with the expected mask.
+struct Case {
     frame: Frame,
     prompt: Prompt,
     expected: Array2<bool>,
 }
 
-/// The question of vector `i`.
-fn question(build: &Build, i: usize, vector: &AcceptanceVector) -> Result<Question, Error> {
+/// Frame, prompt and expected mask of vector `i`.
+fn case(build: &Build, i: usize, vector: &AcceptanceVector) -> Result<Case, Error> {
     let unusable = |reason: String| Error::Acceptance { vector: i, reason };
     let frame = frame(build, vector).map_err(unusable)?;
     let (width, height) = (frame.width as usize, frame.height as usize);
@@ -142,10 +142,11 @@ fn question(build: &Build, i: usize, vector: &AcceptanceVector) -> Result<Questi
     let clicks = vector.clicks.iter().map(click).collect();
     let prompt = Prompt::new(clicks, vector.bbox, (width, height));
     let prompt = prompt.map_err(|e| unusable(e.to_string()))?;
-    Ok(Question { frame, prompt, expected })
+    Ok(Case { frame, prompt, expected })
 }
 
-/// The middle one of `values`, the larger of two; no number if there are none.
+/// Median of `values`, the larger of the two middle ones if their number is even; NaN if there are
+/// none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -160,7 +161,7 @@ pub fn iou(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
     if union == 0.0 { 1.0 } else { count(|a, b| a && b) / union }
 }
 
-/// Most pixels of a vector's frame: more than any device sees live.
+/// Largest number of pixels of a vector's frame: more than in any live frame.
 const MAX_PIXELS: u32 = 4 << 20;
 
 /// Decodes a vector's frame, which may be hostile.
@@ -170,7 +171,7 @@ fn frame(build: &Build, vector: &AcceptanceVector) -> Result<Frame, String> {
     let failed = |error: image::ImageError| format!("{name}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     let mut limits = Limits::default();
-    // Of what the decoder keeps beside the pixels; 16 bits for each of four channels.
+    // Limits the decoder's memory in addition to the pixels: 16 bits for each of four channels.
     limits.max_alloc = Some(2 * 8 * u64::from(MAX_PIXELS));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(failed)?;
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_middle_one() {
+    fn median_is_the_middle_value() {
         assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
         assert_eq!(median(vec![2.0, 1.0]), 2.0);
         assert!(median(Vec::new()).is_nan());

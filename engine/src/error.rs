@@ -5,12 +5,12 @@ use medsa_bundle::LatencyLimits;
 /// An error of the engine or of a build's acceptance test.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The build needs a later program than this one: update the device.
+    /// The build requires a newer program; update the device.
     #[error("build {build} needs medsa-edge {needed} or later, this is {found}: update the device")]
     BuildTooNew {
         /// Name and version of the build.
         build: String,
-        /// Version that it asks for.
+        /// Required version.
         needed: String,
         /// Version of this program.
         found: &'static str,
@@ -36,14 +36,14 @@ pub enum Error {
     /// An acceptance vector of the build cannot be used.
     #[error("acceptance vector {vector} of the build: {reason}")]
     Acceptance {
-        /// Its number, from 0.
+        /// Number of the vector, from 0.
         vector: usize,
         /// Cause.
         reason: String,
     },
-    /// The build gives another mask on this machine than where it was made.
+    /// The build gives another mask on this device than where it was made.
     #[error(
-        "acceptance vector {vector} of the build: IoU of the answer about {frame} with the \
+        "acceptance vector {vector} of the build: IoU of the mask on {frame} with the \
              expected mask is {iou:.4}, expected at least {min_iou}"
     )]
     WrongAnswer {
@@ -56,7 +56,7 @@ pub enum Error {
         /// Smallest IoU that is accepted.
         min_iou: f64,
     },
-    /// The build is slower on this machine than its limits for the board allow.
+    /// The build is slower on this device than its limits for the board allow.
     #[error(
         "too slow for {board}: encoder {encoder_ms:.1} ms, at most {:.1} ms are accepted; \
          decoder {decoder_ms:.1} ms, at most {:.1} ms",
@@ -78,7 +78,7 @@ pub enum Error {
     UnknownBoard {
         /// The board.
         board: String,
-        /// Boards that it has limits for.
+        /// Boards with limits.
         known: Vec<String>,
     },
     /// The runtime cannot load or run a network.
@@ -113,8 +113,8 @@ pub enum Error {
         /// Type and shape of the contract.
         expected: String,
     },
-    /// A block's schema, weight or body does not fit: the build is damaged, or was made by another
-    /// version of `medsa-export`.
+    /// A block's schema, weight or body does not match: the build is damaged, or was made by
+    /// another version of `medsa-export`.
     #[error("{file}: block {block}: {role}: found {found}, expected {expected}")]
     Block {
         /// `encoder.onnx` or `decoder.onnx`.
@@ -128,14 +128,14 @@ pub enum Error {
         /// Value expected.
         expected: String,
     },
-    /// A frame's bytes do not fit its size.
+    /// The number of bytes of a frame does not match its size.
     #[error(transparent)]
     Frame(#[from] medsa_sam::Error),
 }
 
 fn but_for(boards: &[String]) -> String {
     if boards.is_empty() {
-        return "nor for any other".to_owned();
+        return "nor for any other board".to_owned();
     }
     format!("expected one of {}", boards.join(", "))
 }

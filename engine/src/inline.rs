@@ -1,14 +1,14 @@
-//! Local functions of a model, written out: tract's loader knows none.
+//! Inlining of a model's local functions, which tract's loader does not support.
 
 use std::collections::HashMap;
 
 use tract_onnx::pb::{FunctionProto, ModelProto, NodeProto};
 
-/// Replaces every call of a local function by its nodes, `limit` at most in all. Functions that
-/// call functions are refused.
+/// Replaces every call of a local function by the function's nodes, at most `limit` nodes in total.
+/// Functions that call functions are refused.
 ///
 /// # Errors
-/// What is wrong with the model.
+/// The problem of the model.
 pub fn inline(mut model: ModelProto, limit: usize) -> Result<ModelProto, String> {
     let Some(graph) = &mut model.graph else { return Ok(model) };
     let functions: HashMap<(&str, &str), &FunctionProto> = model
@@ -31,7 +31,7 @@ pub fn inline(mut model: ModelProto, limit: usize) -> Result<ModelProto, String>
             None => nodes.push(node),
         }
         if nodes.len() > limit {
-            return Err(format!("more than {limit} nodes with all functions written out"));
+            return Err(format!("more than {limit} nodes after inlining all functions"));
         }
     }
     graph.node = nodes;
@@ -40,7 +40,7 @@ pub fn inline(mut model: ModelProto, limit: usize) -> Result<ModelProto, String>
     Ok(model)
 }
 
-/// The nodes of a function for one call.
+/// Nodes of a function for one call.
 fn body(function: &FunctionProto, call: &NodeProto) -> Result<Vec<NodeProto>, String> {
     for (what, formal, actual) in
         [("inputs", &function.input, &call.input), ("outputs", &function.output, &call.output)]
@@ -63,7 +63,7 @@ fn body(function: &FunctionProto, call: &NodeProto) -> Result<Vec<NodeProto>, St
         .collect();
     let name = |local: &String| match passed.get(local) {
         Some(&outside) => outside.clone(),
-        // An input that is left out.
+        // An omitted optional input.
         None if local.is_empty() => String::new(),
         None => format!("{}/{local}", call.name),
     };

@@ -1,8 +1,8 @@
-//! The engine: runs the networks of a build on tract, with kernels for their blocks. Frames become
-//! embeddings, embeddings and prompts become masks.
+//! Engine: runs the networks of a build on tract, with kernels for their blocks. It turns frames
+//! into embeddings, and embeddings with prompts into masks.
 //!
-//! **Architecture invariant:** nothing here knows the device service, so that the exporter measures
-//! a build with the very engine that a device runs.
+//! **Architecture invariant:** this crate knows nothing of the device service, so that the exporter
+//! measures a build with exactly the engine of a device.
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub use self::error::Error;
 pub use self::inline::inline;
 use self::network::{Network, Signature, Threads};
 
-/// A loaded build: encoder, decoder and the preprocessing that they were trained with.
+/// A loaded build: encoder, decoder and their preprocessing.
 pub struct Engine {
     encoder: Network,
     decoder: Network,
@@ -35,18 +35,19 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The engine of a build, on `threads` threads.
+    /// Loads a build on `threads` threads.
     ///
     /// # Errors
-    /// [`Error::BuildTooNew`], [`Error::BuildUnfit`], [`Error::Manifest`] and those of [`Engine::from_onnx`].
+    /// [`Error::BuildTooNew`], [`Error::BuildUnfit`], [`Error::Manifest`] and those of
+    /// [`Engine::from_onnx`].
     pub fn load(build: &Build, threads: NonZeroUsize) -> Result<Self, Error> {
         Self::load_on(build, &Workers::new(threads))
     }
 
-    /// As [`Engine::load`] on workers that are there.
+    /// Like [`Engine::load`], on existing worker threads.
     ///
     /// # Errors
-    /// As [`Engine::load`].
+    /// Same as [`Engine::load`].
     pub fn load_on(build: &Build, workers: &Workers) -> Result<Self, Error> {
         let manifest = build.manifest();
         check_version(manifest)?;
@@ -54,18 +55,18 @@ impl Engine {
             let build = format!("{} {}", manifest.name, manifest.version);
             return Err(Error::BuildUnfit { build, reasons: manifest.unfit.clone() });
         }
-        // A build lists both files and holds all that it lists: checked when it was read.
+        // Reading a build checked that it lists both files and contains all listed files.
         let file = |name| build.file(name).unwrap_or_default();
         let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));
         Self::from_onnx_on(encoder, decoder, manifest.preprocess, workers)
     }
 
-    /// The engine of two ONNX files; see [`Manifest::ENCODER`] and [`Manifest::DECODER`] for
+    /// Makes an engine of two ONNX files; see [`Manifest::ENCODER`] and [`Manifest::DECODER`] for
     /// their inputs and outputs.
     ///
     /// # Errors
-    /// [`Error::Network`] when the runtime cannot load a file, [`Error::NetworkTooLarge`],
-    /// [`Error::NetworkTensor`] when an input or output is missing, misshapen or not f32.
+    /// [`Error::Network`] if the runtime cannot load a file, [`Error::NetworkTooLarge`],
+    /// [`Error::NetworkTensor`] if an input or output is missing, misshapen or not f32.
     pub fn from_onnx(
         encoder: &[u8],
         decoder: &[u8],
@@ -91,7 +92,7 @@ impl Engine {
             },
             &workers.encoder,
         )?;
-        // The encoder decides channels and grid, the decoder has to follow.
+        // The encoder determines channels and grid; the decoder has to match.
         let [channels, height, width] = [1, 2, 3].map(|axis| encoder.output_shape(0)[axis]);
         let exactly = |shape: &[usize]| shape.iter().copied().map(Some).collect::<Vec<_>>();
         let (mask_height, mask_width) = (4 * height, 4 * width);
@@ -122,12 +123,12 @@ impl Engine {
         Ok(Self { encoder, decoder, preprocess, mask_side_px: mask_height })
     }
 
-    /// Blocks that no kernel computes, so that they are computed node by node: slowly.
+    /// Blocks without a kernel, which are computed node by node and therefore slowly.
     pub fn inlined(&self) -> impl Iterator<Item = &Inlined> {
         [&self.encoder, &self.decoder].into_iter().flat_map(|network| &network.inlined)
     }
 
-    /// From a frame to the encoder's input.
+    /// Preprocessing of frames to the encoder's input.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
     }
@@ -137,10 +138,10 @@ impl Engine {
         self.mask_side_px
     }
 
-    /// The embedding of an `image` `[1, 3, S, S]` made by [`Engine::preprocess`].
+    /// Embedding of an `image` `[1, 3, S, S]` made by [`Engine::preprocess`].
     ///
     /// # Errors
-    /// [`Error::Network`] when the runtime fails.
+    /// [`Error::Network`] if the runtime fails.
     pub fn encode(&self, image: &Array4<f32>) -> Result<Embedding, Error> {
         let values = image.as_standard_layout();
         // Invariant: the standard layout is one slice.
@@ -150,11 +151,11 @@ impl Engine {
         Ok(Embedding(outputs.swap_remove(0)))
     }
 
-    /// Masks for one object's prompt; `previous_mask` `[4h, 4w]` holds the logits of an earlier
-    /// answer that this one refines.
+    /// Predicts masks for one object's prompt. `previous_mask` `[4h, 4w]` holds the logits of an
+    /// earlier prediction to refine.
     ///
     /// # Errors
-    /// [`Error::Network`] when the runtime fails, or `previous_mask` has another size.
+    /// [`Error::Network`] if the runtime fails, or `previous_mask` has another size.
     pub fn decode(
         &self,
         embedding: &Embedding,
@@ -196,32 +197,33 @@ impl Engine {
     }
 }
 
-/// The pixels of a frame, for [`Preprocess::run`].
+/// View of a frame's pixels, for [`Preprocess::run`].
 ///
 /// # Errors
-/// [`Error::Frame`] if its bytes do not fit its size.
+/// [`Error::Frame`] if the number of bytes does not match the frame's size.
 pub fn frame_view(frame: &Frame) -> Result<RgbView<'_>, Error> {
     Ok(RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb)?)
 }
 
-/// The threads that an engine computes on, as many for the encoder as for the decoder: a prompt is
-/// answered while a frame is encoded. They have the priority of the thread that made them.
+/// Worker threads of an engine. Encoder and decoder have the same number each, so that a prompt can
+/// be decoded while a frame is encoded. The threads have the priority of the thread that started
+/// them.
 pub struct Workers {
     encoder: Threads,
     decoder: Threads,
 }
 
 impl Workers {
-    /// Starts them.
+    /// Starts the worker threads.
     pub fn new(threads: NonZeroUsize) -> Self {
         Self { encoder: Threads::new(threads), decoder: Threads::new(threads) }
     }
 }
 
-/// Masks that a decoder gives: one for a clear prompt, three for an ambiguous one.
+/// Number of masks of a prediction: one for a clear prompt, three for an ambiguous one.
 pub const MASKS: usize = 4;
 
-/// What the encoder sees in a frame, `[1, C, h, w]`; cheap to clone.
+/// Output of the encoder for a frame, `[1, C, h, w]`; cheap to clone.
 #[derive(Clone)]
 pub struct Embedding(TValue);
 
@@ -229,7 +231,7 @@ impl Embedding {
     /// The values `[1, C, h, w]`.
     ///
     /// # Errors
-    /// [`Error::Network`] never happens for an embedding that the engine made.
+    /// [`Error::Network`] is never returned for an embedding made by the engine.
     pub fn view(&self) -> Result<ArrayView4<'_, f32>, Error> {
         let failed = |reason: String| Error::Network { file: Manifest::ENCODER, reason };
         let values = self.0.to_plain_array_view().map_err(|e| failed(e.to_string()))?;
@@ -237,18 +239,18 @@ impl Embedding {
     }
 }
 
-/// What the decoder answers to one prompt.
+/// Predictions of the decoder for one prompt.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// Logits `[4, 4h, 4w]`; mask 0 answers a clear prompt, 1 to 3 are whole, part and sub-part
-    /// of an ambiguous one.
+    /// Logits `[4, 4h, 4w]`. Mask 0 is for a clear prompt; masks 1 to 3 are whole, part and
+    /// sub-part for an ambiguous one.
     pub masks: Array3<f32>,
     /// Predicted intersection over union of each mask.
     pub iou: [f32; MASKS],
 }
 
 impl Decoded {
-    /// Logits `[4h, 4w]` and predicted IoU of the answer to a clear prompt.
+    /// Logits `[4h, 4w]` and predicted IoU of the mask for a clear prompt.
     pub fn single(&self) -> (ArrayView2<'_, f32>, f32) {
         (self.masks.index_axis(Axis(0), 0), self.iou[0])
     }

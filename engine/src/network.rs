@@ -1,4 +1,5 @@
-//! One ONNX file in tract: loaded as if it were hostile, checked against its contract.
+//! An ONNX file in tract, loaded as hostile input and checked against its expected inputs and
+//! outputs.
 
 use std::io::Cursor;
 use std::num::NonZeroUsize;
@@ -16,10 +17,10 @@ use crate::block::{self, Fusion, Inlined};
 use crate::error::Error;
 use crate::inline::inline;
 
-/// Largest file that is parsed.
+/// Size limit of a file, in bytes.
 const MAX_BYTES: usize = 512 << 20;
 
-/// Most nodes in a graph that is handed to the optimizer, whose time grows with them.
+/// Limit of nodes in a graph passed to the optimizer, whose time grows with their number.
 const MAX_NODES: usize = 50_000;
 
 /// Names and shapes of a network's inputs and outputs; `None` is any size. All are f32.
@@ -32,12 +33,12 @@ pub(super) struct Signature {
 pub(super) struct Network {
     file: &'static str,
     runnable: Arc<TypedRunnableModel>,
-    /// For each input of the file, the index of ours.
+    /// For each input of the file, the index in the signature.
     input_order: Vec<usize>,
-    /// For each output of ours, the index of the file's.
+    /// For each output of the signature, the index in the file.
     output_order: Vec<usize>,
     output_shapes: Vec<Vec<usize>>,
-    /// Calls of functions that are computed node by node.
+    /// Function calls that are computed node by node.
     pub inlined: Vec<Inlined>,
 }
 
@@ -49,8 +50,8 @@ impl Network {
         threads: &Threads,
     ) -> Result<Self, Error> {
         within(file, bytes.len(), MAX_BYTES, "bytes")?;
-        // The loader was not written for hostile files: it may index or unwrap its way into a
-        // panic, and what it was building is dropped then.
+        // The loader was not written for hostile files and may panic. In that case, the partial
+        // model is dropped.
         guarded(file, || Self::load_unguarded(file, bytes, signature, threads))?
     }
 
@@ -95,7 +96,7 @@ impl Network {
         let output_facts = facts(&model, model.outputs.len(), TypedModel::output_fact, file)?;
         let inputs = check(file, "input", &signature.inputs, &input_names, &input_facts)?;
         let output_order = check(file, "output", &signature.outputs, &output_names, &output_facts)?;
-        // What we cannot feed would fail at the first frame.
+        // An input that is not in the signature would fail at the first frame.
         if let Some(extra) = (0..input_names.len()).find(|theirs| !inputs.contains(theirs)) {
             return Err(Error::NetworkTensor {
                 file,
@@ -107,7 +108,7 @@ impl Network {
         let output_shapes =
             output_order.iter().map(|&theirs| output_facts[theirs].1.clone()).collect();
         let input_order = (0..inputs.len())
-            // Each is there: the check above makes `inputs` a permutation.
+            // The check above makes `inputs` a permutation, so each is found.
             .filter_map(|theirs| inputs.iter().position(|&i| i == theirs))
             .collect();
         let options =
@@ -120,11 +121,11 @@ impl Network {
     }
 }
 
-/// The threads that networks compute on.
+/// Threads on which networks compute.
 pub(super) struct Threads {
-    /// Tract's loops.
+    /// Threads for tract's loops.
     executor: Executor,
-    /// Our blocks.
+    /// Threads for kernels.
     pool: Arc<Pool>,
 }
 
@@ -165,7 +166,7 @@ fn facts(
         .collect()
 }
 
-/// For each tensor of the signature, its index in the file.
+/// Index in the file of each tensor in the signature.
 fn check(
     file: &'static str,
     side: &str,
@@ -212,17 +213,17 @@ fn within(file: &'static str, found: usize, limit: usize, unit: &'static str) ->
     Ok(())
 }
 
-/// A panic inside the runtime, as an error.
+/// Converts a panic inside the runtime to an error.
 fn guarded<T>(file: &'static str, work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Error::Network { file, reason: format!("the runtime gave up: {said}") }
+        Error::Network { file, reason: format!("the runtime panicked: {said}") }
     })
 }
 
 pub(super) fn runtime_error(file: &'static str, error: &impl std::fmt::Display) -> Error {
-    // The alternate form is the whole chain in one line.
+    // The alternate form prints the whole chain in one line.
     let reason = format!("{error:#}").replace('\n', " ");
     Error::Network { file, reason }
 }

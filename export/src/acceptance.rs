@@ -1,5 +1,5 @@
-//! Synthetic frames that a build must answer on a device as it did here. Real ones would carry
-//! somebody's pictures to every device.
+//! Synthetic frames on which a device must reproduce the masks computed here. Real frames would
+//! copy patient images to every device.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use medsa_frames::Frame;
 use medsa_sam::prompt::{Point, Prompt};
 use ndarray::Array2;
 
-use crate::card::{Scene, SceneAnswer};
+use crate::card::{Scene, ScenePrediction};
 use crate::error::Error;
 use crate::image_file;
 use crate::runner::Runner;
 
-/// Least IoU of a device's mask with ours: runtimes differ in how they round functions, and a
-/// value near the edge between two steps may fall either way.
+/// Smallest IoU of a device's mask with ours. Runtimes round functions differently, and a value
+/// close to the middle between two quantized values may be rounded either way.
 const MIN_IOU: f64 = 0.9;
 
 const WIDTH: u32 = 160;
 const HEIGHT: u32 = 120;
 
-/// A vessel: an ellipse (middle and half axes, in pixels) with a bright wall in speckle.
+/// Vessels: ellipses (centre and half axes, in pixels) with a bright wall in speckle.
 const VESSELS: [[f32; 4]; 5] = [
     [80.0, 60.0, 27.0, 20.0],
     [47.0, 40.0, 20.0, 23.0],
@@ -29,22 +29,22 @@ const VESSELS: [[f32; 4]; 5] = [
     [100.0, 37.0, 18.0, 18.0],
 ];
 
-/// A synthetic frame, what is true about it, and prompts.
+/// A synthetic frame with its ground truth and prompts.
 pub struct Phantom {
-    /// Its file in a build.
+    /// Name of its file in a build.
     pub file: String,
     /// The frame.
     pub frame: Frame,
-    /// What is inside the vessel's wall or part of it, `[H, W]`.
+    /// Ground truth: the pixels of the vessel's wall and lumen, `[H, W]`.
     pub truth: Array2<bool>,
-    /// The box around the vessel and, for networks that understand clicks, one in its middle.
+    /// The box around the vessel and, for networks that understand clicks, a click on its centre.
     pub prompts: Vec<Prompt>,
 }
 
-/// All of them; with clicks if `clicks`.
+/// All synthetic frames; their prompts include clicks if `clicks` is true.
 ///
 /// # Errors
-/// None: the prompts fit the frames.
+/// None in practice, since the prompts fit the frames.
 pub fn phantoms(clicks: bool) -> Result<Vec<Phantom>, Error> {
     let phantom = |(i, vessel): (usize, [f32; 4])| {
         let [x, y, a, b] = vessel;
@@ -62,22 +62,22 @@ pub fn phantoms(clicks: bool) -> Result<Vec<Phantom>, Error> {
     VESSELS.into_iter().enumerate().map(phantom).collect()
 }
 
-/// A mask `[H, W]` for each prompt of a phantom.
+/// One mask `[H, W]` for each prompt of a phantom.
 pub type Masks = Vec<Array2<bool>>;
 
-/// The masks that `network` gives.
+/// Masks predicted by `network`.
 ///
 /// # Errors
-/// The network's.
-pub fn answers(network: &Runner, phantoms: &[Phantom]) -> Result<Vec<Masks>, Error> {
+/// The network failed.
+pub fn predict(network: &Runner, phantoms: &[Phantom]) -> Result<Vec<Masks>, Error> {
     phantoms.iter().map(|phantom| network.masks(&phantom.frame, &phantom.prompts)).collect()
 }
 
-/// What a device is to answer.
-pub fn vectors(phantoms: &[Phantom], answers: &[Masks]) -> Vec<AcceptanceVector> {
+/// Acceptance vectors: the masks that a device must reproduce.
+pub fn vectors(phantoms: &[Phantom], predictions: &[Masks]) -> Vec<AcceptanceVector> {
     let of_phantom = |(phantom, masks): (&Phantom, &Masks)| -> Vec<AcceptanceVector> {
-        let asked = phantom.prompts.iter().zip(masks);
-        let vector = asked.map(|(prompt, mask)| AcceptanceVector {
+        let prompted = phantom.prompts.iter().zip(masks);
+        let vector = prompted.map(|(prompt, mask)| AcceptanceVector {
             frame: phantom.file.clone(),
             clicks: prompt.points().iter().map(|point| [point.x, point.y]).collect(),
             bbox: prompt.bbox(),
@@ -86,34 +86,38 @@ pub fn vectors(phantoms: &[Phantom], answers: &[Masks]) -> Vec<AcceptanceVector>
         });
         vector.collect()
     };
-    phantoms.iter().zip(answers).flat_map(of_phantom).collect()
+    phantoms.iter().zip(predictions).flat_map(of_phantom).collect()
 }
 
 /// The frames as files of a build.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn frames(phantoms: &[Phantom]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let file = |phantom: &Phantom| Ok((phantom.file.clone(), image_file::png(&phantom.frame)?));
     phantoms.iter().map(file).collect()
 }
 
-/// The same for people: `answers` beside those of the network in float, if they are of another.
-pub fn scenes(phantoms: &[Phantom], answers: &[Masks], in_float: Option<&[Masks]>) -> Vec<Scene> {
-    let answer = |frame: usize, asked: usize| {
+/// The frames as scenes of the card. If `in_float` is given, `predictions` are compared with it.
+pub fn scenes(
+    phantoms: &[Phantom],
+    predictions: &[Masks],
+    in_float: Option<&[Masks]>,
+) -> Vec<Scene> {
+    let prediction = |frame: usize, number: usize| {
         let Phantom { prompts, truth, .. } = &phantoms[frame];
-        let (prompt, found) = (prompts[asked].clone(), answers[frame][asked].clone());
+        let (prompt, found) = (prompts[number].clone(), predictions[frame][number].clone());
         let (reference, built) = match in_float {
-            Some(in_float) => (in_float[frame][asked].clone(), Some(found)),
+            Some(in_float) => (in_float[frame][number].clone(), Some(found)),
             None => (found, None),
         };
-        let asked = if prompt.bbox().is_some() { "a box" } else { "a click" }.to_owned();
-        SceneAnswer { asked, prompt, truth: truth.clone(), reference, built }
+        let kind = if prompt.bbox().is_some() { "a box" } else { "a click" }.to_owned();
+        ScenePrediction { kind, prompt, truth: truth.clone(), reference, built }
     };
     let scene = |(i, phantom): (usize, &Phantom)| Scene {
         name: format!("Frame {}", i + 1),
         frame: phantom.frame.clone(),
-        answers: (0..phantom.prompts.len()).map(|asked| answer(i, asked)).collect(),
+        predictions: (0..phantom.prompts.len()).map(|number| prediction(i, number)).collect(),
     };
     phantoms.iter().enumerate().map(scene).collect()
 }
@@ -127,7 +131,7 @@ fn picture(seed: u32, vessel: [f32; 4]) -> Frame {
             d if d < 1.08 => 215.0,
             _ => tissue,
         };
-        // Speckle: coarse and fine noise that multiplies.
+        // Speckle: coarse and fine multiplicative noise.
         let speckle =
             0.55 + 0.5 * noise(seed, column / 3, row / 2) + 0.4 * noise(!seed, column, row);
         (level * speckle).clamp(0.0, 255.0) as u8
@@ -137,13 +141,13 @@ fn picture(seed: u32, vessel: [f32; 4]) -> Frame {
     Frame { width: WIDTH, height: HEIGHT, rgb, pixel_spacing_mm: None }
 }
 
-/// From the middle of a vessel, as a part of the way to the middle of its wall.
+/// Distance from the vessel's centre, as a fraction of the distance to the middle of its wall.
 fn distance([x, y, a, b]: [f32; 4], column: u32, row: u32) -> f32 {
     let (dx, dy) = ((column as f32 - x) / a, (row as f32 - y) / b);
     dx.hypot(dy)
 }
 
-/// From 0 to 1, without a pattern.
+/// Pseudorandom noise from 0 to 1.
 fn noise(seed: u32, x: u32, y: u32) -> f32 {
     let mut mixed = seed.wrapping_mul(0x9e37_79b9) ^ x.wrapping_mul(0x85eb_ca6b) ^ (y << 16);
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! How well two versions of a network agree on real frames.
+//! Agreement of two versions of a network on real frames.
 
 use medsa_bundle::Agreement;
 use medsa_engine::acceptance::iou;
@@ -7,8 +7,8 @@ use medsa_frames::Frame;
 use crate::error::Error;
 use crate::runner::{Runner, boxes};
 
-/// Compares the masks of `tested` for boxes with those of `reference`. `progress` is told how many
-/// frames of how many are done.
+/// Compares the masks of `tested` for boxes with those of `reference`. `progress` receives the
+/// number of finished frames and their total.
 ///
 /// # Errors
 /// A frame that cannot be used, or a runtime that fails.

@@ -1,4 +1,4 @@
-//! From files to a build.
+//! Making a build from a base model, an adapter and calibration frames.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,44 +20,45 @@ use crate::quantize::quantize;
 use crate::runner::{Runner, on_candle};
 use crate::{agreement, folding, licences, sbom};
 
-/// What a build is made of.
+/// Inputs and settings of a build.
 pub struct Recipe {
     /// Base model, `.pth` or `.safetensors`.
     pub base: PathBuf,
     /// Adapter, `.safetensors`.
     pub adapter: Option<PathBuf>,
-    /// Frames to which 8 bits are fitted, and others on which they are compared with f32: a DICOM
-    /// file, a picture or a folder.
+    /// Frames for int8 calibration, and others on which int8 is compared with f32. Each path is a
+    /// DICOM file, an image or a folder.
     pub calibration: Vec<PathBuf>,
-    /// At most so many of each source, for each purpose.
+    /// Largest number of frames taken from each path, separately for calibration and for
+    /// comparison.
     pub frames: NonZeroUsize,
-    /// Side of the network input, or that at which the base was trained.
+    /// Side of the network input in pixels; by default that of training.
     pub input_size: Option<usize>,
-    /// Which arithmetic goes into the build.
+    /// Arithmetic of the models in the build.
     pub precision: Precision,
     /// Version of the build.
     pub version: String,
-    /// Texts of licences that go into the build.
+    /// Files with licence texts to include.
     pub licences: Vec<PathBuf>,
-    /// What the build must hold.
+    /// Limits that the build must meet.
     pub limits: FitnessLimits,
-    /// Whether a build that misses them is written, marked as unfit.
+    /// True to write a build that misses its limits, marked as unfit.
     pub danger_allow: bool,
-    /// The build file; its ONNX files, and those in f32, go into a folder beside it.
+    /// Build file to write. The ONNX files, int8 and f32, are written to a folder next to it.
     pub out: PathBuf,
 }
 
-/// What is being done, for who waits.
-pub enum Step<'a> {
-    /// A part is finished.
+/// Progress of a build.
+pub enum Progress<'a> {
+    /// A part is finished; the text describes it.
     Done(String),
     /// The network is folded.
     Folded(&'a Folded),
-    /// Layers are being fitted to 8 bits.
+    /// Layers are being calibrated: task, finished items, total.
     Quantizing(&'static str, usize, usize),
-    /// Frames compared, of how many.
+    /// Frames are being compared: finished frames, total.
     Comparing(usize, usize),
-    /// The result.
+    /// The comparison of int8 with f32 is finished.
     Compared(&'a Agreement, &'a QuantizationReport),
 }
 
@@ -65,10 +66,10 @@ impl Recipe {
     /// Makes the build.
     ///
     /// # Errors
-    /// Any input that cannot be read or used; then no build is written.
-    pub fn build(&self, mut report: impl FnMut(Step)) -> Result<Build, Error> {
+    /// An input cannot be read or used, or the build misses its limits; then no build is written.
+    pub fn build(&self, mut report: impl FnMut(Progress)) -> Result<Build, Error> {
         if self.out.extension().is_some_and(|extension| extension == "onnx") {
-            // The folder of that name would be in its place.
+            // The folder of the ONNX files has this name.
             return Err(Error::BuildName { path: self.out.clone() });
         }
         let licences = licences::read(&self.licences)?;
@@ -84,10 +85,10 @@ impl Recipe {
         let origin = adapter.as_ref().map_or(&base.origin, |adapter| &adapter.origin);
         let training = adapter.as_ref().and_then(|adapter| adapter.info.training.as_ref());
         let name = training.map_or(&origin.name, |training| &training.task).clone();
-        report(Step::Done(format!("{name} at {} px", preprocess.input_size)));
+        report(Progress::Done(format!("{name} at {} px", preprocess.input_size)));
 
         let (sam, folded) = folding::fold(&sam, &first.frame(0)?)?;
-        report(Step::Folded(&folded));
+        report(Progress::Folded(&folded));
 
         let size = preprocess.input_size.to_string();
         let of_adapter = adapter.as_ref().map(|adapter| adapter.origin.sha256.as_str());
@@ -103,15 +104,15 @@ impl Recipe {
         let (mut reference, mut quantized, mut limits) = (None, None, Vec::new());
         if self.precision == Precision::Int8 {
             let frames = spread(&clips, self.frames, 0)?;
-            let progress = |what, done, all| report(Step::Quantizing(what, done, all));
+            let progress = |what, done, all| report(Progress::Quantizing(what, done, all));
             let (quantization, found) = quantize(&sam, &frames, progress)?;
             models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
             let float = std::mem::replace(&mut runner, on_candle(quantization));
-            // Other frames than those that it was fitted to, where there are others.
+            // Other frames than those used for calibration, if there are more.
             let frames = spread(&clips, self.frames, 1)?;
-            let progress = |done, all| report(Step::Comparing(done, all));
+            let progress = |done, all| report(Progress::Comparing(done, all));
             let agreement = agreement::measure(&float, &runner, &frames, progress)?;
-            report(Step::Compared(&agreement, &found));
+            report(Progress::Compared(&agreement, &found));
             let bytes = models.encoder.len() + models.decoder.len();
             limits = self.limits.judge(&agreement, &found, bytes);
             quantized = Some((agreement, found));
@@ -138,11 +139,11 @@ impl Recipe {
             unfit,
             files: BTreeMap::new(),
         };
-        // Only an adapter makes the base understand clicks.
+        // The base model understands clicks only with an adapter.
         let phantoms = phantoms(adapter.is_some())?;
-        let answers = acceptance::answers(&runner, &phantoms)?;
-        let expected = reference.map(|float| acceptance::answers(&float, &phantoms)).transpose()?;
-        let vectors = acceptance::vectors(&phantoms, &answers);
+        let predictions = acceptance::predict(&runner, &phantoms)?;
+        let expected = reference.map(|float| acceptance::predict(&float, &phantoms)).transpose()?;
+        let vectors = acceptance::vectors(&phantoms, &predictions);
         let mut files = acceptance::frames(&phantoms)?;
         let acceptance = Acceptance { vectors, boards: self.limits.boards.clone() };
         let models = BTreeMap::from([
@@ -155,7 +156,7 @@ impl Recipe {
             models: &models,
             folded: &folded,
             limits: &limits,
-            scenes: &acceptance::scenes(&phantoms, &answers, expected.as_deref()),
+            scenes: &acceptance::scenes(&phantoms, &predictions, expected.as_deref()),
         };
         files.insert(BuildCard::FILE.to_owned(), card.html()?.into_bytes());
         files.insert(sbom::FILE.to_owned(), sbom::sbom(&manifest, &models, &licences));
@@ -165,14 +166,14 @@ impl Recipe {
         Ok(build)
     }
 
-    /// Records both models and writes them beside the build, in the folder `name`.
+    /// Records both models and writes them to the folder `name` next to the build.
     fn record(
         &self,
         sam: &Sam,
         name: &str,
         quantization: &Quantization,
         metadata: &[(&str, &str)],
-        report: &mut impl FnMut(Step),
+        report: &mut impl FnMut(Progress),
     ) -> Result<Models, Error> {
         let models = Models::record(sam, quantization, metadata);
         let folder = self.out.with_extension("onnx").join(name);
@@ -183,14 +184,14 @@ impl Recipe {
             let path = folder.join(file);
             fs::write(&path, bytes).map_err(|e| io(&path, e))?;
             let size = bytes.len() as f64 / 1e6;
-            report(Step::Done(format!("{} ({size:.1} MB)", path.display())));
+            report(Progress::Done(format!("{} ({size:.1} MB)", path.display())));
         }
         Ok(models)
     }
 }
 
-/// At most `limit` frames of each of `clips`, evenly spread; from half the gap between them on if
-/// `half` is 1.
+/// At most `limit` evenly spread frames of each of `clips`. With `half` = 1, frames lie half a gap
+/// later than with 0.
 pub(crate) fn spread(
     clips: &[Clip],
     limit: NonZeroUsize,
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_does_not_take_the_place_of_its_onnx_files() {
+    fn build_named_onnx_is_refused() {
         let recipe = Recipe {
             base: "base.pth".into(),
             adapter: None,

@@ -1,108 +1,108 @@
-//! What can go wrong on the way to a build.
+//! Errors of making and verifying builds.
 
 use std::path::PathBuf;
 
-/// Errors of this crate. Most come from the part that found them, whose message says whose
-/// fault it is.
+/// An error of this crate. Most variants pass on the error of another crate, whose message names
+/// the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The base model or the adapter.
+    /// The base model or the adapter cannot be used.
     #[error(transparent)]
     Model(#[from] medsa_trainer::Error),
-    /// A frame whose pixels do not fit its size.
+    /// The pixels of a frame do not match its size.
     #[error(transparent)]
     Frame(#[from] medsa_sam::Error),
-    /// A prompt; the ones used here fit every frame.
+    /// A prompt does not fit its frame; cannot happen for the prompts made here.
     #[error(transparent)]
     Prompt(#[from] medsa_sam::PromptError),
-    /// The calibration frames.
+    /// The calibration frames cannot be read.
     #[error(transparent)]
     Frames(#[from] medsa_frames::FramesError),
-    /// Nothing to calibrate on.
-    #[error("no calibration frames were named, expected a DICOM file or a folder of pictures")]
+    /// No calibration frames were given.
+    #[error("no calibration frames were given; name a DICOM file or a folder of images")]
     NoFrames,
-    /// The edge's engine.
+    /// The device's engine failed.
     #[error(transparent)]
     Engine(#[from] medsa_engine::Error),
-    /// The build file.
+    /// The build file cannot be read or written.
     #[error(transparent)]
     Build(#[from] medsa_bundle::Error),
-    /// The network as it was trained, on candle.
+    /// Candle failed to run the network.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
-    /// A data set.
+    /// The data set cannot be opened.
     #[error(transparent)]
     Stock(#[from] medsa_trainer::train::StockError),
-    /// A picture of a data set.
+    /// An image of the data set cannot be read.
     #[error(transparent)]
     Picture(#[from] medsa_trainer::data::Problem),
-    /// An evaluation.
+    /// The evaluation failed.
     #[error(transparent)]
     Evaluation(#[from] medsa_trainer::train::EvaluateError),
-    /// A build that was made of something else.
-    #[error("{build} was made with {what} {expected}, found {found}")]
+    /// Caller: the build was made from another base or adapter.
+    #[error("{build} was made from the {what} {expected}, but the given {what} is {found}")]
     OtherOrigin {
-        /// The build.
+        /// The build file.
         build: PathBuf,
-        /// Base or adapter.
+        /// "base" or "adapter".
         what: &'static str,
-        /// What was given.
+        /// Name and hash of what was given.
         found: String,
-        /// What the manifest names.
+        /// Name and hash in the manifest.
         expected: String,
     },
-    /// An ONNX file.
-    #[error("{path}: {reason}")]
+    /// File: not a usable ONNX model.
+    #[error("cannot use the ONNX model {path}: {reason}")]
     NotOnnx {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// A synthetic frame.
+    /// A synthetic frame cannot be encoded.
     #[error(transparent)]
     Image(#[from] image::ImageError),
-    /// The text of a licence.
-    #[error("{path}: {reason}")]
+    /// File: a licence text cannot be included.
+    #[error("cannot include the licence {path}: {reason}")]
     Licence {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
-    /// The file of limits.
-    #[error("{path}: {reason}")]
+    /// File: the limits are invalid.
+    #[error("cannot use the limits in {path}: {reason}")]
     Limits {
         /// The file.
         path: PathBuf,
-        /// The key, what was found, and expected.
+        /// The key, the value found and the value expected.
         reason: String,
     },
     /// The build misses its limits.
     #[error(
-        "{path} is not written: {}; --danger-allow writes it marked as unfit, for no device",
+        "{path} was not written: {}; to write it for inspection, marked as unfit for devices, use --danger-allow",
         missed.join("; ")
     )]
     Unfit {
-        /// The build to write.
+        /// The build that was to be written.
         path: PathBuf,
-        /// Limits that it misses.
+        /// Limits that were missed.
         missed: Vec<String>,
     },
-    /// The build's name.
+    /// Caller: the build's name would collide with its folder of ONNX files.
     #[error(
         "{path} ends in .onnx, expected another name, usually .medsa: the ONNX files go beside it"
     )]
     BuildName {
-        /// The build to write.
+        /// The build that was to be written.
         path: PathBuf,
     },
-    /// A file that is to be written.
-    #[error("{path}: {source}")]
+    /// A file cannot be read or written.
+    #[error("cannot read or write {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
 }

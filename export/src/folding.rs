@@ -1,4 +1,4 @@
-//! What folding changes: nothing but rounding, and what a network costs.
+//! Folding of a network, with its effect on cost and on the results.
 
 use candle_core::Device;
 use medsa_frames::Frame;
@@ -11,29 +11,29 @@ use crate::runner::{Runner, boxes};
 /// A network before and after folding.
 #[derive(Clone, Debug)]
 pub struct Folded {
-    /// Cost of encoder and decoder as they were trained.
+    /// Cost of encoder and decoder as trained.
     pub before: [Cost; 2],
-    /// As they are exported.
+    /// Cost of encoder and decoder as exported.
     pub after: [Cost; 2],
-    /// Largest difference of a mask logit on a frame, and the largest logit.
+    /// Largest difference of a mask logit between both, on one frame.
     pub difference: f32,
-    /// The largest logit.
+    /// Largest absolute mask logit on that frame.
     pub largest: f32,
 }
 
-/// Folds all that can be, and compares the answers to boxes on `frame`.
+/// Applies all folding rules, and compares the predictions for boxes on `frame`.
 ///
 /// # Errors
-/// A frame that cannot be used, or candle's.
+/// The frame cannot be used, or candle failed.
 pub fn fold(sam: &Sam, frame: &Frame) -> Result<(Sam, Folded), Error> {
     let folded = sam.clone().folded(&Folding::ALL);
     let (before, after) = (sam.cost(), folded.cost());
     let prompts = boxes(frame)?;
-    let answer = |sam: &Sam| {
+    let predict = |sam: &Sam| {
         Runner::Candle(Box::new(Network::new(sam.clone(), Device::Cpu))).logits(frame, &prompts)
     };
     let (mut difference, mut largest) = (0.0f32, 0.0f32);
-    for (expected, found) in answer(sam)?.iter().zip(&answer(&folded)?) {
+    for (expected, found) in predict(sam)?.iter().zip(&predict(&folded)?) {
         for (expected, found) in expected.iter().zip(found) {
             difference = difference.max((found - expected).abs());
             largest = largest.max(expected.abs());

@@ -1,4 +1,4 @@
-//! Frames as files.
+//! Encoding of frames as image files.
 
 use std::io::Cursor;
 
@@ -6,16 +6,16 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, ImageError, ImageFormat, RgbImage, imageops};
 use medsa_frames::Frame;
 
-/// Quality at which speckle still looks like speckle, on a scale up to 100.
+/// JPEG quality, up to 100, that still preserves speckle.
 const JPEG_QUALITY: u8 = 85;
 
-/// A frame as a PNG file, in grey if it has no colours.
+/// Encodes a frame as PNG; in grey if it has no colours.
 ///
 /// # Errors
-/// The encoder's.
+/// The image cannot be encoded.
 ///
 /// # Panics
-/// If the frame has not as many pixels as it says.
+/// If the number of pixels does not match the frame's size.
 pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     let mut png = Cursor::new(Vec::new());
     if frame.rgb.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
@@ -28,14 +28,13 @@ pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     Ok(png.into_inner())
 }
 
-/// A frame as a JPEG file, smaller if a side is longer than `limit` pixels: to look at, not to
-/// compute with.
+/// Encodes a frame as JPEG for viewing, reduced so that no side is longer than `limit` pixels.
 ///
 /// # Errors
-/// The encoder's.
+/// The image cannot be encoded.
 ///
 /// # Panics
-/// If the frame has not as many pixels as it says.
+/// If the number of pixels does not match the frame's size.
 pub fn jpeg(frame: &Frame, limit: u32) -> Result<Vec<u8>, ImageError> {
     let mut picture = picture(frame);
     let longest = frame.width.max(frame.height);

@@ -1,4 +1,4 @@
-//! ONNX files without local functions.
+//! Inlining of local functions in ONNX files.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +9,14 @@ use tract_onnx::pb::ModelProto;
 
 use crate::error::Error;
 
-/// More nodes than any network of ours has, and few enough to hold.
+/// Limit of nodes: more than any network here has, and few enough to hold in memory.
 const MAX_NODES: usize = 50_000;
 
-/// Writes the model in `from` to `to` with every local function in place of its calls.
+/// Copies the model in `from` to `to`, with every call of a local function replaced by the
+/// function's body.
 ///
 /// # Errors
-/// A file that cannot be read or written, or is no model of ours.
+/// A file cannot be read or written, or is not a model of this project.
 pub fn inline(from: &Path, to: &Path) -> Result<(), Error> {
     let io = |path: &Path, source| Error::Io { path: path.to_owned(), source };
     let model = |reason: String| Error::NotOnnx { path: from.to_owned(), reason };

@@ -1,7 +1,7 @@
-//! From a trained network to a build that a device runs: recorded as standard ONNX, quantized,
-//! compared with what it came from, and packed.
+//! Export of a trained network to a build for devices: quantizes it, records it as standard ONNX,
+//! compares it with the trained network, and packs it.
 //!
-//! **Architecture invariant:** this is the only crate that knows candle and ONNX both.
+//! **Architecture invariant:** this is the only crate that knows both candle and ONNX.
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

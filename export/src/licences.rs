@@ -1,4 +1,4 @@
-//! Texts of licences that go into a build.
+//! Licence texts in a build.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,16 +8,16 @@ use medsa_bundle::Limits;
 
 use crate::error::Error;
 
-/// Their folder in a build.
+/// Folder of the licences in a build.
 const FOLDER: &str = "licences/";
 
-/// More than any licence.
+/// Largest accepted size in bytes, larger than any licence.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Reads the files, by their names in a build.
+/// Reads licence files; returns them by their names in a build.
 ///
 /// # Errors
-/// [`Error::Licence`]: no text, too long, or another one of its name.
+/// [`Error::Licence`]: a file is not text or too long, or two files have the same name.
 pub fn read(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let mut licences = BTreeMap::new();
     for path in paths {
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn licences_are_texts_of_different_names() {
+    fn licences_must_be_texts_with_different_names() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &[u8]| {
             let path = folder.path().join(name);

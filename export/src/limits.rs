@@ -1,4 +1,4 @@
-//! What a build must hold to be fit for devices.
+//! Limits that a build must meet to be fit for devices.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitnessLimits {
-    /// Least mean IoU of masks in 8 bits with those in f32.
+    /// Smallest mean IoU of int8 masks with f32 masks.
     pub mean_iou: f64,
-    /// Least part of all multiply-accumulates in 8 bits.
+    /// Smallest part of all multiply-accumulates in int8, from 0 to 1.
     pub int8_macs: f64,
-    /// Largest size of its models, in MB.
+    /// Largest size of the models, in MB.
     pub megabytes: f64,
-    /// What devices hold it to, by board.
+    /// Latency limits by board; a device checks itself against them.
     pub boards: BTreeMap<String, LatencyLimits>,
 }
 
@@ -29,28 +29,28 @@ impl Default for FitnessLimits {
     }
 }
 
-/// One limit, held against a build.
+/// One limit, checked against a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// What is limited.
+    /// Name of the limited quantity.
     pub what: &'static str,
-    /// What the build has.
+    /// Value of the build, as text.
     pub found: String,
-    /// What is wanted.
+    /// Accepted values, as text.
     pub wanted: String,
-    /// Whether it holds.
+    /// True if the build meets the limit.
     pub holds: bool,
 }
 
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { what, found, wanted, .. } = self;
-        write!(f, "{what} is {found}, wanted is {wanted}")
+        write!(f, "{what} is {found}, expected {wanted}")
     }
 }
 
 impl FitnessLimits {
-    /// Reads a TOML file; what it does not name is as by default.
+    /// Reads a TOML file. Keys that it does not set have their default.
     ///
     /// # Errors
     /// [`Error::Limits`] names the file and the key.
@@ -81,7 +81,7 @@ impl FitnessLimits {
         }
     }
 
-    /// Holds each limit against a build whose models have `bytes` bytes.
+    /// Checks each limit against a build whose models have `bytes` bytes.
     pub fn judge(
         &self,
         agreement: &Agreement,
@@ -90,7 +90,7 @@ impl FitnessLimits {
     ) -> Vec<Judgement> {
         let (iou, macs) = (agreement.mean_iou, quantization.int8_macs);
         let megabytes = bytes as f64 / 1e6;
-        // Written so that no number misses them all.
+        // The comparisons are written so that NaN misses a limit.
         vec![
             Judgement {
                 what: "mean mask IoU with f32",
@@ -99,7 +99,7 @@ impl FitnessLimits {
                 holds: iou >= self.mean_iou,
             },
             Judgement {
-                what: "part of multiply-accumulates in 8 bits",
+                what: "part of multiply-accumulates in int8",
                 found: format!("{:.1} %", 100.0 * macs),
                 wanted: format!("at least {:.1} %", 100.0 * self.int8_macs),
                 holds: macs >= self.int8_macs,
@@ -126,24 +126,27 @@ mod tests {
         fs::write(&path, text).unwrap();
         FitnessLimits::read(&path).map_err(|error| {
             let error = error.to_string();
-            error.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+            error
+                .strip_prefix(&format!("cannot use the limits in {}: ", path.display()))
+                .unwrap()
+                .to_owned()
         })
     }
 
     #[test]
-    fn the_example_is_the_default_and_names_every_key() {
+    fn example_equals_the_default_and_names_every_key() {
         assert_eq!(read(EXAMPLE).unwrap(), FitnessLimits::default());
         let all = toml::Table::try_from(FitnessLimits::default()).unwrap();
         let example: toml::Table = EXAMPLE.parse().unwrap();
         assert!(all.keys().filter(|key| *key != "boards").all(|key| example.contains_key(key)));
-        // The boards are there as comments.
+        // The boards are commented out in the example.
         let boards = EXAMPLE.split_once("# [boards.").unwrap().1.replace("\n# ", "\n");
         let boards = read(&format!("[boards.{boards}")).unwrap().boards;
         assert_eq!(boards.keys().collect::<Vec<_>>(), ["raspberry-pi-5"]);
     }
 
     #[test]
-    fn what_is_wrong_in_the_file_is_named() {
+    fn error_names_the_invalid_key() {
         assert!(read("min_iou = 0.9").unwrap_err().contains("unknown field `min_iou`"));
         let board = "[boards.pi]\nencoder_ms = 9.0\n";
         assert!(read(board).unwrap_err().contains("missing field `decoder_ms`"));
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn each_missed_limit_is_told_with_figures() {
+    fn missed_limits_are_reported_with_values() {
         let agreement = Agreement { frames: 1, masks: 3, mean_iou: 0.96, min_iou: 0.8 };
         let quantization = QuantizationReport { int8_macs: 0.97, in_float: Vec::new() };
         let limits = FitnessLimits::default();
@@ -167,8 +170,8 @@ mod tests {
         assert_eq!(
             missed(&bad, 12_345_678),
             [
-                "mean mask IoU with f32 is 0.8000, wanted is at least 0.9500",
-                "size of the models is 12.3 MB, wanted is at most 12.0 MB"
+                "mean mask IoU with f32 is 0.8000, expected at least 0.9500",
+                "size of the models is 12.3 MB, expected at most 12.0 MB"
             ]
         );
         assert_eq!(missed(&Agreement { mean_iou: f64::NAN, ..bad }, 0).len(), 1);

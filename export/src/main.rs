@@ -1,4 +1,4 @@
-//! `medsa-export`: builds for devices.
+//! `medsa-export`: makes and verifies builds for devices.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use std::thread;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::{Precision, QuantizationReport};
-use medsa_export::{FitnessLimits, Folded, QuantizeBase, Recipe, Step, Verified, Verify};
+use medsa_export::{FitnessLimits, Folded, Progress, QuantizeBase, Recipe, Verified, Verify};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
-/// Export networks to builds that devices run.
+/// Make builds that devices run from trained networks
 #[derive(Parser)]
 #[command(name = "medsa-export", version)]
 struct Cli {
@@ -22,17 +22,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Fold the network, fit it to 8 bits, compare it with f32 on real frames, and pack
+    /// Make a build: fold the network, calibrate int8, compare with f32 on real frames, and pack
     Build(BuildCommand),
-    /// Compare a build with the network as it was trained, on pictures whose masks are known
+    /// Compare a build with the trained network, on images with ground truth
     Verify(VerifyCommand),
-    /// Fit a base to 8 bits, for `medsa-train fit --quantized-base`
+    /// Calibrate int8 for a base model, for `medsa-train fit --quantized-base`
     Quantize(QuantizeCommand),
-    /// Write an ONNX file out without local functions, for tools that know none
+    /// Write an ONNX file without local functions, for tools that do not support them
     Inline {
-        /// The file with functions
+        /// ONNX file with local functions
         model: PathBuf,
-        /// The file to write
+        /// ONNX file to write
         #[arg(long)]
         out: PathBuf,
     },
@@ -42,19 +42,19 @@ enum Command {
 struct BuildCommand {
     #[command(flatten)]
     network: NetworkArgs,
-    /// The build to write; its ONNX files, and those in f32, go into a folder beside it
+    /// Build file to write; its ONNX files, int8 and f32, are written to a folder next to it
     #[arg(long)]
     out: PathBuf,
-    /// Arithmetic that goes into the build
+    /// Arithmetic of the models in the build
     #[arg(long, value_enum, default_value = "int8")]
     precision: PrecisionArg,
-    /// The text of a licence that goes into the build. May be given several times
+    /// File with a licence text to include. May be given several times
     #[arg(long, value_name = "FILE")]
     licence: Vec<PathBuf>,
-    /// What the build must hold: a TOML file, see export/limits.example.toml
+    /// TOML file with the limits that the build must meet; see export/limits.example.toml
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
-    /// Write a build that misses these limits, marked as unfit: devices refuse it
+    /// Write a build that misses its limits, marked as unfit; devices refuse it
     #[arg(long)]
     danger_allow: bool,
     /// Version of the build
@@ -66,46 +66,48 @@ struct BuildCommand {
 struct QuantizeCommand {
     #[command(flatten)]
     network: NetworkArgs,
-    /// The file to write; the adapter is not in it
+    /// File to write; it does not contain the adapter
     #[arg(long)]
     out: PathBuf,
 }
 
-/// A network, and what it is fitted to.
+/// A network and its calibration frames.
 #[derive(Args)]
 struct NetworkArgs {
-    /// The base model: .pth, or .safetensors made by `medsa-train import`
+    /// Base model: .pth, or .safetensors made by `medsa-train import`
     #[arg(long)]
     base: PathBuf,
-    /// The adapter that was trained on it
+    /// Adapter trained on the base model
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Frames to which 8 bits are fitted; a build is compared with f32 on others of them. A DICOM
-    /// file or a folder of pictures. May be given several times: the tasks of an adapter differ
+    /// Frames for int8 calibration; a build is compared with f32 on other frames of them. A DICOM
+    /// file or a folder of images. May be given several times, for example once for each task of
+    /// the adapter
     #[arg(long, required = true)]
     calibration: Vec<PathBuf>,
     /// Side of the network input in pixels; by default that of training
     #[arg(long)]
     input_size: Option<usize>,
-    /// At most this many frames of each source for either purpose, spread evenly
+    /// Largest number of frames per --calibration, evenly spread, for calibration and for
+    /// comparison each
     #[arg(long, default_value = "8")]
     frames: NonZeroUsize,
 }
 
 #[derive(Args)]
 struct VerifyCommand {
-    /// The build
+    /// Build to verify
     build: PathBuf,
-    /// The base model that it was made of
+    /// Base model that the build was made from
     #[arg(long)]
     base: PathBuf,
-    /// The adapter that it was made of
+    /// Adapter that the build was made from
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// The folder with images/ and masks/
+    /// Folder with images/ and masks/
     #[arg(long)]
     data: PathBuf,
-    /// The split whose validation part is used; without it all pictures
+    /// Split whose validation part is used [default: all images]
     #[arg(long)]
     split: Option<PathBuf>,
     /// Names of the classes 1, 2, ...
@@ -119,13 +121,13 @@ struct VerifyCommand {
         default_values_t = [PromptKind::Center, PromptKind::Box75]
     )]
     prompt: Vec<PromptKind>,
-    /// Run the edge's runtime on so many of the pictures, too
+    /// Number of images on which the device's runtime is compared, too
     #[arg(long, default_value_t = 2)]
     edge_frames: usize,
-    /// Write a page with these figures and pictures of the data set
+    /// HTML page to write, with the results and images of the data set
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
-    /// Print JSON
+    /// Print the results as JSON
     #[arg(long)]
     json: bool,
 }
@@ -137,7 +139,7 @@ enum PrecisionArg {
 }
 
 fn main() -> ExitCode {
-    // The message says it all: what it came from is in it.
+    // The message already contains the cause.
     let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
     eprintln!("medsa-export: {error}");
     ExitCode::FAILURE
@@ -159,17 +161,17 @@ fn quantize(command: QuantizeCommand) -> anyhow::Result<()> {
     let bar = bar()?;
     let report = quantize.run(|what, done, all| show(&bar, what, done, all))?;
     bar.finish_and_clear();
-    println!("{}", in_8_bits(&report));
+    println!("{}", int8_text(&report));
     Ok(())
 }
 
-fn in_8_bits(report: &QuantizationReport) -> String {
+fn int8_text(report: &QuantizationReport) -> String {
     let in_float = match report.in_float.as_slice() {
-        [] => "nothing".to_owned(),
+        [] => "none".to_owned(),
         names => names.join(", "),
     };
     let part = 100.0 * report.int8_macs;
-    format!("in 8 bits: {part:.1} % of all multiply-accumulates; in float stays {in_float}")
+    format!("int8: {part:.1} % of all multiply-accumulates; layers in float: {in_float}")
 }
 
 fn verify(command: VerifyCommand) -> anyhow::Result<()> {
@@ -201,10 +203,9 @@ fn verify(command: VerifyCommand) -> anyhow::Result<()> {
 }
 
 fn verified_text(verified: &Verified) -> String {
-    let mut text =
-        "                            Dice                      IoU of build and trained\n\
+    let mut text = "                            Dice                      IoU build - trained\n\
                     class            prompt   n    trained  folded   build    mean    lowest\n"
-            .to_owned();
+        .to_owned();
     for row in &verified.rows {
         text += &format!(
             "{:16} {:8} {:<4} {:.3}    {:.3}    {:.3}    {:.3}   {:.3}\n",
@@ -220,13 +221,13 @@ fn verified_text(verified: &Verified) -> String {
     }
     if let Some(edge) = &verified.edge {
         text += &format!(
-            "the edge's runtime: IoU with the same arithmetic {:.4} mean, {:.4} lowest, of {} masks; \
+            "device runtime: IoU with the same arithmetic {:.4} mean, {:.4} lowest, {} masks; \
              encoder {:.0} ms, decoder {:.0} ms\n",
             edge.mean_iou, edge.min_iou, edge.masks, edge.encoder_ms, edge.decoder_ms
         );
     }
     if !verified.worst_layers.is_empty() {
-        text += "change of masks by one layer in 8 bits (mean square of probabilities)\n";
+        text += "mean squared change of mask probabilities with only one layer in int8\n";
     }
     for (name, error) in &verified.worst_layers {
         text += &format!("{error:.1e}  {name}\n");
@@ -268,22 +269,22 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
     };
     let bar = bar()?;
     let build = recipe.build(|step| match step {
-        Step::Done(what) => println!("{what}"),
-        Step::Folded(folded) => print!("{}", text(folded)),
-        Step::Quantizing(what, done, all) => show(&bar, what, done, all),
-        Step::Comparing(done, all) => show(&bar, "comparing frames", done, all),
-        Step::Compared(agreement, quantization) => {
+        Progress::Done(what) => println!("{what}"),
+        Progress::Folded(folded) => print!("{}", text(folded)),
+        Progress::Quantizing(what, done, all) => show(&bar, what, done, all),
+        Progress::Comparing(done, all) => show(&bar, "comparing frames", done, all),
+        Progress::Compared(agreement, quantization) => {
             bar.finish_and_clear();
-            println!("{}", in_8_bits(quantization));
+            println!("{}", int8_text(quantization));
             println!(
-                "int8 against f32: mask IoU {:.4} mean, {:.4} lowest, of {} masks on {} frames",
+                "int8 compared with f32: mask IoU {:.4} mean, {:.4} lowest, {} masks on {} frames",
                 agreement.mean_iou, agreement.min_iou, agreement.masks, agreement.frames
             );
         }
     })?;
     let bytes: u64 = build.manifest().files.values().map(|file| file.bytes).sum();
     for missed in &build.manifest().unfit {
-        println!("UNFIT: {missed}");
+        println!("UNFIT for devices: {missed}");
     }
     println!("{} ({:.1} MB)", recipe.out.display(), bytes as f64 / 1e6);
     Ok(())
@@ -307,6 +308,6 @@ fn text(folded: &Folded) -> String {
     }
     let Folded { difference, largest, .. } = folded;
     text + &format!(
-        "largest difference of a mask logit {difference:.1e}, of logits up to {largest:.1}\n"
+        "largest difference of a mask logit: {difference:.1e} (largest logit: {largest:.1})\n"
     )
 }

@@ -1,4 +1,4 @@
-//! The two models of a build, recorded from the network.
+//! Recording of a network as the two models of a build.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use medsa_sam::{MaskPrompt, PromptInput, Quantization, Sam};
 
 use crate::onnx::Recorder;
 
-/// The ONNX files of a network, of static shapes, batch 1.
+/// The ONNX models of a network, with static shapes and batch size 1.
 pub struct Models {
     /// `image` `[1, 3, S, S]` -> `embedding` `[1, C, h, w]`.
     pub encoder: Vec<u8>,
@@ -17,7 +17,8 @@ pub struct Models {
 }
 
 impl Models {
-    /// Records both, in 8 bits what `quantization` names. `metadata` goes into the files' properties.
+    /// Records both models. The layers that `quantization` names compute in int8. `metadata` is
+    /// stored in the files' properties.
     pub fn record(sam: &Sam, quantization: &Quantization, metadata: &[(&str, &str)]) -> Self {
         let Ok(encoder) = record_encoder(sam, quantization, metadata);
         let Ok(decoder) = record_decoder(sam, quantization, metadata);

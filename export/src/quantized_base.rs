@@ -1,4 +1,4 @@
-//! What of a base computes in 8 bits, as a file on which adapters can be trained.
+//! Int8 quantization of a base model as a file on which adapters can be trained.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,27 +11,28 @@ use crate::build::spread;
 use crate::error::Error;
 use crate::quantize::quantize;
 
-/// What is fitted to 8 bits, and on what.
+/// Inputs and settings of the int8 calibration of a base model.
 pub struct QuantizeBase {
     /// Base model, `.pth` or `.safetensors`.
     pub base: PathBuf,
-    /// An adapter on it, whose answers the frames are seen through; it stays in float.
+    /// Adapter to apply during calibration, so that layers see its activations; it stays in float.
     pub adapter: Option<PathBuf>,
-    /// Frames to which 8 bits are fitted: DICOM files, pictures or folders.
+    /// Calibration frames: DICOM files, images or folders.
     pub calibration: Vec<PathBuf>,
-    /// At most so many of each source.
+    /// Largest number of frames taken from each path.
     pub frames: NonZeroUsize,
-    /// Side of the network input, or that of training.
+    /// Side of the network input in pixels; by default that of training.
     pub input_size: Option<usize>,
     /// The file to write.
     pub out: PathBuf,
 }
 
 impl QuantizeBase {
-    /// Fits and writes. `progress` is told what is done, and how many of how many.
+    /// Calibrates and writes the file. `progress` receives the current task, the number of finished
+    /// items and their total.
     ///
     /// # Errors
-    /// Any input that cannot be read or used, or the file to write.
+    /// An input cannot be read or used, or the file cannot be written.
     pub fn run(
         &self,
         progress: impl FnMut(&'static str, usize, usize),

@@ -1,4 +1,4 @@
-//! A network in one of the ways in which it can run, asked about frames.
+//! A network on one of two runtimes, with prompts for frames.
 
 use std::rc::Rc;
 
@@ -15,49 +15,49 @@ use ndarray::{Array2, Ix3};
 
 use crate::error::Error;
 
-/// A network, ready to run.
+/// A network that is ready to run.
 pub enum Runner {
-    /// On candle, in float or rounded as in 8 bits.
+    /// On candle, in float or with simulated int8 arithmetic.
     Candle(Box<Network>),
-    /// In the edge's runtime.
+    /// On the device's engine.
     Edge(Box<Engine>),
 }
 
 impl Runner {
-    /// Logits `[4h, 4w]` of the single-mask answer to each prompt about `frame`.
+    /// Logits `[4h, 4w]` of the single mask for each prompt on `frame`.
     ///
     /// # Errors
-    /// A frame whose pixels do not fit its size, or the runtime's.
+    /// The frame's pixels do not match its size, or the runtime failed.
     pub fn logits(&self, frame: &Frame, prompts: &[Prompt]) -> Result<Vec<Array2<f32>>, Error> {
         let (view, geometry) = self.view(frame)?;
         match self {
             Self::Candle(network) => {
                 let (image, _) = network.sam().config().preprocess.run(view);
                 let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
-                let answer = |prompt: &Prompt| {
-                    let logits = network.answer(&embedding, &prompt.tokens(&geometry), None)?;
+                let predict = |prompt: &Prompt| {
+                    let logits = network.predict(&embedding, &prompt.tokens(&geometry), None)?;
                     let logits = network.array(logits.value())?.into_dimensionality::<Ix3>();
-                    let logits = logits.expect("an answer has three axes");
+                    let logits = logits.expect("logits have three axes");
                     Ok(logits.index_axis_move(ndarray::Axis(0), 0))
                 };
-                prompts.iter().map(answer).collect()
+                prompts.iter().map(predict).collect()
             }
             Self::Edge(engine) => {
                 let (image, _) = engine.preprocess().run(view);
                 let embedding = engine.encode(&image)?;
-                let answer = |prompt: &Prompt| {
+                let predict = |prompt: &Prompt| {
                     let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None)?;
                     Ok(decoded.single().0.to_owned())
                 };
-                prompts.iter().map(answer).collect()
+                prompts.iter().map(predict).collect()
             }
         }
     }
 
-    /// The same as masks of the frame.
+    /// Masks of the frame for each prompt.
     ///
     /// # Errors
-    /// As [`Runner::logits`].
+    /// Same as [`Runner::logits`].
     pub fn masks(&self, frame: &Frame, prompts: &[Prompt]) -> Result<Vec<Array2<bool>>, Error> {
         let (_, geometry) = self.view(frame)?;
         let logits = self.logits(frame, prompts)?;
@@ -74,20 +74,20 @@ impl Runner {
     }
 }
 
-/// `sam` on candle, rounded as `quantization` says.
+/// `sam` on candle, with the rounding of `quantization`.
 pub(crate) fn on_candle(sam: &Sam, quantization: Quantization) -> Network {
     let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
     Network::with_backend(sam.clone(), backend)
 }
 
-/// Boxes in parts of the frame, `[x0, y0, x1, y1]`: the middle, and two smaller ones off it, so
-/// that a frame is judged by more than one structure.
+/// Boxes in fractions of the frame, `[x0, y0, x1, y1]`: one in the middle and two smaller ones
+/// beside it, so that more than one structure of a frame is tested.
 const BOXES: [BoxXyxy; 3] = [[0.25, 0.25, 0.75, 0.75], [0.1, 0.2, 0.5, 0.6], [0.5, 0.4, 0.9, 0.9]];
 
-/// Boxes to ask about on any frame.
+/// Box prompts that fit any frame.
 ///
 /// # Errors
-/// A frame without pixels.
+/// The frame has no pixels.
 pub fn boxes(frame: &Frame) -> Result<Vec<Prompt>, Error> {
     let (w, h) = (frame.width as f32, frame.height as f32);
     let prompt = |[x0, y0, x1, y1]: BoxXyxy| {
@@ -97,10 +97,10 @@ pub fn boxes(frame: &Frame) -> Result<Vec<Prompt>, Error> {
     BOXES.into_iter().map(prompt).collect()
 }
 
-/// Clicks in the middle of the same boxes.
+/// Click prompts on the centres of the same boxes.
 ///
 /// # Errors
-/// A frame without pixels.
+/// The frame has no pixels.
 pub fn clicks(frame: &Frame) -> Result<Vec<Prompt>, Error> {
     let (w, h) = (frame.width as f32, frame.height as f32);
     let prompt = |[x0, y0, x1, y1]: BoxXyxy| {

@@ -1,19 +1,20 @@
-//! The bill of materials of a build: CycloneDX 1.6, the same for the same build.
+//! Software bill of materials of a build in CycloneDX 1.6. It is the same for the same build.
 
 use std::collections::BTreeMap;
 
 use medsa_bundle::{Manifest, Origin, sha256_hex};
 use serde_json::{Value, json};
 
-/// Its file in a build.
+/// Name of its file in a build.
 pub const FILE: &str = "sbom.cdx.json";
 
-/// Base models whose licence is known, by SHA-256 of the original file.
+/// Base models with a known licence, by SHA-256 of the original file.
 const LICENCES: [(&str, &str); 1] =
     // LiteMedSAM.
     [("79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76", "Apache-2.0")];
 
-/// The bill of a build of `models` and `licences`, by their names in it.
+/// Bill of materials of a build with these `models` and `licences`, both by their names in the
+/// build.
 pub fn sbom(
     manifest: &Manifest,
     models: &BTreeMap<String, Vec<u8>>,

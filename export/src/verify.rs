@@ -1,4 +1,4 @@
-//! A build against what it was made of, on pictures whose masks are known.
+//! Verification of a build: compares it with the trained network on images with ground truth.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use medsa_sam::{Folding, Quantization, Sam};
 use medsa_trainer::data::Targets;
 use medsa_trainer::metrics::Mean;
 use medsa_trainer::prompts::PromptKind;
-use medsa_trainer::train::{Answer, Evaluation, FeatureCache, Network, Stock, evaluate};
+use medsa_trainer::train::{Evaluation, FeatureCache, Network, Prediction, Stock, evaluate};
 use medsa_trainer::{Adapter, Checkpoint};
 use serde::Serialize;
 
@@ -24,78 +24,78 @@ use crate::onnx::read_quantization;
 use crate::quantize::{Probe, sensitivities};
 use crate::runner::{Runner, boxes, clicks, on_candle};
 
-/// What is verified, and on what.
+/// Inputs and settings of a verification.
 pub struct Verify {
-    /// The build.
+    /// Build file.
     pub build: PathBuf,
-    /// The base that it was made of.
+    /// Base model that it was made from.
     pub base: PathBuf,
-    /// The adapter that it was made of.
+    /// Adapter that it was made from.
     pub adapter: Option<PathBuf>,
-    /// Prompts.
+    /// Kinds of prompts.
     pub kinds: Vec<PromptKind>,
-    /// Frames on which the edge's runtime is compared, too.
+    /// Number of frames on which the device's runtime is compared, too.
     pub edge_frames: usize,
-    /// Threads of the edge's runtime.
+    /// Threads of the device's runtime.
     pub threads: NonZeroUsize,
-    /// The page to write, with pictures of the data set.
+    /// HTML page to write, with images of the data set.
     pub card: Option<PathBuf>,
 }
 
-/// What was found.
+/// Results of a verification.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
-    /// By class and prompt.
+    /// Results by class and prompt.
     pub rows: Vec<VerifiedRow>,
-    /// The edge's runtime, if frames were asked for.
+    /// Results on the device's runtime, if frames were requested.
     pub edge: Option<EdgeAgreement>,
-    /// Layers that change masks most when they alone are in 8 bits, and the mean square of what
-    /// changes in the probability that a pixel belongs to the mask; the ten worst.
+    /// The ten layers that change masks most when only they are in int8, with the mean squared
+    /// change of the probability that a pixel belongs to the mask.
     pub worst_layers: Vec<(String, f64)>,
-    /// Size of the build.
+    /// Size of the build, in bytes.
     pub bytes: u64,
 }
 
-/// One class and prompt.
+/// Results of one class and prompt.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifiedRow {
     /// Name of the class.
     pub class: String,
-    /// The prompt.
+    /// Kind of prompt.
     pub prompt: PromptKind,
-    /// Dice of the network as it was trained.
+    /// Dice of the trained network.
     pub trained: Mean,
-    /// Folded.
+    /// Dice of the folded network.
     pub folded: Mean,
-    /// In the build's arithmetic.
+    /// Dice of the build.
     pub build: Mean,
-    /// IoU of the build's masks with those of the network as it was trained.
+    /// IoU of the build's masks with those of the trained network.
     pub agreement: Mean,
-    /// The lowest of them.
+    /// Lowest of these IoUs.
     pub lowest: f64,
 }
 
-/// The edge's runtime against the same arithmetic on candle.
+/// Agreement of the device's runtime with the same arithmetic on candle.
 #[derive(Clone, Debug, Serialize)]
 pub struct EdgeAgreement {
-    /// Masks compared.
+    /// Number of masks compared.
     pub masks: usize,
     /// Mean IoU of the masks.
     pub mean_iou: f64,
-    /// The lowest.
+    /// Lowest IoU.
     pub min_iou: f64,
-    /// Median time of the encoder for a frame.
+    /// Median time of the encoder per frame.
     pub encoder_ms: f64,
-    /// Median time of the decoder for a prompt.
+    /// Median time of the decoder per prompt.
     pub decoder_ms: f64,
 }
 
 impl Verify {
-    /// Verifies on the validation pictures of `stock`. `progress` is told what is done, and how
-    /// many of how many.
+    /// Verifies on the images that `stock` reports on. `progress` receives the current task, the
+    /// number of finished items and their total.
     ///
     /// # Errors
-    /// A file that cannot be read, or that the build was not made of.
+    /// A file cannot be read, or the build was not made from it.
     pub fn run(
         &self,
         stock: &Stock,
@@ -115,14 +115,14 @@ impl Verify {
         };
         let folded = trained.clone().folded(&Folding::ALL);
         let quantization = self.quantization(&build)?;
-        let mut answers = Vec::new();
+        let mut predictions = Vec::new();
         for (name, network) in [
             ("as trained", on_candle(&trained, Quantization::default())),
             ("folded", on_candle(&folded, Quantization::default())),
             ("as built", on_candle(&folded, quantization.clone())),
         ] {
             let done = |done| progress(name, done, stock.part(stock.reported()).len());
-            answers.push(answer(&network, stock, &self.kinds, done)?);
+            predictions.push(predict(&network, stock, &self.kinds, done)?);
         }
         let frames = self.frames(stock)?;
         let as_built = Runner::Candle(Box::new(on_candle(&folded, quantization.clone())));
@@ -134,9 +134,9 @@ impl Verify {
             _ => Vec::new(),
         };
         let bytes = manifest.files.values().map(|file| file.bytes).sum();
-        let verified = Verified { rows: rows(&answers), edge, worst_layers, bytes };
+        let verified = Verified { rows: rows(&predictions), edge, worst_layers, bytes };
         if let Some(path) = &self.card {
-            let [trained, _, built] = &answers[..] else { unreachable!("there are three") };
+            let [trained, _, built] = &predictions[..] else { unreachable!("there are three") };
             let scenes = card::scenes(stock, trained, built)?;
             let page = card::verified(&build, stock, &verified, &scenes)?;
             fs::write(path, page).map_err(|source| Error::Io { path: path.clone(), source })?;
@@ -169,7 +169,7 @@ impl Verify {
         read.map_err(|reason| Error::NotOnnx { path: self.build.clone(), reason })
     }
 
-    /// Images of the reported part, evenly spread.
+    /// Evenly spread images of the part that `stock` reports on.
     fn frames(&self, stock: &Stock) -> Result<Vec<Frame>, Error> {
         let items = stock.part(stock.reported());
         let count = self.edge_frames.min(items.len());
@@ -192,14 +192,14 @@ impl Verify {
         if frames.is_empty() {
             return Ok(None);
         }
-        // Not as devices load it: a build that is marked as unfit can be looked at, too.
+        // Not loaded as on a device, so that a build marked as unfit can be inspected.
         let file = |name| build.file(name).unwrap_or_default();
         let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));
         let preprocess = build.manifest().preprocess;
         let engine = Engine::from_onnx(encoder, decoder, preprocess, self.threads)?;
         let (mut ious, mut encoder, mut decoder) = (Vec::new(), Vec::new(), Vec::new());
         for (i, frame) in frames.iter().enumerate() {
-            progress("on the edge", i, frames.len());
+            progress("device runtime", i, frames.len());
             let prompts = [boxes(frame)?, clicks(frame)?].concat();
             let expected = as_built.masks(frame, &prompts)?;
             let view = frame_view(frame)?;
@@ -223,35 +223,36 @@ impl Verify {
     }
 }
 
-fn answer(
+fn predict(
     network: &Network,
     stock: &Stock,
     kinds: &[PromptKind],
     mut progress: impl FnMut(usize),
-) -> Result<Vec<Answer>, Error> {
+) -> Result<Vec<Prediction>, Error> {
     let none = FeatureCache::none();
     let evaluation =
         Evaluation { part: stock.reported(), kinds, targets: Targets::Largest, slices: 1, seed: 0 };
-    let (mut answers, mut done) = (Vec::new(), 0);
+    let (mut predictions, mut done) = (Vec::new(), 0);
     evaluate(network, stock, &none, &evaluation, |_, of_picture| {
-        answers.extend(of_picture);
+        predictions.extend(of_picture);
         done += 1;
         progress(done);
     })?;
-    Ok(answers)
+    Ok(predictions)
 }
 
-/// `answers` of the network as trained, folded and as built, in the same order.
-fn rows(answers: &[Vec<Answer>]) -> Vec<VerifiedRow> {
-    let [trained, folded, build] = answers else { unreachable!("there are three") };
+/// Joins the predictions of the trained, the folded and the built network, which are in the same
+/// order.
+fn rows(predictions: &[Vec<Prediction>]) -> Vec<VerifiedRow> {
+    let [trained, folded, build] = predictions else { unreachable!("there are three") };
     let mut keys: Vec<(&str, PromptKind)> =
-        trained.iter().map(|answer| (answer.class.as_str(), answer.kind)).collect();
+        trained.iter().map(|found| (found.class.as_str(), found.kind)).collect();
     keys.sort();
     keys.dedup();
     let row = |(class, prompt): (&str, PromptKind)| {
-        let is_of = |answer: &&Answer| answer.class == class && answer.kind == prompt;
-        let dice = |answers: &[Answer]| {
-            let dice = answers.iter().filter(is_of).map(|answer| answer.scores.dice);
+        let is_of = |found: &&Prediction| found.class == class && found.kind == prompt;
+        let dice = |predictions: &[Prediction]| {
+            let dice = predictions.iter().filter(is_of).map(|found| found.scores.dice);
             Mean::bootstrap(&dice.collect::<Vec<_>>())
         };
         let pairs = trained.iter().filter(is_of).zip(build.iter().filter(is_of));
@@ -277,7 +278,7 @@ fn worst(
 ) -> Result<Vec<(String, f64)>, Error> {
     let probe = Probe::new(sam, frame, 0)?;
     let errors = sensitivities(sam, quantization, &[probe], |done, all| {
-        progress("weighing layers", done, all);
+        progress("measuring sensitivities", done, all);
     })?;
     let mut errors: Vec<(String, f64)> = errors.into_iter().collect();
     errors.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -285,7 +286,7 @@ fn worst(
     Ok(errors)
 }
 
-/// A result, and how many milliseconds it took.
+/// A result, and the time it took in ms.
 fn timed<T>(work: impl FnOnce() -> Result<T, medsa_engine::Error>) -> Result<(T, f64), Error> {
     let start = Instant::now();
     let found = work()?;

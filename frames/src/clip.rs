@@ -1,4 +1,4 @@
-//! A file or folder as a sequence of frames.
+//! Clip: a file or folder as a sequence of frames.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -8,7 +8,7 @@ use crate::dicom::DicomClip;
 use crate::pictures::Pictures;
 use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES};
 
-/// One or more frames, decoded when asked for.
+/// One or more frames, each decoded on request.
 #[derive(Debug)]
 pub struct Clip {
     path: PathBuf,
@@ -24,12 +24,12 @@ enum Source {
 impl Clip {
     /// Opens a DICOM file, a PNG or JPEG file, or a folder of PNG and JPEG files.
     ///
-    /// Files are told apart by their first bytes, not by their names. In a folder, files with
-    /// other endings are passed over, and numbers in names sort by value.
+    /// The kind of a file is detected from its first bytes, not from its name. In a folder, files
+    /// with other extensions are ignored, and numbers in names are sorted by value.
     ///
     /// # Errors
-    /// When the path cannot be read, is of another kind, is damaged as far as that shows before
-    /// decoding, or passes the limits of this crate.
+    /// The path cannot be read, is of an unknown kind, exceeds the limits of this crate, or is
+    /// damaged in a part that is read before decoding.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FramesError> {
         let path = path.as_ref().to_owned();
         let metadata = fs::metadata(&path).map_err(FramesError::read(&path))?;
@@ -50,7 +50,7 @@ impl Clip {
     }
 
     /// Number of frames, at least 1.
-    // No `is_empty`: a clip is never empty.
+    // No `is_empty`, because a clip is never empty.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         match &self.source {
@@ -62,7 +62,7 @@ impl Clip {
     /// Decodes frame `index`, counted from 0.
     ///
     /// # Errors
-    /// When there is no such frame, or its data is damaged.
+    /// There is no such frame, or its data is damaged.
     pub fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         if index >= self.len() {
             let (path, len) = (self.path.clone(), self.len());
@@ -76,7 +76,7 @@ impl Clip {
         }
     }
 
-    /// Time from one frame to the next in ms, where the file states one.
+    /// Time between frames in ms; `None` if the file does not state it.
     pub fn frame_interval_ms(&self) -> Option<f64> {
         match &self.source {
             Source::Dicom(dicom) => dicom.frame_interval_ms(),
@@ -84,9 +84,9 @@ impl Clip {
         }
     }
 
-    /// A name for frame `index` to show and to build file names from: the picture's file name,
-    /// or that of the DICOM file with the frame's number (`cine.dcm-07`) when it has several.
-    /// `None` when there is no such frame.
+    /// Name of frame `index` for display and for file names: the image's file name, or the name of
+    /// the DICOM file, with the number of the frame (`cine.dcm-07`) if it has several. `None` if
+    /// there is no such frame.
     pub fn frame_name(&self, index: usize) -> Option<String> {
         match &self.source {
             Source::Pictures(pictures) => pictures.name(index),

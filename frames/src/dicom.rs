@@ -1,8 +1,8 @@
 //! DICOM files with pixel data (PS3.3, PS3.5).
 //!
-//! `dicom-object` reads the data set; the pixels are decoded here, straight from the fragments of
-//! one frame. Its sibling `dicom-pixeldata` does not serve: its decoders copy every fragment of
-//! the file for each frame, and index out of bounds (a panic) when a stream holds more pixels
+//! `dicom-object` reads the data set. The pixels are decoded here, directly from the fragments of
+//! one frame. The related crate `dicom-pixeldata` is not used: its decoders copy every fragment of
+//! the file for each frame, and panic with an index out of bounds if a stream holds more pixels
 //! than the header states.
 
 mod codec;
@@ -28,11 +28,11 @@ pub use self::problem::DicomProblem;
 use self::samples::Samples;
 use crate::{Frame, FramesError, MAX_SIDE_PX};
 
-/// A DICOM file, parsed, its pixels still encoded.
+/// A parsed DICOM file with encoded pixels.
 #[derive(Debug)]
 pub(crate) struct DicomClip {
     header: Header,
-    /// For the photometric interpretation PALETTE COLOR.
+    /// Palette, if the photometric interpretation is PALETTE COLOR.
     palette: Option<Palette>,
     pixels: Pixels,
     pixel_spacing_mm: Option<[f32; 2]>,
@@ -76,7 +76,7 @@ impl DicomClip {
     }
 
     pub(crate) fn len(&self) -> usize {
-        // `open` checked it against the limit.
+        // `open` checked the number against the limit.
         self.header.frames as usize
     }
 

@@ -1,4 +1,4 @@
-//! The one error type of this crate.
+//! Error type of this crate.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::dicom::DicomProblem;
 use crate::{MAX_FILE_BYTES, MAX_FRAMES, MAX_SIDE_PX};
 
-/// Why a clip does not open or a frame does not decode. Every message starts with the path.
+/// An error of opening a clip or decoding a frame. Every message starts with the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FramesError {
@@ -15,11 +15,11 @@ pub enum FramesError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 
-    /// The file is none of the kinds that this crate reads.
+    /// The file is of an unknown kind.
     #[error(
         "{path}: starts with bytes {found:02x?}, expected a DICOM file (`DICM` at byte 128), \
          PNG or JPEG"
@@ -27,72 +27,72 @@ pub enum FramesError {
     Unrecognized {
         /// The file.
         path: PathBuf,
-        /// Its first bytes, at most eight.
+        /// First bytes of the file, at most eight.
         found: Vec<u8>,
     },
 
-    /// The folder holds no pictures.
+    /// The folder contains no images.
     #[error("{path}: folder has no .png, .jpg or .jpeg file, expected at least one")]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
     },
 
-    /// The file is larger than what this crate reads.
+    /// The file is larger than this crate accepts.
     #[error("{path}: {found} bytes, expected at most {MAX_FILE_BYTES}")]
     FileTooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes.
+        /// Size in bytes.
         found: u64,
     },
 
-    /// A frame with no pixels or too many.
+    /// A frame has no pixels or too many.
     #[error("{path}: frame of {width} x {height} px, expected 1 to {MAX_SIDE_PX} on each side")]
     FrameSize {
         /// The file.
         path: PathBuf,
-        /// Width in pixels as the file states it.
+        /// Width in pixels, as stated in the file.
         width: u32,
-        /// Height in pixels as the file states it.
+        /// Height in pixels, as stated in the file.
         height: u32,
     },
 
-    /// A clip with no frames or too many.
+    /// A clip has no frames or too many.
     #[error("{path}: {found} frames, expected 1 to {MAX_FRAMES}")]
     FrameCount {
         /// The file or folder.
         path: PathBuf,
-        /// Number of frames stated or found.
+        /// Number of frames, stated or found.
         found: u64,
     },
 
-    /// The caller asked for a frame that the clip does not have.
-    #[error("{path}: frame {index} asked for, expected below {len}")]
+    /// Caller: the clip does not have the requested frame.
+    #[error("{path}: frame {index} requested, expected below {len}")]
     FrameRange {
         /// The file or folder.
         path: PathBuf,
-        /// Index asked for.
+        /// Requested index.
         index: usize,
         /// Number of frames.
         len: usize,
     },
 
-    /// A PNG or JPEG file that is damaged or of an odd kind.
-    #[error("{path}: not a valid picture: {source}")]
+    /// A PNG or JPEG file is damaged or of an unsupported kind.
+    #[error("{path}: not a valid image: {source}")]
     Picture {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// Error of the decoder.
         source: image::ImageError,
     },
 
-    /// A DICOM file that is damaged or of an unsupported kind.
+    /// A DICOM file is damaged or of an unsupported kind.
     #[error("{path}: {source}")]
     Dicom {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem of the file.
         source: DicomProblem,
     },
 }

@@ -1,6 +1,6 @@
-//! One picture.
+//! A decoded frame.
 
-/// One picture in colour.
+/// A decoded frame in colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
     /// Width in pixels.
@@ -9,7 +9,7 @@ pub struct Frame {
     pub height: u32,
     /// Pixels `[H, W, 3]`, red, green, blue.
     pub rgb: Vec<u8>,
-    /// Distance between the middles of neighbouring pixels in mm: down the rows, along a row.
-    /// `None` where the file does not say.
+    /// Distance between the centres of neighbouring pixels in mm, as (down the rows, along a row);
+    /// `None` if the file does not state it.
     pub pixel_spacing_mm: Option<[f32; 2]>,
 }

@@ -1,4 +1,4 @@
-//! PNG and JPEG files.
+//! PNG and JPEG files as frames.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -8,20 +8,20 @@ use image::{DynamicImage, ImageReader, Limits};
 
 use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX};
 
-/// Picture files, one per frame.
+/// Image files, one per frame.
 #[derive(Debug)]
 pub(crate) struct Pictures {
     paths: Vec<PathBuf>,
 }
 
 impl Pictures {
-    /// One picture; its size is checked, its pixels are not decoded yet.
+    /// A clip of one image, whose size is checked but whose pixels are not decoded yet.
     pub(crate) fn one(path: &Path) -> Result<Self, FramesError> {
         check_size(path)?;
         Ok(Self { paths: vec![path.to_owned()] })
     }
 
-    /// The pictures directly in a folder, sorted by name.
+    /// The images directly in a folder, sorted by name.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, FramesError> {
         let mut paths = Vec::new();
         for entry in fs::read_dir(folder).map_err(FramesError::read(folder))? {
@@ -46,7 +46,7 @@ impl Pictures {
         self.paths.get(index).map(|path| file_name(path))
     }
 
-    /// Decodes a picture; transparency is dropped, 16-bit samples are reduced to 8.
+    /// Decodes an image. Transparency is dropped, and 16-bit samples are reduced to 8 bits.
     pub(crate) fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         let path = &self.paths[index];
         check_size(path)?;
@@ -56,7 +56,7 @@ impl Pictures {
     }
 }
 
-/// Reads the picture's header only.
+/// Checks the size in the image's header.
 fn check_size(path: &Path) -> Result<(), FramesError> {
     let bytes = fs::metadata(path).map_err(FramesError::read(path))?.len();
     let path_buf = || path.to_owned();
@@ -98,7 +98,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Compares names so that `frame2` comes before `frame10`. Equal but for leading zeros: by text.
+/// Compares names so that `frame2` comes before `frame10`. Names that differ only in leading zeros
+/// are compared as text.
 fn compare_naturally(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     while !rest_a.is_empty() && !rest_b.is_empty() {
@@ -119,7 +120,7 @@ fn compare_naturally(a: &str, b: &str) -> Ordering {
     rest_a.len().cmp(&rest_b.len()).then_with(|| a.cmp(b))
 }
 
-/// Splits off the digits, or the characters other than digits, that the text starts with.
+/// Splits off the leading digits, or the leading characters other than digits.
 fn split_part(text: &str) -> (&str, &str) {
     let digits = starts_with_digit(text);
     let end = text.find(|c: char| c.is_ascii_digit() != digits).unwrap_or(text.len());
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_names_sort_by_value() {
+    fn numbers_in_names_are_sorted_by_value() {
         let sorted = ["a.png", "f1.png", "f2.png", "f02b.png", "f10.png", "f10a.png", "g.png"];
         let mut names: Vec<_> = sorted.iter().rev().copied().collect();
         names.sort_by(|a, b| compare_naturally(a, b));

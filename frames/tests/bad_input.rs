@@ -1,5 +1,5 @@
-//! Damaged, foreign and absurd files give errors that name the file, what was found and what was
-//! expected.
+//! Damaged, foreign and oversized files give errors that name the file, the value found and the
+//! value expected.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn missing_file_is_named() {
 fn foreign_files_are_refused() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("notes.dcm");
-    for content in ["", "no picture at all", &"x".repeat(5000)] {
+    for content in ["", "not an image", &"x".repeat(5000)] {
         fs::write(&path, content).unwrap();
         let error = Clip::open(&path).unwrap_err();
         assert!(matches!(error, FramesError::Unrecognized { .. }), "{error}");
@@ -31,7 +31,7 @@ fn foreign_files_are_refused() {
 }
 
 #[test]
-fn folder_without_pictures_is_refused() {
+fn folder_without_images_is_refused() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("notes.txt"), "x").unwrap();
     let error = Clip::open(folder.path()).unwrap_err();
@@ -39,7 +39,7 @@ fn folder_without_pictures_is_refused() {
 }
 
 #[test]
-fn truncated_dicom_files_are_refused_wherever_they_end() {
+fn dicom_files_truncated_anywhere_are_refused() {
     needs!("dicom");
     let folder = tempdir().unwrap();
     let path = folder.path().join("cut.dcm");
@@ -54,7 +54,7 @@ fn truncated_dicom_files_are_refused_wherever_they_end() {
 }
 
 #[test]
-fn truncated_pictures_are_refused() {
+fn truncated_images_are_refused() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("cut.png");
     image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]))
@@ -75,12 +75,12 @@ fn frame_index_out_of_range_is_named() {
     assert!(clip.frame(1).is_ok());
     let error = clip.frame(2).unwrap_err();
     assert!(matches!(error, FramesError::FrameRange { index: 2, len: 2, .. }));
-    assert!(error.to_string().ends_with("frame 2 asked for, expected below 2"), "{error}");
+    assert!(error.to_string().ends_with("frame 2 requested, expected below 2"), "{error}");
     assert_eq!(clip.frame_name(2), None);
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_decoding() {
+fn sizes_beyond_limits_are_refused_before_decoding() {
     for (file, expected) in [
         (grey(1, [4097, 4]), "frame of 4 x 4097 px, expected 1 to 4096"),
         (grey(1, [0, 4]), "frame of 4 x 0 px"),
@@ -94,7 +94,7 @@ fn absurd_sizes_are_refused_before_decoding() {
 }
 
 #[test]
-fn absurd_picture_sizes_are_refused_before_decoding() {
+fn image_sizes_beyond_limits_are_refused_before_decoding() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("wide.png");
     image::GrayImage::new(4097, 1).save(&path).unwrap();
@@ -103,7 +103,7 @@ fn absurd_picture_sizes_are_refused_before_decoding() {
 }
 
 #[test]
-fn lengths_beyond_the_file_are_refused_before_they_are_allocated() {
+fn lengths_beyond_the_file_are_refused_before_allocation() {
     let element =
         |len: u32| [&[0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0][..], &len.to_le_bytes()].concat();
     let file = grey(1, [4, 4]).raw(&element(0xffff_fff0)).raw(&[0; 16]);
@@ -114,7 +114,7 @@ fn lengths_beyond_the_file_are_refused_before_they_are_allocated() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    // A sequence of undefined length that holds an item of undefined length, and so on.
+    // A sequence of undefined length that contains an item of undefined length, and so on.
     let level = [0x40, 0, 0x75, 0x02, b'S', b'Q', 0, 0, 255, 255, 255, 255];
     let item = [0xfe, 0xff, 0, 0xe0, 255, 255, 255, 255];
     let nested = [&level[..], &item].concat().repeat(50_000);
@@ -122,7 +122,7 @@ fn deep_nesting_is_refused() {
 }
 
 #[test]
-fn attributes_that_do_not_fit_are_named() {
+fn unsupported_attributes_are_named() {
     let image = |samples, photometric, bits| {
         DicomFile::new(EXPLICIT_VR).image(samples, photometric, [4, 4], bits).pixels(&[0; 96])
     };
@@ -148,7 +148,7 @@ fn other_transfer_syntaxes_are_named() {
 }
 
 #[test]
-fn compressed_frames_that_lie_are_refused() {
+fn inconsistent_compressed_frames_are_refused() {
     let rle = |fragments: &[&[u8]], frames| {
         DicomFile::new(RLE).cine(1, "MONOCHROME2", frames, [4, 4], 8).fragments(fragments)
     };
@@ -175,7 +175,7 @@ fn stream_of_another_size_than_the_header_is_refused() {
         let mut bytes = fs::read(asset(name)).unwrap();
         let rows = [0x28, 0, 0x10, 0, b'U', b'S', 2, 0];
         let at = bytes.windows(8).position(|window| window == rows).expect("has Rows") + 8;
-        // One row less: the decoders would write past the end of a frame of that size.
+        // One row less: a decoder that ignored the header would write beyond a frame of that size.
         bytes[at] -= 1;
         let folder = tempdir().unwrap();
         let path = folder.path().join(name);
@@ -186,7 +186,7 @@ fn stream_of_another_size_than_the_header_is_refused() {
 }
 
 #[test]
-fn streams_cut_short_are_refused() {
+fn truncated_streams_are_refused() {
     needs!("dicom");
     let files = [
         ("examples_ybr_color.dcm", "1.2.840.10008.1.2.4.50", "YBR_FULL_422", [240, 320]),
@@ -208,7 +208,7 @@ fn streams_cut_short_are_refused() {
     }
 }
 
-/// The stream of the first frame: of several fragments those up to the next frame's start.
+/// Stream of the first frame; if it has several fragments, those before the next frame's start.
 fn first_stream(file: &[u8]) -> Vec<u8> {
     let pixels = file.windows(4).position(|tag| tag == [0xe0, 0x7f, 0x10, 0]).expect("PixelData");
     let mut rest = &file[pixels + 12..];

@@ -1,17 +1,17 @@
-//! The ultrasound files decode to what pydicom 3.0.2 (with Pillow and pylibjpeg-openjpeg) makes
-//! of them; palettes by its `apply_color_lut`, of which the high bytes count.
+//! The ultrasound files decode to the same pixels as with pydicom 3.0.2 (with Pillow and
+//! pylibjpeg-openjpeg). Palettes are compared with the high bytes of its `apply_color_lut`.
 
 use medsa_frames::{Clip, Frame};
 use medsa_test_inputs::{asset, data, needs};
 use sha2::{Digest, Sha256};
 
-/// What pydicom says of a file's first frame.
+/// First frame of a file according to pydicom.
 struct Expected {
     name: &'static str,
     size: [u32; 2],
-    /// Row, column, colour.
+    /// Pixels as row, column, colour.
     pixels: [(u32, u32, [u8; 3]); 3],
-    /// Start of the SHA-256 of `[H, W, 3]`; `None` where decoders may differ.
+    /// Start of the SHA-256 of `[H, W, 3]`; `None` if decoders may differ.
     sha256: Option<&'static str>,
     pixel_spacing_mm: Option<[f32; 2]>,
 }
@@ -28,7 +28,7 @@ const FILES: [Expected; 7] = [
         name: "examples_jpeg2k.dcm",
         size: [640, 480],
         pixels: [(240, 320, [12, 12, 12]), (160, 320, [115; 3]), (153, 18, [255, 255, 0])],
-        // Lossless: the same picture as US1_UNCR.dcm.
+        // Lossless: the same image as US1_UNCR.dcm.
         sha256: Some("e16892020c73095e42ff4cf7368de520"),
         pixel_spacing_mm: None,
     },
@@ -51,7 +51,7 @@ const FILES: [Expected; 7] = [
         size: [800, 350],
         pixels: [(175, 400, [1; 3]), (116, 400, [113; 3]), (96, 789, [90, 205, 255])],
         sha256: Some("322156a65198e9bee9b231c14fcb48d0"),
-        // Its region reaches down to row 518: the file was cropped.
+        // Its region extends to row 518, so the file was cropped.
         pixel_spacing_mm: None,
     },
     Expected {
@@ -66,12 +66,12 @@ const FILES: [Expected; 7] = [
         size: [320, 240],
         pixels: [(120, 160, [7; 3]), (80, 160, [21; 3]), (20, 190, [73, 143, 119])],
         sha256: None,
-        // Its region reaches to column 595: the file was scaled.
+        // Its region extends to column 595, so the file was scaled.
         pixel_spacing_mm: None,
     },
 ];
 
-/// Mean over each frame of the cine, by pydicom.
+/// Mean of each frame of the cine, from pydicom.
 const CINE_MEANS: [f64; 30] = [
     9.471, 9.316, 9.262, 9.232, 9.237, 9.343, 9.431, 9.536, 9.533, 9.920, 10.321, 10.321, 10.445,
     10.481, 10.606, 10.674, 10.888, 10.975, 11.161, 11.492, 11.721, 11.841, 11.792, 11.764, 11.534,
@@ -98,7 +98,7 @@ fn every_file_decodes_as_in_pydicom() {
 }
 
 #[test]
-fn lossy_jpeg_2000_stays_near_its_original() {
+fn lossy_jpeg_2000_is_close_to_its_original() {
     needs!("dicom");
     let frame = |name| Clip::open(asset(name)).unwrap().frame(0).unwrap();
     let (_, mean) = difference(&frame("US1_J2KI.dcm").rgb, &frame("US1_UNCR.dcm").rgb);
@@ -115,18 +115,18 @@ fn cine_decodes_frame_by_frame() {
     for (index, expected) in CINE_MEANS.into_iter().enumerate() {
         let rgb = clip.frame(index).unwrap().rgb;
         let mean = rgb.iter().map(|&value| f64::from(value)).sum::<f64>() / rgb.len() as f64;
-        // Most neighbours differ by more than that: a frame taken for another shows.
+        // Most neighbouring frames differ by more than this, so a swapped frame is noticed.
         assert!((mean - expected).abs() < 0.02, "frame {index}: {mean}, expected {expected}");
     }
 }
 
 #[test]
-fn first_frame_of_the_cine_is_the_golden_one() {
+fn first_frame_of_the_cine_equals_the_reference() {
     needs!("dicom");
     let golden = image::open(data("golden/frame.png")).unwrap().into_rgb8();
     assert_eq!(golden.dimensions(), (320, 240));
     let frame = Clip::open(asset("examples_ybr_color.dcm")).unwrap().frame(0).unwrap();
-    // JPEG decoders round differently: a few grey levels, and hardly any on average.
+    // JPEG decoders round differently: by a few grey levels, and hardly any on average.
     let (max, mean) = difference(&frame.rgb, &golden);
     println!("max {max}, mean {mean}");
     assert!(max <= 3 && mean < 0.5, "max {max}, mean {mean}");

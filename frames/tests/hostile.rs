@@ -6,7 +6,7 @@ use medsa_frames::{Clip, MAX_SIDE_PX};
 use medsa_test_inputs::{asset, needs};
 use tempfile::tempdir;
 
-/// Damaged copies of each file.
+/// Number of damaged copies of each file.
 const COPIES: u64 = 60;
 
 #[test]
@@ -46,7 +46,7 @@ fn damaged_files_never_panic() {
     assert!(refused > 20, "only {refused} damaged files refused: is the damage real?");
 }
 
-/// A repeatable sequence (xorshift64).
+/// A reproducible pseudorandom sequence (xorshift64).
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! Kinds of files that the real ones do not cover, made on the spot.
+//! Kinds of files that the real ones do not cover, made by the tests.
 
 mod common;
 
@@ -9,7 +9,7 @@ use medsa_frames::{Clip, Frame};
 use tempfile::tempdir;
 
 #[test]
-fn grey_16_bit_frames_follow_one_another() {
+fn grey_16_bit_frames_are_read_in_order() {
     let words: Vec<u8> = [0u16, 65535, 32768, 257].iter().flat_map(|v| v.to_le_bytes()).collect();
     let file = DicomFile::new(EXPLICIT_VR)
         .cine(1, "MONOCHROME2", 2, [1, 2], 16)
@@ -44,7 +44,7 @@ fn run_length_planes_become_rgb() {
 }
 
 #[test]
-fn pace_is_read_from_each_attribute() {
+fn frame_interval_is_read_from_each_attribute() {
     let cases: [(DicomFile, Option<f64>); 5] = [
         (DicomFile::new(EXPLICIT_VR), None),
         (DicomFile::new(EXPLICIT_VR).text(0x0018, 0x1063, b"DS", "40"), Some(40.0)),
@@ -61,13 +61,13 @@ fn pace_is_read_from_each_attribute() {
 #[test]
 fn pixel_spacing_is_row_then_column() {
     let file = DicomFile::new(EXPLICIT_VR).image(1, "MONOCHROME2", [1, 2], 8);
-    // PixelSpacing lies among the attributes of `image`; the parser takes any order.
+    // PixelSpacing belongs between the attributes of `image`; the parser accepts any order.
     let file = file.text(0x0028, 0x0030, b"DS", "0.5\\0.25").pixels(&[0, 0]);
     assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
 }
 
 #[test]
-fn region_past_the_frame_gives_no_spacing() {
+fn region_beyond_the_frame_gives_no_spacing() {
     let region = |max_x: u32| {
         let corner = |file: DicomFile, element, value: u32| {
             file.element(0x0018, element, b"UL", &value.to_le_bytes())
@@ -90,13 +90,13 @@ fn region_past_the_frame_gives_no_spacing() {
 }
 
 #[test]
-fn folder_plays_in_the_order_of_its_numbers() {
+fn folder_is_sorted_by_numbers_in_names() {
     let folder = tempdir().unwrap();
     for number in [10u8, 2, 1] {
         let picture = image::RgbImage::from_pixel(3, 2, image::Rgb([number, 0, 255]));
         picture.save(folder.path().join(format!("frame{number}.png"))).unwrap();
     }
-    fs::write(folder.path().join("notes.txt"), "passed over").unwrap();
+    fs::write(folder.path().join("notes.txt"), "ignored").unwrap();
     let clip = Clip::open(folder.path()).unwrap();
     assert_eq!(clip.len(), 3);
     assert_eq!(clip.frame_interval_ms(), None);
@@ -111,7 +111,7 @@ fn folder_plays_in_the_order_of_its_numbers() {
 #[test]
 fn jpeg_file_is_a_clip_of_one_frame() {
     let folder = tempdir().unwrap();
-    // The ending is wrong on purpose: the content decides.
+    // The extension is wrong on purpose, since the content decides.
     let path = folder.path().join("picture.dat");
     let picture = image::RgbImage::from_pixel(16, 8, image::Rgb([200, 100, 50]));
     picture.save_with_format(&path, image::ImageFormat::Jpeg).unwrap();
@@ -125,6 +125,6 @@ fn jpeg_file_is_a_clip_of_one_frame() {
 
 fn open(file: DicomFile) -> Clip {
     let folder = tempdir().unwrap();
-    // The clip holds what it needs of the file.
+    // The clip holds everything it needs in memory, so the file may be deleted.
     Clip::open(file.write(folder.path())).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Build files: as a whole, and the parts that hashes would guard.
+//! Build files: complete ones, and the parts that are protected by hashes.
 #![no_main]
 
 use std::path::Path;
@@ -8,14 +8,14 @@ use medsa_bundle::{Acceptance, Build, FileEntry, Limits, sha256_hex};
 use serde_json::{Value, json};
 
 fuzz_target!(|data: &[u8]| {
-    // As a whole, as acceptance vectors, and as a manifest.
+    // The input as a complete build, as acceptance vectors, and as a manifest.
     read(data);
     let manifest = manifest(data);
     read(&archive(manifest.to_string().as_bytes(), data));
     read(&archive(data, b"{\"vectors\":[]}"));
 });
 
-/// Asserts that a build that can be read is the same after it was written and read again.
+/// Asserts that a build that can be read is unchanged by writing and reading it again.
 fn read(bytes: &[u8]) {
     let read = |bytes: &[u8]| Build::read_from(bytes, Path::new("fuzz.medsa"), &Limits::default());
     let Ok(build) = read(bytes) else { return };
@@ -28,7 +28,7 @@ fn read(bytes: &[u8]) {
 
 const FILES: [&str; 2] = ["encoder.onnx", "decoder.onnx"];
 
-/// The manifest of a build with these acceptance vectors.
+/// Manifest of a build with these acceptance vectors.
 fn manifest(acceptance: &[u8]) -> Value {
     let entry = |data: &[u8]| json!(FileEntry::of(data));
     let origin = json!({"name": "base", "sha256": "00"});

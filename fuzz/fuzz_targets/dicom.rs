@@ -1,4 +1,4 @@
-//! DICOM files: the bytes follow the preamble.
+//! DICOM files; the input follows the preamble.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

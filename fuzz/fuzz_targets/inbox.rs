@@ -1,5 +1,5 @@
-//! MQTT messages to the edge service: a topic, a line end, and the payload. They are read as the
-//! service's inbox reads them, which is private; its JSON form is the service's own file.
+//! MQTT messages to the edge service: a topic, a line end, and the payload. They are read like in
+//! the service's inbox, which is private; the JSON form uses the service's own source file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

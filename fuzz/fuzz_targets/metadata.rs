@@ -1,5 +1,5 @@
-//! Metadata of a signed repository, and what a device remembers of it: the first byte says which
-//! file the others replace.
+//! Metadata of a signed repository, and the state that a device keeps of it. The first byte selects
+//! the file that the other bytes replace.
 #![no_main]
 
 use std::fs;
@@ -16,7 +16,7 @@ use medsa_update::{Client, Repository, Source, Terms, WithoutClock, address};
 /// Files of an empty repository.
 const METADATA: [&str; 4] = ["1.root.json", "1.targets.json", "1.snapshot.json", "timestamp.json"];
 
-/// The repository's folder of metadata, and the root that devices ship with.
+/// Metadata folder of the repository, and the root that devices ship with.
 static REPOSITORY: LazyLock<(PathBuf, Vec<u8>)> = LazyLock::new(|| {
     let (folder, keys) = (path("repository"), path("keys"));
     let one = (NonZeroU64::MIN, 1);
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     match usize::from(kind) % (METADATA.len() + 3) {
         // The root that the device ships with.
         4 => drop(look(bytes)),
-        // Memory of the device.
+        // Saved state of the device.
         5 => remembers(bytes, root),
         // A newer root.
         6 => replaced(metadata.join("2.root.json"), bytes, root),
@@ -46,7 +46,7 @@ fn replaced(file: PathBuf, bytes: &[u8], root: &[u8]) {
     let before = fs::read(&file).ok();
     fs::write(&file, bytes).expect("the folder is ours");
     let found = look(root);
-    // Nothing but what was signed is believed.
+    // Only signed metadata is accepted.
     assert!(found.is_none() || before.as_deref() == Some(bytes) || file.ends_with("1.root.json"));
     match before {
         Some(before) => fs::write(&file, before).expect("the folder is ours"),

@@ -1,5 +1,5 @@
-//! The state of a device's two slots: operations, a line end, and the state file, whose checksum is
-//! right.
+//! State of a device's two slots: operations, a line end, and the state file, with a correct
+//! checksum.
 #![no_main]
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Frames that cameras and other programs send: the first byte says in what form.
+//! Frames from cameras and other programs; the first byte selects the format.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,7 @@ fn decode(jpeg: &[u8]) {
     assert_eq!(frame.rgb.len(), 3 * frame.width as usize * frame.height as usize);
 }
 
-/// In pieces whose length the first byte says.
+/// Splits a stream in pieces whose length is given by the first byte.
 fn split(bytes: &[u8]) {
     let Some((&length, stream)) = bytes.split_first() else { return };
     let mut splitter = MjpegSplitter::default();

@@ -1,4 +1,4 @@
-//! Wire messages: the first byte says which, the others are its encoding.
+//! Wire messages: the first byte selects the type, the others are the encoding.
 #![no_main]
 
 use std::fmt::Debug;
@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Asserts that a message that can be read is the same after it was written and read again.
+/// Asserts that a message that can be read is unchanged by writing and reading it again.
 fn again<M: Message + PartialEq + Debug>(bytes: &[u8]) {
     let Ok(message) = M::decode(bytes) else { return };
     let mut buffer = vec![0; M::MAX_ENCODED_LEN];

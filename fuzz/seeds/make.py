@@ -70,7 +70,7 @@ def dicom(syntax, photometric, samples, bits, pixels, frames=1, **more):
         data["PixelData"].VR = "OB"
     file = io.BytesIO()
     data.save_as(file, enforce_file_format=True)
-    # The target writes what comes before.
+    # The fuzz target adds the preamble.
     return file.getvalue()[132:]
 
 

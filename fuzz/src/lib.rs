@@ -24,12 +24,12 @@ pub fn play(bytes: &[u8]) {
     let _ = (clip.frame_interval_ms(), clip.frame_name(0));
 }
 
-/// A file in this process's folder.
+/// Path of a file in this process's folder.
 pub fn path(name: &str) -> PathBuf {
     FOLDER.path().join(name)
 }
 
-/// A file as `medsa-update` seals it: the checksum is right, whatever follows.
+/// A state file in the format of `medsa-update`, with a correct checksum for any content.
 pub fn sealed(json: &[u8]) -> Vec<u8> {
     let digits: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
     [digits.as_bytes(), b"\n", json].concat()

@@ -1,5 +1,5 @@
-//! 1x1, depthwise 3x3 and 1x1 convolutions: TinyViT's MBConv and its patch merging. Computed in
-//! strips that stay in the second-level cache.
+//! 1x1, depthwise 3x3 and 1x1 convolutions: TinyViT's MBConv and its patch merging. They are
+//! computed in strips that stay in the second-level cache.
 
 use std::ops::Range;
 
@@ -33,11 +33,11 @@ pub struct ConvLayers {
     pub project: Packed,
 }
 
-/// Columns of the output that are computed at once, at most.
+/// Largest number of output columns computed at once.
 const COLUMNS: usize = 32;
 
-/// Rows of the output in a band that one thread computes from top to bottom, at least. Where bands
-/// meet, two rows of the input are expanded twice.
+/// Smallest number of output rows in a band, which one thread computes from top to bottom. At the
+/// boundary of two bands, two rows of the input are expanded twice.
 const ROWS: usize = 16;
 
 impl ConvBlock {
@@ -45,7 +45,7 @@ impl ConvBlock {
     /// input to its output and applies GELU.
     ///
     /// # Errors
-    /// If the layers do not fit each other, or a residual block would change the map's shape.
+    /// If the layers do not match, or a residual block would change the map's shape.
     pub fn new(
         isa: Isa,
         layers: ConvLayers,
@@ -171,7 +171,7 @@ impl Task for Strip<'_> {
         let covered = left.saturating_sub(1)..(left + across - 1).min(width);
         let row_len = depthwise.channels() / LANES * across;
         let slot = |row: usize| row % 3 * row_len..(row % 3 + 1) * row_len;
-        // Rows of the map are counted from 1 here, because 0 is the padding above.
+        // Rows of the map are counted from 1 here; row 0 is the padding above.
         let mut next = rows.start * stride;
         for row in rows {
             let top = row * stride;
@@ -228,7 +228,7 @@ impl RingRow<'_> {
     /// Fills the row: expansion and GELU of `pixels` `[W, inputs]`, and zeros on both sides.
     ///
     /// # Panics
-    /// If the row has less columns, or `operand` or `buffer` is too short for the pixels.
+    /// If the row has fewer columns, or `operand` or `buffer` is too short for the pixels.
     #[inline(always)]
     fn expand<S: Simd>(
         self,

@@ -12,8 +12,8 @@ use crate::simd::{LANES, Simd};
 /// It computes in floats. The inputs of an int8 convolution are whole numbers: int8 values minus
 /// their zero point.
 ///
-/// A row of its input is `[C / LANES, W, LANES]`, so that neighbours lie side by side. If they were
-/// a power of two apart, they would compete for few places in the cache.
+/// A row of its input is `[C / LANES, W, LANES]`, so that neighbours are adjacent. At distances of
+/// a power of two they would map to few sets of the cache.
 pub struct Depthwise {
     /// `[C / LANES, 9]`.
     weight: Vec<[f32; LANES]>,
@@ -48,7 +48,7 @@ impl Depthwise {
     /// A float convolution; `weight` is `[C, 9]`, `bias` `[C]`.
     ///
     /// # Errors
-    /// If the lengths do not fit each other, or C is not a multiple of [`LANES`].
+    /// If the lengths do not match, or C is not a multiple of [`LANES`].
     pub fn float(weight: &[f32], bias: &[f32]) -> Result<Self, Misfit> {
         let channels = channels_of(weight.len())?;
         check_len("bias", bias.len(), channels)?;
@@ -64,7 +64,7 @@ impl Depthwise {
     /// weight) and `bias` are `[C]`.
     ///
     /// # Errors
-    /// If the lengths do not fit each other, or C is not a multiple of [`LANES`].
+    /// If the lengths do not match, or C is not a multiple of [`LANES`].
     pub fn int8(
         weight: &[i8],
         scale: &[f32],

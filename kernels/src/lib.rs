@@ -9,7 +9,7 @@
 //!
 //! **Architecture invariant:** no graph and no I/O; slices in, slices out.
 //!
-//! **Architecture invariant:** a layer or block that exists has shapes that fit each other. Its
+//! **Architecture invariant:** the shapes of every constructed layer or block match. Its
 //! `run` checks all slices before it computes; unsafe code relies on these checks alone.
 
 mod attention;

@@ -25,7 +25,7 @@ impl LinearS8<'_> {
     /// Rows `[N, in]` -> `[N, out]`; products are summed exactly, in 32 bits.
     ///
     /// # Panics
-    /// If the fields do not fit each other, or `rows` is not a number of whole rows.
+    /// If the fields do not match, or `rows` is not a number of whole rows.
     pub fn forward(&self, rows: &[f32]) -> Vec<f32> {
         let [inputs, _] = self.shape().unwrap_or_else(|misfit| panic!("{misfit}"));
         assert!(rows.len().is_multiple_of(inputs), "{} values in rows of {inputs}", rows.len());

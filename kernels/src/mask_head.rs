@@ -10,7 +10,7 @@ use crate::rows::linear;
 use crate::scratch::{Scratch, Slices};
 use crate::simd::{Isa, LANES, Simd, Task};
 
-/// Positions of the image that are computed at once, at most.
+/// Largest number of image positions computed at once.
 const POSITIONS: usize = 32;
 
 /// Upscaling by four, and the masks.
@@ -45,7 +45,7 @@ impl MaskHead {
     /// A head of these layers.
     ///
     /// # Errors
-    /// If they do not fit each other.
+    /// If their shapes do not match.
     pub fn new(isa: Isa, layers: MaskHeadLayers) -> Result<Self, Misfit> {
         let MaskHeadLayers { upscale, norm, hypernetworks } = layers;
         let [first, second] = &upscale;
@@ -209,7 +209,7 @@ impl Task for Pixels<'_> {
         let PixelScratch { mut operand, once, mut hidden, twice } = scratch;
         first.put_rows(s, &mut operand, image);
         first.forward_rows(s, &operand, count, once);
-        // From here on, the four parts of a position are rows of their own.
+        // From here on, the four parts of a position are separate rows.
         let once = &once[..count * first.outputs()];
         second.put_normed_gelu(s, &mut hidden, norm, once);
         let twice = &mut twice[..4 * count * outputs];

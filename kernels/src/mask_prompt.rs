@@ -46,14 +46,14 @@ pub struct PlainNorm {
     pub epsilon: f32,
 }
 
-/// Positions of the embedding that are computed at once, at most.
+/// Largest number of embedding positions computed at once.
 const POSITIONS: usize = 64;
 
 impl MaskPrompt {
     /// A prompt of these layers.
     ///
     /// # Errors
-    /// If they do not fit each other.
+    /// If their shapes do not match.
     pub fn new(isa: Isa, layers: MaskPromptLayers) -> Result<Self, Misfit> {
         let MaskPromptLayers { first, first_norm, second, second_norm, last, no_mask } = layers;
         let few = first.outputs();
@@ -161,7 +161,7 @@ impl Task for PromptStrip<'_> {
         let (few, count) = (first.outputs(), columns.len());
         let scratch = StripScratch::new(prompt, &mut scratch.slices());
         let StripScratch { mut pixels, once, mut operand, twice, mut last_operand } = scratch;
-        // The four quarters of a position are rows of their own, of 2x2 pixels each.
+        // The four quarters of a position are separate rows, each of 2x2 pixels.
         first.check_rows(&pixels, 4 * count);
         for half in 0..2 {
             let line = |y: usize| {

@@ -16,7 +16,7 @@ pub struct Misfit {
     pub found: String,
     /// Shapes or values that fit.
     pub expected: String,
-    /// The shapes fit each other, but this crate computes no blocks of such a width.
+    /// True if the shapes match but this crate does not support blocks of this width.
     pub is_limit: bool,
 }
 

@@ -33,14 +33,14 @@ pub struct NeckLayers {
     pub norm2: Norm,
 }
 
-/// Positions that are computed at once, at most.
+/// Largest number of positions computed at once.
 const POSITIONS: usize = 64;
 
 impl Neck {
     /// A neck of these layers.
     ///
     /// # Errors
-    /// If they do not fit each other.
+    /// If their shapes do not match.
     pub fn new(isa: Isa, layers: NeckLayers) -> Result<Self, Misfit> {
         let NeckLayers { reduce, norm1, conv, norm2 } = layers;
         check_lanes("reduce", "inputs", reduce.inputs())?;

@@ -23,14 +23,14 @@ pub struct PointwiseLayers {
     pub second: Packed,
 }
 
-/// Pixels that are computed at once, at most.
+/// Largest number of pixels computed at once.
 const PIXELS: usize = 64;
 
 impl Pointwise {
     /// A block of these layers.
     ///
     /// # Errors
-    /// If they do not fit each other.
+    /// If their shapes do not match.
     pub fn new(isa: Isa, layers: PointwiseLayers) -> Result<Self, Misfit> {
         let PointwiseLayers { first, second } = layers;
         first.check_isa("first", isa)?;

@@ -98,7 +98,7 @@ impl Pool {
     }
 
     /// Calls `work` once for each part from 0 to `count`, in any order and on any thread, and
-    /// waits for all. `work` must not use the pool: it would wait for itself.
+    /// waits for all. `work` must not use the pool, because it would wait for itself.
     ///
     /// # Panics
     /// If `work` panics. No part is running any more then; some were not started.

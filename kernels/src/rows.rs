@@ -7,7 +7,7 @@ use crate::pool::Pool;
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Simd, Task};
 
-/// Rows of a part that one thread computes, at most.
+/// Largest number of rows in a part, which one thread computes.
 pub(crate) const ROWS: usize = 64;
 
 /// The outputs of a layer whose inputs and outputs are in whole

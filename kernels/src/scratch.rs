@@ -1,6 +1,6 @@
 //! Memory of a thread for intermediate results.
 
-/// Memory that is handed out again for every part of every block.
+/// Memory that is reused for every part of every block.
 #[derive(Default)]
 pub(crate) struct Scratch(Vec<Line>);
 
@@ -28,8 +28,8 @@ impl Scratch {
 
 /// Divides memory into slices of numbers, or counts the memory that they would take.
 ///
-/// A block names its slices in a struct, which a function fills by [`Slices::take`]. The same
-/// function tells by [`Slices::bytes`] how much memory it needs.
+/// A block names its slices in a struct, which a function fills by [`Slices::take`]. With
+/// [`Slices::bytes`], the same function counts the memory it needs.
 pub(crate) struct Slices<'a> {
     /// The rest; `None` to count only.
     memory: Option<&'a mut [Line]>,

@@ -52,7 +52,7 @@ pub struct VitLayers<'a> {
     pub mlp: [Packed; 2],
 }
 
-/// Positions that a layer computes at once, at most.
+/// Largest number of positions that a layer computes at once.
 const TOKENS: usize = 64;
 
 impl VitBlock {
@@ -60,7 +60,7 @@ impl VitBlock {
     /// one window, at least as large as the map.
     ///
     /// # Errors
-    /// If the layers do not fit each other, or `window` or `heads` is out of its range.
+    /// If the layers do not match, or `window` or `heads` is out of its range.
     pub fn new(isa: Isa, window: usize, heads: usize, layers: VitLayers) -> Result<Self, Misfit> {
         let VitLayers { norm, qkv, qkv_of_padding, relative, products, .. } = layers;
         let VitLayers { projection, space, mlp_norm, mlp, .. } = layers;

@@ -1,8 +1,8 @@
-//! What a tensor library has to offer so that the networks can run on it.
+//! The interface between the networks and a tensor library.
 //!
-//! Maps are channels-last, `[B, H, W, C]`, and tokens `[B, N, C]`: so a 1x1 convolution, a
-//! patch embedding and a 2x2 transposed convolution all are [`Backend::linear`], and the only
-//! true convolutions left are the 3x3 ones.
+//! Maps are channels-last, `[B, H, W, C]`, and tokens are `[B, N, C]`. A 1x1 convolution, a patch
+//! embedding and a 2x2 transposed convolution are then all [`Backend::linear`]; the only true
+//! convolutions left are the 3x3 ones.
 
 use crate::block::Block;
 use crate::layers::{Conv2d, LayerNorm, Linear, Packing};
@@ -13,23 +13,23 @@ pub type Output<B> = Result<<B as Backend>::Tensor, <B as Backend>::Error>;
 
 /// The operations of SAM-family networks. Shapes are static and known at every call.
 ///
-/// Binary operations broadcast as NumPy does.
+/// Binary operations broadcast like NumPy's.
 pub trait Backend: Sized {
     /// A value: computed (candle) or recorded (ONNX).
     type Tensor: Clone;
-    /// What can go wrong in the tensor library.
+    /// Error of the tensor library.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// A weight or constant.
+    /// A weight or constant as a tensor.
     fn param(&self, param: &Param) -> Output<Self>;
     /// Shape of a tensor.
     fn shape(&self, x: &Self::Tensor) -> Vec<usize>;
 
     /// `x W^T + b` over the last axis: `[.., in]` -> `[.., out]`.
     fn linear(&self, x: &Self::Tensor, layer: &Linear) -> Output<Self>;
-    /// Convolution of `[B, H, W, C]`.
+    /// Convolution of a map `[B, H, W, C]`.
     fn conv2d(&self, x: &Self::Tensor, layer: &Conv2d) -> Output<Self>;
-    /// Normalization over the last axis, then gamma and beta.
+    /// Normalization over the last axis, followed by gamma and beta.
     fn layer_norm(&self, x: &Self::Tensor, layer: &LayerNorm) -> Output<Self>;
     /// Matrix product of the last two axes; the others broadcast.
     fn matmul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
@@ -46,7 +46,7 @@ pub trait Backend: Sized {
     /// 1 where `x` equals `value`, else 0.
     fn indicator(&self, x: &Self::Tensor, value: f32) -> Output<Self>;
 
-    /// Sum.
+    /// Elementwise sum.
     fn add(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
     /// Elementwise product.
     fn mul(&self, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self>;
@@ -57,17 +57,17 @@ pub trait Backend: Sized {
     fn reshape(&self, x: &Self::Tensor, shape: &[usize]) -> Output<Self>;
     /// Axes in another order.
     fn permute(&self, x: &Self::Tensor, axes: &[usize]) -> Output<Self>;
-    /// `count` zeros after the end of `axis`.
+    /// Appends `count` zeros at the end of `axis`.
     fn pad_end(&self, x: &Self::Tensor, axis: usize, count: usize) -> Output<Self>;
     /// `len` entries of `axis` from `start`.
     fn narrow(&self, x: &Self::Tensor, axis: usize, start: usize, len: usize) -> Output<Self>;
-    /// Entries of the last axis by index: `[.., n]` -> `[.., indices]`.
+    /// Picks entries of the last axis by index: `[.., n]` -> `[.., indices]`.
     fn take(&self, x: &Self::Tensor, indices: &Indices) -> Output<Self>;
-    /// Tensors one after the other along `axis`.
+    /// Concatenates tensors along `axis`.
     fn concat(&self, parts: &[&Self::Tensor], axis: usize) -> Output<Self>;
 
-    /// Computes a block. `compute` uses `inputs`, the block's layers and constants, and returns the
-    /// outputs.
+    /// Computes a block. `compute` uses only `inputs`, the block's layers and constants, and
+    /// returns the outputs.
     fn block<const N: usize>(
         &self,
         block: Block,
@@ -78,7 +78,7 @@ pub trait Backend: Sized {
         compute()
     }
 
-    /// Computes a block with one output, as [`Backend::block`].
+    /// Computes a block with one output, like [`Backend::block`].
     fn single_block(
         &self,
         block: Block,
@@ -89,7 +89,7 @@ pub trait Backend: Sized {
         Ok(output)
     }
 
-    /// Matrix product inside the attention `name`, as [`Backend::matmul`].
+    /// Matrix product inside the attention `name`, like [`Backend::matmul`].
     fn attention_product(&self, _name: &str, a: &Self::Tensor, b: &Self::Tensor) -> Output<Self> {
         self.matmul(a, b)
     }
@@ -104,7 +104,7 @@ pub trait Backend: Sized {
         compose::attention(self, [q, k, v], heads, scores)
     }
 
-    /// The same for tokens that attend to each other, from `[B, N, 3 * heads * d]`.
+    /// Attention of tokens to each other, from the packed projection `[B, N, 3 * heads * d]`.
     fn self_attention(
         &self,
         qkv: &Self::Tensor,
@@ -116,7 +116,7 @@ pub trait Backend: Sized {
     }
 }
 
-/// The shape of a binary operation's result, as NumPy has it.
+/// Shape of a binary operation's result under NumPy's broadcasting rules.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
     let mut shape = long.to_vec();
@@ -126,26 +126,27 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
     shape
 }
 
-/// What becomes of an attention's products `q k^T` before the softmax.
+/// Scale and bias applied to an attention's products `q k^T` before the softmax.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a, T> {
-    /// Of the attention's products, unique in the network.
+    /// Name of the attention's products, unique in the network.
     pub name: &'a str,
-    /// They are multiplied by this, `1/sqrt(d)` unless queries come scaled.
+    /// Factor of the products: `1/sqrt(d)`, or 1 if the queries are already scaled.
     pub scale: f32,
-    /// Added then; broadcasts to `[B, heads, Nq, Nk]`.
+    /// Bias added after scaling; broadcasts to `[B, heads, Nq, Nk]`.
     pub bias: Option<&'a T>,
 }
 
-/// Operations that a backend may do faster, composed of basic ones.
+/// Default implementations, composed of basic operations, that a backend may replace with faster
+/// ones.
 pub mod compose {
     use super::{Backend, Output, Scores};
     use crate::layers::Packing;
 
-    /// [`Backend::attention`].
+    /// Default of [`Backend::attention`].
     ///
     /// # Errors
-    /// Of the backend.
+    /// The backend failed.
     pub fn attention<B: Backend>(
         b: &B,
         [q, k, v]: [&B::Tensor; 3],
@@ -156,10 +157,10 @@ pub mod compose {
         attend(b, &[split(q)?, split(k)?, split(v)?], scores)
     }
 
-    /// [`Backend::self_attention`].
+    /// Default of [`Backend::self_attention`].
     ///
     /// # Errors
-    /// Of the backend.
+    /// The backend failed.
     pub fn self_attention<B: Backend>(
         b: &B,
         qkv: &B::Tensor,
@@ -170,7 +171,7 @@ pub mod compose {
         attend(b, &unpack(b, qkv, heads, packing)?, scores)
     }
 
-    /// `[B, N, 3 * heads * d]` -> queries, keys and values `[B, heads, N, d]`.
+    /// Unpacks `[B, N, 3 * heads * d]` into queries, keys and values `[B, heads, N, d]`.
     pub(crate) fn unpack<B: Backend>(
         b: &B,
         qkv: &B::Tensor,
@@ -193,7 +194,7 @@ pub mod compose {
         Ok([part(0)?, part(1)?, part(2)?])
     }
 
-    /// `[B, N, heads * d]` -> `[B, heads, N, d]`.
+    /// Splits heads: `[B, N, heads * d]` -> `[B, heads, N, d]`.
     pub(crate) fn split_heads<B: Backend>(b: &B, x: &B::Tensor, heads: usize) -> Output<B> {
         let [batch, tokens, channels] = b.shape(x)[..] else {
             unreachable!("tokens have three axes")
@@ -202,7 +203,7 @@ pub mod compose {
         b.permute(&x, &[0, 2, 1, 3])
     }
 
-    /// `[B, heads, N, d]` -> `[B, N, heads * d]`.
+    /// Merges heads: `[B, heads, N, d]` -> `[B, N, heads * d]`.
     fn merge_heads<B: Backend>(b: &B, x: &B::Tensor) -> Output<B> {
         let [batch, heads, tokens, d] = b.shape(x)[..] else {
             unreachable!("heads have four axes")
@@ -211,13 +212,14 @@ pub mod compose {
         b.reshape(&x, &[batch, tokens, heads * d])
     }
 
-    /// `softmax(scale q k^T + bias) v` for `[B, heads, N, d]`, heads merged: `[B, N, heads * d]`.
+    /// `softmax(scale q k^T + bias) v` for `[B, heads, N, d]`, with heads merged into `[B, N, heads
+    /// * d]`.
     pub(crate) fn attend<B: Backend>(
         b: &B,
         [q, k, v]: &[B::Tensor; 3],
         Scores { name, scale, bias }: Scores<B::Tensor>,
     ) -> Output<B> {
-        // Scaling q costs less than scaling the scores, and is the same.
+        // Scaling the queries costs less than scaling the scores and gives the same result.
         let q = if scale == 1.0 { q.clone() } else { b.affine(q, scale, 0.0)? };
         let mut scores = b.attention_product(name, &q, &b.permute(k, &[0, 1, 3, 2])?)?;
         if let Some(bias) = bias {

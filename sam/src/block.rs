@@ -1,9 +1,9 @@
 //! The contract of blocks: parts of a network that an exporter writes as local functions of a
 //! model file and that a runtime may compute with one kernel.
 //!
-//! The network says of each block its kind, its variant and the role of each layer. An exporter
-//! writes that down as a [`BlockSchema`] beside the call of the function, and a runtime reads it
-//! with a `match`: nobody guesses from names, the order of statements or counted operators.
+//! The network declares the kind, the variant and the role of each layer of a block. An exporter
+//! writes these as a [`BlockSchema`] on the call of the function, and a runtime reads the schema
+//! with a `match`. No reader has to infer a block from names, statement order or operator counts.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use crate::layers::{Activation, Conv2d, LayerNorm, Linear};
 use crate::weights::{Indices, Param};
 
-/// Version of [`BlockSchema`] and of the roles of all kinds. It grows when a reader of the version
-/// before would misunderstand a block.
+/// Version of [`BlockSchema`] and of the roles of all kinds. It is raised when a reader of the
+/// previous version would misinterpret a block.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Domain of the local functions in a model file.
 pub const DOMAIN: &str = "medsa";
 
-/// Attribute of a call that holds the [`BlockSchema`], as JSON.
+/// Attribute of a function call that holds the [`BlockSchema`], as JSON.
 pub const SCHEMA_ATTRIBUTE: &str = "medsa_block";
 
-/// A kind of block, with what neither its inputs nor its weights tell.
+/// A kind of block, with the settings that neither its inputs nor its weights determine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum BlockKind {
@@ -30,7 +30,7 @@ pub enum BlockKind {
     PatchEmbed,
     /// Inverted bottleneck with a residual (TinyViT, stage 0).
     MbConv,
-    /// From one TinyViT stage to the next.
+    /// Transition from one TinyViT stage to the next.
     PatchMerging {
         /// Stride of the depthwise convolution: 1 or 2.
         stride: usize,
@@ -55,11 +55,11 @@ pub enum BlockKind {
     },
     /// SAM's neck.
     Neck,
-    /// Tokens attend to the image and the image to tokens.
+    /// Two-way block: attention of the tokens to the image and of the image to the tokens.
     TwoWayBlock {
         /// Attention heads.
         heads: usize,
-        /// The first block: self-attention replaces the tokens.
+        /// True for the first block, where the output of self-attention replaces the tokens.
         first: bool,
         /// The adapter after the attention of the tokens to the image.
         after_tokens: Option<Bottleneck>,
@@ -68,14 +68,14 @@ pub enum BlockKind {
         /// Activation of the adapter after the attention of the image to the tokens.
         after_image: Option<Activation>,
     },
-    /// The last attention of the tokens to the image.
+    /// Final attention of the tokens to the image.
     FinalAttention {
         /// Attention heads.
         heads: usize,
     },
-    /// From a mask prompt to an embedding.
+    /// Downscaling of a mask prompt to an embedding.
     MaskPrompt,
-    /// From tokens and image to mask logits.
+    /// Mask head: from tokens and image to mask logits.
     MaskHead {
         /// Height of the embedding.
         height: usize,
@@ -84,7 +84,7 @@ pub enum BlockKind {
     },
 }
 
-/// What an adapter computes between its projections.
+/// The function that an adapter computes between its two projections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Bottleneck {
@@ -92,13 +92,13 @@ pub enum Bottleneck {
     Activation(Activation),
     /// Maps that the prompt generates (HyP-Adpt).
     Hyper {
-        /// How many.
+        /// Number of maps.
         maps: usize,
     },
 }
 
 impl BlockKind {
-    /// Names of all kinds, as they stand in a schema.
+    /// Names of all kinds, as written in a schema.
     pub const NAMES: [&str; 10] = [
         "patch-embed",
         "mb-conv",
@@ -112,7 +112,7 @@ impl BlockKind {
         "mask-head",
     ];
 
-    /// Name of the kind, as it stands in a schema.
+    /// Name of the kind, as written in a schema.
     pub fn name(&self) -> &'static str {
         Self::NAMES[match self {
             Self::PatchEmbed => 0,
@@ -144,7 +144,8 @@ impl BlockKind {
         }
     }
 
-    /// The kind with its variant and without its sizes: what two bodies of the same form share.
+    /// The kind with its variant but without its sizes. Bodies of the same form have equal
+    /// variants.
     pub fn variant(&self) -> Variant<'_> {
         Variant(self)
     }
@@ -186,7 +187,7 @@ impl fmt::Display for Variant<'_> {
     }
 }
 
-/// What a model file says about a block, beside the call of its function.
+/// Description of a block in a model file, stored on the call of its function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlockSchema {
@@ -194,40 +195,41 @@ pub struct BlockSchema {
     pub version: u32,
     /// Kind and variant.
     pub kind: BlockKind,
-    /// Roles of the call's last inputs, the weights, in their order: `mlp.fc1.weight`. See
-    /// [`part`] for what follows the role of the layer.
+    /// Roles of the call's last inputs, the weights, in their order; for example `mlp.fc1.weight`.
+    /// A name is the role of the layer followed by one of [`part`].
     pub weights: Vec<String>,
-    /// Roles of layers and attention products that are computed in int8; all others are in float.
+    /// Roles of the layers and attention products that compute in int8. All others compute in
+    /// float.
     pub int8: Vec<String>,
     /// Hash of the function's body without shapes and weights.
     pub body: String,
 }
 
-/// Parts of a layer: the ends of names in [`BlockSchema::weights`].
+/// Parts of a layer: the last component of the names in [`BlockSchema::weights`].
 pub mod part {
-    /// Float: weights, `[in, out]` of a linear layer, `[out, in / groups, 3, 3]` of a convolution;
+    /// Float weight: `[in, out]` of a linear layer, `[out, in / groups, 3, 3]` of a convolution;
     /// gamma of a norm.
     pub const WEIGHT: &str = "weight";
     /// Bias `[out]`; beta of a norm.
     pub const BIAS: &str = "bias";
-    /// Int8: weights, in the layout of [`WEIGHT`].
+    /// Int8 weight, in the layout of [`WEIGHT`].
     pub const INT8: &str = "int8";
-    /// Int8: scale of each output channel, `[out]`.
+    /// Scale of each output channel of an int8 layer, `[out]`.
     pub const SCALE: &str = "scale";
-    /// Int8: 1 / scale of each input channel, `[in]`.
+    /// Inverse scale of each input channel of an int8 layer, `[in]`.
     pub const INVERSE_SCALE: &str = "inverse_scale";
-    /// Int8: zero point of each input channel, `[in]`; left out where all are 0.
+    /// Zero point of each input channel of an int8 layer, `[in]`; left out if all are 0.
     pub const ZERO_POINT: &str = "zero_point";
-    /// Int8 convolutions: the quantized zero that pads the map, one number.
+    /// Quantized zero that pads the map of an int8 convolution, one number.
     pub const PADDING: &str = "padding";
 }
 
-/// A block in the network, for [`Backend::block`](crate::backend::Backend::block).
+/// A block of the network, for [`Backend::block`](crate::backend::Backend::block).
 #[derive(Clone, Debug)]
 pub struct Block<'a> {
     /// Kind and variant.
     pub kind: BlockKind,
-    /// Layers by role, each once.
+    /// Layers by role; each role occurs once.
     pub layers: Vec<(String, Layer<'a>)>,
 }
 
@@ -240,28 +242,28 @@ pub enum Layer<'a> {
     Conv(&'a Conv2d),
     /// A layer normalization.
     Norm(&'a LayerNorm),
-    /// A tensor that is used as it is.
+    /// A tensor used directly.
     Param(&'a Param),
     /// Constant indices.
     Indices(&'a Indices),
-    /// The products of an attention, by their name.
+    /// The products of an attention, by name.
     Products(&'a str),
 }
 
 impl<'a> Block<'a> {
-    /// A block of a kind.
+    /// A block of `kind`, without layers.
     pub(crate) fn new(kind: BlockKind) -> Self {
         Self { kind, layers: Vec::new() }
     }
 
-    /// With one more layer.
+    /// Adds a layer.
     #[must_use]
     pub(crate) fn with(mut self, role: &str, layer: impl Into<Layer<'a>>) -> Self {
         self.layers.push((role.to_owned(), layer.into()));
         self
     }
 
-    /// With the layers of a part of the network.
+    /// Adds the layers of a part of the network.
     #[must_use]
     pub(crate) fn within(mut self, role: &str, part: &'a impl Roles) -> Self {
         part.roles(&mut |inner, layer| self.layers.push((format!("{role}.{inner}"), layer)));
@@ -269,9 +271,9 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A part of the network that stands in blocks.
+/// A part of the network whose layers have roles in a block.
 pub(crate) trait Roles {
-    /// Hands over each layer with its role.
+    /// Calls `add` for each layer with its role.
     fn roles<'a>(&'a self, add: &mut dyn FnMut(String, Layer<'a>));
 }
 

@@ -1,8 +1,8 @@
-//! A rule for lengths in configurations.
+//! A check of lengths in configurations.
 
 use crate::error::Error;
 
-/// Each length of a configuration must be a multiple of its divisor, and neither is 0.
+/// Checks that each length of a configuration is a multiple of its divisor and that neither is 0.
 pub(crate) fn check_lengths(lengths: &[(&str, usize, usize)]) -> Result<(), Error> {
     for &(key, length, divisor) in lengths {
         if length == 0 || divisor == 0 || !length.is_multiple_of(divisor) {

@@ -14,7 +14,7 @@ use crate::weights::Weights;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SamConfig {
-    /// From a frame to the network's input.
+    /// Preprocessing, from a frame to the network's input.
     pub preprocess: Preprocess,
     /// The image encoder.
     pub encoder: EncoderConfig,
@@ -34,15 +34,15 @@ pub enum EncoderConfig {
 
 impl SamConfig {
     pub(crate) const ENCODER: &'static str = "image_encoder";
-    /// Attention heads of every published SAM's decoder.
+    /// Attention heads of the decoder in every published SAM.
     const DECODER_HEADS: usize = 8;
 
-    /// Reads the shape off a checkpoint.
+    /// Detects the shape from the tensors of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::UnknownNetwork`] names the tensor that gives it away.
+    /// [`Error::UnknownNetwork`] names the tensor that does not match a known network.
     pub fn detect(weights: &Weights) -> Result<Self, Error> {
-        // What follows divides by lengths.
+        // The code below divides by lengths.
         if let Some((name, value)) = weights.iter().find(|(_, value)| value.is_empty()) {
             let found = format!("tensor {name} is empty, shape {:?}", value.shape());
             return Err(Error::UnknownNetwork(found));
@@ -73,13 +73,13 @@ impl SamConfig {
         Ok(Self { preprocess, encoder, decoder })
     }
 
-    /// Checks a shape that came from a file: no length is 0, and heads divide channels.
+    /// Checks a shape that was read from a file: no length is 0, and heads divide channels.
     ///
     /// # Errors
-    /// [`Error::UnknownNetwork`] names the key.
+    /// [`Error::UnknownNetwork`] names the invalid key.
     pub fn check(&self) -> Result<(), Error> {
         let DecoderConfig { dim, mlp_dim, heads, mask_channels, points: _ } = self.decoder;
-        // Upscaling goes to an eighth of the channels, cross-attention to half.
+        // Upscaling reduces the channels to an eighth; cross-attention to half.
         check_lengths(&[
             ("decoder.dim", dim, 8),
             ("decoder.dim", dim, heads.saturating_mul(2)),
@@ -93,7 +93,7 @@ impl SamConfig {
         self.clone().with_input_size(self.preprocess.input_size).map(drop)
     }
 
-    /// The same network for inputs of another side.
+    /// The same network for inputs of `input_size` x `input_size` px.
     ///
     /// # Errors
     /// [`Error::InputSize`].
@@ -107,12 +107,12 @@ impl SamConfig {
         Ok(self)
     }
 
-    /// Side of the embedding.
+    /// Side of the embedding, in cells.
     pub fn grid(&self) -> usize {
         self.preprocess.input_size / self.stride()
     }
 
-    /// Side of the mask logits.
+    /// Side of the mask logits, in cells.
     pub fn mask_side(&self) -> usize {
         4 * self.grid()
     }

@@ -1,4 +1,4 @@
-//! What a network costs: a backend that counts instead of computing.
+//! Cost of a network, found with a backend that counts operations instead of computing them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -11,27 +11,27 @@ use crate::model::Sam;
 use crate::prompt::TOKEN_SLOTS;
 use crate::weights::{Indices, Param};
 
-/// What one part of a network costs for one frame or prompt.
+/// Cost of one part of a network for one frame or prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Values of the weights that it uses.
+    /// Number of weight values.
     pub parameters: usize,
     /// Multiply-accumulates of matrix products and convolutions.
     pub macs: u64,
-    /// Matrix products and convolutions.
+    /// Number of matrix products and convolutions.
     pub products: usize,
 }
 
 impl Sam {
-    /// Cost of the image encoder for one frame, and of the decoder for one prompt of any number
-    /// of points without a mask.
+    /// Cost of the image encoder for one frame, and of the decoder for one prompt without a mask.
+    /// The number of points does not matter.
     pub fn cost(&self) -> [Cost; 2] {
         self.counted().map(|counter| counter.cost())
     }
 
-    /// Multiply-accumulates of both for one frame and one prompt, of layers by the name of their
-    /// weight and of attentions by that of [`Scores`](crate::backend::Scores); all others have
-    /// no name.
+    /// Multiply-accumulates of encoder and decoder for one frame and one prompt, by name. Layers
+    /// have the name of their weight, attentions that of [`Scores`](crate::backend::Scores); the
+    /// remaining operations are summed under the empty name.
     pub fn macs_by_name(&self) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
         for counter in self.counted() {
@@ -58,7 +58,7 @@ impl Sam {
     }
 }
 
-/// Tensors are their shapes.
+/// A backend whose tensors are only shapes.
 #[derive(Default)]
 struct Counter {
     parameters: RefCell<BTreeMap<String, usize>>,

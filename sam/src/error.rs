@@ -1,19 +1,19 @@
-//! What can go wrong, and whose fault it is.
+//! Errors of this crate; each variant says whether the caller or the file is at fault.
 
-/// Errors of this crate.
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's: a frame's bytes do not fit its size.
+    /// Caller: the number of bytes does not match the frame's size.
     #[error("frame of {width} x {height} pixels has {bytes} bytes of RGB, expected {}", width.saturating_mul(*height).saturating_mul(3))]
     FrameSize {
         /// Width in pixels.
         width: usize,
         /// Height in pixels.
         height: usize,
-        /// Bytes given.
+        /// Number of bytes given.
         bytes: usize,
     },
-    /// The file's: a weight that the network needs is not there.
+    /// File: a weight that the network needs is missing.
     #[error("tensor {name} is missing, expected shape {expected:?}")]
     MissingTensor {
         /// Name of the tensor.
@@ -21,7 +21,7 @@ pub enum Error {
         /// Shape that the network needs.
         expected: Vec<usize>,
     },
-    /// The file's: a weight has another shape than the network needs.
+    /// File: a weight has a different shape from what the network needs.
     #[error("tensor {name} has shape {found:?}, expected {expected:?}")]
     TensorShape {
         /// Name of the tensor.
@@ -31,41 +31,41 @@ pub enum Error {
         /// Shape that the network needs.
         expected: Vec<usize>,
     },
-    /// The file's: a weight that nothing can be computed with.
+    /// File: a weight is empty or has values that are not finite.
     #[error("tensor {name} is empty or holds values that are not finite")]
     TensorValues {
         /// Name of the tensor.
         name: String,
     },
-    /// The file's: weights that no part of the network uses.
-    #[error("{} that the network does not have: {}", plural(names.len(), "tensor"), names.join(", "))]
+    /// File: it has weights that no part of the network uses.
+    #[error("{} not used by the network: {}", plural(names.len(), "tensor"), names.join(", "))]
     ExtraTensors {
         /// Names and shapes.
         names: Vec<String>,
     },
-    /// The file's: the kind of network cannot be told from the weights.
-    #[error("not a SAM checkpoint that is known here: {0}")]
+    /// File: the weights do not match any known kind of network.
+    #[error("unknown kind of SAM checkpoint: {0}")]
     UnknownNetwork(String),
-    /// The caller's: adapters for a network that has some, as a checkpoint of the released
-    /// Med-SA code.
-    #[error("the network has adapters already, expected a base model without")]
+    /// Caller: adapters were given for a network that already has some, such as a checkpoint of the
+    /// released Med-SA code.
+    #[error("the network already has adapters; give a base model without adapters")]
     AlreadyAdapted,
-    /// The caller's: a network whose stem cannot be strided.
+    /// Caller: the stem of this network cannot be replaced by a strided one.
     #[error("the encoder has {found}, expected two 1x1 convolutions as its stem (LiteMedSAM)")]
     OtherStem {
-        /// What it has instead.
+        /// Stem that was found.
         found: &'static str,
     },
-    /// The caller's: an input size that this network cannot run at.
+    /// Caller: the network cannot run at this input size.
     #[error("input size {found} px: expected a multiple of {multiple} from {min} to {max} px")]
     InputSize {
-        /// Size asked for.
+        /// Size given, in pixels.
         found: usize,
-        /// What it must be a multiple of.
+        /// Required divisor, in pixels.
         multiple: usize,
-        /// Smallest.
+        /// Smallest size, in pixels.
         min: usize,
-        /// Largest.
+        /// Largest size, in pixels.
         max: usize,
     },
 }

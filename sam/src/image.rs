@@ -1,5 +1,5 @@
-//! From a frame to the network's input and back: resizing, normalization, padding, and where
-//! the frame lies in the input.
+//! From a frame to the network's input and back: resizing, normalization, padding, and the frame's
+//! geometry in the input.
 
 use ndarray::{Array2, Array4, ArrayView2, s};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::resize::resize_bilinear_u8;
 pub use crate::rgb::RgbView;
 
-/// How 8-bit values become network input.
+/// Normalization of 8-bit values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalization {
@@ -19,32 +19,33 @@ pub enum Normalization {
     Unit,
 }
 
-/// How a frame fills the square input.
+/// Fitting of a frame into the square input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// The longest side fills it, zeros at the bottom and right (SAM).
+    /// The longest side fills the input, and zeros pad the bottom and right (SAM).
     #[default]
     Pad,
-    /// Both sides fill it, in whatever proportion (the released Med-SA code).
+    /// Both sides fill the input, without keeping the aspect ratio (the released Med-SA code).
     Stretch,
 }
 
-/// Resized to the input size (bilinear with antialiasing), normalized, and padded.
+/// Preprocessing: resizing to the input size (bilinear with antialiasing), normalization and
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
     /// Side of the square network input, in pixels.
     pub input_size: usize,
-    /// How values are normalized.
+    /// Normalization of pixel values.
     pub normalization: Normalization,
-    /// How the frame fills the input.
+    /// Fitting of the frame into the input.
     #[serde(default)]
     pub fit: Fit,
 }
 
 impl Preprocess {
-    /// The network input `[1, 3, S, S]` for a frame, and where the frame lies in it.
+    /// Network input `[1, 3, S, S]` of a frame, and the geometry of the frame in it.
     pub fn run(&self, frame: RgbView) -> (Array4<f32>, Geometry) {
         let geometry = self.geometry(frame.size());
         let (width, height) = geometry.resized;
@@ -61,7 +62,7 @@ impl Preprocess {
         (image, geometry)
     }
 
-    /// Where a frame of `frame` = (width, height) pixels lies in the network input.
+    /// Geometry of a frame of `frame` = (width, height) pixels in the network input.
     pub fn geometry(&self, frame: (usize, usize)) -> Geometry {
         let input_size = self.input_size;
         match self.fit {
@@ -78,7 +79,7 @@ impl Normalization {
             Self::MinMax => {
                 let min = f32::from(pixels.iter().copied().min().unwrap_or(0));
                 let max = f32::from(pixels.iter().copied().max().unwrap_or(0));
-                // A picture of one grey level is all zeros.
+                // A frame of one grey level becomes all zeros.
                 [((max - min).max(1e-8), min); 3]
             }
             Self::MeanStd => [(58.395, 123.675), (57.12, 116.28), (57.375, 103.53)],
@@ -87,7 +88,7 @@ impl Normalization {
     }
 }
 
-/// Where a frame lies in the network's input.
+/// Geometry of a frame in the network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Width and height of the frame, in its own pixels.
@@ -99,8 +100,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a frame of `frame` = (width, height) pixels whose longest side fills an
-    /// input of side `input_size`.
+    /// Geometry of a frame of `frame` = (width, height) pixels whose longest side fills an input of
+    /// side `input_size` px.
     pub fn new(frame: (usize, usize), input_size: usize) -> Self {
         let longest = frame.0.max(frame.1) as f64;
         let scale = input_size as f64 / longest;
@@ -108,7 +109,7 @@ impl Geometry {
         Self { frame, resized: (side(frame.0), side(frame.1)), input_size }
     }
 
-    /// A point in frame pixels, in input pixels.
+    /// Converts a point from frame pixels to input pixels.
     pub fn to_input(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [
             x * self.resized.0 as f32 / self.frame.0 as f32,
@@ -116,26 +117,26 @@ impl Geometry {
         ]
     }
 
-    /// Width and height of the part of a mask of `size` = (width, height) that shows the frame
-    /// and not the padding.
+    /// Width and height of the part of a mask of `size` = (width, height) that covers the frame
+    /// without the padding.
     pub fn mask_size(&self, size: (usize, usize)) -> (usize, usize) {
         let part = |resized: usize, side: usize| (resized * side).div_ceil(self.input_size);
         (part(self.resized.0, size.0), part(self.resized.1, size.1))
     }
 
-    /// The mask of the frame, `[H, W]` in frame pixels: [`Geometry::logits_in_frame`] `> 0`.
+    /// Mask of the frame, `[H, W]` in frame pixels: [`Geometry::logits_in_frame`] `> 0`.
     pub fn mask_in_frame(&self, logits: ArrayView2<f32>) -> Array2<bool> {
         self.logits_in_frame(logits).mapv(|logit| logit > 0.0)
     }
 
-    /// A position in frame pixels, in cells of a mask of `size` = (width, height); both count
-    /// from the middle of the first.
+    /// Converts a position from frame pixels to cells of a mask of `size` = (width, height). Both
+    /// coordinates are 0 at the centre of the first pixel or cell.
     pub fn to_cell(&self, [x, y]: [f32; 2], size: (usize, usize)) -> [f32; 2] {
         let [along, down] = self.cells_per_pixel(size);
         [(x + 0.5) * along - 0.5, (y + 0.5) * down - 0.5]
     }
 
-    /// A position in cells of a mask of `size` = (width, height), in frame pixels.
+    /// Converts a position from cells of a mask of `size` = (width, height) to frame pixels.
     pub fn from_cell(&self, [x, y]: [f32; 2], size: (usize, usize)) -> [f32; 2] {
         let [along, down] = self.cells_per_pixel(size);
         [(x + 0.5) / along - 0.5, (y + 0.5) / down - 0.5]
@@ -148,8 +149,8 @@ impl Geometry {
         [scale(self.resized.0, self.frame.0, width), scale(self.resized.1, self.frame.1, height)]
     }
 
-    /// Low-resolution logits `[h, w]` interpolated bilinearly to the pixels `[H, W]` of the frame
-    /// (pixel centres aligned, padding left out).
+    /// Low-resolution logits `[h, w]` interpolated bilinearly to the frame's pixels `[H, W]`. Pixel
+    /// centres are aligned, and the padding is left out.
     pub fn logits_in_frame(&self, logits: ArrayView2<f32>) -> Array2<f32> {
         let (low_h, low_w) = logits.dim();
         let (part_w, part_h) = self.mask_size((low_w, low_h));
@@ -166,8 +167,8 @@ impl Geometry {
     }
 }
 
-/// For each of `frame` output positions: the two source positions, below `part`, and the weight
-/// of the second.
+/// For each of `frame` output positions: the two source positions, below `part`, and the weight of
+/// the second.
 fn taps(frame: usize, scale: f32, part: usize) -> Vec<(usize, usize, f32)> {
     (0..frame)
         .map(|position| {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretched_frame_fills_the_input_and_its_masks_come_back_in_its_own_proportions() {
+    fn stretched_frame_fills_the_input_and_its_masks_keep_the_frame_aspect_ratio() {
         let pixels = vec![51u8; 40 * 20 * 3];
         let (normalization, fit) = (Normalization::Unit, Fit::Stretch);
         let preprocess = Preprocess { input_size: 16, normalization, fit };
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn points_and_masks_go_through_the_same_geometry() {
+    fn points_and_masks_use_the_same_geometry() {
         let geometry = Geometry::new((320, 240), 256);
         assert_eq!(geometry.resized, (256, 192));
         assert_eq!(geometry.to_input([160.0, 120.0]), [128.0, 96.0]);

@@ -1,82 +1,84 @@
-//! Which parts of a network compute in 8 bits, and how.
+//! Int8 quantization of a network.
 //!
-//! A value is a whole number of steps from -127 to 127. Weights have one step size for each
-//! output channel. Inputs have one for each input channel, and a step that stands for zero, both
-//! fixed, so that a layer is one integer product, one factor and one summand per output channel.
-//! What an attention multiplies has a step size for each row, found when it is there.
+//! Quantized values are whole numbers from -127 to 127. Weights have one scale per output channel.
+//! Inputs have one scale and one zero point per input channel, both fixed when the network is
+//! calibrated, so that a layer is one integer product followed by one factor and one summand per
+//! output channel. The operands of attention products have one scale per row, computed at run time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array1, ArrayD, ArrayView1, Axis};
 
-/// The largest number of steps, either way.
+/// Largest absolute quantized value.
 pub const S8_MAX: f32 = 127.0;
 
-/// The smallest range that is resolved, so that no step size is zero.
+/// Smallest range that is quantized; prevents a scale of zero.
 pub const S8_TINY: f32 = 1e-12;
 
-/// The parts of a network that compute in 8 bits. All others stay in float.
+/// The int8 parts of a network. All others stay in float.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quantization {
-    /// Linear layers and convolutions, by the name of their weight.
+    /// Int8 linear layers and convolutions, by the name of their weight.
     pub layers: BTreeMap<String, Int8Layer>,
-    /// Attentions whose two products are in 8 bits, by the name of their [`Scores`].
+    /// Attentions with both products in int8, by the name of their [`Scores`].
     ///
     /// [`Scores`]: crate::backend::Scores
     pub attentions: BTreeSet<String>,
 }
 
-/// A linear layer or convolution.
+/// An int8 linear layer or convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Int8Layer {
-    /// Steps, in the shape of the weight: the first axis is the output channel.
+    /// Quantized weight, in the shape of the float weight: the first axis is the output channel.
     pub weight: ArrayD<i8>,
-    /// What one step of the input times one step of the weight is, for each output channel.
-    pub steps: Array1<f32>,
-    /// In place of the layer's own bias.
+    /// Scale of the integer products, for each output channel. The quantized weight already
+    /// contains the inputs' scales: `y = scale * sum(weight * input) + bias`.
+    pub scale: Array1<f32>,
+    /// Bias, which replaces the layer's own.
     pub bias: Array1<f32>,
-    /// How the input becomes steps.
+    /// Quantization of the input.
     pub input: Int8Input,
 }
 
-/// How the input of a layer becomes steps: `round(x / size) + zero`, within 127 either way.
+/// Quantization of a layer's input: `round(x / scale) + zero_point`, clamped to -127..=127.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Int8Input {
-    /// Of each channel.
-    pub size: Array1<f32>,
-    /// Of each channel, a whole number; the same for all that a convolution pads.
-    pub zero: Array1<f32>,
+    /// Scale of each channel.
+    pub scale: Array1<f32>,
+    /// Zero point of each channel, a whole number. All channels that a convolution pads have the
+    /// same one.
+    pub zero_point: Array1<f32>,
 }
 
 impl Int8Layer {
-    /// The weight as float, for inputs that are not in steps.
+    /// The weight in float, for inputs that are not quantized.
     pub fn float_weight(&self) -> ArrayD<f32> {
         let mut weight = self.weight.mapv(f32::from);
         let depthwise = self.is_depthwise();
-        for (o, (mut row, step)) in weight.axis_iter_mut(Axis(0)).zip(&self.steps).enumerate() {
-            row *= *step;
+        for (o, (mut row, scale)) in weight.axis_iter_mut(Axis(0)).zip(&self.scale).enumerate() {
+            row *= *scale;
             if depthwise {
-                row /= self.input.size[o];
+                row /= self.input.scale[o];
             } else {
-                for (mut channel, size) in row.axis_iter_mut(Axis(0)).zip(&self.input.size) {
-                    channel /= *size;
+                for (mut channel, scale) in row.axis_iter_mut(Axis(0)).zip(&self.input.scale) {
+                    channel /= *scale;
                 }
             }
         }
         weight
     }
 
-    /// What is added to a linear layer's products of steps: its bias, less what the steps that
-    /// stand for zero add to them.
-    pub fn bias_of_steps(&self) -> Array1<f32> {
-        let of_zero = |row: ArrayView1<i8>| -> f32 {
-            row.iter().zip(&self.input.zero).map(|(w, zero)| f32::from(*w) * zero).sum()
+    /// Summand of a linear layer's integer products: the bias, less the contribution of the zero
+    /// points.
+    pub fn integer_bias(&self) -> Array1<f32> {
+        let zero_sum = |row: ArrayView1<i8>| -> f32 {
+            row.iter().zip(&self.input.zero_point).map(|(w, zero)| f32::from(*w) * zero).sum()
         };
-        let rows = self.weight.rows().into_iter().zip(&self.steps).zip(&self.bias);
-        rows.map(|((row, step), bias)| bias - step * of_zero(row)).collect()
+        let rows = self.weight.rows().into_iter().zip(&self.scale).zip(&self.bias);
+        rows.map(|((row, scale), bias)| bias - scale * zero_sum(row)).collect()
     }
 
-    /// Whether each output channel sees one input channel only.
+    /// True if each output channel reads only one input channel.
     pub fn is_depthwise(&self) -> bool {
         self.weight.ndim() == 4 && self.weight.shape()[1] == 1
     }

@@ -1,9 +1,8 @@
-//! SAM-family networks (LiteMedSAM, MobileSAM, SAM ViT), written once over a small
-//! [`backend::Backend`], with what stands around them: weights by name, preprocessing and
-//! prompt geometry.
+//! SAM-family networks (LiteMedSAM, MobileSAM, SAM ViT), written once over the small trait
+//! [`backend::Backend`]; also weights by name, preprocessing and prompt geometry.
 //!
-//! **Architecture invariant:** this crate knows no tensor library, no ONNX and no I/O. What is
-//! trained and what is exported is the same code by construction.
+//! **Architecture invariant:** this crate knows no tensor library, no ONNX and no I/O. Training and
+//! export use the same code for the network by construction.
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

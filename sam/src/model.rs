@@ -29,11 +29,11 @@ enum Encoder {
 }
 
 impl Sam {
-    /// The network of a checkpoint. `weights` must hold just its tensors, by the names of the
+    /// Reads the network of a checkpoint. `weights` must hold exactly its tensors, named as in the
     /// original PyTorch code.
     ///
     /// # Errors
-    /// A missing, misshapen or extra tensor, by name.
+    /// Names the first tensor that is missing, misshapen or unused.
     pub fn read(weights: &Weights, config: SamConfig) -> Result<Self, Error> {
         let from = Reader::new(weights);
         let Preprocess { input_size, .. } = config.preprocess;
@@ -53,10 +53,10 @@ impl Sam {
         Ok(Self { config, encoder, prompt_encoder, mask_decoder })
     }
 
-    /// The network with the adapters of an adapter file, whose tensors must all belong to it.
+    /// Adds the adapters of an adapter file, all of whose tensors must belong to the network.
     ///
     /// # Errors
-    /// A missing, misshapen or extra tensor, by name; or [`Error::AlreadyAdapted`].
+    /// Names the first tensor that is missing, misshapen or unused; or [`Error::AlreadyAdapted`].
     pub fn with_adapters(
         mut self,
         adapters: &Weights,
@@ -83,7 +83,8 @@ impl Sam {
         Ok(self)
     }
 
-    /// The same network with less to compute. It is made to be exported: it takes no adapters.
+    /// The same network with fewer operations. It is meant for export and takes no further
+    /// adapters.
     #[must_use]
     pub fn folded(mut self, rules: &[Folding]) -> Self {
         for &rule in Folding::ALL.iter().filter(|rule| rules.contains(rule)) {
@@ -96,14 +97,14 @@ impl Sam {
         self
     }
 
-    /// The weights of prompt encoder and mask decoder, which can be trained themselves.
+    /// Weights of prompt encoder and mask decoder, which can themselves be trained.
     pub fn decoder_params(&self) -> Vec<Param> {
         let mut params = Vec::new();
         self.clone().visit(&mut |param| params.push(param.clone()));
         params
     }
 
-    /// The weights of a stem of [`Stem::Patches`], which can be trained themselves; none of other
+    /// Weights of a [`Stem::Patches`] stem, which can themselves be trained; empty for other
     /// encoders.
     pub fn stem_params(&self) -> Vec<Param> {
         match &self.encoder {
@@ -112,7 +113,7 @@ impl Sam {
         }
     }
 
-    /// The network's shape.
+    /// Shape of the network.
     pub fn config(&self) -> &SamConfig {
         &self.config
     }
@@ -123,8 +124,8 @@ impl Sam {
         b.permute(&embedding, &[0, 3, 1, 2])
     }
 
-    /// How many steps the encoder has, one after the other: stem, convolutions, merging or
-    /// block each are one; the last is the neck.
+    /// Number of sequential encoder steps. The stem, each convolutional block, each merging and
+    /// each attention block are one step; the last step is the neck.
     pub fn encoder_steps(&self) -> usize {
         match &self.encoder {
             Encoder::TinyVit(tiny) => tiny.steps(),
@@ -132,8 +133,8 @@ impl Sam {
         }
     }
 
-    /// How many of them come before the first adapter: what they give for a picture never
-    /// changes.
+    /// Number of encoder steps before the first adapter. Their output for an image never changes
+    /// during training.
     pub fn frozen_encoder_steps(&self) -> usize {
         match &self.encoder {
             Encoder::TinyVit(tiny) => tiny.frozen_steps(),
@@ -141,9 +142,9 @@ impl Sam {
         }
     }
 
-    /// Some steps of the encoder. The first takes the network input `[B, 3, S, S]`, the others
-    /// the map `[B, H, W, C]` that the step before gave. B holds volumes of `slices` pictures
-    /// each, which the Depth adapters connect.
+    /// Computes a range of encoder steps. The first step takes the network input `[B, 3, S, S]`,
+    /// the others take the map `[B, H, W, C]` of the previous step. B counts volumes of `slices`
+    /// images each, whose slices are connected by the depth adapters.
     pub fn encode_steps<B: Backend>(
         &self,
         b: &B,
@@ -157,7 +158,7 @@ impl Sam {
         }
     }
 
-    /// Embedding `[B, C, h, w]` and as many prompts -> masks.
+    /// Predicts masks for embeddings `[B, C, h, w]` and B prompts.
     pub fn decode<B: Backend>(
         &self,
         b: &B,

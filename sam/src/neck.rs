@@ -1,4 +1,4 @@
-//! SAM's neck: to the embedding's width, with a 3x3 convolution.
+//! SAM's neck: projects the map to the embedding's channels, then applies a 3x3 convolution.
 
 use crate::backend::{Backend, Output};
 use crate::block::{Block, BlockKind};

@@ -1,24 +1,24 @@
-//! What a person points at: clicks and a box in frame pixels, checked once, and their form as
-//! tokens for the prompt encoder.
+//! Prompts: clicks and a box in frame pixels, checked once, and their tokens for the prompt
+//! encoder.
 
 use ndarray::{Array2, Array3};
 
 use crate::image::Geometry;
 
-/// Most clicks in one prompt.
+/// Largest number of clicks in one prompt.
 pub const MAX_POINTS: usize = 16;
 
-/// Token slots of a deployed decoder: the points and two box corners.
+/// Token slots of a deployed decoder: one per point and two for the box corners.
 pub const TOKEN_SLOTS: usize = MAX_POINTS + 2;
 
-/// Token labels. SAM's own, and one of ours.
+/// Token labels: SAM's own, and [`UNUSED`](label::UNUSED).
 pub mod label {
-    /// An empty slot: it takes no part at all, so a decoder of fixed shape gives what a decoder
-    /// of just the right shape gives.
+    /// An empty slot. It takes no part in any attention, so a decoder of fixed shape gives the same
+    /// result as a decoder with exactly as many slots as tokens.
     pub const UNUSED: f32 = -2.0;
-    /// SAM's padding point, which does take part; there is one when there is no box.
+    /// SAM's padding point, which does take part in attention; added to prompts without a box.
     pub const NOT_A_POINT: f32 = -1.0;
-    /// A click on what does not belong to the structure.
+    /// A click outside the structure.
     pub const NEGATIVE: f32 = 0.0;
     /// A click on the structure.
     pub const POSITIVE: f32 = 1.0;
@@ -35,26 +35,27 @@ pub struct Point {
     pub x: f32,
     /// Row, from the top.
     pub y: f32,
-    /// Whether it marks the structure (or what is not the structure).
+    /// True for a click on the structure, false for a click outside it.
     pub positive: bool,
 }
 
 /// A box prompt `[x0, y0, x1, y1]`, in frame pixels.
 pub type BoxXyxy = [f32; 4];
 
-/// A prompt that does not fit its frame; the message is fit to be shown to who sent it.
+/// A prompt that does not fit its frame. The message can be shown to the client that sent the
+/// prompt.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PromptError {
-    /// Neither a click nor a box.
+    /// The prompt has neither a click nor a box.
     #[error("prompt has neither a point nor a box")]
     Empty,
-    /// More clicks than the decoder has slots for.
+    /// The prompt has more clicks than the decoder has slots for.
     #[error("prompt has {found} points, at most {} are allowed", MAX_POINTS)]
     TooManyPoints {
-        /// Clicks given.
+        /// Number of clicks given.
         found: usize,
     },
-    /// A click outside the frame, or not a number.
+    /// A click is outside the frame, or not a number.
     #[error("point ({x}, {y}) is outside the frame of {width} x {height} pixels")]
     PointOutside {
         /// Column.
@@ -66,7 +67,7 @@ pub enum PromptError {
         /// Height of the frame.
         height: usize,
     },
-    /// A box corner outside the frame, or not a number.
+    /// A box corner is outside the frame, or not a number.
     #[error("box corner ({x}, {y}) is outside the frame of {width} x {height} pixels")]
     BoxOutside {
         /// Column.
@@ -78,7 +79,7 @@ pub enum PromptError {
         /// Height of the frame.
         height: usize,
     },
-    /// Corners in the wrong order or on one line.
+    /// The corners of a box are in the wrong order or on one line.
     #[error("box {bbox:?} has no area: expected x0 < x1 and y0 < y1")]
     BoxWithoutArea {
         /// The box as given.
@@ -94,11 +95,11 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// A checked prompt for a frame of `frame` = (width, height) pixels.
+    /// Checks a prompt for a frame of `frame` = (width, height) pixels.
     ///
     /// # Errors
-    /// [`PromptError`] names the click or corner that is outside the frame, a box without area,
-    /// too many clicks, or that there is nothing at all.
+    /// A [`PromptError`] that names the click or corner outside the frame, a box without area, the
+    /// number of clicks above the limit, or an empty prompt.
     pub fn new(
         points: Vec<Point>,
         bbox: Option<BoxXyxy>,
@@ -138,8 +139,8 @@ impl Prompt {
         self.bbox
     }
 
-    /// The tokens that SAM makes of this prompt: the clicks, then the box's corners or, when
-    /// there is no box, one not-a-point.
+    /// SAM's tokens for this prompt: the clicks, then the box's corners, or one not-a-point if
+    /// there is no box.
     pub fn tokens(&self, geometry: &Geometry) -> PromptTokens {
         let mut tokens: Vec<([f32; 2], f32)> = self
             .points
@@ -170,7 +171,7 @@ pub struct PromptTokens {
 }
 
 impl PromptTokens {
-    /// Tokens from (x, y) in input pixels and [`label`]s.
+    /// Makes tokens from points (x, y) in input pixels and their [`label`]s.
     pub fn new(tokens: &[([f32; 2], f32)]) -> Self {
         Self {
             coords: Array3::from_shape_fn((1, tokens.len(), 2), |(_, i, axis)| tokens[i].0[axis]),
@@ -178,10 +179,10 @@ impl PromptTokens {
         }
     }
 
-    /// The same tokens in a decoder of `slots` slots, the rest [`label::UNUSED`].
+    /// The same tokens in `slots` slots; the remaining slots are [`label::UNUSED`].
     ///
     /// # Panics
-    /// If there are more than `slots` tokens; a [`Prompt`] never makes more than [`TOKEN_SLOTS`].
+    /// If there are more than `slots` tokens. A [`Prompt`] has at most [`TOKEN_SLOTS`].
     pub fn padded(&self, slots: usize) -> Self {
         let used = self.labels.ncols();
         assert!(used <= slots, "{used} prompt tokens do not fit {slots} slots");
@@ -207,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_click_outside_the_frame_is_named() {
+    fn error_names_click_outside_the_frame() {
         let error = Prompt::new(vec![click(400.0, 10.0)], None, FRAME).unwrap_err();
         assert_eq!(error.to_string(), "point (400, 10) is outside the frame of 320 x 240 pixels");
         assert!(Prompt::new(vec![click(f32::NAN, 10.0)], None, FRAME).is_err());
     }
 
     #[test]
-    fn boxes_need_area_and_prompts_need_something() {
+    fn box_without_area_and_empty_prompt_are_refused() {
         let flat = Prompt::new(vec![], Some([5.0, 5.0, 5.0, 9.0]), FRAME).unwrap_err();
         assert!(matches!(flat, PromptError::BoxWithoutArea { .. }));
         assert_eq!(Prompt::new(vec![], None, FRAME).unwrap_err(), PromptError::Empty);

@@ -1,8 +1,8 @@
-//! Bilinear resizing with antialiasing, bit for bit as Pillow does it (`Image.BILINEAR`), since
-//! that is what the reference tensors and most training pipelines were made with.
+//! Bilinear resizing with antialiasing, equal bit for bit to Pillow's `Image.BILINEAR`, with which
+//! the reference tensors and most training pipelines were made.
 //!
-//! Two passes, horizontal then vertical, each in 8-bit with 22-bit fixed-point weights of a
-//! triangle filter whose width grows with the reduction.
+//! The resizing has two passes, first horizontal, then vertical. Each works on 8-bit values with
+//! 22-bit fixed-point weights of a triangle filter whose width grows with the reduction.
 
 use crate::rgb::RgbView;
 
@@ -33,7 +33,7 @@ pub fn resize_bilinear_u8(frame: RgbView, width: usize, height: usize) -> Vec<u8
     resized
 }
 
-/// The source values that make one output value.
+/// Source values and weights of one output value.
 struct Tap {
     first: usize,
     /// Fixed-point weights that sum to about `1 << PRECISION_BITS`.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_size_is_the_same_picture() {
+    fn resizing_to_the_same_size_changes_nothing() {
         let pixels: Vec<u8> = (0..5 * 4 * 3).map(|v| (v * 37 % 256) as u8).collect();
         let frame = RgbView::new(5, 4, &pixels).unwrap();
         assert_eq!(resize_bilinear_u8(frame, 5, 4), pixels);

@@ -1,13 +1,13 @@
-//! Clicks and boxes as people type them, on command lines and in configurations.
+//! Parsers of clicks and boxes typed on command lines and in configurations.
 
 use crate::prompt::{BoxXyxy, Point};
 
-/// A click: `X,Y` on the structure, `X,Y,-` beside it.
+/// Parses a click: `X,Y` on the structure, `X,Y,-` outside it.
 ///
 /// # Errors
-/// What was expected.
+/// The expected form.
 pub fn parse_point(text: &str) -> Result<Point, &'static str> {
-    const EXPECTED: &str = "X,Y for a click on the structure or X,Y,- for one beside it";
+    const EXPECTED: &str = "X,Y for a click on the structure or X,Y,- for one outside it";
     let fields: Vec<&str> = text.split(',').map(str::trim).collect();
     let (x, y, positive) = match fields[..] {
         [x, y] | [x, y, "+"] => (x, y, true),
@@ -20,10 +20,10 @@ pub fn parse_point(text: &str) -> Result<Point, &'static str> {
     }
 }
 
-/// A box: `X0,Y0,X1,Y1`.
+/// Parses a box: `X0,Y0,X1,Y1`.
 ///
 /// # Errors
-/// What was expected.
+/// The expected form.
 pub fn parse_box(text: &str) -> Result<BoxXyxy, &'static str> {
     const EXPECTED: &str = "X0,Y0,X1,Y1: the upper left and the lower right corner";
     let fields: Result<Vec<f32>, _> = text.split(',').map(|field| field.trim().parse()).collect();
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clicks_and_boxes_are_read_as_typed() {
+    fn clicks_and_boxes_are_parsed() {
         let point = |x, y, positive| Ok(Point { x, y, positive });
         assert_eq!(parse_point("3,4.5"), point(3.0, 4.5, true));
         assert_eq!(parse_point("3, 4,+"), point(3.0, 4.0, true));

@@ -1,5 +1,4 @@
-//! Weights by name: a checkpoint as read from a file, and the reader that hands each tensor to
-//! the layer that owns it, exactly once.
+//! Weights by name: a checkpoint, and a reader that gives each tensor to exactly one layer.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +9,7 @@ use ndarray::{ArcArray, Array, ArrayD, Dimension, IxDyn};
 
 use crate::error::Error;
 
-/// A checkpoint: names and f32 values.
+/// A checkpoint: f32 values by name.
 pub type Weights = BTreeMap<String, ArcArray<f32, IxDyn>>;
 
 /// A named weight or constant of the network. Cloning shares the values.
@@ -21,9 +20,9 @@ pub struct Param {
 }
 
 impl Param {
-    /// A constant that the network computed from its weights; `name` must be unique in it.
+    /// A parameter, or a constant computed from weights. `name` must be unique in the network.
     pub fn new<D: Dimension>(name: impl Into<Arc<str>>, value: Array<f32, D>) -> Self {
-        // As files and runtimes have it, whatever order the computation left.
+        // Files and runtimes use standard layout, whatever layout the computation left.
         let value = value.as_standard_layout().into_owned();
         Self { name: name.into(), value: value.into_dyn().into_shared() }
     }
@@ -44,23 +43,23 @@ impl Param {
     }
 }
 
-/// Layers whose weights can be trained in place of adapters.
+/// Layers whose weights can be trained themselves, without adapters.
 pub(crate) trait VisitParams {
-    /// Hands over every weight; its name and shape must stay.
+    /// Calls `f` for every weight. `f` must keep names and shapes.
     fn visit(&mut self, f: &mut dyn FnMut(&mut Param));
 }
 
 /// Named constant indices. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Indices {
-    /// Unique for these values, so that equal ones are stored once.
+    /// Name, unique for these values, so that equal indices are stored once.
     pub name: Arc<str>,
     /// The indices.
     pub values: Arc<[u32]>,
 }
 
-/// Reads a checkpoint: every tensor that is asked for must be there in the expected shape, and
-/// at the end every tensor must have been asked for.
+/// Reader of a checkpoint. Every requested tensor must exist with the expected shape, and in the
+/// end every tensor must have been requested.
 pub struct Reader<'a> {
     weights: &'a Weights,
     taken: Rc<RefCell<BTreeSet<String>>>,
@@ -73,7 +72,7 @@ impl<'a> Reader<'a> {
         Self { weights, taken: Rc::default(), prefix: String::new() }
     }
 
-    /// The reader of a part, by the next step of the name.
+    /// Reader of a part, selected by the next component of the name.
     pub fn at(&self, part: impl std::fmt::Display) -> Self {
         let prefix = self.name(&part.to_string());
         Self { weights: self.weights, taken: self.taken.clone(), prefix }
@@ -104,23 +103,23 @@ impl<'a> Reader<'a> {
         Ok(Param { name: name.into(), value: value.clone() })
     }
 
-    /// The values of the tensor `name` of this part, for layers that compute from them.
+    /// Values of the tensor `name` of this part, for layers that compute their weights from them.
     ///
     /// # Errors
-    /// As [`Reader::param`].
+    /// Same as [`Reader::param`].
     pub fn array(&self, name: &str, expected: &[usize]) -> Result<ArrayD<f32>, Error> {
         Ok(self.param(name, expected)?.value.into_owned())
     }
 
-    /// Length of the first axis of a tensor of this part, if it is there.
+    /// Length of the first axis of a tensor of this part; `None` if the tensor is missing.
     pub fn rows(&self, name: &str) -> Option<usize> {
         self.weights.get(&self.name(name)).and_then(|value| value.shape().first().copied())
     }
 
-    /// Puts the tensor of a parameter's name, if there is one, in its place.
+    /// Replaces a parameter by the tensor of the same name, if the file has one.
     ///
     /// # Errors
-    /// As [`Reader::param`].
+    /// Same as [`Reader::param`].
     pub(crate) fn replace(&self, param: &mut Param) -> Result<(), Error> {
         if self.weights.contains_key(&self.name(param.name())) {
             *param = self.param(&param.name.clone(), param.shape())?;
@@ -128,13 +127,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Accepts a tensor that frameworks save and networks do not need.
+    /// Accepts a tensor that frameworks save but the network does not use.
     pub fn ignore(&self, name: &str) {
         self.taken.borrow_mut().insert(self.name(name));
     }
 
+    /// Checks that every tensor was used.
+    ///
     /// # Errors
-    /// [`Error::ExtraTensors`] if the checkpoint holds anything that no layer asked for.
+    /// [`Error::ExtraTensors`] if the checkpoint holds a tensor that no layer requested.
     pub fn finish(self) -> Result<(), Error> {
         let taken = self.taken.borrow();
         let extra = self.weights.iter().filter(|(name, _)| !taken.contains(*name));

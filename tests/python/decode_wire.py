@@ -19,7 +19,7 @@ SOURCES = ["Starting", "Playing", "Refused", "Unreachable", "Stalled", "Broken",
 
 
 class Reader:
-    """Takes fields off the front of a payload."""
+    """Reads fields from the front of a payload."""
 
     def __init__(self, data):
         self.data, self.at = data, 0

@@ -1,5 +1,5 @@
 """Checks an ONNX file, loads it in onnxruntime, inlines it with ONNX's own inliner and checks
-that too; prints the names of its local functions, one a line.
+the result, too. Prints the names of its local functions, one per line.
 
 usage: onnx_functions.py MODEL.onnx
 """

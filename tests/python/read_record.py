@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads a record of the device with pydicom, highdicom and Pillow, and prints what they found in it
-as JSON.
+"""Reads a record of the device with pydicom, highdicom and Pillow, and prints the contents as
+JSON.
 
 Usage: read_record.py FOLDER
 """

@@ -1,5 +1,5 @@
 """Writes a checkpoint as the released Med-SA code's training script does with torch.save: the
-state dict beside the optimizer's state, a loss on the GPU, and paths. It needs no PyTorch.
+state dict together with the optimizer's state, a loss on the GPU, and paths. It does not need PyTorch.
 
 usage: write_pth.py STATE_DICT.safetensors CHECKPOINT.pth
 """

@@ -12,25 +12,26 @@ use safetensors::tensor::Dtype;
 
 use crate::place;
 
-/// Distance in memory of the samples of a summarised tensor (`tests/data/make.py`).
+/// Distance in memory between samples of a summarised tensor (`tests/data/make.py`).
 const STEP: usize = 7919;
 
-/// Tiles a side whose means a summary holds.
+/// Tiles per side whose means a summary contains.
 const TILES: usize = 8;
 
 /// A file of reference tensors; integers are read as f32.
 pub struct Golden {
     tensors: BTreeMap<String, ArrayD<f32>>,
-    /// All values of the tensors that are summarised here, where that file is available.
+    /// All values of the tensors that are only summarised in this file; `None` if that file is not
+    /// available.
     whole: Option<Box<Golden>>,
 }
 
 impl Golden {
-    /// A file of `tests/data/golden`, and the file with whole tensors of the same name where
-    /// `../shared/golden` has it.
+    /// Opens a file of `tests/data/golden`, and the file of the same name with whole tensors in
+    /// `../shared/golden`, if it exists.
     ///
     /// # Panics
-    /// If it is not what its README says.
+    /// If the file is not as described in its README.
     pub fn open(name: &str) -> Self {
         let whole = place::shared().map(|shared| shared.join("golden").join(name));
         let whole = whole.filter(|path| path.exists());
@@ -41,7 +42,7 @@ impl Golden {
     /// Reads a file.
     ///
     /// # Panics
-    /// If it is not what its README says.
+    /// If the file is not as described in its README.
     pub fn read(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -64,16 +65,16 @@ impl Golden {
         Self { tensors, whole: None }
     }
 
-    /// A tensor of which this file has a summary only, where its values are available.
+    /// Values of a tensor of which this file has only a summary; `None` if they are not available.
     pub fn whole(&self, name: &str) -> Option<ArrayD<f32>> {
         Some(self.whole.as_ref()?.get(name))
     }
 
-    /// Asserts that `found` is the tensor `name` within `tolerance`: all values where they are
-    /// available, and a summary by its samples, statistics and tiles.
+    /// Asserts that `found` equals the tensor `name` within `tolerance`. All values are compared if
+    /// they are available, otherwise samples, statistics and tiles.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it differs.
     pub fn assert_close(&self, name: &str, found: &ArrayD<f32>, tolerance: f32) {
         let off = |part: &str, difference: f32, tolerance: f32| {
             assert!(difference < tolerance, "{name}: {part} differ by {difference}");
@@ -90,22 +91,22 @@ impl Golden {
         let summary = Summary::new(found);
         let samples = part("samples");
         off("samples", max_difference(&summary.samples(samples.len()), &samples), tolerance);
-        // None of them moves by more than the values do.
+        // None of the statistics changes by more than the values.
         off("statistics", max_difference(&summary.statistics(), &part("statistics")), tolerance);
-        // Errors of neighbours differ, and means of them are smaller.
+        // Errors of neighbours differ, so errors of means are smaller.
         off("tiles", max_difference(&summary.tiles(), &part("tiles")), tolerance / 4.0);
     }
 
-    /// A tensor of the expected number of axes.
+    /// A tensor with the expected number of axes.
     ///
     /// # Panics
-    /// If it is not there.
+    /// If it does not exist.
     pub fn get<D: Dimension>(&self, name: &str) -> ndarray::Array<f32, D> {
         let value = self.tensors.get(name).unwrap_or_else(|| panic!("no reference tensor {name}"));
         value.clone().into_dimensionality().unwrap()
     }
 
-    /// All tensors whose names begin with `prefix`, without it.
+    /// All tensors whose names begin with `prefix`; the prefix is removed.
     pub fn part(&self, prefix: &str) -> Weights {
         let of_part = |(name, value): (&String, &ArrayD<f32>)| {
             Some((name.strip_prefix(prefix)?.to_owned(), value.clone().into_shared()))
@@ -113,7 +114,8 @@ impl Golden {
         self.tensors.iter().filter_map(of_part).collect()
     }
 
-    /// The prompt of a case, as tokens: points of `points` (coordinates, labels), and `bbox`.
+    /// Prompt of a case as tokens: points from the tensors `points` (coordinates, labels), and the
+    /// box `bbox`.
     pub fn tokens(&self, points: Option<(&str, &str)>, bbox: Option<&str>) -> PromptTokens {
         let mut tokens = Vec::new();
         if let Some((coords, labels)) = points {
@@ -136,7 +138,8 @@ impl Golden {
     }
 }
 
-/// Statistics of a tensor `[1, C, H, W]`, in f64: sums of 65,536 values in f32 are not exact enough.
+/// Statistics of a tensor `[1, C, H, W]`, in f64, because sums of 65,536 values in f32 are not
+/// exact enough.
 struct Summary(Array3<f64>);
 
 impl Summary {
@@ -151,7 +154,7 @@ impl Summary {
         (0..count).map(|k| values[k * STEP % values.len()] as f32).collect::<Array1<_>>().into_dyn()
     }
 
-    /// Mean, standard deviation, least and largest value of each channel.
+    /// Mean, standard deviation, smallest and largest value of each channel.
     fn statistics(&self) -> ArrayD<f32> {
         let channels = self.0.outer_iter();
         let rows = channels.flat_map(|map| {
@@ -165,7 +168,7 @@ impl Summary {
         ArrayD::from_shape_vec(shape, rows.collect()).expect("four for each channel")
     }
 
-    /// Means of tiles `[C, TILES, TILES]`.
+    /// Means of tiles, `[C, TILES, TILES]`.
     fn tiles(&self) -> ArrayD<f32> {
         let (channels, height, width) = self.0.dim();
         let size = (1, height / TILES, width / TILES);
@@ -176,14 +179,14 @@ impl Summary {
     }
 }
 
-/// Largest absolute difference; NaN if there is one.
+/// Largest absolute difference; NaN if any difference is NaN.
 ///
 /// # Panics
 /// If the shapes differ.
 pub fn max_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     assert_eq!(a.shape(), b.shape());
     let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-    // `f32::max` would pass over NaN.
+    // `f32::max` would ignore NaN.
     differences.fold(0.0, |largest, d| if largest.is_nan() || d <= largest { largest } else { d })
 }
 
@@ -193,8 +196,8 @@ pub fn cosine(a: &ArrayD<f32>, b: &ArrayD<f32>) -> f32 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// The single mask, or the three of multi-mask output, of `[B, 4, ..]`.
-pub fn select(answers: &ArrayD<f32>, multi_mask: bool) -> ArrayD<f32> {
+/// The single mask of `[B, 4, ..]`, or the three masks of multi-mask output.
+pub fn select(predictions: &ArrayD<f32>, multi_mask: bool) -> ArrayD<f32> {
     let range = if multi_mask { 1..4 } else { 0..1 };
-    answers.slice_axis(Axis(1), range.into()).to_owned()
+    predictions.slice_axis(Axis(1), range.into()).to_owned()
 }

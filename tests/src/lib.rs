@@ -1,5 +1,4 @@
-//! Shared parts of the end-to-end tests: places of inputs, reference tensors, and tools that are
-//! not ours.
+//! Shared parts of the end-to-end tests: paths of inputs, reference tensors, and external tools.
 
 pub mod counting;
 pub mod golden;

@@ -18,8 +18,8 @@ use medsa_trainer::train::{Network, Previous};
 use medsa_trainer::{CandleBackend, Layer, Watcher};
 use ndarray::{Array1, Array4, ArrayD, IxDyn};
 
-/// A TinyViT of one block in each of two stages, with windows of side `window`, for inputs of
-/// 64 px.
+/// A TinyViT with one block in each of two stages and windows of side `window`, for inputs of 64
+/// px.
 pub fn tiny_vit(window: usize) -> SamConfig {
     let stage = |dim, heads, stride| Stage { dim, depth: 1, heads, window, stride };
     with_encoder(EncoderConfig::TinyVit(TinyVitConfig {
@@ -30,7 +30,7 @@ pub fn tiny_vit(window: usize) -> SamConfig {
     }))
 }
 
-/// A ViT of a windowed and a global block, with windows of side `window`, for inputs of 64 px.
+/// A ViT with one windowed and one global block and windows of side `window`, for inputs of 64 px.
 pub fn vit(window: usize) -> SamConfig {
     with_encoder(EncoderConfig::Vit(VitConfig {
         patch: 8,
@@ -62,13 +62,13 @@ fn with_encoder(encoder: EncoderConfig) -> SamConfig {
     }
 }
 
-/// A network of that shape.
+/// A network of the given shape.
 ///
 /// # Panics
-/// If the shape is none that a network can have.
+/// If no network can have this shape.
 pub fn network(config: &SamConfig) -> Sam {
     let mut weights = Weights::new();
-    // These may be missing.
+    // These tensors are optional.
     if let EncoderConfig::Vit(vit) = &config.encoder {
         for block in 0..vit.depth {
             let side = if vit.global_blocks.contains(&block) { config.grid() } else { vit.window };
@@ -91,7 +91,7 @@ pub fn network(config: &SamConfig) -> Sam {
     }
 }
 
-/// Small values around 0; positive ones for variances.
+/// Small values around 0; positive values for variances.
 fn made_up(name: &str, shape: &[usize]) -> ArrayD<f32> {
     let seed = name.bytes().fold(0u32, |seed, byte| seed.wrapping_mul(31) + u32::from(byte));
     let mut state = seed | 1;
@@ -113,8 +113,8 @@ pub fn frame(side: u32) -> Frame {
     Frame { width: side, height: side, rgb, pixel_spacing_mm: None }
 }
 
-/// All layers and attentions of `sam` in int8, rounded to the nearest, with the range that inputs
-/// have on a made-up frame.
+/// All layers and attentions of `sam` in int8, rounded to nearest, with the input ranges found on a
+/// made-up frame.
 ///
 /// # Panics
 /// If candle fails.
@@ -124,11 +124,11 @@ pub fn quantization(sam: &Sam) -> Quantization {
     let watcher: Watcher = Rc::new(move |layer, x| {
         let largest = x.abs()?.max_all()?.to_scalar::<f32>()?;
         let name = layer.weight().name().to_owned();
-        let size = largest.max(1e-3) / 127.0;
-        let found = int8(layer, size);
+        let scale = largest.max(1e-3) / 127.0;
+        let found = int8(layer, scale);
         let mut layers = seen.borrow_mut();
         let kept = layers.entry(name).or_insert_with(|| found.clone());
-        if kept.input.size[0] < size {
+        if kept.input.scale[0] < scale {
             *kept = found;
         }
         Ok(())
@@ -148,15 +148,15 @@ pub fn quantization(sam: &Sam) -> Quantization {
         }),
         present: Array1::ones(1),
     };
-    network.answer(&embedding, &tokens, Some(previous)).unwrap();
+    network.predict(&embedding, &tokens, Some(previous)).unwrap();
     drop(network);
     let names = sam.macs_by_name().into_keys();
     let encoder = |name: &String| name.ends_with(".products") && name.starts_with("image_encoder");
     Quantization { layers: layers.take(), attentions: names.filter(encoder).collect() }
 }
 
-/// A layer in int8 whose input has the scale `size`.
-fn int8(layer: Layer, size: f32) -> Int8Layer {
+/// An int8 layer whose input has the scale `input_scale`.
+fn int8(layer: Layer, input_scale: f32) -> Int8Layer {
     let weight = layer.weight().value();
     let outputs = weight.shape()[0];
     let inputs = match layer {
@@ -164,22 +164,25 @@ fn int8(layer: Layer, size: f32) -> Int8Layer {
         Layer::Conv2d(conv) => conv.weight.shape()[1] * conv.groups,
     };
     let mut rounded = ArrayD::zeros(weight.raw_dim());
-    let mut steps = Array1::zeros(outputs);
+    let mut scales = Array1::zeros(outputs);
     let rows = rounded.outer_iter_mut().zip(weight.outer_iter());
-    for ((mut to, from), step) in rows.zip(&mut steps) {
+    for ((mut to, from), product_scale) in rows.zip(&mut scales) {
         let scale = from.iter().fold(1e-6f32, |most, w| most.max(w.abs())) / 127.0;
         to.zip_mut_with(&from, |to, from| *to = (from / scale).round() as i8);
-        *step = scale * size;
+        *product_scale = scale * input_scale;
     }
     let bias = match layer.bias() {
         Some(bias) => bias.value().to_owned().into_dimensionality().unwrap(),
         None => Array1::zeros(outputs),
     };
-    let input = Int8Input { size: Array1::from_elem(inputs, size), zero: Array1::zeros(inputs) };
-    Int8Layer { weight: rounded, steps, bias, input }
+    let input = Int8Input {
+        scale: Array1::from_elem(inputs, input_scale),
+        zero_point: Array1::zeros(inputs),
+    };
+    Int8Layer { weight: rounded, scale: scales, bias, input }
 }
 
-/// `sam` with adapters whose weights are made up.
+/// `sam` with adapters with made-up weights.
 ///
 /// # Panics
 /// If the plan does not fit the network.

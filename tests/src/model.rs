@@ -1,4 +1,4 @@
-//! A network on candle, as tests use it.
+//! A network on candle, in the form that tests use.
 
 use candle_core::Device;
 use medsa_frames::Clip;
@@ -21,21 +21,21 @@ pub fn litemedsam() -> (Model, Golden) {
     (model, Golden::open("litemedsam.safetensors"))
 }
 
-/// The small SAM with a plain ViT of the reference tensors, and these.
+/// The small SAM with a plain ViT from the reference tensors, and these tensors.
 ///
 /// # Panics
-/// If the files are not what their README says.
+/// If the files are not as described in their README.
 pub fn sam_vit() -> (Model, Golden) {
     (Model::new(small_vit().sam(None).unwrap()), Golden::open("sam_vit_io.safetensors"))
 }
 
-/// The weights of that network.
+/// Weights of the small SAM with a plain ViT.
 ///
 /// # Panics
-/// If the file is not what its README says.
+/// If the file is not as described in its README.
 pub fn small_vit() -> Checkpoint {
     let mut checkpoint = Checkpoint::read(&place::small_vit()).unwrap();
-    // Nothing in the weights tells it.
+    // The weights do not determine the number of heads.
     checkpoint.config.decoder.heads = 4;
     checkpoint
 }
@@ -49,10 +49,10 @@ pub fn quantized(sam: &Sam) -> Quantization {
     medsa_export::quantize(sam, &[frame], |_, _, _| {}).unwrap().0
 }
 
-/// The frame of the reference tensors as input `[1, 3, S, S]` of `sam`.
+/// Frame of the reference tensors as input `[1, 3, S, S]` of `sam`.
 ///
 /// # Panics
-/// If the file is not what its README says.
+/// If the file is not as described in its README.
 pub fn preprocessed(sam: &Sam) -> (ArrayD<f32>, Geometry) {
     let frame = image::open(place::data("golden/frame.png")).unwrap().into_rgb8();
     let (width, height) = frame.dimensions();
@@ -61,26 +61,26 @@ pub fn preprocessed(sam: &Sam) -> (ArrayD<f32>, Geometry) {
     (image.into_dyn(), geometry)
 }
 
-/// A network on candle, arrays in and out; a test stops at the first error.
+/// A network on candle with arrays as inputs and outputs; panics at the first error.
 pub struct Model {
     /// The network.
     pub sam: Sam,
-    /// Its backend.
+    /// Backend of the network.
     pub candle: CandleBackend,
 }
 
 impl Model {
-    /// A network on the CPU.
+    /// The network `sam` on the CPU.
     pub fn new(sam: Sam) -> Self {
         Self { sam, candle: CandleBackend::new(Device::Cpu) }
     }
 
-    /// An array as a tensor.
+    /// Converts an array to a tensor.
     pub fn tensor(&self, array: ArrayD<f32>) -> Node {
         self.candle.tensor(array).unwrap()
     }
 
-    /// A tensor as an array.
+    /// Converts a tensor to an array.
     pub fn array(&self, tensor: &Node) -> ArrayD<f32> {
         self.candle.array(tensor).unwrap()
     }

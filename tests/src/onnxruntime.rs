@@ -1,4 +1,4 @@
-//! onnxruntime and the ONNX checker, in a Python virtual environment that `tools/setup.sh` makes.
+//! onnxruntime and the ONNX checker, in a Python virtual environment created by `tools/setup.sh`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::{place, program};
 /// Checks `model` with onnx.checker's full check and runs it in onnxruntime.
 ///
 /// # Panics
-/// If the checker or onnxruntime refuses it; the message is theirs.
+/// If the checker or onnxruntime refuses it; the message is from that program.
 pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -25,8 +25,8 @@ pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
     Golden::read(&path("outputs.safetensors"))
 }
 
-/// Checks a file as [`check`] does, and what ONNX's own inliner makes of it; the names of its
-/// local functions.
+/// Checks a file like [`check`], and also the file that ONNX's own inliner makes of it. Returns the
+/// names of its local functions.
 ///
 /// # Panics
 /// If the checker, the inliner or onnxruntime refuses it.

@@ -1,4 +1,4 @@
-//! Places of inputs, and folders for what tests write.
+//! Paths of inputs, and temporary folders.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ pub fn cine() -> PathBuf {
     medsa_test_inputs::asset("examples_ybr_color.dcm")
 }
 
-/// The weights of the small ViT of the reference tensors.
+/// Weights of the small ViT from the reference tensors.
 pub fn small_vit() -> PathBuf {
     data("golden/sam_vit_weights.pth")
 }
 
-/// A fresh folder for a test's files.
+/// A new temporary folder.
 ///
 /// # Panics
 /// If the system's folder for temporary files is not writable.

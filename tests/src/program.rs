@@ -1,4 +1,4 @@
-//! The project's own programs, as a user runs them.
+//! The project's own programs, run as by a user.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::place;
 /// # Panics
 /// If it was not built; `make test` builds all of them first.
 pub fn command(binary: &str) -> Command {
-    // This test's binary lies in `<profile>/deps`.
+    // This test's binary is in `<profile>/deps`.
     let test = env::current_exe().expect("the system knows this program's path");
     let profile: PathBuf = test.ancestors().nth(2).expect("tests lie two folders deep").into();
     let path = profile.join(binary);
@@ -19,11 +19,11 @@ pub fn command(binary: &str) -> Command {
     Command::new(path)
 }
 
-/// A command that runs one of the workspace's programs for ARM on an emulated processor, named
-/// as `qemu-aarch64` does. Tests that use it need `arm`.
+/// A command that runs one of the workspace's ARM programs on an emulated processor with a name of
+/// `qemu-aarch64`. Tests that use it need `arm`.
 ///
 /// # Panics
-/// If the program was not built; `tools/build-arm.sh` does.
+/// If the program was not built by `tools/build-arm.sh`.
 pub fn on_arm(program: &str, cpu: &str) -> Command {
     let test = env::current_exe().expect("the system knows this program's path");
     let all: &Path = test.ancestors().nth(3).expect("tests lie three folders deep");
@@ -34,17 +34,17 @@ pub fn on_arm(program: &str, cpu: &str) -> Command {
     command
 }
 
-/// A command that runs one of `tests/python`. Tests that use it need `venv`.
+/// A command that runs a script of `tests/python`. Tests that use it need `venv`.
 pub fn python(script: &str) -> Command {
     let mut command = Command::new(place::python());
     command.arg(place::repository().join("tests/python").join(script));
     command
 }
 
-/// What a command prints to standard output.
+/// Runs a command; returns its standard output.
 ///
 /// # Panics
-/// If it fails; with what it said.
+/// If it fails; the message contains its output.
 pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().expect("the program can be started");
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
@@ -56,11 +56,11 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// A program in the background that does not outlive its test.
+/// A program in the background, which is killed at the end of the test.
 pub struct Background(Child);
 
 impl Background {
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -68,10 +68,10 @@ impl Background {
         Self(command.spawn().expect("the program can be started"))
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the program ends.
     ///
     /// # Panics
-    /// If it fails.
+    /// If it failed.
     pub fn wait(mut self) {
         let status = self.0.wait().expect("a started program can be waited for");
         assert!(status.success(), "{status}");
@@ -80,7 +80,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // Already ended, or ended now: either is fine.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! Real pictures with the boxes of what was outlined on them.
+//! Real images with boxes around their annotated structures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,43 +7,43 @@ use image::{DynamicImage, GrayImage};
 use medsa_frames::Frame;
 use medsa_sam::prompt::BoxXyxy;
 
-/// A picture and the boxes of its structures.
+/// An image with the boxes of its structures.
 pub struct Picture {
     /// Name of the data set.
     pub set: &'static str,
-    /// Its pixels.
+    /// Pixels of the image.
     pub frame: Frame,
-    /// In pixels of the frame.
+    /// Boxes in frame pixels.
     pub boxes: Vec<BoxXyxy>,
 }
 
-/// A folder with `images` and `masks`.
+/// A data set: a folder with `images` and `masks`.
 pub struct DataSet {
     /// Name of the folder.
     pub name: &'static str,
-    /// Least and largest mask value of each structure.
+    /// Smallest and largest mask value of each structure.
     pub structures: &'static [[u8; 2]],
 }
 
-/// The data sets of `tests/data`: nerves and vessels, fetal heads, vocal folds and glottis.
+/// Data sets in `tests/data`: nerves and vessels, fetal heads, vocal folds and glottis.
 pub const COMMITTED: [DataSet; 3] = [
     DataSet { name: "usgra-nerve", structures: &[[1, 1], [2, 2]] },
     DataSet { name: "hc18-fetal-head", structures: &[[128, 255]] },
     DataSet { name: "vocalfolds", structures: &[[1, 1], [3, 3]] },
 ];
 
-/// Some of `../shared/data`: nerves and vessels, lesions of the breast, polyps. JPEG has left
-/// values between in some masks.
+/// Some data sets in `../shared/data`: nerves and vessels, lesions of the breast, polyps. Because
+/// of JPEG, some masks have intermediate values.
 pub const WHOLE: [DataSet; 3] = [
     DataSet { name: "usgra-nerve", structures: &[[1, 1], [2, 2]] },
     DataSet { name: "busi-breast", structures: &[[128, 255]] },
     DataSet { name: "kvasir-seg", structures: &[[128, 255]] },
 ];
 
-/// As many pictures from each data set in `data`, evenly spaced.
+/// `of_each` evenly spaced images from each data set in `data`.
 ///
 /// # Panics
-/// If a data set has fewer, or an image has no mask.
+/// If a data set has fewer images, or an image has no mask.
 pub fn pictures(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Picture> {
     let picture = |(set, image): (&DataSet, PathBuf)| {
         let name = image.with_extension("png");
@@ -55,15 +55,15 @@ pub fn pictures(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Picture> {
     spaced(data, sets, of_each, 0).map(picture).collect()
 }
 
-/// Pictures that lie between those.
+/// Images between those of [`pictures`].
 ///
 /// # Panics
-/// As [`pictures`].
+/// Same as [`pictures`].
 pub fn calibration(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Frame> {
     spaced(data, sets, of_each, 1).map(|(_, image)| frame(&image)).collect()
 }
 
-/// Data set and path of pictures, half a step later for each of `half_steps`.
+/// Data set and path of evenly spaced images, shifted by half a distance for each of `half_steps`.
 fn spaced<'a>(
     data: &Path,
     sets: &'a [DataSet],
@@ -91,7 +91,7 @@ fn frame(path: &Path) -> Frame {
     Frame { width, height, rgb: rgb.into_raw(), pixel_spacing_mm: None }
 }
 
-/// The box around all pixels from one value to another, if there are any.
+/// Box around all pixels with values in a range; `None` if there are none.
 fn bounds(mask: &GrayImage, [from, to]: [u8; 2]) -> Option<BoxXyxy> {
     let inside = mask.enumerate_pixels().filter(|(_, _, value)| (from..=to).contains(&value.0[0]));
     inside.fold(None, |bounds, (x, y, _)| {

@@ -1,4 +1,4 @@
-//! Adapter files: what was trained, and for which base.
+//! Adapter files: trained tensors, and the base model they belong to.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,67 +17,67 @@ use crate::tensor_file::{TensorFile, from_metadata, stem};
 /// Metadata key of [`AdapterInfo`], as JSON.
 const INFO: &str = "medsa.adapter";
 
-/// An adapter: only the trained tensors, by name.
+/// An adapter: the trained tensors by name, with their description.
 pub struct Adapter {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
     /// Name and hash of the file.
     pub origin: Origin,
-    /// What its tensors do not tell.
+    /// Description, which the tensors do not contain.
     pub info: AdapterInfo,
     weights: Weights,
 }
 
-/// What the tensors of an adapter do not tell.
+/// Description of an adapter, stored as metadata of its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterInfo {
-    /// The base model that it was trained on.
+    /// Base model on which the adapter was trained.
     pub base: Origin,
     /// Side of the network input in training, in pixels.
     pub input_size: usize,
-    /// Activation and scale.
+    /// Settings such as activation and scale.
     pub config: AdapterConfig,
-    /// How it came about, if our trainer made it.
+    /// Training record; `None` if another program made the adapter.
     #[serde(default)]
     pub training: Option<TrainingRecord>,
 }
 
-/// How an adapter came about.
+/// Record of the training of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
-    /// What it is for.
+    /// Name of the task.
     pub task: String,
-    /// Names of the classes that it was trained on.
+    /// Names of the trained classes.
     pub classes: Vec<String>,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
-    /// The seed.
+    /// Seed of the training.
     pub seed: u64,
-    /// Prompts in training.
+    /// Mix of prompts in training.
     pub prompts: PromptMix,
-    /// Validation at that step, as `medsa-train eval --json` prints it.
+    /// Validation results at that step, as printed by `medsa-train eval --json`.
     pub metrics: serde_json::Value,
-    /// SHA-256 over the pictures and masks that it was trained on, as
-    /// [`dataset_sha256`](crate::train::dataset_sha256) has it; older files do not tell.
+    /// SHA-256 over the training images and masks, from
+    /// [`dataset_sha256`](crate::train::dataset_sha256); `None` in older files.
     #[serde(default)]
     pub dataset_sha256: Option<String>,
-    /// What of the base computed in 8 bits in training, if anything did.
+    /// Int8 base file used in training; `None` if the base was in float.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantized_base: Option<Origin>,
-    /// Commit of the trainer, if its build was told by `MEDSA_COMMIT`.
+    /// Commit of the trainer; `None` if `MEDSA_COMMIT` was not set when it was built.
     #[serde(default)]
     pub commit: Option<String>,
 }
 
 impl Adapter {
-    /// Whether the file is an adapter as far as its metadata tells, and not a base model.
+    /// True if the metadata of the file says that it is an adapter and not a base model.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn is_at(path: &Path) -> Result<bool, Error> {
         let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
-        // What is not in this format is a base model's `.pth`, or nothing at all.
+        // A file in another format is a base model's `.pth`, or invalid.
         let Ok((_, header)) = SafeTensors::read_metadata(&bytes) else { return Ok(false) };
         Ok(header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(INFO)))
     }
@@ -105,25 +105,25 @@ impl Adapter {
         TensorFile { weights, metadata: HashMap::from([(INFO.to_owned(), info)]) }.write(path)
     }
 
-    /// Its tensors, by name.
+    /// Tensors by name.
     pub fn weights(&self) -> &Weights {
         &self.weights
     }
 
-    /// Its tensors, by name.
+    /// Tensors by name.
     pub fn into_weights(self) -> Weights {
         self.weights
     }
 
-    /// The network of `base`, which is that of its training or a student of it, with this adapter,
-    /// for inputs of side `input_size` (by default the size in training).
+    /// The network of `base` with this adapter, for inputs of side `input_size` (by default that of
+    /// training). `base` must be the base model of the training, or a student of it.
     ///
     /// # Errors
-    /// [`Error::OtherBase`], or tensors that do not fit the network.
+    /// [`Error::OtherBase`], or a tensor that does not fit the network.
     pub fn sam(&self, base: &Checkpoint, input_size: Option<usize>) -> Result<Sam, Error> {
         let AdapterInfo { base: expected, config, input_size: trained, .. } = &self.info;
-        // A student gives its teacher's embeddings as nearly as it can: what was trained on those
-        // fits it, and is where to go on from.
+        // A student approximates its teacher's embeddings, so an adapter trained on the teacher
+        // works on the student and is a good starting point for further training.
         let origins = [Some(&base.origin), base.teacher.as_ref()];
         if !origins.into_iter().flatten().any(|origin| origin.sha256 == expected.sha256) {
             return Err(Error::OtherBase {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_without_the_later_fields_is_read() {
+    fn record_without_newer_fields_is_read() {
         let mut record = serde_json::to_value(TrainingRecord {
             task: "nerves".into(),
             classes: vec!["nerve".into()],

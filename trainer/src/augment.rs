@@ -1,9 +1,9 @@
-//! Variations of training images that ultrasound and endoscopy really show: another hand on the
-//! probe (flip, rotation, scale, place) and another setting of the machine (gain, gamma, depth
-//! compensation, speckle, colour balance, focus).
+//! Augmentation of training images with variations that occur in ultrasound and endoscopy: another
+//! position of the probe (flip, rotation, scale, translation) and other settings of the machine
+//! (gain, gamma, depth compensation, speckle, colour balance, focus).
 //!
-//! Everything photometric but blur multiplies, so what is black, such as the surroundings of an
-//! ultrasound fan, stays black.
+//! All photometric changes except blur are multiplications, so black areas, such as the
+//! surroundings of an ultrasound sector, stay black.
 
 mod config;
 mod photometry;
@@ -18,10 +18,10 @@ use self::warp::Affine;
 use crate::data::Picture;
 
 impl Augment {
-    /// A variation of `picture`, of the same size; the same for the same state of `rng`. Colours
-    /// are interpolated bilinearly, classes taken from the nearest pixel, and what comes from
-    /// outside the picture is black and background. What is not drawn to change is not touched:
-    /// with [`Augment::none`] the result is equal bit for bit.
+    /// A random variation of `picture`, of the same size. The same state of `rng` gives the same
+    /// variation. Colours are interpolated bilinearly, and classes are taken from the nearest
+    /// pixel. Areas from outside the image are black background. With [`Augment::none`] the result
+    /// is equal bit for bit.
     pub fn apply(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Picture {
         let affine = self.draw_affine(rng, picture);
         let photometry = self.draw_photometry(rng, picture.width.max(picture.height));
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Grey blocks on black with a class on some of them.
+    /// Grey blocks on black, some of them with a class.
     fn picture(width: usize, height: usize) -> Picture {
         let grey = |i: usize| {
             let (x, y) = (i % width, i / width);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn blur_spreads_a_point_as_a_gaussian_and_keeps_even_surfaces() {
+    fn blur_spreads_a_point_as_a_gaussian_and_keeps_uniform_areas() {
         let (width, height, sigma) = (21, 19, 1.5f32);
         let mut even = vec![77; width * height * 3];
         Photometry { blur_px: sigma, ..UNCHANGED }.apply(width, &mut even);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn none_changes_no_bit() {
+    fn no_augmentation_changes_no_bit() {
         let picture = picture(61, 47);
         for seed in 0..20 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+    fn equal_seeds_give_equal_images_and_other_seeds_others() {
         let picture = picture(90, 70);
         let varied =
             |seed| Augment::default().apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flip_mirrors_picture_and_classes_exactly() {
+    fn flip_mirrors_image_and_classes_exactly() {
         let picture = picture(61, 47);
         let augment = only(|a| a.flip_probability = 1.0);
         let flipped = augment.apply(&mut ChaCha8Rng::seed_from_u64(0), &picture);
@@ -181,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn picture_and_classes_move_together() {
-        // A picture that shows its own classes: bright where class 1 is.
+    fn image_and_classes_move_together() {
+        // An image that shows its own classes: bright where class 1 is.
         let classes = Array2::from_shape_fn((80, 100), |(y, x)| {
             u8::from((x as i32 - 60).pow(2) + (y as i32 - 30).pow(2) < 300)
         });
@@ -197,7 +197,7 @@ mod tests {
             let varied = augment.apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
             assert_ne!(varied.classes, picture.classes);
             let bright = varied.rgb.chunks_exact(3).map(|pixel| u8::from(pixel[0] >= 100));
-            // Nearest and bilinear may disagree by rounding on the very edge.
+            // Nearest and bilinear interpolation may differ by rounding at the very edge.
             let wrong = bright.zip(&varied.classes).filter(|(bright, class)| bright != *class);
             assert!(wrong.count() < 60);
             let area = varied.classes.iter().filter(|&&class| class == 1).count();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn speckle_has_the_strength_it_says_and_keeps_the_mean() {
+    fn speckle_has_the_configured_strength_and_keeps_the_mean() {
         let (width, height) = (300, 200);
         let classes = Array2::zeros((height, width));
         let picture = Picture { width, height, rgb: vec![100; width * height * 3], classes };
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_shading_is_smooth_along_rows_and_equal_in_each() {
+    fn depth_shading_varies_smoothly_with_depth_and_is_constant_within_a_row() {
         let (width, height) = (20, 200);
         let mut rgb = vec![100; width * height * 3];
         let depth = Some([0.7, 1.3, 1.0, 0.8]);

@@ -1,7 +1,7 @@
 //! `medsa-sam`'s operations on candle tensors.
 //!
-//! Softmax and layer norm are composed of basic operations: candle's own lose gradients without
-//! an error. On the CPU, what costs is done by operators of our own, see [`crate::ops`].
+//! Softmax and layer norm are composed of basic operations, because candle's own lose gradients
+//! without an error. On the CPU, expensive operations use the operators of [`crate::ops`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ use ndarray::{Array, ArrayD, Dimension};
 use crate::ops;
 use crate::tape::Node;
 
-/// Computes one network on one device. Weights are moved there once, at first use, and known by
-/// name from then on: another network, or the same for another input size, needs a backend of
-/// its own.
+/// A backend that computes one network on one device. Each weight is moved to the device once, at
+/// first use, and is then found by name. Another network, or the same network for another input
+/// size, needs its own backend.
 pub struct CandleBackend {
     device: Device,
     operators: Operators,
@@ -27,17 +27,17 @@ pub struct CandleBackend {
     watcher: Option<Watcher>,
 }
 
-/// A layer whose input a [`Watcher`] is shown.
+/// A layer whose input is passed to a [`Watcher`].
 #[derive(Clone, Copy)]
 pub enum Layer<'a> {
-    /// Over the last axis.
+    /// A linear layer over the last axis.
     Linear(&'a Linear),
-    /// Of a map.
+    /// A convolution of a map.
     Conv2d(&'a Conv2d),
 }
 
 impl<'a> Layer<'a> {
-    /// Its weight, whose name is the layer's.
+    /// Weight of the layer; its name is the name of the layer.
     pub fn weight(self) -> &'a Param {
         match self {
             Self::Linear(layer) => &layer.weight,
@@ -45,7 +45,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Its bias.
+    /// Bias of the layer.
     pub fn bias(self) -> Option<&'a Param> {
         match self {
             Self::Linear(layer) => layer.bias.as_ref(),
@@ -54,15 +54,15 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Is shown the input of every linear layer and convolution.
+/// Callback that receives the input of every linear layer and convolution.
 pub type Watcher = Rc<dyn Fn(Layer, &Tensor) -> Result<()>>;
 
-/// Who computes what costs.
+/// Implementation of the expensive operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operators {
-    /// Operators of our own with gradients of our own, on the CPU only.
+    /// Fused operators with their own gradients, on the CPU only.
     Fused,
-    /// Compositions of candle's, with its gradients: what other devices run.
+    /// Compositions of candle's operations, with candle's gradients; used on other devices.
     Composed,
 }
 
@@ -73,7 +73,7 @@ impl CandleBackend {
         Self::with_operators(device, operators)
     }
 
-    /// A backend that computes as it is told to.
+    /// A backend for `device` with the given implementation of expensive operations.
     pub fn with_operators(device: Device, operators: Operators) -> Self {
         Self {
             device,
@@ -84,30 +84,30 @@ impl CandleBackend {
         }
     }
 
-    /// Computes as `quantization` says: rounded to 8 bits, in float.
+    /// Simulates the int8 arithmetic of `quantization` in float.
     #[must_use]
     pub fn quantized(self, quantization: Rc<Quantization>) -> Self {
         Self { quantization, ..self }
     }
 
-    /// Tells `watcher` what layers are given.
+    /// Passes the inputs of layers to `watcher`.
     #[must_use]
     pub fn watched(self, watcher: Watcher) -> Self {
         Self { watcher: Some(watcher), ..self }
     }
 
-    /// Makes weights trainable: from now on they are `vars`, by name.
+    /// Makes weights trainable: replaces them by `vars`, by name.
     pub fn train(&self, vars: impl IntoIterator<Item = (String, Var)>) {
         let node = |name: &str, var: Var| match self.operators {
             Operators::Fused => Node::variable(name, var.as_tensor().clone()),
-            // Candle keeps account of what comes from a variable.
+            // Candle itself tracks tensors computed from a variable.
             Operators::Composed => Node::constant(var.as_tensor().clone()),
         };
         let nodes = vars.into_iter().map(|(name, var)| (name.clone(), node(&name, var)));
         self.params.borrow_mut().extend(nodes);
     }
 
-    /// The same weights, none of them trainable.
+    /// A backend with the same weights, none of them trainable.
     pub(crate) fn detached(&self) -> Self {
         let params = self.params.borrow();
         let params = params.iter().map(|(name, node)| (name.clone(), node.detach()));
@@ -120,12 +120,12 @@ impl CandleBackend {
         }
     }
 
-    /// Who computes what costs.
+    /// Implementation of the expensive operations.
     pub(crate) fn operators(&self) -> Operators {
         self.operators
     }
 
-    /// Whether operators of our own compute what costs.
+    /// True if expensive operations use the fused operators.
     fn has_ops(&self) -> bool {
         self.operators == Operators::Fused
     }
@@ -133,7 +133,7 @@ impl CandleBackend {
     /// An array on this device.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn tensor<T: Dimension>(&self, array: Array<f32, T>) -> Result<Node> {
         let shape = array.shape().to_vec();
         let values = array.as_standard_layout().iter().copied().collect();
@@ -143,26 +143,26 @@ impl CandleBackend {
     /// Values as an array.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn array(&self, node: &Node) -> Result<ArrayD<f32>> {
         let values = node.value().flatten_all()?.to_vec1()?;
         let array = ArrayD::from_shape_vec(node.dims(), values);
         Ok(array.expect("a tensor has as many values as its shape says"))
     }
 
-    /// Whether an attention's products are in 8 bits.
+    /// True if the products of an attention are in int8.
     fn is_int8(&self, attention: &str) -> bool {
         self.quantization.attentions.contains(attention)
     }
 
-    /// What the fused attention is told, unless it cannot compute this one.
+    /// Scores for the fused attention; `None` if it cannot compute this attention.
     fn fused<'a>(&self, scores: &Scores<'a, Node>) -> Option<Scores<'a, Tensor>> {
         let Scores { name, scale, bias } = *scores;
         let can = self.has_ops() && !bias.is_some_and(Node::varies) && !self.is_int8(name);
         can.then(|| Scores { name, scale, bias: bias.map(Node::value) })
     }
 
-    /// Input, weight and bias of a layer, rounded as they are in 8 bits if it computes in them.
+    /// Input, weight and bias of a layer, fake-quantized if the layer is in int8.
     fn operands(&self, x: &Node, layer: Layer) -> Result<(Node, Node, Option<Node>)> {
         if let Some(watcher) = &self.watcher {
             watcher(layer, x.value())?;
@@ -175,7 +175,7 @@ impl CandleBackend {
         };
         let (found, expected) = (layer.weight.shape(), weight.shape());
         if found != expected {
-            candle_core::bail!("{name} in 8 bits has shape {found:?}, expected {expected:?}");
+            candle_core::bail!("int8 layer {name} has shape {found:?}, expected {expected:?}");
         }
         let kept = |part: &str, array: &dyn Fn() -> ArrayD<f32>| {
             let name = format!("{name}.s8.{part}");
@@ -188,17 +188,17 @@ impl CandleBackend {
         };
         let weight = kept("weight", &|| layer.float_weight())?;
         let bias = kept("bias", &|| layer.bias.clone().into_dyn())?;
-        Ok((ops::to_steps(x, &layer.input)?, weight, Some(bias)))
+        Ok((ops::fake_quantize(x, &layer.input)?, weight, Some(bias)))
     }
 
-    /// The 3x3 neighbourhood, one tap at a time: for each kernel position the input value of
-    /// every output position, `[B, H, W, C]` -> k * k times `[B, H', W', C]`, row-major.
+    /// Input values under each position of the kernel: `[B, H, W, C]` -> k * k maps `[B, H', W',
+    /// C]`, row-major over the kernel.
     fn taps(&self, x: &Tensor, layer: &Conv2d) -> Result<Vec<Tensor>> {
         let (batch, h, w, c) = x.dims4()?;
         let (s, p) = (layer.stride, layer.padding);
         let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
         let kernel = layer.weight.shape()[2];
-        // A side that the stride divides, so that strided taps are a plain slice of phases.
+        // Pad to a multiple of the stride, so that strided taps are plain slices of phases.
         let fill = |side: usize| (side + 2 * p).next_multiple_of(s) - side - p;
         let x = x.pad_with_zeros(1, p, fill(h))?.pad_with_zeros(2, p, fill(w))?;
         let (padded_h, padded_w) = (h + p + fill(h), w + p + fill(w));
@@ -313,7 +313,7 @@ impl Backend for CandleBackend {
         if self.has_ops() {
             return ops::softmax(x);
         }
-        // The maximum only keeps the exponentials in range: no gradient goes through it.
+        // The maximum only keeps the exponentials in range and needs no gradient.
         let x = x.value();
         let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
         exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?).map(Node::constant)
@@ -408,8 +408,8 @@ impl Backend for CandleBackend {
         if !self.is_int8(name) {
             return self.matmul(a, b);
         }
-        let columns = ops::to_row_steps(&b.transpose_last()?)?.transpose_last()?;
-        self.matmul(&ops::to_row_steps(a)?, &columns)
+        let columns = ops::fake_quantize_rows(&b.transpose_last()?)?.transpose_last()?;
+        self.matmul(&ops::fake_quantize_rows(a)?, &columns)
     }
 
     fn attention(&self, [q, k, v]: [&Node; 3], heads: usize, scores: Scores<Node>) -> Result<Node> {

@@ -1,4 +1,4 @@
-//! Base models: the original `.pth` files, and ours.
+//! Base model files: original `.pth` files and imported `.safetensors` files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,23 +17,23 @@ use crate::tensor_file::{TensorFile, from_metadata, stem};
 
 /// Metadata key of the network's shape, as JSON.
 const CONFIG: &str = "medsa.config";
-/// Metadata key of the file that was imported, as JSON.
+/// Metadata key of the imported file's origin, as JSON.
 const SOURCE: &str = "medsa.source";
-/// Metadata key of the base model that a student was fitted to, as JSON.
+/// Metadata key of the base model that a student was distilled from, as JSON.
 const TEACHER: &str = "medsa.teacher";
 
 /// A base model: its weights by name, and its shape.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// The file that it was read from.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Name and hash of the original file, whether read from that or from an imported one; of a
-    /// student see [`Checkpoint::student`].
+    /// Name and hash of the original file, also if it was read from an imported one; for a student
+    /// see [`Checkpoint::student`].
     pub origin: Origin,
-    /// The base model whose embeddings this one was fitted to, if it is a student.
+    /// Base model that a student was distilled from; `None` if this is not a student.
     pub teacher: Option<Origin>,
-    /// Tensors by the names of the original PyTorch code; a checkpoint of the released Med-SA
-    /// code has its adapters among them.
+    /// Tensors, named as in the original PyTorch code. A checkpoint of the released Med-SA code
+    /// also contains its adapters.
     pub weights: Weights,
     /// The network's shape.
     pub config: SamConfig,
@@ -43,7 +43,7 @@ impl Checkpoint {
     /// Reads a `.pth` or `.safetensors` file.
     ///
     /// # Errors
-    /// [`Error`] names the file, and the tensor if one is to blame.
+    /// An [`Error`] that names the file, and the invalid tensor if there is one.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
         let TensorFile { weights, metadata } = if is_pth(&bytes) {
@@ -68,7 +68,7 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), origin, teacher, weights, config })
     }
 
-    /// Writes weights and shape as `.safetensors`.
+    /// Writes weights and shape as a `.safetensors` file.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -78,8 +78,8 @@ impl Checkpoint {
         TensorFile { weights: self.weights.clone(), metadata }.write(path)
     }
 
-    /// A student of this base model, to be written to `path`. No file was there before it, so its
-    /// hash is that of its shape and tensors: the same for the same training.
+    /// A student of this base model, to be written to `path`. It has no original file, so its hash
+    /// is that of its shape and tensors; the same training gives the same hash.
     pub fn student(&self, path: &Path, config: SamConfig, weights: Weights) -> Self {
         let mut bytes = json(CONFIG, &config).1.into_bytes();
         for (name, value) in &weights {
@@ -90,10 +90,10 @@ impl Checkpoint {
         Self { path: path.to_owned(), origin, teacher: Some(self.origin.clone()), weights, config }
     }
 
-    /// The network, for inputs of side `input_size` (by default the size it was trained at).
+    /// The network, for inputs of side `input_size` (by default that of training).
     ///
     /// # Errors
-    /// A missing, extra or misshapen tensor, or an input size that the network cannot run at.
+    /// A missing, unused or misshapen tensor, or an input size at which the network cannot run.
     pub fn sam(&self, input_size: Option<usize>) -> Result<Sam, Error> {
         let config = self.config.clone();
         let config = match input_size {
@@ -111,22 +111,22 @@ impl Checkpoint {
     }
 }
 
-/// Metadata: a key, and plain data as JSON.
+/// A metadata entry: key, and plain data as JSON.
 fn json(key: &str, data: &impl Serialize) -> (String, String) {
     (key.to_owned(), serde_json::to_string(data).expect("plain data"))
 }
 
-/// PyTorch's format is a zip archive.
+/// True for PyTorch's format, which is a zip archive.
 fn is_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK")
 }
 
-/// The state dict of a `.pth`, at the top or under the keys that training scripts use. Beside it
-/// may be single tensors, such as a loss.
+/// Reads the state dict of a `.pth` file, at the top or under the keys that training scripts use.
+/// Single tensors, such as a loss, may be stored next to it.
 fn read_pth(path: &Path) -> Result<Weights, Error> {
     let top = PthTensors::new(path, None).map_err(|e| Error::format(path, e))?;
     let below = ["model", "state_dict"].map(|key| PthTensors::new(path, Some(key)));
-    // A key that is not there is an error.
+    // A missing key is an error and is skipped.
     let dicts = [top].into_iter().chain(below.into_iter().flatten());
     let found = dicts.max_by_key(|dict| dict.tensor_infos().len()).expect("there is the top");
     let names = found.tensor_infos().keys();

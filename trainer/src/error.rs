@@ -1,45 +1,47 @@
-//! Why a model file cannot be read, used or written.
+//! Errors of reading, using and writing model files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Errors of this crate; every message names the file.
+/// An error of this crate. Every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system's.
+    /// The file cannot be read or written.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The file's: it is not of the kind that is expected.
+    /// File: it is not of the expected kind.
     #[error("{path}: {reason}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was found, and expected.
+        /// The value found, and the value expected.
         reason: String,
     },
-    /// The file's: its tensors are not those of the network.
+    /// File: its tensors do not match the network.
     #[error("{path}: {source}")]
     Network {
         /// The file.
         path: PathBuf,
-        /// Which tensor, and what was expected.
+        /// The tensor, and what was expected.
         source: medsa_sam::Error,
     },
-    /// The caller's: an adapter for another base model.
-    #[error("{path}: trained on {name} (sha256 {expected}), but the base has sha256 {found}")]
+    /// Caller: the file belongs to another base model.
+    #[error(
+        "{path}: made for the base {name} (sha256 {expected}), but the given base has sha256 {found}"
+    )]
     OtherBase {
-        /// The adapter file.
+        /// The adapter or int8 base file.
         path: PathBuf,
-        /// Name of the base that it was trained on.
+        /// Name of the base that it was made for.
         name: String,
-        /// Hash of the base that it was trained on.
+        /// Hash of the base that it was made for.
         expected: String,
-        /// Hash of the base that was given.
+        /// Hash of the given base.
         found: String,
     },
 }

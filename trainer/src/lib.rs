@@ -1,5 +1,5 @@
-//! Med-SA on candle: the backend that computes `medsa-sam`'s networks, the files of base models
-//! and adapters, data sets, prompts, and training.
+//! Med-SA on candle: a backend for `medsa-sam`'s networks, files of base models and adapters, data
+//! sets, prompts, training and evaluation.
 //!
 //! **Architecture invariant:** this crate knows no ONNX.
 // Not `forbid`: ndarray's `s!` expands to an `allow`.

@@ -1,4 +1,4 @@
-//! How good a mask is, and how sure a mean is.
+//! Metrics of masks, and confidence intervals of their means.
 
 use ndarray::{Array2, ArrayView2, Zip};
 use rand::{Rng, SeedableRng};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::region::{crop, extent, squared_distance};
 
-/// Scores of one mask against the truth.
+/// Scores of a mask against the ground truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
     /// `2 |A and B| / (|A| + |B|)`; 1 for two empty masks.
     pub dice: f64,
     /// `|A and B| / |A or B|`; 1 for two empty masks.
     pub iou: f64,
-    /// 95th percentile of the distances from each outline to the other, taken together, in
-    /// pixels (as MedPy's `hd95` has it); 0 for two empty masks, the picture's diagonal if only
-    /// one is empty.
+    /// 95th percentile of the distances from each outline to the other, both directions together,
+    /// in pixels (like MedPy's `hd95`). 0 for two empty masks; the image's diagonal if only one is
+    /// empty.
     pub hd95_px: f64,
 }
 
 impl Scores {
-    /// Compares `found` with `truth`, both `[H, W]`.
+    /// Compares the mask `found` with `truth`, both `[H, W]`.
     ///
     /// # Panics
     /// If the shapes differ.
@@ -50,7 +50,7 @@ pub fn iou(first: ArrayView2<bool>, second: ArrayView2<bool>) -> f64 {
     if a + b == 0.0 { 1.0 } else { both / (a + b - both) }
 }
 
-/// Pixels of each of two masks, and of both.
+/// Areas of two masks and of their intersection, in pixels.
 fn areas(first: ArrayView2<bool>, second: ArrayView2<bool>) -> [f64; 3] {
     assert_eq!(first.dim(), second.dim(), "masks of one image");
     let mut areas = [0u64; 3];
@@ -62,22 +62,22 @@ fn areas(first: ArrayView2<bool>, second: ArrayView2<bool>) -> [f64; 3] {
     areas.map(|area| area as f64)
 }
 
-/// A mean with its 95 % interval.
+/// A mean with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     /// The mean.
     pub mean: f64,
     /// Lower end of the interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the interval.
     pub high: f64,
-    /// Values.
+    /// Number of values.
     pub count: usize,
 }
 
 impl Mean {
-    /// The mean of `values` with a percentile bootstrap interval of 1,000 resamples, the same
-    /// every time.
+    /// Mean of `values` with a percentile bootstrap interval from 1,000 resamples. The same values
+    /// give the same interval.
     ///
     /// # Panics
     /// If there are no values.
@@ -102,9 +102,9 @@ impl Mean {
     }
 }
 
-/// Neither mask is empty.
+/// HD95 of two masks that are not empty.
 fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
-    // Distances between the outlines are the same in the part of the picture that holds both.
+    // Cropping to the part that contains both masks does not change the distances.
     let either = Zip::from(a).and(b).map_collect(|&a, &b| a || b);
     let Some((rows, columns)) = extent(either.view()) else { return 0.0 };
     let a = outline(crop(a, rows.clone(), columns.clone()));
@@ -114,7 +114,7 @@ fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
         let distance = squared_distance(to.view());
         squared.extend(from.iter().zip(&distance).filter(|(on, _)| **on).map(|(_, &d)| d));
     }
-    // Only the two values around the percentile are wanted in order.
+    // Only the two values around the percentile have to be in order.
     let (below, share) = position(squared.len(), 0.95);
     let (_, low, above) = squared.select_nth_unstable_by(below, f32::total_cmp);
     let low = f64::from(*low).sqrt();
@@ -122,7 +122,7 @@ fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
     low + (next - low) * share
 }
 
-/// Pixels of the mask with a neighbour (of four) outside it, or at the border.
+/// Pixels of the mask at the image's border or with one of four neighbours outside the mask.
 fn outline(mask: ArrayView2<bool>) -> Array2<bool> {
     let (height, width) = mask.dim();
     let inside = |y: Option<usize>, x: Option<usize>| {
@@ -138,14 +138,15 @@ fn outline(mask: ArrayView2<bool>) -> Array2<bool> {
     })
 }
 
-/// Linear interpolation between the two nearest of `sorted`.
+/// Percentile of `sorted` by linear interpolation between the two nearest values.
 fn percentile(sorted: &[f64], at: f64) -> f64 {
     let (below, share) = position(sorted.len(), at);
     let low = sorted[below];
     low + (sorted[(below + 1).min(sorted.len() - 1)] - low) * share
 }
 
-/// Where percentile `at` of `count` values lies: the index below it, and the way to the next.
+/// Position of percentile `at` in `count` values: the index below it, and the fraction towards the
+/// next.
 fn position(count: usize, at: f64) -> (usize, f64) {
     let position = at * (count - 1) as f64;
     (position as usize, position.fract())
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shifted_square_has_the_overlap_one_can_count() {
+    fn shifted_square_has_the_counted_overlap() {
         let scores = Scores::new(square(4, 10).view(), square(6, 10).view());
         assert_eq!(scores.dice, 2.0 * 64.0 / 200.0);
         assert_eq!(scores.iou, 64.0 / 136.0);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_masks_have_a_meaning() {
+    fn empty_masks_have_defined_scores() {
         let (empty, full) = (square(0, 0), square(0, 32));
         let both = Scores::new(empty.view(), empty.view());
         assert_eq!(both, Scores { dice: 1.0, iou: 1.0, hd95_px: 0.0 });
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn hd95_equals_the_definition_wherever_the_masks_lie() {
+    fn hd95_equals_the_definition_at_any_position() {
         let disc = |cy: i32, cx: i32, radius: i32| {
             Array2::from_shape_fn((60, 70), |(y, x)| {
                 (y as i32 - cy).pow(2) + (x as i32 - cx).pow(2) <= radius * radius
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_mean_and_shrinks_with_more_values() {
+    fn interval_contains_the_mean_and_shrinks_with_more_values() {
         let values: Vec<f64> = (0..400).map(|i| f64::from(i * 37 % 100) / 100.0).collect();
         let (few, many) = (Mean::bootstrap(&values[..25]), Mean::bootstrap(&values));
         assert!(many.low < many.mean && many.mean < many.high);

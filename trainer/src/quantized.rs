@@ -1,6 +1,7 @@
-//! Files of what a base computes in 8 bits, so that adapters can be trained on top of it.
+//! Files with the int8 quantization of a base model, on which adapters can be trained.
 //!
-//! All tensors are f32, whole numbers too: such a file does not go to devices.
+//! All tensors are stored as f32, whole numbers too, because such a file is never deployed to
+//! devices.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -18,21 +19,22 @@ use crate::tensor_file::{TensorFile, from_metadata, stem};
 /// Metadata key of [`Info`], as JSON.
 const INFO: &str = "medsa.quantized";
 
+// Suffixes of tensor names. Existing files use them, so they stay as they are.
 const WEIGHT: &str = ".s8";
-const STEPS: &str = ".s8.steps";
+const SCALE: &str = ".s8.steps";
 const BIAS: &str = ".s8.bias";
-const SIZE: &str = ".s8.size";
-const ZERO: &str = ".s8.zero";
+const INPUT_SCALE: &str = ".s8.size";
+const INPUT_ZERO_POINT: &str = ".s8.zero";
 
-/// A base in 8 bits.
+/// The int8 quantization of a base model.
 pub struct QuantizedBase {
     /// Name and hash of the file.
     pub origin: Origin,
-    /// What computes in 8 bits.
+    /// Int8 layers and attentions.
     pub quantization: Quantization,
 }
 
-/// What the tensors do not tell.
+/// Description, which the tensors do not contain.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Info {
@@ -42,15 +44,15 @@ struct Info {
 }
 
 impl QuantizedBase {
-    /// Reads a file that was made of `base` for inputs of side `input_size`.
+    /// Reads a file that was made for `base` and inputs of side `input_size`.
     ///
     /// # Errors
-    /// [`Error`] names the file and what is wrong with it.
+    /// An [`Error`] that names the file and the problem.
     pub fn read(path: &Path, base: &Checkpoint, input_size: usize) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
         let TensorFile { weights, metadata } = TensorFile::parse(path, &bytes)?;
         let info: Info = from_metadata(path, &metadata, INFO)?.ok_or_else(|| {
-            Error::format(path, format!("not a base in 8 bits: metadata {INFO} is missing"))
+            Error::format(path, format!("not an int8 base: metadata {INFO} is missing"))
         })?;
         if info.base.sha256 != base.origin.sha256 {
             return Err(Error::OtherBase {
@@ -62,7 +64,7 @@ impl QuantizedBase {
         }
         if info.input_size != input_size {
             let found = info.input_size;
-            let reason = format!("fitted to inputs of {found} px, expected {input_size} px");
+            let reason = format!("calibrated for inputs of {found} px, expected {input_size} px");
             return Err(Error::format(path, reason));
         }
         let of_base = base.sam(Some(input_size))?.macs_by_name();
@@ -79,11 +81,11 @@ impl QuantizedBase {
         Ok(Self { origin, quantization: Quantization { layers, attentions } })
     }
 
-    /// Writes what of `base` computes in 8 bits for inputs of side `input_size`; layers of
-    /// adapters are left out.
+    /// Writes the int8 layers of `base` for inputs of side `input_size`. Layers of adapters are
+    /// left out.
     ///
     /// # Errors
-    /// [`Error::Io`], or a size that the base cannot run at.
+    /// [`Error::Io`], or a size at which the base cannot run.
     pub fn write(
         path: &Path,
         base: &Checkpoint,
@@ -96,9 +98,14 @@ impl QuantizedBase {
             if !of_base.contains_key(name) {
                 continue;
             }
-            let Int8Layer { weight, steps, bias, input: Int8Input { size, zero } } = layer;
+            let Int8Layer { weight, scale, bias, input } = layer;
             weights.insert(format!("{name}{WEIGHT}"), weight.mapv(f32::from).into_shared());
-            for (part, vector) in [(STEPS, steps), (BIAS, bias), (SIZE, size), (ZERO, zero)] {
+            for (part, vector) in [
+                (SCALE, scale),
+                (BIAS, bias),
+                (INPUT_SCALE, &input.scale),
+                (INPUT_ZERO_POINT, &input.zero_point),
+            ] {
                 weights.insert(format!("{name}{part}"), vector.clone().into_dyn().into_shared());
             }
         }
@@ -109,7 +116,7 @@ impl QuantizedBase {
     }
 }
 
-/// The layer whose weight is `name`.
+/// Reads the layer whose weight is `name`.
 fn layer(path: &Path, weights: &Weights, name: &str) -> Result<Int8Layer, Error> {
     let error =
         |part: &str, reason: String| Error::format(path, format!("tensor {name}{part} {reason}"));
@@ -118,7 +125,10 @@ fn layer(path: &Path, weights: &Weights, name: &str) -> Result<Int8Layer, Error>
         return Err(error(WEIGHT, format!("has shape {:?}, expected a matrix", weight.shape())));
     };
     if let Some(found) = weight.iter().find(|v| v.fract() != 0.0 || v.abs() > S8_MAX) {
-        return Err(error(WEIGHT, format!("holds {found}, expected whole numbers within 127")));
+        return Err(error(
+            WEIGHT,
+            format!("holds {found}, expected whole numbers from -127 to 127"),
+        ));
     }
     let vector = |part: &str, length: usize| -> Result<Array1<f32>, Error> {
         let vector = weights.get(&format!("{name}{part}"));
@@ -133,8 +143,11 @@ fn layer(path: &Path, weights: &Weights, name: &str) -> Result<Int8Layer, Error>
     let channels = if is_depthwise { outputs } else { channels };
     Ok(Int8Layer {
         weight: weight.mapv(|v| v as i8).into_owned(),
-        steps: vector(STEPS, outputs)?,
+        scale: vector(SCALE, outputs)?,
         bias: vector(BIAS, outputs)?,
-        input: Int8Input { size: vector(SIZE, channels)?, zero: vector(ZERO, channels)? },
+        input: Int8Input {
+            scale: vector(INPUT_SCALE, channels)?,
+            zero_point: vector(INPUT_ZERO_POINT, channels)?,
+        },
     })
 }

@@ -1,24 +1,24 @@
-//! Regions of masks: connected components, their most interior pixel, distances.
+//! Regions of masks: connected components, most interior pixels and distances.
 //!
-//! Masks are `[H, W]`, pixels (row, column). Everything here looks at the part of a mask that
-//! holds something and no further, so that small structures in large pictures cost little.
+//! Masks are `[H, W]`, pixels (row, column). All functions work on the part of a mask that is not
+//! empty, so that small structures in large images are fast.
 
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis, Slice};
 
-/// The connected components of a mask (8-neighbourhood) of at least `min_px` pixels, each
-/// `[H, W]`, largest first; equally large ones in reading order.
+/// Connected components of a mask (8-neighbourhood) with at least `min_px` pixels, each `[H, W]`,
+/// largest first; equally large ones in reading order.
 pub fn components(mask: ArrayView2<bool>, min_px: usize) -> Vec<Array2<bool>> {
-    // Filtered before they become masks: a noisy prediction has thousands of specks.
+    // Filtered before masks are made: a noisy prediction has thousands of specks.
     let mut found = component_pixels(mask);
     found.retain(|pixels| pixels.len() >= min_px);
     found.sort_by_key(|pixels| std::cmp::Reverse(pixels.len()));
     found.into_iter().map(|pixels| from_pixels(mask.dim(), pixels)).collect()
 }
 
-/// The largest component `[H, W]` with its size in pixels, the first in reading order among
-/// equally large ones; none for an empty mask.
+/// The largest component `[H, W]` with its size in pixels; the first in reading order among equally
+/// large ones. `None` for an empty mask.
 pub fn largest_component(mask: ArrayView2<bool>) -> Option<(Array2<bool>, usize)> {
     let mut largest: Vec<(usize, usize)> = Vec::new();
     for pixels in component_pixels(mask) {
@@ -30,7 +30,7 @@ pub fn largest_component(mask: ArrayView2<bool>) -> Option<(Array2<bool>, usize)
     (size > 0).then(|| (from_pixels(mask.dim(), largest), size))
 }
 
-/// Rows and columns of the smallest rectangle that holds all of the mask; none for an empty one.
+/// Rows and columns of the smallest rectangle that contains the mask; `None` for an empty mask.
 pub fn extent(mask: ArrayView2<bool>) -> Option<(Range<usize>, Range<usize>)> {
     let mut found: Option<(Range<usize>, Range<usize>)> = None;
     for (y, row) in mask.rows().into_iter().enumerate() {
@@ -46,27 +46,27 @@ pub fn extent(mask: ArrayView2<bool>) -> Option<(Range<usize>, Range<usize>)> {
     found
 }
 
-/// A rectangle of the mask.
+/// A rectangular part of the mask.
 pub(crate) fn crop(
     mask: ArrayView2<bool>,
     rows: Range<usize>,
     columns: Range<usize>,
 ) -> ArrayView2<bool> {
-    // Not `s!`: it expands to an `unsafe` block, which this crate forbids.
+    // Not `s!`, because it expands to an `unsafe` block, which this crate denies.
     let mut part = mask;
     part.slice_axis_inplace(Axis(0), Slice::from(rows));
     part.slice_axis_inplace(Axis(1), Slice::from(columns));
     part
 }
 
-/// The pixel (row, column) that is farthest from everything outside the mask (and the picture's
-/// border), the first in reading order; none for an empty mask.
+/// The pixel (row, column) with the largest distance from everything outside the mask and the
+/// image; the first in reading order. `None` for an empty mask.
 pub fn most_interior(mask: ArrayView2<bool>) -> Option<(usize, usize)> {
     let (rows, columns) = extent(mask)?;
     let (top, left) = (rows.start, columns.start);
     let part = crop(mask, rows, columns);
     let (height, width) = part.dim();
-    // A margin of one pixel that is outside: what the mask has around it, or the border.
+    // A margin of one pixel outside the mask or the image.
     let outside = Array2::from_shape_fn((height + 2, width + 2), |(y, x)| {
         let inside = (1..=height).contains(&y) && (1..=width).contains(&x);
         !(inside && part[(y - 1, x - 1)])
@@ -82,12 +82,12 @@ pub fn most_interior(mask: ArrayView2<bool>) -> Option<(usize, usize)> {
     best.map(|(at, _)| at)
 }
 
-/// Squared Euclidean distance of every pixel to the nearest `true` one, `[H, W]`; infinite if
-/// there is none. Distances along columns, then lower envelopes of parabolas along rows
+/// Squared Euclidean distance of every pixel to the nearest `true` pixel, `[H, W]`; infinite if
+/// there is none. Computes distances along columns, then lower envelopes of parabolas along rows
 /// (Felzenszwalb and Huttenlocher, 2012).
 pub fn squared_distance(targets: ArrayView2<bool>) -> Array2<f32> {
     let mut distance = targets.mapv(|target| if target { 0.0 } else { f32::INFINITY });
-    // Down and up, whole rows at a time: columns one by one would miss the cache at each step.
+    // Passes down and up, over whole rows: column by column, every step would miss the cache.
     let step = |near: &ArrayViewMut1<f32>, row: &mut ArrayViewMut1<f32>| {
         row.zip_mut_with(near, |here, near| *here = here.min(near + 1.0));
     };
@@ -108,11 +108,11 @@ pub fn squared_distance(targets: ArrayView2<bool>) -> Array2<f32> {
     distance
 }
 
-/// Room for one lane at a time.
+/// Buffers for one row.
 #[derive(Default)]
 struct Envelope {
     values: Vec<f32>,
-    /// Parabolas of the envelope: where each stands, and from where on it is the lowest.
+    /// Parabolas of the envelope: position, and the start of the range where it is the lowest.
     parabolas: Vec<(usize, f64)>,
 }
 
@@ -124,7 +124,7 @@ impl Envelope {
         values.extend(lane.iter());
         parabolas.clear();
         for (q, &value) in values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-            // f64: squares of positions beyond 4096 px are not whole numbers of f32.
+            // f64, because squares of positions beyond 4096 px are not exact in f32.
             let crossing = |p: usize| {
                 let (pf, qf) = (p as f64, q as f64);
                 let rise = f64::from(value) - f64::from(values[p]) + qf * qf - pf * pf;
@@ -156,7 +156,7 @@ impl Envelope {
     }
 }
 
-/// The pixels of each component, in the reading order of their first pixels.
+/// Pixels of each component, in the reading order of their first pixels.
 fn component_pixels(mask: ArrayView2<bool>) -> Vec<Vec<(usize, usize)>> {
     let (height, width) = mask.dim();
     let mut unseen = mask.to_owned();
@@ -192,7 +192,7 @@ fn from_pixels(shape: (usize, usize), pixels: Vec<(usize, usize)>) -> Array2<boo
     mask
 }
 
-/// The mask moved by rows and columns; nothing comes in at the border.
+/// The mask moved by rows and columns; empty pixels move in at the border.
 pub fn shifted(mask: ArrayView2<bool>, [rows, columns]: [isize; 2]) -> Array2<bool> {
     let (height, width) = mask.dim();
     let source = |i: usize, by: isize, side: usize| i.checked_add_signed(-by).filter(|&i| i < side);
@@ -247,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn the_extent_is_tight() {
+    fn extent_is_tight() {
         let mask = picture(&[".....", "..#..", ".#...", "....."]);
         assert_eq!(extent(mask.view()), Some((1..3, 1..3)));
         assert_eq!(extent(picture(&["...", "..."]).view()), None);
     }
 
     #[test]
-    fn the_most_interior_pixel_is_the_middle() {
+    fn most_interior_pixel_is_the_middle() {
         let mask = picture(&["#####", "#####", "#####", "#####", "#####"]);
         assert_eq!(most_interior(mask.view()), Some((2, 2)));
         let ring = picture(&["####", "#..#", "####", "####", "####"]);

@@ -1,19 +1,20 @@
-//! Checkpoints of the released Med-SA code: a whole model's state dict with adapters inside.
+//! Checkpoints of the released Med-SA code: the state dict of a whole model, including adapters.
 //!
 //! Its encoder blocks hold `Space_Adapter`, `MLP_Adapter` and `Depth_Adapter`, each with `D_fc1`
-//! and `D_fc2`; or layers of theirs have low-rank updates beside them. In its TinyViT the MLP's
-//! adapter is given what comes before the norm; its ViT pads windows before the norm. It trains
-//! the mask decoder whole, on stretched pictures from 0 to 1 and on clicks whose row comes first.
+//! and `D_fc2`; or their layers have low-rank updates. In its TinyViT, the MLP's adapter gets the
+//! tokens before the norm. Its ViT pads windows before the norm. It trains the whole mask decoder,
+//! on stretched images scaled to 0..1 and on clicks given as (row, column).
 
 mod low_rank;
 
 use medsa_sam::image::{Fit, Normalization, Preprocess};
 use medsa_sam::{AdapterConfig, Error, MlpInput, PointOrder, SamConfig, Weights, WindowPadding};
 
-/// What every name begins with if the model was trained on several GPUs.
+/// Prefix of every name if the model was trained on several GPUs.
 const PARALLEL: &str = "module.";
 
-/// A state dict's tensors as base model and adapters, each by the names that we use.
+/// Tensors of a state dict, separated into base model and adapters, each with the names of this
+/// project.
 pub(crate) struct Released {
     pub base: Weights,
     pub adapters: Weights,
@@ -21,7 +22,7 @@ pub(crate) struct Released {
 }
 
 impl Released {
-    /// Takes a state dict apart; without adapters in it, it is a base model as it stands.
+    /// Separates a state dict. Without adapters, all of it is the base model.
     pub(crate) fn new(weights: &Weights) -> Self {
         let mut released = Self {
             base: Weights::new(),
@@ -46,11 +47,11 @@ impl Released {
     }
 }
 
-/// Tensors by the names of SAM's own code, with low-rank updates added to what they update; and
-/// whether the released code has trained them.
+/// Renames tensors to the names of SAM's own code, and merges low-rank updates into their layers.
+/// Also returns true if the released code trained the model.
 ///
 /// # Errors
-/// An update that does not fit its layer, by name.
+/// Names the update that does not fit its layer.
 pub(crate) fn normalized(weights: Weights) -> Result<(Weights, bool), Error> {
     let mut weights: Weights =
         weights.into_iter().map(|(name, value)| (original_name(&name), value)).collect();
@@ -59,7 +60,7 @@ pub(crate) fn normalized(weights: Weights) -> Result<(Weights, bool), Error> {
     Ok((weights, updates > 0 || is_adapted))
 }
 
-/// The network as the released code feeds it.
+/// The configuration with the preprocessing of the released code.
 pub(crate) fn as_trained(mut config: SamConfig) -> SamConfig {
     config.preprocess =
         Preprocess { normalization: Normalization::Unit, fit: Fit::Stretch, ..config.preprocess };
@@ -69,7 +70,7 @@ pub(crate) fn as_trained(mut config: SamConfig) -> SamConfig {
 
 fn original_name(name: &str) -> String {
     let name = name.strip_prefix(PARALLEL).unwrap_or(name);
-    // Its later versions shorten these.
+    // Later versions of the released code shorten these names.
     for (short, long) in [(".attn.rel_h", ".attn.rel_pos_h"), (".attn.rel_w", ".attn.rel_pos_w")] {
         if let Some(block) = name.strip_suffix(short) {
             return format!("{block}{long}");
@@ -84,8 +85,9 @@ enum Encoder {
     Vit,
 }
 
-/// Our name of an adapter's tensor: `image_encoder.layers.2.blocks.0.Space_Adapter.D_fc1.weight`
-/// is `encoder.blocks.2.0.space.down.weight`.
+/// Name of an adapter's tensor in this project:
+/// `image_encoder.layers.2.blocks.0.Space_Adapter.D_fc1.weight` becomes
+/// `encoder.blocks.2.0.space.down.weight`.
 fn adapter_name(name: &str) -> Option<(String, Encoder)> {
     let parts: Vec<&str> = name.split('.').collect();
     let (stage, rest, encoder) = match parts[..] {
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_both_encoders_are_ours_and_others_are_the_base() {
+    fn adapter_names_of_both_encoders_are_converted() {
         let ours = |name| adapter_name(name).map(|(name, _)| name);
         assert_eq!(
             ours("image_encoder.layers.2.blocks.1.MLP_Adapter.D_fc2.bias").as_deref(),

@@ -1,9 +1,10 @@
-//! Reverse-mode differentiation over candle's tensors, for the operators of [`crate::ops`].
+//! Reverse-mode automatic differentiation over candle's tensors, for the operators of
+//! [`crate::ops`].
 //!
-//! Candle's own keeps every map of the forward pass to the end of the backward pass, and fills a
-//! map with zeros for every gradient before it adds the first one. Here an operation keeps only
-//! what its gradient needs, and both are freed as the backward pass goes. What is frozen is a
-//! constant, for which no gradient can be computed at all.
+//! Candle's own keeps every map of the forward pass until the end of the backward pass, and fills a
+//! map with zeros for every gradient before it adds the first one. Here, an operation keeps only
+//! what its gradient needs, and frees it as the backward pass proceeds. Frozen tensors are
+//! constants, for which no gradient can be computed.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +15,7 @@ use candle_core::{Result, Tensor};
 
 use crate::ops;
 
-/// A value, and how it came from variables, if it did.
+/// A value, with the operation that computed it if it depends on variables.
 #[derive(Clone)]
 pub struct Node {
     value: Tensor,
@@ -22,7 +23,7 @@ pub struct Node {
 }
 
 struct Origin {
-    /// Larger than those of all inputs.
+    /// Sequence number, larger than those of all inputs.
     number: u64,
     source: Source,
 }
@@ -32,8 +33,8 @@ enum Source {
     Operation { inputs: Vec<Option<Rc<Origin>>>, backward: Box<Backward> },
 }
 
-/// From the gradient of an operation's value to those of its inputs; what a constant gets is
-/// dropped, and should be None.
+/// Computes gradients of an operation's inputs from the gradient of its value. Gradients of
+/// constants are dropped and should be `None`.
 type Backward = dyn Fn(&Tensor) -> Result<Vec<Option<Tensor>>>;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -50,7 +51,7 @@ impl Node {
         Self { value, origin: None }
     }
 
-    /// A value whose gradient is asked for by `name`.
+    /// A variable, whose gradient is stored under `name`.
     pub(crate) fn variable(name: &str, value: Tensor) -> Self {
         let source = Source::Variable(name.to_owned());
         Self { value: value.detach(), origin: Some(Origin::new(source)) }
@@ -66,7 +67,7 @@ impl Node {
         self.value.dims()
     }
 
-    /// Whether it has a gradient.
+    /// True if the value has a gradient.
     pub(crate) fn varies(&self) -> bool {
         self.origin.is_some()
     }
@@ -77,7 +78,7 @@ impl Node {
         Self::constant(self.value.detach())
     }
 
-    /// What an operation made of this one input.
+    /// The result of an operation with this single input.
     pub(crate) fn then(
         &self,
         value: Tensor,
@@ -86,8 +87,8 @@ impl Node {
         Self::of(&[self], value, move |grad| Ok(vec![Some(backward(grad)?)]))
     }
 
-    /// What an operation made of several inputs. What `backward` owns is dropped at once if all
-    /// of them are constants.
+    /// The result of an operation with several inputs. If all of them are constants, `backward` is
+    /// dropped at once, with everything it owns.
     pub(crate) fn of(
         inputs: &[&Self],
         value: Tensor,
@@ -104,7 +105,7 @@ impl Node {
     /// `len` entries of `axis` from `start`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Result<Self> {
         let whole = self.value.dim(axis)?;
         let after = whole - start - len;
@@ -115,7 +116,7 @@ impl Node {
     /// `x * scale + shift`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn affine(&self, scale: f64, shift: f64) -> Result<Self> {
         Ok(self.then(self.value.affine(scale, shift)?, move |grad| grad.affine(scale, 0.0)))
     }
@@ -123,7 +124,7 @@ impl Node {
     /// The same values in another shape.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
         let before = self.dims().to_vec();
         Ok(self.then(self.value.reshape(shape)?, move |grad| grad.reshape(before.as_slice())))
@@ -132,7 +133,7 @@ impl Node {
     /// Axes in another order.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn permute(&self, axes: &[usize]) -> Result<Self> {
         let mut back = vec![0; axes.len()];
         axes.iter().enumerate().for_each(|(to, &from)| back[from] = to);
@@ -142,7 +143,7 @@ impl Node {
     /// The last two axes in the other order.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub(crate) fn transpose_last(&self) -> Result<Self> {
         let mut axes: Vec<usize> = (0..self.dims().len()).collect();
         let last = axes.len() - 1;
@@ -153,7 +154,7 @@ impl Node {
     /// The same values, row-major in memory.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub(crate) fn contiguous(&self) -> Result<Self> {
         if self.value.is_contiguous() {
             return Ok(self.clone());
@@ -164,7 +165,7 @@ impl Node {
     /// The sum of all values.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn sum_all(&self) -> Result<Self> {
         let shape = self.value.shape().clone();
         Ok(self.then(self.value.sum_all()?, move |grad| grad.broadcast_as(&shape)))
@@ -173,7 +174,7 @@ impl Node {
     /// The mean of several scalars.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn mean(scalars: &[Self]) -> Result<Self> {
         let count = scalars.len();
         let values: Vec<_> = scalars.iter().map(Self::value).collect();
@@ -185,13 +186,13 @@ impl Node {
         Ok(Self::of(&inputs, Tensor::stack(&values, 0)?.mean_all()?, backward))
     }
 
-    /// Gradients of this scalar with respect to the variables that it came from, by name.
+    /// Gradients of this scalar with respect to the variables it depends on, by name.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn backward(self) -> Result<BTreeMap<String, Tensor>> {
         let mut of_variables = BTreeMap::new();
-        // By number, so that whatever depends on an operation comes before it.
+        // Sorted by number, so that everything that depends on an operation is processed before it.
         let mut open = BTreeMap::new();
         if let Some(origin) = self.origin {
             open.insert(origin.number, (origin, self.value.ones_like()?));

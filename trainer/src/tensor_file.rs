@@ -19,7 +19,7 @@ pub(crate) struct TensorFile {
 }
 
 impl TensorFile {
-    /// Reads the content of the file `path`.
+    /// Parses the content of the file `path`.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| Error::format(path, e))?;
         let metadata = header.metadata().clone().unwrap_or_default();
@@ -39,7 +39,7 @@ impl TensorFile {
         Ok(Self { weights, metadata })
     }
 
-    /// Writes the file beside `path` and renames it into place.
+    /// Writes the file next to `path` and renames it into place.
     pub(crate) fn write(self, path: &Path) -> Result<(), Error> {
         let values: Vec<(&String, &[usize], Vec<u8>)> = self
             .weights
@@ -58,14 +58,14 @@ impl TensorFile {
         let partial = path.with_extension("partial");
         let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
         written.map_err(|e| {
-            // Nothing half-written stays; if it cannot be removed, the first error tells more.
+            // Remove a partial file. If that fails, the first error is more useful.
             let _ = fs::remove_file(&partial);
             Error::io(path, e)
         })
     }
 }
 
-/// Parses a metadata entry of the file `path`, if it is there.
+/// Parses a metadata entry of the file `path`; `None` if it is missing.
 pub(crate) fn from_metadata<T: DeserializeOwned>(
     path: &Path,
     metadata: &HashMap<String, String>,

@@ -1,5 +1,5 @@
-//! The program as people run it: from pictures to an adapter, and what it says when something is
-//! wrong. The network is the small ViT of the reference tensors.
+//! Tests of the program's command line: from images to an adapter, and error messages. The network
+//! is the small ViT of the reference tensors.
 
 #[path = "cli/errors.rs"]
 mod errors;

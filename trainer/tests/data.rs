@@ -1,4 +1,4 @@
-//! Data sets written to a folder of their own: what is read, what is refused, how it is split.
+//! Tests of data sets written to temporary folders: reading, refusing and splitting.
 
 #[path = "data/cine.rs"]
 mod cine;

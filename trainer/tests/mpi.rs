@@ -1,4 +1,4 @@
-//! Training by several processes. `make test` builds with the feature `mpi`.
+//! Tests of training with several processes. `make test` builds with the feature `mpi`.
 
 #[cfg(feature = "mpi")]
 #[path = "mpi/processes.rs"]
@@ -9,7 +9,7 @@ mod runs;
 
 #[cfg(not(feature = "mpi"))]
 #[test]
-fn a_build_without_mpi_does_not_train_several_copies_unknowingly() {
+fn build_without_mpi_refuses_to_run_as_several_processes() {
     let mut fit = std::process::Command::new(env!("CARGO_BIN_EXE_medsa-train"));
     fit.args(["fit", "--config", "fit.toml"]).env("OMPI_COMM_WORLD_SIZE", "2");
     let output = fit.output().unwrap();

@@ -1,35 +1,35 @@
-//! Orders to the device: topic `command`.
+//! Commands to the device: topic `command`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::Checked;
 use crate::{Message, WireError};
 
-/// An order to the device.
+/// A command to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Command {
-    /// Stop segmenting: frames are dropped and no masks leave. Prompts stay.
+    /// Stop segmenting: the device drops frames and publishes no masks. Prompts are kept.
     Pause,
-    /// Segment again, with the prompts that are set.
+    /// Resume segmenting, with the current prompts.
     Resume,
-    /// Keep the frame that is there: prompts are answered on it, and new frames are dropped.
+    /// Keep the current frame: the device segments it for prompts and drops new frames.
     Freeze,
-    /// Go on with new frames.
+    /// Resume with new frames.
     Unfreeze,
     /// Keep a record of the newest segmented frame: its pixels, masks and prompts.
     Capture,
-    /// Read the build again, and go over to it when it has proved itself.
+    /// Read the build again, and switch to it if it passes its acceptance test.
     Reload,
-    /// Look for a newer build, and go over to it when it has proved itself.
+    /// Look for a newer build, and switch to it if it passes its acceptance test.
     Update,
-    /// Go over to the build in the other slot when it has proved itself.
+    /// Switch to the build in the other slot if it passes its acceptance test.
     SwitchBuild,
 }
 
 impl Message for Command {
     const NAME: &'static str = "command";
-    /// Version and variant.
+    /// One byte each for version and variant.
     const MAX_ENCODED_LEN: usize = 1 + 1;
 }
 

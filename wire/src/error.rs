@@ -1,38 +1,37 @@
-//! The one error type of messages.
+//! Error type of messages.
 
-/// Why bytes are not a message, or a message cannot become bytes.
+/// An error of decoding or encoding a message.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// The payload has no bytes at all. The sender is at fault; an empty retained payload is how
-    /// MQTT deletes a retained message.
+    /// Sender: the payload is empty. In MQTT, an empty retained payload deletes a retained message.
     #[error("{message}: the payload is empty, expected a format version byte")]
     ReceivesNothing {
         /// Name of the message type.
         message: &'static str,
     },
 
-    /// The sender speaks another version of the format. Update the older of the two.
+    /// Sender: it uses another version of the format. Update the older of the two.
     #[error("{message}: format version {found}, this decoder knows version {expected}")]
     SpeaksOtherVersion {
         /// Name of the message type.
         message: &'static str,
-        /// The payload's first byte.
+        /// First byte of the payload.
         found: u8,
-        /// The version that this crate reads and writes.
+        /// Version that this crate reads and writes.
         expected: u8,
     },
 
-    /// The bytes are cut short or are not what the type asks for.
+    /// Sender: the payload is truncated or does not match the type.
     #[error("{message}: not a valid encoding after the version byte: {reason}")]
     Malformed {
         /// Name of the message type.
         message: &'static str,
-        /// What postcard stumbled over.
+        /// Error of postcard.
         reason: postcard::Error,
     },
 
-    /// A valid message is followed by more bytes.
+    /// Sender: a valid message is followed by more bytes.
     #[error("{message}: {extra} bytes after the end of the message, expected none")]
     Trails {
         /// Name of the message type.
@@ -41,23 +40,23 @@ pub enum WireError {
         extra: usize,
     },
 
-    /// The caller's buffer is too small; `MAX_ENCODED_LEN` bytes always suffice.
+    /// Caller: the buffer is too small; `MAX_ENCODED_LEN` bytes are always enough.
     #[error("{message}: does not fit a buffer of {len} bytes, {sufficient} always suffice")]
     OverflowsBuffer {
         /// Name of the message type.
         message: &'static str,
-        /// Length of the buffer given.
+        /// Length of the given buffer.
         len: usize,
-        /// A length that holds every message of the type.
+        /// Length that is enough for every message of the type.
         sufficient: usize,
     },
 
-    /// A number lies outside its range.
+    /// A number is outside its range.
     #[error("{field} is {found}, expected {min} to {max}")]
     ExceedsRange {
-        /// Message and field, as in `mask.width`.
+        /// Message and field, for example `mask.width`.
         field: &'static str,
-        /// The value.
+        /// Value found.
         found: u64,
         /// Smallest allowed value.
         min: u64,
@@ -70,11 +69,11 @@ pub enum WireError {
     NotFinite {
         /// Message and field.
         field: &'static str,
-        /// The value.
+        /// Value found.
         found: f32,
     },
 
-    /// A box whose corners are not in order.
+    /// The corners of a box are in the wrong order.
     #[error("prompt.box is [{x0}, {y0}, {x1}, {y1}], expected x0 < x1 and y0 < y1")]
     InvertsBox {
         /// Left edge.
@@ -87,33 +86,33 @@ pub enum WireError {
         y1: f32,
     },
 
-    /// A prompt is to be set but holds neither a point nor a box. Use `Clear` to remove one.
+    /// A prompt to set has neither a point nor a box. Use `Clear` to remove a prompt.
     #[error("prompt sets nothing: no point and no box")]
     PromptsNothing,
 
-    /// The number of cells given or coded is not width times height.
+    /// The number of given or encoded cells differs from width times height.
     #[error("mask of {width} x {height} cells: {found} cells found, expected {expected}")]
     MiscountsCells {
         /// Mask width in cells.
         width: u16,
         /// Mask height in cells.
         height: u16,
-        /// Cells found; a count past `expected` stops where it was noticed.
+        /// Number of cells found; counting stops where it exceeds `expected`.
         found: u64,
         /// Width times height.
         expected: u64,
     },
 
-    /// A run-length payload breaks the rules of the code.
+    /// A run-length payload violates the rules of the code.
     #[error("mask payload, run {index}: {problem}")]
     BreaksRunCode {
         /// Number of the run, from 0.
         index: usize,
-        /// Which rule.
+        /// Violated rule.
         problem: &'static str,
     },
 
-    /// A bit-packed payload has the wrong length or set bits after the last cell.
+    /// A bit-packed payload has the wrong length, or bits set after the last cell.
     #[error("bit-packed mask payload of {found} bytes, expected {expected} with zero padding")]
     BreaksPacking {
         /// Length found.

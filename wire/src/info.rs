@@ -1,4 +1,4 @@
-//! What a device is: topics `availability` and `info`, both retained.
+//! Availability and description of a device: topics `availability` and `info`, both retained.
 
 use heapless::String;
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::message::{Checked, check_range};
 use crate::{Message, WireError};
 
-/// Whether the device is there. `Offline` is also the last will, so the broker says it when the
+/// Availability of the device. `Offline` is also the last will, so the broker publishes it if the
 /// device cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Availability {
-    /// The device left, or its connection broke.
+    /// The device disconnected, or its connection broke.
     Offline,
     /// The device is connected.
     Online,
@@ -18,7 +18,7 @@ pub enum Availability {
 
 impl Message for Availability {
     const NAME: &'static str = "availability";
-    /// Version and variant.
+    /// One byte each for version and variant.
     const MAX_ENCODED_LEN: usize = 1 + 1;
 }
 
@@ -28,10 +28,10 @@ impl Checked for Availability {
     }
 }
 
-/// What runs on the device.
+/// Software and build on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
-    /// Name of the adapter build that is loaded.
+    /// Name of the loaded adapter build.
     pub build_name: String<64>,
     /// Version of the build.
     pub build_version: String<32>,

@@ -1,8 +1,8 @@
-//! What a device says and hears over MQTT: topics, messages and the code for masks.
+//! MQTT interface of a device: topics, messages and the code for masks.
 //!
-//! Every payload is one format version byte followed by the [postcard] encoding of a message
-//! type. `SPEC.md` beside this crate describes the bytes well enough to write a decoder in
-//! another language.
+//! Every payload is one format version byte followed by the [postcard] encoding of a message type.
+//! `SPEC.md` in this crate describes the bytes completely, so that a decoder can be written in any
+//! language.
 //!
 //! ```
 //! use medsa_wire::{Mask, MaskMessage, MaskState, Message};
@@ -28,8 +28,8 @@
 //! ```
 //!
 //! **Architecture invariants:** no `std`, no allocation, no panic on any input. Every type is
-//! bounded, so a buffer of [`Message::MAX_ENCODED_LEN`] bytes always holds the message. Values
-//! are checked on the way out and on the way in: what [`Message::decode`] returns is valid.
+//! bounded, so a buffer of [`Message::MAX_ENCODED_LEN`] bytes always holds the message. Values are
+//! checked by both encoding and decoding: a message from [`Message::decode`] is valid.
 //!
 //! [postcard]: https://postcard.jamesmunns.com
 #![no_std]

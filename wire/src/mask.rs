@@ -1,4 +1,4 @@
-//! A binary mask in at most 8192 bytes.
+//! Binary masks in at most 8192 bytes.
 
 mod packed;
 mod runs;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::WireError;
 use crate::message::check_range;
 
-/// Largest width and height of a mask in cells.
+/// Largest width and height of a mask, in cells.
 pub const MAX_MASK_SIDE: u16 = 256;
 
 /// Longest payload in bytes: one bit for each of 256 x 256 cells.
@@ -17,9 +17,9 @@ pub const MAX_PAYLOAD_LEN: usize = 256 * 256 / 8;
 
 /// A binary mask `[height, width]` that covers the whole frame.
 ///
-/// Cell (x, y) covers the frame's pixels from `x * frame_width / width` to
-/// `(x + 1) * frame_width / width`, and the same down the rows. The padding that a square
-/// network adds beside a frame is no part of it.
+/// Cell (x, y) covers the frame's pixels from `x * frame_width / width` to `(x + 1) * frame_width /
+/// width`, and likewise for the rows. The mask does not include the padding that a square network
+/// adds to a frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     width: u16,
@@ -29,22 +29,21 @@ pub struct Mask {
     payload: Vec<u8, MAX_PAYLOAD_LEN>,
 }
 
-/// How the payload holds the cells.
+/// Coding of the cells in the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MaskCoding {
-    /// Lengths of runs, background first, as varints.
+    /// Lengths of runs as varints; the first run is background.
     RunLength,
-    /// One bit per cell, the first cell in the highest bit.
+    /// One bit per cell; the first cell is in the highest bit.
     Packed,
 }
 
 impl Mask {
-    /// Encodes `width * height` cells given row by row: as runs, or bit-packed where that is
-    /// shorter. The cells are walked twice when runs turn out longer.
+    /// Encodes `width * height` cells given row by row: as runs, or bit-packed if that is shorter.
+    /// If bit-packing is shorter, the iterator is used twice.
     ///
     /// # Errors
-    /// When a side is 0 or above [`MAX_MASK_SIDE`], or the number of cells is not
-    /// `width * height`.
+    /// A side is 0 or above [`MAX_MASK_SIDE`], or the number of cells is not `width * height`.
     pub fn from_bits<I>(width: u16, height: u16, cells: I) -> Result<Self, WireError>
     where
         I: IntoIterator<Item = bool, IntoIter: Clone>,
@@ -77,17 +76,17 @@ impl Mask {
         self.height
     }
 
-    /// How the payload holds the cells.
+    /// Coding of the cells in the payload.
     pub fn coding(&self) -> MaskCoding {
         self.coding
     }
 
-    /// The coded cells.
+    /// Encoded cells.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The cells row by row; exactly `width * height` of them.
+    /// Cells row by row, exactly `width * height` of them.
     pub fn bits(&self) -> Bits<'_> {
         let remaining = self.cell_count();
         match self.coding {
@@ -100,10 +99,10 @@ impl Mask {
         }
     }
 
-    /// Writes the cells row by row into `cells`, `[height * width]`.
+    /// Writes the cells row by row to `cells`, `[height * width]`.
     ///
     /// # Errors
-    /// When the slice does not have `width * height` places.
+    /// The slice does not have `width * height` elements.
     pub fn write_bits(&self, cells: &mut [bool]) -> Result<(), WireError> {
         if cells.len() != self.cell_count() {
             return Err(self.miscount(cells.len() as u64));
@@ -140,7 +139,7 @@ impl Mask {
     }
 }
 
-/// The cells of a [`Mask`], row by row.
+/// Iterator over the cells of a [`Mask`], row by row.
 #[derive(Clone, Debug)]
 pub struct Bits<'a> {
     remaining: usize,
@@ -162,7 +161,8 @@ impl Iterator for Bits<'_> {
             Cells::Runs(cells) => cells.next(),
             Cells::Packed(cells) => cells.next(),
         };
-        // A checked mask never runs out; one that came past `Message::decode` ends in background.
+        // A checked mask has enough cells. One that bypassed `Message::decode` is filled with
+        // background.
         Some(bit.unwrap_or(false))
     }
 
@@ -178,7 +178,7 @@ fn check_sides(width: u16, height: u16) -> Result<(), WireError> {
     check_range("mask.height", height, 1u8, MAX_MASK_SIDE)
 }
 
-/// Serializes the payload as one byte string; a sequence would visit every byte on its own.
+/// Serializes the payload as one byte string; a sequence would serialize every byte separately.
 mod payload_as_bytes {
     use core::fmt;
 

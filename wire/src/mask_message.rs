@@ -1,4 +1,4 @@
-//! A mask of one object on one frame: topic `mask/<object>`.
+//! Mask of one object on one frame: topic `mask/<object>`.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,45 +6,45 @@ use crate::mask::MAX_PAYLOAD_LEN;
 use crate::message::{Checked, check_finite, check_range};
 use crate::{MAX_OBJECT, Mask, Measurements, Message, WireError};
 
-/// The mask of one object on one frame, with what a viewer needs to trust or drop it.
+/// The mask of one object on one frame, with the data that a viewer needs to use or discard it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskMessage {
     /// Number of the frame, counted by the device from its start.
     pub frame_id: u64,
-    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    /// Capture time of the frame, in microseconds since 1970-01-01 00:00 UTC.
     pub captured_us: u64,
-    /// Time from capture to publish in microseconds, by the device's own clock, so that age can
-    /// be judged where clocks differ.
+    /// Time from capture to publication in microseconds, by the device's own clock. It gives the
+    /// age of the mask even if the clocks of device and viewer differ.
     pub age_us: u32,
     /// Object number, 0 to [`MAX_OBJECT`].
     pub object: u8,
-    /// How the mask came about.
+    /// Origin of the mask.
     pub state: MaskState,
-    /// Intersection over union that the network predicts for this mask, or predicted for the one
-    /// that was followed; near 0 to 1, finite.
+    /// Intersection over union predicted by the network: for this mask, or for the earlier mask
+    /// from which this one was followed. About 0 to 1, finite.
     pub score: f32,
-    /// Intersection over union of what the network found and what following it expected, when
-    /// both were last there: 0 to 1.
+    /// Intersection over union of the network's mask and the mask expected from following, the last
+    /// time both existed: 0 to 1.
     pub agreement: Option<f32>,
     /// Width of the frame in pixels, at least 1.
     pub frame_width_px: u16,
     /// Height of the frame in pixels, at least 1.
     pub frame_height_px: u16,
-    /// What was measured of the mask; `None` when it is empty.
+    /// Measurements of the mask; `None` if it is empty.
     pub measured: Option<Measurements>,
     /// The mask, stretched over the whole frame.
     pub mask: Mask,
 }
 
-/// How a mask came about.
+/// Origin of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MaskState {
-    /// The network segmented this frame from the object's prompt.
+    /// The network segmented this frame for the object's prompt.
     Segmented,
-    /// An earlier mask, moved with the picture; the network has not seen this frame.
+    /// An earlier mask, moved with the image; the network has not segmented this frame.
     Followed,
-    /// The object is not found any more, and the mask is empty: prompt it again.
+    /// The object was lost, and the mask is empty; prompt it again.
     Lost,
 }
 

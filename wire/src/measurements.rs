@@ -1,4 +1,4 @@
-//! What was measured of a mask, in a mask message.
+//! Measurements of a mask, part of a mask message.
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::WireError;
 use crate::message::{check_finite, check_range};
 
-/// Most points of a contour.
+/// Largest number of points of a contour.
 pub const MAX_CONTOUR_POINTS: usize = 256;
 
-/// Measurements of a mask's largest part (pixels that touch by their sides).
+/// Measurements of a mask's largest part; the pixels of a part touch by their sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurements {
-    /// Parts of the mask, at least 1.
+    /// Number of parts of the mask, at least 1.
     pub parts: u32,
     /// Area in frame pixels, at least 1.
     pub area_px: u32,
@@ -20,16 +20,16 @@ pub struct Measurements {
     pub centroid_px: Position,
     /// Largest Feret diameter in pixels: the longest distance between two points of the outline.
     pub longest_px: f32,
-    /// Smallest Feret diameter in pixels: the least distance between two parallel lines that
-    /// hold the outline between them.
+    /// Smallest Feret diameter in pixels: the smallest distance between two parallel lines that
+    /// enclose the outline.
     pub shortest_px: f32,
-    /// The same in mm, where the distance of pixels is known.
+    /// Measurements in mm; `None` if the pixel spacing is unknown.
     pub physical: Option<Physical>,
-    /// The outer outline as a polygon, clockwise, its first point not repeated.
+    /// Outer outline as a clockwise polygon; the first point is not repeated.
     pub contour_px: Vec<Position, MAX_CONTOUR_POINTS>,
 }
 
-/// A position in frame pixels; (0, 0) is the middle of the first pixel, at the top left.
+/// A position in frame pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Horizontal.

@@ -1,26 +1,26 @@
-//! The one way from a message to bytes and back.
+//! Encoding and decoding of messages.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::WireError;
 
-/// Version of the format that this crate writes, and the only one that it reads.
+/// Version of the format that this crate writes, and the only one it reads.
 pub const FORMAT_VERSION: u8 = 3;
 
-/// A message with a bounded encoding. Implemented by the message types of this crate only.
+/// A message with a bounded encoding. Only the message types of this crate implement it.
 pub trait Message: Checked {
-    /// Name used in error messages.
+    /// Name for error messages.
     const NAME: &'static str;
 
-    /// Length in bytes of the longest possible encoding, version byte included.
+    /// Length in bytes of the longest possible encoding, including the version byte.
     const MAX_ENCODED_LEN: usize;
 
     /// Checks the message and writes it to the front of `buffer`; returns the written part.
     ///
     /// # Errors
-    /// When a field is out of its range, or when `buffer` is too short, which it never is from
-    /// [`Message::MAX_ENCODED_LEN`] bytes on.
+    /// A field is out of its range, or `buffer` is too short. A buffer of
+    /// [`Message::MAX_ENCODED_LEN`] bytes is always long enough.
     fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
         self.check()?;
         let too_small = WireError::OverflowsBuffer {
@@ -41,7 +41,7 @@ pub trait Message: Checked {
     /// Reads and checks one message that fills `bytes` exactly.
     ///
     /// # Errors
-    /// For any bytes that are not a valid message of this type and version; never a panic.
+    /// The bytes are not a valid message of this type and version. Never panics.
     fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let message = Self::NAME;
         let (&found, body) = bytes.split_first().ok_or(WireError::ReceivesNothing { message })?;
@@ -59,14 +59,15 @@ pub trait Message: Checked {
     }
 }
 
-/// Seals [`Message`] and holds the rules that the types alone cannot express.
+/// Seals [`Message`] and checks the rules that types cannot express.
 ///
-/// The serde implementations know nothing of these rules: [`Message::decode`] is the door.
+/// The serde implementations do not check these rules, so messages have to be read with
+/// [`Message::decode`].
 pub trait Checked: Serialize + DeserializeOwned {
     /// Checks every field against its range.
     ///
     /// # Errors
-    /// The first rule broken.
+    /// The first violated rule.
     fn check(&self) -> Result<(), WireError>;
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn check_range(
     }
 }
 
-/// Fails on infinities and on what is not a number.
+/// Fails on infinities and NaN.
 pub(crate) fn check_finite(field: &'static str, found: f32) -> Result<(), WireError> {
     if found.is_finite() { Ok(()) } else { Err(WireError::NotFinite { field, found }) }
 }

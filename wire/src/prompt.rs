@@ -1,4 +1,4 @@
-//! What to outline: topic `prompt`.
+//! Prompts: topic `prompt`.
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -6,49 +6,49 @@ use serde::{Deserialize, Serialize};
 use crate::message::{Checked, check_finite, check_range};
 use crate::{MAX_OBJECT, Message, WireError};
 
-/// Most points in one prompt.
+/// Largest number of points in one prompt.
 pub const MAX_POINTS: usize = 16;
 
 /// Changes the prompt of one object.
 ///
-/// Coordinates are pixels of the newest frame; (0, 0) is the middle of the first pixel, at the top
-/// left. Whether they lie inside the frame only the device can tell.
+/// Coordinates are pixels of the newest frame; (0, 0) is the centre of the top left pixel. Only the
+/// device can check whether they are inside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptMessage {
     /// Object number, 0 to [`MAX_OBJECT`].
     pub object: u8,
-    /// What becomes of the object's prompt.
+    /// Change of the object's prompt.
     pub change: PromptChange,
 }
 
-/// What becomes of an object's prompt.
-// The large variant is the usual one, and there is no heap to put it on.
+/// Change of an object's prompt.
+// The large variant is the most frequent one, and there is no heap.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PromptChange {
-    /// Replaces the prompt. At least one point or a box.
+    /// Replaces the prompt; needs at least one point or a box.
     Set {
-        /// Points on the object or beside it.
+        /// Points on the object or outside it.
         points: Vec<PromptPoint, MAX_POINTS>,
         /// Box around the object.
         bbox: Option<PromptBox>,
     },
-    /// Removes the prompt: the object is no longer segmented.
+    /// Removes the prompt; the object is no longer segmented.
     Clear,
-    /// Adds a point to the prompt as it is now, or begins one.
+    /// Adds a point to the current prompt, or starts a prompt with it.
     Add(PromptPoint),
-    /// Takes the last change back, as far as the device remembers.
+    /// Undoes the last change, as far as the device remembers.
     Undo,
 }
 
-/// A point on an object or beside it.
+/// A point on an object or outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PromptPoint {
     /// Horizontal position in frame pixels.
     pub x: f32,
     /// Vertical position in frame pixels.
     pub y: f32,
-    /// Whether the point belongs to the object.
+    /// True if the point is on the object.
     pub positive: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What was captured and is kept on the device: topic `record`.
+//! Records that were captured and stored on the device: topic `record`.
 
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use crate::message::{Checked, check_finite, check_range};
 use crate::{MAX_OBJECT, Message, WireError};
 
-/// Longest name of a record in bytes.
+/// Longest name of a record, in bytes.
 pub const MAX_RECORD_ID_LEN: usize = 48;
 
-/// Most objects in one record: every number once.
+/// Largest number of objects in one record: each object number once.
 pub const MAX_RECORD_OBJECTS: usize = MAX_OBJECT as usize + 1;
 
-/// Announces a record. It is on the device's disk when this is sent; no pixels travel.
+/// Announces a record that is already stored on the device's disk. The message contains no pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordMessage {
     /// Name of the record, unique on its device; not empty.
     pub id: String<MAX_RECORD_ID_LEN>,
-    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    /// Capture time of the frame, in microseconds since 1970-01-01 00:00 UTC.
     pub captured_us: u64,
     /// Number of the frame, counted by the device from its start.
     pub frame_id: u64,
@@ -25,9 +25,9 @@ pub struct RecordMessage {
     pub frame_width_px: u16,
     /// Height of the frame in pixels, at least 1.
     pub frame_height_px: u16,
-    /// What was outlined, by ascending object number.
+    /// Outlined objects, by ascending object number.
     pub objects: Vec<RecordObject, MAX_RECORD_OBJECTS>,
-    /// SHA-256 of `record.json`, which holds those of the record's other files.
+    /// SHA-256 of `record.json`, which contains the hashes of the record's other files.
     pub record_sha256: [u8; 32],
 }
 
@@ -36,9 +36,10 @@ pub struct RecordMessage {
 pub struct RecordObject {
     /// Object number, 0 to [`MAX_OBJECT`].
     pub object: u8,
-    /// Intersection over union that the network predicts for its mask; near 0 to 1, finite.
+    /// Intersection over union predicted by the network for the object's mask; about 0 to 1,
+    /// finite.
     pub score: f32,
-    /// Area of its mask in frame pixels, at most the whole frame.
+    /// Area of the object's mask in frame pixels, at most the whole frame.
     pub area_px: u32,
 }
 

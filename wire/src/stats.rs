@@ -1,4 +1,4 @@
-//! How the device fares: topic `stats`, every ten seconds.
+//! Statistics of the device: topic `stats`, every ten seconds.
 
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -6,64 +6,64 @@ use serde::{Deserialize, Serialize};
 use crate::message::Checked;
 use crate::{Message, WireError};
 
-/// Most stages that one [`Stats`] reports.
+/// Largest number of stages in one [`Stats`].
 pub const MAX_STAGES: usize = 8;
 
-/// Counters since the service started, and latencies of late.
+/// Counters since the service started, and recent latencies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Time since the service started, in milliseconds.
     pub uptime_ms: u64,
-    /// Frames that the source delivered, or knows to have missed.
+    /// Frames delivered by the source, plus frames that it reports as missed.
     pub frames_in: u64,
-    /// Frames that the network has answered all prompts on.
+    /// Frames on which the network segmented all prompted objects.
     pub frames_segmented: u64,
     /// Frames that could not be read, decoded or segmented.
     pub frames_failed: u64,
-    /// Frames that were given up. With those segmented and failed they add up to `frames_in`,
-    /// but for the few that are on their way.
+    /// Dropped frames. Together with segmented and failed frames they add up to `frames_in`, except
+    /// for the few frames in progress.
     pub frames_dropped: FramesDropped,
-    /// Masks made.
+    /// Number of masks made.
     pub masks_out: u64,
     /// Incoming prompts and commands that were not valid messages.
     pub refused_messages: u64,
-    /// Masks that found the queue to the broker full.
+    /// Masks dropped because the queue to the broker was full.
     pub masks_dropped: u64,
-    /// Masks from the queue that were not published: the connection was down or slow.
+    /// Masks from the queue that were not published, because the connection was down or slow.
     pub masks_unpublished: u64,
-    /// Messages that wait in the outbox, where there is one.
+    /// Messages waiting in the outbox; `None` without an outbox.
     pub outbox_messages: Option<u64>,
-    /// One entry per stage that ran since the last report.
+    /// One entry for each stage that ran since the last report.
     pub latency: Vec<StageLatency, MAX_STAGES>,
 }
 
-/// Frames that were given up, by place.
+/// Dropped frames, by place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FramesDropped {
     /// Missed by the source.
     pub source: u64,
-    /// Replaced by a newer one before they were followed.
+    /// Replaced by a newer frame before they were followed.
     pub follow: u64,
-    /// Replaced before they were encoded, or given up there by a device that is degraded.
+    /// Replaced before they were encoded, or skipped there because the device is degraded.
     pub encoder: u64,
     /// Replaced after they were encoded.
     pub decoder: u64,
-    /// Came while the service was paused or frozen.
+    /// Arrived while the service was paused or frozen.
     pub paused: u64,
 }
 
 impl FramesDropped {
-    /// In all places.
+    /// Sum over all places.
     pub fn total(&self) -> u64 {
         let Self { source, follow, encoder, decoder, paused } = *self;
         [source, follow, encoder, decoder, paused].into_iter().fold(0, u64::saturating_add)
     }
 }
 
-/// Latency of one stage over the time since the last report.
+/// Latency of one stage since the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageLatency {
-    /// Which stage.
+    /// The stage.
     pub stage: Stage,
     /// Median, in microseconds.
     pub p50_us: u32,
@@ -71,7 +71,7 @@ pub struct StageLatency {
     pub p95_us: u32,
 }
 
-/// A stage on a frame's way to its mask.
+/// A stage of the processing from frame to mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stage {
@@ -81,15 +81,15 @@ pub enum Stage {
     Preprocess,
     /// Image encoder.
     Encoder,
-    /// Prompt encoder and mask decoder, all objects of the frame.
+    /// Prompt encoder and mask decoder, for all objects of the frame.
     Decoder,
-    /// Threshold, scaling to the frame, run-length code.
+    /// Thresholding, scaling to the frame, run-length coding.
     Postprocess,
-    /// From capture to publish of a segmented mask.
+    /// From capture to publication of a segmented mask.
     Total,
-    /// Following all objects from the frame before.
+    /// Following all objects from the previous frame.
     Follow,
-    /// From a prompt's arrival to its mask.
+    /// From the arrival of a prompt to its mask.
     Answer,
 }
 

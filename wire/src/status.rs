@@ -1,4 +1,4 @@
-//! How the device is at present: topic `status`, retained.
+//! Current state of the device: topic `status`, retained.
 
 use heapless::String;
 use serde::{Deserialize, Serialize};
@@ -12,85 +12,85 @@ pub const MAX_REASON_LEN: usize = 120;
 /// Highest level of a [`Degradation`].
 pub const MAX_DEGRADATION: u8 = 3;
 
-/// How the device is, told when it changes.
+/// State of the device, published when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// How the source of frames is.
+    /// State of the frame source.
     pub source: SourceStatus,
-    /// What is done with the frames.
+    /// Handling of frames.
     pub activity: Activity,
-    /// What was given up to go on at all; `None` of a device that does all it can.
+    /// Degradation of the service; `None` if it runs without restrictions.
     pub degradation: Option<Degradation>,
-    /// Whether another build is about to take over.
+    /// State of a build change.
     pub build: BuildStatus,
 }
 
-/// How the source of frames is.
+/// State of the frame source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum SourceStatus {
-    /// It is being connected, or its first frame is awaited.
+    /// The device is connecting, or waiting for the first frame.
     Starting,
-    /// Frames come.
+    /// Frames arrive.
     Playing,
-    /// Frames come that the device is not set up for; none is used.
+    /// Frames arrive for which the device is not configured; they are not used.
     Refused,
-    /// It cannot be connected; the device goes on trying, as after every loss.
+    /// The source cannot be connected; the device keeps trying.
     Unreachable,
-    /// It was lost: it is there, but no undamaged frame came for too long.
+    /// The source is connected, but no undamaged frame arrived for too long.
     Stalled,
-    /// It was lost: it ended, or its connection did.
+    /// The source or its connection ended; the device keeps trying.
     Broken,
     /// The last frame of a recording was played.
     Ended,
 }
 
-/// What is done with frames.
+/// Handling of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activity {
-    /// They are segmented.
+    /// Frames are segmented.
     Running,
-    /// The frame that is there stays, and prompts are answered on it.
+    /// The current frame stays and is segmented for prompts.
     Frozen,
-    /// They are dropped, and prompts are not answered.
+    /// Frames are dropped, and prompts are not segmented.
     Paused,
 }
 
-/// What was given up to go on at all.
+/// Degradation of the service under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Degradation {
-    /// 1 to [`MAX_DEGRADATION`]; each holds what the one before does. 1: every other frame that
-    /// would be segmented is only followed; 2: a smaller build segments, where there is one;
-    /// 3: three of four frames are only followed.
+    /// Level, 1 to [`MAX_DEGRADATION`]; each level includes the previous ones. 1: every other frame
+    /// to segment is only followed. 2: a smaller build is used, if there is one. 3: three of four
+    /// frames are only followed.
     pub level: u8,
-    /// Why.
+    /// Cause of the degradation.
     pub cause: Cause,
 }
 
-/// Why something was given up.
+/// Cause of a degradation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The processor is hot.
     Heat,
-    /// The processor's clock is held down, for heat or for want of power.
+    /// The processor's clock is reduced because of heat or low supply voltage.
     Throttling,
-    /// The encoder takes longer than it may.
+    /// The encoder takes longer than allowed.
     Slowness,
 }
 
-/// Whether another build is about to take over.
+/// State of a build change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuildStatus {
-    /// None is.
+    /// No change is in progress.
     Idle,
-    /// One is being loaded and tested.
+    /// A build is being loaded and tested.
     Loading,
-    /// The last one was not taken, and the one before goes on.
+    /// The last build was refused, and the previous one stays in use.
     Failed {
-        /// Why, as far as it fits.
+        /// Reason, truncated to [`MAX_REASON_LEN`] bytes.
         reason: String<MAX_REASON_LEN>,
     },
-    /// A newer one is being looked for, fetched and tested.
+    /// A newer build is being looked for, fetched and tested.
     Updating,
 }
 

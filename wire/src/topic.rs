@@ -10,10 +10,10 @@ use crate::MAX_OBJECT;
 /// First level of every topic.
 pub const ROOT: &str = "medsa";
 
-/// Longest device name in bytes.
+/// Longest device name, in bytes.
 pub const MAX_DEVICE_LEN: usize = 32;
 
-/// Longest topic or filter in bytes: root, device and `availability`.
+/// Longest topic or filter, in bytes: root, device and `availability`.
 pub const MAX_TOPIC_LEN: usize = ROOT.len() + 1 + MAX_DEVICE_LEN + 1 + "availability".len();
 
 /// A topic of one device.
@@ -21,7 +21,7 @@ pub const MAX_TOPIC_LEN: usize = ROOT.len() + 1 + MAX_DEVICE_LEN + 1 + "availabi
 pub struct Topic {
     /// The device.
     pub device: DeviceId,
-    /// What is said there.
+    /// The channel.
     pub channel: Channel,
 }
 
@@ -29,7 +29,7 @@ impl Topic {
     /// Parses a topic.
     ///
     /// # Errors
-    /// When the text is not exactly a topic of this scheme.
+    /// The text is not exactly a topic of this scheme.
     pub fn parse(text: &str) -> Result<Self, TopicError> {
         let rest = text
             .strip_prefix(ROOT)
@@ -59,7 +59,7 @@ impl FromStr for Topic {
     }
 }
 
-/// Name of a device: 1 to 32 of `A-Z a-z 0-9 _ -`, so it can neither split a topic nor act as a
+/// Name of a device: 1 to 32 of `A-Z a-z 0-9 _ -`. It can neither split a topic nor act as a
 /// wildcard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceId(String<MAX_DEVICE_LEN>);
@@ -68,7 +68,7 @@ impl DeviceId {
     /// Parses a device name.
     ///
     /// # Errors
-    /// When it is empty, too long, or holds another character.
+    /// The name is empty, too long, or contains another character.
     pub fn parse(name: &str) -> Result<Self, TopicError> {
         if let Some(found) = name.chars().find(|&c| !is_device_char(c)) {
             return Err(TopicError::MisnamesDevice { found });
@@ -86,12 +86,12 @@ impl DeviceId {
         &self.0
     }
 
-    /// The topic of `channel` on this device.
+    /// Topic of `channel` on this device.
     pub fn topic(&self, channel: Channel) -> Topic {
         Topic { device: self.clone(), channel }
     }
 
-    /// Filter for the masks of all objects: `medsa/<device>/mask/+`.
+    /// Topic filter for the masks of all objects: `medsa/<device>/mask/+`.
     pub fn mask_filter(&self) -> String<MAX_TOPIC_LEN> {
         text(format_args!("{ROOT}/{self}/mask/+"))
     }
@@ -111,16 +111,16 @@ impl FromStr for DeviceId {
     }
 }
 
-/// What is said on a topic.
+/// Last part of a topic, which determines the message type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// [`Availability`](crate::Availability), from the device, retained, last will.
+    /// [`Availability`](crate::Availability), from the device; retained, and last will.
     Availability,
     /// [`Info`](crate::Info), from the device, retained.
     Info,
     /// [`MaskMessage`](crate::MaskMessage) of one object, from the device.
     Mask(ObjectId),
-    /// [`RecordMessage`](crate::RecordMessage) of what a person captured, from the device.
+    /// [`RecordMessage`](crate::RecordMessage) of a captured frame, from the device.
     Record,
     /// [`Stats`](crate::Stats), from the device.
     Stats,
@@ -143,7 +143,7 @@ impl Channel {
             "prompt" => Self::Prompt,
             "command" => Self::Command,
             _ => match text.strip_prefix("mask/").map(str::as_bytes) {
-                // One digit only: `mask/01` would be a second name of `mask/1`.
+                // Exactly one digit, because `mask/01` would be a second name of `mask/1`.
                 Some(&[digit @ b'0'..=b'9']) => Self::Mask(ObjectId::new(digit - b'0')?),
                 _ => return Err(TopicError::NamesNoChannel),
             },
@@ -174,7 +174,7 @@ impl ObjectId {
     /// Checks an object number.
     ///
     /// # Errors
-    /// When it is above [`MAX_OBJECT`].
+    /// The number is above [`MAX_OBJECT`].
     pub fn new(number: u8) -> Result<Self, TopicError> {
         if number <= MAX_OBJECT {
             Ok(Self(number))
@@ -189,32 +189,32 @@ impl ObjectId {
     }
 }
 
-/// Why a text is not a topic.
+/// An error of parsing a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopicError {
-    /// Another first level than [`ROOT`].
+    /// The first level is not [`ROOT`].
     #[error("topic does not start with `medsa/`")]
     LiesElsewhere,
-    /// A character that device names may not have.
+    /// The device name contains a character that is not allowed.
     #[error("device name holds {found:?}, expected only A-Z a-z 0-9 _ -")]
     MisnamesDevice {
         /// The first such character.
         found: char,
     },
-    /// A device name that is empty or too long.
+    /// The device name is empty or too long.
     #[error("device name has {found} characters, expected 1 to {MAX_DEVICE_LEN}")]
     MeasuresDevice {
         /// Length found.
         found: usize,
     },
-    /// An unknown channel.
+    /// The channel is unknown.
     #[error(
         "topic ends in no known channel, expected availability, info, mask/<object>, record, \
          stats, status, prompt or command"
     )]
     NamesNoChannel,
-    /// An object number above [`MAX_OBJECT`].
+    /// The object number is above [`MAX_OBJECT`].
     #[error("object is {found}, expected 0 to {MAX_OBJECT}")]
     CountsPastObjects {
         /// Number found.

@@ -1,11 +1,11 @@
-//! Worst cases stay within the stated lengths, and each rule refuses what breaks it.
+//! The longest messages fit the stated lengths, and each violated rule gives its error.
 
 mod common;
 
 use medsa_wire::*;
 
 #[test]
-fn stated_maximum_is_reached_and_not_passed() {
+fn stated_maximum_is_reached_and_not_exceeded() {
     for cells in [checkerboard(), noise_of_half_density()] {
         let message = largest_message(Mask::from_bits(256, 256, cells).unwrap());
         assert_eq!(message.mask.coding(), MaskCoding::Packed);
@@ -150,7 +150,7 @@ fn record_fields_out_of_range_are_named() {
 }
 
 #[test]
-fn masks_of_wrong_size_are_not_made() {
+fn masks_of_wrong_size_are_refused() {
     for (width, height) in [(0, 4), (4, 0), (257, 4), (4, 257)] {
         assert!(Mask::from_bits(width, height, [false; 4]).is_err());
     }
@@ -161,7 +161,7 @@ fn masks_of_wrong_size_are_not_made() {
 }
 
 #[test]
-fn hostile_payloads_are_refused_by_their_rule() {
+fn invalid_payloads_are_refused_with_the_violated_rule() {
     // The mask is the last field: width 4, height 2, coding, payload.
     let cases: [(&[u8], &str); 8] = [
         (&[4, 2, 0, 1, 7], "7 cells found, expected 8"),
@@ -246,7 +246,7 @@ fn set_prompt(points: &[PromptPoint], bbox: Option<PromptBox>) -> PromptMessage 
     PromptMessage { object: 0, change }
 }
 
-/// Neither leaves the encoder nor passes the decoder.
+/// Checks that neither encoding nor decoding accepts the message.
 fn assert_refused<M: Message>(message: &M, expected: &str) {
     let mut buffer = vec![0; M::MAX_ENCODED_LEN];
     let error = message.encode(&mut buffer).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The decoder in Python, written from SPEC.md, reads what this crate writes.
+//! The Python decoder, written from SPEC.md, reads the messages of this crate.
 
 mod common;
 
@@ -53,7 +53,7 @@ fn python_reads_generated_records() {
     for (record, mut decoded) in records.iter().zip(decoded) {
         let objects = record.objects.iter().zip(decoded["objects"].as_array_mut().unwrap());
         for (object, decoded) in objects {
-            // Apart, as above.
+            // Compared separately, as above.
             let score = decoded["score"].take().as_f64().expect("a number");
             assert_eq!(score as f32, object.score);
         }
@@ -131,8 +131,8 @@ fn python_refuses_a_truncated_message() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("ends early"));
 }
 
-/// The same in single precision: reading a double from JSON may cost its last bit, which an f32
-/// does not have.
+/// Rounds all numbers to single precision: reading a double from JSON may lose its last bit, which
+/// an f32 does not have.
 fn single(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -163,7 +163,7 @@ fn measured_as_json(measured: &Measurements) -> Value {
     })
 }
 
-/// What the script should print.
+/// Expected output of the script.
 fn as_json(message: &MaskMessage) -> Value {
     let mut runs = vec![0];
     let mut value = false;

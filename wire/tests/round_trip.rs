@@ -1,4 +1,4 @@
-//! Every valid message survives the way to bytes and back, and fits its stated length.
+//! Every valid message is unchanged by encoding and decoding, and fits its stated length.
 
 mod common;
 

@@ -1,11 +1,11 @@
-//! SPEC.md says what the code does: its example and its lengths.
+//! SPEC.md matches the code: its example and its lengths.
 
 use medsa_wire::*;
 
 const SPEC: &str = include_str!("../SPEC.md");
 
 #[test]
-fn example_of_the_spec_is_what_is_sent() {
+fn example_in_the_spec_equals_the_encoding() {
     let hex: String = SPEC
         .split_once("```hex\n")
         .and_then(|(_, rest)| rest.split_once("```"))
@@ -50,7 +50,7 @@ fn example_of_the_spec_is_what_is_sent() {
 }
 
 #[test]
-fn lengths_in_the_spec_are_those_of_the_code() {
+fn lengths_in_the_spec_equal_those_of_the_code() {
     for (heading, len) in [
         ("### Availability (", Availability::MAX_ENCODED_LEN),
         ("### Info (at most ", Info::MAX_ENCODED_LEN),
@@ -66,7 +66,7 @@ fn lengths_in_the_spec_are_those_of_the_code() {
 }
 
 #[test]
-fn variants_have_the_numbers_of_the_spec() {
+fn variants_have_the_numbers_in_the_spec() {
     let number = |bytes: &[u8]| bytes[1];
     let mut buffer = [0; 200];
     assert_eq!(number(Availability::Offline.encode(&mut buffer).unwrap()), 0);

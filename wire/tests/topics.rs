@@ -1,4 +1,4 @@
-//! Topics: text and value agree, and only the names of the scheme pass.
+//! Topics: parsing and formatting agree, and only names of the scheme are accepted.
 
 use medsa_wire::topic::{Channel, DeviceId, MAX_TOPIC_LEN, ObjectId, Topic, TopicError};
 
@@ -33,7 +33,7 @@ fn longest_topic_fits() {
 }
 
 #[test]
-fn other_texts_are_refused_by_reason() {
+fn other_texts_are_refused_with_a_reason() {
     let cases = [
         ("other/box/info", TopicError::LiesElsewhere),
         ("medsa", TopicError::LiesElsewhere),

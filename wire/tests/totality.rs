@@ -38,7 +38,7 @@ proptest! {
     fn flipped_bits_never_panic(message in common::mask_message(), flips in vec(any::<u32>(), 1..4)) {
         let mut bytes = encode(&message);
         for flip in flips {
-            // Half of the flips hit the header, which is short beside the payload.
+            // Half of the flips hit the header, which is short compared with the payload.
             let reach = if flip % 2 == 0 { bytes.len() } else { bytes.len().min(50) };
             let bit = flip as usize / 2 % (reach * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -80,7 +80,8 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = PromptMessage::decode(bytes);
     let _ = RecordMessage::decode(bytes);
     if let Ok(message) = MaskMessage::decode(bytes) {
-        // What decodes is usable: as many cells as stated, and it encodes again.
+        // A decoded message is usable: it has the stated number of cells, and it can be encoded
+        // again.
         let cells = usize::from(message.mask.width()) * usize::from(message.mask.height());
         assert_eq!(message.mask.bits().count(), cells);
         assert_eq!(MaskMessage::decode(&encode(&message)), Ok(message));

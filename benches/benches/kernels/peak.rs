@@ -121,7 +121,7 @@ pub fn measure() -> Vec<Peak> {
     peaks
 }
 
-/// No peaks: none of this processor is known.
+/// No peaks are known for this processor.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn measure() -> Vec<Peak> {
     Vec::new()

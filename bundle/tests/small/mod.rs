@@ -1,11 +1,11 @@
-//! A small build, for tests of this crate and of those that only carry builds around.
+//! A small build, for tests of this crate and of crates that only handle builds as files.
 
 use std::collections::BTreeMap;
 
 use medsa_bundle::{Acceptance, Build, Manifest, Origin, Precision};
 use medsa_sam::image::{Fit, Normalization, Preprocess};
 
-/// What a small build says about itself.
+/// Manifest of a small build.
 pub fn manifest(name: &str, version: &str) -> Manifest {
     Manifest {
         format: Manifest::FORMAT,
@@ -28,7 +28,7 @@ pub fn manifest(name: &str, version: &str) -> Manifest {
     }
 }
 
-/// The build.
+/// The small build.
 pub fn build(manifest: Manifest, acceptance: Acceptance) -> Build {
     let files = BTreeMap::from([
         (Manifest::ENCODER.to_owned(), b"encoder bytes".to_vec()),

@@ -284,7 +284,7 @@ fn prompts_are_checked_one_by_one() {
     assert_eq!(
         refusal(&prompt("object = 0\npoints = [\"1;2\"]")),
         "edge.toml: prompt[0].points is \"1;2\", expected X,Y for a click on the structure or \
-         X,Y,- for one beside it"
+         X,Y,- for one outside it"
     );
     assert_eq!(
         refusal(&prompt("object = 0")),

@@ -125,7 +125,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
     for (file, reason) in [
         (Some(corrupt), "has SHA-256"),
         (Some(bytes(&wrong)), "expected at least 0.95"),
-        (Some(bytes(&unasked)), "there is none, expected one at least"),
+        (Some(bytes(&unasked)), "there is none, expected at least one"),
         (Some(bytes(&slow)), "too slow for pi: encoder"),
         (None, "No such file"),
     ] {

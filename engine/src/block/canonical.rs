@@ -1,8 +1,8 @@
-//! The hash of what a function computes, without its shapes and weights.
+//! Hash of the computation of a function, without its shapes and weights.
 //!
-//! Each value is hashed with the values that it is computed from, so that the order of independent
-//! statements does not count and statements without a use do not either. A layer is one step,
-//! whether it is in float or in int8; weights are known by their roles.
+//! Each value is hashed together with the values from which it is computed. So neither the order of
+//! independent statements nor unused statements matter. A layer is hashed as one step, in float or
+//! int8; weights are identified by their roles.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
 
 use super::schema::Mismatch;
 
-/// Hexadecimal digits of a hash.
+/// Number of hexadecimal digits of a hash.
 const DIGITS: usize = 32;
 
-/// The hash of a block of kind `kind` whose body is `function` and whose last inputs are weights of
-/// these roles.
+/// Hash of a block of kind `kind` with the body `function`, whose last inputs are weights with the
+/// given roles.
 ///
 /// # Errors
-/// A function that does not fit the roles, or reads what it has not computed.
+/// The function does not match the roles, or uses a value that is not computed.
 pub fn canonical_hash(
     kind: &BlockKind,
     roles: &[String],
@@ -55,7 +55,7 @@ pub fn canonical_hash(
     Ok(hash(&format!("{} {outputs}", kind.variant())))
 }
 
-/// The shapes, of four sides, that values of `function` have before their axes change places.
+/// Shapes with four sides that values of `function` have before a permutation by `axes`.
 pub(super) fn shapes_before(function: &FunctionProto, axes: [i64; 4]) -> Vec<[i64; 4]> {
     let Ok(body) = Body::new(&[], function) else { return Vec::new() };
     let permuted = function.node.iter().filter(|node| is_permutation(node, axes));
@@ -75,17 +75,17 @@ fn hash(term: &str) -> String {
     hex::encode(Sha256::digest(term))[..DIGITS].to_owned()
 }
 
-/// A layer or product that is one step of a body.
+/// A layer or product that is hashed as one step.
 struct Step<'a> {
     name: String,
     inputs: Vec<&'a str>,
 }
 
-/// The statements of a function.
+/// Statements of a function.
 struct Body<'a> {
-    /// The statement that gives a value.
+    /// Statement that computes a value, by the value's name.
     producers: HashMap<&'a str, &'a NodeProto>,
-    /// Roles of inputs that are weights.
+    /// Roles of the inputs that are weights.
     roles: HashMap<&'a str, &'a str>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// A statement as it stands.
+    /// Text of a single statement.
     fn term(&self, node: &NodeProto, values: &HashMap<&str, String>) -> Result<String, Mismatch> {
         let mut term = node.op_type.clone();
         for attribute in sorted(&node.attribute) {
@@ -127,7 +127,8 @@ impl<'a> Body<'a> {
         Ok(term)
     }
 
-    /// The axis of a slice, and its index if it takes one entry. The bounds of others are sizes.
+    /// Axis of a slice, and its index if it takes a single entry. Other bounds are sizes and do not
+    /// matter.
     fn range(&self, node: &NodeProto) -> String {
         let number = |position: usize| {
             let tensor = node.input.get(position).and_then(|input| self.constant(input))?;
@@ -141,7 +142,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// A linear layer or convolution that `node` completes.
+    /// The linear layer or convolution whose last statement is `node`.
     fn layer(&self, node: &'a NodeProto) -> Option<Step<'a>> {
         let (sum, role) = match node.op_type.as_str() {
             "Add" => (self.producer(first(node)?)?, self.role(second(node)?, part::BIAS)?),
@@ -156,7 +157,7 @@ impl<'a> Body<'a> {
         Some(Step { name: convolution(conv, role), inputs: vec![input] })
     }
 
-    /// The layer without a bias whose product is `node`.
+    /// Role of the layer without a bias whose last statement is `node`.
     fn without_bias(&self, node: &'a NodeProto) -> Option<&'a str> {
         let product = if node.op_type == "MatMul" { node } else { self.convolved(node)? };
         let role = self.role(second(product)?, part::WEIGHT)?;
@@ -164,7 +165,7 @@ impl<'a> Body<'a> {
         (!self.roles.values().any(is_bias)).then_some(role)
     }
 
-    /// Integer sums in the scale of `role`, of which `node` makes floats.
+    /// Integer sums that `node` converts to float with the scale of `role`.
     fn scaled(&self, node: &'a NodeProto, role: &str) -> Option<&'a NodeProto> {
         let is_scaled =
             node.op_type == "Mul" && self.role(second(node)?, part::SCALE) == Some(role);
@@ -209,7 +210,7 @@ impl<'a> Body<'a> {
         Some((conv, input))
     }
 
-    /// The convolution whose result `node` puts channels last in.
+    /// The convolution whose result `node` permutes to channels last.
     fn convolved(&self, node: &'a NodeProto) -> Option<&'a NodeProto> {
         let conv = self.producer(first(node)?)?;
         let is_layer = is_permutation(node, [0, 2, 3, 1])
@@ -217,13 +218,13 @@ impl<'a> Body<'a> {
         is_layer.then_some(conv)
     }
 
-    /// The map `[B, H, W, C]` of which `name` has channels first.
+    /// The map `[B, H, W, C]` of which `name` is the version with channels first.
     fn channels_first(&self, name: &str) -> Option<&'a str> {
         let node = self.producer(name)?;
         first(node).filter(|_| is_permutation(node, [0, 3, 1, 2]))
     }
 
-    /// The value whose quantization with the scales of `role` is `name`.
+    /// The value of which `name` is the quantization with the scales of `role`.
     fn quantized(&self, name: &str, role: &str) -> Option<&'a str> {
         let clipped = self.cast(self.producer(name)?, DataType::Int8)?;
         let is_s8 = clipped.op_type == "Clip"
@@ -240,7 +241,7 @@ impl<'a> Body<'a> {
         first(scaled).filter(|_| is_scaled)
     }
 
-    /// A product of two values, in float or in int8 with a scale for each row and column.
+    /// A product of two values, in float, or in int8 with a scale for each row and column.
     fn product(&self, node: &'a NodeProto) -> Option<Step<'a>> {
         let step = |a: &'a str, b: &'a str| {
             let are_values = !self.roles.contains_key(a) && !self.roles.contains_key(b);
@@ -259,7 +260,7 @@ impl<'a> Body<'a> {
         step(a, self.by_row(columns, column_scale)?)
     }
 
-    /// The value whose quantization with a scale `scale` for each row or column is `name`.
+    /// The value of which `name` is the quantization with the scale `scale` for each row or column.
     fn by_row(&self, name: &str, scale: &str) -> Option<&'a str> {
         let rounded = self.cast(self.producer(name)?, DataType::Int8)?;
         let divided = self.producer(first(rounded)?).filter(|_| rounded.op_type == "Round")?;
@@ -275,7 +276,7 @@ impl<'a> Body<'a> {
         is_of_x.then_some(x)
     }
 
-    /// What `node` casts to `data_type`.
+    /// The statement whose result `node` casts to `data_type`.
     fn cast(&self, node: &'a NodeProto, data_type: DataType) -> Option<&'a NodeProto> {
         let to = node.attribute.iter().find(|attribute| attribute.name == "to")?;
         let is_cast = node.op_type == "Cast" && to.i == data_type as i64;
@@ -286,7 +287,7 @@ impl<'a> Body<'a> {
         self.producers.get(name).copied()
     }
 
-    /// The layer of which `input` is that part.
+    /// Layer of which `input` is the part `part`.
     fn role(&self, input: &str, part: &str) -> Option<&'a str> {
         let (layer, found) = self.roles.get(input)?.rsplit_once('.')?;
         (found == part).then_some(layer)
@@ -317,7 +318,7 @@ fn is_permutation(node: &NodeProto, axes: [i64; 4]) -> bool {
     node.op_type == "Transpose" && perm.is_some_and(|perm| perm.ints == axes)
 }
 
-/// A convolution with the attributes that are no sizes.
+/// Text of a convolution, with the attributes that are not sizes.
 fn convolution(node: &NodeProto, role: &str) -> String {
     let mut name = format!("convolution {role}");
     for attribute in sorted(&node.attribute) {
@@ -336,7 +337,7 @@ fn sorted(attributes: &[AttributeProto]) -> Vec<&AttributeProto> {
     sorted
 }
 
-/// An attribute, unless it is a parameter as weights are.
+/// Text of an attribute; `None` for parameters, which are like weights.
 fn attribute_text(operator: &str, attribute: &AttributeProto) -> Option<String> {
     let is_parameter = operator == "LayerNormalization" && attribute.name == "epsilon";
     (!is_parameter).then(|| plain_text(attribute))
@@ -347,7 +348,7 @@ fn plain_text(attribute: &AttributeProto) -> String {
     format!("{i} {f} {s:?} {ints:?} {floats:?}")
 }
 
-/// A constant, without what are sizes.
+/// Text of a constant; sizes are left out.
 fn constant_text(operator: &str, position: usize, tensor: &TensorProto) -> String {
     let values = numbers(tensor);
     match (operator, position, values) {
@@ -361,7 +362,7 @@ fn constant_text(operator: &str, position: usize, tensor: &TensorProto) -> Strin
     }
 }
 
-/// The values of a tensor of i64.
+/// Values of an i64 tensor.
 fn numbers(tensor: &TensorProto) -> Option<Vec<i64>> {
     let (values, rest) = tensor.raw_data.as_chunks::<8>();
     let is_whole = tensor.data_type == DataType::Int64 as i32 && rest.is_empty();

@@ -1,4 +1,4 @@
-//! Blocks that are computed one after the other.
+//! Blocks computed in sequence.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use medsa_kernels::{Block, Map, Pool};
 
 use super::operator::{Operation, Shape};
 
-/// Blocks, each of which takes the map of the one before it.
+/// A sequence of blocks; each takes the map of the previous one.
 pub struct Chain {
     blocks: Vec<Box<dyn Block>>,
     pool: Arc<Pool>,
@@ -76,7 +76,7 @@ impl Operation for Chain {
     }
 
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
-        // Invariant: `outputs` took the same shapes.
+        // Invariant: `outputs` accepted the same shapes.
         if let Some(map) = map_of(shapes[0]) {
             self.compute(map, inputs[0], outputs[0]);
         }

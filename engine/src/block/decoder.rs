@@ -1,4 +1,4 @@
-//! The mask decoder's blocks.
+//! Blocks of the mask decoder.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,31 +12,31 @@ use medsa_sam::prompt::label;
 
 use super::operator::{Operation, Shape};
 
-/// A two-way block: from tokens, image, positions of both, a bias of tokens, the prompt's tokens
-/// and their labels to tokens and image.
+/// Two-way block. Inputs: tokens, image, positions of both, a bias of the tokens, the prompt's
+/// tokens and their labels. Outputs: tokens and image.
 pub(super) struct TwoWay {
     pub block: TwoWayBlock,
     pub pool: Arc<Pool>,
     pub memory: Mutex<(TwoWayMemory, Vec<bool>)>,
 }
 
-/// The attention after the last block: from tokens, image and positions of both to tokens.
+/// Attention after the last block. Inputs: tokens, image and positions of both. Output: tokens.
 pub(super) struct Final {
     pub attention: FinalAttention,
     pub pool: Arc<Pool>,
     pub memory: Mutex<TwoWayMemory>,
 }
 
-/// From a mask's logits and whether there is one to an embedding.
+/// Mask prompt. Inputs: a mask's logits, and 1 if there is a mask. Output: an embedding.
 pub(super) struct Prompted {
     pub prompt: MaskPrompt,
     pub pool: Arc<Pool>,
 }
 
-/// From tokens and image to logits.
+/// Mask head. Inputs: tokens and image. Output: mask logits.
 pub(super) struct Head {
     pub head: MaskHead,
-    /// Of the image.
+    /// Height and width of the image.
     pub side: [usize; 2],
     pub pool: Arc<Pool>,
     pub memory: Mutex<MaskMemory>,
@@ -66,7 +66,7 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Numbers of tokens and of positions, if all are as `channels` says.
+/// Numbers of tokens and of positions; `None` if an input does not have `channels` channels.
 fn counts(shapes: &[&[usize]], channels: usize) -> Option<[usize; 2]> {
     let [[1, tokens, c0], [1, positions, c1], [1, n, c2], [1, m, c3]] = shapes[..4] else {
         return None;
@@ -159,7 +159,7 @@ impl Operation for Prompted {
 
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
         let side = [shapes[0][2] / 4, shapes[0][3] / 4];
-        // Either, never something between.
+        // The value is either 0 or 1.
         let mask = (inputs[1][0] != 0.0).then_some(inputs[0]);
         self.prompt.run(&self.pool, mask, side, outputs[0]);
     }

@@ -1,4 +1,4 @@
-//! From a block's schema and weights to the kernel that computes it.
+//! Construction of a block's kernel from its schema and weights.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,13 +20,13 @@ use super::weights::{Weights, at};
 
 /// The kernel of a call.
 pub(super) enum Kernel {
-    /// From a map to a map.
+    /// A kernel with one map as input and one as output.
     Block(Box<dyn Block>),
-    /// Anything else.
+    /// A kernel with other inputs or outputs.
     Operation(Arc<dyn Operation>),
 }
 
-/// The kernel of `call`, a block of `schema`.
+/// Kernel of `call`, a block with the schema `schema`.
 pub(super) fn kernel(
     schema: &BlockSchema,
     weights: Weights,
@@ -81,7 +81,7 @@ pub(super) fn kernel(
     Ok(kernel)
 }
 
-/// Puts a kernel's error as one of the block.
+/// Converts a kernel's error to an error of the block.
 fn of_block(Misfit { layer, found, expected, is_limit }: Misfit) -> Mismatch {
     Mismatch { role: layer, found, expected, is_limit }
 }
@@ -126,7 +126,7 @@ fn tiny_vit_block(
     let bias = attention_bias(w, window, heads)?;
     window_padding(w, window)?;
     let layers = TinyVitLayers {
-        // Padded positions are zeros before the norm, which leaves beta of them.
+        // The padding is zeros before the norm, which turns them into beta.
         qkv_of_padding: &qkv.row(w.isa(), &beta),
         bias: &bias,
         products: w.products("attn.products"),
@@ -162,8 +162,8 @@ fn attention_bias(w: &Weights, window: usize, heads: usize) -> Result<Vec<f32>, 
     Ok(biases.chunks_exact(tokens).flat_map(of_head).collect())
 }
 
-/// Checks the mask of padded positions, `[1, H', W', 1]`, which kernels know by themselves: 1 to the
-/// right of and below a rectangle.
+/// Checks the mask of padded positions, `[1, H', W', 1]`, which kernels compute themselves: 1 to
+/// the right of and below a rectangle.
 fn window_padding(w: &Weights, window: usize) -> Result<(), Mismatch> {
     let role = "attn.window_padding";
     if !w.has(role) {
@@ -196,7 +196,7 @@ fn vit_block(
 ) -> Result<VitBlock, Mismatch> {
     let norm = w.norm("norm1")?;
     let padding = "attn.qkv_of_padding";
-    // Where no window reaches over the map's edge, it is not read.
+    // Not read if no window extends beyond the map's edge.
     let qkv_of_padding =
         if w.has(padding) { w.vector(padding)? } else { vec![0.0; 3 * norm.channels()] };
     window_padding(w, window)?;
@@ -224,7 +224,7 @@ fn vit_block(
     VitBlock::new(w.isa(), window, heads, layers).map_err(of_block)
 }
 
-/// The second layer of a `Space` adapter whose first is in the attention's projection.
+/// Second layer of a `Space` adapter whose first layer is folded into the attention's projection.
 fn space_adapter(
     w: &Weights,
     activation: Option<layers::Activation>,
@@ -284,7 +284,7 @@ fn two_way_block(
 
 fn hyper_maps(w: &Weights, role: &str, maps: usize) -> Result<HyperMaps, Mismatch> {
     let part = |name: &str, number: usize| format!("{role}.hyp.{name}.{number}");
-    // As many as there are weights for, whatever the schema says.
+    // The number of maps that have weights, regardless of the schema.
     let found =
         (0..).take_while(|number| w.has(&at(&part("norms", *number), part::WEIGHT))).count();
     if found != maps {
@@ -354,8 +354,8 @@ fn mask_head(w: &Weights) -> Result<MaskHead, Mismatch> {
     MaskHead::new(w.isa(), layers).map_err(of_block)
 }
 
-/// Checks the number of heads of attentions whose weights do not tell it: it stands in the body,
-/// where tokens are split by heads, `[B, N, heads, d]`.
+/// Checks the number of heads of attentions whose weights do not determine it. It is found in the
+/// body, where tokens are split by heads, `[B, N, heads, d]`.
 fn check_heads(function: &FunctionProto, heads: usize) -> Result<(), Mismatch> {
     let shapes = shapes_before(function, [0, 2, 1, 3]);
     let differs = |shape: &&[i64; 4]| usize::try_from(shape[2]) != Ok(heads);

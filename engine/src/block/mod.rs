@@ -1,7 +1,8 @@
-//! Blocks that a model file writes as local functions, computed by kernels instead of node by node.
+//! Blocks that a model file stores as local functions. Kernels compute them as a whole instead of
+//! node by node.
 //!
-//! Each call carries its schema ([`medsa_sam::block`]): kind, variant, and the role of each weight.
-//! A block that this program does not know is written out again and computed by tract.
+//! Each call has a schema ([`medsa_sam::block`]): kind, variant, and the role of each weight. A
+//! block without a known kernel is inlined and computed by tract.
 
 mod canonical;
 mod chain;
@@ -29,7 +30,7 @@ use crate::error::Error;
 
 /// Replacement for calls of functions.
 enum Part {
-    /// Blocks, each of which takes the map of the one before it.
+    /// Blocks in sequence; each takes the map of the previous one.
     Chain(Vec<Box<dyn Block>>),
     Operation(Arc<dyn Operation>),
 }
@@ -37,13 +38,13 @@ enum Part {
 /// Result of [`fuse`].
 #[derive(Default)]
 pub(super) struct Fusion {
-    /// Operations that the model calls in the place of functions.
+    /// Operations that the model calls instead of functions.
     pub operations: Vec<Arc<dyn Operation>>,
     /// Calls that are computed node by node.
     pub inlined: Vec<Inlined>,
 }
 
-/// A call of a function that is computed node by node: slowly.
+/// A function call that is computed node by node, which is slow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inlined {
     /// Name of the call.
@@ -52,7 +53,7 @@ pub struct Inlined {
     pub reason: String,
 }
 
-/// Replaces calls of functions that kernels compute by calls of operations.
+/// Replaces calls of functions that have a kernel by calls of operations.
 ///
 /// # Errors
 /// [`Error::Block`] if a schema, weight or body does not fit.
@@ -97,7 +98,7 @@ pub(super) fn fuse(
         let kernel = match kernel(&schema, weights, &node, function, pool) {
             Ok(kernel) => kernel,
             Err(Mismatch { role, found, expected, is_limit: true }) => {
-                let reason = format!("kernels take no {role} of {found}, but {expected}");
+                let reason = format!("no kernel supports {role} {found}, only {expected}");
                 inlined.push(Inlined { block: name, reason });
                 nodes.push(node);
                 continue;

@@ -1,4 +1,4 @@
-//! An operation that kernels compute, as an operator of tract.
+//! An operation computed by kernels, as an operator of tract.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -11,7 +11,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_hir::infer::{InferenceResult, Solver, TensorProxy};
 use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 
-/// Name of tract's operator for an operation of ours.
+/// Name of tract's operator for such operations.
 pub(in super::super) const OPERATOR: &str = "MedsaKernel";
 
 const OPERATION: &str = "operation";
@@ -19,7 +19,7 @@ const OPERATION: &str = "operation";
 /// Shape of a tensor.
 pub(super) type Shape = Vec<usize>;
 
-/// Something that kernels compute, in f32.
+/// An operation that kernels compute in f32.
 pub(in super::super) trait Operation: Debug + Send + Sync {
     /// Number of inputs.
     fn inputs(&self) -> usize;
@@ -29,19 +29,19 @@ pub(in super::super) trait Operation: Debug + Send + Sync {
         1
     }
 
-    /// Shapes of the outputs; `None` if it takes no such inputs.
+    /// Shapes of the outputs; `None` if the inputs are not accepted.
     fn outputs(&self, inputs: &[&[usize]]) -> Option<Vec<Shape>>;
 
-    /// Makes sure of the memory that it needs for inputs that it takes.
+    /// Allocates the memory needed for accepted inputs.
     fn reserve(&self, inputs: &[&[usize]]);
 
-    /// Computes it.
+    /// Computes the operation.
     fn run(&self, shapes: &[&[usize]], inputs: &[&[f32]], outputs: &mut [&mut [f32]]);
 }
 
 thread_local! {
-    /// Operations of the model that this thread loads: tract's loader makes operators by plain
-    /// functions, which take no context.
+    /// Operations of the model that this thread is loading. Tract's loader constructs operators by
+    /// plain functions, which have no context.
     static OPERATIONS: RefCell<Vec<Arc<dyn Operation>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -56,7 +56,7 @@ pub(in super::super) fn with_operations<T>(
     loaded
 }
 
-/// Makes the operator known.
+/// Registers the operator.
 pub(in super::super) fn register(onnx: &mut tract_onnx::Onnx) {
     onnx.op_register.insert(OPERATOR, |_, node| {
         let index = node.get_attr::<usize>(OPERATION)?;
@@ -66,7 +66,7 @@ pub(in super::super) fn register(onnx: &mut tract_onnx::Onnx) {
     });
 }
 
-/// A call of an operation.
+/// Node that calls an operation.
 pub(super) fn call_of(operation: usize, inputs: &[String], outputs: &[String]) -> NodeProto {
     NodeProto {
         name: outputs[0].clone(),
@@ -87,7 +87,7 @@ pub(super) fn call_of(operation: usize, inputs: &[String], outputs: &[String]) -
 struct Fused {
     operation: Arc<dyn Operation>,
     outputs: usize,
-    /// The last outputs: written over once nobody holds them any more.
+    /// Previous outputs, which are reused once nothing else refers to them.
     given: Arc<Mutex<Vec<Arc<Tensor>>>>,
 }
 
@@ -102,7 +102,9 @@ impl Eq for Fused {}
 impl Fused {
     fn shapes(&self, inputs: &[&[usize]]) -> TractResult<Vec<Shape>> {
         let shapes = self.operation.outputs(inputs);
-        shapes.with_context(|| format!("{:?} takes no inputs {inputs:?}", self.operation))
+        shapes.with_context(|| {
+            format!("{:?} does not accept inputs of the shapes {inputs:?}", self.operation)
+        })
     }
 }
 
@@ -184,7 +186,7 @@ impl EvalOp for Fused {
                 tensor.to_plain_array_view_mut::<f32>()
             })
             .collect::<TractResult<_>>()?;
-        // Written by every operation, all of it.
+        // Every operation writes all of its outputs.
         let mut slices: TVec<&mut [f32]> = outer
             .iter_mut()
             .map(|view| view.as_slice_mut().context("tensors are contiguous"))

@@ -1,4 +1,4 @@
-//! The schema of a block, read and verified.
+//! Reading and checking the schema of a block.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -9,31 +9,31 @@ use tract_onnx::pb::{FunctionProto, NodeProto};
 
 use super::canonical::canonical_hash;
 
-/// Bodies that the kernels compute: a line for each, its hash and its variant. Written by the test
-/// that exports every block.
+/// Bodies that kernels compute, one per line: hash and variant. Written by the test that exports
+/// every block.
 const BODIES: &str = include_str!("bodies.txt");
 
 static KNOWN: LazyLock<BTreeSet<&'static str>> =
     LazyLock::new(|| BODIES.lines().filter_map(|line| line.split_whitespace().next()).collect());
 
-/// What a call of a function is to this engine.
+/// Result of reading a call's schema.
 pub(super) enum Reading {
-    /// A block that kernels compute.
+    /// A block that has a kernel.
     Known(BlockSchema),
-    /// A block that is computed node by node, and why.
+    /// A block without a kernel, computed node by node; the text is the reason.
     Foreign(String),
 }
 
-/// A part of a block that does not fit.
+/// A part of a block that does not match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// Role of a weight, or field of the schema.
     pub role: String,
-    /// What it is.
+    /// Value found.
     pub found: String,
-    /// What it has to be.
+    /// Value expected.
     pub expected: String,
-    /// The block is well formed, but kernels do not compute blocks of its size.
+    /// True if the block is valid but exceeds the size limits of its kernel.
     pub is_limit: bool,
 }
 
@@ -48,7 +48,7 @@ impl Mismatch {
     }
 }
 
-/// The fields that every version has.
+/// Fields that all versions of the schema have.
 #[derive(Deserialize)]
 struct Header {
     version: u32,
@@ -65,7 +65,7 @@ pub(super) fn read(call: &NodeProto, function: &FunctionProto) -> Result<Reading
             let expected = "a schema: re-export the model with this version's `medsa-export build`";
             return Err(Mismatch::new(SCHEMA_ATTRIBUTE, "missing", expected));
         }
-        None => return Ok(Reading::Foreign(format!("domain {} is not ours", call.domain))),
+        None => return Ok(Reading::Foreign(format!("unknown domain {}", call.domain))),
     };
     let malformed = |error: serde_json::Error| {
         Mismatch::new(SCHEMA_ATTRIBUTE, error.to_string(), "the schema of a block")

@@ -1,4 +1,4 @@
-//! Weights of a block by role, as layers of kernels.
+//! Weights of a block by role, converted to layers of kernels.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
 use super::schema::Mismatch;
 
-/// The weights of one call, each taken once.
+/// Weights of one call; each must be taken once.
 pub(super) struct Weights<'a> {
     isa: Isa,
     tensors: BTreeMap<&'a str, &'a TensorProto>,
@@ -29,7 +29,8 @@ impl<'a> Weights<'a> {
         function: &'a FunctionProto,
         tensors: &HashMap<&str, &'a TensorProto>,
     ) -> Result<Self, Mismatch> {
-        // As many roles as inputs at most: the hash of the body was taken with them.
+        // There are at most as many roles as inputs, since the hash of the body was computed with
+        // them.
         let data = call.input.len().saturating_sub(schema.weights.len());
         let mut by_role = BTreeMap::new();
         let mut formal = HashMap::new();
@@ -50,7 +51,7 @@ impl<'a> Weights<'a> {
         let epsilon = |node: &'a NodeProto| {
             let (role, _) = formal.get(node.input.get(1)?.as_str())?.rsplit_once('.')?;
             let found = node.attribute.iter().find(|attribute| attribute.name == "epsilon");
-            // ONNX's default.
+            // Default in ONNX.
             Some((role, found.map_or(1e-5, |attribute| attribute.f)))
         };
         Ok(Self {
@@ -62,17 +63,17 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// The instructions to compute with.
+    /// Instruction set to compute with.
     pub(super) fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// Whether there is a weight of that role.
+    /// True if there is a weight with that role.
     pub(super) fn has(&self, role: &str) -> bool {
         self.tensors.contains_key(role)
     }
 
-    /// A linear layer.
+    /// Takes a linear layer.
     pub(super) fn linear(&self, role: &str) -> Result<Packed, Mismatch> {
         if self.is_int8(role) {
             let Int8 { shape, weight, scale, bias, inverse_scale, zero_point } =
@@ -94,10 +95,10 @@ impl<'a> Weights<'a> {
         Packed::float(&transposed(&weight, inputs, outputs), &bias).map_err(of(role))
     }
 
-    /// A dense 3x3 convolution, as a linear layer of the nine neighbours, row by row, channels
-    /// last.
+    /// Takes a dense 3x3 convolution, as a linear layer of the nine neighbours, row by row,
+    /// channels last.
     pub(super) fn convolution(&self, role: &str) -> Result<Packed, Mismatch> {
-        // From [out, in, 9] to [out, 9, in].
+        // From `[out, in, 9]` to `[out, 9, in]`.
         let channels_last = |outputs: usize, inputs: usize| {
             (0..outputs * 9 * inputs).map(move |at| {
                 let (tap, input) = (at / inputs % 9, at % inputs);
@@ -113,13 +114,13 @@ impl<'a> Weights<'a> {
             self.padding(role, &zero_point)?;
             let weight: Vec<i8> = channels_last(outputs, inputs).map(|at| weight[at]).collect();
             let [inverse_scale, zero_point] = [inverse_scale, zero_point].map(|v| v.repeat(9));
-            // A convolution subtracts the zero point of its input, a linear layer does not.
+            // A convolution subtracts the zero point of its input; a linear layer does not.
             for ((bias, scale), weight) in
                 bias.iter_mut().zip(&scale).zip(weight.chunks(9 * inputs))
             {
                 let products = weight.iter().zip(&zero_point);
-                let of_zero: f32 = products.map(|(w, zero)| f32::from(*w) * zero).sum();
-                *bias -= scale * of_zero;
+                let zero_sum: f32 = products.map(|(w, zero)| f32::from(*w) * zero).sum();
+                *bias -= scale * zero_sum;
             }
             let layer = LinearS8 {
                 weight: &weight,
@@ -139,7 +140,7 @@ impl<'a> Weights<'a> {
         Packed::float(&by_tap, &bias).map_err(of(role))
     }
 
-    /// A depthwise 3x3 convolution.
+    /// Takes a depthwise 3x3 convolution.
     pub(super) fn depthwise(&self, role: &str) -> Result<Depthwise, Mismatch> {
         if self.is_int8(role) {
             let Int8 { shape, weight, scale, bias, inverse_scale, zero_point } =
@@ -158,13 +159,13 @@ impl<'a> Weights<'a> {
         Depthwise::float(&weight, &self.float_bias(role, channels)?).map_err(of(role))
     }
 
-    /// A layer normalization.
+    /// Takes a layer normalization.
     pub(super) fn norm(&self, role: &str) -> Result<Norm, Mismatch> {
         let (gamma, beta, epsilon) = self.norm_parts(role)?;
         Norm::new(&gamma, &beta, epsilon).map_err(of(role))
     }
 
-    /// Gamma, beta and epsilon of a layer normalization.
+    /// Takes gamma, beta and epsilon of a layer normalization.
     pub(super) fn norm_parts(&self, role: &str) -> Result<(Vec<f32>, Vec<f32>, f32), Mismatch> {
         let gamma = self.vector(&at(role, part::WEIGHT))?;
         let beta = self.vector(&at(role, part::BIAS))?;
@@ -184,7 +185,7 @@ impl<'a> Weights<'a> {
         if self.is_int8(role) { Products::Int8 } else { Products::Float }
     }
 
-    /// A tensor of floats: shape and values.
+    /// Takes a float tensor; returns shape and values.
     pub(super) fn floats(&self, role: &str) -> Result<(Vec<usize>, Vec<f32>), Mismatch> {
         let tensor = self.take(role)?;
         let shape = shape(role, tensor)?;
@@ -192,12 +193,12 @@ impl<'a> Weights<'a> {
         Ok((shape, values))
     }
 
-    /// A tensor of floats with one axis.
+    /// Takes a float tensor with one axis.
     pub(super) fn vector(&self, role: &str) -> Result<Vec<f32>, Mismatch> {
         Ok(self.floats(role)?.1)
     }
 
-    /// A tensor of indices.
+    /// Takes a tensor of indices.
     pub(super) fn indices(&self, role: &str) -> Result<Vec<usize>, Mismatch> {
         let tensor = self.take(role)?;
         let values = raw::<8>(role, tensor, DataType::Int64)?.map(i64::from_le_bytes);
@@ -208,7 +209,7 @@ impl<'a> Weights<'a> {
         values.map(index).collect()
     }
 
-    /// An error if a weight or an int8 layer was not taken: a kernel would not compute it.
+    /// Checks that every weight and int8 layer was taken, since a kernel would ignore the others.
     pub(super) fn finish(self) -> Result<(), Mismatch> {
         let taken = self.taken.into_inner();
         let unused = self.tensors.keys().chain(&self.int8).find(|role| !taken.contains(**role));
@@ -226,7 +227,8 @@ impl<'a> Weights<'a> {
         found
     }
 
-    /// The parts of an int8 layer, the number of whose inputs `inputs` finds in the shape.
+    /// Takes the parts of an int8 layer. `inputs` returns the number of inputs for a weight's
+    /// shape.
     fn int8(&self, role: &str, inputs: &dyn Fn(&[usize]) -> usize) -> Result<Int8, Mismatch> {
         let name = at(role, part::INT8);
         let tensor = self.take(&name)?;
@@ -251,8 +253,8 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// Checks that a convolution pads its map with the zero point of every channel: kernels know no
-    /// other padding.
+    /// Checks that a convolution pads its map with the zero point of every channel, which is the
+    /// only padding that kernels support.
     fn padding(&self, role: &str, zero_point: &[f32]) -> Result<(), Mismatch> {
         let name = at(role, part::PADDING);
         let mut values = raw::<1>(&name, self.take(&name)?, DataType::Int8)?.map(i8::from_le_bytes);
@@ -270,7 +272,7 @@ impl<'a> Weights<'a> {
         if self.has(&bias) { self.vector(&bias) } else { Ok(vec![0.0; outputs]) }
     }
 
-    /// The shape of a weight, which has `N` axes, none of them empty.
+    /// Shape of a weight, which must have `N` axes, none of them empty.
     fn sides<const N: usize>(
         &self,
         role: &str,
@@ -290,7 +292,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// A layer in int8.
+/// Parts of an int8 layer.
 struct Int8 {
     shape: Vec<usize>,
     weight: Vec<i8>,
@@ -300,12 +302,12 @@ struct Int8 {
     zero_point: Vec<f32>,
 }
 
-/// The role of a part of a layer.
+/// Role of a part of a layer.
 pub(super) fn at(role: &str, part: &str) -> String {
     format!("{role}.{part}")
 }
 
-/// A kernel's error, with the role of the layer.
+/// Converts a kernel's error, adding the role of the layer.
 fn of(role: &str) -> impl Fn(Misfit) -> Mismatch {
     move |Misfit { layer, found, expected, is_limit }| {
         let role = format!("{role}.{layer}");
@@ -329,7 +331,7 @@ fn shape(role: &str, tensor: &TensorProto) -> Result<Vec<usize>, Mismatch> {
     })
 }
 
-/// Values of `N` bytes, as many as the shape says.
+/// Values of `N` bytes each; their number must match the shape.
 fn raw<'a, const N: usize>(
     role: &str,
     tensor: &'a TensorProto,

@@ -1,4 +1,4 @@
-//! A build is refused on a device if it missed its limits, or answers other than where it was made.
+//! A device refuses a build that missed its limits or gives other masks than where it was made.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -16,7 +16,7 @@ use crate::tiny;
 const SIZE: (usize, usize) = (96, 80);
 
 #[test]
-fn a_build_that_missed_its_limits_is_refused_with_them() {
+fn build_that_missed_its_limits_is_refused() {
     let unfit = vec!["mask IoU with f32 is 0.5".to_owned()];
     let build = build(unfit, Acceptance::default(), &[]);
     let Err(error) = Engine::load(&build, NonZeroUsize::MIN) else { panic!("loaded") };
@@ -24,7 +24,7 @@ fn a_build_that_missed_its_limits_is_refused_with_them() {
 }
 
 #[test]
-fn a_device_asks_a_build_what_it_must_answer() {
+fn device_checks_all_acceptance_vectors() {
     let vector = |mask_runs: Vec<u32>| {
         let (frame, clicks) = ("acceptance/0.png".to_owned(), vec![[40.0, 44.0]]);
         let vectors =
@@ -65,12 +65,12 @@ fn a_device_asks_a_build_what_it_must_answer() {
         reason.ends_with("mask_runs do not add up to the 96 x 80 pixels of its frame"),
         "{reason}"
     );
-    let reason = refused(vector(empty), b"no picture");
+    let reason = refused(vector(empty), b"not an image");
     assert!(reason.starts_with("acceptance vector 0 of the build: acceptance/0.png: "), "{reason}");
     let reason = refused(vector(vec![7]), &large);
     assert!(reason.contains("is 4096 x 2048, at most 4194304 pixels are accepted"), "{reason}");
     let reason = refused(Acceptance::default(), &png());
-    assert!(reason.ends_with("there is none, expected one at least"), "{reason}");
+    assert!(reason.ends_with("there is none, expected at least one"), "{reason}");
 }
 
 fn build(unfit: Vec<String>, acceptance: Acceptance, png: &[u8]) -> Build {
@@ -100,7 +100,7 @@ fn png_of(picture: DynamicImage) -> Vec<u8> {
     png.into_inner()
 }
 
-/// What the tiny network makes of the click.
+/// Expected mask for the click, from the tiny network.
 fn expected() -> Vec<u32> {
     let (encoder, decoder) = (tiny::encoder(), tiny::decoder());
     let engine =

@@ -1,4 +1,4 @@
-//! The engine loads what keeps the contract and says what does not.
+//! The engine loads valid networks, and names what is wrong with others.
 
 use std::num::NonZeroUsize;
 
@@ -39,13 +39,13 @@ fn frames_become_masks() {
     let (logits, score) = decoded.single();
     assert!((score - 0.9).abs() < 1e-6);
     let area = geometry.mask_in_frame(logits).iter().filter(|&&inside| inside).count() as f32;
-    // The disc is drawn in the input, which is half the frame.
+    // The disc is drawn in the input, which has half the frame's size.
     let expected = std::f32::consts::PI * (2.0 * RADIUS).powi(2);
     assert!((area / expected - 1.0).abs() < 0.05, "{area} {expected}");
 }
 
 #[test]
-fn an_earlier_mask_takes_part() {
+fn earlier_mask_is_used() {
     let engine = load(&tiny::encoder(), &tiny::decoder()).unwrap();
     let pixels = vec![9u8; SIDE * SIDE * 3];
     let (image, geometry) = engine.preprocess().run(RgbView::new(SIDE, SIDE, &pixels).unwrap());
@@ -71,9 +71,9 @@ fn corrupt_files_are_named() {
     assert!(refusal(&encoder, &[]).starts_with("decoder.onnx: "));
 }
 
-/// Whatever tract makes of it, half a file is an error and not a panic.
+/// Half a file is an error and not a panic, whatever tract does with it.
 #[test]
-fn files_cut_or_altered_anywhere_never_panic() {
+fn files_truncated_or_altered_anywhere_never_panic() {
     let (encoder, decoder) = (tiny::encoder(), tiny::decoder());
     for length in (0..decoder.len()).step_by(7) {
         assert!(load(&encoder, &decoder[..length]).is_err(), "cut after {length}");
@@ -81,13 +81,13 @@ fn files_cut_or_altered_anywhere_never_panic() {
     for at in (0..decoder.len()).step_by(11) {
         let mut altered = decoder.clone();
         altered[at] ^= 0x15;
-        // Most bytes are of constants and names, so some of these do load.
+        // Most bytes belong to constants and names, so some of these files do load.
         drop(load(&encoder, &altered));
     }
 }
 
 #[test]
-fn another_input_size_is_told_with_both_shapes() {
+fn other_input_size_is_refused_with_both_shapes() {
     assert_eq!(
         refusal(&tiny::encoder_for(32), &tiny::decoder()),
         "encoder.onnx: input image is f32 [1, 3, 32, 32], expected f32 [1, 3, 64, 64]"
@@ -95,7 +95,7 @@ fn another_input_size_is_told_with_both_shapes() {
 }
 
 #[test]
-fn swapped_files_are_told_by_what_is_missing() {
+fn swapped_files_are_refused_with_the_missing_input() {
     assert_eq!(
         refusal(&tiny::decoder(), &tiny::encoder()),
         "encoder.onnx: input image is missing, expected f32 [1, 3, 64, 64]"
@@ -103,7 +103,7 @@ fn swapped_files_are_told_by_what_is_missing() {
 }
 
 #[test]
-fn a_build_for_a_later_service_is_refused() {
+fn build_for_a_newer_service_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = tiny::build_of(folder.path(), tiny::encoder(), tiny::decoder(), "99.0.0");
     let build = Build::read(&path, &Limits::default()).unwrap();

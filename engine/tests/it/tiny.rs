@@ -1,4 +1,4 @@
-//! A stand-in network with the inputs and outputs of a real build: the encoder averages, the
+//! A tiny network with the inputs and outputs of a real build: the encoder averages, and the
 //! decoder draws a disc around the first click.
 
 use std::collections::BTreeMap;
@@ -14,21 +14,21 @@ use tract_onnx::pb::{
     type_proto,
 };
 
-/// Side of the input and of the masks.
+/// Side of the input and of the masks, in pixels.
 pub const SIDE: usize = 64;
 
-/// Radius of the disc in input pixels.
+/// Radius of the disc, in input pixels.
 pub const RADIUS: f32 = 12.0;
 
 pub const PREPROCESS: Preprocess =
     Preprocess { input_size: SIDE, normalization: Normalization::MinMax, fit: Fit::Pad };
 
-/// A build in `folder`.
+/// Writes a build to `folder`.
 pub fn build(folder: &Path) -> PathBuf {
     build_of(folder, encoder(), decoder(), "0.1.0")
 }
 
-/// A build of any bytes in `folder`.
+/// Writes a build of any model bytes to `folder`.
 pub fn build_of(
     folder: &Path,
     encoder: Vec<u8>,
@@ -44,7 +44,7 @@ pub fn build_of(
     path
 }
 
-/// What a build says about itself.
+/// Manifest of the tiny build.
 pub fn manifest(min_edge_version: &str) -> Manifest {
     Manifest {
         format: Manifest::FORMAT,
@@ -79,7 +79,7 @@ pub fn encoder_for(side: i64) -> Vec<u8> {
     )
 }
 
-/// As [`encoder`], but a frame takes it many seconds.
+/// Like [`encoder`], but a frame takes many seconds.
 pub fn slow_encoder() -> Vec<u8> {
     let side = SIDE as i64;
     let mut blur = node("AveragePool", &["large"], "blurred");
@@ -98,12 +98,12 @@ pub fn slow_encoder() -> Vec<u8> {
     )
 }
 
-/// The decoder of [`encoder`]; scores are 0.9.
+/// Decoder that belongs to [`encoder`]; scores are 0.9.
 pub fn decoder() -> Vec<u8> {
     decoder_for(SIDE as i64)
 }
 
-/// The disc has the same size in the frame, whatever the side.
+/// The disc has the same size in the frame, regardless of the side.
 pub fn decoder_for(side: i64) -> Vec<u8> {
     let radius = RADIUS * side as f32 / SIDE as f32;
     let centres: Vec<f32> = (0..side).map(|i| i as f32 + 0.5).collect();
@@ -131,7 +131,7 @@ pub fn decoder_for(side: i64) -> Vec<u8> {
         node("Mul", &["dy", "dy"], "dy2"),
         node("Add", &["dx2", "dy2"], "distance2"),
         node("Sub", &["radius2", "distance2"], "disc"),
-        // The other inputs take part without a say.
+        // The other inputs are used without effect.
         mean,
         node("Mul", &["mean", "zero"], "nothing"),
         node("Add", &["disc", "nothing"], "seen"),
@@ -190,7 +190,7 @@ fn node(op: &str, input: &[&str], output: &str) -> NodeProto {
     }
 }
 
-/// Along axis 1.
+/// Gathers along axis 1.
 fn gather(data: &str, indices: &str, output: &str) -> NodeProto {
     let mut gather = node("Gather", &[data, indices], output);
     gather.attribute = vec![int("axis", 1)];

@@ -1,4 +1,4 @@
-//! The card in a build: what it is, what it must not be used for, and what was measured.
+//! The card in a build: its purpose, its limits of use, and its measurements.
 
 use std::collections::BTreeMap;
 
@@ -12,37 +12,37 @@ use crate::error::Error;
 use crate::folding::Folded;
 use crate::limits::Judgement;
 
-/// What the card tells.
+/// Contents of the card.
 pub struct BuildCard<'a> {
-    /// The build.
+    /// Manifest of the build.
     pub manifest: &'a Manifest,
-    /// How its adapter was trained, if that is known.
+    /// Training record of the adapter, if it has one.
     pub training: Option<&'a TrainingRecord>,
-    /// Its models, by name.
+    /// Models in the build, by file name.
     pub models: &'a BTreeMap<String, Vec<u8>>,
-    /// What folding saved.
+    /// Network before and after folding.
     pub folded: &'a Folded,
-    /// Its limits.
+    /// Limits of the build, with the values found.
     pub limits: &'a [Judgement],
-    /// Its acceptance frames.
+    /// Acceptance frames.
     pub scenes: &'a [Scene],
 }
 
 impl BuildCard<'_> {
-    /// Its file in a build.
+    /// Name of its file in a build.
     pub const FILE: &'static str = "card.html";
 
-    /// The page.
+    /// The card as an HTML page.
     ///
     /// # Errors
-    /// The PNG encoder's.
+    /// An image cannot be encoded.
     pub fn html(&self) -> Result<String, Error> {
         let manifest = self.manifest;
         let models = self.models.iter().map(|(name, data)| (name.as_str(), FileEntry::of(data)));
         let body = html! {
-            h2 { "What it is for" }
+            h2 { "Purpose" }
             (self.purpose())
-            h2 { "What it is" }
+            h2 { "Contents" }
             (page::origin(manifest, models))
             @if !self.limits.is_empty() {
                 h2 { "Limits" }
@@ -51,38 +51,39 @@ impl BuildCard<'_> {
             @if let (Some(agreement), Some(quantization)) =
                 (&manifest.agreement, &manifest.quantization)
             {
-                h2 { "What 8 bits cost" }
-                (in_8_bits(agreement, quantization))
+                h2 { "Effect of int8" }
+                (int8_effect(agreement, quantization))
             }
-            h2 { "What folding saved" }
+            h2 { "Effect of folding" }
             (folding(self.folded))
             h2 { "Synthetic frames" }
             p {
-                "Pictures of nobody: drawn ellipses in speckle, on which a device must answer as \
-                 below before it runs this build. They show whether the arithmetic holds, not how \
+                "Images of no patient: drawn ellipses in speckle. A device must reproduce these masks \
+                 before it runs this build. They show whether its arithmetic is right, not how \
                  good the network is on patients."
             }
             (picture::gallery(self.scenes, &NAMES)?)
         };
-        let subtitle = "A network that outlines what a person points at, in one picture at a time";
+        let subtitle =
+            "A network that outlines the structure marked by a click or box, one image at a time";
         Ok(page::page(manifest, subtitle, &body))
     }
 
     fn purpose(&self) -> Markup {
         let prompts = if self.manifest.adapter.is_some() {
-            "It answers a click on a structure, or a box around it, with an outline."
+            "It outlines the structure marked by a click on it or a box around it."
         } else {
-            "It answers a box around a structure with an outline. Clicks need an adapter."
+            "It outlines the structure marked by a box around it. Clicks need an adapter."
         };
         html! {
             p { (prompts) }
             @if let Some(TrainingRecord { task, classes, .. }) = self.training {
                 p { "Trained for: " (task) " (" (classes.join(", ")) "). On anything else its \
-                     answers were never measured." }
+                     masks were never evaluated." }
             }
             p {
-                "It must not be used to find, name, measure or exclude disease, nor without a \
-                 person who looks at every outline: it always answers, and can be wrong while its \
+                "Do not use it to find, name, measure or exclude disease. A person must check \
+                 every outline: it always returns one, and can be wrong even when its \
                  score is high."
             }
         }
@@ -111,7 +112,7 @@ fn limits(limits: &[Judgement]) -> Markup {
     }
 }
 
-fn in_8_bits(agreement: &Agreement, quantization: &QuantizationReport) -> Markup {
+fn int8_effect(agreement: &Agreement, quantization: &QuantizationReport) -> Markup {
     html! {
         dl {
             dt { "Overlap of masks (IoU) with 32-bit float" }
@@ -119,7 +120,7 @@ fn in_8_bits(agreement: &Agreement, quantization: &QuantizationReport) -> Markup
                 (format!("{:.4} mean, {:.4} lowest", agreement.mean_iou, agreement.min_iou))
                 ", of " (agreement.masks) " masks on " (agreement.frames) " calibration frames"
             }
-            dt { "In 8 bits" }
+            dt { "Int8" }
             dd { (format!("{:.1} % of multiply-accumulates", 100.0 * quantization.int8_macs)) }
             dt { "In float" }
             dd {
@@ -170,7 +171,7 @@ mod tests {
     use ndarray::Array2;
 
     #[test]
-    fn a_missed_limit_is_in_plain_sight_and_names_are_text() {
+    fn card_shows_missed_limits_and_escapes_names() {
         let origin = |name: &str| Origin { name: name.into(), sha256: "00".repeat(32) };
         let manifest = Manifest {
             format: Manifest::FORMAT,
@@ -200,14 +201,14 @@ mod tests {
             holds: false,
         }];
         let phantoms = acceptance::phantoms(true).unwrap();
-        let answers = |shift: usize| -> Vec<acceptance::Masks> {
+        let predictions = |shift: usize| -> Vec<acceptance::Masks> {
             let mask = |truth: &Array2<bool>| {
                 let (height, width) = truth.dim();
                 Array2::from_shape_fn((height, width), |(y, x)| truth[[y, (x + shift) % width]])
             };
             phantoms.iter().map(|phantom| vec![mask(&phantom.truth); 2]).collect()
         };
-        let scenes = acceptance::scenes(&phantoms, &answers(0), Some(&answers(1)));
+        let scenes = acceptance::scenes(&phantoms, &predictions(0), Some(&predictions(1)));
         let card = BuildCard {
             manifest: &manifest,
             training: None,
@@ -224,11 +225,11 @@ mod tests {
             "a &amp; b",
             "Not for diagnostic use.",
             "only int8 (false positive)",
-            "aria-label=\"Frame 1, asked with a box: differences. 39 px only int8, 39 px only f32,",
+            "aria-label=\"Frame 1, prompted by a box: differences. 39 px only int8, 39 px only f32,",
         ] {
             assert!(html.contains(expected), "{expected} is missing");
         }
-        // Nothing runs, and nothing is fetched.
+        // The page runs no script and loads nothing.
         for unwanted in ["<script", "http:", "https:", "src=", "url("] {
             assert!(!html.contains(unwanted), "{unwanted}");
         }

@@ -1,4 +1,4 @@
-//! Pages that tell people what a build is and how well it answers.
+//! HTML cards that describe a build and its measured quality.
 
 mod build;
 mod page;

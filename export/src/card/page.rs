@@ -1,12 +1,12 @@
-//! What every card has: one page that needs nothing else, for a large screen, a phone or paper,
-//! bright or dark.
+//! Layout shared by all cards: one self-contained page for a large screen, a phone or paper, in
+//! light or dark mode.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use medsa_bundle::{FileEntry, Manifest, Precision};
 
 const STYLE: &str = include_str!("card.css");
 
-/// A whole page about a build.
+/// A complete page about a build.
 pub fn page(manifest: &Manifest, subtitle: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -43,14 +43,14 @@ fn fitness(manifest: &Manifest) -> Markup {
     }
 }
 
-/// What a build is made of. `files` are its models.
+/// Origin of a build: models, base, adapter and settings. `files` are its models.
 pub fn origin<'a>(
     manifest: &Manifest,
     files: impl IntoIterator<Item = (&'a str, FileEntry)>,
 ) -> Markup {
     let precision = match manifest.precision {
         Precision::F32 => "32-bit float",
-        Precision::Int8 => "8 bits, with a few layers in 32-bit float",
+        Precision::Int8 => "int8, with a few layers in 32-bit float",
     };
     let side = manifest.preprocess.input_size;
     html! {
@@ -60,7 +60,7 @@ pub fn origin<'a>(
             dt { "Adapter" }
             @match &manifest.adapter {
                 Some(adapter) => { dd { (adapter.name) code { "SHA-256 " (adapter.sha256) } } }
-                None => { dd { "none: the base model as it was published" } }
+                None => { dd { "none (the base model as published)" } }
             }
             dt { "Input" }
             dd { (side) " x " (side) " px" }
@@ -74,12 +74,12 @@ pub fn origin<'a>(
     }
 }
 
-/// A size for people.
+/// A size in MB as text.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// A table; every row has as many cells as the head.
+/// A table. Every row must have as many cells as the head.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
         div.wide {

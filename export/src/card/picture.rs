@@ -1,4 +1,4 @@
-//! Frames with the masks of two networks and the truth: outlines, and where the two differ.
+//! Frames with the masks of two networks and the ground truth: outlines and differences.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,49 +11,49 @@ use super::region;
 use crate::error::Error;
 use crate::image_file;
 
-/// A frame, and what was asked about it.
+/// A frame with its prompts and predictions.
 pub struct Scene {
-    /// What it is, such as "synthetic frame 1".
+    /// Name, such as "synthetic frame 1".
     pub name: String,
     /// The frame.
     pub frame: Frame,
-    /// Prompts with their answers.
-    pub answers: Vec<SceneAnswer>,
+    /// Prompts with their predictions.
+    pub predictions: Vec<ScenePrediction>,
 }
 
-/// The answers to one prompt; masks are `[H, W]` of the frame.
-pub struct SceneAnswer {
-    /// The kind of prompt, such as "box".
-    pub asked: String,
+/// Predictions for one prompt. Masks are `[H, W]` in frame pixels.
+pub struct ScenePrediction {
+    /// Kind of prompt, such as "box".
+    pub kind: String,
     /// The prompt.
     pub prompt: Prompt,
-    /// What is true.
+    /// Ground truth.
     pub truth: Array2<bool>,
-    /// The mask of the network that the build is held against.
+    /// Mask of the reference network, with which the build is compared.
     pub reference: Array2<bool>,
-    /// The build's, if its arithmetic is another.
+    /// Mask of the build; `None` if the build computes in the reference's arithmetic.
     pub built: Option<Array2<bool>>,
 }
 
-/// What legends call the two networks.
+/// Names of the two networks in legends.
 pub struct Names {
-    /// The one that the build is held against.
+    /// Name of the reference.
     pub reference: &'static str,
-    /// The build.
+    /// Name of the build.
     pub built: &'static str,
 }
 
-/// Longest side of the pictures in a page; masks are drawn in full detail.
+/// Longest side of images in the page, in pixels. Masks are drawn at full resolution.
 const SIDE_PX: u32 = 512;
 
 /// The scenes with a legend.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn gallery(scenes: &[Scene], names: &Names) -> Result<Markup, Error> {
     let figures = scenes.iter().enumerate().map(|(number, scene)| figure(number, scene, names));
     let figures = figures.collect::<Result<Vec<_>, _>>()?;
-    let compared = scenes.iter().flat_map(|scene| &scene.answers).any(|a| a.built.is_some());
+    let compared = scenes.iter().flat_map(|scene| &scene.predictions).any(|a| a.built.is_some());
     Ok(html! {
         (legend(names, compared))
         div.gallery { @for figure in figures { (figure) } }
@@ -92,40 +92,50 @@ fn figure(number: usize, scene: &Scene, names: &Names) -> Result<Markup, Error> 
     let source = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(picture));
     let (id, view) = (format!("frame{number}"), format!("0 0 {width} {height}"));
     Ok(html! {
-        // Each picture is in the page once, and shown under every drawing.
+        // Each image is stored once in the page and reused under every drawing.
         svg.store aria-hidden="true" {
             symbol id=(id) viewBox=(view) { image href=(source) width=(width) height=(height) {} }
         }
-        @for answer in &scene.answers {
+        @for prediction in &scene.predictions {
             figure {
                 div.panels {
-                    (outlines(&id, &view, scene, answer, names))
-                    (differences(&id, &view, scene, answer, names))
+                    (outlines(&id, &view, scene, prediction, names))
+                    (differences(&id, &view, scene, prediction, names))
                 }
-                figcaption { (scene.name) ", " (answer.asked) }
+                figcaption { (scene.name) ", " (prediction.kind) }
             }
         }
     })
 }
 
-fn outlines(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names: &Names) -> Markup {
-    let scores = match &answer.built {
+fn outlines(
+    id: &str,
+    view: &str,
+    scene: &Scene,
+    prediction: &ScenePrediction,
+    names: &Names,
+) -> Markup {
+    let scores = match &prediction.built {
         Some(built) => format!(
             "{} Dice {:.2}, {} Dice {:.2}",
             names.reference,
-            dice(&answer.reference, &answer.truth),
+            dice(&prediction.reference, &prediction.truth),
             names.built,
-            dice(built, &answer.truth)
+            dice(built, &prediction.truth)
         ),
-        None => format!("{} Dice {:.2}", names.reference, dice(&answer.reference, &answer.truth)),
+        None => format!(
+            "{} Dice {:.2}",
+            names.reference,
+            dice(&prediction.reference, &prediction.truth)
+        ),
     };
-    let label = format!("{}, asked with {}: outlines. {scores}.", scene.name, answer.asked);
-    let masks = [("truth", Some(&answer.truth)), ("reference", Some(&answer.reference))];
-    let masks = masks.into_iter().chain([("built", answer.built.as_ref())]);
+    let label = format!("{}, prompted by {}: outlines. {scores}.", scene.name, prediction.kind);
+    let masks = [("truth", Some(&prediction.truth)), ("reference", Some(&prediction.reference))];
+    let masks = masks.into_iter().chain([("built", prediction.built.as_ref())]);
     html! {
         svg viewBox=(view) role="img" aria-label=(label) {
             use href={ "#" (id) } {}
-            (prompt(answer, scene.frame.width.max(scene.frame.height)))
+            (prompt(prediction, scene.frame.width.max(scene.frame.height)))
             @for (class, mask) in masks {
                 @if let Some(mask) = mask { path class=(class) d=(region::outline(mask)) {} }
             }
@@ -133,17 +143,23 @@ fn outlines(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names: &N
     }
 }
 
-fn differences(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names: &Names) -> Markup {
-    let Some(built) = &answer.built else { return Markup::default() };
+fn differences(
+    id: &str,
+    view: &str,
+    scene: &Scene,
+    prediction: &ScenePrediction,
+    names: &Names,
+) -> Markup {
+    let Some(built) = &prediction.built else { return Markup::default() };
     let only = |here: &Array2<bool>, there: &Array2<bool>| {
         Zip::from(here).and(there).map_collect(|&here, &there| here && !there)
     };
-    let (extra, missed) = (only(built, &answer.reference), only(&answer.reference, built));
+    let (extra, missed) = (only(built, &prediction.reference), only(&prediction.reference, built));
     let both = only(built, &extra);
     let label = format!(
-        "{}, asked with {}: differences. {} px only {}, {} px only {}, {} px both.",
+        "{}, prompted by {}: differences. {} px only {}, {} px only {}, {} px both.",
         scene.name,
-        answer.asked,
+        prediction.kind,
         count(&extra),
         names.built,
         count(&missed),
@@ -160,13 +176,13 @@ fn differences(id: &str, view: &str, scene: &Scene, answer: &SceneAnswer, names:
     }
 }
 
-fn prompt(answer: &SceneAnswer, side: u32) -> Markup {
+fn prompt(prediction: &ScenePrediction, side: u32) -> Markup {
     let mut path = String::new();
-    if let Some([x0, y0, x1, y1]) = answer.prompt.bbox() {
+    if let Some([x0, y0, x1, y1]) = prediction.prompt.bbox() {
         path += &format!("M{x0} {y0}H{x1}V{y1}H{x0}z");
     }
     let arm = side as f32 / 50.0;
-    for point in answer.prompt.points() {
+    for point in prediction.prompt.points() {
         let (x, y) = (point.x, point.y);
         path += &format!("M{} {y}H{}", x - arm, x + arm);
         if point.positive {

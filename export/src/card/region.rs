@@ -1,8 +1,8 @@
-//! Masks as SVG paths, whose unit is a pixel of the mask.
+//! Masks as SVG paths in units of mask pixels.
 
 use ndarray::{Array2, ArrayView2};
 
-/// The pixels of a mask, in rectangles that are one row high.
+/// Path of the pixels of a mask, as rectangles one row high.
 pub fn area(mask: &Array2<bool>) -> String {
     let mut path = String::new();
     for (y, row) in mask.rows().into_iter().enumerate() {
@@ -13,7 +13,7 @@ pub fn area(mask: &Array2<bool>) -> String {
     path
 }
 
-/// The lines between what is in a mask and what is not, the picture's border left out.
+/// Path of the boundary of a mask, without the image's border.
 pub fn outline(mask: &Array2<bool>) -> String {
     let mut path = String::new();
     for (y, start, length) in edges(mask.view()) {
@@ -25,7 +25,7 @@ pub fn outline(mask: &Array2<bool>) -> String {
     path
 }
 
-/// Lines between rows, as (row below, first column, length).
+/// Boundary lines between rows, as (row below, first column, length).
 fn edges(mask: ArrayView2<bool>) -> Vec<(usize, usize, usize)> {
     let between = |y: usize| {
         let (above, below) = (mask.row(y - 1), mask.row(y));
@@ -35,7 +35,7 @@ fn edges(mask: ArrayView2<bool>) -> Vec<(usize, usize, usize)> {
     (1..mask.nrows()).flat_map(between).collect()
 }
 
-/// Where `true` begins, and how often it follows.
+/// Runs of `true`, as (start, length).
 fn runs(cells: impl Iterator<Item = bool>) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (x, _) in cells.enumerate().filter(|(_, inside)| *inside) {
@@ -53,7 +53,7 @@ mod tests {
     use ndarray::array;
 
     #[test]
-    fn a_mask_is_covered_and_bordered() {
+    fn mask_area_and_outline_are_exact() {
         let mask = array![
             [false, false, false, false],
             [false, true, true, false],

@@ -1,33 +1,38 @@
-//! The card of a verification: a build on pictures whose masks are known.
+//! The card of a verification: measurements of a build on images with ground truth.
 
 use std::collections::BTreeSet;
 
 use maud::html;
 use medsa_bundle::{Build, Manifest};
 use medsa_frames::Frame;
-use medsa_trainer::train::{Answer, Stock};
+use medsa_trainer::train::{Prediction, Stock};
 
 use super::page::{self, table};
-use super::picture::{self, Names, Scene, SceneAnswer};
+use super::picture::{self, Names, Scene, ScenePrediction};
 use crate::error::Error;
 use crate::verify::Verified;
 
-/// Pictures of each class in a page.
-const PICTURES: usize = 4;
+/// Largest number of images of each class in a page.
+const IMAGES: usize = 4;
 
-/// Validation pictures of `stock`, evenly spread over each class, with the answers of the network
-/// as it was `trained` and as it was `built`, which are to the same prompts.
+/// Scenes of the images that `stock` reports on, evenly spread over each class. `trained` and
+/// `built` are the predictions of the trained network and of the build, for the same prompts in the
+/// same order.
 ///
 /// # Errors
-/// A picture that cannot be read.
-pub fn scenes(stock: &Stock, trained: &[Answer], built: &[Answer]) -> Result<Vec<Scene>, Error> {
+/// An image cannot be read.
+pub fn scenes(
+    stock: &Stock,
+    trained: &[Prediction],
+    built: &[Prediction],
+) -> Result<Vec<Scene>, Error> {
     let mut scenes = Vec::new();
-    let classes: BTreeSet<&str> = trained.iter().map(|answer| answer.class.as_str()).collect();
+    let classes: BTreeSet<&str> = trained.iter().map(|found| found.class.as_str()).collect();
     for class in classes {
-        let asked = trained.iter().filter(|answer| answer.class == class);
-        let mut items: Vec<&str> = asked.map(|answer| answer.item.as_str()).collect();
+        let of_class = trained.iter().filter(|found| found.class == class);
+        let mut items: Vec<&str> = of_class.map(|found| found.item.as_str()).collect();
         items.dedup();
-        let count = items.len().min(PICTURES);
+        let count = items.len().min(IMAGES);
         for name in (0..count).map(|i| items[i * items.len() / count]) {
             scenes.push(scene(stock, class, name, trained.iter().zip(built))?);
         }
@@ -39,32 +44,32 @@ fn scene<'a>(
     stock: &Stock,
     class: &str,
     name: &str,
-    answers: impl Iterator<Item = (&'a Answer, &'a Answer)>,
+    predictions: impl Iterator<Item = (&'a Prediction, &'a Prediction)>,
 ) -> Result<Scene, Error> {
     let item = stock.part(stock.reported()).iter().map(|&item| stock.item(item));
     let picture = item.into_iter().find(|item| item.name == name);
-    let picture = picture.expect("answers are about pictures of the data set").read()?;
+    let picture = picture.expect("predictions are on images of the data set").read()?;
     let frame = (picture.width, picture.height);
-    let of_scene = answers.filter(|(answer, _)| answer.item == name && answer.class == class);
-    let answer = |(trained, built): (&Answer, &Answer)| {
-        Ok(SceneAnswer {
-            asked: trained.kind.name().to_owned(),
+    let of_scene = predictions.filter(|(found, _)| found.item == name && found.class == class);
+    let prediction = |(trained, built): (&Prediction, &Prediction)| {
+        Ok(ScenePrediction {
+            kind: trained.kind.name().to_owned(),
             prompt: trained.prompting.prompt(frame)?,
             truth: trained.truth.clone(),
             reference: trained.found.clone(),
             built: Some(built.found.clone()),
         })
     };
-    let answers = of_scene.map(answer).collect::<Result<Vec<_>, Error>>()?;
+    let predictions = of_scene.map(prediction).collect::<Result<Vec<_>, Error>>()?;
     let (width, height) = (frame.0 as u32, frame.1 as u32);
     let frame = Frame { width, height, rgb: picture.rgb, pixel_spacing_mm: None };
-    Ok(Scene { name: format!("{name}, {class}"), frame, answers })
+    Ok(Scene { name: format!("{name}, {class}"), frame, predictions })
 }
 
-/// The page about `build` on `scenes` of `stock`.
+/// The card of `build`, with `scenes` of `stock`.
 ///
 /// # Errors
-/// The PNG encoder's.
+/// An image cannot be encoded.
 pub fn verified(
     build: &Build,
     stock: &Stock,
@@ -90,41 +95,41 @@ pub fn verified(
         layers.map(|(name, error)| vec![name.clone(), format!("{error:.1e}")]).collect();
     let body = html! {
         div.notice {
-            strong { "Shows pictures of a data set." }
-            " If they are of patients, so is this page."
+            strong { "Contains images of a data set." }
+            " If those are patient images, treat this page as patient data."
         }
-        h2 { "How well it answers" }
-        p { "IoU is that of its masks with those of the network as it was trained." }
+        h2 { "Quality of masks" }
+        p { "IoU compares the build's masks with those of the trained network." }
         (table(&head, &rows))
         @if let Some(edge) = &verified.edge {
-            h2 { "In the device's runtime" }
+            h2 { "Device runtime" }
             dl {
                 dt { "IoU with the same arithmetic on candle" }
                 dd {
                     (format!("{:.4} mean, {:.4} lowest", edge.mean_iou, edge.min_iou))
                     ", of " (edge.masks) " masks"
                 }
-                dt { "Median time on the machine that verified" }
+                dt { "Median time on the machine that ran the verification" }
                 dd { (format!("encoder {:.0} ms, decoder {:.0} ms", edge.encoder_ms, edge.decoder_ms)) }
             }
         }
         @if !layers.is_empty() {
-            h2 { "Layers that suffer most from 8 bits" }
+            h2 { "Layers most sensitive to int8" }
             p {
-                "What changes in the probability that a pixel belongs to the mask when this layer \
-                 alone is in 8 bits: mean square."
+                "Mean squared change of the probability that a pixel belongs to the mask when \
+                 only this layer is in int8."
             }
             (table(&["Layer", "change"], &layers))
         }
-        h2 { "What it is" }
+        h2 { "Contents" }
         (page::origin(manifest, models))
-        h2 { "Pictures" }
+        h2 { "Images" }
         (picture::gallery(scenes, &NAMES)?)
     };
     let folder = &stock.config.path;
     let data = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
     let count = stock.part(stock.reported()).len();
-    Ok(page::page(manifest, &format!("On {count} pictures of {data}"), &body))
+    Ok(page::page(manifest, &format!("On {count} images of {data}"), &body))
 }
 
 const NAMES: Names = Names { reference: "as trained", built: "as built" };

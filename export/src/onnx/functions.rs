@@ -1,5 +1,5 @@
-//! Blocks as local functions of the model, which any runtime inlines and the engine computes with
-//! one kernel. Each call carries its schema ([`medsa_sam::block`]).
+//! Blocks as local functions of the model. Any runtime can inline them; the engine computes each
+//! with one kernel. Each call carries its schema ([`medsa_sam::block`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -11,24 +11,25 @@ use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
 use super::graph::{OPSET, attribute_tensor, operator_set, string};
 
-/// Shapes and the like of at most so many values belong to a function, as do single numbers. Weights
-/// are its inputs, so that blocks that differ only in them share it, and so that they are found.
+/// Largest number of values of an integer constant, such as a shape, that is stored in the function
+/// itself; single floats are, too. Weights are inputs of the function, so that blocks that differ
+/// only in weights share it and the engine finds their weights.
 const OWN_VALUES: i64 = 8;
 
-/// Nodes that are one block.
+/// Nodes that form one block.
 pub(super) struct Call {
     pub kind: BlockKind,
-    /// Roles of weights, by their names in the file.
+    /// Roles of the weights, by their names in the file.
     pub roles: BTreeMap<String, String>,
     /// Roles of layers and attention products in int8.
     pub int8: Vec<String>,
-    /// Values that come first among the inputs; weights follow in the order of their use.
+    /// Values that come first in the inputs. The weights follow in the order of use.
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     pub nodes: Range<usize>,
 }
 
-/// Replaces the nodes of `calls`, which do not overlap, by calls of functions.
+/// Replaces the nodes of `calls`, which must not overlap, by calls of functions.
 pub(super) fn call_functions(
     nodes: Vec<NodeProto>,
     calls: Vec<Call>,
@@ -73,8 +74,8 @@ pub(super) fn call_functions(
 /// The schema of a call as JSON.
 fn schema(call: &Call, function: &FunctionProto, inputs: &[String]) -> String {
     let role = |name: &String| {
-        // Constants that the network makes on the way belong to no layer. No kernel knows a body
-        // with one.
+        // Constants that the network computes inside the block belong to no layer. No kernel
+        // accepts a body with such a constant.
         let role = call.roles.get(name).cloned();
         role.unwrap_or_else(|| format!("constant.{name}"))
     };
@@ -86,7 +87,7 @@ fn schema(call: &Call, function: &FunctionProto, inputs: &[String]) -> String {
     serde_json::to_string(&schema).expect("a schema is plain data")
 }
 
-/// `name`, with a number if another function has it.
+/// `name`, with a number appended if another function has that name.
 fn unused(name: &str, functions: &[FunctionProto]) -> String {
     let taken: BTreeSet<&str> = functions.iter().map(FunctionProto::name).collect();
     let numbered = (2..).map(|number| format!("{name}{number}"));
@@ -103,7 +104,7 @@ fn function(
     let mut local: HashMap<&str, String> = HashMap::new();
     let (mut formal, mut actual) = (Vec::new(), Vec::new());
     for (i, input) in call.inputs.iter().enumerate() {
-        // One value may be passed twice; the body then uses the first.
+        // The same value may be passed twice; the body then uses the first.
         local.entry(input).or_insert_with(|| format!("x{i}"));
         formal.push(format!("x{i}"));
         actual.push(input.clone());
@@ -123,7 +124,7 @@ fn function(
             });
             let is_float = constant.data_type == DataType::Float as i32;
             let most = if is_float { 1 } else { OWN_VALUES };
-            // What a layer has is passed, however small it is.
+            // Tensors of a layer are always inputs, however small.
             let is_own = !call.roles.contains_key(input);
             if is_own && constant.dims.iter().product::<i64>() <= most {
                 let name = format!("c{}", body.len());

@@ -1,4 +1,4 @@
-//! The parts of an ONNX file, in the few forms that are used here.
+//! Parts of an ONNX file, in the few forms used here.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use tract_onnx::pb::{
 
 use super::functions::{Call, call_functions};
 
-/// Version of the standard operators: the first with Gelu.
+/// Version of the standard operators: the first that has Gelu.
 pub(super) const OPSET: i64 = 20;
-/// The ONNX file version that goes with it.
+/// Version of the ONNX file format that belongs to it.
 const IR_VERSION: i64 = 9;
 
 /// A graph that grows node by node.
@@ -28,17 +28,17 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// How many nodes there are.
+    /// Number of nodes so far.
     pub(super) fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Makes nodes one block.
+    /// Marks nodes as one block.
     pub(super) fn call(&mut self, call: Call) {
         self.calls.push(call);
     }
 
-    /// Adds a node with one output, and returns the output's name.
+    /// Adds a node with one output; returns the output's name.
     pub(super) fn node(
         &mut self,
         op_type: &str,
@@ -57,7 +57,7 @@ impl Graph {
         name
     }
 
-    /// Adds a constant, once for each name.
+    /// Adds a constant unless one of this name exists; returns the name.
     pub(super) fn initializer(&mut self, name: &str, make: impl FnOnce() -> TensorProto) -> String {
         if self.initializer_names.insert(name.to_owned()) {
             self.initializers.push(TensorProto { name: name.into(), ..make() });
@@ -65,13 +65,13 @@ impl Graph {
         name.to_owned()
     }
 
-    /// Adds a constant whose name is made from its values.
+    /// Adds a constant with a name derived from its values; returns the name.
     pub(super) fn i64s(&mut self, values: &[i64]) -> String {
         let words: Vec<_> = values.iter().map(i64::to_string).collect();
         self.initializer(&format!("i64.{}", words.join("_")), || i64_tensor(values))
     }
 
-    /// Adds a scalar whose name is made from its value.
+    /// Adds a scalar with a name derived from its value; returns the name.
     pub(super) fn scalar(&mut self, value: f32) -> String {
         self.initializer(&format!("f32.{value}"), || f32_tensor(&[], [value]))
     }
@@ -80,7 +80,7 @@ impl Graph {
         self.inputs.push(value_info(name, shape));
     }
 
-    /// Makes a value an output of the graph under the name `name`.
+    /// Makes a value an output of the graph, named `name`.
     pub(super) fn output(&mut self, value: &str, name: &str, shape: &[usize]) {
         self.nodes.push(NodeProto {
             name: name.into(),

@@ -1,4 +1,4 @@
-//! `medsa-sam`'s operations, recorded as standard ONNX.
+//! Recording of `medsa-sam`'s operations as standard ONNX.
 
 mod functions;
 mod graph;

@@ -1,4 +1,4 @@
-//! The quantization of a build's models, read back from their weights.
+//! Reading the quantization of a build's models back from their weights.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tract_onnx::pb::{ModelProto, TensorProto};
 
 use super::recorder::{ATTENTIONS, INT8_BIAS};
 
-/// The [`Quantization`] with which the models in `files` were recorded.
+/// Reads the [`Quantization`] with which the models in `files` were recorded.
 ///
 /// # Errors
 /// What is wrong with a file, as a sentence without its name.
@@ -36,7 +36,7 @@ pub fn read_quantization<'a>(
 
 fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer, String> {
     let TensorProto { dims, raw_data, .. } = tensors[format!("{name}.int8").as_str()];
-    // No side is 0, and so none is longer than there are bytes.
+    // No side is 0, so no side is larger than the number of bytes.
     let sides = dims.iter().map(|&side| usize::try_from(side).ok().filter(|&side| side > 0));
     let shape = sides.collect::<Option<Vec<usize>>>().filter(|shape| matches!(shape.len(), 2 | 4));
     let shape = shape.ok_or_else(|| {
@@ -46,7 +46,7 @@ fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer
     let weight = ArrayD::from_shape_vec(shape, values)
         .map_err(|_| format!("{name}.int8 has {} bytes, its shape is {dims:?}", raw_data.len()))?;
     let is_linear = weight.ndim() == 2;
-    // A linear layer's is `[in, out]` in the file.
+    // A linear layer's weight is stored as `[in, out]`.
     let weight =
         if is_linear { weight.reversed_axes().as_standard_layout().to_owned() } else { weight };
     let depthwise = weight.ndim() == 4 && weight.shape()[1] == 1;
@@ -67,15 +67,15 @@ fn layer(tensors: &BTreeMap<&str, &TensorProto>, name: &str) -> Result<Int8Layer
         vector(part, length)?.ok_or_else(|| format!("{name}.{part} is missing"))
     };
     let outputs = weight.shape()[0];
-    let (steps, stored) = (needed(part::SCALE, outputs)?, needed(INT8_BIAS, outputs)?);
+    let (scale, stored) = (needed(part::SCALE, outputs)?, needed(INT8_BIAS, outputs)?);
     let input = Int8Input {
-        size: needed(part::INVERSE_SCALE, channels)?.mapv(|inverse| 1.0 / inverse),
-        zero: vector(part::ZERO_POINT, channels)?.unwrap_or_else(|| Array1::zeros(channels)),
+        scale: needed(part::INVERSE_SCALE, channels)?.mapv(|inverse| 1.0 / inverse),
+        zero_point: vector(part::ZERO_POINT, channels)?.unwrap_or_else(|| Array1::zeros(channels)),
     };
-    let mut layer = Int8Layer { weight, steps, bias: Array1::zeros(stored.len()), input };
-    // The file's holds what the steps that stand for zero add.
-    let of_zero = layer.bias_of_steps();
-    layer.bias = if is_linear { stored - of_zero } else { stored };
+    let mut layer = Int8Layer { weight, scale, bias: Array1::zeros(stored.len()), input };
+    // The file's bias already contains the zero points' contribution.
+    let zero_sum = layer.integer_bias();
+    layer.bias = if is_linear { stored - zero_sum } else { stored };
     Ok(layer)
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use tract_onnx::pb::GraphProto;
 
-    /// What is said of a model with one weight.
+    /// Result of reading a model with one weight.
     fn read(dims: &[i64], bytes: usize) -> Result<Quantization, String> {
         let tensor = |part: &str, dims: &[i64], data_type: DataType, bytes: usize| TensorProto {
             name: format!("w.{part}"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_no_possible_shape_are_refused() {
+    fn weights_of_impossible_shape_are_refused() {
         assert_eq!(read(&[3, 3], 9).unwrap().layers["w"].weight.shape(), [3, 3]);
         for dims in
             [&[][..], &[3], &[3, 3, 3], &[3, 0], &[0, i64::MAX], &[-3, -3], &[i64::MIN, 3, 1, 1]]

@@ -1,4 +1,4 @@
-//! The backend that records instead of computing.
+//! The backend that records operations as ONNX nodes instead of computing them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,15 +19,16 @@ use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int
 
 type Recorded = Result<Value, Infallible>;
 
-/// Records a network as an ONNX graph, in int8 as far as its [`Quantization`] says.
+/// Backend that records a network as an ONNX graph. The parts named in its [`Quantization`] are
+/// recorded in int8.
 pub struct Recorder<'a> {
     graph: RefCell<Graph>,
     quantization: &'a Quantization,
-    /// Attentions in int8 that were recorded.
+    /// Int8 attentions recorded so far.
     attentions: RefCell<Vec<String>>,
 }
 
-/// Property of a file: names of its attentions in int8.
+/// Property of a file that holds the names of its int8 attentions.
 pub(super) const ATTENTIONS: &str = "medsa.int8_attentions";
 
 /// A value of the graph.
@@ -43,7 +44,7 @@ impl<'a> Recorder<'a> {
         Self { graph: RefCell::default(), quantization, attentions: RefCell::default() }
     }
 
-    /// An input of the graph, f32.
+    /// Adds an f32 input to the graph.
     pub fn input(&self, name: &str, shape: &[usize]) -> Value {
         self.graph.borrow_mut().input(name, shape);
         Value { name: name.into(), shape: shape.to_vec() }
@@ -54,7 +55,7 @@ impl<'a> Recorder<'a> {
         self.graph.borrow_mut().output(&value.name, name, &value.shape);
     }
 
-    /// The model file.
+    /// Finishes the model file.
     pub fn into_onnx(self, name: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
         let attentions = self.attentions.into_inner().join(" ");
         let attentions = (!attentions.is_empty()).then_some((ATTENTIONS, attentions.as_str()));
@@ -73,7 +74,7 @@ impl<'a> Recorder<'a> {
         Value { name: name.into(), shape }
     }
 
-    /// A node whose result has the shape of its first input.
+    /// Adds a node whose result has the shape of its first input.
     fn map(
         &self,
         op_type: &str,
@@ -122,21 +123,21 @@ impl<'a> Recorder<'a> {
         self.graph.borrow_mut().initializer(name, || i8_tensor(shape, values))
     }
 
-    /// `[.., C]` in int8, each channel with its scale and zero point.
+    /// Quantizes `[.., C]` to int8, with the scale and zero point of each channel.
     fn quantize(&self, x: &Value, name: &str, input: &Int8Input) -> Value {
-        let inverse = input.size.mapv(|size| 1.0 / size);
+        let inverse = input.scale.mapv(|scale| 1.0 / scale);
         let inverse = self.vector(&of(name, part::INVERSE_SCALE), &inverse);
         let x = self.map("Mul", x, &[&inverse], vec![]);
         let mut x = self.map("Round", &x, &[], vec![]);
-        if input.zero.iter().any(|zero| *zero != 0.0) {
-            let zero = self.vector(&of(name, part::ZERO_POINT), &input.zero);
+        if input.zero_point.iter().any(|zero| *zero != 0.0) {
+            let zero = self.vector(&of(name, part::ZERO_POINT), &input.zero_point);
             x = self.map("Add", &x, &[&zero], vec![]);
         }
         let x = self.map("Clip", &x, &[&self.scalar(-S8_MAX), &self.scalar(S8_MAX)], vec![]);
         self.map("Cast", &x, &[], vec![cast_to(DataType::Int8)])
     }
 
-    /// `x W^T + b` in integers, as [`medsa_kernels::LinearS8::forward`].
+    /// `x W^T + b` with an integer product, as in [`medsa_kernels::LinearS8::forward`].
     fn integer_linear(&self, x: &Value, name: &str, layer: &Int8Layer) -> Value {
         let (outputs, inputs) = (layer.weight.shape()[0], layer.weight.shape()[1]);
         let quantized = self.quantize(x, name, &layer.input);
@@ -148,10 +149,10 @@ impl<'a> Recorder<'a> {
         );
         let shape = with_last(&x.shape, outputs);
         let sum = self.node("MatMulInteger", &[&quantized.name, &weight], vec![], shape);
-        self.dequantize(&sum, name, &layer.steps, &layer.bias_of_steps())
+        self.dequantize(&sum, name, &layer.scale, &layer.integer_bias())
     }
 
-    /// Integer sums `[.., out]` in float, with the bias.
+    /// Converts integer sums `[.., out]` to float and adds the bias.
     fn dequantize(
         &self,
         sum: &Value,
@@ -165,7 +166,8 @@ impl<'a> Recorder<'a> {
         self.map("Add", &y, &[&self.vector(&of(name, INT8_BIAS), bias)], vec![])
     }
 
-    /// `x` in int8 with a scale of a 127th of the largest magnitude along `axis`, and the scales.
+    /// Quantizes `x` to int8 with one scale per row along `axis`, 1/127 of the row's largest
+    /// magnitude; also returns the scales.
     fn quantize_rows(&self, x: &Value, axis: usize) -> (Value, Value) {
         let mut each = x.shape.clone();
         each[axis] = 1;
@@ -174,10 +176,10 @@ impl<'a> Recorder<'a> {
         let keep = vec![int("keepdims", 1)];
         let largest = self.node("ReduceMax", &[&magnitude.name, &axis], keep, each);
         let largest = self.map("Max", &largest, &[&self.scalar(S8_TINY)], vec![]);
-        let step = self.map("Div", &largest, &[&self.scalar(S8_MAX)], vec![]);
-        let x = self.map("Div", x, &[&step.name], vec![]);
+        let scale = self.map("Div", &largest, &[&self.scalar(S8_MAX)], vec![]);
+        let x = self.map("Div", x, &[&scale.name], vec![]);
         let x = self.map("Round", &x, &[], vec![]);
-        (self.map("Cast", &x, &[], vec![cast_to(DataType::Int8)]), step)
+        (self.map("Cast", &x, &[], vec![cast_to(DataType::Int8)]), scale)
     }
 
     fn convolution(
@@ -209,7 +211,7 @@ impl<'a> Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Roles of the tensors of a layer, by their names in the file; and those that are in int8.
+    /// Collects the roles of a layer's tensors by their names in the file, and the roles in int8.
     fn roles_of(
         &self,
         role: &str,
@@ -254,11 +256,11 @@ impl Recorder<'_> {
     }
 }
 
-/// The end of the name of an int8 layer's bias, which differs from the float one: a zero point
-/// adds to it.
+/// Suffix of the name of an int8 layer's bias. It differs from the float bias because it contains
+/// the zero points' contribution.
 pub(super) const INT8_BIAS: &str = "int8_bias";
 
-/// Name of a part of a layer.
+/// Full name of a part of a layer.
 fn of(layer: &str, part: &str) -> String {
     format!("{layer}.{part}")
 }
@@ -291,10 +293,10 @@ impl Backend for Recorder<'_> {
             let quantized = self.quantize(x, name, &int8.input);
             let values = int8.weight.iter().copied();
             let weight = self.s8(&of(name, part::INT8), weight.shape(), values);
-            let zero = int8.input.zero.first().map_or(0, |zero| *zero as i8);
+            let zero = int8.input.zero_point.first().map_or(0, |zero| *zero as i8);
             let zero = self.s8(&of(name, part::PADDING), &[], std::iter::once(zero));
             let sum = self.convolution(&quantized, &[&weight, &zero], layer, "ConvInteger")?;
-            return Ok(self.dequantize(&sum, name, &int8.steps, &int8.bias));
+            return Ok(self.dequantize(&sum, name, &int8.scale, &int8.bias));
         }
         let weight = self.constant(name, weight.shape(), weight.value().iter().copied());
         let y = self.convolution(x, &[&weight], layer, "Conv")?;
@@ -306,18 +308,18 @@ impl Backend for Recorder<'_> {
             return self.matmul(a, b);
         }
         let mut attentions = self.attentions.borrow_mut();
-        // Two products each.
+        // Each attention has two products.
         if attentions.last().is_none_or(|last| last != name) {
             attentions.push(name.to_owned());
         }
-        let (rows, row_step) = self.quantize_rows(a, a.shape.len() - 1);
-        let (columns, column_step) = self.quantize_rows(b, b.shape.len() - 2);
+        let (rows, row_scale) = self.quantize_rows(a, a.shape.len() - 1);
+        let (columns, column_scale) = self.quantize_rows(b, b.shape.len() - 2);
         let mut shape = a.shape.clone();
         *shape.last_mut().expect("tensors have axes") = b.shape[b.shape.len() - 1];
         let sum = self.node("MatMulInteger", &[&rows.name, &columns.name], vec![], shape);
         let sum = self.map("Cast", &sum, &[], vec![cast_to(DataType::Float)]);
-        let y = self.map("Mul", &sum, &[&row_step.name], vec![]);
-        Ok(self.map("Mul", &y, &[&column_step.name], vec![]))
+        let y = self.map("Mul", &sum, &[&row_scale.name], vec![]);
+        Ok(self.map("Mul", &y, &[&column_scale.name], vec![]))
     }
 
     fn block<const N: usize>(

@@ -1,16 +1,16 @@
-//! One layer, fitted to what it was given.
+//! Calibration of one layer to the inputs observed on frames.
 
 use medsa_sam::{Int8Input, Int8Layer, S8_MAX, S8_TINY};
 use ndarray::{Array1, Array2, Axis};
 
 use super::moments::Moments;
-use super::rounding::{compensated, nearest, steps};
+use super::rounding::{compensated, nearest, scales};
 use super::samples::{Observed, Tails, product};
 
-/// So many values of a channel show how far it goes.
+/// Number of values of a channel after which its observed range needs no margin.
 const ENOUGH_VALUES: f32 = 1e5;
 
-/// How far the values of a channel go.
+/// Range of a channel's values.
 #[derive(Clone, Copy)]
 struct Range {
     low: f32,
@@ -18,83 +18,89 @@ struct Range {
 }
 
 impl Observed {
-    /// The way of bringing the input to steps that changes the output on samples least.
+    /// The quantization of the input that changes the output on the sampled rows least.
     pub(super) fn input(&self) -> Int8Input {
         let rows = self.matrix();
         let ranges: Vec<Range> = (0..self.channels).map(|c| self.range(&rows, c)).collect();
-        let ways = if self.shape.len() == 4 { shared_zeros(&ranges) } else { own_zeros(&ranges) };
+        let candidates = if self.shape.len() == 4 {
+            shared_zero_points(&ranges)
+        } else {
+            own_zero_points(&ranges)
+        };
         let product = |rows: &Array2<f32>, weight: &Array2<f32>| match self.is_depthwise() {
-            true => self.each(rows, weight),
+            true => self.depthwise_product(rows, weight),
             false => product(rows, weight),
         };
-        // Of the errors of weights that are each rounded to the nearest, so much is left when
-        // they make up for each other.
-        let left = if self.is_depthwise() { 1.0 } else { 0.2 };
+        // Compensated rounding leaves about this part of the error of rounding each weight to the
+        // nearest value.
+        let remaining = if self.is_depthwise() { 1.0 } else { 0.2 };
         let exact = product(&rows, &self.weight);
         let error = |input: &Int8Input| {
-            let (rounded, weight) = (self.steps(&rows, input), self.weight_of_steps(input));
-            let steps = steps(&weight);
-            let off = floats(&nearest(&weight, &steps), &steps) - &weight;
-            squares(&(product(&rounded, &weight) - &exact))
-                + left * squares(&product(&rounded, &off))
+            let (quantized, weight) = (self.quantized(&rows, input), self.scaled_weight(input));
+            let scale = scales(&weight);
+            let off = floats(&nearest(&weight, &scale), &scale) - &weight;
+            squares(&(product(&quantized, &weight) - &exact))
+                + remaining * squares(&product(&quantized, &off))
         };
-        let errors = ways.iter().map(error).collect::<Vec<_>>();
-        let least = (0..ways.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
-        ways[least.expect("there are several ways")].clone()
+        let errors = candidates.iter().map(error).collect::<Vec<_>>();
+        let least = (0..candidates.len()).min_by(|&a, &b| errors[a].total_cmp(&errors[b]));
+        candidates[least.expect("there are several candidates")].clone()
     }
 
-    /// The layer in 8 bits for inputs of these `moments`.
+    /// Quantizes the layer to int8 for inputs with these `moments`.
     pub(super) fn fit(&self, moments: &Moments) -> Int8Layer {
-        let weight = self.weight_of_steps(&moments.input);
-        let steps = steps(&weight);
+        let weight = self.scaled_weight(&moments.input);
+        let scale = scales(&weight);
         let values = match &moments.gram {
-            Some(gram) => compensated(&weight, &steps, gram, moments.rows),
-            None => nearest(&weight, &steps),
+            Some(gram) => compensated(&weight, &scale, gram, moments.rows),
+            None => nearest(&weight, &scale),
         };
-        // What is off on average belongs to the bias.
+        // The bias corrects the mean error.
         let of_mean = |mean: &Array1<f32>, weight: &Array2<f32>| {
             let mean = mean.view().insert_axis(Axis(0)).to_owned();
-            let product =
-                if self.is_depthwise() { self.each(&mean, weight) } else { product(&mean, weight) };
+            let product = if self.is_depthwise() {
+                self.depthwise_product(&mean, weight)
+            } else {
+                product(&mean, weight)
+            };
             product.index_axis_move(Axis(0), 0)
         };
         let exact = of_mean(&moments.mean(), &self.weight);
-        let off = exact - of_mean(&moments.mean_steps(), &floats(&values, &steps));
+        let off = exact - of_mean(&moments.quantized_mean(), &floats(&values, &scale));
         let weight = values.mapv(|v| v as i8).into_shape_with_order(self.shape.clone());
         let weight = weight.expect("as many values as before");
-        Int8Layer { weight, steps, bias: &self.bias + &off, input: moments.input.clone() }
+        Int8Layer { weight, scale, bias: &self.bias + &off, input: moments.input.clone() }
     }
 
-    /// Rows as numbers of steps from zero.
-    pub(super) fn steps(&self, rows: &Array2<f32>, input: &Int8Input) -> Array2<f32> {
+    /// Quantized rows, with the zero point subtracted.
+    pub(super) fn quantized(&self, rows: &Array2<f32>, input: &Int8Input) -> Array2<f32> {
         let taps = self.taps();
         Array2::from_shape_fn(rows.dim(), |(n, i)| {
-            let (size, zero) = (input.size[i / taps], input.zero[i / taps]);
-            let steps = (rows[[n, i]] / size).round_ties_even() + zero;
-            steps.clamp(-S8_MAX, S8_MAX) - zero
+            let (scale, zero_point) = (input.scale[i / taps], input.zero_point[i / taps]);
+            let quantized = (rows[[n, i]] / scale).round_ties_even() + zero_point;
+            quantized.clamp(-S8_MAX, S8_MAX) - zero_point
         })
     }
 
-    /// The weight that meets them.
-    fn weight_of_steps(&self, input: &Int8Input) -> Array2<f32> {
+    /// The float weight for quantized rows: multiplied by the scales of the input channels.
+    fn scaled_weight(&self, input: &Int8Input) -> Array2<f32> {
         let taps = self.taps();
         if self.is_depthwise() {
-            &self.weight * &input.size.view().insert_axis(Axis(1))
+            &self.weight * &input.scale.view().insert_axis(Axis(1))
         } else {
-            &self.weight * &Array1::from_shape_fn(self.width(), |i| input.size[i / taps])
+            &self.weight * &Array1::from_shape_fn(self.width(), |i| input.scale[i / taps])
         }
     }
 
-    /// What a depthwise convolution makes of patches.
-    fn each(&self, rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
+    /// Output of a depthwise convolution for the patches `rows`.
+    fn depthwise_product(&self, rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
         let taps = self.taps();
         Array2::from_shape_fn((rows.nrows(), self.channels), |(n, c)| {
             (0..taps).map(|tap| rows[[n, c * taps + tap]] * weight[[c, tap]]).sum()
         })
     }
 
-    /// The range of a channel, of which a few far values are cut off where that rounds the others
-    /// better.
+    /// Range of a channel. A few outliers are clamped if that reduces the total rounding error.
     fn range(&self, rows: &Array2<f32>, channel: usize) -> Range {
         let taps = self.taps();
         let values = || (0..taps).flat_map(move |tap| rows.column(channel * taps + tap));
@@ -103,78 +109,83 @@ impl Observed {
             let part = 1.0 - 0.05 * i as f32;
             Range { low: low[0].min(0.0) * part, high: high[0].max(0.0) * part }
         };
-        // The samples stand for all values but the furthest, which are all known.
+        // The samples represent all values except the most extreme ones, which are all known.
         let share = self.seen as f32 / (rows.nrows() * taps) as f32;
         let error = |range: Range| -> f32 {
-            let size = range.size();
+            let scale = range.scale();
             let off = |v: f32| {
-                let steps = (v.clamp(range.low, range.high) - range.low) / size;
-                (v - (steps.round_ties_even() * size + range.low)).powi(2)
+                let quantized =
+                    ((v.clamp(range.low, range.high) - range.low) / scale).round_ties_even();
+                (v - (quantized * scale + range.low)).powi(2)
             };
             let sampled: f32 = values().map(|v| off(*v)).sum();
             share * sampled + low.iter().chain(high).map(|v| off(*v)).sum::<f32>()
         };
         let best = (0..12).map(part).min_by(|&a, &b| error(a).total_cmp(&error(b)));
         let Range { low, high } = best.expect("there are candidates");
-        // Few values have not gone as far as many will: the furthest of n from a normal
-        // distribution is about sqrt(2 ln n) deviations off.
+        // Few values do not show the full range. The most extreme of n values of a normal
+        // distribution is about sqrt(2 ln n) standard deviations from the mean.
         let margin = (ENOUGH_VALUES.ln() / (self.seen.max(2) as f32).ln()).sqrt().max(1.0);
         Range { low: low * margin, high: high * margin }
     }
 
-    /// Values of a channel in a row.
+    /// Number of values of a channel in a row.
     fn taps(&self) -> usize {
         self.width() / self.channels
     }
 }
 
 impl Range {
-    /// The step size that just resolves it.
-    fn size(self) -> f32 {
+    /// The smallest scale that covers the range.
+    fn scale(self) -> f32 {
         (self.high - self.low).max(S8_TINY) / (2.0 * S8_MAX)
     }
 }
 
-/// Ways to bring an input to steps in which each channel has a zero of its own. Between one step
-/// size for all channels and one that just fits each: what the input gains the weights lose.
-fn own_zeros(ranges: &[Range]) -> Vec<Int8Input> {
+/// Candidate quantizations with a zero point per channel. They range from one scale for all
+/// channels to the smallest scale of each channel: what the input gains in precision, the weights
+/// lose.
+fn own_zero_points(ranges: &[Range]) -> Vec<Int8Input> {
     let widest = widest(ranges);
-    let way = |alpha: f32| {
-        // Channels that are always nearly zero count as a thousandth of the widest.
-        let size = |range: &Range| widest * (range.size() / widest).max(1e-3).powf(alpha);
-        let middle = |range: &Range| -((range.low + range.high) / (2.0 * size(range))).round();
+    let candidate = |alpha: f32| {
+        // A channel that is nearly always zero gets at least a thousandth of the widest scale.
+        let scale = |range: &Range| widest * (range.scale() / widest).max(1e-3).powf(alpha);
+        let middle = |range: &Range| -((range.low + range.high) / (2.0 * scale(range))).round();
         Int8Input {
-            size: ranges.iter().map(size).collect(),
-            zero: ranges.iter().map(middle).collect(),
+            scale: ranges.iter().map(scale).collect(),
+            zero_point: ranges.iter().map(middle).collect(),
         }
     };
-    [0.0, 0.25, 0.5, 0.75, 1.0].map(way).into()
+    [0.0, 0.25, 0.5, 0.75, 1.0].map(candidate).into()
 }
 
-/// Ways in which all channels have the same zero.
-fn shared_zeros(ranges: &[Range]) -> Vec<Int8Input> {
-    let mut ways = Vec::new();
-    for zero in [0.0f32, -32.0, -64.0, -96.0, -112.0, -120.0] {
+/// Candidate quantizations with one zero point for all channels.
+fn shared_zero_points(ranges: &[Range]) -> Vec<Int8Input> {
+    let mut candidates = Vec::new();
+    for zero_point in [0.0f32, -32.0, -64.0, -96.0, -112.0, -120.0] {
         let fits = |range: &Range| {
-            (range.high / (S8_MAX - zero)).max(-range.low / (S8_MAX + zero)).max(S8_TINY)
+            (range.high / (S8_MAX - zero_point))
+                .max(-range.low / (S8_MAX + zero_point))
+                .max(S8_TINY)
         };
-        let sizes: Array1<f32> = ranges.iter().map(fits).collect();
-        let widest = sizes.iter().fold(S8_TINY, |max, size| max.max(*size));
+        let scales: Array1<f32> = ranges.iter().map(fits).collect();
+        let widest = scales.iter().fold(S8_TINY, |max, scale| max.max(*scale));
         for alpha in [0.5f32, 0.75, 1.0] {
-            let size = sizes.mapv(|size| widest * (size / widest).max(1e-4).powf(alpha));
-            ways.push(Int8Input { zero: Array1::from_elem(size.len(), zero), size });
+            let scale = scales.mapv(|scale| widest * (scale / widest).max(1e-4).powf(alpha));
+            let zero_point = Array1::from_elem(scale.len(), zero_point);
+            candidates.push(Int8Input { scale, zero_point });
         }
     }
-    ways
+    candidates
 }
 
 fn widest(ranges: &[Range]) -> f32 {
-    ranges.iter().fold(S8_TINY, |max, range| max.max(range.size()))
+    ranges.iter().fold(S8_TINY, |max, range| max.max(range.scale()))
 }
 
-/// Steps as values.
-fn floats(values: &Array2<f32>, steps: &Array1<f32>) -> Array2<f32> {
-    values * &steps.view().insert_axis(Axis(1))
+/// Quantized values `[out, in]` in float.
+fn floats(values: &Array2<f32>, scale: &Array1<f32>) -> Array2<f32> {
+    values * &scale.view().insert_axis(Axis(1))
 }
 
 fn squares(array: &Array2<f32>) -> f32 {
@@ -185,7 +196,8 @@ fn squares(array: &Array2<f32>) -> f32 {
 mod tests {
     use super::*;
 
-    /// Channels of very different ranges, most of them of one sign, as behind a GELU.
+    /// A layer whose input channels have very different ranges and mostly one sign, as after a
+    /// GELU.
     fn observed(shape: &[usize], channels: usize) -> Observed {
         let noise = |seed: usize| ((seed * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
         let taps: usize = shape[2..].iter().product();
@@ -211,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fitted_layer_answers_as_before() {
+    fn quantized_layer_agrees_with_float_layer() {
         for (shape, channels) in
             [(&[24, 32][..], 32), (&[16, 8, 3, 3][..], 8), (&[16, 1, 3, 3][..], 16)]
         {
@@ -220,21 +232,21 @@ mod tests {
             let mut moments = Moments::new(&observed);
             moments.add(&observed, &rows);
             let fitted = observed.fit(&moments);
-            let steps = observed.steps(&rows, &fitted.input);
+            let quantized = observed.quantized(&rows, &fitted.input);
             let weight = fitted.weight.mapv(f32::from);
             let weight = weight.into_shape_with_order((shape[0], inner)).unwrap();
-            let weight = floats(&weight, &fitted.steps);
+            let weight = floats(&weight, &fitted.scale);
             let product = |rows: &Array2<f32>, weight: &Array2<f32>| match shape {
-                [_, 1, ..] => observed.each(rows, weight),
+                [_, 1, ..] => observed.depthwise_product(rows, weight),
                 _ => product(rows, weight),
             };
             let exact = product(&rows, &observed.weight) + &observed.bias;
-            let found = product(&steps, &weight) + &fitted.bias;
+            let found = product(&quantized, &weight) + &fitted.bias;
             let error = squares(&(&exact - &found)) / squares(&exact);
             assert!(error < 1e-4, "{shape:?}: {error}");
             if shape.len() == 4 {
-                let first = fitted.input.zero[0];
-                assert!(fitted.input.zero.iter().all(|zero| *zero == first), "{shape:?}");
+                let first = fitted.input.zero_point[0];
+                assert!(fitted.input.zero_point.iter().all(|zero| *zero == first), "{shape:?}");
             }
         }
     }

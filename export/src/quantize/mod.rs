@@ -1,8 +1,9 @@
-//! From float to 8 bits, with what real frames show of each layer's input.
+//! Int8 quantization, calibrated on real frames.
 //!
-//! Each layer is fitted by itself: with which steps and zeros its input changes its output least
-//! on some rows, then with which rounding its weights do on many. Then the few layers that change
-//! masks most for what they cost go back to float.
+//! Each layer is calibrated by itself. First its input gets the scales and zero points that change
+//! the output least on some sampled rows; then its weights are rounded so that the output changes
+//! least on many rows. Finally, the few layers that change masks most for their cost return to
+//! float.
 
 mod fit;
 mod moments;
@@ -31,26 +32,27 @@ use self::samples::Samples;
 pub(crate) use self::sensitivity::{Probe, sensitivities};
 use crate::error::Error;
 
-/// Frames on which sensitivities are measured: each costs as many runs as there are layers.
+/// Frames on which sensitivities are measured. Each frame needs one run per layer.
 const SENSITIVITY_FRAMES: u64 = 2;
 
-/// Multiply-accumulates that they may cost, which is minutes: networks at which one frame costs more
-/// are wholly in 8 bits.
+/// Limit of the multiply-accumulates spent on sensitivities, which takes minutes. A network that
+/// needs more for one frame is quantized completely.
 const SENSITIVITY_MACS: u64 = 20_000_000_000_000;
 
-/// Part of all multiply-accumulates that may go back to float.
+/// Largest part of all multiply-accumulates that may return to float.
 const FLOAT_MACS: f64 = 0.045;
 
-/// Weights that may go back to float: each takes three more bytes in the build.
+/// Largest number of weights that may return to float. Each takes three more bytes in the build.
 const FLOAT_WEIGHTS: usize = 100_000;
 
-/// Layers with a smaller part of the errors of all that are in 8 bits stay there.
+/// Smallest part of the remaining error for which a layer returns to float.
 const WORTH_FLOAT: f64 = 0.01;
 
-/// Fits `sam` to `frames`. `progress` is told what is done, and how many of how many.
+/// Calibrates int8 quantization of `sam` on `frames`. `progress` receives the current task, the
+/// number of finished items and their total.
 ///
 /// # Errors
-/// A frame that cannot be used, or candle's.
+/// A frame that cannot be used, or an error of candle.
 pub fn quantize(
     sam: &Sam,
     frames: &[Frame],
@@ -61,7 +63,7 @@ pub fn quantize(
         let network = Network::with_backend(sam.clone(), backend);
         for (i, frame) in frames.iter().enumerate() {
             progress(what, i, frames.len());
-            ask(&network, frame, i)?;
+            run_prompts(&network, frame, i)?;
         }
         Ok(())
     };
@@ -73,7 +75,7 @@ pub fn quantize(
         .map(|(name, observed)| (name.clone(), Moments::new(observed)))
         .collect();
     let moments = Rc::new(RefCell::new(moments));
-    watch("fitting layers", Moments::watcher(observed.clone(), moments.clone()))?;
+    watch("calibrating layers", Moments::watcher(observed.clone(), moments.clone()))?;
     let moments = moments.take();
     let layers: BTreeMap<String, Int8Layer> = observed
         .par_iter()
@@ -82,7 +84,7 @@ pub fn quantize(
     let macs = sam.macs_by_name();
     let attentions = macs.keys().filter(|name| name.ends_with(".products")).cloned().collect();
     let mut quantization = Quantization { layers, attentions };
-    // Each layer and attention is a run from its step on.
+    // Each layer and attention needs a run that starts at its encoder step.
     let macs_of_probe = sam.cost()[0].macs * macs.len() as u64 / 2;
     let affordable = (SENSITIVITY_MACS / macs_of_probe.max(1)).min(SENSITIVITY_FRAMES) as usize;
     let spread = frames.len().div_ceil(affordable.max(1));
@@ -90,9 +92,9 @@ pub fn quantize(
     let probes =
         probes.map(|(i, frame)| Probe::new(sam, frame, i)).collect::<Result<Vec<_>, _>>()?;
     let errors = sensitivities(sam, &quantization, &probes, |done, all| {
-        progress("weighing layers", done, all);
+        progress("measuring sensitivities", done, all);
     })?;
-    let in_float = dispensable(&errors, &macs, &quantization.layers);
+    let in_float = layers_for_float(&errors, &macs, &quantization.layers);
     for name in &in_float {
         quantization.layers.remove(name);
         quantization.attentions.remove(name);
@@ -105,25 +107,25 @@ pub fn quantize(
     Ok((quantization, QuantizationReport { int8_macs, in_float }))
 }
 
-/// Asks `network` about a frame, the second time with the mask of the first answer.
-fn ask(network: &Network, frame: &Frame, number: usize) -> Result<(), Error> {
+/// Runs the prompts of a frame; the second prompt also gets the mask of the first prediction.
+fn run_prompts(network: &Network, frame: &Frame, number: usize) -> Result<(), Error> {
     let (image, geometry) = network.sam().config().preprocess.run(frame_view(frame)?);
     let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
     let mut previous = None;
     for (i, prompt) in prompts(frame, number)?.iter().enumerate() {
-        let logits = network.answer(&embedding, &prompt.tokens(&geometry), previous.take())?;
+        let logits = network.predict(&embedding, &prompt.tokens(&geometry), previous.take())?;
         if i == 0 {
             let logits = network.array(logits.value())?.insert_axis(Axis(1));
-            let logits = logits.into_dimensionality().expect("an answer has three axes");
+            let logits = logits.into_dimensionality().expect("logits have three axes");
             previous = Some(Previous { logits, present: Array1::ones(1) });
         }
     }
     Ok(())
 }
 
-/// What is better left in float: the most error for the fewest multiply-accumulates first, of
-/// what is worth it.
-fn dispensable(
+/// Layers that return to float, chosen greedily: the largest error per multiply-accumulate first,
+/// within the limits above.
+fn layers_for_float(
     errors: &BTreeMap<String, f64>,
     macs: &BTreeMap<String, u64>,
     layers: &BTreeMap<String, Int8Layer>,

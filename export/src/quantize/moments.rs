@@ -1,4 +1,4 @@
-//! What layers are given on average, over many more rows than can be kept.
+//! Sums over the inputs of layers, over many more rows than are kept as samples.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,37 +14,38 @@ use super::samples::{Observed, rows};
 
 /// Sums over rows of a layer's input.
 pub(super) struct Moments {
-    /// How the input becomes steps.
+    /// Quantization of the input.
     pub input: Int8Input,
-    /// Of each value of a row.
+    /// Sum of each value of a row.
     sum: Array1<f32>,
-    /// The same in steps from zero.
-    sum_of_steps: Array1<f32>,
-    /// Products of any two values in steps; not of a depthwise convolution.
+    /// Sum of each quantized value of a row, with the zero point subtracted.
+    quantized_sum: Array1<f32>,
+    /// Sums of the products of any two quantized values of a row; `None` for a depthwise
+    /// convolution.
     pub gram: Option<Array2<f32>>,
-    /// How many there are.
+    /// Number of rows.
     pub rows: usize,
 }
 
 impl Moments {
-    /// Rows that are taken of each call.
+    /// Largest number of rows sampled in each call.
     const OF_CALL: usize = 512;
 
-    /// Of no rows yet.
+    /// Chooses the quantization of the input; starts with no rows.
     pub fn new(observed: &Observed) -> Self {
         let width = observed.width();
         let gram = (!observed.is_depthwise()).then(|| Array2::zeros((width, width)));
-        let (sum, sum_of_steps) = (Array1::zeros(width), Array1::zeros(width));
-        Self { input: observed.input(), sum, sum_of_steps, gram, rows: 0 }
+        let (sum, quantized_sum) = (Array1::zeros(width), Array1::zeros(width));
+        Self { input: observed.input(), sum, quantized_sum, gram, rows: 0 }
     }
 
-    /// Counts `rows` of the layer in.
+    /// Adds `rows` of the layer's input.
     pub fn add(&mut self, observed: &Observed, rows: &Array2<f32>) {
-        let steps = observed.steps(rows, &self.input);
+        let quantized = observed.quantized(rows, &self.input);
         self.sum += &rows.sum_axis(Axis(0));
-        self.sum_of_steps += &steps.sum_axis(Axis(0));
+        self.quantized_sum += &quantized.sum_axis(Axis(0));
         if let Some(gram) = &mut self.gram {
-            general_mat_mul(1.0, &steps.t(), &steps, 1.0, gram);
+            general_mat_mul(1.0, &quantized.t(), &quantized, 1.0, gram);
         }
         self.rows += rows.nrows();
     }
@@ -54,12 +55,12 @@ impl Moments {
         &self.sum / self.rows as f32
     }
 
-    /// The same in steps from zero.
-    pub fn mean_steps(&self) -> Array1<f32> {
-        &self.sum_of_steps / self.rows as f32
+    /// Mean of each quantized value of a row, with the zero point subtracted.
+    pub fn quantized_mean(&self) -> Array1<f32> {
+        &self.quantized_sum / self.rows as f32
     }
 
-    /// Counts what the backend's layers are given into `moments`, by name.
+    /// A watcher that adds the inputs of the backend's layers to `moments`, by name.
     pub fn watcher(
         layers: Rc<BTreeMap<String, Observed>>,
         moments: Rc<RefCell<BTreeMap<String, Self>>>,

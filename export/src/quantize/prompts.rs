@@ -1,14 +1,15 @@
-//! What is asked about frames of which nobody knows what they show.
+//! Prompts generated for unlabelled calibration frames.
 
 use medsa_frames::Frame;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 
 use crate::error::Error;
 
-/// Clicks, boxes and both about a frame, in other places for each `number`.
+/// Click prompts, box prompts and combined prompts for a frame. Each `number` gives different
+/// positions.
 ///
 /// # Errors
-/// A frame without pixels.
+/// The frame has no pixels.
 pub(super) fn prompts(frame: &Frame, number: usize) -> Result<Vec<Prompt>, Error> {
     let (width, height) = (frame.width as f32, frame.height as f32);
     let place = |at: usize| Place::of(at, [width, height]);
@@ -25,17 +26,17 @@ pub(super) fn prompts(frame: &Frame, number: usize) -> Result<Vec<Prompt>, Error
         ]
     };
     let size = (frame.width as usize, frame.height as usize);
-    let asked = (0..ROUNDS).flat_map(round);
-    asked.map(|(points, bbox)| Ok(Prompt::new(points, bbox, size)?)).collect()
+    let prompts = (0..ROUNDS).flat_map(round);
+    prompts.map(|(points, bbox)| Ok(Prompt::new(points, bbox, size)?)).collect()
 }
 
-/// The kinds of prompts come so many times for each frame.
+/// Number of rounds per frame; each round has one prompt of every kind.
 const ROUNDS: usize = 2;
 
-/// Places in a round.
+/// Positions used in a round.
 const PLACES: usize = 7;
 
-/// A place in a frame and a box around it, in pixels.
+/// A position in a frame and a box around it, in pixels.
 #[derive(Clone, Copy)]
 struct Place {
     x: f32,
@@ -44,8 +45,8 @@ struct Place {
 }
 
 impl Place {
-    /// Number `at` of a sequence that fills the frame ever more evenly: multiples of powers of
-    /// the root of x^4 = x + 1 (Roberts' R_d, d = 3).
+    /// Element `at` of a low-discrepancy sequence, which covers the frame evenly: multiples of
+    /// powers of the root of x^4 = x + 1 (Roberts' R_d, d = 3).
     fn of(at: usize, [width, height]: [f32; 2]) -> Self {
         let part = |step: f64| (0.5 + step * at as f64).fract() as f32;
         let (x, y) = (0.1 + 0.8 * part(0.819_172_513_4), 0.1 + 0.8 * part(0.671_043_606_7));

@@ -1,54 +1,55 @@
-//! Rounding of weights that makes up for its own errors.
+//! Rounding of weights with error compensation.
 //!
-//! Column by column: what rounding the columns before has changed in the output on sampled
-//! inputs is made good by the columns after, as far as inputs are correlated (LDLQ of QuIP,
-//! Chee et al. 2023, which is what GPTQ computes).
+//! Columns are rounded in order. The error that rounding causes in the output on sampled inputs is
+//! compensated by the later columns, as far as inputs are correlated (LDLQ of QuIP, Chee et al.
+//! 2023, which computes the same as GPTQ).
 
 use medsa_sam::S8_MAX;
 use nalgebra::{Cholesky, DMatrix};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Axis, s};
 
-/// Columns that are worked on together, so that what all before them bring is one product.
+/// Columns processed together, so that the compensation of all earlier columns is one product.
 const BLOCK: usize = 128;
 
-/// Step size of each row of weights: the one that rounds the row best, of those that use nearly
-/// the whole range.
-pub(super) fn steps(weight: &Array2<f32>) -> Array1<f32> {
-    let step = |row: ndarray::ArrayView1<f32>| {
+/// Scale of each row of weights: the one with the smallest rounding error, among those that use
+/// nearly the whole range.
+pub(super) fn scales(weight: &Array2<f32>) -> Array1<f32> {
+    let scale = |row: ndarray::ArrayView1<f32>| {
         let largest = row.iter().fold(1e-12f32, |max, v| max.max(v.abs()));
-        let error =
-            |step: f32| -> f32 { row.iter().map(|v| (v - round(*v, step) * step).powi(2)).sum() };
+        let error = |scale: f32| -> f32 {
+            row.iter().map(|v| (v - round(*v, scale) * scale).powi(2)).sum()
+        };
         let candidates = (0..=10).map(|i| largest * (1.0 - 0.03 * i as f32) / S8_MAX);
         candidates.min_by(|a, b| error(*a).total_cmp(&error(*b))).expect("there are candidates")
     };
-    weight.outer_iter().map(step).collect()
+    weight.outer_iter().map(scale).collect()
 }
 
-/// A weight in whole steps.
-pub(super) fn round(value: f32, step: f32) -> f32 {
-    (value / step).round_ties_even().clamp(-S8_MAX, S8_MAX)
+/// A weight, quantized.
+pub(super) fn round(value: f32, scale: f32) -> f32 {
+    (value / scale).round_ties_even().clamp(-S8_MAX, S8_MAX)
 }
 
-/// `weight` `[out, in]` in whole steps, each to the nearest.
-pub(super) fn nearest(weight: &Array2<f32>, steps: &Array1<f32>) -> Array2<f32> {
-    Array2::from_shape_fn(weight.dim(), |(o, i)| round(weight[[o, i]], steps[o]))
+/// Quantizes `weight` `[out, in]`, each value to the nearest.
+pub(super) fn nearest(weight: &Array2<f32>, scale: &Array1<f32>) -> Array2<f32> {
+    Array2::from_shape_fn(weight.dim(), |(o, i)| round(weight[[o, i]], scale[o]))
 }
 
-/// `weight` in whole steps, rounded for inputs whose products of channels, over `rows` of them, sum
-/// up to `gram` `[in, in]`.
+/// Quantizes `weight` with error compensation. `gram` `[in, in]` holds the products of any two
+/// input channels, summed over `rows` inputs.
 pub(super) fn compensated(
     weight: &Array2<f32>,
-    steps: &Array1<f32>,
+    scale: &Array1<f32>,
     gram: &Array2<f32>,
     rows: usize,
 ) -> Array2<f32> {
     let (outputs, inputs) = weight.dim();
     let mean = gram.diag().sum() / inputs as f32;
     if mean <= 0.0 {
-        return nearest(weight, steps);
+        return nearest(weight, scale);
     }
-    // Few rows show few directions: the less they say, the less is made of them.
+    // Few rows give a poor estimate of the correlations, so damping grows as rows get fewer.
     let damping = 0.01 + 0.25 * inputs as f32 / rows.max(1) as f32;
     // gram = (U + I) D (U + I)^T with U strictly upper: a Cholesky factor of the reversed matrix.
     let reversed = |i: usize| inputs - 1 - i;
@@ -56,12 +57,12 @@ pub(super) fn compensated(
         let damping = if i == j { damping * mean } else { 0.0 };
         f64::from(gram[[reversed(i), reversed(j)]] + damping)
     });
-    let Some(lower) = cholesky(damped) else { return nearest(weight, steps) };
+    let Some(lower) = cholesky(damped) else { return nearest(weight, scale) };
     let upper = Array2::from_shape_fn((inputs, inputs), |(i, k)| {
         let (row, column) = (reversed(i), reversed(k));
         if i < k { (lower[[row, column]] / lower[[column, column]]) as f32 } else { 0.0 }
     });
-    // By input, so that a column is in order.
+    // Stored by input, so that the errors of a column are contiguous.
     let mut errors = Array2::<f32>::zeros((inputs, outputs));
     let mut rounded = Array2::zeros((outputs, inputs));
     for start in (0..inputs).step_by(BLOCK) {
@@ -72,16 +73,17 @@ pub(super) fn compensated(
             let within = upper.slice(s![start..k, k]).dot(&errors.slice(s![start..k, ..]));
             let feedback = within + before.row(k - start);
             for o in 0..outputs {
-                let whole = round(weight[[o, k]] + feedback[o], steps[o]);
+                let whole = round(weight[[o, k]] + feedback[o], scale[o]);
                 rounded[[o, k]] = whole;
-                errors[[k, o]] = weight[[o, k]] - whole * steps[o];
+                errors[[k, o]] = weight[[o, k]] - whole * scale[o];
             }
         }
     }
     rounded
 }
 
-/// The lower factor of a symmetric matrix in its lower part, unless that is not positive definite.
+/// Lower Cholesky factor of a symmetric matrix, of which only the lower part is read; `None` if the
+/// matrix is not positive definite.
 fn cholesky(mut matrix: Array2<f64>) -> Option<Array2<f64>> {
     let side = matrix.nrows();
     for start in (0..side).step_by(BLOCK) {
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_matrix_of_several_blocks_is_its_factor_times_itself_transposed() {
+    fn blocked_cholesky_factor_reproduces_the_matrix() {
         let side = 2 * BLOCK + 7;
         let noise = |i: usize, j: usize| ((i * 7919 + j * 613) % 1009) as f64 / 504.5 - 1.0;
         let root = Array2::from_shape_fn((side, side), |(i, j)| noise(i, j));
@@ -122,25 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn compensation_helps_where_inputs_are_correlated() {
+    fn compensation_reduces_the_error_of_correlated_inputs() {
         let noise = |seed: usize| ((seed * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
         let (rows, inputs, outputs) = (300, 24, 16);
-        // Neighbouring channels are much alike.
+        // Neighbouring channels are strongly correlated.
         let x = Array2::from_shape_fn((rows, inputs), |(n, i)| {
             noise(n * 57) + 0.5 * noise(n * 91 + i / 4) + 0.1 * noise(n * inputs + i)
         });
         let weight = Array2::from_shape_fn((outputs, inputs), |(o, i)| noise(o * 613 + i * 17));
-        // Coarse steps, so that rounding matters.
-        let steps = Array1::from_elem(outputs, 0.1);
+        // A coarse scale, so that rounding matters.
+        let scale = Array1::from_elem(outputs, 0.1);
         let error = |whole: &Array2<f32>| {
             let off = x.dot(&(whole * 0.1 - &weight).t());
             off.iter().map(|v| v * v).sum::<f32>()
         };
-        let compensated = error(&compensated(&weight, &steps, &x.t().dot(&x), rows));
-        let nearest = error(&nearest(&weight, &steps));
+        let compensated = error(&compensated(&weight, &scale, &x.t().dot(&x), rows));
+        let nearest = error(&nearest(&weight, &scale));
         assert!(compensated < 0.5 * nearest, "{compensated} {nearest}");
-        assert_eq!(super::compensated(&weight, &steps, &Array2::zeros((24, 24)), 0), {
-            super::nearest(&weight, &steps)
+        assert_eq!(super::compensated(&weight, &scale, &Array2::zeros((24, 24)), 0), {
+            super::nearest(&weight, &scale)
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What layers are given, a few rows of each call.
+//! Samples of the inputs of layers: a few rows of each call.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,54 +8,54 @@ use candle_core::{Result, Tensor};
 use medsa_trainer::{Layer, Watcher};
 use ndarray::{Array1, Array2, Ix1};
 
-/// Rows of inputs, by layer.
+/// Sampled rows of inputs, by layer.
 #[derive(Clone)]
 pub struct Samples {
     layers: Rc<RefCell<BTreeMap<String, Observed>>>,
-    /// Rows that are kept of the first calls.
+    /// Largest number of rows kept of each of the first calls.
     rows: usize,
 }
 
-/// A layer as a matrix, with rows that it was given.
+/// A layer as a matrix, with sampled rows of its input.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// `[out, in]`; of a convolution `[out, in / groups * k * k]`.
+    /// `[out, in]`, or `[out, in / groups * k * k]` for a convolution.
     pub weight: Array2<f32>,
     /// `[out]`.
     pub bias: Array1<f32>,
-    /// Shape of the weight as it was.
+    /// Original shape of the weight.
     pub shape: Vec<usize>,
     /// Input channels.
     pub channels: usize,
-    /// Rows, `[n, channels * k * k]`, each channel's k * k values together.
+    /// Sampled rows, `[n, channels * k * k]`, with the k * k values of a channel together.
     pub rows: Vec<f32>,
-    /// Rows that are kept of each call.
+    /// Largest number of rows kept of each call.
     pub of_call: usize,
-    /// Of each channel, the values that go furthest, of all rows.
+    /// The most extreme values of each channel, over all rows.
     pub tails: Vec<Tails>,
-    /// Values that each channel had.
+    /// Number of values of each channel, over all rows.
     pub seen: usize,
 }
 
-/// The lowest and the highest values of a channel, in order.
+/// The lowest and the highest values of a channel, sorted.
 #[derive(Clone, Debug, Default)]
 pub struct Tails {
-    /// From the lowest up.
+    /// Lowest values, ascending.
     pub low: Vec<f32>,
-    /// From the highest down.
+    /// Highest values, descending.
     pub high: Vec<f32>,
 }
 
 impl Samples {
-    /// Rows that are kept of each layer, and at most twice as many.
+    /// Wanted number of rows per layer; at most twice as many are kept.
     const ENOUGH: usize = 1536;
 
-    /// For `frames` frames.
+    /// Samples for `frames` calibration frames.
     pub fn of(frames: usize) -> Self {
         Self { layers: Rc::default(), rows: Self::ENOUGH.div_ceil(frames) }
     }
 
-    /// Takes samples of what the backend's layers are given.
+    /// A watcher that samples the inputs of the backend's layers.
     pub fn watcher(&self) -> Watcher {
         let (layers, most) = (self.layers.clone(), self.rows);
         Rc::new(move |layer, x| {
@@ -69,7 +69,7 @@ impl Samples {
         })
     }
 
-    /// What was seen.
+    /// The sampled layers, by name.
     pub fn into_layers(self) -> BTreeMap<String, Observed> {
         self.layers.take()
     }
@@ -101,19 +101,19 @@ impl Observed {
         }
     }
 
-    /// Values of a row.
+    /// Number of values in a row.
     pub fn width(&self) -> usize {
         self.channels * self.shape[2..].iter().product::<usize>()
     }
 
-    /// Rows `[n, width]`.
+    /// Sampled rows, `[n, width]`.
     pub fn matrix(&self) -> Array2<f32> {
         let width = self.width();
         let matrix = Array2::from_shape_vec((self.rows.len() / width, width), self.rows.clone());
         matrix.expect("rows are whole")
     }
 
-    /// Whether every output channel sees one input channel only.
+    /// True if each output channel reads only one input channel.
     pub fn is_depthwise(&self) -> bool {
         self.shape.len() == 4 && self.shape[1] == 1 && self.channels > 1
     }
@@ -128,7 +128,8 @@ impl Observed {
         let taken = self.rows.len() / width;
         self.rows.extend(rows(layer, x.dims(), &values, self.of_call, taken));
         if self.rows.len() / width >= 2 * Samples::ENOUGH {
-            // Of a layer that is called more often, every second row, and fewer from now on.
+            // A layer that is called more often keeps every second row, and fewer per call from now
+            // on.
             let every_second = self.rows.chunks_exact(width).step_by(2);
             self.rows = every_second.collect::<Vec<_>>().concat();
             self.of_call = self.of_call.div_ceil(2);
@@ -155,8 +156,9 @@ impl Tails {
     }
 }
 
-/// At most `most` rows of what a layer is given, `values` of the shape `dims`: of a convolution
-/// patches, each channel's k * k values together. Others for each `shift`.
+/// Samples at most `most` rows of a layer's input `values` with the shape `dims`. The rows of a
+/// convolution are patches, with the k * k values of a channel together. Each `shift` samples
+/// different rows.
 pub(super) fn rows(
     layer: Layer,
     dims: &[usize],
@@ -178,7 +180,7 @@ pub(super) fn rows(
                 let (top, left) = (at / out_w * conv.stride, at % out_w * conv.stride);
                 let mut patch = vec![0.0; channels * kernel * kernel];
                 for tap in 0..kernel * kernel {
-                    // Below zero wraps and is outside, too.
+                    // A negative position wraps around and is outside, too.
                     let y = (top + tap / kernel).wrapping_sub(conv.padding);
                     let x = (left + tap % kernel).wrapping_sub(conv.padding);
                     if y >= height || x >= width {
@@ -196,15 +198,15 @@ pub(super) fn rows(
     }
 }
 
-/// At most `most` of `count`, evenly spread, and others for each `shift`.
+/// At most `most` evenly spread indices below `count`; each `shift` gives different ones.
 fn spread(count: usize, most: usize, shift: usize) -> impl Iterator<Item = usize> {
     let rows = count.min(most);
-    // An odd stride through the gaps between the evenly spread.
+    // An odd stride moves the indices through the gaps between them.
     let shift = shift * 7919 % (count / rows);
     (0..rows).map(move |i| i * count / rows + shift).filter(move |&row| row < count)
 }
 
-/// What a linear layer makes of rows.
+/// Output of a linear layer for `rows`, without its bias.
 pub(super) fn product(rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
     rows.dot(&weight.t())
 }

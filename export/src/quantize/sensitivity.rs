@@ -1,4 +1,4 @@
-//! What each layer in 8 bits does to masks.
+//! Sensitivity of masks to each int8 layer.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,22 +16,22 @@ use ndarray::{Array4, Axis, concatenate};
 use super::prompts::prompts;
 use crate::error::Error;
 
-/// Prompts about a frame: a click and a box.
+/// Prompts per frame: a click and a box.
 const PROMPTS: usize = 2;
 
-/// A frame as the network is given it, with prompts.
+/// A frame as network input, with prompts.
 pub(crate) struct Probe {
     /// `[1, 3, S, S]`.
     image: Array4<f32>,
-    /// `[T, N, 2]` and `[T, N]`.
+    /// Tokens of the T prompts: `[T, N, 2]` and `[T, N]`.
     tokens: PromptTokens,
 }
 
 impl Probe {
-    /// Of a frame; others are asked about for each `number`.
+    /// Prepares a frame. Each `number` gives prompts at different positions.
     ///
     /// # Errors
-    /// A frame whose pixels do not fit its size.
+    /// The frame's pixels do not fit its size.
     pub(crate) fn new(sam: &Sam, frame: &Frame, number: usize) -> std::result::Result<Self, Error> {
         let (image, geometry) = sam.config().preprocess.run(frame_view(frame)?);
         let tokens: Vec<PromptTokens> = prompts(frame, number)?
@@ -49,11 +49,11 @@ impl Probe {
     }
 }
 
-/// Of each layer and attention: the mean square of what changes in the probability that a pixel
-/// belongs to the mask, over the masks of `probes`, when it alone is in 8 bits.
+/// Sensitivity of each layer and attention: the mean squared change of the probability that a pixel
+/// belongs to the mask, over the masks of `probes`, when only that layer is in int8.
 ///
 /// # Errors
-/// Candle's.
+/// Candle failed.
 pub(crate) fn sensitivities(
     sam: &Sam,
     quantization: &Quantization,
@@ -68,7 +68,7 @@ pub(crate) fn sensitivities(
         let embedding = &steps.last().expect("an encoder has steps").after;
         let expected = probabilities(&float, embedding, &probe.tokens)?;
         let in_decoder = seen.take();
-        let mut weigh = |name: String, changed: &Tensor| -> Result<()> {
+        let mut record = |name: String, changed: &Tensor| -> Result<()> {
             let error = (changed - &expected)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
             *found.entry(name).or_default() += f64::from(error) / probes.len() as f64;
             Ok(())
@@ -80,28 +80,28 @@ pub(crate) fn sensitivities(
                 let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
                 let x = Node::constant(before.clone());
                 let changed = sam.encode_steps(&backend, &x, step..sam.encoder_steps(), 1)?;
-                weigh(name, &probabilities(&float, changed.value(), &probe.tokens)?)?;
+                record(name, &probabilities(&float, changed.value(), &probe.tokens)?)?;
             }
         }
         progress(i * count + steps.len(), probes.len() * count);
         for (name, alone) in in_decoder.iter().flat_map(|name| alone(quantization, name)) {
             let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
             let network = Network::with_backend(sam.clone(), backend);
-            weigh(name, &probabilities(&network, embedding, &probe.tokens)?)?;
+            record(name, &probabilities(&network, embedding, &probe.tokens)?)?;
         }
     }
     Ok(found)
 }
 
-/// That each pixel belongs to the mask, `[T, 4h, 4w]`, from an embedding `[1, h, w, C]`.
+/// Probability that each pixel belongs to the mask, `[T, 4h, 4w]`, for an embedding `[1, h, w, C]`.
 fn probabilities(network: &Network, embedding: &Tensor, tokens: &PromptTokens) -> Result<Tensor> {
     let embedding = Node::constant(embedding.clone()).permute(&[0, 3, 1, 2])?;
-    let logits = network.answer(&embedding, tokens, None)?;
+    let logits = network.predict(&embedding, tokens, None)?;
     let ones = logits.value().ones_like()?;
     ones.div(&(&ones + logits.value().neg()?.exp()?)?)
 }
 
-/// Names of layers that were called.
+/// Names of the layers that were called.
 #[derive(Clone, Default)]
 struct Seen(Rc<RefCell<BTreeSet<String>>>);
 
@@ -119,11 +119,11 @@ impl Seen {
     }
 }
 
-/// One step of the encoder in float.
+/// Input and output of one encoder step in float.
 struct Step {
     before: Tensor,
     after: Tensor,
-    /// Weights of the layers in it.
+    /// Names of the weights used in it.
     names: BTreeSet<String>,
 }
 
@@ -139,7 +139,7 @@ fn by_step(sam: &Sam, image: &Array4<f32>, seen: &Seen) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// The layer, and the attention whose queries it makes, each alone.
+/// Quantizations of only the layer, and of only the attention whose queries it computes.
 fn alone(quantization: &Quantization, layer: &str) -> Vec<(String, Quantization)> {
     let mut all = Vec::new();
     if let Some(int8) = quantization.layers.get(layer) {

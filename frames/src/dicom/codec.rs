@@ -1,4 +1,4 @@
-//! Compressed frames.
+//! Decoding of compressed frames.
 
 mod jpeg;
 mod jpeg2000;
@@ -18,12 +18,12 @@ pub(super) fn decode(
         Encoding::Jpeg => jpeg::decode(stream, header, frame),
         Encoding::Jpeg2000 => jpeg2000::decode(stream, header, frame),
         Encoding::RunLength => run_length::decode(stream, header, frame),
-        // Invariant: `Pixels::take` makes fragments of compressed encodings only.
+        // Invariant: `Pixels::take` makes fragments only for compressed encodings.
         Encoding::Native => unreachable!("native pixels are not in fragments"),
     }
 }
 
-/// What a stream says about itself in its own header.
+/// Size and sample format in the header of a compressed stream.
 struct StreamInfo {
     width: u32,
     height: u32,
@@ -32,7 +32,7 @@ struct StreamInfo {
 }
 
 impl StreamInfo {
-    /// Holds the stream against the file's header, before memory is spent on it.
+    /// Compares the stream with the file's header, before memory is allocated for it.
     fn check(&self, header: &Header, frame: usize) -> Result<(), DicomProblem> {
         let samples = header.samples_per_pixel as u32;
         for (what, found, expected) in [
@@ -45,7 +45,7 @@ impl StreamInfo {
                 return Err(DicomProblem::Disagrees { frame, what, found, expected });
             }
         }
-        // Fewer bits than stored are common; more would not fit the samples.
+        // Fewer bits than in the file's header are common; more would not fit the samples.
         if self.bits > 8 * header.bytes_per_sample as u32 {
             let (found, expected) = (self.bits.into(), u64::from(header.bits_stored));
             let what = "bits per sample";
@@ -55,13 +55,13 @@ impl StreamInfo {
     }
 }
 
-/// Big-endian number at `at`.
+/// Big-endian 16-bit number at `at`.
 fn u16_at(stream: &[u8], at: usize) -> Option<u16> {
     let bytes = stream.get(at..at.checked_add(2)?)?;
     Some(u16::from_be_bytes([bytes[0], bytes[1]]))
 }
 
-/// Big-endian number at `at`.
+/// Big-endian 32-bit number at `at`.
 fn u32_at(stream: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(u16_at(stream, at)?) << 16 | u32::from(u16_at(stream, at + 2)?))
 }

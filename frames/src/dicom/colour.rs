@@ -1,9 +1,9 @@
-//! From samples as the photometric interpretation has them to RGB (PS3.3 C.7.6.3.1.2).
+//! Conversion of samples to RGB by photometric interpretation (PS3.3 C.7.6.3.1.2).
 
 use super::header::{Header, Layout, Photometric};
 use super::samples::Samples;
 
-/// Samples of a frame that is not compressed, `bytes` being exactly that frame.
+/// Samples of an uncompressed frame; `bytes` is exactly that frame.
 pub(super) fn samples_of_native(bytes: &[u8], header: &Header) -> Samples {
     match (header.samples_per_pixel, header.photometric) {
         (1, _) => Samples::Single(single_samples(bytes, header)),
@@ -12,8 +12,8 @@ pub(super) fn samples_of_native(bytes: &[u8], header: &Header) -> Samples {
     }
 }
 
-/// Samples of one per pixel, 8 or 16 bits little endian; bits above BitsStored are cleared, for
-/// they may hold overlays.
+/// Samples of a frame with one sample per pixel, 8 or 16 bits little endian. Bits above BitsStored
+/// are cleared, because they may hold overlays.
 pub(super) fn single_samples(bytes: &[u8], header: &Header) -> Vec<u16> {
     let mask = u16::MAX >> (16 - header.bits_stored);
     match header.bytes_per_sample {
@@ -25,7 +25,7 @@ pub(super) fn single_samples(bytes: &[u8], header: &Header) -> Vec<u16> {
     }
 }
 
-/// RGB or YBR_FULL samples in the given layout to interleaved RGB.
+/// Converts RGB or YBR_FULL samples in the given layout to interleaved RGB.
 pub(super) fn three_to_rgb(samples: Vec<u8>, header: &Header, layout: Layout) -> Vec<u8> {
     let mut rgb = match layout {
         Layout::Interleaved => samples,
@@ -43,8 +43,8 @@ pub(super) fn three_to_rgb(samples: Vec<u8>, header: &Header, layout: Layout) ->
     rgb
 }
 
-/// Grey values `[H, W]` to RGB: through the window where there is one, else the stored range is
-/// brought to 8 bits.
+/// Converts grey values `[H, W]` to RGB, through the window if there is one, otherwise by scaling
+/// the stored range to 8 bits.
 pub(super) fn grey_to_rgb(grey: &[u16], header: &Header) -> Vec<u8> {
     let highest = u32::from(u16::MAX >> (16 - header.bits_stored));
     let shade = |value: u16| {
@@ -54,12 +54,12 @@ pub(super) fn grey_to_rgb(grey: &[u16], header: &Header) -> Vec<u8> {
         };
         if header.photometric == Photometric::Monochrome1 { 255 - shade } else { shade }
     };
-    // At most 65,536 values occur, and a frame has more pixels than that.
+    // There are at most 65,536 different values, and a frame has more pixels than that.
     let table: Vec<u8> = (0..=highest as u16).map(shade).collect();
     grey.iter().flat_map(|&value| [table[usize::from(value)]; 3]).collect()
 }
 
-/// The linear window of PS3.11 C.11.2.1.2.1.
+/// Linear window of PS3.11 C.11.2.1.2.1.
 fn through_window(value: u16, [centre, width]: [f64; 2], [slope, intercept]: [f64; 2]) -> u8 {
     let x = f64::from(value) * slope + intercept;
     if x <= centre - 0.5 - (width - 1.0) / 2.0 {
@@ -71,7 +71,7 @@ fn through_window(value: u16, [centre, width]: [f64; 2], [slope, intercept]: [f6
     }
 }
 
-/// YBR_FULL_422 that is not compressed: Y1 Y2 Cb Cr for each two pixels of a row.
+/// Converts uncompressed YBR_FULL_422: Y1 Y2 Cb Cr for each two pixels of a row.
 fn chroma_pairs_to_rgb(bytes: &[u8]) -> Vec<u8> {
     bytes
         .chunks_exact(4)
@@ -85,7 +85,7 @@ fn chroma_pairs_to_rgb(bytes: &[u8]) -> Vec<u8> {
 
 fn ybr_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     let (y, cb, cr) = (f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0);
-    // `as` saturates, which is the clamp wanted.
+    // `as` saturates, so values are clamped.
     [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb]
         .map(|value| value.round() as u8)
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn primaries_survive_ybr() {
+    fn primaries_are_preserved_by_ybr() {
         for (ybr, rgb) in [
             ([76, 85, 255], [254, 0, 0]),
             ([150, 44, 21], [0, 255, 1]),

@@ -1,4 +1,4 @@
-//! What the data set says about its pixels.
+//! Header: the attributes that describe the pixels.
 
 use std::str::FromStr;
 
@@ -7,25 +7,25 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject, Tag};
 
 use super::DicomProblem;
 
-/// Form and meaning of the pixels. A `Header` is one that the rest of this module can decode,
-/// but for sizes, which the caller checks.
+/// Form and meaning of the pixels. The rest of this module can decode every `Header`, except that
+/// the caller has to check sizes.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) rows: u32,
     pub(super) columns: u32,
     pub(super) frames: u64,
-    /// 1 or 3.
+    /// Samples per pixel, 1 or 3.
     pub(super) samples_per_pixel: usize,
-    /// 1 or 2; always 1 with three samples per pixel.
+    /// Bytes per sample, 1 or 2; always 1 with three samples per pixel.
     pub(super) bytes_per_sample: usize,
-    /// 1 to 16; the samples lie in the low bits.
+    /// Bits stored, 1 to 16; the sample is in the low bits.
     pub(super) bits_stored: u32,
     pub(super) layout: Layout,
     pub(super) photometric: Photometric,
     pub(super) encoding: Encoding,
-    /// Centre and width of the window to show grey values through.
+    /// Centre and width of the window for displaying grey values.
     pub(super) window: Option<[f64; 2]>,
-    /// Slope and intercept from grey values to those that the window speaks of.
+    /// Slope and intercept that convert stored values to the units of the window.
     pub(super) rescale: [f64; 2],
 }
 
@@ -47,9 +47,9 @@ pub(super) enum Photometric {
     Palette,
     Rgb,
     YbrFull,
-    /// Native: pairs of pixels share their chroma. JPEG: the stream knows by itself.
+    /// Native: pairs of pixels share their chroma. JPEG: the stream describes its own sampling.
     YbrFull422,
-    /// Only within JPEG 2000, whose decoder undoes it.
+    /// Only in JPEG 2000 streams, whose decoder reverses it.
     YbrJpeg2000,
 }
 
@@ -100,12 +100,12 @@ impl Header {
         Ok(header)
     }
 
-    /// Pixels in a frame.
+    /// Number of pixels in a frame.
     pub(super) fn frame_pixels(&self) -> usize {
         self.rows as usize * self.columns as usize
     }
 
-    /// Bytes in a frame that is not compressed.
+    /// Number of bytes in an uncompressed frame.
     pub(super) fn native_frame_bytes(&self) -> usize {
         match self.photometric {
             Photometric::YbrFull422 => self.frame_pixels() * 2,
@@ -113,7 +113,7 @@ impl Header {
         }
     }
 
-    /// Refuses combinations that make no sense or that nothing here decodes.
+    /// Refuses combinations that are invalid or that this crate cannot decode.
     fn check(&self, object: &DefaultDicomObject) -> Result<(), DicomProblem> {
         let unsupported = |attribute, found: String, expected| {
             Err(DicomProblem::Unsupported { attribute, found, expected })
@@ -155,7 +155,7 @@ impl Header {
     }
 }
 
-/// First value of an attribute as a number, whatever its representation.
+/// First value of an attribute as a number, for any value representation.
 pub(super) fn float(object: &InMemDicomObject, tag: Tag) -> Option<f64> {
     floats(object, tag)?.first().copied()
 }
@@ -196,7 +196,7 @@ fn one_of(
     }
 }
 
-/// Absent or empty means one frame.
+/// Number of frames; absent or empty means one frame.
 fn frames(object: &InMemDicomObject) -> Result<u64, DicomProblem> {
     match object.get(tags::NUMBER_OF_FRAMES) {
         Some(element) if !element.value().to_str().is_ok_and(|text| text.trim().is_empty()) => {
@@ -226,7 +226,7 @@ fn photometric(object: &InMemDicomObject) -> Result<Photometric, DicomProblem> {
 }
 
 impl FromStr for Photometric {
-    /// What was expected.
+    /// Expected values.
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
@@ -246,7 +246,7 @@ impl FromStr for Photometric {
     }
 }
 
-/// The encoding of a transfer syntax, given without padding.
+/// Encoding of a transfer syntax, which must be given without padding.
 pub(super) fn encoding(transfer_syntax: &str) -> Result<Encoding, DicomProblem> {
     Ok(match transfer_syntax {
         uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN => Encoding::Native,

@@ -1,16 +1,16 @@
-//! Scale and pace: how large a pixel is and how long a frame lasts.
+//! Pixel spacing and frame interval.
 
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, Tag};
 
 use super::header::{Header, float, floats, integer};
 
-/// Distance between pixels in mm, down the rows and along a row.
+/// Distance between pixels in mm, as (down the rows, along a row).
 ///
-/// Ultrasound has it per region (PS3.3 C.8.5.5); of several regions the largest counts. A region
-/// that reaches past the frame says that the picture was scaled or cropped and the region was
-/// not: it counts for nothing, for a wrong scale is worse than none. Other pictures have one
-/// spacing for the whole frame.
+/// Ultrasound files state it per region (PS3.3 C.8.5.5); the largest region is used. A region that
+/// extends beyond the frame shows that the image was scaled or cropped without updating the region.
+/// Such a region is ignored, because a wrong scale is worse than none. Other files have one spacing
+/// for the whole frame.
 pub(super) fn pixel_spacing_mm(object: &InMemDicomObject, header: &Header) -> Option<[f32; 2]> {
     if let Some(regions) = object.get(tags::SEQUENCE_OF_ULTRASOUND_REGIONS) {
         return region_spacing_mm(regions.items()?, header);
@@ -19,8 +19,8 @@ pub(super) fn pixel_spacing_mm(object: &InMemDicomObject, header: &Header) -> Op
         .or_else(|| row_column_spacing_mm(object, tags::IMAGER_PIXEL_SPACING))
 }
 
-/// Time from frame to frame in ms: by FrameTime, CineRate, RecommendedDisplayFrameRate, or the
-/// first entry of FrameTimeVector that is not 0 (its first is the delay before the first frame).
+/// Time between frames in ms, from FrameTime, CineRate, RecommendedDisplayFrameRate, or the first
+/// entry of FrameTimeVector that is not 0 (its first entry is the delay before the first frame).
 pub(super) fn frame_interval_ms(object: &InMemDicomObject) -> Option<f64> {
     let positive = |tag| float(object, tag).filter(|value| *value > 0.0);
     positive(tags::FRAME_TIME)
@@ -31,21 +31,21 @@ pub(super) fn frame_interval_ms(object: &InMemDicomObject) -> Option<f64> {
         })
 }
 
-/// Value of PhysicalUnitsXDirection that stands for centimetres.
+/// Value of PhysicalUnitsXDirection for centimetres.
 const CENTIMETRES: i64 = 3;
 
 fn region_spacing_mm(regions: &[InMemDicomObject], header: &Header) -> Option<[f32; 2]> {
     regions
         .iter()
         .filter_map(|region| Some((area_px(region, header)?, centimetre_spacing_mm(region)?)))
-        // The first of equals: `max_by_key` would take the last.
+        // The first of equally large regions; `max_by_key` would return the last.
         .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, spacing)| spacing)
 }
 
-/// Area of a region that lies within the frame.
+/// Area of a region, in pixels; `None` if it is not within the frame.
 fn area_px(region: &InMemDicomObject, header: &Header) -> Option<i64> {
-    // Corners belong to the region, but some writers give the first pixel after it.
+    // Corners belong to the region, but some writers store the first pixel after it.
     let side = |low, high, frame_side: u32| {
         let (low, high) = (integer(region, low)?, integer(region, high)?);
         (0 <= low && low < high && high <= i64::from(frame_side)).then(|| high - low)

@@ -8,9 +8,10 @@ use super::DicomProblem;
 /// Colours by index.
 #[derive(Debug)]
 pub(super) struct Palette {
-    /// Index of the first colour; lower indices take it too, as higher ones take the last.
+    /// Index of the first colour. Lower indices also get it, and indices above the last get the
+    /// last.
     first: u16,
-    /// At least one.
+    /// Colours, at least one.
     colours: Vec<[u8; 3]>,
 }
 
@@ -20,12 +21,12 @@ impl Palette {
         let (first, red) = red.read(object)?;
         let (_, green) = green.read(object)?;
         let (_, blue) = blue.read(object)?;
-        // Should the channels' lengths differ, the shortest counts.
+        // If the channels have different lengths, the shortest one is used.
         let colours = red.iter().zip(green).zip(blue).map(|((&r, g), b)| [r, g, b]).collect();
         Ok(Self { first, colours })
     }
 
-    /// Indices `[H, W]` to RGB `[H, W, 3]`.
+    /// Converts indices `[H, W]` to RGB `[H, W, 3]`.
     pub(super) fn look_up(&self, indices: &[u16]) -> Vec<u8> {
         let last = self.colours.len() - 1;
         indices
@@ -35,7 +36,7 @@ impl Palette {
     }
 }
 
-/// Where one channel's table stands.
+/// Attributes of one channel's table.
 struct Channel {
     descriptor: (Tag, &'static str),
     plain: (Tag, &'static str),
@@ -79,14 +80,14 @@ const CHANNELS: [Channel; 3] = [
 ];
 
 impl Channel {
-    /// First index and 8-bit values of one channel.
+    /// Reads the first index and the 8-bit values of one channel.
     fn read(&self, object: &InMemDicomObject) -> Result<(u16, Vec<u8>), DicomProblem> {
         let (tag, attribute) = self.descriptor;
         let descriptor = object
             .get(tag)
             .and_then(|element| element.to_multi_int::<i32>().ok())
             .ok_or(DicomProblem::Missing { attribute })?;
-        // The first two are read as signed by some: 65,536 entries are written as 0.
+        // Some readers take the first two as signed; 65,536 entries are stored as 0.
         let (entries, first, bits) = match descriptor[..] {
             [entries, first, bits @ (8 | 16)] => (entries as u16, first as u16, bits),
             _ => {
@@ -152,7 +153,7 @@ const DISCRETE: u16 = 0;
 const LINEAR: u16 = 1;
 const INDIRECT: u16 = 2;
 
-/// Expands the discrete or linear segment at `position`; returns where the next one starts.
+/// Expands the discrete or linear segment at `position`; returns the position of the next segment.
 fn expand_direct(
     words: &[u16],
     position: usize,
@@ -179,7 +180,7 @@ fn expand_direct(
     }
 }
 
-/// Expands the segments that an indirect one points at, which may not be indirect themselves.
+/// Expands the segments that an indirect segment refers to, which must not be indirect themselves.
 fn expand_indirect(
     words: &[u16],
     position: usize,
@@ -188,7 +189,7 @@ fn expand_indirect(
 ) -> Option<usize> {
     let segments = *words.get(position + 1)?;
     let (low, high) = (*words.get(position + 2)?, *words.get(position + 3)?);
-    // An offset in bytes from the start of the table.
+    // Byte offset from the start of the table.
     let mut target = (u32::from(high) << 16 | u32::from(low)) as usize / 2;
     for _ in 0..segments {
         target = words.get(target).and_then(|_| expand_direct(words, target, entries, table))?;
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_expand_as_the_standard_says() {
+    fn segments_expand_as_in_the_standard() {
         let words = [0, 2, 10, 20, 1, 4, 40, 2, 2, 0, 0];
         let table = expand_segments(&words, 12, "X").unwrap();
         assert_eq!(table, [10, 20, 25, 30, 35, 40, 10, 20, 25, 30, 35, 40]);

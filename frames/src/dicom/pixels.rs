@@ -1,4 +1,4 @@
-//! The encoded pixels, frame by frame.
+//! Encoded pixels by frame.
 
 use std::ops::Range;
 
@@ -11,17 +11,17 @@ use super::header::{Encoding, Header};
 use super::samples::Samples;
 use super::{DicomProblem, codec, colour};
 
-/// The value of PixelData.
+/// Value of the attribute PixelData.
 #[derive(Debug)]
 pub(super) enum Pixels {
-    /// All frames, one after another, little endian.
+    /// All frames in sequence, little endian.
     Native(Vec<u8>),
-    /// Fragments, and which of them make up each frame.
+    /// Fragments, and the range of them that forms each frame.
     Encapsulated { fragments: Vec<Vec<u8>>, frames: Vec<Range<usize>> },
 }
 
 impl Pixels {
-    /// Takes the pixels out of the data set and checks that there are enough of them.
+    /// Takes the pixels out of the data set and checks that there are enough.
     pub(super) fn take(
         mut object: DefaultDicomObject,
         header: &Header,
@@ -40,17 +40,17 @@ impl Pixels {
             (DicomValue::Primitive(_), _) => Err(DicomProblem::Unsupported {
                 attribute,
                 found: "one value".into(),
-                expected: "fragments, which its transfer syntax calls for",
+                expected: "fragments, as required by its transfer syntax",
             }),
             _ => Err(DicomProblem::Unsupported {
                 attribute,
                 found: "a sequence of items".into(),
-                expected: "one value, which its transfer syntax calls for",
+                expected: "one value, as required by its transfer syntax",
             }),
         }
     }
 
-    /// Decodes frame `index`, which must be below the header's number of frames.
+    /// Decodes the samples of frame `index`, which must be below the header's number of frames.
     pub(super) fn samples(&self, header: &Header, index: usize) -> Result<Samples, DicomProblem> {
         match self {
             Self::Native(bytes) => {
@@ -106,8 +106,9 @@ fn encapsulated(
     Ok(Pixels::Encapsulated { fragments, frames })
 }
 
-/// Fragments at which frames start by the basic offset table, which counts bytes from the first
-/// fragment's header on. Entries that hit no fragment's start are left out, and are missed then.
+/// Fragments at which frames start according to the basic offset table, whose entries count bytes
+/// from the first fragment's header. Entries that match no fragment's start are skipped, which
+/// leaves too few frames.
 fn starts_by_offsets(offsets: &[u32], fragments: &[Vec<u8>]) -> Vec<usize> {
     const FRAGMENT_HEADER_BYTES: u64 = 8;
     let mut offsets = offsets.iter().map(|&offset| u64::from(offset)).peekable();
@@ -122,7 +123,7 @@ fn starts_by_offsets(offsets: &[u32], fragments: &[Vec<u8>]) -> Vec<usize> {
     starts
 }
 
-/// Fragments that start with what a JPEG or JPEG 2000 stream starts with.
+/// Fragments that start with the signature of a JPEG or JPEG 2000 stream.
 fn starts_by_signature(fragments: &[Vec<u8>]) -> Vec<usize> {
     let signatures: [&[u8]; 2] = [&[0xff, 0xd8, 0xff], &[0xff, 0x4f, 0xff, 0x51]];
     let is_start = |fragment: &[u8]| signatures.iter().any(|start| fragment.starts_with(start));

@@ -5,6 +5,6 @@
 pub(super) enum Samples {
     /// `[H, W, 3]`, red, green, blue.
     Rgb(Vec<u8>),
-    /// `[H, W]`, grey values or palette indices, no more than BitsStored bits.
+    /// Grey values or palette indices `[H, W]`, with at most BitsStored bits.
     Single(Vec<u16>),
 }

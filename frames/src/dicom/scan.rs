@@ -1,8 +1,9 @@
-//! A walk over the element headers before the file is parsed.
+//! Structure check: reads all element headers before the file is parsed.
 //!
-//! The parser reserves and clears as much memory as an element's length asks for before it sees
-//! that the file ends, up to 4 GiB, and recurses into nested sequences without a limit. So every
-//! length is held against the file first, and nesting and the number of elements are bounded.
+//! The parser allocates and clears as much memory as an element's length states, up to 4 GiB,
+//! before it notices that the file ends; and it recurses into nested sequences without a limit.
+//! Therefore every length is first compared with the file, and nesting and the number of elements
+//! are limited.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -13,32 +14,33 @@ use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
 
 use super::{DicomProblem, header};
 
-/// Deepest nesting of sequences and items; real files stay below ten.
+/// Deepest nesting of sequences and items; real files have fewer than ten levels.
 const MAX_DEPTH: u64 = 64;
 
-/// Most elements, items and fragments together; a cine of 20,000 frames has one fragment each.
+/// Largest number of elements, items and fragments together; a cine of 20,000 frames has one
+/// fragment each.
 const MAX_ELEMENTS: u64 = 500_000;
 
-/// Bytes of an element without a value.
+/// Size of an element without a value, in bytes.
 const SMALLEST_ELEMENT: u64 = 8;
 
-/// Value of a length that is not stated.
+/// Value of an undefined length.
 const UNDEFINED: u32 = u32::MAX;
 
 const ITEM: Tag = Tag(0xfffe, 0xe000);
 const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
 const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 
-/// Checks that every element lies within the file and within what encloses it.
+/// Checks that every element lies within the file and within its enclosing element.
 pub(super) fn check_structure(
     file: &mut (impl Read + Seek),
     file_len: u64,
 ) -> Result<(), DicomProblem> {
     let mut scan = Scan { file, position: 0, levels: vec![Level::to(file_len)], elements: 0 };
-    // Preamble and `DICM`, which the caller has seen.
+    // Preamble and `DICM`, which the caller has checked.
     scan.skip("preamble", 132)?;
     let transfer_syntax = scan.meta_group()?;
-    // Refused here already: big-endian or deflated data would look damaged.
+    // Refused here, because big-endian or deflated data would look damaged.
     header::encoding(&transfer_syntax)?;
     scan.levels[0].implicit = transfer_syntax == uids::IMPLICIT_VR_LITTLE_ENDIAN;
     while scan.element()? {}
@@ -48,19 +50,19 @@ pub(super) fn check_structure(
 struct Scan<'a, F> {
     file: &'a mut F,
     position: u64,
-    /// What encloses the position, outermost first; never empty, the file itself stays.
+    /// Enclosing levels, outermost first; never empty, because the file itself stays.
     levels: Vec<Level>,
     elements: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Level {
-    /// First byte after it, or after what encloses it when its own length is not stated.
+    /// Position after the level, or after the enclosing level if its own length is undefined.
     end: u64,
-    /// Whether a delimiter ends it.
+    /// True if a delimiter ends the level.
     delimited: bool,
     implicit: bool,
-    /// Whether its items are fragments of pixel data, which hold no elements.
+    /// True if its items are fragments of pixel data, which contain no elements.
     fragments: bool,
 }
 
@@ -71,7 +73,7 @@ impl Level {
 }
 
 impl<F: Read + Seek> Scan<'_, F> {
-    /// Walks the file meta group; returns the transfer syntax without its padding.
+    /// Reads the file meta group; returns the transfer syntax without padding.
     fn meta_group(&mut self) -> Result<String, DicomProblem> {
         let mut transfer_syntax = Vec::new();
         while self.position < self.level().end {
@@ -94,7 +96,7 @@ impl<F: Read + Seek> Scan<'_, F> {
         Ok(text.trim_end_matches(['\0', ' ']).to_owned())
     }
 
-    /// Walks one element or delimiter; `false` at the end of the file.
+    /// Reads one element or delimiter; returns `false` at the end of the file.
     fn element(&mut self) -> Result<bool, DicomProblem> {
         while self.levels.len() > 1 && !self.level().delimited && self.position >= self.level().end
         {
@@ -102,7 +104,7 @@ impl<F: Read + Seek> Scan<'_, F> {
         }
         let level = self.level();
         if self.levels.len() == 1 && level.end - self.position < SMALLEST_ELEMENT {
-            // The end, or a few bytes of padding that some writers leave there.
+            // The end, or a few bytes of padding that some writers append.
             return Ok(false);
         }
         if level.delimited && self.position >= level.end {
@@ -138,7 +140,7 @@ impl<F: Read + Seek> Scan<'_, F> {
             self.explicit_vr_and_length(tag)?
         };
         let fragments = tag == tags::PIXEL_DATA && len == UNDEFINED;
-        // A sequence whose type got lost is written as UN with implicit types inside.
+        // A sequence of unknown type is written as UN, with implicit types inside.
         let implicit = level.implicit || (vr == VR::UN && len == UNDEFINED);
         if vr == VR::SQ || len == UNDEFINED {
             self.enter(tag, len, Level { fragments, implicit, ..level })
@@ -173,7 +175,7 @@ impl<F: Read + Seek> Scan<'_, F> {
         let mut vr = [0; 2];
         self.check_room(|| name(tag), 4)?;
         self.read(&mut vr)?;
-        // As the parser does: an unknown type has the long form.
+        // Like the parser: an unknown type has the long form.
         let vr = VR::from_binary(vr).unwrap_or(VR::UN);
         let mut short = [0; 2];
         self.read(&mut short)?;
@@ -213,7 +215,7 @@ impl<F: Read + Seek> Scan<'_, F> {
     }
 
     fn level(&self) -> Level {
-        // Invariant: the outermost level is never popped.
+        // Invariant: the outermost level is never removed.
         *self.levels.last().expect("the file itself encloses everything")
     }
 
@@ -237,7 +239,7 @@ impl<F: Read + Seek> Scan<'_, F> {
     }
 
     fn seek(&mut self, position: u64) -> Result<(), DicomProblem> {
-        // Relative, so that a buffered reader keeps its buffer: `i64` holds any file's length.
+        // Relative, so that a buffered reader keeps its buffer. `i64` holds the length of any file.
         let offset = position as i64 - self.position as i64;
         self.file.seek(SeekFrom::Current(offset)).map_err(read_problem)?;
         self.position = position;

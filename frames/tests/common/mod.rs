@@ -1,5 +1,5 @@
-//! Small DICOM files made on the spot.
-// Each test file uses its own part.
+//! Small DICOM files made by the tests.
+// Each test file uses only a part of this module.
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
@@ -29,18 +29,19 @@ impl DicomFile {
         file
     }
 
-    /// Elements without a file around them.
+    /// Elements without a file header.
     pub fn bare() -> Self {
         Self { bytes: Vec::new() }
     }
 
-    /// What was written as the one item of a sequence.
+    /// The written elements as the only item of a sequence.
     pub fn into_item(self) -> Vec<u8> {
         let len = (self.bytes.len() as u32).to_le_bytes();
         [&[0xfe, 0xff, 0x00, 0xe0][..], &len, &self.bytes].concat()
     }
 
-    /// The attributes that pixels need, in the order of their tags; add the pixels after them.
+    /// Writes the attributes that pixels need, in the order of their tags; the pixels have to
+    /// follow.
     pub fn image(
         self,
         samples: u16,

@@ -54,7 +54,7 @@ impl Packed {
     /// An int8 layer for this instruction set.
     ///
     /// # Errors
-    /// If the lengths do not fit each other or exceed [`limits`].
+    /// If the lengths do not match or exceed [`limits`].
     pub fn int8(isa: Isa, layer: &LinearS8) -> Result<Self, Misfit> {
         let [inputs, outputs] = layer.shape()?;
         let (group, offset) = isa.run(Layout);
@@ -90,7 +90,7 @@ impl Packed {
     /// A float layer; `weight` is `[out, in]`, row-major, `bias` is `[out]`.
     ///
     /// # Errors
-    /// If the lengths do not fit each other or exceed [`limits`].
+    /// If the lengths do not match or exceed [`limits`].
     pub fn float(weight: &[f32], bias: &[f32]) -> Result<Self, Misfit> {
         let outputs = bias.len();
         check_size("bias", outputs)?;

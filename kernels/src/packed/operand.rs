@@ -216,7 +216,7 @@ impl Packed {
     /// Pointer to the value `at` of an operand in memory that this thread shares.
     ///
     /// # Safety
-    /// The memory has room for `at` values of the operand, at least.
+    /// The memory has room for at least `at` values of the operand.
     #[inline(always)]
     pub(crate) unsafe fn value_at<S: Simd>(&self, operand: *const f32, at: usize) -> *const f32 {
         // SAFETY: by this function's contract the pointer stays within the memory or at its end.

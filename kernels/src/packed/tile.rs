@@ -2,7 +2,7 @@
 
 use crate::simd::Simd;
 
-/// Rows of a tile, at most.
+/// Largest number of rows in a tile.
 pub(crate) const ROWS: usize = 6;
 
 /// Runs `$body` for tiles of `$rows` rows. `$first` is the first row of a tile, the constant `$R`

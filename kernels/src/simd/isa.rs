@@ -98,7 +98,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(task) },
             // SAFETY: only `available` creates an `Isa` of this set, after it detected AVX-512 F,
-            // BW, VL and VNNI beside AVX2 and FMA.
+            // BW, VL and VNNI in addition to AVX2 and FMA.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512Vnni => unsafe { avx512(task) },
             // SAFETY: every processor of Rust's aarch64 targets has NEON.

@@ -63,7 +63,7 @@ impl TinyVitBlock {
     /// A block with windows of `window^2` positions and this number of heads.
     ///
     /// # Errors
-    /// If the layers do not fit each other, or `window` or `heads` is out of its range.
+    /// If the layers do not match, or `window` or `heads` is out of its range.
     pub fn new(
         isa: Isa,
         window: usize,

@@ -7,7 +7,7 @@ use crate::packed::Operand;
 use crate::scratch::{Scratch, Slices};
 use crate::simd::{LANES, Simd, Task};
 
-/// Positions of a strip, at most.
+/// Largest number of positions in a strip.
 pub(super) const TOKENS: usize = 64;
 
 /// The depthwise convolution and the MLP of a strip.

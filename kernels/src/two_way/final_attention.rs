@@ -30,7 +30,7 @@ impl FinalAttention {
     /// An attention with this number of heads.
     ///
     /// # Errors
-    /// If the layers do not fit each other or `heads`.
+    /// If the layers do not match each other or `heads`.
     pub fn new(isa: Isa, heads: usize, layers: FinalAttentionLayers) -> Result<Self, Misfit> {
         let FinalAttentionLayers { token_to_image, norm } = layers;
         token_to_image.check("token_to_image", isa, heads, norm.channels(), 0)?;

@@ -61,11 +61,11 @@ pub struct TwoWayLayers {
 
 impl TwoWayBlock {
     /// A block with this number of heads in each attention. With `residual`, tokens are added to
-    /// the output of their attention to each other; in the first block they are nothing but their
-    /// positions, and are not.
+    /// the output of their attention to each other. The first block has no such residual, because
+    /// its tokens equal their positions.
     ///
     /// # Errors
-    /// If the layers do not fit each other or `heads`, or HyP-Adpt comes after the image.
+    /// If the layers do not match each other or `heads`, or HyP-Adpt is used after the image.
     pub fn new(
         isa: Isa,
         heads: usize,

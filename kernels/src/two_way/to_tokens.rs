@@ -8,7 +8,7 @@ use crate::rows;
 use crate::scratch::{Scratch, Slices};
 use crate::simd::{Simd, Task, padded};
 
-/// Positions of the image that are computed at once, at most.
+/// Largest number of image positions computed at once.
 pub(super) const POSITIONS: usize = rows::ROWS;
 
 /// Attention of a part of the image to the tokens.

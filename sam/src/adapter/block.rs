@@ -8,7 +8,7 @@ use crate::fold::Folding;
 use crate::layers::{Activation, Linear, Mlp, Projected, Projection};
 use crate::weights::Reader;
 
-/// Adapters and LoRA of an encoder block, as far as there are any.
+/// Adapters and LoRA of an encoder block; each may be absent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BlockAdapters {
     space: Option<Adapter>,
@@ -33,19 +33,19 @@ impl BlockAdapters {
         })
     }
 
-    /// Layers that the output of the norm before the attention meets.
+    /// Layers fed by the norm before the attention.
     pub(crate) fn at_attention_norm(&mut self) -> impl Iterator<Item = &mut Linear> {
         self.lora.iter_mut().flat_map(Lora::first_mut)
     }
 
-    /// Layers that the output of the norm before the MLP meets.
+    /// Layers fed by the norm before the MLP.
     pub(crate) fn at_mlp_norm(&mut self) -> impl Iterator<Item = &mut Linear> {
         let is_normed = self.mlp_input == MlpInput::Normed;
-        let beside = self.mlp.iter_mut().filter(move |_| is_normed);
-        beside.map(|beside| &mut beside.adapter.down)
+        let parallel = self.mlp.iter_mut().filter(move |_| is_normed);
+        parallel.map(|parallel| &mut parallel.adapter.down)
     }
 
-    /// Folds the adapters that can be into the layers beside and before them.
+    /// Folds serial and parallel adapters into the neighbouring layers, as far as `rule` applies.
     pub(crate) fn fold(&mut self, rule: Folding, mlp: &mut Mlp, projection: &mut Projection) {
         match rule {
             Folding::Mlp if self.mlp_input == MlpInput::Normed => {
@@ -53,7 +53,7 @@ impl BlockAdapters {
             }
             Folding::Bottlenecks => {
                 if let Some(space) = &self.space {
-                    projection.take_up(&space.down);
+                    projection.fold_in(&space.down);
                 }
             }
             Folding::Mlp | Folding::Lora | Folding::Norms | Folding::Scales => {}
@@ -65,14 +65,14 @@ impl BlockAdapters {
         self.space.as_ref().map(|space| space.activation)
     }
 
-    /// Whether the block computes as the base does.
+    /// True if the block has no adapter, so that it computes exactly what the base block does.
     pub(crate) fn is_empty(&self) -> bool {
         let Self { space, depth, mlp, lora, .. } = self;
         space.is_none() && depth.is_none() && mlp.is_none() && lora.is_none()
     }
 
-    /// After the attention's output projection: `x + Space(x)`, and for volumes
-    /// `+ Depth(attention over depth)`; `over_depth` computes that attention.
+    /// Applies the serial adapters after the attention's output projection: `x + Space(x)`, and for
+    /// volumes also `+ Depth(attention over depth)`. `over_depth` computes that attention.
     pub(crate) fn after_attention<B: Backend>(
         &self,
         b: &B,
@@ -80,7 +80,7 @@ impl BlockAdapters {
         over_depth: impl FnOnce() -> Result<Option<B::Tensor>, B::Error>,
     ) -> Output<B> {
         let mut sum = match &self.space {
-            Some(space) => space.behind(b, attended)?,
+            Some(space) => space.serial(b, attended)?,
             None => attended.x,
         };
         if let Some(depth) = &self.depth
@@ -91,8 +91,9 @@ impl BlockAdapters {
         Ok(sum)
     }
 
-    /// Parallel to the MLP: `mlp + scale * Mlp(normed)`, or of `raw`.
-    pub(crate) fn beside_mlp<B: Backend>(
+    /// Adds the adapter parallel to the MLP: `mlp + scale * Adapter(normed)`, or `Adapter(raw)` for
+    /// [`MlpInput::Raw`].
+    pub(crate) fn add_parallel_to_mlp<B: Backend>(
         &self,
         b: &B,
         raw: &B::Tensor,
@@ -117,9 +118,9 @@ impl Roles for BlockAdapters {
     }
 }
 
-/// SD-Trans's depth branch (section 3.2): maps `[B * D, H, W, C]` of D slices each, attended to
-/// over the slices at every position; `None` for single slices, where there is nothing to attend
-/// to. `attend` maps tokens `[N, D, C]` to tokens.
+/// SD-Trans's depth branch (Med-SA, section 3.2): attention over the slices, at every position of
+/// the maps `[B * D, H, W, C]`, with D slices in each volume. `attend` maps tokens `[N, D, C]` to
+/// tokens of the same shape. Returns `None` for single slices, which have no depth to attend over.
 pub(crate) fn attend_over_depth<B: Backend>(
     b: &B,
     maps: &B::Tensor,

@@ -9,7 +9,7 @@ use crate::fold::Folding;
 use crate::layers::{Activation, Mlp, Projected, Projection};
 use crate::weights::Reader;
 
-/// Adapters of a two-way block, as far as there are any.
+/// Adapters and LoRA of a two-way block; each may be absent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DecoderAdapters {
     prompt_to_image: Option<PromptedAdapter>,
@@ -44,7 +44,8 @@ impl DecoderAdapters {
         })
     }
 
-    /// After the attention of the tokens to the image, `[B, N, C]`: with skip.
+    /// Applies the serial adapter, with its skip connection, after the attention of the tokens to
+    /// the image, `[B, N, C]`.
     pub(crate) fn after_prompt_to_image<B: Backend>(
         &self,
         b: &B,
@@ -52,13 +53,13 @@ impl DecoderAdapters {
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
         match &self.prompt_to_image {
-            Some(adapter) => adapter.behind(b, attended, prompt),
+            Some(adapter) => adapter.serial(b, attended, prompt),
             None => Ok(attended.x),
         }
     }
 
-    /// Parallel to the MLP: `mlp + scale * Mlp(tokens)`.
-    pub(crate) fn beside_mlp<B: Backend>(
+    /// Adds the adapter parallel to the MLP: `mlp + scale * Adapter(tokens)`.
+    pub(crate) fn add_parallel_to_mlp<B: Backend>(
         &self,
         b: &B,
         tokens: &B::Tensor,
@@ -70,19 +71,20 @@ impl DecoderAdapters {
         }
     }
 
-    /// After the attention of the image to the tokens, `[B, h * w, C]`: with skip.
+    /// Applies the serial adapter, with its skip connection, after the attention of the image to
+    /// the tokens, `[B, h * w, C]`.
     pub(crate) fn after_image_to_prompt<B: Backend>(
         &self,
         b: &B,
         attended: Projected<B::Tensor>,
     ) -> Output<B> {
         match &self.image_to_prompt {
-            Some(adapter) => adapter.behind(b, attended),
+            Some(adapter) => adapter.serial(b, attended),
             None => Ok(attended.x),
         }
     }
 
-    /// Folds the adapters that can be into the layers beside and before them.
+    /// Folds serial and parallel adapters into the neighbouring layers, as far as `rule` applies.
     pub(crate) fn fold(
         &mut self,
         rule: Folding,
@@ -94,10 +96,10 @@ impl DecoderAdapters {
             Folding::Mlp => ParallelAdapter::widen(&mut self.mlp, mlp),
             Folding::Bottlenecks => {
                 if let Some(prompted) = &self.prompt_to_image {
-                    prompt_to_image.take_up(&prompted.adapter.down);
+                    prompt_to_image.fold_in(&prompted.adapter.down);
                 }
                 if let Some(adapter) = &self.image_to_prompt {
-                    image_to_prompt.take_up(&adapter.down);
+                    image_to_prompt.fold_in(&adapter.down);
                 }
             }
             Folding::Lora | Folding::Norms | Folding::Scales => {}
@@ -106,7 +108,7 @@ impl DecoderAdapters {
 }
 
 impl DecoderAdapters {
-    /// The bottleneck of the adapter after the attention of the tokens to the image.
+    /// Bottleneck of the adapter after the attention of the tokens to the image.
     pub(crate) fn after_tokens(&self) -> Option<Bottleneck> {
         self.prompt_to_image.as_ref().map(|prompted| match &prompted.maps {
             Some(maps) => Bottleneck::Hyper { maps: maps.count() },
@@ -145,11 +147,11 @@ impl Roles for PromptedAdapter {
     }
 }
 
-/// An adapter whose bottleneck may be HyP-Adpt's.
+/// A serial adapter whose bottleneck is either an activation or HyP-Adpt's generated maps.
 #[derive(Clone, Debug)]
 struct PromptedAdapter {
     adapter: Adapter,
-    /// In place of the activation.
+    /// Maps that the prompt generates, used in place of the activation.
     maps: Option<HyperMaps>,
 }
 
@@ -160,15 +162,15 @@ impl PromptedAdapter {
         Ok(Some(Self { adapter, maps }))
     }
 
-    fn behind<B: Backend>(
+    fn serial<B: Backend>(
         &self,
         b: &B,
         attended: Projected<B::Tensor>,
         prompt: &PromptSummary<B::Tensor>,
     ) -> Output<B> {
         match &self.maps {
-            Some(maps) => self.adapter.behind_with(b, attended, |x| maps.forward(b, x, prompt)),
-            None => self.adapter.behind(b, attended),
+            Some(maps) => self.adapter.serial_with(b, attended, |x| maps.forward(b, x, prompt)),
+            None => self.adapter.serial(b, attended),
         }
     }
 }

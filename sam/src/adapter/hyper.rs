@@ -8,7 +8,7 @@ use crate::layers::{LayerNorm, Linear, NO_ATTENTION};
 use crate::prompt::label;
 use crate::weights::Reader;
 
-/// The prompt, for adapters that it conditions.
+/// The prompt as seen by the adapters that are conditioned on it.
 pub(crate) struct PromptSummary<'a, T> {
     /// Sparse tokens `[B, N, C]`.
     pub tokens: &'a T,
@@ -16,10 +16,10 @@ pub(crate) struct PromptSummary<'a, T> {
     pub labels: &'a T,
 }
 
-/// `e_{k+1} = ReLU(Norm(e_k W_k))` with `W_k = Re(M_k e_prompt)`, K times.
+/// `e_{k+1} = ReLU(Norm(e_k W_k))` with `W_k = Re(M_k e_prompt)`, for K maps.
 ///
-/// `e_prompt` is one vector for a prompt: the mean over its tokens of `ReLU(reduce token)`, so
-/// that any number of clicks fits and empty slots take no part.
+/// `e_prompt` is one vector per prompt: the mean of `ReLU(reduce token)` over its tokens. The mean
+/// accepts any number of clicks, and empty slots do not contribute to it.
 #[derive(Clone, Debug)]
 pub(crate) struct HyperMaps {
     reduce: Linear,
@@ -27,7 +27,7 @@ pub(crate) struct HyperMaps {
 }
 
 impl HyperMaps {
-    /// For tokens of `dim` channels and a bottleneck of `length`.
+    /// Reads the maps for tokens of `dim` channels and a bottleneck of `length`.
     pub(crate) fn read(from: &Reader, dim: usize, length: usize) -> Result<Option<Self>, Error> {
         let Some(reduced) = from.rows("reduce.weight") else { return Ok(None) };
         let reduce = Linear::read(&from.at("reduce"), dim, reduced)?;
@@ -42,7 +42,7 @@ impl HyperMaps {
         Ok(Some(Self { reduce, maps }))
     }
 
-    /// `[B, N, L]` -> `[B, N, L]`.
+    /// Applies the K maps, `[B, N, L]` -> `[B, N, L]`.
     pub(crate) fn forward<B: Backend>(
         &self,
         b: &B,
@@ -51,7 +51,7 @@ impl HyperMaps {
     ) -> Output<B> {
         let [batch, _, length] = b.shape(x)[..] else { unreachable!("tokens have three axes") };
         let reduced = b.relu(&b.linear(prompt.tokens, &self.reduce)?)?;
-        let prompt = b.matmul(&token_share(b, prompt.labels)?, &reduced)?;
+        let prompt = b.matmul(&token_weights(b, prompt.labels)?, &reduced)?;
         let mut x = x.clone();
         for (map, norm) in &self.maps {
             let weight = b.reshape(&b.linear(&prompt, map)?, &[batch, length, length])?;
@@ -62,7 +62,7 @@ impl HyperMaps {
 }
 
 impl HyperMaps {
-    /// How many maps.
+    /// Number of maps, K.
     pub(crate) fn count(&self) -> usize {
         self.maps.len()
     }
@@ -78,11 +78,11 @@ impl Roles for HyperMaps {
     }
 }
 
-/// Share of each token in the mean over those that point at something, `[B, 1, N]`.
-fn token_share<B: Backend>(b: &B, labels: &B::Tensor) -> Output<B> {
+/// Weights of the mean over the tokens that mark a position, `[B, 1, N]`.
+fn token_weights<B: Backend>(b: &B, labels: &B::Tensor) -> Output<B> {
     let [batch, slots] = b.shape(labels)[..] else { unreachable!("labels have two axes") };
     let is = |value: f32| b.indicator(labels, value);
     let placeless = b.add(&is(label::NOT_A_POINT)?, &is(label::UNUSED)?)?;
-    let share = b.softmax(&b.affine(&placeless, NO_ATTENTION, 0.0)?)?;
-    b.reshape(&share, &[batch, 1, slots])
+    let weights = b.softmax(&b.affine(&placeless, NO_ATTENTION, 0.0)?)?;
+    b.reshape(&weights, &[batch, 1, slots])
 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::layers::{Linear, LinearInput, Packing};
 use crate::weights::{Param, Reader};
 
-/// `(alpha / r) B A x` for queries and for values.
+/// LoRA of queries and values: `(alpha / r) B A x` for each.
 #[derive(Clone, Debug)]
 pub(crate) struct Lora {
     q: LowRank,
@@ -36,19 +36,19 @@ impl Lora {
         Ok(Some(Self { q: low_rank("q")?, v: low_rank("v")? }))
     }
 
-    /// What is added to the queries of `x`.
+    /// Update of the queries of `x`.
     pub(crate) fn q<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
         self.q.forward(b, x)
     }
 
-    /// What is added to the values of `x`.
+    /// Update of the values of `x`.
     pub(crate) fn v<B: Backend>(&self, b: &B, x: &B::Tensor) -> Output<B> {
         self.v.forward(b, x)
     }
 }
 
 impl Lora {
-    /// `qkv` `[B, N, 3 * heads * d]` of tokens `x`, updated.
+    /// Adds the updates to `qkv` `[B, N, 3 * heads * d]`, the packed projection of the tokens `x`.
     pub(crate) fn add_to_packed<B: Backend>(
         &self,
         b: &B,
@@ -71,7 +71,7 @@ impl Lora {
 }
 
 impl Lora {
-    /// A packed projection `[3 * heads * d, in]` with the updates in it.
+    /// Packed projection `[3 * heads * d, in]` with the updates merged into its weight.
     pub(crate) fn merged(&self, qkv: &Linear, heads: usize, packing: Packing) -> Linear {
         let d = qkv.outputs() / (3 * heads);
         let (mut weight, bias) = (qkv.weight_array(), qkv.bias_array());
@@ -84,7 +84,7 @@ impl Lora {
         qkv.with(weight, bias)
     }
 
-    /// Projections of queries and of values with the updates in them.
+    /// Separate projections of queries and values with the updates merged into their weights.
     pub(crate) fn merged_apart(&self, q: &Linear, v: &Linear) -> [Linear; 2] {
         let merged = |linear: &Linear, part: &LowRank| {
             linear.with(linear.weight_array() + part.update(), linear.bias_array())
@@ -92,12 +92,12 @@ impl Lora {
         [merged(q, &self.q), merged(v, &self.v)]
     }
 
-    /// Layers that its input meets.
+    /// Layers fed directly by the input.
     pub(crate) fn first_mut(&mut self) -> [&mut Linear; 2] {
         [&mut self.q.a, &mut self.v.a]
     }
 
-    /// Multiplies what is added to the queries.
+    /// Multiplies the update of the queries by `factor`.
     pub(crate) fn scale_queries(&mut self, factor: f32) {
         self.q.scale *= factor;
     }
@@ -124,7 +124,7 @@ impl LowRank {
         Ok(Self { a, b, scale: alpha / rank as f32 })
     }
 
-    /// What it adds to a projection's weight, `[out, in]`.
+    /// Update of the projection's weight, `[out, in]`.
     fn update(&self) -> Array2<f32> {
         self.b.weight_array().dot(&self.a.weight_array()) * self.scale
     }

@@ -1,14 +1,15 @@
-//! Med-SA's adapters: small bottlenecks that learn beside frozen weights (Med-SA, section 3).
+//! Med-SA's adapters: small trained bottlenecks, serial or parallel to frozen layers (Med-SA,
+//! section 3).
 //!
-//! Names in an adapter file, where a part without tensors has no adapter:
-//! - `encoder.blocks.<stage>.<i>.{space,mlp,depth}.{down,up}.{weight,bias}`; the stages of a
-//!   TinyViT count from 1 (0 has no attention), a ViT is all stage 0;
-//! - `encoder.blocks.<stage>.<i>.lora.{q,v}.{a,b}`;
-//! - `decoder.layers.<i>.{prompt_to_image,mlp,image_to_prompt}.{down,up}.{weight,bias}`;
-//! - `decoder.layers.<i>.prompt_to_image.hyp.{reduce,maps.<k>,norms.<k>}.{weight,bias}`;
-//! - `decoder.layers.<i>.lora.{self,prompt_to_image,image_to_prompt}.{q,v}.{a,b}`;
-//! - `prompt_encoder...` and `mask_decoder...`: weights of the base that were trained themselves,
-//!   in the layout that this crate computes with.
+//! Tensor names in an adapter file. A layer without tensors has no adapter.
+//! - `encoder.blocks.<stage>.<i>.{space,mlp,depth}.{down,up}.{weight,bias}`. The stages of a
+//!   TinyViT count from 1, since stage 0 has no attention; all blocks of a ViT are stage 0.
+//! - `encoder.blocks.<stage>.<i>.lora.{q,v}.{a,b}`.
+//! - `decoder.layers.<i>.{prompt_to_image,mlp,image_to_prompt}.{down,up}.{weight,bias}`.
+//! - `decoder.layers.<i>.prompt_to_image.hyp.{reduce,maps.<k>,norms.<k>}.{weight,bias}`.
+//! - `decoder.layers.<i>.lora.{self,prompt_to_image,image_to_prompt}.{q,v}.{a,b}`.
+//! - `prompt_encoder...` and `mask_decoder...`: trained weights of the base network itself, in the
+//!   layout that this crate computes with.
 
 mod block;
 mod decoder;
@@ -29,19 +30,19 @@ use crate::error::Error;
 use crate::layers::{Activation, Linear, Mlp, Projected};
 use crate::weights::Reader;
 
-/// What the weights of adapters do not tell.
+/// Settings of the adapters that cannot be derived from their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdapterConfig {
-    /// Nonlinearity between the two projections.
+    /// Activation between the two projections.
     pub activation: Activation,
-    /// Factor of the adapters that stand parallel to an MLP.
+    /// Factor applied to the output of adapters parallel to an MLP.
     pub scale: f32,
-    /// What the adapters parallel to the encoder's MLPs are given.
+    /// Input of the adapters parallel to the encoder's MLPs.
     pub mlp_input: MlpInput,
-    /// What fills windows of a SAM ViT that reach over the map's edge.
+    /// Padding of SAM ViT windows that extend beyond the map's edge.
     pub window_padding: WindowPadding,
-    /// LoRA's alpha: its part is scaled by alpha / rank.
+    /// LoRA's alpha: the update is scaled by alpha / rank.
     pub lora_alpha: f32,
 }
 
@@ -57,28 +58,29 @@ impl Default for AdapterConfig {
     }
 }
 
-/// What an adapter parallel to an encoder block's MLP is given.
+/// Input of an adapter parallel to an encoder block's MLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MlpInput {
-    /// What the MLP is given, so that the adapter folds into it (the paper, and SAM ViT).
+    /// The normalized tokens, as for the MLP itself, so that the adapter folds into the MLP (the
+    /// paper, and SAM ViT).
     #[default]
     Normed,
-    /// What comes before the norm (TinyViT in the released code).
+    /// The tokens before the norm (TinyViT in the released code).
     Raw,
 }
 
-/// What fills windows of a SAM ViT that reach over the map's edge.
+/// Padding of SAM ViT windows that extend beyond the map's edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WindowPadding {
     /// Zeros after the norm (SAM).
     AfterNorm,
-    /// Zeros before the norm, which makes its bias of them (the released Med-SA code).
+    /// Zeros before the norm, which turns them into its beta (the released Med-SA code).
     BeforeNorm,
 }
 
-/// `W_up act(W_down x + b_down) + b_up`.
+/// A bottleneck: `W_up act(W_down x + b_down) + b_up`.
 #[derive(Clone, Debug)]
 pub(crate) struct Adapter {
     down: Linear,
@@ -102,27 +104,28 @@ impl Adapter {
         b.linear(&self.activation.forward(b, &reduced)?, &self.up)
     }
 
-    /// `x` of a projection plus the adapter's answer to it.
-    fn behind<B: Backend>(&self, b: &B, projected: Projected<B::Tensor>) -> Output<B> {
-        self.behind_with(b, projected, |x| self.activation.forward(b, x))
+    /// Applies the adapter in series with a projection: the projection's output `x` plus the
+    /// adapter's output for `x`.
+    fn serial<B: Backend>(&self, b: &B, projected: Projected<B::Tensor>) -> Output<B> {
+        self.serial_with(b, projected, |x| self.activation.forward(b, x))
     }
 
-    /// The same with `between` in place of the activation.
-    fn behind_with<B: Backend>(
+    /// Applies the adapter in series, with `bottleneck` in place of the activation.
+    fn serial_with<B: Backend>(
         &self,
         b: &B,
         projected: Projected<B::Tensor>,
-        between: impl FnOnce(&B::Tensor) -> Output<B>,
+        bottleneck: impl FnOnce(&B::Tensor) -> Output<B>,
     ) -> Output<B> {
         let Projected { x, reduced } = projected;
         let reduced = match reduced {
             Some(reduced) => reduced,
             None => b.linear(&x, &self.down)?,
         };
-        b.add(&x, &b.linear(&between(&reduced)?, &self.up)?)
+        b.add(&x, &b.linear(&bottleneck(&reduced)?, &self.up)?)
     }
 
-    /// Length between the projections.
+    /// Length of the bottleneck.
     fn bottleneck(&self) -> usize {
         self.down.outputs()
     }
@@ -141,7 +144,7 @@ impl Roles for ParallelAdapter {
     }
 }
 
-/// Hands over the layers of a part, if it is there.
+/// Adds the layers of an adapter that may be absent.
 fn roles_of<'a>(role: &str, part: Option<&'a impl Roles>, add: &mut dyn FnMut(String, Layer<'a>)) {
     if let Some(part) = part {
         part.roles(&mut |inner, layer| add(format!("{role}.{inner}"), layer));
@@ -161,19 +164,19 @@ impl ParallelAdapter {
         Ok(adapter.map(|adapter| Self { adapter, scale: config.scale }))
     }
 
-    /// Added to the MLP's answer.
+    /// Adds the adapter's scaled output to `mlp`, the MLP's output.
     fn add_to<B: Backend>(&self, b: &B, mlp: &B::Tensor, x: &B::Tensor) -> Output<B> {
         b.add(mlp, &b.affine(&self.adapter.forward(b, x)?, self.scale, 0.0)?)
     }
 
-    /// Folded into `mlp`, which has the same input, if it has the same activation.
+    /// Folds the adapter into `mlp`, which has the same input, if their activations are equal.
     fn widen(this: &mut Option<Self>, mlp: &mut Mlp) {
         if let Some(Self { adapter, scale }) =
-            this.take_if(|beside| mlp.can_widen(beside.adapter.activation))
+            this.take_if(|parallel| mlp.can_widen(parallel.adapter.activation))
         {
             mlp.widen(&adapter.down, &adapter.up, scale);
         }
-        // One that stays takes up its factor.
+        // An adapter that was not folded takes its scale into its weights.
         if let Some(Self { adapter, scale }) = this {
             adapter.up = adapter.up.scaled(0..adapter.up.outputs(), *scale);
             *scale = 1.0;

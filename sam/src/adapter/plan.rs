@@ -1,20 +1,20 @@
-//! Which adapters a network gets, and the tensors that makes.
+//! Plan of the adapters of a network, and the tensors it creates.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{EncoderConfig, SamConfig};
 
-/// Which adapters to train.
+/// Adapters to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdapterPlan {
-    /// After the attention of encoder blocks.
+    /// Serial adapters after the attention of encoder blocks.
     pub space: bool,
-    /// Parallel to the MLP of encoder blocks.
+    /// Adapters parallel to the MLP of encoder blocks.
     pub mlp: bool,
-    /// After the attention over slices (volumes and cine loops).
+    /// Serial adapters after the attention over slices (volumes and cine loops).
     pub depth: bool,
-    /// Bottleneck of these three: channels / reduction.
+    /// Reduction of these three: their bottleneck has channels / reduction values.
     pub reduction: usize,
     /// Rank of LoRA on q and v of encoder blocks; 0 for none.
     pub lora_rank: usize,
@@ -22,8 +22,8 @@ pub struct AdapterPlan {
     pub stages: Vec<usize>,
     /// Adapters of the decoder.
     pub decoder: DecoderPlan,
-    /// Weights of prompt encoder and mask decoder that train themselves, by the beginning of
-    /// their names; `mask_decoder` is what the released code does.
+    /// Beginnings of the names of weights of prompt encoder and mask decoder that are themselves
+    /// trained. The released code trains `mask_decoder`.
     pub train_base: Vec<String>,
 }
 
@@ -31,17 +31,17 @@ pub struct AdapterPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DecoderPlan {
-    /// After the attention of the prompt to the image.
+    /// Serial adapters after the attention of the prompt to the image.
     pub prompt_to_image: bool,
-    /// Parallel to the MLP.
+    /// Adapters parallel to the MLP.
     pub mlp: bool,
-    /// After the attention of the image to the prompt.
+    /// Serial adapters after the attention of the image to the prompt.
     pub image_to_prompt: bool,
-    /// Bottleneck: channels / reduction.
+    /// Reduction: the bottleneck has channels / reduction values.
     pub reduction: usize,
     /// Maps that the prompt generates in `prompt_to_image` (HyP-Adpt); 0 for a plain adapter.
     pub hyp_maps: usize,
-    /// Bottleneck of the adapter with HyP-Adpt: channels / reduction. A map has its square.
+    /// Reduction of the adapter with HyP-Adpt. Each map has the square of its bottleneck's length.
     pub hyp_reduction: usize,
     /// Rank of LoRA on q and v of the attentions; 0 for none.
     pub lora_rank: usize,
@@ -79,33 +79,33 @@ impl Default for DecoderPlan {
 /// A tensor of a new adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTensor {
-    /// Its name.
+    /// Name in the adapter file.
     pub name: String,
-    /// Its shape.
+    /// Shape of the values.
     pub shape: Vec<usize>,
-    /// Its values before the first step.
+    /// Values before the first training step.
     pub init: Init,
 }
 
-/// Values before the first step. What ends an adapter is zero, so that training starts exactly
-/// at the base.
+/// Values before the first training step. The last layer of every adapter starts at zero, so that
+/// training starts exactly at the base network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
     Zeros,
     /// All 1.
     Ones,
-    /// Uniform in +-bound.
+    /// Uniform in `-bound..bound`.
     Uniform {
-        /// The bound.
+        /// Largest absolute value.
         bound: f32,
     },
-    /// A square matrix, flattened: 1 on its diagonal.
+    /// A flattened square matrix with 1 on its diagonal.
     Identity,
 }
 
 impl AdapterPlan {
-    /// The tensors of the planned adapters for a network of shape `config`, without
+    /// Tensors of the planned adapters for a network of shape `config`, without those of
     /// [`AdapterPlan::train_base`].
     pub fn tensors(&self, config: &SamConfig) -> Vec<NewTensor> {
         let mut new = New::default();
@@ -141,7 +141,7 @@ impl DecoderPlan {
             for k in 0..self.hyp_maps {
                 let map = format!("{prompted}.hyp.maps.{k}");
                 new.push(format!("{map}.weight"), vec![length * length, length], uniform(length));
-                // Before it is trained, a map is near to none.
+                // Before training, a generated map is close to the identity.
                 new.push(format!("{map}.bias"), vec![length * length], Init::Identity);
                 new.push(format!("{prompted}.hyp.norms.{k}.weight"), vec![length], Init::Ones);
                 new.push(format!("{prompted}.hyp.norms.{k}.bias"), vec![length], Init::Zeros);
@@ -162,12 +162,12 @@ impl DecoderPlan {
     }
 }
 
-/// PyTorch's default for linear layers.
+/// PyTorch's default initialization of linear layers.
 fn uniform(inputs: usize) -> Init {
     Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() }
 }
 
-/// Stage, index in it, and channels of every block that can carry adapters.
+/// Stage, index within the stage, and channels of every block that can have adapters.
 fn blocks(encoder: &EncoderConfig) -> Vec<(usize, usize, usize)> {
     match encoder {
         EncoderConfig::TinyVit(tiny) => {

@@ -1,29 +1,29 @@
-//! Shape of prompt encoder and mask decoder.
+//! Shape of the prompt encoder and mask decoder.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::weights::Weights;
 
-/// Shape of prompt encoder and mask decoder.
+/// Shape of the prompt encoder and mask decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
-    /// Channels of embedding and tokens.
+    /// Channels of the embedding and of the tokens.
     pub dim: usize,
     /// Hidden width of the two-way blocks' MLP.
     pub mlp_dim: usize,
-    /// Attention heads. The one thing that weights do not tell: SAM has 8.
+    /// Attention heads. The weights do not determine this number; SAM has 8.
     pub heads: usize,
     /// Channels of the mask prompt's downscaling.
     pub mask_channels: usize,
-    /// Which coordinate of a prompt's points the network has learned to be the first.
+    /// Order in which the network was trained to read a point's coordinates.
     #[serde(default)]
     pub points: PointOrder,
 }
 
-/// The order of a point's coordinates in training. Prompts are (x, y) everywhere; a network that
-/// has learned them the other way round is given them so inside.
+/// Order of a point's coordinates in training. Prompts are (x, y) in every interface; for a network
+/// trained on (row, column) they are swapped internally.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PointOrder {
@@ -35,10 +35,10 @@ pub enum PointOrder {
 }
 
 impl DecoderConfig {
-    /// Reads the shape off a checkpoint.
+    /// Detects the shape from the tensors of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::UnknownNetwork`] names the tensor that is missing.
+    /// [`Error::UnknownNetwork`] names the missing tensor.
     pub(crate) fn detect(weights: &Weights, heads: usize) -> Result<Self, Error> {
         let rows = |name: &str| {
             let found = weights.get(name).and_then(|value| value.shape().first().copied());

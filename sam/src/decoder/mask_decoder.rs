@@ -1,4 +1,4 @@
-//! From an embedding and a prompt to masks and how good they probably are.
+//! Mask decoder: from an embedding and a prompt to masks and their predicted quality.
 
 use ndarray::{Array3, Axis, concatenate};
 
@@ -14,30 +14,29 @@ use crate::layers::{Activation, LayerNorm, Linear, Mlp, NO_ATTENTION, Upscale2x}
 use crate::prompt::label;
 use crate::weights::{Param, Reader, VisitParams};
 
-/// What the decoder answers.
+/// Predictions of the decoder.
 pub struct Masks<T> {
-    /// `[B, 4, 4h, 4w]`: logits of the single-mask answer, then of the three of multi-mask
-    /// output.
+    /// `[B, 4, 4h, 4w]`: logits of the single mask, then of the three masks of multi-mask output.
     pub logits: T,
-    /// `[B, 4]`: predicted intersection over union of each.
+    /// `[B, 4]`: predicted intersection over union of each mask.
     pub iou: T,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct MaskDecoder {
-    /// `[1, 5, C]`: the token that predicts quality, then one for each mask.
+    /// `[1, 5, C]`: the quality token, then one token for each mask.
     output_tokens: Param,
     transformer: TwoWayTransformer,
     upscale1: Upscale2x,
     upscale_norm: LayerNorm,
     upscale2: Upscale2x,
-    /// For each mask, from its token to the weights of its channels.
+    /// For each mask, the MLP from its token to the weights of its channels.
     hypernetworks: Vec<Mlp>,
     iou_head: Mlp,
 }
 
 impl MaskDecoder {
-    /// The single-mask answer and three for multi-mask output.
+    /// The single mask and the three of multi-mask output.
     const MASKS: usize = 4;
 
     pub(crate) fn read(
@@ -75,17 +74,17 @@ impl MaskDecoder {
         })
     }
 
-    /// Puts adapters into the two-way blocks; `from` is at `decoder.layers`.
+    /// Puts adapters into the two-way blocks; `from` points to `decoder.layers`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         self.transformer.adapt(from, config)
     }
 
-    /// Folds what can be.
+    /// Applies a folding rule to the two-way blocks.
     pub(crate) fn fold(&mut self, rule: Folding) {
         self.transformer.fold(rule);
     }
 
-    /// Masks for an embedding `[B, h, w, C]`.
+    /// Predicts masks for an embedding `[B, h, w, C]`.
     pub(crate) fn forward<B: Backend>(
         &self,
         b: &B,
@@ -133,13 +132,14 @@ impl MaskDecoder {
         Ok(Masks { logits, iou: b.reshape(&iou, &[batch, Self::MASKS])? })
     }
 
-    /// `[B, 5, C]`.
+    /// Output tokens of a batch, `[B, 5, C]`.
     fn output_tokens<B: Backend>(&self, b: &B, batch: usize) -> Output<B> {
         let tokens = b.param(&self.output_tokens)?;
         b.concat(&vec![&tokens; batch], 0)
     }
 
-    /// `[B, 1, 1, 5 + N]`: 0, or so low that no attention is left for an unused token.
+    /// Bias of the attention scores, `[B, 1, 1, 5 + N]`: 0, or a large negative number that
+    /// excludes unused tokens.
     fn token_bias<B: Backend>(&self, b: &B, labels: &B::Tensor) -> Output<B> {
         let [batch, slots] = b.shape(labels)[..] else { unreachable!("labels have two axes") };
         let unused = b.affine(&b.indicator(labels, label::UNUSED)?, NO_ATTENTION, 0.0)?;

@@ -1,4 +1,4 @@
-//! Points, boxes and masks as embeddings.
+//! Prompt encoder: points, boxes and masks as embeddings.
 
 use std::f32::consts::PI;
 
@@ -12,34 +12,34 @@ use crate::layers::{ConvBias, LayerNorm, Linear, depth_patches, pixel_patches};
 use crate::prompt::label;
 use crate::weights::{Param, Reader, VisitParams};
 
-/// What the decoder is asked, as tensors. `B` is the number of prompts.
+/// Input of the decoder as tensors, for `B` prompts.
 pub struct PromptInput<T> {
     /// `[B, N, 2]`, (x, y) in input pixels.
     pub coords: T,
     /// `[B, N]`, values of [`crate::prompt::label`].
     pub labels: T,
-    /// A mask to start from, if this call can have one.
+    /// Mask prompt, `None` if this call never has one.
     pub mask: Option<MaskPrompt<T>>,
 }
 
-/// A mask prompt, usually the logits of an earlier answer.
+/// A mask prompt, usually the logits of an earlier prediction.
 pub struct MaskPrompt<T> {
     /// `[B, 1, 4h, 4w]` logits for an embedding of h x w.
     pub logits: T,
-    /// `[B]`: 1 where the mask counts, 0 where there is none.
+    /// `[B]`: 1 if the prompt has a mask, 0 if it has none.
     pub present: T,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct PromptEncoder {
-    /// `[2, C/2]`: random spatial frequencies.
+    /// Random spatial frequencies, `[2, C/2]`.
     frequencies: Param,
-    /// Embeddings `[1, 1, C]` by label.
+    /// Embeddings `[1, 1, C]` with their labels.
     by_label: [(f32, Param); 5],
     mask_downscaling: MaskDownscaling,
-    /// `[1, 1, 1, C]`.
+    /// Embedding of a missing mask, `[1, 1, 1, C]`.
     no_mask: Param,
-    /// `[1, h * w, 2]`: where each cell of the embedding lies, in input pixels.
+    /// Position of each cell of the embedding in input pixels, `[1, h * w, 2]`.
     cells: Param,
     input_size: usize,
 }
@@ -58,7 +58,8 @@ impl PromptEncoder {
         let mut frequencies = pe_layer.array(name, &[2, dim / 2])?;
         let mut cells = cells(input_size, grid);
         if points == PointOrder::Yx {
-            // With the frequencies changing places, points need not; cells, which never did, do.
+            // Swapping the frequencies replaces swapping the points. Cells were never swapped, so
+            // they are swapped here.
             frequencies = frequencies.select(Axis(0), &[1, 0]);
             cells = cells.select(Axis(2), &[1, 0]);
         }
@@ -92,7 +93,7 @@ impl PromptEncoder {
         })
     }
 
-    /// Sparse embeddings `[B, N, C]`.
+    /// Sparse embeddings of points and box corners, `[B, N, C]`.
     pub(crate) fn sparse<B: Backend>(
         &self,
         b: &B,
@@ -111,7 +112,8 @@ impl PromptEncoder {
         Ok(sparse)
     }
 
-    /// Dense embedding of the mask prompt, `[B or 1, h, w, C]` (or `[1, 1, 1, C]` without one).
+    /// Dense embedding of the mask prompt, `[B or 1, h, w, C]`; `[1, 1, 1, C]` without a mask
+    /// prompt.
     pub(crate) fn dense<B: Backend>(
         &self,
         b: &B,
@@ -136,14 +138,14 @@ impl PromptEncoder {
         })
     }
 
-    /// Position of each cell of the embedding, `[1, h * w, C]`: a constant.
+    /// Position encoding of each cell of the embedding, `[1, h * w, C]`; a constant.
     pub(crate) fn dense_positions<B: Backend>(&self, b: &B) -> Output<B> {
         self.positions(b, &b.param(&self.cells)?)
     }
 
-    /// `[B, N, 2]` in input pixels -> `[B, N, C]`.
+    /// Position encoding: `[B, N, 2]` in input pixels -> `[B, N, C]`.
     fn positions<B: Backend>(&self, b: &B, coords: &B::Tensor) -> Output<B> {
-        // Pixel centres, then to [-1, 1].
+        // Move to pixel centres, then scale to [-1, 1].
         let scale = 2.0 / self.input_size as f32;
         let unit = b.affine(coords, scale, 0.5 * scale - 1.0)?;
         let angles = b.affine(&b.matmul(&unit, &b.param(&self.frequencies)?)?, 2.0 * PI, 0.0)?;
@@ -164,8 +166,8 @@ impl VisitParams for PromptEncoder {
     }
 }
 
-/// From mask logits to a map of the embedding's size: two 2x2 convolutions of stride 2 and a
-/// 1x1.
+/// Downscales mask logits to a map of the embedding's size: two 2x2 convolutions of stride 2 and a
+/// 1x1 convolution.
 #[derive(Clone, Debug)]
 struct MaskDownscaling {
     first: (Linear, LayerNorm),
@@ -199,8 +201,8 @@ impl MaskDownscaling {
     }
 }
 
-/// Where the cells of a `grid` x `grid` map lie in an input of side `input_size`, as pixel
-/// coordinates (which count from pixel centres).
+/// Positions of the cells of a `grid` x `grid` map in an input of side `input_size`, in pixel
+/// coordinates, where a pixel's centre has whole-number coordinates.
 fn cells(input_size: usize, grid: usize) -> Array3<f32> {
     let cell_size = input_size as f32 / grid as f32;
     Array3::from_shape_fn((1, grid * grid, 2), |(_, cell, axis)| {

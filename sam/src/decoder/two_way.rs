@@ -1,4 +1,4 @@
-//! The two-way transformer: tokens attend to the image and the image to tokens.
+//! The two-way transformer, in which tokens attend to the image and the image attends to tokens.
 
 use std::sync::Arc;
 
@@ -19,19 +19,20 @@ pub(super) struct TwoWayTransformer {
     final_norm: LayerNorm,
 }
 
-/// Constant inputs of every block.
+/// Inputs that are the same for every block.
 pub(super) struct Positions<'a, T> {
-    /// The tokens as they came in, `[B, N, C]`.
+    /// Initial tokens, `[B, N, C]`.
     pub tokens: &'a T,
-    /// `[1, h * w, C]`.
+    /// Position encoding of the image, `[1, h * w, C]`.
     pub image: &'a T,
-    /// Added to scores where a token is the key, `[B, 1, 1, N]`: 0, or very low for unused ones.
+    /// Bias of scores whose key is a token, `[B, 1, 1, N]`: 0, or a large negative number for
+    /// unused tokens.
     pub token_bias: &'a T,
-    /// For adapters that the prompt conditions.
+    /// Prompt, for adapters that are conditioned on it.
     pub prompt: PromptSummary<'a, T>,
 }
 
-/// SAM's number of two-way blocks.
+/// Number of two-way blocks in SAM.
 pub(crate) const TWO_WAY_DEPTH: usize = 2;
 
 impl TwoWayTransformer {
@@ -52,7 +53,7 @@ impl TwoWayTransformer {
         })
     }
 
-    /// Puts adapters into blocks; `from` is at `decoder.layers`.
+    /// Puts adapters into blocks; `from` points to `decoder.layers`.
     pub(super) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         let dim = self.final_attention.q.inputs();
         for (i, layer) in self.layers.iter_mut().enumerate() {
@@ -61,7 +62,7 @@ impl TwoWayTransformer {
         Ok(())
     }
 
-    /// Tokens `[B, N, C]` and image `[B, h * w, C]`, after the transformer.
+    /// Tokens `[B, N, C]` and image `[B, h * w, C]` after the transformer.
     pub(super) fn forward<B: Backend>(
         &self,
         b: &B,
@@ -109,8 +110,8 @@ struct TwoWayBlock {
     norm3: LayerNorm,
     image_to_token: Attention,
     norm4: LayerNorm,
-    /// In the first block tokens are nothing but their positions, and self-attention replaces
-    /// them.
+    /// True for the first block: its tokens equal their positions, and the output of self-attention
+    /// replaces them.
     first: bool,
     adapters: DecoderAdapters,
 }
@@ -191,7 +192,7 @@ impl TwoWayBlock {
         let attended = adapters.after_prompt_to_image(b, attended, &positions.prompt)?;
         let tokens = b.layer_norm(&b.add(&tokens, &attended)?, &self.norm2)?;
 
-        let mlp = adapters.beside_mlp(b, &tokens, self.mlp.forward(b, &tokens)?)?;
+        let mlp = adapters.add_parallel_to_mlp(b, &tokens, self.mlp.forward(b, &tokens)?)?;
         let tokens = b.layer_norm(&b.add(&tokens, &mlp)?, &self.norm3)?;
 
         let q = b.add(&tokens, positions.tokens)?;
@@ -211,9 +212,9 @@ struct Attention {
     v: Linear,
     out: Projection,
     heads: usize,
-    /// Of its products.
+    /// Name of its products.
     name: Arc<str>,
-    /// Of scores.
+    /// Factor of the scores.
     scale: f32,
 }
 
@@ -268,7 +269,8 @@ impl Fold for TwoWayTransformer {
 }
 
 impl Fold for TwoWayBlock {
-    // Each norm's output is a residual sum's too, so its affine part stays.
+    // Each norm's output also enters a residual sum, so gamma and beta cannot be folded into
+    // layers.
     fn fold(&mut self, rule: Folding) {
         let Self { self_attention, token_to_image, image_to_token, mlp, adapters, .. } = self;
         let AttentionLora { self_attention: lora, prompt_to_image, image_to_prompt } =

@@ -1,4 +1,4 @@
-//! 3x3 convolutions, with batch norm folded in: SAM is frozen, so its statistics never change.
+//! 3x3 convolutions with batch norm folded in. SAM is frozen, so the statistics never change.
 
 use ndarray::{Array1, Axis, Ix1};
 
@@ -12,7 +12,7 @@ pub struct Conv2d {
     pub weight: Param,
     /// `[out]`.
     pub bias: Option<Param>,
-    /// Step in both directions.
+    /// Stride in both directions.
     pub stride: usize,
     /// Zeros on each side.
     pub padding: usize,
@@ -27,7 +27,7 @@ impl Conv2d {
         Ok(Self { weight, bias: None, stride: 1, padding: 1, groups: 1 })
     }
 
-    /// A depthwise 3x3 convolution and its batch norm, folded.
+    /// A depthwise 3x3 convolution with its batch norm folded in.
     pub(crate) fn read_depthwise_bn(
         from: &Reader,
         channels: usize,
@@ -36,7 +36,7 @@ impl Conv2d {
         Self::read_conv_bn(from, 1, channels, stride, channels)
     }
 
-    /// A dense 3x3 convolution and its batch norm, folded.
+    /// A dense 3x3 convolution with its batch norm folded in.
     pub(crate) fn read_dense_bn(
         from: &Reader,
         inputs: usize,
@@ -71,10 +71,10 @@ impl Conv2d {
     }
 }
 
-/// Added to a batch norm's variance.
+/// Epsilon added to a batch norm's variance.
 pub(crate) const BATCH_NORM_EPSILON: f32 = 1e-5;
 
-/// Scale and shift per channel of a batch norm in evaluation.
+/// Scale and shift per channel of a batch norm in evaluation mode.
 pub(crate) fn batch_norm(
     from: &Reader,
     channels: usize,

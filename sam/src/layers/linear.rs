@@ -1,4 +1,4 @@
-//! Linear layers, and what becomes one: 1x1 convolutions.
+//! Linear layers, and the convolutions that can be computed as such.
 
 use ndarray::{Array1, Array2, Axis, Ix1, Ix2, concatenate};
 use serde::{Deserialize, Serialize};
@@ -14,29 +14,29 @@ pub struct Linear {
     pub weight: Param,
     /// `[out]`.
     pub bias: Option<Param>,
-    /// What it is applied to.
+    /// Kind of input.
     pub input: LinearInput,
 }
 
-/// What a linear layer is applied to, which decides how it can be quantized.
+/// Kind of a linear layer's input, which decides how it can be quantized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearInput {
-    /// Tokens, as a transformer has them.
+    /// Tokens of a transformer.
     Tokens,
-    /// Positions of a map: the layer is a convolution in the original network, and the channels
-    /// of its input may differ widely in range.
+    /// Positions of a map. The layer is a convolution in the original network, and the ranges of
+    /// its input channels may differ widely.
     Map,
 }
 
 impl Linear {
-    /// `weight` and `bias` of a part.
+    /// Reads `weight` and `bias` of a linear layer.
     pub(crate) fn read(from: &Reader, inputs: usize, outputs: usize) -> Result<Self, Error> {
         let weight = from.param("weight", &[outputs, inputs])?;
         let bias = Some(from.param("bias", &[outputs])?);
         Ok(Self { weight, bias, input: LinearInput::Tokens })
     }
 
-    /// A convolution whose kernel covers its stride: a linear layer of patches, each flattened
+    /// A convolution whose kernel equals its stride, as a linear layer of patches, each flattened
     /// as `[in, k, k]`.
     pub(crate) fn read_patch_conv(
         from: &Reader,
@@ -55,7 +55,7 @@ impl Linear {
         Ok(Self { weight, bias, input: LinearInput::Map })
     }
 
-    /// A 1x1 convolution and its batch norm, folded.
+    /// A 1x1 convolution with its batch norm folded in.
     pub(crate) fn read_conv_bn(
         from: &Reader,
         inputs: usize,
@@ -64,8 +64,8 @@ impl Linear {
         Self::read_patch_conv_bn(from, inputs, outputs, 1)
     }
 
-    /// A convolution whose kernel covers its stride and its batch norm, folded: a linear layer of
-    /// patches, each flattened as `[in, k, k]`.
+    /// A convolution whose kernel equals its stride, with its batch norm folded in, as a linear
+    /// layer of patches, each flattened as `[in, k, k]`.
     pub(crate) fn read_patch_conv_bn(
         from: &Reader,
         inputs: usize,
@@ -78,7 +78,7 @@ impl Linear {
         Ok(Self::map(&from.name(""), weight, shift))
     }
 
-    /// A convolution that was rewritten. `name` ends in a dot.
+    /// A linear layer made from rewritten values of a convolution. `name` ends in a dot.
     pub(crate) fn map(name: &str, weight: Array2<f32>, bias: Array1<f32>) -> Self {
         Self {
             weight: Param::new(format!("{name}weight"), weight),
@@ -87,7 +87,7 @@ impl Linear {
         }
     }
 
-    /// The bias, zeros where there is none.
+    /// The bias; zeros if the layer has none.
     pub(crate) fn bias_array(&self) -> Array1<f32> {
         match &self.bias {
             Some(bias) => {
@@ -101,7 +101,7 @@ impl Linear {
     /// The same layer with other values.
     pub(crate) fn with(&self, weight: Array2<f32>, bias: Array1<f32>) -> Self {
         let name = self.weight.name();
-        // Without a bias before, none has its name.
+        // A layer that had no bias also has no name for it.
         let bias_name = match &self.bias {
             Some(bias) => bias.name().to_owned(),
             None => format!("{name}.bias"),
@@ -113,14 +113,14 @@ impl Linear {
         }
     }
 
-    /// The layer for inputs that were not yet multiplied by `factor` and added to `shift`.
+    /// The equivalent layer for inputs to which `x * factor + shift` has not yet been applied.
     pub(crate) fn after_affine(&self, factor: &Array1<f32>, shift: &Array1<f32>) -> Self {
         let weight = self.weight_array();
         let bias = self.bias_array() + weight.dot(shift);
         self.with(weight * factor, bias)
     }
 
-    /// The layer whose `rows` of outputs are multiplied by `factor`.
+    /// The layer with the outputs `rows` multiplied by `factor`.
     pub(crate) fn scaled(&self, rows: impl IntoIterator<Item = usize>, factor: f32) -> Self {
         let (mut weight, mut bias) = (self.weight_array(), self.bias_array());
         for row in rows {
@@ -130,8 +130,8 @@ impl Linear {
         self.with(weight, bias)
     }
 
-    /// Both layers in one, for the same input: outputs of `self`, then of `other`.
-    pub(crate) fn beside(&self, other: &Self) -> Self {
+    /// Both layers as one, for the same input: outputs of `self`, then of `other`.
+    pub(crate) fn stacked(&self, other: &Self) -> Self {
         let (a, b) = (self.weight_array(), other.weight_array());
         let weight = concatenate(Axis(0), &[a.view(), b.view()]).expect("inputs are the same");
         let (a, b) = (self.bias_array(), other.bias_array());
@@ -139,14 +139,15 @@ impl Linear {
         self.with(weight, bias)
     }
 
-    /// The sum of `self` of the first inputs and `factor` times `other` of the rest.
+    /// The sum of `self` applied to the first inputs and `factor` times `other` applied to the
+    /// rest.
     pub(crate) fn plus(&self, other: &Self, factor: f32) -> Self {
         let (a, b) = (self.weight_array(), other.weight_array() * factor);
         let weight = concatenate(Axis(1), &[a.view(), b.view()]).expect("outputs are the same");
         self.with(weight, self.bias_array() + other.bias_array() * factor)
     }
 
-    /// This layer of what `inner` gives, as one layer.
+    /// The composition of this layer after `inner`, as one layer.
     pub(crate) fn of(&self, inner: &Self) -> Self {
         let weight = self.weight_array();
         let bias = weight.dot(&inner.bias_array()) + self.bias_array();
@@ -177,7 +178,7 @@ impl VisitParams for Linear {
     }
 }
 
-/// Whether a convolution has a bias.
+/// Presence of a convolution's bias.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConvBias {
     Yes,

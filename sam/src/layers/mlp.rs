@@ -14,7 +14,7 @@ impl Activation {
     }
 }
 
-/// Linear layers with a nonlinearity between them (none after the last).
+/// Linear layers with an activation between them (none after the last).
 #[derive(Clone, Debug)]
 pub(crate) struct Mlp {
     layers: Vec<Linear>,
@@ -26,18 +26,18 @@ impl Mlp {
         Self { layers, activation }
     }
 
-    /// Whether its hidden layer can take up one of the nonlinearity `activation`.
+    /// True if hidden values with `activation` can be added to its hidden layer.
     pub(crate) fn can_widen(&self, activation: Activation) -> bool {
         self.layers.len() == 2 && self.activation == activation
     }
 
-    /// Adds `factor` times another MLP of the same activation to it, as more hidden values.
+    /// Adds `factor` times another MLP with the same activation, as additional hidden values.
     pub(crate) fn widen(&mut self, down: &Linear, up: &Linear, factor: f32) {
-        self.layers[0] = self.layers[0].beside(down);
+        self.layers[0] = self.layers[0].stacked(down);
         self.layers[1] = self.layers[1].plus(up, factor);
     }
 
-    /// The layer that its input meets.
+    /// Layer fed directly by the input.
     pub(crate) fn first_mut(&mut self) -> &mut Linear {
         &mut self.layers[0]
     }

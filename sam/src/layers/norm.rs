@@ -9,18 +9,18 @@ use crate::weights::{Param, Reader, VisitParams};
 /// Normalization over the last axis.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// `[C]`.
+    /// Scale, `[C]`.
     pub gamma: Param,
-    /// `[C]`.
+    /// Shift, `[C]`.
     pub beta: Param,
-    /// Added to the variance.
+    /// Epsilon added to the variance.
     pub epsilon: f32,
 }
 
 impl LayerNorm {
-    /// PyTorch's default epsilon: TinyViT and the mask decoder.
+    /// PyTorch's default epsilon, used by TinyViT and the mask decoder.
     pub(crate) const EPSILON: f32 = 1e-5;
-    /// SAM's own, in ViT blocks and in all norms over channels of maps.
+    /// SAM's own epsilon, used in ViT blocks and in all norms over channels of maps.
     pub(crate) const EPSILON_SAM: f32 = 1e-6;
 
     pub(crate) fn read(from: &Reader, channels: usize, epsilon: f32) -> Result<Self, Error> {
@@ -30,7 +30,8 @@ impl LayerNorm {
 }
 
 impl LayerNorm {
-    /// Moves gamma and beta into `layers`, all that it feeds: only the normalization is left.
+    /// Moves gamma and beta into `layers`, which must be everything that this norm feeds. Only the
+    /// normalization is left.
     pub(crate) fn move_into<'a>(&mut self, layers: impl Iterator<Item = &'a mut Linear>) {
         let (gamma, beta) = (vector(&self.gamma), self.beta_array());
         for layer in layers {

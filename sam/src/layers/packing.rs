@@ -1,6 +1,6 @@
 //! Layout of queries, keys and values in one projection.
 
-/// How queries, keys and values stand side by side in the last axis.
+/// Order of queries, keys and values in the last axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
     /// `[heads, 3, d]`: each head's q, k and v together (TinyViT).
@@ -10,7 +10,7 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// Channels of the queries (part 0), keys or values, head by head.
+    /// Channels of one part, head by head: queries (part 0), keys (1) or values (2).
     pub(crate) fn channels(
         self,
         part: usize,

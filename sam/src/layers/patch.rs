@@ -1,4 +1,4 @@
-//! Convolutions whose kernel equals their stride, as linear layers: what is left is moving
+//! Convolutions whose kernel equals their stride, as linear layers. What remains is rearranging
 //! pixels.
 
 use ndarray::{Array1, Array2};
@@ -28,7 +28,8 @@ pub(crate) fn depth_patches<B: Backend>(b: &B, map: &B::Tensor, p: usize) -> Out
 /// Transposed convolution, kernel and stride 2: `[B, H, W, in]` -> `[B, 2H, 2W, out]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Upscale2x {
-    /// Outputs in the order `[2, 2, out]`, so that pixels move as whole rows of channels.
+    /// Linear layer with outputs in the order `[2, 2, out]`, so that pixels are moved as whole rows
+    /// of channels.
     linear: Linear,
 }
 

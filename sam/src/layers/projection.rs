@@ -6,19 +6,19 @@ use crate::error::Error;
 use crate::layers::Linear;
 use crate::weights::{Param, Reader, VisitParams};
 
-/// From attended values to channels, and at once, if an adapter was folded in, to the adapter's
-/// bottleneck.
+/// Projection from attended values to channels. If a serial adapter was folded in, the same product
+/// also gives the adapter's bottleneck.
 #[derive(Clone, Debug)]
 pub(crate) struct Projection {
     linear: Linear,
     outputs: usize,
 }
 
-/// What a projection gives.
+/// Output of a [`Projection`].
 pub(crate) struct Projected<T> {
     /// Channels, `[.., C]`.
     pub x: T,
-    /// The adapter's bottleneck before its nonlinearity, if that was folded in.
+    /// Bottleneck of the serial adapter before its activation, if the adapter was folded in.
     pub reduced: Option<T>,
 }
 
@@ -47,10 +47,10 @@ impl Projection {
         Ok(Projected { x: part(0, self.outputs)?, reduced: Some(reduced) })
     }
 
-    /// Takes up the down-projection of the adapter that it feeds.
-    pub(crate) fn take_up(&mut self, down: &Linear) {
+    /// Folds in the down-projection of the serial adapter that it feeds.
+    pub(crate) fn fold_in(&mut self, down: &Linear) {
         if self.linear.outputs() == self.outputs {
-            self.linear = self.linear.beside(&down.of(&self.linear));
+            self.linear = self.linear.stacked(&down.of(&self.linear));
         }
     }
 }

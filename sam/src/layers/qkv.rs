@@ -10,15 +10,15 @@ use crate::fold::Folding;
 use crate::layers::{LayerNorm, Linear, Packing, attention_scale, products_name};
 use crate::weights::Reader;
 
-/// The projection before an encoder block's attention.
+/// The projection to queries, keys and values before an encoder block's attention.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedQkv {
     pub linear: Linear,
-    /// Of the products of the attention.
+    /// Name of the attention's products.
     name: Arc<str>,
     pub heads: usize,
     pub packing: Packing,
-    /// Of scores.
+    /// Factor of the attention's scores.
     pub scale: f32,
 }
 
@@ -34,12 +34,12 @@ impl PackedQkv {
         Ok(Self { linear, name, heads, packing, scale: attention_scale(dim / heads) })
     }
 
-    /// [`Layer::Products`] of the attention.
+    /// The attention's products, as a [`Layer::Products`].
     pub(crate) fn products(&self) -> Layer<'_> {
         Layer::Products(&self.name)
     }
 
-    /// `[B, N, C]` -> `[B, N, 3C]`.
+    /// Projects tokens `[B, N, C]` to `[B, N, 3C]`.
     pub(crate) fn forward<B: Backend>(
         &self,
         b: &B,
@@ -53,12 +53,12 @@ impl PackedQkv {
         }
     }
 
-    /// How scores come from its queries and keys, `bias` added.
+    /// Settings of the scores, with `bias` added to them.
     pub(crate) fn scores<'a, T>(&'a self, bias: Option<&'a T>) -> Scores<'a, T> {
         Scores { name: &self.name, scale: self.scale, bias }
     }
 
-    /// Attention of tokens to each other, `[B, N, 3C]` -> `[B, N, C]`; `bias` is added to the
+    /// Attention of tokens to each other, `[B, N, 3C]` -> `[B, N, C]`. `bias` is added to the
     /// scores.
     pub(crate) fn attend<B: Backend>(
         &self,
@@ -69,7 +69,7 @@ impl PackedQkv {
         b.self_attention(qkv, self.heads, self.packing, self.scores(bias))
     }
 
-    /// With LoRA in it.
+    /// The projection with LoRA merged into it.
     pub(crate) fn merged(&self, lora: &Lora) -> Linear {
         lora.merged(&self.linear, self.heads, self.packing)
     }
@@ -80,7 +80,7 @@ impl PackedQkv {
         self.packing.channels(0, self.heads, d)
     }
 
-    /// Takes up what stands before it (`norm`), beside it and behind it.
+    /// Folds in the norm before it, LoRA and the scale of the scores, as `rule` says.
     pub(crate) fn fold(
         &mut self,
         rule: Folding,

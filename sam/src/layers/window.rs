@@ -5,8 +5,9 @@ use ndarray::Array4;
 use crate::backend::{Backend, Output};
 use crate::weights::Param;
 
-/// How a map `[B, H, W, C]` is cut into windows, padded at the bottom and right where it does not
-/// divide. Padded positions take part in attention, as in the original networks.
+/// Division of a map `[B, H, W, C]` into windows. A map whose sides are not multiples of the window
+/// is padded at the bottom and right; padded positions take part in attention, as in the original
+/// networks.
 pub(crate) struct Windows {
     batch: usize,
     height: usize,
@@ -39,7 +40,7 @@ impl Windows {
         }
     }
 
-    /// `[B * windows, side, side, C]` -> `[B, H, W, C]`, the padding cut off.
+    /// `[B * windows, side, side, C]` -> `[B, H, W, C]`, without the padding.
     pub(crate) fn join<B: Backend>(&self, b: &B, windows: &B::Tensor) -> Output<B> {
         let (rows, columns) = self.grid();
         let channels = b.shape(windows).last().copied().unwrap_or(1);
@@ -75,7 +76,7 @@ impl Windows {
         b.reshape(&x, &[self.batch * rows * columns, self.side, self.side, channels])
     }
 
-    /// 1 at padded positions and 0 elsewhere, `[1, H', W', 1]`; none if nothing is padded.
+    /// 1 at padded positions and 0 elsewhere, `[1, H', W', 1]`; `None` if nothing is padded.
     pub(crate) fn padding(&self) -> Option<Param> {
         let Self { height, width, .. } = *self;
         let (padded_height, padded_width) = self.padded();

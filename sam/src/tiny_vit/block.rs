@@ -1,4 +1,4 @@
-//! Window attention, a depthwise convolution over the whole map, and an MLP.
+//! TinyViT block: window attention, a depthwise convolution over the whole map, and an MLP.
 
 use super::config::Stage;
 use crate::adapter::{AdapterConfig, BlockAdapters, Lora, attend_over_depth};
@@ -27,7 +27,7 @@ impl TinyVitBlock {
     /// Reads a block of `stage`.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, by name.
+    /// Names the first missing or misshapen tensor.
     pub fn read(from: &Reader, stage: &Stage) -> Result<Self, Error> {
         let dim = stage.dim;
         let mlp = from.at("mlp");
@@ -45,24 +45,25 @@ impl TinyVitBlock {
         })
     }
 
-    /// Puts adapters into the block, as far as there are any.
+    /// Adds the adapters that `from` holds to the block.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, by name.
+    /// Names the first missing or misshapen tensor.
     pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         self.adapters = BlockAdapters::read(from, self.attention.projection.outputs(), config)?;
         Ok(())
     }
 
-    /// Whether it has adapters.
+    /// True if the block has adapters.
     pub(super) fn is_adapted(&self) -> bool {
         !self.adapters.is_empty()
     }
 
-    /// `[B, H, W, C]` -> `[B, H, W, C]`; B holds volumes of `slices` maps each.
+    /// Computes the block, `[B, H, W, C]` -> `[B, H, W, C]`. B counts volumes of `slices` maps
+    /// each.
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { attention, local_conv, norm, mlp, adapters } = self;
         let kind = BlockKind::TinyVitBlock {
@@ -94,7 +95,7 @@ impl TinyVitBlock {
         let x = b.conv2d(&b.add(x, &attended)?, &self.local_conv)?;
         let normed = b.layer_norm(&x, &self.norm)?;
         let mlp = self.mlp.forward(b, &normed)?;
-        b.add(&x, &adapters.beside_mlp(b, &x, &normed, mlp)?)
+        b.add(&x, &adapters.add_parallel_to_mlp(b, &x, &normed, mlp)?)
     }
 }
 
@@ -115,9 +116,10 @@ struct WindowAttention {
     norm: LayerNorm,
     qkv: PackedQkv,
     projection: Projection,
-    /// `[heads, window * window]`: by how many rows and columns two positions are apart.
+    /// Bias of each offset, `[heads, window * window]`; an offset is the distance of two positions
+    /// in rows and columns.
     offset_bias: Param,
-    /// For each pair of positions, its offset: N * N.
+    /// Offset of each pair of positions: N * N indices.
     offsets: Indices,
     window: usize,
 }
@@ -137,8 +139,8 @@ impl WindowAttention {
 
     /// Attention in windows of a map, `[B, H, W, C]` -> `[B, H, W, C]`.
     ///
-    /// Linear layers see the map before it is padded: windows of 14 on a map of 32 hold 1.7
-    /// times as many positions.
+    /// Linear layers are applied to the map before it is padded: windows of 14 on a map of 32 have
+    /// 1.7 times as many positions.
     fn in_windows<B: Backend>(
         &self,
         b: &B,
@@ -152,7 +154,7 @@ impl WindowAttention {
         let tokens = b.reshape(x, &[batch, height * width, channels])?;
         let qkv = self.qkv.forward(b, &b.layer_norm(&tokens, &self.norm)?, lora)?;
         let qkv = b.reshape(&qkv, &[batch, height, width, 3 * channels])?;
-        // Zeros, of which the norm leaves beta.
+        // The padding is zeros before the norm, which turns them into beta.
         let of_padding = || {
             let beta = b.reshape(&b.param(&self.norm.beta)?, &[1, 1, channels])?;
             b.reshape(&self.qkv.forward(b, &beta, lora)?, &[1, 1, 1, 3 * channels])
@@ -187,8 +189,8 @@ impl Roles for WindowAttention {
     }
 }
 
-/// The offset of each pair of positions in a window. TinyViT numbers offsets in the order in
-/// which they first appear when all pairs are listed, which is row-major.
+/// Offset of each pair of positions in a window. TinyViT numbers offsets in the order of their
+/// first occurrence when all pairs are listed, which is row-major.
 fn offsets(window: usize) -> Indices {
     let tokens = window * window;
     let offset = |pair: usize| {

@@ -1,4 +1,4 @@
-//! Shape of a TinyViT, as read off its weights.
+//! Shape of a TinyViT, detected from its weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,25 +16,25 @@ pub struct TinyVitConfig {
     pub stem_dim: usize,
     /// Blocks in the MBConv stage.
     pub conv_blocks: usize,
-    /// The stages of window attention.
+    /// Stages with window attention.
     pub stages: Vec<Stage>,
 }
 
-/// What turns pixels into the first map.
+/// Stem: the layers that turn pixels into the first map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stem {
     /// Two 1x1 convolutions at full resolution (LiteMedSAM).
     Pointwise,
-    /// A 2x2 convolution of stride 2, then a 1x1: what [`strided`](super::strided) makes of
-    /// the former.
+    /// A 2x2 convolution of stride 2, then a 1x1: made from [`Stem::Pointwise`] by
+    /// [`strided`](super::strided).
     Patches,
     /// Two 3x3 convolutions of stride 2 (MobileSAM).
     Strided,
 }
 
 impl Stem {
-    /// Reduction of the map's side.
+    /// Factor by which the stem reduces the map's side.
     pub fn stride(self) -> usize {
         match self {
             Self::Pointwise => 1,
@@ -54,14 +54,14 @@ pub struct Stage {
     pub depth: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Side of a window.
+    /// Side of a window, in positions.
     pub window: usize,
-    /// Stride of the merging that leads into the stage.
+    /// Stride of the merging before the stage.
     pub stride: usize,
 }
 
 impl TinyVitConfig {
-    /// Reads the shape off the weights of an image encoder whose names start with `prefix`.
+    /// Detects the shape from the weights of an image encoder whose names start with `prefix`.
     pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<Self, Error> {
         let shape = |name: &str| -> Result<&[usize], Error> {
             let name = format!("{prefix}.{name}");
@@ -107,7 +107,7 @@ impl TinyVitConfig {
                 depth: depth(layer, "attn.attention_biases"),
                 heads,
                 window: offsets.isqrt(),
-                // The one thing that weights do not tell: TinyViT's rule by width.
+                // The weights do not determine the stride. TinyViT derives it from the width.
                 stride: if [320, 448, 576].contains(&dim) { 1 } else { 2 },
             });
         }
@@ -119,7 +119,7 @@ impl TinyVitConfig {
         })
     }
 
-    /// See [`crate::SamConfig::check`].
+    /// Part of [`crate::SamConfig::check`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_lengths(&[("encoder.stem_dim", self.stem_dim, 2)])?;
         for Stage { dim, heads, window, stride, .. } in &self.stages {
@@ -132,7 +132,7 @@ impl TinyVitConfig {
         Ok(())
     }
 
-    /// Reduction of the map's side from the image to the embedding.
+    /// Factor by which the encoder reduces the map's side, from the image to the embedding.
     pub fn stride(&self) -> usize {
         let strides = self.stages.iter().map(|stage| stage.stride);
         strides.fold(self.stem.stride(), usize::saturating_mul)

@@ -1,4 +1,4 @@
-//! The two convolutional blocks: 1x1, depthwise 3x3, 1x1.
+//! The two convolutional blocks, each a 1x1, a depthwise 3x3 and a 1x1 convolution.
 
 use crate::backend::{Backend, Output};
 use crate::block::{Block, BlockKind};
@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::layers::{Conv2d, Linear};
 use crate::weights::Reader;
 
-/// Inverted bottleneck with a residual, GELU after every layer and after the sum.
+/// Inverted bottleneck with a residual; GELU follows every layer and the sum.
 #[derive(Clone, Debug)]
 pub(super) struct MbConv {
     expand: Linear,
@@ -39,7 +39,8 @@ impl MbConv {
     }
 }
 
-/// From one stage to the next: other width, and half the side if its stride is 2.
+/// Transition to the next stage: changes the number of channels and, with stride 2, halves the
+/// side.
 #[derive(Clone, Debug)]
 pub(super) struct PatchMerging {
     expand: Linear,

@@ -21,8 +21,8 @@ use crate::fold::{Fold, Folding};
 use crate::neck::Neck;
 use crate::weights::{Param, Reader};
 
-/// Stem, one stage of MBConv, three of window attention with a merging between stages, and
-/// SAM's neck: one step after the other.
+/// Sequential encoder steps: stem, one stage of MBConv, three stages of window attention with a
+/// merging between stages, and SAM's neck.
 #[derive(Clone, Debug)]
 pub struct TinyVit {
     steps: Vec<Step>,
@@ -34,7 +34,7 @@ enum Step {
     Convolutions(Box<MbConv>),
     Merging(Box<PatchMerging>),
     Block {
-        /// Counts from 1, as in the names of adapters.
+        /// Number of the stage, counted from 1 as in the names of adapters.
         stage: usize,
         index: usize,
         block: Box<TinyVitBlock>,
@@ -68,7 +68,7 @@ impl TinyVit {
             }
             inputs = config.dim;
         }
-        // The classifier's last norm, which the encoder of SAM never runs.
+        // The classifier's last norm and head, which SAM's encoder never uses.
         for name in ["norm_head.weight", "norm_head.bias", "head.weight", "head.bias"] {
             from.ignore(name);
         }
@@ -76,7 +76,7 @@ impl TinyVit {
         Ok(Self { steps })
     }
 
-    /// Puts adapters into blocks; `from` is at `encoder.blocks`.
+    /// Puts adapters into blocks; `from` points to `encoder.blocks`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         for step in &mut self.steps {
             if let Step::Block { stage, index, block } = step {
@@ -86,7 +86,7 @@ impl TinyVit {
         Ok(())
     }
 
-    /// Folds what can be.
+    /// Applies a folding rule to all blocks.
     pub(crate) fn fold(&mut self, rule: Folding) {
         for step in &mut self.steps {
             if let Step::Block { block, .. } = step {
@@ -95,7 +95,7 @@ impl TinyVit {
         }
     }
 
-    /// See [`crate::Sam::stem_params`].
+    /// Weights of the stem, as in [`crate::Sam::stem_params`].
     pub(crate) fn stem_params(&self) -> Vec<Param> {
         match self.steps.first() {
             Some(Step::PatchEmbed(patch_embed)) => patch_embed.params(),
@@ -103,18 +103,18 @@ impl TinyVit {
         }
     }
 
-    /// How many steps there are.
+    /// Number of steps.
     pub(crate) fn steps(&self) -> usize {
         self.steps.len()
     }
 
-    /// How many steps come before the first adapter.
+    /// Number of steps before the first adapter.
     pub(crate) fn frozen_steps(&self) -> usize {
         let adapted = |step: &Step| matches!(step, Step::Block { block, .. } if block.is_adapted());
         self.steps.iter().position(adapted).unwrap_or(self.steps.len())
     }
 
-    /// Some of the steps, one after the other: the first takes the image `[B, 3, S, S]`, all
+    /// Computes a range of the steps in order. The first step takes the image `[B, 3, S, S]`, all
     /// others a map `[B, H, W, C]`.
     pub(crate) fn forward<B: Backend>(
         &self,

@@ -1,4 +1,4 @@
-//! From pixels to the first map.
+//! Stems: from pixels to the first map.
 
 use super::config::Stem;
 use crate::backend::{Backend, Output};
@@ -34,7 +34,7 @@ impl PatchEmbed {
         })
     }
 
-    /// The weights of the stem that trains.
+    /// Weights of a stem that can be trained.
     pub(super) fn params(&self) -> Vec<Param> {
         let mut params = Vec::new();
         if let Self::Patches(linears) = self {
@@ -47,7 +47,7 @@ impl PatchEmbed {
     }
 
     pub(super) fn forward<B: Backend>(&self, b: &B, image: &B::Tensor) -> Output<B> {
-        // Of patches as of pixels: one operator, for which devices have a kernel.
+        // Patches and pixels use the same operator, for which devices have a kernel.
         let pointwise = |x: B::Tensor, (first, second): &(Linear, Linear)| {
             let block =
                 Block::new(BlockKind::PatchEmbed).with("first", first).with("second", second);

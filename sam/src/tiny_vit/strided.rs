@@ -1,5 +1,6 @@
-//! A network with a strided stem, made from one whose stem sees every pixel: the rest of the
-//! encoder then computes a quarter of the positions, as the original does at half the input size.
+//! Strided stems. A network whose stem reads every pixel becomes one with a stem of stride 2: the
+//! rest of the encoder then computes a quarter of the positions, as the original does at half the
+//! input size.
 
 use ndarray::{ArcArray, IxDyn};
 
@@ -9,13 +10,14 @@ use crate::error::Error;
 use crate::layers::BATCH_NORM_EPSILON;
 use crate::weights::{Reader, Weights};
 
-/// Shape and weights of a network with a stem of [`Stem::Patches`] in place of one of
-/// [`Stem::Pointwise`]. Each of a patch's four pixels gets a quarter of the pixel's weight, so that
-/// for a picture it gives exactly what the original gives for the means of its 2x2 pixels.
+/// Shape and weights of the network with a [`Stem::Patches`] stem in place of its
+/// [`Stem::Pointwise`] stem. Each of a patch's four pixels gets a quarter of the original weight,
+/// so the new network gives for an image exactly what the original gives for the means of its 2x2
+/// pixels.
 ///
 /// # Errors
-/// [`Error::OtherStem`], [`Error::InputSize`] if the stride does not divide that of `config`, or the
-/// stem's first tensor is missing or misshapen.
+/// [`Error::OtherStem`] for a different stem; [`Error::InputSize`] if the new stride does not
+/// divide the input size of `config`; or the stem's first tensor is missing or misshapen.
 pub fn strided(config: &SamConfig, weights: &Weights) -> Result<(SamConfig, Weights), Error> {
     let (mut config, mut weights) = (config.clone(), weights.clone());
     let tiny = match &mut config.encoder {
@@ -25,7 +27,7 @@ pub fn strided(config: &SamConfig, weights: &Weights) -> Result<(SamConfig, Weig
     match tiny.stem {
         Stem::Pointwise => tiny.stem = Stem::Patches,
         Stem::Patches => {
-            return Err(Error::OtherStem { found: "a 2x2 convolution, a stem strided already" });
+            return Err(Error::OtherStem { found: "a 2x2 convolution, which is already strided" });
         }
         Stem::Strided => return Err(Error::OtherStem { found: "two 3x3 convolutions" }),
     }
@@ -40,13 +42,13 @@ pub fn strided(config: &SamConfig, weights: &Weights) -> Result<(SamConfig, Weig
     Ok((config.with_input_size(input_size)?, weights))
 }
 
-/// Puts the stem's `trained` values, named as [`Sam::stem_params`](crate::Sam::stem_params) names
-/// them, into the weights of a network that [`strided`] made.
+/// Writes the stem's `trained` values, named as by [`Sam::stem_params`](crate::Sam::stem_params),
+/// into the weights of a network that [`strided`] made.
 ///
-/// They have their batch norms folded in already, so those become neutral.
+/// Batch norms are already folded into the trained values, so those of the network become neutral.
 ///
 /// # Errors
-/// A missing or misshapen tensor, by name.
+/// Names the first missing or misshapen tensor.
 pub fn set_stem(weights: &mut Weights, trained: &Weights) -> Result<(), Error> {
     for layer in layer_names() {
         let name = |part: &str| format!("{layer}.{part}");

@@ -1,4 +1,5 @@
-//! Attention in windows or over the whole map, with decomposed relative positions, and an MLP.
+//! SAM ViT block: attention in windows or over the whole map, with decomposed relative positions,
+//! and an MLP.
 
 use ndarray::Array3;
 
@@ -26,11 +27,11 @@ pub struct VitBlock {
 }
 
 impl VitBlock {
-    /// Reads block `index` for a map of side `grid`. Relative positions may be missing: then
-    /// there are none.
+    /// Reads block `index` for a map of side `grid`. A checkpoint without relative positions gives
+    /// a block without them.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, by name.
+    /// Names the first missing or misshapen tensor.
     pub fn read(
         from: &Reader,
         config: &VitConfig,
@@ -43,7 +44,7 @@ impl VitBlock {
             Linear::read(&mlp.at("lin1"), dim, hidden)?,
             Linear::read(&mlp.at("lin2"), hidden, dim)?,
         ];
-        // Tables of global blocks are interpolated, whatever their length is.
+        // The tables of global blocks are interpolated, so any length is accepted.
         let attn = from.at("attn");
         let (rows, side) = if config.global_blocks.contains(&index) {
             (attn.rows("rel_pos_h").unwrap_or(0), grid)
@@ -59,24 +60,25 @@ impl VitBlock {
         })
     }
 
-    /// Puts adapters into the block, as far as there are any.
+    /// Adds the adapters that `from` holds to the block.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, by name.
+    /// Names the first missing or misshapen tensor.
     pub fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         self.adapters = BlockAdapters::read(from, self.attention.projection.outputs(), config)?;
         Ok(())
     }
 
-    /// Whether it has adapters.
+    /// True if the block has adapters.
     pub(super) fn is_adapted(&self) -> bool {
         !self.adapters.is_empty()
     }
 
-    /// `[B, H, W, C]` -> `[B, H, W, C]`; B holds volumes of `slices` maps each.
+    /// Computes the block, `[B, H, W, C]` -> `[B, H, W, C]`. B counts volumes of `slices` maps
+    /// each.
     ///
     /// # Errors
-    /// The backend's.
+    /// The backend failed.
     pub fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, slices: usize) -> Output<B> {
         let Self { norm1, attention, norm2, mlp, adapters } = self;
         let kind = BlockKind::VitBlock {
@@ -102,7 +104,7 @@ impl VitBlock {
         let normed = b.layer_norm(x, &self.norm1)?;
         let of_padding = || match (&attention.padding, adapters.pads_before_norm) {
             (Some(qkv), _) => b.param(qkv),
-            // Zeros, of which the norm leaves beta.
+            // The padding is zeros before the norm, which turns them into beta.
             (None, true) => {
                 let beta = b.param(&self.norm1.beta)?;
                 let beta = b.reshape(&beta, &[1, 1, attention.projection.outputs()])?;
@@ -123,7 +125,7 @@ impl VitBlock {
         let x = b.add(x, &attended)?;
         let normed = b.layer_norm(&x, &self.norm2)?;
         let mlp = self.mlp.forward(b, &normed)?;
-        b.add(&x, &adapters.beside_mlp(b, &x, &normed, mlp)?)
+        b.add(&x, &adapters.add_parallel_to_mlp(b, &x, &normed, mlp)?)
     }
 }
 
@@ -143,23 +145,23 @@ struct Attention {
     qkv: PackedQkv,
     projection: Projection,
     relative: Option<Relative>,
-    /// What `qkv` gives for positions beyond the map, `[3C]`, once it takes what the norm did
-    /// not multiply and shift.
+    /// Output of `qkv` at positions beyond the map, `[3C]`. Present once gamma and beta of the norm
+    /// are folded into `qkv`.
     padding: Option<Param>,
     side: usize,
 }
 
-/// Positions of keys relative to queries, by axis.
+/// Positions of keys relative to queries, for each axis.
 #[derive(Clone, Debug)]
 struct Relative {
-    /// `[side, d, side]`: row of the query, channel, row of the key.
+    /// Table of rows, `[side, d, side]`: row of the query, channel, row of the key.
     h: Param,
-    /// The same for columns.
+    /// Table of columns, in the same layout.
     w: Param,
 }
 
 impl Attention {
-    /// For tables of `rows` relative positions.
+    /// Reads attention with tables of `rows` relative positions.
     fn read(from: &Reader, config: &VitConfig, rows: usize, side: usize) -> Result<Self, Error> {
         let VitConfig { dim, heads, .. } = *config;
         let positions = |name: &str| -> Result<Param, Error> {
@@ -179,8 +181,8 @@ impl Attention {
         })
     }
 
-    /// Attention in windows of a map, `[B, H, W, C]` -> `[B, H, W, C]`; a global block is one
-    /// window that covers the map. `of_padding` is what `qkv` gives beyond the map.
+    /// Attention in windows of a map, `[B, H, W, C]` -> `[B, H, W, C]`. A global block is one
+    /// window that covers the map. `of_padding` gives the output of `qkv` beyond the map.
     fn in_windows<B: Backend>(
         &self,
         b: &B,
@@ -203,14 +205,14 @@ impl Attention {
         self.projection.forward(b, &windows.join(b, &attended)?)
     }
 
-    /// Attention of all tokens to each other without their positions, `[B, N, C]` ->
-    /// `[B, N, C]`.
+    /// Attention of all tokens to each other without relative positions, `[B, N, C]` -> `[B, N,
+    /// C]`.
     fn forward<B: Backend>(&self, b: &B, x: &B::Tensor, lora: Option<&Lora>) -> Output<B> {
         let attended = self.qkv.attend(b, &self.qkv.forward(b, x, lora)?, None)?;
         Ok(self.projection.forward(b, &attended)?.x)
     }
 
-    /// `[B, N, 3C]` -> `[B, N, C]`.
+    /// Attention within windows, `[B, N, 3C]` -> `[B, N, C]`.
     fn attend<B: Backend>(&self, b: &B, qkv: &B::Tensor) -> Output<B> {
         let Some(relative) = &self.relative else { return self.qkv.attend(b, qkv, None) };
         let parts = unpack(b, qkv, self.qkv.heads, self.qkv.packing)?;
@@ -236,7 +238,7 @@ impl Attention {
                     qkv.query_channels().for_each(|channel| values[[channel]] *= qkv.scale);
                     *padding = Param::new(padding.name(), values.into_owned());
                 }
-                // Relative positions meet the queries too, unscaled.
+                // Relative positions are multiplied with the queries too, but unscaled.
                 if let Some(Relative { h, w }) = relative {
                     for table in [h, w] {
                         *table = Param::new(table.name(), table.value().mapv(|v| v / qkv.scale));
@@ -266,7 +268,7 @@ impl Roles for Attention {
 }
 
 impl Relative {
-    /// `[B, heads, N, d]` -> `[B, heads, N, N]`, from the unscaled queries.
+    /// Bias of the scores from the unscaled queries: `[B, heads, N, d]` -> `[B, heads, N, N]`.
     fn bias<B: Backend>(&self, b: &B, q: &B::Tensor, side: usize) -> Output<B> {
         let [batch, heads, tokens, d] = b.shape(q)[..] else {
             unreachable!("heads have four axes")

@@ -1,4 +1,4 @@
-//! Shape of a SAM ViT, as read off its weights.
+//! Shape of a SAM ViT, detected from its weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +20,17 @@ pub struct VitConfig {
     pub heads: usize,
     /// Hidden width of the MLPs.
     pub mlp_dim: usize,
-    /// Side of a window of the windowed blocks.
+    /// Side of a window in the windowed blocks, in positions.
     pub window: usize,
-    /// Which blocks attend to the whole map.
+    /// Indices of the blocks that attend to the whole map.
     pub global_blocks: Vec<usize>,
-    /// Side of the map, in patches, at which absolute positions were trained.
+    /// Side of the map at which absolute positions were trained, in patches.
     pub trained_grid: usize,
 }
 
 impl VitConfig {
-    /// Reads the shape off the weights of an image encoder whose names start with `prefix`, and
-    /// the side of the map, in patches, that it was made for.
+    /// Detects the shape from the weights of an image encoder whose names start with `prefix`, and
+    /// the side of the map that it was made for, in patches.
     pub(crate) fn detect(weights: &Weights, prefix: &str) -> Result<(Self, usize), Error> {
         let shape = |name: &str, axes: usize| -> Result<&[usize], Error> {
             let name = format!("{prefix}.{name}");
@@ -44,7 +44,7 @@ impl VitConfig {
         let trained_grid = shape("pos_embed", 4)?[1];
         let patches = shape("patch_embed.proj.weight", 4)?;
         let (dim, patch) = (patches[0], patches[2]);
-        // Relative positions reach from -(side - 1) to side - 1.
+        // Relative positions range from -(side - 1) to side - 1.
         let sides: Vec<usize> = (0..)
             .map_while(|i| shape(&format!("blocks.{i}.attn.rel_pos_h"), 2).ok())
             .map(|shape| shape[0].div_ceil(2))
@@ -52,8 +52,8 @@ impl VitConfig {
         let Some(&last) = sides.last() else {
             return Err(shape("blocks.0.attn.rel_pos_h", 2).expect_err("no block has one"));
         };
-        // The released Med-SA code makes the relative positions of global blocks for its own
-        // maps, and interpolates the absolute ones. The last block of every SAM is global.
+        // The released Med-SA code stores relative positions of global blocks for its own map size
+        // and interpolates the absolute ones. The last block of every SAM is global.
         let grid = if sides.contains(&trained_grid) { trained_grid } else { last };
         let is_global = |side: usize| side == grid && (grid == trained_grid || side != sides[0]);
         let global_blocks: Vec<usize> = (0..sides.len()).filter(|&i| is_global(sides[i])).collect();
@@ -71,7 +71,7 @@ impl VitConfig {
         Ok((config, grid))
     }
 
-    /// See [`crate::SamConfig::check`].
+    /// Part of [`crate::SamConfig::check`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_lengths(&[
             ("encoder.patch", self.patch, 1),

@@ -1,4 +1,4 @@
-//! SAM's own image encoder: a ViT with windowed and global attention.
+//! SAM ViT: SAM's original image encoder, with windowed and global attention.
 
 mod block;
 mod config;
@@ -18,19 +18,20 @@ use crate::layers::{ConvBias, Linear, pixel_patches};
 use crate::neck::Neck;
 use crate::weights::{Param, Reader};
 
-/// Patches, absolute positions, blocks and neck.
+/// Patch embedding, absolute positions, blocks and neck.
 #[derive(Clone, Debug)]
 pub struct Vit {
     patch: usize,
     patch_embed: Linear,
-    /// `[1, H/p, W/p, C]`.
+    /// Absolute positions, `[1, H/p, W/p, C]`.
     pos_embed: Param,
     blocks: Vec<VitBlock>,
     neck: Neck,
 }
 
 impl Vit {
-    /// The encoder for inputs of side `input_size`, whatever size its positions were trained at.
+    /// Reads the encoder for inputs of side `input_size` px; positions trained at another size are
+    /// interpolated.
     pub(crate) fn read(
         from: &Reader,
         config: &VitConfig,
@@ -50,7 +51,7 @@ impl Vit {
         Ok(Self { patch, patch_embed, pos_embed, blocks, neck })
     }
 
-    /// Puts adapters into blocks; `from` is at `encoder.blocks`.
+    /// Puts adapters into blocks; `from` points to `encoder.blocks`.
     pub(crate) fn adapt(&mut self, from: &Reader, config: &AdapterConfig) -> Result<(), Error> {
         for (i, block) in self.blocks.iter_mut().enumerate() {
             block.adapt(&from.at(0).at(i), config)?;
@@ -58,23 +59,23 @@ impl Vit {
         Ok(())
     }
 
-    /// Folds what can be.
+    /// Applies a folding rule to all blocks.
     pub(crate) fn fold(&mut self, rule: Folding) {
         self.blocks.iter_mut().for_each(|block| block.fold(rule));
     }
 
-    /// How many steps there are: patches, blocks, neck.
+    /// Number of steps: patch embedding, blocks and neck.
     pub(crate) fn steps(&self) -> usize {
         self.blocks.len() + 2
     }
 
-    /// How many steps come before the first adapter.
+    /// Number of steps before the first adapter.
     pub(crate) fn frozen_steps(&self) -> usize {
         let adapted = self.blocks.iter().position(VitBlock::is_adapted);
         adapted.map_or(self.steps(), |block| block + 1)
     }
 
-    /// Some of the steps, one after the other: the first takes the image `[B, 3, S, S]`, all
+    /// Computes a range of the steps in order. The first step takes the image `[B, 3, S, S]`, all
     /// others a map `[B, S/p, S/p, C]`.
     pub(crate) fn forward<B: Backend>(
         &self,

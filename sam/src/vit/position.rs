@@ -1,24 +1,24 @@
-//! Positions for maps of another size than they were trained at.
+//! Interpolation of positions to maps of another size than they were trained at.
 
 use ndarray::{Array3, ArrayD, Axis, concatenate};
 
-/// Absolute positions `[1, g, g, C]`, interpolated bicubically to `[1, grid, grid, C]`, as ViTDet
+/// Interpolates absolute positions `[1, g, g, C]` bicubically to `[1, grid, grid, C]`, as ViTDet
 /// and the released Med-SA code do.
 pub(super) fn resize_grid(positions: ArrayD<f32>, grid: usize) -> ArrayD<f32> {
     let rows = resize_axis(positions, 1, grid, Kernel::Cubic);
     resize_axis(rows, 2, grid, Kernel::Cubic)
 }
 
-/// Relative positions `[2 trained - 1, d]` as the matrix `[side, d, side]` that takes the query
-/// at position `q` to its score with each key position (ViTDet, decomposed by axis).
+/// Expands relative positions `[2 trained - 1, d]` to the table `[side, d, side]`. For the query at
+/// position `q`, it gives the score with each key position (ViTDet, decomposed by axis).
 pub(super) fn relative(table: ArrayD<f32>, side: usize) -> Array3<f32> {
     let table = resize_axis(table, 0, 2 * side - 1, Kernel::Linear);
     let d = table.shape()[1];
     Array3::from_shape_fn((side, d, side), |(q, c, k)| table[[q + side - 1 - k, c]])
 }
 
-/// Interpolation along an axis as PyTorch does it: entries taken as cells
-/// (`align_corners = False`), the outermost repeated beyond the ends.
+/// Interpolates along one axis like PyTorch with `align_corners = False`; the outermost entries are
+/// repeated beyond the ends.
 fn resize_axis(values: ArrayD<f32>, axis: usize, length: usize, kernel: Kernel) -> ArrayD<f32> {
     let trained = values.shape()[axis];
     if trained == length {
@@ -44,12 +44,12 @@ fn resize_axis(values: ArrayD<f32>, axis: usize, length: usize, kernel: Kernel) 
 #[derive(Clone, Copy)]
 enum Kernel {
     Linear,
-    /// Keys' convolution with a = -0.75.
+    /// Keys' cubic convolution with a = -0.75.
     Cubic,
 }
 
 impl Kernel {
-    /// Offsets and weights of the entries around a place that is `t` behind one.
+    /// Offsets and weights of the entries around a position that lies `t` after an entry.
     fn weights(self, t: f32) -> Vec<(f32, f32)> {
         const A: f32 = -0.75;
         let near = |x: f32| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(twice, array![0.0, 0.25, 0.75, 1.0].into_dyn());
     }
 
-    /// Against `torch.nn.functional.interpolate(mode="bicubic")`.
+    /// Compares with `torch.nn.functional.interpolate(mode="bicubic")`.
     #[test]
     fn absolute_positions_are_interpolated_as_pytorch_does() {
         let row = array![0.0, 1.0, 3.0, 2.0];
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_meets_the_key_at_the_same_place_in_the_middle_of_the_table() {
+    fn query_and_key_at_the_same_position_use_the_middle_of_the_table() {
         let table = Array::from_shape_fn((5, 1), |(i, _)| i as f32).into_dyn();
         let matrix = relative(table, 3);
         assert_eq!((matrix[[1, 0, 1]], matrix[[2, 0, 0]], matrix[[0, 0, 2]]), (2.0, 4.0, 0.0));

@@ -1,4 +1,4 @@
-//! Inputs and tools that tests need, beside what cargo provides.
+//! Inputs and tools that tests need in addition to what cargo provides.
 //!
 //! A test that needs one of [`NEEDS`] begins with [`needs!`]. It fails where the input is missing.
 //! The environment variable `MEDSA_SKIP=name,...` skips such tests instead, and `make test` prints
@@ -13,34 +13,34 @@ use std::process::Command;
 
 /// An input or a tool.
 pub struct Need {
-    /// Its name in `MEDSA_SKIP`.
+    /// Name in `MEDSA_SKIP`.
     pub name: &'static str,
     parts: &'static [Part],
-    /// The way to get it.
+    /// Instruction to get it.
     remedy: &'static str,
 }
 
-/// One part of a [`Need`]; all of them have to be there.
+/// A part of a [`Need`]; all parts must be present.
 enum Part {
-    /// A file that `tools/setup.sh` puts into the cache.
+    /// A file that `tools/setup.sh` downloads to the cache.
     Asset(&'static str),
-    /// A program in the search path or in a folder for administrators.
+    /// A program in the search path or in a folder for administration programs.
     Program(&'static str),
-    /// One of several such programs.
+    /// One of several programs.
     OneOf(&'static [&'static str]),
-    /// A folder of the Rust toolchain.
+    /// A target of the Rust toolchain.
     Target(&'static str),
-    /// The Python environment that `tools/setup.sh` makes.
+    /// Python environment created by `tools/setup.sh`.
     Venv,
-    /// The folder with whole data sets, beside the repository.
+    /// Folder with whole data sets, next to the repository.
     Shared,
-    /// The administrator's rights.
+    /// Root privileges.
     Root,
 }
 
 use Part::{Asset, OneOf, Program, Root, Shared, Target, Venv};
 
-/// Browsers that tests can drive.
+/// Browsers that tests can control.
 pub const BROWSERS: &[&str] =
     &["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 
@@ -48,7 +48,7 @@ const SETUP: &str = "run `tools/setup.sh test`";
 
 /// All names that `MEDSA_SKIP` may list.
 pub const NEEDS: &[Need] = &[
-    // A processor without it is skipped in any case (`tools/test-avx512.sh`).
+    // Tests of it are skipped on a processor without AVX-512 (`tools/test-avx512.sh`).
     Need { name: "avx512", parts: &[], remedy: "" },
     Need { name: "litemedsam", parts: &[Asset("lite_medsam.pth")], remedy: SETUP },
     Need {
@@ -89,7 +89,8 @@ pub const NEEDS: &[Need] = &[
     Need { name: "shared", parts: &[Shared], remedy: "put the data sets beside the repository" },
 ];
 
-/// Ends the test here if `MEDSA_SKIP` lists one of these inputs; fails it if one is missing.
+/// Returns from the test if `MEDSA_SKIP` lists one of these inputs; fails the test if one is
+/// missing.
 #[macro_export]
 macro_rules! needs {
     ($($name:literal),+) => {
@@ -101,7 +102,7 @@ macro_rules! needs {
     };
 }
 
-/// Returns false if `MEDSA_SKIP` lists the input, and notes that. See [`needs!`].
+/// Returns false, and records the skip, if `MEDSA_SKIP` lists the input. See [`needs!`].
 ///
 /// # Panics
 /// If the input is missing and `MEDSA_SKIP` does not list it.
@@ -119,28 +120,29 @@ pub fn require(name: &str) -> bool {
     true
 }
 
-/// A file that `tools/setup.sh` puts into the cache.
+/// Path of a file that `tools/setup.sh` downloads to the cache.
 pub fn asset(name: &str) -> PathBuf {
     cache().join("assets").join(name)
 }
 
-/// Python with the packages that check what is exported and recorded.
+/// Path of Python with the packages that check exported models and records.
 pub fn python() -> PathBuf {
     cache().join("venv/bin/python")
 }
 
-/// A file or folder of `tests/data`.
+/// Path of a file or folder in `tests/data`.
 pub fn data(name: &str) -> PathBuf {
     repository().join("tests/data").join(name)
 }
 
-/// The folder with whole data sets and reference tensors beside the repository, if it is there.
+/// Folder with whole data sets and reference tensors next to the repository; `None` if it does not
+/// exist.
 pub fn shared() -> Option<PathBuf> {
     let folder = repository().with_file_name("shared");
     folder.is_dir().then_some(folder)
 }
 
-/// The repository that the tests run in: one build may serve several clones.
+/// The repository in which the tests run; several clones may share one build folder.
 ///
 /// # Panics
 /// If the tests are not run by cargo.
@@ -177,7 +179,7 @@ impl Part {
 /// Path of a program.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    // Debian keeps servers where only root's path looks.
+    // Debian keeps servers in folders that only root's path contains.
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
 }

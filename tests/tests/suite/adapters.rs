@@ -1,5 +1,5 @@
-//! Adapters: zero-initialised they change nothing, otherwise something, in candle and ONNX alike;
-//! and a file that does not fit is refused by name.
+//! Adapters initialised with zero change nothing, others change the result equally in candle and
+//! ONNX, and a file that does not fit is refused with a name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use medsa_trainer::{Adapter, AdapterInfo, Checkpoint};
 use ndarray::{ArcArray, ArrayD, IxDyn};
 
 #[test]
-fn zero_initialised_adapters_leave_the_network_as_it_is() {
+fn zero_initialised_adapters_do_not_change_the_network() {
     let vit = Vit::read();
     let zeros = Model::new(vit.adapted(&adapters(&[0, 1, 2, 3], |_| 0.0)).unwrap());
     let base = Model::new(vit.base.sam(None).unwrap());
@@ -28,7 +28,7 @@ fn zero_initialised_adapters_leave_the_network_as_it_is() {
 }
 
 #[test]
-fn adapters_are_exported_as_they_compute() {
+fn exported_adapters_equal_those_on_candle() {
     needs!("venv");
     let vit = Vit::read();
     let model = Model::new(vit.adapted(&adapters(&[1, 3], noise)).unwrap());
@@ -56,11 +56,11 @@ fn tinyvit_adapters_count_stages_from_1() {
 }
 
 #[test]
-fn click_adapters_are_small_and_answer_one_click_where_the_base_does_not() {
+fn click_adapters_are_small_and_understand_clicks() {
     needs!("litemedsam");
     let data = place::data("usgra-nerve");
     let split = data.join("split.json");
-    assert_clicks_are_answered(
+    assert_clicks_are_understood(
         &DataConfig::new(&data, Some(&split), &["nerve", "vessel"].map(str::to_owned)),
         0.78,
     );
@@ -68,17 +68,20 @@ fn click_adapters_are_small_and_answer_one_click_where_the_base_does_not() {
 
 #[test]
 #[ignore = "make long"]
-fn whole_data_click_adapters_find_lesions() {
+fn whole_data_click_adapters_segment_lesions() {
     needs!("litemedsam", "shared");
     let data = place::shared().unwrap().join("data/busi-breast");
     let split =
         place::repository().join("trainer/adapters/ultrasound-clicks/busi-breast.split.json");
-    assert_clicks_are_answered(&DataConfig::new(&data, Some(&split), &["lesion".to_owned()]), 0.78);
+    assert_clicks_are_understood(
+        &DataConfig::new(&data, Some(&split), &["lesion".to_owned()]),
+        0.78,
+    );
 }
 
-/// The mean Dice on the validation part of the data is at least `least` with either adapter, and
-/// next to nothing without.
-fn assert_clicks_are_answered(data: &DataConfig, least: f64) {
+/// Asserts that the mean Dice on the validation part of the data is at least `least` with each
+/// adapter, and nearly 0 without.
+fn assert_clicks_are_understood(data: &DataConfig, least: f64) {
     let adapters = place::repository().join("trainer/adapters");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
     let adapted = |name: &str| {
@@ -98,8 +101,8 @@ fn assert_clicks_are_answered(data: &DataConfig, least: f64) {
         };
         let mut summary = Summary::default();
         let features = FeatureCache::none();
-        evaluate(&network, &stock, &features, &evaluation, |_, answers| {
-            answers.iter().for_each(|answer| summary.add(answer));
+        evaluate(&network, &stock, &features, &evaluation, |_, predictions| {
+            predictions.iter().for_each(|found| summary.add(found));
         })
         .unwrap();
         summary.score()
@@ -116,7 +119,7 @@ fn assert_clicks_are_answered(data: &DataConfig, least: f64) {
 }
 
 #[test]
-fn an_adapter_that_does_not_fit_is_refused_by_name() {
+fn adapter_that_does_not_fit_is_refused_with_the_tensor() {
     let vit = Vit::read();
     let mut short = adapters(&[0], noise);
     short.remove("encoder.blocks.0.0.mlp.up.bias");
@@ -131,7 +134,7 @@ fn an_adapter_that_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
-fn an_adapter_of_another_base_is_refused() {
+fn adapter_of_another_base_is_refused() {
     let vit = Vit::read();
     let folder = place::scratch();
     let path = folder.path().join("adapter.safetensors");
@@ -141,10 +144,10 @@ fn an_adapter_of_another_base_is_refused() {
     Adapter::write(&path, &info, adapters(&[0], noise)).unwrap();
     let error = Adapter::read(&path).unwrap().sam(&vit.base, None).unwrap_err().to_string();
     assert!(
-        error.contains("trained on other") && error.contains(&vit.base.origin.sha256),
+        error.contains("made for the base other") && error.contains(&vit.base.origin.sha256),
         "{error}"
     );
-    // And a base model is not an adapter.
+    // A base model is not an adapter either.
     vit.base.write(&path).unwrap();
     let error = Adapter::read(&path).err().unwrap().to_string();
     assert!(error.contains("not an adapter: metadata medsa.adapter is missing"), "{error}");
@@ -153,13 +156,13 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn a_checkpoint_of_the_released_code_is_base_and_adapters_in_one() {
+fn released_checkpoint_contains_base_and_adapters() {
     let vit = Vit::read();
     let form =
         AdapterConfig { window_padding: WindowPadding::BeforeNorm, ..AdapterConfig::default() };
     let ours = adapters(&[0, 1, 2, 3], noise);
     let expected = Model::new(vit.base.sam(None).unwrap().with_adapters(&ours, &form).unwrap());
-    // As the released code saves it after training on several GPUs, through our own import.
+    // As saved by the released code after training on several GPUs, read by our import.
     let mut released = Checkpoint::read(&vit.base.path).unwrap();
     released.weights = released
         .weights
@@ -174,11 +177,11 @@ fn a_checkpoint_of_the_released_code_is_base_and_adapters_in_one() {
     let found = Model::new(released.sam(None).unwrap());
     assert_eq!(vit.embedding(&found), vit.embedding(&expected));
     let error = released.sam(None).unwrap().with_adapters(&adapters(&[0], noise), &form);
-    let expected = "the network has adapters already, expected a base model without";
+    let expected = "the network already has adapters; give a base model without adapters";
     assert_eq!(error.unwrap_err().to_string(), expected);
 }
 
-/// `encoder.blocks.0.<i>.space.down.weight` as the released code names it.
+/// Name of `encoder.blocks.0.<i>.space.down.weight` in the released code.
 fn released_name(name: &str) -> String {
     let name = name.replace("encoder.blocks.0.", "image_encoder.blocks.");
     let name = name.replace(".space.", ".Space_Adapter.").replace(".mlp.", ".MLP_Adapter.");
@@ -197,7 +200,7 @@ impl Vit {
         Self { base: Checkpoint::read(&place::small_vit()).unwrap(), image }
     }
 
-    /// The network with an adapter, by way of a file.
+    /// The network with an adapter that was written to a file and read again.
     fn adapted(&self, weights: &Weights) -> Result<medsa_sam::Sam, String> {
         let folder = place::scratch();
         let path = folder.path().join("adapter.safetensors");

@@ -1,5 +1,5 @@
-//! The contract of blocks: what the exporter writes is what the engine reads, and a block that does
-//! not fit is refused by name.
+//! Block schemas: the engine reads what the exporter writes, and refuses a block that does not
+//! match with its name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use tract_onnx::pb::{ModelProto, NodeProto, TensorProto};
 const BODIES: &str = "engine/src/block/bodies.txt";
 
 #[test]
-fn the_engine_knows_the_body_of_every_block_that_the_network_has() {
+fn engine_knows_the_body_of_every_block() {
     let mut found = BTreeSet::new();
     let mut add = |sam: Sam| {
         let sam = sam.folded(&Folding::ALL);
@@ -42,7 +42,7 @@ fn the_engine_knows_the_body_of_every_block_that_the_network_has() {
         image_to_prompt: false,
         ..DecoderPlan::default()
     };
-    // Windows of 4 divide the maps, those of 3 are padded.
+    // Windows of 4 divide the maps; windows of 3 need padding.
     for config in [made_up::tiny_vit(4), made_up::tiny_vit(3), made_up::vit(4), made_up::vit(3)] {
         for space in [false, true] {
             let decoder = no_decoder.clone();
@@ -95,7 +95,7 @@ fn the_engine_knows_the_body_of_every_block_that_the_network_has() {
     );
 }
 
-/// The blocks of a model with their schemas.
+/// Blocks of a model, with their schemas.
 fn schemas(model: &ModelProto) -> Vec<(usize, BlockSchema)> {
     let nodes = model.graph.as_ref().unwrap().node.iter().enumerate();
     let schema = |(at, node): (usize, &NodeProto)| {
@@ -105,7 +105,7 @@ fn schemas(model: &ModelProto) -> Vec<(usize, BlockSchema)> {
     nodes.filter_map(schema).collect()
 }
 
-/// A small network in int8 with every kind of adapter, and what the engine computes with it.
+/// A small int8 network with every kind of adapter, for the engine.
 struct Case {
     config: SamConfig,
     encoder: ModelProto,
@@ -130,8 +130,8 @@ impl Case {
         Engine::from_onnx(&encoder, &decoder, self.config.preprocess, NonZeroUsize::MIN)
     }
 
-    /// The embedding and the mask for a box, bit for bit.
-    fn answer(&self) -> (Vec<u32>, Vec<Inlined>) {
+    /// Embedding and mask for a box, bit for bit.
+    fn run(&self) -> (Vec<u32>, Vec<Inlined>) {
         let engine = self.load().unwrap();
         let side = self.config.preprocess.input_size;
         let image = Array4::from_shape_fn((1, 3, side, side), |(_, c, y, x)| {
@@ -145,7 +145,7 @@ impl Case {
         (bits, engine.inlined().cloned().collect())
     }
 
-    /// The message with which the engine refuses it.
+    /// Message with which the engine refuses the models.
     fn refusal(&self) -> String {
         match self.load() {
             Ok(_) => panic!("loaded what it should refuse"),
@@ -176,10 +176,10 @@ fn tiny() -> Case {
 }
 
 #[test]
-fn the_order_of_independent_statements_changes_nothing() {
+fn order_of_independent_statements_does_not_matter() {
     for config in [made_up::tiny_vit(3), made_up::vit(3)] {
         let mut case = Case::new(config);
-        let before = case.answer();
+        let before = case.run();
         assert_eq!(before.1, [], "all blocks have kernels");
         let mut moved = 0;
         for model in [&mut case.encoder, &mut case.decoder] {
@@ -195,14 +195,14 @@ fn the_order_of_independent_statements_changes_nothing() {
             }
         }
         assert!(moved > 50, "{moved} statements moved");
-        assert_eq!(case.answer(), before);
+        assert_eq!(case.run(), before);
     }
 }
 
 #[test]
-fn the_order_of_weights_changes_nothing_while_their_roles_go_with_them() {
+fn order_of_weights_does_not_matter_if_roles_are_permuted_with_them() {
     let mut case = tiny();
-    let before = case.answer();
+    let before = case.run();
     for model in [&mut case.encoder, &mut case.decoder] {
         for (at, mut schema) in schemas(model) {
             let graph = model.graph.as_mut().unwrap();
@@ -210,7 +210,7 @@ fn the_order_of_weights_changes_nothing_while_their_roles_go_with_them() {
             let name = node.op_type.clone();
             let calls = graph.node.iter().filter(|node| node.op_type == name).count();
             if calls > 1 {
-                // The function's inputs would have to change for all of its calls.
+                // Otherwise the function's inputs would have to change in all of its calls.
                 continue;
             }
             let node = &mut graph.node[at];
@@ -223,11 +223,11 @@ fn the_order_of_weights_changes_nothing_while_their_roles_go_with_them() {
             attribute.s = serde_json::to_vec(&schema).unwrap();
         }
     }
-    assert_eq!(case.answer(), before);
+    assert_eq!(case.run(), before);
 }
 
 #[test]
-fn weights_that_change_places_without_their_roles_are_noticed() {
+fn swapped_weights_with_unchanged_roles_are_refused() {
     let mut case = tiny();
     case.change("two-way-block", |schema| {
         let weights = schema["weights"].as_array_mut().unwrap();
@@ -240,7 +240,7 @@ fn weights_that_change_places_without_their_roles_are_noticed() {
     assert!(refusal.contains(": body: found "), "{refusal}");
 }
 
-/// What the engine says of a schema in which `change` was made to a block of `kind`.
+/// Message of the engine after `change` is made to the schema of a block of `kind`.
 fn refused(kind: &str, change: impl Fn(&mut Value)) -> String {
     let mut case = tiny();
     case.change(kind, change);
@@ -248,7 +248,7 @@ fn refused(kind: &str, change: impl Fn(&mut Value)) -> String {
 }
 
 #[test]
-fn each_field_of_a_schema_that_is_wrong_is_named() {
+fn error_names_each_wrong_field_of_a_schema() {
     let says = |text: String, parts: &[&str]| {
         for part in parts {
             assert!(text.contains(part), "{text}\nexpected {part}");
@@ -288,7 +288,7 @@ fn each_field_of_a_schema_that_is_wrong_is_named() {
     let int8 = refused("mb-conv", |schema| schema["int8"] = json!(["attn.products"]));
     says(int8, &["block MBConv"]);
     let body = refused("neck", |schema| {
-        // A body that is known, of another kind.
+        // A known body of another kind.
         let known = include_str!("../../../engine/src/block/bodies.txt");
         schema["body"] = json!(known.split_whitespace().next().unwrap());
     });
@@ -296,7 +296,7 @@ fn each_field_of_a_schema_that_is_wrong_is_named() {
 }
 
 #[test]
-fn a_weight_of_another_shape_or_type_is_named_by_its_role() {
+fn error_names_the_role_of_a_weight_with_wrong_shape_or_type() {
     let mut case = tiny();
     let (at, schema) = schemas(&case.encoder)
         .into_iter()
@@ -330,16 +330,16 @@ fn a_weight_of_another_shape_or_type_is_named_by_its_role() {
 }
 
 #[test]
-fn a_newer_block_is_computed_node_by_node_and_reported() {
-    let before = tiny().answer().0;
+fn unknown_block_is_computed_node_by_node_and_reported() {
+    let before = tiny().run().0;
     let float = |bits: &[u32]| bits.iter().map(|bits| f32::from_bits(*bits)).collect::<Vec<_>>();
     let inlined = |kind: &str, change: &dyn Fn(&mut Value)| {
         let mut case = tiny();
         case.change(kind, change);
-        let (bits, inlined) = case.answer();
+        let (bits, inlined) = case.run();
         let difference =
             float(&bits).iter().zip(float(&before)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Kernels round a little differently.
+        // Kernels round slightly differently.
         assert!(difference < 0.05, "{difference}");
         let [Inlined { block, reason }] = &inlined[..] else { panic!("{inlined:?}") };
         format!("{block}: {reason}")
@@ -359,7 +359,7 @@ fn a_newer_block_is_computed_node_by_node_and_reported() {
 }
 
 #[test]
-fn a_build_of_an_older_exporter_is_refused_with_what_to_do() {
+fn build_of_an_older_exporter_is_refused_with_instructions() {
     let mut case = tiny();
     for node in &mut case.encoder.graph.as_mut().unwrap().node {
         node.attribute.retain(|attribute| attribute.name != SCHEMA_ATTRIBUTE);

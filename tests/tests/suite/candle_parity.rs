@@ -1,5 +1,4 @@
-//! The candle backend gives what PyTorch gave, for both kinds of encoder and every kind of
-//! prompt.
+//! The candle backend equals PyTorch, for both kinds of encoder and every kind of prompt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,7 +16,7 @@ fn litemedsam_preprocessing_is_bit_exact() {
     let (image, geometry) = preprocessed(&model.sam);
     assert_eq!(geometry.resized, (256, 192));
     golden.assert_close("image", &image, 1e-6);
-    // A summary does not miss a value that it has no sample of.
+    // A summary also detects a change of a value that is not among its samples.
     let mut wrong = image.clone();
     wrong[[0, 1, 100, 101]] += 0.1;
     let compare = AssertUnwindSafe(|| golden.assert_close("image", &wrong, 1e-6));
@@ -35,8 +34,8 @@ fn litemedsam_encoder_equals_pytorch() {
     let image = model.tensor(preprocessed(&model.sam).0);
     let steps = model.sam.encoder_steps();
     let encode = |steps| model.sam.encode_steps(&model.candle, &image, steps, 1).unwrap();
-    // Where a difference begins: means over positions after the stem and before the neck.
-    // In f64: a running f32 sum of 65,536 values is not exact enough.
+    // Means over positions after the stem and before the neck show where a difference begins. They
+    // are computed in f64, since a running f32 sum of 65,536 values is not exact enough.
     let mean = |map: Node| {
         let map = model.array(&map).mapv(f64::from);
         map.mean_axis(Axis(1)).unwrap().mean_axis(Axis(1)).unwrap().mapv(|v| v as f32)
@@ -55,7 +54,7 @@ fn litemedsam_decoder_equals_pytorch_for_every_prompt() {
     let (model, golden) = litemedsam();
     let ours = preprocessed(&model.sam).0;
     let ours = model.sam.encode(&model.candle, &model.tensor(ours)).unwrap();
-    // Of the embedding that PyTorch computed, too, where its values are available.
+    // Also with the embedding computed by PyTorch, if its values are available.
     let theirs = golden.whole("embedding").map(|embedding| model.tensor(embedding));
     for embedding in [Some(ours), theirs].into_iter().flatten() {
         assert_decodes_as_pytorch(&model, &golden, &embedding);

@@ -1,5 +1,5 @@
-//! A checkpoint is used whole or refused, by the tensor that is wrong; and kinds of network that
-//! no published weights are here for.
+//! A checkpoint is used completely, or refused with the invalid tensor. Also tests kinds of
+//! networks of which no published weights are available here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use medsa_trainer::Checkpoint;
 use ndarray::{ArcArray, ArrayD, IxDyn};
 
 #[test]
-fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
+fn missing_tensor_is_named_with_its_expected_shape() {
     needs!("litemedsam");
     let mut base = lite_medsam();
     base.weights.remove("mask_decoder.iou_token.weight");
@@ -23,7 +23,7 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
 }
 
 #[test]
-fn a_misshapen_tensor_is_named_with_both_shapes() {
+fn misshapen_tensor_is_named_with_both_shapes() {
     needs!("litemedsam");
     let mut base = lite_medsam();
     let name = "image_encoder.layers.1.blocks.0.attn.proj.weight";
@@ -37,13 +37,12 @@ fn extra_tensors_are_all_named() {
     let mut base = lite_medsam();
     base.weights.insert("image_encoder.extra".into(), tensor(&[3]));
     base.weights.insert("optimizer.step".into(), tensor(&[1]));
-    let expected =
-        "2 tensors that the network does not have: image_encoder.extra [3], optimizer.step [1]";
+    let expected = "2 tensors not used by the network: image_encoder.extra [3], optimizer.step [1]";
     assert_refused(&base, expected);
 }
 
 #[test]
-fn values_and_shapes_that_nothing_can_be_computed_with_are_refused() {
+fn empty_and_infinite_tensors_are_refused() {
     needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.safetensors");
@@ -63,7 +62,7 @@ fn values_and_shapes_that_nothing_can_be_computed_with_are_refused() {
 }
 
 #[test]
-fn what_is_no_checkpoint_is_refused_by_name() {
+fn files_that_are_not_checkpoints_are_refused() {
     needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.pth");
@@ -78,7 +77,7 @@ fn what_is_no_checkpoint_is_refused_by_name() {
 }
 
 #[test]
-fn an_imported_checkpoint_is_the_same_network() {
+fn imported_checkpoint_is_the_same_network() {
     needs!("litemedsam");
     let folder = place::scratch();
     let path = folder.path().join("base.safetensors");
@@ -91,9 +90,9 @@ fn an_imported_checkpoint_is_the_same_network() {
 }
 
 #[test]
-fn a_strided_stem_is_exported_as_it_computes() {
+fn exported_strided_stem_equals_that_on_candle() {
     needs!("litemedsam", "venv");
-    // MobileSAM differs from LiteMedSAM in its stem alone.
+    // MobileSAM differs from LiteMedSAM only in its stem.
     let mut base = lite_medsam();
     for (name, shape) in [("0", [32, 3, 3, 3]), ("2", [64, 32, 3, 3])] {
         let name = format!("image_encoder.patch_embed.seq.{name}.c.weight");

@@ -1,5 +1,5 @@
-//! A strided stem: starts as the original on means of pixels, learns from it, and is a base model
-//! as any other from there to the device.
+//! A strided stem starts as the original on means of pixels, learns from it, and is a base model
+//! like any other, up to the device.
 
 use std::path::PathBuf;
 
@@ -18,14 +18,14 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 
 #[test]
-fn a_strided_stem_starts_as_the_original_on_the_means_of_2x2_pixels() {
+fn strided_stem_starts_as_the_original_on_means_of_2x2_pixels() {
     needs!("litemedsam");
     let base = lite_medsam();
     let (config, weights) = tiny_vit::strided(&base.config, &base.weights).unwrap();
     let student = Sam::read(&weights, config.with_input_size(128).unwrap()).unwrap();
     let original = base.sam(Some(64)).unwrap();
     assert_eq!((student.config().grid(), student.config().mask_side()), (16, 64));
-    // As many products and as much to multiply: one more layer width, at half the side.
+    // The same number of products, and about the same cost: one layer is wider, at half the side.
     let [cost, of_original] = [&student, &original].map(|sam| sam.cost()[0]);
     assert_eq!(cost.products, of_original.products);
     assert!(cost.macs < of_original.macs * 101 / 100, "{cost:?} {of_original:?}");
@@ -46,7 +46,7 @@ fn a_strided_stem_starts_as_the_original_on_the_means_of_2x2_pixels() {
 }
 
 #[test]
-fn a_stem_learns_the_originals_embeddings_and_goes_on_after_a_stop() {
+fn stem_learns_the_embeddings_of_the_original_and_resumes() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -75,7 +75,7 @@ fn a_stem_learns_the_originals_embeddings_and_goes_on_after_a_stop() {
 }
 
 #[test]
-fn a_student_is_a_base_model_and_takes_its_teachers_adapters() {
+fn student_is_a_base_model_and_accepts_adapters_of_its_teacher() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -88,7 +88,7 @@ fn a_student_is_a_base_model_and_takes_its_teachers_adapters() {
     assert_eq!(student.teacher, Some(lite_medsam().origin));
     assert_eq!(student.config.preprocess.input_size, 64);
 
-    // What was trained is what is in the file, batch norms and all.
+    // The file contains the trained stem, with neutral batch norms.
     let trained = distill.likeness().unwrap();
     let again = DistillConfig { steps: 0, ..config(64) };
     let params = student.sam(None).unwrap().stem_params();
@@ -113,7 +113,7 @@ fn a_student_is_a_base_model_and_takes_its_teachers_adapters() {
 }
 
 #[test]
-fn what_cannot_be_distilled_is_named() {
+fn networks_and_frames_that_cannot_be_distilled_are_named() {
     needs!("dicom", "litemedsam");
     let refused = |config, base| {
         let error = Distill::new(config, base, None, Device::Cpu).err().unwrap();
@@ -127,7 +127,7 @@ fn what_cannot_be_distilled_is_named() {
     (strided.config, strided.weights) =
         tiny_vit::strided(&strided.config, &strided.weights).unwrap();
     let error = refused(config(64), strided);
-    assert!(error.contains("a stem strided already, expected two 1x1 convolutions"), "{error}");
+    assert!(error.contains("which is already strided, expected two 1x1 convolutions"), "{error}");
 
     let folder = place::scratch();
     let images = vec![folder.path().to_owned()];
@@ -140,7 +140,7 @@ fn what_cannot_be_distilled_is_named() {
 }
 
 #[test]
-fn a_student_goes_from_unlabelled_frames_to_the_device() {
+fn student_is_distilled_exported_and_run_on_the_device() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -150,29 +150,29 @@ fn a_student_goes_from_unlabelled_frames_to_the_device() {
         .args([place::cine(), "--base".into(), place::lite_medsam(), "--out".into()])
         .arg(path("student.safetensors"));
     let distilled = run(&mut distill);
-    for words in ["learning from 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
+    for words in ["training on 27 frames, measuring on 3", "step 0: ", "step 1: ", "GMAC"] {
         assert!(distilled.contains(words), "{words} in {distilled}");
     }
     let again = distill.output().unwrap();
     let said = String::from_utf8(again.stderr).unwrap();
-    let expected = "student.state.safetensors holds a training already: add --resume";
+    let expected = "student.state.safetensors already contains a training: add --resume";
     assert!(!again.status.success() && said.contains(expected), "{said}");
 
-    // In 8 bits: `kernels::the_kernel_of_pixels_computes_patches_too`.
+    // Int8 is tested by `kernels::kernel_of_pixels_also_computes_patches`.
     run(command("medsa-export")
         .args(["build", "--precision", "f32", "--base"])
         .args([path("student.safetensors"), "--calibration".into(), place::cine()])
         .arg("--out")
         .arg(path("build.medsa")));
-    let answer = |prompt: [&str; 2]| -> Value {
+    let predict = |prompt: [&str; 2]| -> Value {
         let mut segment = command("medsa-edge");
         segment.args(["segment", "--build"]).arg(path("build.medsa")).arg("--image");
         segment.arg(place::cine()).arg("--out").arg(path("mask.png")).args(prompt);
         serde_json::from_str(&run(&mut segment)).unwrap()
     };
-    assert!(answer(["--point", "150,120"])["score"].is_number());
-    // Much of what is in the box, which has 16,875 pixels.
-    let area = answer(["--box", "75,75,225,187.5"])["area_px"].as_u64().unwrap();
+    assert!(predict(["--point", "150,120"])["score"].is_number());
+    // A large part of the box, which has 16,875 pixels.
+    let area = predict(["--box", "75,75,225,187.5"])["area_px"].as_u64().unwrap();
     assert!((4_000..20_000).contains(&area), "{area} px");
 }
 

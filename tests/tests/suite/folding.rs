@@ -1,4 +1,4 @@
-//! A folded network answers as the one it was, with less to compute.
+//! A folded network gives the same results as the original, with fewer operations.
 
 use candle_core::Device;
 use medsa_frames::Clip;
@@ -15,12 +15,12 @@ use ndarray::ArrayD;
 
 use super::tiny::Tiny;
 
-/// Each rule alone, then all.
+/// Each rule separately, then all rules.
 fn foldings() -> Vec<Vec<Folding>> {
     Folding::ALL.iter().map(|&rule| vec![rule]).chain([Folding::ALL.to_vec()]).collect()
 }
 
-/// Ours, that of the released code, and one whose MLPs cannot take up adapters.
+/// Our form, that of the released code, and one whose MLPs cannot absorb adapters.
 fn forms() -> [AdapterConfig; 3] {
     let ours = AdapterConfig::default();
     let (mlp_input, window_padding) = (MlpInput::Raw, WindowPadding::BeforeNorm);
@@ -30,27 +30,27 @@ fn forms() -> [AdapterConfig; 3] {
 
 /// With adapters of every kind, in volumes of two slices.
 #[test]
-fn every_rule_leaves_adapted_networks_as_they_answer() {
+fn every_rule_preserves_results_of_adapted_networks() {
     needs!("litemedsam");
     for (tiny, form) in
         Tiny::both().iter().flat_map(|tiny| forms().map(|form| (tiny.clone(), form)))
     {
         let sam = tiny.base.clone().with_adapters(&tiny.trained, &form).unwrap();
-        let answer = |sam: Sam| -> ArrayD<f32> {
+        let predict = |sam: Sam| -> ArrayD<f32> {
             let network = Network::new(sam, Device::Cpu);
-            network.array(tiny.answer(&network, 1).value()).unwrap()
+            network.array(tiny.predict(&network, 1).value()).unwrap()
         };
-        let expected = answer(sam.clone());
+        let expected = predict(sam.clone());
         let size = expected.iter().fold(0.0f32, |size, v| size.max(v.abs()));
         for rules in foldings() {
-            let difference = max_difference(&answer(sam.clone().folded(&rules)), &expected);
+            let difference = max_difference(&predict(sam.clone().folded(&rules)), &expected);
             assert!(difference < 1e-5 * size, "{form:?}, {rules:?}: {difference} of {size}");
         }
     }
 }
 
 #[test]
-fn every_rule_leaves_the_trained_adapter_as_it_answers_on_a_real_frame() {
+fn every_rule_preserves_results_of_the_trained_adapter() {
     needs!("dicom", "litemedsam");
     let file = "trainer/adapters/ultrasound-clicks/adapter.safetensors";
     let adapter = Adapter::read(&place::repository().join(file)).unwrap();
@@ -62,20 +62,20 @@ fn every_rule_leaves_the_trained_adapter_as_it_answers_on_a_real_frame() {
     let (image, geometry) = sam.config().preprocess.run(view);
     let click = Point { x: 150.0, y: 120.0, positive: true };
     let tokens = Prompt::new(vec![click], None, size).unwrap().tokens(&geometry);
-    let answer = |sam: Sam| -> ArrayD<f32> {
+    let predict = |sam: Sam| -> ArrayD<f32> {
         let network = Network::new(sam, Device::Cpu);
         let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
-        network.array(network.answer(&embedding, &tokens, None).unwrap().value()).unwrap()
+        network.array(network.predict(&embedding, &tokens, None).unwrap().value()).unwrap()
     };
-    let expected = answer(sam.clone());
+    let expected = predict(sam.clone());
     for rules in foldings() {
-        let difference = max_difference(&answer(sam.clone().folded(&rules)), &expected);
+        let difference = max_difference(&predict(sam.clone().folded(&rules)), &expected);
         assert!(difference < 1e-4, "{rules:?}: {difference}");
     }
 }
 
 #[test]
-fn folding_takes_products_out_of_the_way() {
+fn folding_removes_products() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
         let sam = tiny.base.clone();

@@ -13,7 +13,7 @@ use medsa_trainer::Checkpoint;
 use ndarray::{ArrayD, IxDyn};
 
 #[test]
-fn files_with_functions_run_as_those_without() {
+fn files_with_functions_equal_inlined_files() {
     needs!("dicom", "litemedsam", "venv");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
     let sam = base.sam(Some(64)).unwrap();
@@ -29,13 +29,13 @@ fn files_with_functions_run_as_those_without() {
                 (path(&format!("{name}.onnx")), path(&format!("{name}.plain.onnx")));
             fs::write(&file, bytes).unwrap();
             medsa_export::inline(&file, &inlined).unwrap();
-            // The checker's full check, onnxruntime, and for the first also ONNX's own inliner.
+            // The checker's full check and onnxruntime; for the first file also ONNX's own inliner.
             let functions = onnxruntime::functions(&file);
             let expected: &[&str] = match name {
                 "encoder" => &["MBConv", "Neck", "PatchEmbed", "PatchMerging", "TinyViTBlock"],
                 _ => &["FinalAttention", "MaskHead", "MaskPrompt", "TwoWayBlock"],
             };
-            // Those of other shapes have numbers.
+            // Functions for other shapes have a number appended.
             let operators = functions.iter().map(|name| name.trim_end_matches(char::is_numeric));
             assert_eq!(operators.collect::<BTreeSet<_>>(), expected.iter().copied().collect());
             assert!(onnxruntime::functions(&inlined).is_empty());

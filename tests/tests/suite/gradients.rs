@@ -1,5 +1,5 @@
-//! Gradients: of every kind of adapter, equal to finite differences and to candle's composed
-//! operations; and none for what is frozen.
+//! Gradients of every kind of adapter equal finite differences and candle's composed operations;
+//! frozen tensors have none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ fn gradients_equal_finite_differences() {
     needs!("litemedsam");
     let [tiny, _] = Tiny::both();
     let learner = tiny.learner(Operators::Fused);
-    // Of each kind the tensor with the largest gradient, where rounding matters least.
+    // For each kind, the tensor with the largest gradient, where rounding matters least.
     let mut largest: BTreeMap<&str, (f64, String)> = BTreeMap::new();
     let gradients = tiny.gradients(&learner);
     for (name, gradient) in &gradients {
@@ -32,7 +32,7 @@ fn gradients_equal_finite_differences() {
     for (norm, name) in largest.values() {
         let (gradient, var) = (&gradients[name], &learner.vars()[name]);
         let value = var.as_tensor().copy().unwrap();
-        // Along the gradient the loss changes fastest.
+        // The loss changes fastest along the gradient.
         let step = 4e-3 / norm;
         let loss_at = |way: f64| {
             var.set(&(&value + (gradient * way).unwrap()).unwrap()).unwrap();
@@ -68,18 +68,18 @@ fn frozen_weights_get_no_gradients() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
         let learner = tiny.learner(Operators::Fused);
-        let gradients = tiny.answer(learner.network(), 1).sum_all().unwrap().backward().unwrap();
+        let gradients = tiny.predict(learner.network(), 1).sum_all().unwrap().backward().unwrap();
         let others: Vec<_> =
             gradients.keys().filter(|name| !learner.vars().contains_key(*name)).collect();
         assert!(others.is_empty(), "gradients are kept of what does not train: {others:?}");
-        // Nothing trains before the first adapter, so nothing is kept for it.
+        // Nothing is trained before the first adapter, so nothing is kept for it.
         let features = learner.network().features(&tiny.images, 2).unwrap();
         assert!(Node::constant(features).sum_all().unwrap().backward().unwrap().is_empty());
     }
 }
 
 #[test]
-fn before_the_first_step_the_adapted_model_equals_the_base_bit_for_bit() {
+fn untrained_adapters_equal_the_base_bit_for_bit() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
         let plan = AdapterPlan { depth: false, ..all(&tiny.stages) };
@@ -87,16 +87,16 @@ fn before_the_first_step_the_adapted_model_equals_the_base_bit_for_bit() {
         let form = AdapterConfig::default();
         let learner = Learner::new(tiny.base.clone(), &fresh, &form, Device::Cpu).unwrap();
         let base = Network::new(tiny.base.clone(), Device::Cpu);
-        let answer = |network: &Network| -> Vec<f32> {
-            let logits = tiny.answer(network, 0);
+        let predict = |network: &Network| -> Vec<f32> {
+            let logits = tiny.predict(network, 0);
             logits.value().flatten_all().unwrap().to_vec1().unwrap()
         };
-        assert_eq!(answer(learner.network()), answer(&base));
+        assert_eq!(predict(learner.network()), predict(&base));
     }
 }
 
 #[test]
-fn with_one_slice_depth_adapters_change_nothing() {
+fn depth_adapters_do_nothing_with_one_slice() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
         let image = tiny.images.slice(ndarray::s![..1, .., .., ..]).to_owned();
@@ -124,13 +124,13 @@ impl Tiny {
 
     fn loss(&self, network: &Network) -> Node {
         let truth = network.tensor(self.truth.clone()).unwrap();
-        dice_bce(&self.answer(network, 1), &truth).unwrap()
+        dice_bce(&self.predict(network, 1), &truth).unwrap()
     }
 
-    /// The loss of the f32 logits in f64: what rounding is left is that of the network.
+    /// Loss of the f32 logits, computed in f64, so that only the network's rounding remains.
     fn exact_loss(&self, network: &Network) -> f64 {
         let truth = network.tensor(self.truth.clone()).unwrap().to_dtype(DType::F64).unwrap();
-        let logits = self.answer(network, 1).value().to_dtype(DType::F64).unwrap();
+        let logits = self.predict(network, 1).value().to_dtype(DType::F64).unwrap();
         dice_bce(&Node::constant(logits), &truth).unwrap().value().to_scalar().unwrap()
     }
 
@@ -163,8 +163,8 @@ const KINDS: [&str; 19] = [
     "prompt_encoder",
 ];
 
-/// What the tensor `name` belongs to.
+/// Kind of the tensor `name`.
 fn kind(name: &str) -> &'static str {
     let kind = KINDS.into_iter().find(|kind| name.contains(kind));
-    kind.unwrap_or_else(|| panic!("{name} is of no kind that is known here"))
+    kind.unwrap_or_else(|| panic!("{name} is of an unknown kind"))
 }

@@ -1,5 +1,5 @@
-//! The exported integer arithmetic is that of the plain loops in `kernels`, bit for bit, and of the
-//! rounded network on candle.
+//! The exported integer arithmetic equals the plain loops in `kernels` bit for bit, and the
+//! fake-quantized network on candle closely.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use medsa_trainer::CandleBackend;
 use ndarray::{Array1, Array3, ArrayD, IxDyn};
 
 #[test]
-fn a_linear_layer_is_exact_in_onnxruntime() {
+fn linear_layer_is_exact_in_onnxruntime() {
     needs!("venv");
     let (rows, inputs, outputs) = (49, 128, 96);
-    // A row of zeros and one of a single large value, which is cut off, among them.
+    // Includes a row of zeros, and a row with a single large value, which is clamped.
     let x = Array3::from_shape_fn((1, rows, inputs), |(_, n, i)| match n {
         0 => 0.0,
         1 if i == 5 => 1e4,
@@ -31,23 +31,23 @@ fn a_linear_layer_is_exact_in_onnxruntime() {
     let quantization = only(int8.clone());
     let found = run(&quantization, x.clone().into_dyn(), |recorder, x| recorder.linear(x, &layer));
 
-    let (size, zero) = (int8.input.size.mapv(|size| 1.0 / size), &int8.input.zero);
+    let inverse_scale = int8.input.scale.mapv(|scale| 1.0 / scale);
     let twin = LinearS8 {
         weight: int8.weight.as_slice().unwrap(),
-        scale: int8.steps.as_slice().unwrap(),
-        bias: int8.bias_of_steps().as_slice().unwrap(),
-        inverse_scale: size.as_slice().unwrap(),
-        zero_point: zero.as_slice().unwrap(),
+        scale: int8.scale.as_slice().unwrap(),
+        bias: int8.integer_bias().as_slice().unwrap(),
+        inverse_scale: inverse_scale.as_slice().unwrap(),
+        zero_point: int8.input.zero_point.as_slice().unwrap(),
     }
     .forward(x.as_slice().unwrap());
     assert_eq!(found.as_slice().unwrap(), twin);
-    // Candle rounds the same way, and then multiplies in float.
+    // Candle rounds in the same way but multiplies in float.
     let candle = on_candle(quantization, x.into_dyn(), |b, x| b.linear(x, &layer));
     assert!(max_difference(&found, &candle) < 1e-3);
 }
 
 #[test]
-fn convolutions_pad_with_what_stands_for_zero() {
+fn convolutions_pad_with_the_zero_point() {
     needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[1, 6, 7, 8]), |at| {
         wave(at[1] * 56 + at[2] * 8 + at[3]) * (1.0 + at[3] as f32)
@@ -66,7 +66,7 @@ fn convolutions_pad_with_what_stands_for_zero() {
 }
 
 #[test]
-fn an_attentions_products_have_steps_of_their_own() {
+fn attention_products_have_scales_per_row() {
     needs!("venv");
     let x = ArrayD::from_shape_fn(IxDyn(&[2, 9, 48]), |at| {
         wave(at[0] * 431 + at[1] * 48 + at[2]) * (1.0 + at[1] as f32)
@@ -82,23 +82,23 @@ fn an_attentions_products_have_steps_of_their_own() {
     let scores = medsa_sam::backend::Scores { name: "a", scale: 0.3, bias: None };
     let exact = on_candle(float, x, |b, x| b.self_attention(x, 4, packing, scores));
     let (off, error) = (max_difference(&found, &rounded), max_difference(&found, &exact));
-    // Values go up to 10.
+    // Values are up to 10.
     assert!(off < 1e-4 && off * 20.0 < error && error < 0.5, "{off} {error}");
 }
 
-/// A layer of weights and step sizes of no pattern.
-fn int8_layer(shape: &[usize], channels: usize, zero: impl Fn(usize) -> f32) -> Int8Layer {
-    let steps = Array1::from_shape_fn(shape[0], |o| 1e-4 * (1.0 + wave(o * 3).abs()));
+/// An int8 layer with irregular weights and scales.
+fn int8_layer(shape: &[usize], channels: usize, zero_point: impl Fn(usize) -> f32) -> Int8Layer {
+    let scale = Array1::from_shape_fn(shape[0], |o| 1e-4 * (1.0 + wave(o * 3).abs()));
     Int8Layer {
         weight: ArrayD::from_shape_fn(IxDyn(shape), |at| {
             let at = (0..shape.len()).fold(0, |sum, axis| sum * 7 + at[axis]);
             (wave(at * 31) * 110.0) as i8
         }),
-        bias: steps.mapv(|step| step * 1e3),
-        steps,
+        bias: scale.mapv(|scale| scale * 1e3),
+        scale,
         input: Int8Input {
-            size: Array1::from_shape_fn(channels, |c| 0.05 * (1.1 + wave(c * 11))),
-            zero: Array1::from_shape_fn(channels, zero),
+            scale: Array1::from_shape_fn(channels, |c| 0.05 * (1.1 + wave(c * 11))),
+            zero_point: Array1::from_shape_fn(channels, zero_point),
         },
     }
 }
@@ -107,7 +107,7 @@ fn only(layer: Int8Layer) -> Quantization {
     Quantization { layers: BTreeMap::from([("w".to_owned(), layer)]), ..Default::default() }
 }
 
-/// What onnxruntime makes of a recorded operation.
+/// Result of a recorded operation in onnxruntime.
 fn run<'a>(
     quantization: &'a Quantization,
     x: ArrayD<f32>,

@@ -1,4 +1,4 @@
-//! What the edge computes with kernels is what the functions of the file say.
+//! The engine's kernels equal the functions of the model file.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -24,7 +24,7 @@ use medsa_trainer::train::initial_weights;
 use medsa_trainer::{Adapter, Checkpoint};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, Axis, Ix2};
 
-/// The trained click adapter, whose LoRA is folded away.
+/// The trained click adapter, whose LoRA is folded into weights.
 fn click(input_size: usize) -> Sam {
     let file = "trainer/adapters/ultrasound-clicks/adapter.safetensors";
     let adapter = Adapter::read(&place::repository().join(file)).unwrap();
@@ -32,14 +32,14 @@ fn click(input_size: usize) -> Sam {
     adapter.sam(&base, Some(input_size)).unwrap().folded(&Folding::ALL)
 }
 
-/// With Space and Mlp adapters, which are not folded away altogether.
+/// With Space and Mlp adapters, which are not completely folded into other layers.
 fn adapted() -> Sam {
     let base = Checkpoint::read(&place::lite_medsam()).unwrap().sam(Some(64)).unwrap();
     with_adapters(&base, &[2, 3])
 }
 
-/// A small SAM ViT with such adapters: windows of 3, which a map of side 8 does not divide into,
-/// and global blocks, at `input_size` of more than one tile of keys.
+/// A small SAM ViT with such adapters. Its map of side 8 is not a multiple of its windows of 3, and
+/// its global blocks have more than one tile of keys at `input_size`.
 fn vit(input_size: usize) -> Sam {
     with_adapters(&small_vit().sam(Some(input_size)).unwrap(), &[])
 }
@@ -47,7 +47,7 @@ fn vit(input_size: usize) -> Sam {
 fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
     let plan = AdapterPlan { stages: stages.to_vec(), ..AdapterPlan::default() };
     let mut trained = initial_weights(base, &plan, 0);
-    // The decoder's are another function.
+    // The decoder's adapters are tested elsewhere.
     trained.retain(|name, _| name.starts_with("encoder"));
     for (seed, value) in trained.values_mut().enumerate() {
         let mut i = seed;
@@ -61,21 +61,21 @@ fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
 }
 
 #[test]
-fn blocks_compute_what_their_functions_say() {
+fn kernels_equal_functions() {
     needs!("dicom", "litemedsam");
-    holds(1e-6, [("click", click(64)), ("adapted", adapted())]);
+    assert_agrees(1e-6, [("click", click(64)), ("adapted", adapted())]);
 }
 
 #[test]
-fn blocks_of_a_sam_vit_compute_what_their_functions_say() {
+fn kernels_of_a_sam_vit_equal_functions() {
     needs!("dicom");
-    // Small as they are, nothing falls on another side for less.
-    holds(1e-5, [("vit", vit(128)), ("large vit", vit(320))]);
+    // In such small networks, smaller changes do not change any rounding.
+    assert_agrees(1e-5, [("vit", vit(128)), ("large vit", vit(320))]);
 }
 
-/// `nearly`: by what part of itself the picture changes for the functions not to agree with
-/// themselves in 8 bits.
-fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
+/// `nearly`: relative change of the image at which the int8 functions no longer agree with
+/// themselves.
+fn assert_agrees<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let size = (frame.width as usize, frame.height as usize);
     let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
@@ -89,7 +89,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
             [("f32", Quantization::default()), ("int8", quantized(&sam))]
         {
             let models = Models::record(&sam, &quantization, &[]);
-            let plain = [&models.encoder, &models.decoder].map(|model| written_out(model));
+            let plain = [&models.encoder, &models.decoder].map(|model| inlined(model));
             let engine = |[encoder, decoder]: [&[u8]; 2], threads: usize| {
                 let threads = NonZeroUsize::new(threads).unwrap();
                 Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
@@ -98,7 +98,7 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
             let expected = reference.encode(&image).unwrap();
             for threads in [1, 2] {
                 let ours = engine([&models.encoder, &models.decoder], threads);
-                // The small SAM ViT's decoder is narrower than kernels know.
+                // The small SAM ViT's decoder is narrower than kernels support.
                 let of_decoder = ["TwoWayBlock", "FinalAttention", "MaskHead"];
                 let is_narrow = |call: &str| of_decoder.iter().any(|name| call.starts_with(name));
                 let left = ours.inlined().map(|inlined| inlined.block.as_str());
@@ -110,26 +110,31 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
                 let fits = if precision == "f32" {
                     off < 1e-3
                 } else {
-                    // What falls on the other side of the edge between two steps moves more
-                    // values over edges later on. So the functions do not agree with themselves
-                    // either, as soon as the picture changes by very little.
+                    // A value that is rounded differently moves other values across rounding
+                    // boundaries in later layers. So the functions do not agree with themselves
+                    // either, after a tiny change of the image.
                     let nearly = nudged(&image, nearly);
                     let nearly = values(&reference.encode(&nearly).unwrap());
                     1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
                 };
                 assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
                 if threads == 1 && ours.inlined().next().is_none() {
-                    asks_for_little(&ours, &image, &prompts[0].as_ref().unwrap().tokens(&geometry));
+                    allocates_little(
+                        &ours,
+                        &image,
+                        &prompts[0].as_ref().unwrap().tokens(&geometry),
+                    );
                 }
                 for prompt in &prompts {
                     let tokens = prompt.as_ref().unwrap().tokens(&geometry);
-                    // Of the same embedding, with and without an earlier answer.
+                    // From the same embedding, with and without an earlier mask.
                     let mut previous = None;
                     for _ in 0..2 {
                         let before = previous.as_ref().map(|mask: &Array2<f32>| mask.view());
                         let found = ours.decode(&expected, &tokens, before).unwrap();
                         let same = reference.decode(&expected, &tokens, before).unwrap();
-                        // Of what masks are cut out of, both as a root of mean squares.
+                        // Difference of the logits, relative to their magnitude; both are root mean
+                        // squares.
                         let off = rms(&(&found.masks - &same.masks)) / rms(&same.masks);
                         let most = if precision == "f32" { 1e-4 } else { 0.05 };
                         assert!(off < most, "{what} {precision}: masks are off by {off}");
@@ -142,15 +147,15 @@ fn holds<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
 }
 
 #[test]
-fn masks_are_those_of_the_functions_and_the_same_on_arm() {
+fn masks_equal_those_of_functions_and_are_the_same_on_arm() {
     needs!("litemedsam");
-    // Outlines of vocal folds are faint, too: the functions reach 0.985 with themselves.
+    // Outlines of vocal folds are faint, so the functions agree with themselves only to 0.985.
     assert_same_masks(&place::data(""), &structures::COMMITTED, 0.98);
 }
 
 #[test]
 #[ignore = "make long"]
-fn whole_data_masks_are_those_of_the_functions_and_the_same_on_arm() {
+fn whole_data_masks_equal_those_of_functions_and_are_the_same_on_arm() {
     needs!("litemedsam", "shared");
     assert_same_masks(&place::shared().unwrap().join("data"), &structures::WHOLE, 0.99);
 }
@@ -162,36 +167,36 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
     let calibration: Vec<Frame> = structures::calibration(data, sets, 4);
     let (quantization, _) = medsa_export::quantize(&sam, &calibration, |_, _, _| {}).unwrap();
     let Models { encoder, decoder } = Models::record(&sam, &quantization, &[]);
-    let questions: Vec<Question> = pictures.iter().map(|p| Question::new(p, &preprocess)).collect();
+    let cases: Vec<Case> = pictures.iter().map(|p| Case::new(p, &preprocess)).collect();
     let engine = |[encoder, decoder]: [&[u8]; 2]| {
         let threads = NonZeroUsize::new(2).unwrap();
         Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
     };
-    let plain = [&encoder, &decoder].map(|model| written_out(model));
+    let plain = [&encoder, &decoder].map(|model| inlined(model));
     let functions = engine([&plain[0], &plain[1]]);
-    let answers = |engine: &Engine| -> Vec<Answer> {
-        questions.iter().map(|question| question.ask(engine)).collect()
+    let predictions = |engine: &Engine| -> Vec<Prediction> {
+        cases.iter().map(|case| case.predict(engine)).collect()
     };
-    let expected = answers(&functions);
-    let ours = answers(&engine([&encoder, &decoder]));
-    // How far values that fall on another side of an edge between steps take the functions from
-    // themselves: no arithmetic of other roundings can be nearer.
-    let nearly = questions.iter().map(|question| question.nudged(1e-5).ask(&functions));
-    let nearly: Vec<Answer> = nearly.collect();
-    let all = Likeness::new(expected.iter().zip(&ours));
+    let expected = predictions(&functions);
+    let ours = predictions(&engine([&encoder, &decoder]));
+    // Agreement of the functions with themselves after a tiny change. Arithmetic that rounds
+    // differently cannot agree better.
+    let nearly = cases.iter().map(|case| case.nudged(1e-5).predict(&functions));
+    let nearly: Vec<Prediction> = nearly.collect();
+    let all = Agreement::new(expected.iter().zip(&ours));
     println!("{all}");
     assert!(all.cosine >= 0.999 && all.iou >= least_iou, "{all}");
     for DataSet { name, .. } in sets {
-        let of_set = |answers: &[Answer]| {
-            let pairs = expected.iter().zip(answers).zip(&pictures);
+        let of_set = |predictions: &[Prediction]| {
+            let pairs = expected.iter().zip(predictions).zip(&pictures);
             let pairs = pairs.filter(|(_, picture)| picture.set == *name);
-            Likeness::new(pairs.map(|(pair, _)| pair))
+            Agreement::new(pairs.map(|(pair, _)| pair))
         };
-        let (likeness, least) = (of_set(&ours), of_set(&nearly));
-        println!("{name}: {likeness}; functions with themselves: {least}");
-        // Where outlines are faint, the functions do not reach it with themselves.
-        let reached = likeness.iou >= 0.99 || 1.0 - likeness.iou < 1.5 * (1.0 - least.iou);
-        assert!(reached, "{name}: {likeness}; with themselves {least}");
+        let (agreement, least) = (of_set(&ours), of_set(&nearly));
+        println!("{name}: {agreement}; functions with themselves: {least}");
+        // With faint outlines, the functions do not reach 0.99 with themselves either.
+        let reached = agreement.iou >= 0.99 || 1.0 - agreement.iou < 1.5 * (1.0 - least.iou);
+        assert!(reached, "{name}: {agreement}; with themselves {least}");
     }
 
     needs!("arm");
@@ -199,43 +204,43 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
     let file = |name: &str| folder.path().join(name);
     fs::write(file("encoder"), &encoder).unwrap();
     fs::write(file("decoder"), &decoder).unwrap();
-    for (i, question) in questions.iter().enumerate() {
-        fs::write(file(&format!("question-{i}")), question.bytes()).unwrap();
+    for (i, case) in cases.iter().enumerate() {
+        fs::write(file(&format!("case-{i}")), case.bytes()).unwrap();
     }
-    // One picture of each data set, on processors with and without the dot product at once.
-    let asked = || (0..questions.len()).step_by(4);
-    let answer = |cpu: &str, i: usize| file(&format!("{cpu}-{i}"));
+    // One image of each data set, on a processor with and one without the dot product, in parallel.
+    let chosen = || (0..cases.len()).step_by(4);
+    let output = |cpu: &str, i: usize| file(&format!("{cpu}-{i}"));
     let running = ["cortex-a76", "cortex-a72"].map(|cpu| {
         let mut engine = program::on_arm("examples/engine", cpu);
         engine.args(["128", "1", "0"]).args(["encoder", "decoder"].map(file));
-        for i in asked() {
-            engine.args([file(&format!("question-{i}")), answer(cpu, i)]);
+        for i in chosen() {
+            engine.args([file(&format!("case-{i}")), output(cpu, i)]);
         }
         (cpu, Background::start(&mut engine))
     });
     for (cpu, running) in running {
         running.wait();
-        for i in asked() {
-            let found = Answer::read(&fs::read(answer(cpu, i)).unwrap(), &ours[i]);
-            assert!(found == ours[i], "{cpu}, picture {i}: not bit for bit what is answered here");
+        for i in chosen() {
+            let found = Prediction::read(&fs::read(output(cpu, i)).unwrap(), &ours[i]);
+            assert!(found == ours[i], "{cpu}, image {i}: not bit for bit the same as here");
         }
     }
 }
 
-/// A picture in input pixels and the boxes of its structures.
-struct Question {
+/// An image in input pixels, with the boxes of its structures.
+struct Case {
     image: Array4<f32>,
     tokens: Vec<PromptTokens>,
 }
 
-/// An embedding, and the logits of a mask for each box.
+/// An embedding, and the mask logits of each box.
 #[derive(PartialEq)]
-struct Answer {
+struct Prediction {
     embedding: ArrayD<f32>,
     masks: Vec<Array2<f32>>,
 }
 
-impl Question {
+impl Case {
     fn new(Picture { frame, boxes, .. }: &Picture, preprocess: &Preprocess) -> Self {
         let size = (frame.width as usize, frame.height as usize);
         let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
@@ -248,22 +253,22 @@ impl Question {
         Self { image: nudged(&self.image, part), tokens: self.tokens.clone() }
     }
 
-    fn ask(&self, engine: &Engine) -> Answer {
+    fn predict(&self, engine: &Engine) -> Prediction {
         let embedding = engine.encode(&self.image).unwrap();
         let mask = |tokens| engine.decode(&embedding, tokens, None).unwrap().single().0.to_owned();
         let masks = self.tokens.iter().map(mask).collect();
-        Answer { embedding: values(&embedding), masks }
+        Prediction { embedding: values(&embedding), masks }
     }
 
-    /// As `edge/examples/engine.rs` reads it.
+    /// Input file of `engine/examples/engine.rs`.
     fn bytes(&self) -> Vec<u8> {
         let corners = self.tokens.iter().flat_map(|tokens| tokens.coords.iter().take(4));
         corners.chain(&self.image).flat_map(|x| x.to_le_bytes()).collect()
     }
 }
 
-impl Answer {
-    /// As `edge/examples/engine.rs` writes it, in the shapes of another.
+impl Prediction {
+    /// Reads an output file of `engine/examples/engine.rs`, with the shapes of another prediction.
     fn read(bytes: &[u8], shapes: &Self) -> Self {
         let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
         let floats: Vec<f32> = floats.collect();
@@ -277,15 +282,15 @@ impl Answer {
     }
 }
 
-/// How alike answers are to those that were expected: means, and the number of masks.
-struct Likeness {
+/// Mean agreement of predictions with expected ones, and the number of masks.
+struct Agreement {
     cosine: f32,
     iou: f64,
     masks: usize,
 }
 
-impl Likeness {
-    fn new<'a>(pairs: impl Iterator<Item = (&'a Answer, &'a Answer)> + Clone) -> Self {
+impl Agreement {
+    fn new<'a>(pairs: impl Iterator<Item = (&'a Prediction, &'a Prediction)> + Clone) -> Self {
         let cosines = pairs.clone().map(|(a, b)| cosine(&a.embedding, &b.embedding));
         let masks = pairs.clone().flat_map(|(a, b)| a.masks.iter().zip(&b.masks));
         let (pictures, masks_in_all) = (pairs.count(), masks.clone().count());
@@ -297,43 +302,43 @@ impl Likeness {
     }
 }
 
-impl fmt::Display for Likeness {
+impl fmt::Display for Agreement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cosine, iou, masks } = self;
         write!(formatter, "cosine {cosine:.5}, IoU of {masks} masks {iou:.4}")
     }
 }
 
-/// A picture that differs by no more than such a part of itself.
+/// An image changed by a fraction `part` of each value.
 fn nudged(image: &Array4<f32>, part: f32) -> Array4<f32> {
     image.mapv(|x| x * (1.0 + part * (x * 1e4).sin()))
 }
 
-/// Intersection over union of what is inside by logits.
+/// Intersection over union of two masks given as logits.
 fn overlap(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
     iou(&a.mapv(|x| x > 0.0), &b.mapv(|x| x > 0.0))
 }
 
-/// Once warm, every frame asks for the same memory: what tract copies where a network begins and
-/// ends. Maps between blocks are where they were.
-fn asks_for_little(engine: &Engine, image: &Array4<f32>, tokens: &PromptTokens) {
-    let mut asked = [[0; 2]; 3];
+/// Asserts that after warm-up every frame allocates the same memory: what tract copies at the
+/// inputs and outputs of a network. Maps between blocks are reused.
+fn allocates_little(engine: &Engine, image: &Array4<f32>, tokens: &PromptTokens) {
+    let mut allocated_bytes = [[0; 2]; 3];
     let mut embedding_bytes = 0;
-    for asked in &mut asked {
+    for bytes in &mut allocated_bytes {
         let before = allocated();
         let embedding = engine.encode(image).unwrap();
         let between = allocated();
         engine.decode(&embedding, tokens, None).unwrap();
-        *asked = [between - before, allocated() - between];
+        *bytes = [between - before, allocated() - between];
         embedding_bytes = values(&embedding).len() * size_of::<f32>();
     }
-    let [_, second, third] = asked;
+    let [_, second, third] = allocated_bytes;
     assert_eq!(second, third);
     assert!(third[0] < 3 * embedding_bytes && third[1] < 4 * embedding_bytes, "{third:?} bytes");
 }
 
 #[test]
-fn the_kernel_of_pixels_computes_patches_too() {
+fn kernel_of_pixels_also_computes_patches() {
     needs!("dicom", "litemedsam");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
     let (config, weights) = tiny_vit::strided(&base.config, &base.weights).unwrap();
@@ -343,10 +348,10 @@ fn the_kernel_of_pixels_computes_patches_too() {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap();
     let image = preprocess.run(view).0;
-    // In 8 bits the stem alone, so that nothing hides what it does.
+    // Only the stem is in int8, so that other layers do not hide its errors.
     let params = sam.stem_params();
     let stem = [(&params[0..2], [0.0, 1.0]), (&params[2..4], [-0.2, 2.0])];
-    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), in_steps(layer, range)));
+    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), quantized(layer, range)));
     let int8 = Quantization { layers: layers.into(), ..Quantization::default() };
     let mut embeddings = Vec::new();
     for quantization in [Quantization::default(), int8] {
@@ -359,37 +364,38 @@ fn the_kernel_of_pixels_computes_patches_too() {
         };
         let (found, left) = embedding(&encoder, &decoder);
         assert!(left.is_empty(), "{left:?}");
-        let (expected, _) = embedding(&written_out(&encoder), &written_out(&decoder));
+        let (expected, _) = embedding(&inlined(&encoder), &inlined(&decoder));
         embeddings.push([found, expected]);
     }
     let [float, int8] = &embeddings[..] else { unreachable!("there are two") };
     let alike = cosine(&float[0], &float[1]);
     assert!(alike > 0.999_99, "in float: {alike}");
-    // Which step a value next to an edge falls on differs; how far all are off does not.
+    // Values close to a rounding boundary are rounded differently, but the overall error is the
+    // same.
     let [ours, functions] = [0, 1].map(|i| 1.0 - cosine(&int8[i], &float[1]));
     assert!(functions < 0.02 && ours < 1.25 * functions, "off by {ours}, functions by {functions}");
 }
 
-/// A layer of weight `[out, in]` and bias in 8 bits, for inputs of a range.
-fn in_steps(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
+/// Quantizes a layer of weight `[out, in]` and bias to int8, for inputs from `low` to `high`.
+fn quantized(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
     let weight = layer[0].value().to_owned().into_dimensionality::<Ix2>().unwrap();
     let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap();
-    let size = (high - low) / (2.0 * S8_MAX);
-    let zero = -S8_MAX - (low / size).round();
+    let input_scale = (high - low) / (2.0 * S8_MAX);
+    let zero_point = -S8_MAX - (low / input_scale).round();
     let largest = |row: ArrayView1<f32>| row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
-    let steps = weight.rows().into_iter().map(|row| largest(row) / S8_MAX).collect::<Array1<_>>();
-    let whole = (&weight / &steps.view().insert_axis(Axis(1))).mapv(|w| w.round() as i8);
+    let scale = weight.rows().into_iter().map(|row| largest(row) / S8_MAX).collect::<Array1<_>>();
+    let whole = (&weight / &scale.view().insert_axis(Axis(1))).mapv(|w| w.round() as i8);
     let of_each = |value| Array1::from_elem(weight.ncols(), value);
-    let input = Int8Input { size: of_each(size), zero: of_each(zero) };
-    Int8Layer { weight: whole.into_dyn(), steps: steps * size, bias, input }
+    let input = Int8Input { scale: of_each(input_scale), zero_point: of_each(zero_point) };
+    Int8Layer { weight: whole.into_dyn(), scale: scale * input_scale, bias, input }
 }
 
 fn values(embedding: &Embedding) -> ArrayD<f32> {
     embedding.view().unwrap().to_owned().into_dyn()
 }
 
-/// The same file without functions.
-fn written_out(model: &[u8]) -> Vec<u8> {
+/// The same file with its functions inlined.
+fn inlined(model: &[u8]) -> Vec<u8> {
     let folder = place::scratch();
     let [file, plain] = ["model.onnx", "plain.onnx"].map(|name| folder.path().join(name));
     fs::write(&file, model).unwrap();

@@ -1,4 +1,4 @@
-//! The end-to-end suite: one binary, because linking it is what costs.
+//! The end-to-end suite, a single binary because linking is expensive.
 
 mod adapters;
 mod blocks;

@@ -1,4 +1,4 @@
-//! The main job as a user does it: import, export, run, watch, on a real ultrasound clip.
+//! The main workflow of a user on a real ultrasound clip: import, export, run, watch.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use medsa_tests::program::{Background, command, run};
 use medsa_tests::{onnxruntime, place};
 
 #[test]
-fn a_clip_goes_in_and_masks_come_out() {
+fn clip_is_segmented_and_watched() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -20,7 +20,7 @@ fn a_clip_goes_in_and_masks_come_out() {
         .arg(path("base.safetensors")));
     assert!(imported.contains("435 tensors"), "{imported}");
 
-    // Small, so that thirty frames take seconds.
+    // A small input, so that thirty frames take seconds.
     let exported = run(command("medsa-export")
         .args(["build", "--input-size", "64", "--precision", "f32", "--base"])
         .arg(path("base.safetensors"))
@@ -29,7 +29,7 @@ fn a_clip_goes_in_and_masks_come_out() {
         .arg("--out")
         .arg(path("build.medsa")));
     assert!(exported.contains("largest difference of a mask logit"), "{exported}");
-    // The device answers as the exporter did.
+    // The device gives the same masks as the exporter.
     let accepted = run(command("medsa-edge").args(["accept", "--build"]).arg(path("build.medsa")));
     assert_eq!(accepted.matches(r#""iou""#).count(), 5, "{accepted}");
 
@@ -58,9 +58,9 @@ fn a_clip_goes_in_and_masks_come_out() {
     let table = run(command("medsa-edge").args(["run", "--config"]).arg(path("edge.toml")));
     assert!(table.contains("30"), "{table}");
     watch.wait();
-    // The watcher may have come a few frames late, since nothing waits for it.
-    let pictures = fs::read_dir(path("frames")).unwrap().count();
-    assert!((1..=30).contains(&pictures), "{pictures} pictures");
+    // The watcher may have missed the first frames, since nothing waits for it.
+    let images = fs::read_dir(path("frames")).unwrap().count();
+    assert!((1..=30).contains(&images), "{images} images");
     assert!(fs::read(path("overlay.gif")).unwrap().starts_with(b"GIF89a"));
 }
 
@@ -80,7 +80,7 @@ fn int8_agrees_with_f32_and_both_files_run() {
     let manifest = build.manifest();
     assert_eq!((manifest.precision, manifest.preprocess.input_size), (Precision::Int8, 64));
     let agreement = manifest.agreement.as_ref().unwrap();
-    // For boxes around nothing in particular; below 0.95 no build is written.
+    // For boxes at arbitrary positions. No build is written below 0.95.
     assert!(agreement.mean_iou >= 0.95 && agreement.masks == 6, "{agreement:?}");
     let quantization = manifest.quantization.as_ref().unwrap();
     assert!(quantization.int8_macs >= 0.95, "{quantization:?}");

@@ -1,4 +1,4 @@
-//! Encoder blocks with adapters give what the released Med-SA code gives.
+//! Encoder blocks with adapters equal those of the released Med-SA code.
 
 use candle_core::Device;
 use medsa_sam::tiny_vit::{Stage, TinyVitBlock};
@@ -8,7 +8,7 @@ use medsa_tests::golden::{Golden, max_difference};
 use medsa_trainer::CandleBackend;
 use ndarray::{ArrayD, IxDyn};
 
-/// Largest difference that float arithmetic explains.
+/// Largest difference due to float arithmetic.
 const TOLERANCE: f32 = 1e-4;
 
 #[test]
@@ -48,7 +48,7 @@ fn vit_blocks_equal_the_released_ones() {
 fn tiny_vit_blocks_equal_the_released_ones() {
     let golden = Golden::open("medsa_blocks.safetensors");
     let stage = Stage { dim: 32, depth: 1, heads: 2, window: 7, stride: 2 };
-    // Where the window covers the map, the released code leaves `Space` out.
+    // If the window covers the map, the released code does not apply `Space`.
     for (name, side, space) in [("tinyvit_window", 10, true), ("tinyvit_full", 7, false)] {
         let (base, mut adapters) = parts(&golden, name);
         adapters.retain(|name, _| space || !name.starts_with("space."));
@@ -67,7 +67,7 @@ fn tiny_vit_blocks_equal_the_released_ones() {
     }
 }
 
-/// The block's own tensors and its adapters', by our names.
+/// The block's own tensors and those of its adapters, renamed to the names of this project.
 fn parts(golden: &Golden, name: &str) -> (Weights, Weights) {
     let (mut base, mut adapters) = (Weights::new(), Weights::new());
     for (name, value) in golden.part(&format!("{name}.")) {
@@ -78,7 +78,7 @@ fn parts(golden: &Golden, name: &str) -> (Weights, Weights) {
             .replace("D_fc1", "down")
             .replace("D_fc2", "up");
         if ours == name {
-            // The file's short names of relative positions.
+            // The file has short names for relative positions.
             let name = name.replace("attn.rel_", "attn.rel_pos_");
             base.insert(name, value);
         } else {

@@ -1,5 +1,5 @@
-//! The recorded ONNX files are valid, and give in onnxruntime and in the edge's engine what
-//! candle gives.
+//! The recorded ONNX files are valid, and give in onnxruntime and in the engine the same results as
+//! candle.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -27,7 +27,7 @@ fn litemedsam_f32_equals_candle() {
     let points = Some(("points3.coords_xy", "points3.labels"));
     let tokens = golden.tokens(points, Some("box.box_xyxy"));
     compare(&model, &image, &tokens, None);
-    // And with a mask prompt, at half the size.
+    // Also with a mask prompt, at half the size.
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
     let half = Model::new(checkpoint.sam(Some(128)).unwrap());
     let tokens = golden.tokens(None, Some("box.box_xyxy"));
@@ -53,7 +53,7 @@ fn int8_agrees_between_runtimes_and_with_f32() {
     needs!("dicom", "litemedsam", "venv");
     let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
     let model = Model::new(checkpoint.sam(Some(64)).unwrap().folded(&Folding::ALL));
-    // Another frame than the one that 8 bits are fitted to.
+    // A frame other than the one used for calibration.
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap();
     let image = model.sam.config().preprocess.run(view).0.into_dyn();
@@ -67,9 +67,9 @@ fn int8_agrees_between_runtimes_and_with_f32() {
     let candle = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
     let rounded = model.sam.encode(&candle, &model.tensor(image.clone())).unwrap();
     let rounded = model.array(&rounded);
-    // Every operation takes the same steps from the same input (tested elsewhere), but a value
-    // near the edge between two steps falls either way, and what falls differently in one layer
-    // moves more values over edges in the next.
+    // Every operation quantizes the same input equally (tested elsewhere). But a value close to a
+    // rounding boundary may be rounded either way, and such differences move further values across
+    // boundaries in the next layer.
     for (runtime, found) in [("onnxruntime", &found), ("tract", &embedding)] {
         let agreement = cosine(found, &rounded);
         assert!(agreement > 0.998, "cosine of {runtime} to candle is {agreement}");
@@ -79,7 +79,7 @@ fn int8_agrees_between_runtimes_and_with_f32() {
     assert!(agreement > 0.98, "cosine of int8 to f32 is {agreement}");
 }
 
-/// Both runtimes against candle, encoder and decoder, within 1e-3.
+/// Compares both runtimes with candle, encoder and decoder, within 1e-3.
 fn compare(model: &Model, image: &ArrayD<f32>, tokens: &PromptTokens, mask: Option<ArrayD<f32>>) {
     const TOLERANCE: f32 = 1e-3;
     let models = Models::record(&model.sam, &Quantization::default(), &[]);

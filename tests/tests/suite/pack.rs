@@ -1,4 +1,4 @@
-//! What a build carries beside its models, and that it is the same every time.
+//! Further contents of a build, and the reproducibility of builds.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use medsa_tests::program::{command, python, run};
 use serde_json::Value;
 
 #[test]
-fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
+fn build_contains_card_licences_limits_and_bill_of_materials() {
     needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -45,7 +45,7 @@ fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
         assert_eq!(component(name)["hashes"][0]["content"], sha256.as_str(), "{name}");
     }
 
-    // The answers are right; this board is said to be impossibly fast.
+    // The masks are right, but the limits of this board are impossibly low.
     for (board, message) in [
         ("pi", " ms, at most 0.0 ms"),
         ("tv", "the build has no limits for the board tv, expected one of pi"),
@@ -58,7 +58,7 @@ fn a_build_carries_its_card_licences_limits_and_bill_of_materials() {
 }
 
 #[test]
-fn a_verification_is_a_page_with_pictures_of_the_data_set() {
+fn verification_card_contains_images_of_the_data_set() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
@@ -83,9 +83,9 @@ fn a_verification_is_a_page_with_pictures_of_the_data_set() {
     assert!(printed.contains("disc             box      1"), "{printed}");
     let card = fs::read_to_string(path("card.html")).unwrap();
     for expected in [
-        "On 1 pictures of discs",
+        "On 1 images of discs",
         "<td>disc</td><td>box</td><td>1</td>",
-        "a&amp;b, disc, asked with box: differences. 0 px only as built, 0 px only as trained,",
+        "a&amp;b, disc, prompted by box: differences. 0 px only as built, 0 px only as trained,",
         "only as built (false positive)",
     ] {
         assert!(card.contains(expected), "{expected} is missing");
@@ -94,7 +94,7 @@ fn a_verification_is_a_page_with_pictures_of_the_data_set() {
 }
 
 #[test]
-fn a_build_made_twice_has_the_same_bytes() {
+fn builds_are_reproducible() {
     needs!("dicom");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);

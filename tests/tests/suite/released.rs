@@ -1,5 +1,5 @@
-//! Builds of checkpoints of the released Med-SA code, and of SAM ViT with our adapters: what
-//! devices run answers as the network that was trained.
+//! Builds from checkpoints of the released Med-SA code, and from SAM ViT with our adapters: devices
+//! give the same results as the trained network.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use super::tiny::{all, noise};
 
 #[test]
-fn a_vit_is_built_from_what_the_released_code_saves() {
+fn vit_of_the_released_code_is_built() {
     needs!("dicom", "venv");
     let vit = small_vit();
     let folder = place::scratch();
     let mut weights = with_adapters(vit.weights.clone(), &vit.config);
-    // Later versions shorten these names, and make the tables of global blocks for their own
-    // input size, here 96 px.
+    // Later versions of the released code shorten these names, and make the tables of global blocks
+    // for their own input size, here 96 px.
     for (block, side) in [(0, 3), (1, 6), (2, 3), (3, 6)] {
         for axis in ["h", "w"] {
             let name = |prefix: &str| format!("image_encoder.blocks.{block}.attn.{prefix}_{axis}");
@@ -47,7 +47,7 @@ fn a_vit_is_built_from_what_the_released_code_saves() {
         run(command("medsa-train").args(["import", "--base"]).arg(&pth).arg("--out").arg(&base));
     assert!(printed.contains("input 96 px"), "{printed}");
     assert!(printed.contains("clicks with their row first"), "{printed}");
-    assert!(printed.contains("single frames do without"), "{printed}");
+    assert!(printed.contains("they have no effect on single frames"), "{printed}");
     let imported = Checkpoint::read(&base).unwrap();
     let EncoderConfig::Vit(config) = &imported.config.encoder else { panic!("it is a ViT") };
     assert_eq!(
@@ -58,16 +58,16 @@ fn a_vit_is_built_from_what_the_released_code_saves() {
     assert_eq!(imported.weights, Checkpoint::read(&pth).unwrap().weights);
 
     let sam = imported.sam(None).unwrap();
-    assert_answers_as_built_in_f32(&sam, &pth);
-    assert_answers_as_built_in_int8(&sam, &Source { base: pth, adapter: None, size: 96 }, 0.98);
+    assert_predictions_of_build_in_f32(&sam, &pth);
+    assert_predictions_of_build_in_int8(&sam, &Source { base: pth, adapter: None, size: 96 }, 0.98);
 }
 
 #[test]
-fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
+fn mobile_sam_of_the_released_code_is_built() {
     needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
     let mut lite = Checkpoint::read(&place::lite_medsam()).unwrap();
-    // One block of each stage is enough. MobileSAM differs from LiteMedSAM in its stem alone.
+    // One block of each stage is enough. MobileSAM differs from LiteMedSAM only in its stem.
     lite.weights.retain(|name, _| {
         let parts: Vec<&str> = name.split('.').collect();
         !matches!(parts[..], ["image_encoder", "layers", _, "blocks", block, ..] if block != "0")
@@ -82,7 +82,7 @@ fn a_mobile_sam_is_built_from_what_the_released_code_saves() {
     assert_fed_as_released(&checkpoint.config);
     let sam = checkpoint.sam(Some(64)).unwrap();
     let source = Source { base: pth, adapter: None, size: 64 };
-    assert_answers_as_built_in_int8(&sam, &source, 0.95);
+    assert_predictions_of_build_in_int8(&sam, &source, 0.95);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn low_rank_updates_are_part_of_the_weights() {
 }
 
 #[test]
-fn what_the_network_does_not_have_is_refused_by_name() {
+fn unsupported_variants_are_refused_with_the_tensor() {
     needs!("venv");
     let vit = small_vit();
     let folder = place::scratch();
@@ -116,13 +116,13 @@ fn what_the_network_does_not_have_is_refused_by_name() {
         let read = Checkpoint::read(&as_saved(folder.path(), &weights));
         read.and_then(|read| read.sam(None)).err().unwrap().to_string()
     };
-    // More masks than four at once, one for each class.
+    // More than four masks, one for each class.
     let name = "mask_decoder.mask_tokens.weight";
     let found = error(&|weights: &mut Weights| {
         weights.insert(name.into(), random(&[6, 64], 1.0).into_shared());
     });
     assert!(found.ends_with(&format!("{name} has shape [6, 64], expected [4, 64]")), "{found}");
-    // EfficientSAM's positions, with one for its class token.
+    // EfficientSAM's positions, including one for its class token.
     let name = "image_encoder.pos_embed";
     let found = error(&|weights: &mut Weights| {
         weights.insert(name.into(), random(&[1, 197, 64], 1.0).into_shared());
@@ -131,7 +131,7 @@ fn what_the_network_does_not_have_is_refused_by_name() {
 }
 
 #[test]
-fn a_vit_with_adapters_is_built_at_its_own_size_and_at_others() {
+fn vit_with_adapters_is_built_at_its_own_and_other_sizes() {
     needs!("dicom", "venv");
     let vit = small_vit();
     let folder = place::scratch();
@@ -155,11 +155,11 @@ fn a_vit_with_adapters_is_built_at_its_own_size_and_at_others() {
     for size in [128, 192] {
         let sam = adapter.sam(&vit, Some(size)).unwrap();
         let source = Source { base: base.clone(), adapter: Some(path.clone()), size };
-        assert_answers_as_built_in_int8(&sam, &source, 0.98);
+        assert_predictions_of_build_in_int8(&sam, &source, 0.98);
     }
 }
 
-/// What a build is made of.
+/// Inputs of a build.
 struct Source {
     base: PathBuf,
     adapter: Option<PathBuf>,
@@ -171,7 +171,7 @@ impl Source {
         let folder = place::scratch();
         let out = folder.path().join("build.medsa");
         let mut export = command("medsa-export");
-        // Made-up weights make masks that small errors turn over.
+        // Masks of made-up weights change with small errors.
         export.args(["build", "--danger-allow", "--frames", "1", "--precision", precision]);
         export.arg("--input-size").arg(self.size.to_string()).arg("--base").arg(&self.base);
         if let Some(adapter) = &self.adapter {
@@ -185,33 +185,34 @@ impl Source {
     }
 }
 
-/// Embedding and logits within 1e-3.
-fn assert_answers_as_built_in_f32(sam: &Sam, base: &Path) {
+/// Asserts that embedding and logits of the f32 build agree within 1e-3.
+fn assert_predictions_of_build_in_f32(sam: &Sam, base: &Path) {
     let size = sam.config().preprocess.input_size;
     let build = Source { base: base.to_owned(), adapter: None, size }.build("f32");
     let frame = frame();
-    let expected = answers(sam, CandleBackend::new(Device::Cpu), &frame);
-    let found = edge_answers(&build, &frame);
+    let expected = predictions(sam, CandleBackend::new(Device::Cpu), &frame);
+    let found = edge_predictions(&build, &frame);
     for (expected, found) in expected.iter().zip(&found) {
         let difference = max_difference(found, expected);
         assert!(difference < 1e-3, "{difference}");
     }
 }
 
-/// Both runtimes as candle's arithmetic, masks and embedding; and the latter near to f32.
-fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
+/// Asserts that masks and embedding of both runtimes agree with candle's int8 arithmetic, and the
+/// embedding approximately with f32.
+fn assert_predictions_of_build_in_int8(sam: &Sam, source: &Source, near: f32) {
     let build = source.build("int8");
     let files = [Manifest::ENCODER, Manifest::DECODER].map(|name| build.file(name).unwrap());
     let quantization = read_quantization(files).unwrap();
     assert!(!quantization.layers.is_empty());
     let frame = frame();
-    let float = answers(sam, CandleBackend::new(Device::Cpu), &frame);
+    let float = predictions(sam, CandleBackend::new(Device::Cpu), &frame);
     let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
-    let rounded = answers(&sam.clone().folded(&Folding::ALL), backend, &frame);
+    let rounded = predictions(&sam.clone().folded(&Folding::ALL), backend, &frame);
     let agreement = cosine(&rounded[0], &float[0]);
     assert!(agreement > near, "cosine of int8 to f32 is {agreement}");
 
-    let edge = edge_answers(&build, &frame);
+    let edge = edge_predictions(&build, &frame);
     let image = input(sam, &frame);
     let onnx = onnxruntime::run(files[0], &[("image", image)].into());
     let onnx: ArrayD<f32> = onnx.get::<IxDyn>("embedding");
@@ -219,7 +220,7 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
         let agreement = cosine(found, &rounded[0]);
         assert!(agreement > 0.998, "cosine of {runtime} to candle is {agreement}");
     }
-    // Made-up weights make masks of a few pixels or none: it is logits that agree, around their mean.
+    // Masks of made-up weights have few pixels or none, so logits are compared, around their mean.
     let around_mean = |logits: &ArrayD<f32>| logits - logits.mean().unwrap();
     for (expected, found) in rounded.iter().zip(&edge).skip(1) {
         let agreement = cosine(&around_mean(found), &around_mean(expected));
@@ -228,33 +229,33 @@ fn assert_answers_as_built_in_int8(sam: &Sam, source: &Source, near: f32) {
 }
 
 /// Embedding, and the logits `[4h, 4w]` for boxes.
-fn answers(sam: &Sam, candle: CandleBackend, frame: &Frame) -> Vec<ArrayD<f32>> {
+fn predictions(sam: &Sam, candle: CandleBackend, frame: &Frame) -> Vec<ArrayD<f32>> {
     let model = Model { sam: sam.clone(), candle };
     let embedding = model.tensor(input(sam, frame));
     let embedding = model.sam.encode(&model.candle, &embedding).unwrap();
     let geometry = sam.config().preprocess.geometry((frame.width as usize, frame.height as usize));
-    let mut answers = vec![model.array(&embedding)];
+    let mut predictions = vec![model.array(&embedding)];
     for prompt in boxes(frame).unwrap() {
         let (masks, _) = model.decode(&embedding, &prompt.tokens(&geometry), None);
-        answers.push(masks.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0));
+        predictions.push(masks.index_axis_move(Axis(0), 0).index_axis_move(Axis(0), 0));
     }
-    answers
+    predictions
 }
 
-/// The same of the device's engine.
-fn edge_answers(build: &Build, frame: &Frame) -> Vec<ArrayD<f32>> {
+/// Embedding and logits from the device's engine.
+fn edge_predictions(build: &Build, frame: &Frame) -> Vec<ArrayD<f32>> {
     let file = |name| build.file(name).unwrap();
     let (encoder, decoder) = (file(Manifest::ENCODER), file(Manifest::DECODER));
     let preprocess = build.manifest().preprocess;
     let engine = Engine::from_onnx(encoder, decoder, preprocess, NonZeroUsize::MIN).unwrap();
     let (image, geometry) = engine.preprocess().run(view(frame));
     let embedding = engine.encode(&image).unwrap();
-    let mut answers = vec![embedding.view().unwrap().to_owned().into_dyn()];
+    let mut predictions = vec![embedding.view().unwrap().to_owned().into_dyn()];
     for prompt in boxes(frame).unwrap() {
         let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None).unwrap();
-        answers.push(decoded.single().0.to_owned().into_dyn());
+        predictions.push(decoded.single().0.to_owned().into_dyn());
     }
-    answers
+    predictions
 }
 
 fn assert_fed_as_released(config: &SamConfig) {
@@ -267,7 +268,7 @@ fn small_vit() -> Checkpoint {
     Checkpoint::read(&place::small_vit()).unwrap()
 }
 
-/// A base with the three adapters of every encoder block, by the names of the released code.
+/// A base with the three adapters of every encoder block, named as in the released code.
 fn with_adapters(mut weights: Weights, config: &SamConfig) -> Weights {
     let plan = AdapterPlan { depth: true, ..AdapterPlan::default() };
     for tensor in plan.tensors(config) {
@@ -302,7 +303,7 @@ fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
     pth
 }
 
-/// A frame that 8 bits were not fitted to.
+/// A frame not used for calibration.
 fn frame() -> Frame {
     Clip::open(place::cine()).unwrap().frame(5).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Small networks with adapters of every kind, and something to answer.
+//! Small networks with adapters of every kind, and inputs for them.
 
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{AdapterPlan, DecoderPlan, Sam, Weights};
@@ -8,7 +8,7 @@ use medsa_trainer::train::{Network, initial_weights};
 use medsa_trainer::{Checkpoint, Node};
 use ndarray::{Array3, Array4};
 
-/// Everything that can train.
+/// A plan of everything that can be trained.
 pub fn all(stages: &[usize]) -> AdapterPlan {
     AdapterPlan {
         depth: true,
@@ -21,7 +21,7 @@ pub fn all(stages: &[usize]) -> AdapterPlan {
     }
 }
 
-/// A network with adapters of every kind, none of them zero, and something to answer.
+/// A network with adapters of every kind, none of them zero, with inputs.
 #[derive(Clone)]
 pub struct Tiny {
     pub base: Sam,
@@ -34,7 +34,7 @@ pub struct Tiny {
 }
 
 impl Tiny {
-    /// One of each kind of encoder. Tests that use them need `litemedsam`.
+    /// A network with each kind of encoder. Tests that use them need `litemedsam`.
     pub fn both() -> [Self; 2] {
         let lite = Checkpoint::read(&place::lite_medsam()).unwrap();
         let [vit, lite] = [small_vit(), lite].map(|checkpoint| checkpoint.sam(Some(64)).unwrap());
@@ -47,7 +47,7 @@ impl Tiny {
             let is_base = name.starts_with("prompt_encoder") || name.starts_with("mask_decoder");
             if !is_base {
                 let mut i = seed;
-                // Strong in the decoder, whose weights are few, so that every part matters.
+                // Larger values in the decoder, which has few weights, so that every part matters.
                 let amount = if name.starts_with("decoder") { 0.5 } else { 0.1 };
                 value.mapv_inplace(|v| {
                     i += 1;
@@ -68,17 +68,17 @@ impl Tiny {
         Self { base, stages: stages.to_vec(), trained, images, truth }
     }
 
-    /// Logits of one slice's answer.
-    pub fn answer(&self, network: &Network, slice: usize) -> Node {
+    /// Mask logits of one slice.
+    pub fn predict(&self, network: &Network, slice: usize) -> Node {
         let features = network.features(&self.images, 2).unwrap();
         let embedding = network.embedding(&features, 2).unwrap().narrow(0, slice, 1).unwrap();
         let tokens =
             PromptTokens::new(&[([30.0, 25.0], 1.0), ([5.0, 6.0], 0.0), ([0.0, 0.0], -1.0)]);
-        network.answer(&embedding, &tokens, None).unwrap()
+        network.predict(&embedding, &tokens, None).unwrap()
     }
 }
 
-/// From -0.5 to 0.5, without a pattern.
+/// Pseudorandom values from -0.5 to 0.5.
 pub fn noise(i: usize) -> f32 {
     ((i * 7919 + 11) % 1009) as f32 / 1009.0 - 0.5
 }

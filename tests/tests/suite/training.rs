@@ -1,5 +1,4 @@
-//! Training: goes on after a stop as if there had been none, is the same for the same seed, and
-//! learns.
+//! Training resumes without any difference, is reproducible from its seed, and learns.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -36,13 +35,13 @@ fn two_times_ten_steps_equal_twenty() {
 
     assert_eq!(rest, losses[10..]);
     assert_eq!(weights(&second), weights(&whole));
-    // And something was learned from one disc after the other.
+    // The network also learned from one disc after the other.
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     assert!(mean(&losses[15..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 }
 
 #[test]
-fn the_seed_decides_everything() {
+fn training_is_reproducible_from_its_seed() {
     let setting = Setting::new();
     let train = |seed| {
         let mut fit = setting.fit(seed);
@@ -54,7 +53,7 @@ fn the_seed_decides_everything() {
 }
 
 #[test]
-fn kept_features_change_nothing() {
+fn kept_features_do_not_change_the_training() {
     let setting = Setting::new();
     let train = |cache: Option<&Path>| {
         let mut config = setting.config(3);
@@ -71,7 +70,7 @@ fn kept_features_change_nothing() {
 }
 
 #[test]
-fn adapters_learn_on_a_base_in_8_bits() {
+fn adapters_are_trained_on_an_int8_base() {
     let setting = Setting::new();
     let path = |name: &str| setting.folder.path().join(name);
     setting.base.write(&path("base.safetensors")).unwrap();
@@ -94,31 +93,31 @@ fn adapters_learn_on_a_base_in_8_bits() {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     assert!(mean(&losses[15..]) < 0.8 * mean(&losses[..5]), "{losses:?}");
 
-    // It is the base in 8 bits that they learn on, with what trains in float.
+    // The base is in int8, and trained layers are in float.
     let in_float = run(&mut setting.fit(7), 1)[0];
     let off = (losses[0] - in_float).abs();
-    assert!(off > 1e-6 && off < 0.05 * in_float, "{} in 8 bits, {in_float} in float", losses[0]);
+    assert!(off > 1e-6 && off < 0.05 * in_float, "{} in int8, {in_float} in float", losses[0]);
     let mut all = QuantizedBase::read(&path("int8.safetensors"), &setting.base, 64).unwrap();
     all.quantization.layers.retain(|name, _| !name.starts_with("mask_decoder"));
     let sam = setting.base.sam(Some(64)).unwrap();
     let sam = sam.with_adapters(&weights(&fit), &config.form).unwrap();
     let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(all.quantization));
-    let answer = |network: &Network| {
+    let predict = |network: &Network| {
         let image = Array4::from_shape_fn((1, 3, 64, 64), |at| (at.2 * at.3 % 7) as f32 / 7.0);
         let embedding = network.embedding(&network.features(&image, 1).unwrap(), 1).unwrap();
         let tokens = PromptTokens::new(&[([30.0, 25.0], 1.0), ([0.0, 0.0], -1.0)]);
-        network.array(network.answer(&embedding, &tokens, None).unwrap().value()).unwrap()
+        network.array(network.predict(&embedding, &tokens, None).unwrap().value()).unwrap()
     };
-    assert_eq!(answer(fit.learner().network()), answer(&Network::with_backend(sam, backend)));
+    assert_eq!(predict(fit.learner().network()), predict(&Network::with_backend(sam, backend)));
 
     quantize(128, "other.safetensors");
     let other = Config { quantized_base: Some(path("other.safetensors")), ..config };
     let error = start(other).err().unwrap().to_string();
-    assert!(error.ends_with("fitted to inputs of 128 px, expected 64 px"), "{error}");
+    assert!(error.ends_with("calibrated for inputs of 128 px, expected 64 px"), "{error}");
 }
 
 #[test]
-fn a_volume_trains_depth_adapters() {
+fn volume_trains_depth_adapters() {
     let setting = Setting::new();
     let folder = place::scratch();
     for part in ["images", "masks"] {
@@ -167,12 +166,12 @@ fn a_volume_trains_depth_adapters() {
         slices: 3,
         seed: 0,
     };
-    let mut answers = 0;
+    let mut predictions = 0;
     let network = fit.learner().network().detached();
-    let count = |_: &Picture, found: Vec<_>| answers += found.len();
+    let count = |_: &Picture, found: Vec<_>| predictions += found.len();
     evaluate(&network, stock, features, &evaluation, count).unwrap();
-    // The first and the last slice are beyond the ball.
-    assert_eq!(answers, 6);
+    // The first and the last slice are outside the ball.
+    assert_eq!(predictions, 6);
 }
 
 /// A NIfTI-1 file of bytes.
@@ -184,7 +183,7 @@ fn nifti(sides: [i16; 3], voxels: Vec<u8>) -> Vec<u8> {
         put(40 + 2 * axis, &length.to_le_bytes());
         put(76 + 4 * axis, &1f32.to_le_bytes());
     }
-    // Unsigned bytes, right after this header.
+    // Unsigned bytes, directly after this header.
     put(70, &2i16.to_le_bytes());
     put(72, &8i16.to_le_bytes());
     put(108, &352f32.to_le_bytes());
@@ -193,7 +192,7 @@ fn nifti(sides: [i16; 3], voxels: Vec<u8>) -> Vec<u8> {
     file
 }
 
-/// A small model and eight pictures of bright discs.
+/// A small model and eight images of bright discs.
 struct Setting {
     base: Checkpoint,
     folder: tempfile::TempDir,
@@ -253,7 +252,7 @@ impl Setting {
     }
 }
 
-/// Takes steps; their losses.
+/// Takes steps; returns their losses.
 fn run(fit: &mut Fit, steps: usize) -> Vec<f64> {
     (0..steps).map(|_| fit.step(&Group::single()).unwrap().loss).collect()
 }

@@ -1,46 +1,46 @@
-//! How much pictures are varied.
+//! Settings of augmentation.
 
 use serde::{Deserialize, Serialize};
 
-/// Probabilities and ranges of the variations; every number is drawn uniformly. The default suits
-/// ultrasound and endoscopy alike.
+/// Probabilities and ranges of the variations; values are drawn uniformly from their ranges. The
+/// default suits ultrasound and endoscopy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
-    /// Probability of a mirror image, left and right.
+    /// Probability of mirroring left and right.
     pub flip_probability: f64,
-    /// Probability of rotation, scale and translation, which come together.
+    /// Probability of rotation, scale and translation, which are applied together.
     pub move_probability: f64,
-    /// Largest rotation either way, about the middle, in degrees.
+    /// Largest rotation in either direction about the centre, in degrees.
     pub rotation_deg: f32,
     /// Smallest and largest magnification.
     pub scale: [f32; 2],
-    /// Largest translation along each axis, as a share of that side.
+    /// Largest translation along each axis, as a fraction of that side.
     pub translation: f32,
-    /// Probability of another gain.
+    /// Probability of a gain change.
     pub gain_probability: f64,
-    /// Smallest and largest factor of all values.
+    /// Smallest and largest factor of pixel values.
     pub gain: [f32; 2],
-    /// Probability of another gamma.
+    /// Probability of a gamma change.
     pub gamma_probability: f64,
-    /// Smallest and largest exponent of values between 0 and 1; below 1 is brighter.
+    /// Smallest and largest exponent of values between 0 and 1; exponents below 1 brighten.
     pub gamma: [f32; 2],
     /// Probability of shading by depth.
     pub depth_shading_probability: f64,
-    /// Largest deviation from 1 of a smooth gain along the rows, as of depth compensation that is
-    /// set otherwise.
+    /// Largest deviation from 1 of a gain that varies smoothly over the rows, like another setting
+    /// of depth compensation.
     pub depth_shading: f32,
     /// Probability of speckle.
     pub speckle_probability: f64,
     /// Largest standard deviation of the factor by which speckle multiplies a pixel.
     pub speckle: f32,
-    /// Probability of another colour balance.
+    /// Probability of a colour balance change.
     pub colour_probability: f64,
     /// Largest deviation from 1 of the gain of each channel.
     pub colour: f32,
     /// Probability of blur.
     pub blur_probability: f64,
-    /// Largest standard deviation of the blur, as a share of the longer side.
+    /// Largest standard deviation of the blur, as a fraction of the longer side.
     pub blur: f32,
 }
 
@@ -68,20 +68,20 @@ impl Default for Augment {
     }
 }
 
-/// A variation that cannot be drawn: the configuration's author has to change it.
+/// An invalid setting of augmentation; the author of the configuration has to change it.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("augment.{field} is {found}, expected {expected}")]
 pub struct AugmentError {
     /// Name of the field.
     pub field: &'static str,
-    /// Its value.
+    /// Value of the field.
     pub found: String,
-    /// What it may be.
+    /// Accepted values.
     pub expected: &'static str,
 }
 
 impl Augment {
-    /// No variation at all.
+    /// Settings that change nothing.
     pub fn none() -> Self {
         Self {
             flip_probability: 0.0,
@@ -96,7 +96,7 @@ impl Augment {
         }
     }
 
-    /// Checks what [`Augment::apply`] relies on; without it, that may panic.
+    /// Checks the settings. [`Augment::apply`] may panic on settings that do not pass.
     ///
     /// # Errors
     /// [`AugmentError`] names the field.
@@ -132,7 +132,7 @@ impl Augment {
         ];
         match fields.into_iter().find(|(_, fits, _)| !fits) {
             Some((field, _, expected)) => {
-                // As the configuration's author wrote it.
+                // Formatted as the author of the configuration wrote it.
                 let value = serde_json::to_value(self).expect("a configuration is plain data");
                 Err(AugmentError { field, found: value[field].to_string(), expected })
             }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_drawn_is_named() {
+    fn invalid_settings_are_named() {
         let error = |toml: &str| toml::from_str::<Augment>(toml).unwrap().check().unwrap_err();
         assert_eq!(
             error("flip_probability = 5.0").to_string(),

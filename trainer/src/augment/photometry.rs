@@ -3,15 +3,15 @@
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What changes the brightness of one picture.
+/// Photometric changes of one image.
 pub(super) struct Photometry {
-    /// Factor of all values.
+    /// Factor of all pixel values.
     pub(super) gain: f32,
     /// Exponent of values between 0 and 1.
     pub(super) gamma: f32,
-    /// Factors at the top, at one and two thirds, and at the bottom.
+    /// Gains at the top, at one third, at two thirds, and at the bottom.
     pub(super) depth: Option<[f32; 4]>,
-    /// Standard deviation of a pixel's factor, and the seed of the noise.
+    /// Standard deviation of the factor of a pixel, and the seed of the noise.
     pub(super) speckle: Option<(f32, u64)>,
     /// Factor of each channel.
     pub(super) colour: [f32; 3],
@@ -20,7 +20,7 @@ pub(super) struct Photometry {
 }
 
 impl Photometry {
-    /// Changes `rgb`, `[H, width, 3]`.
+    /// Applies the changes to `rgb`, `[H, width, 3]`.
     pub(super) fn apply(&self, width: usize, rgb: &mut [u8]) {
         let lit = |value: usize| 255.0 * (value as f32 / 255.0).powf(self.gamma) * self.gain;
         let curves: [[f32; 256]; 3] =
@@ -34,9 +34,10 @@ impl Photometry {
             for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
                 let factor = factors.map_or(shade, |factors| shade * factors[x]);
                 for (value, curve) in pixel.iter_mut().zip(&curves) {
-                    // Rounded: the cast cuts off, and stops at 255.
+                    // Adding 0.5 rounds, since the cast truncates; it also saturates at 255.
                     let lit = (curve[usize::from(*value)] * factor + 0.5) as u8;
-                    // What is not black stays so: black is where there is no picture.
+                    // Pixels that are not black stay above 0, because black marks the area outside
+                    // the image.
                     *value = lit.max(u8::from(*value > 0));
                 }
             }
@@ -47,8 +48,8 @@ impl Photometry {
     }
 }
 
-/// A Gaussian of standard deviation `sigma` pixels along rows and columns; the picture's edge goes
-/// on outside of it.
+/// Gaussian blur with a standard deviation of `sigma` pixels. The border pixels are repeated beyond
+/// the border.
 fn blur(width: usize, rgb: &mut [u8], sigma: f32) {
     let reach = (2.5 * sigma).ceil() as usize;
     let weight = |at: usize| (-0.5 * (at as f32 / sigma).powi(2)).exp();
@@ -79,7 +80,7 @@ fn blur(width: usize, rgb: &mut [u8], sigma: f32) {
     }
 }
 
-/// Cosine interpolation of four equally spaced values, `at` from 0 to 1.
+/// Cosine interpolation of four equally spaced values; `at` is from 0 to 1.
 fn along(values: [f32; 4], at: f32) -> f32 {
     let position = at * 3.0;
     let first = (position as usize).min(2);
@@ -87,8 +88,8 @@ fn along(values: [f32; 4], at: f32) -> f32 {
     values[first] + (values[first + 1] - values[first]) * way
 }
 
-/// Factors around 1, drawn row by row. Grains are three pixels wide: speckle is coarser across
-/// the beam than along it.
+/// Speckle: random factors around 1, drawn row by row. Grains are three pixels wide, since speckle
+/// is coarser across the beam than along it.
 struct Speckle {
     rng: ChaCha8Rng,
     scale: f32,
@@ -99,7 +100,7 @@ struct Speckle {
 
 impl Speckle {
     fn new(width: usize, strength: f32, seed: u64) -> Self {
-        // A sum of 3 x 4 uniform bytes, each with variance (256^2 - 1) / 12.
+        // Variance of the sum of 3 x 4 uniform bytes, each of which has variance (256^2 - 1) / 12.
         let scale = strength / (65535.0f32).sqrt();
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),

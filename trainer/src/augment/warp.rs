@@ -1,10 +1,10 @@
-//! Flip, rotation, scale and translation in one step.
+//! Flip, rotation, scale and translation in one affine map.
 
 use ndarray::Array2;
 
 use crate::data::Picture;
 
-/// Where each pixel of the result comes from: `source = step_x * x + step_y * y + origin`.
+/// Map from pixels of the result to source pixels: `source = step_x * x + step_y * y + origin`.
 pub(super) struct Affine {
     step_x: [f32; 2],
     step_y: [f32; 2],
@@ -12,8 +12,8 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    /// The inverse of: flip, rotate and scale about the middle, then translate by `shift`, in
-    /// shares of the sides.
+    /// Inverse of: flip, rotate and scale about the centre, then translate by `shift`, in fractions
+    /// of the sides.
     pub(super) fn new(
         picture: &Picture,
         flip: bool,
@@ -34,7 +34,7 @@ impl Affine {
         Self { step_x, step_y, origin }
     }
 
-    /// Colours bilinearly, classes from the nearest pixel, 0 from outside.
+    /// Warps an image: colours bilinearly, classes from the nearest pixel, 0 outside the source.
     pub(super) fn apply(&self, picture: &Picture) -> Picture {
         let (width, height) = (picture.width, picture.height);
         let source_classes = picture.classes.as_standard_layout();
@@ -45,7 +45,7 @@ impl Affine {
         let (end_x, end_y) = ((width as i64) << BITS, (height as i64) << BITS);
         let rows = rgb.chunks_exact_mut(width * 3).zip(classes.chunks_exact_mut(width));
         for (y, (colours, classes)) in rows.enumerate() {
-            // Half a pixel more, so that cutting off finds the nearest one.
+            // Half a pixel more, so that truncation finds the nearest pixel.
             let [mut sx, mut sy] =
                 [0, 1].map(|axis| fixed(self.step_y[axis] * y as f32 + self.origin[axis] + 0.5));
             for (colour, class) in colours.chunks_exact_mut(3).zip(classes) {
@@ -62,23 +62,24 @@ impl Affine {
     }
 }
 
-/// Binary places of fixed-point coordinates, which are several times faster here than floats
-/// that become indices.
+/// Fractional bits of fixed-point coordinates, which are several times faster here than float
+/// coordinates converted to indices.
 const BITS: u32 = 24;
 
-/// Half a pixel.
+/// Half a pixel, in fixed point.
 const HALF: i64 = 1 << (BITS - 1);
 
 fn fixed(value: f32) -> i64 {
     (f64::from(value) * f64::from(1u32 << BITS)).round() as i64
 }
 
-/// The colour at a place at most half a pixel outside the picture, or inside; fixed-point.
+/// Interpolated colour at a fixed-point position, which may lie up to half a pixel outside the
+/// image.
 fn bilinear(picture: &Picture, x: i64, y: i64) -> [u8; 3] {
     let (width, height) = (picture.width, picture.height);
     let (x, y) = (x.max(0), y.max(0));
     let (x0, y0) = ((x >> BITS) as usize, (y >> BITS) as usize);
-    // Eight-bit weights, whole pixels exactly what they are.
+    // Eight-bit weights; a whole-number position gives exactly its pixel.
     let weight = |at: i64| ((at >> (BITS - 8)) & 255) as u32;
     let (fx, fy) = (weight(x), weight(y));
     let right = if x0 + 1 < width { 3 } else { 0 };

@@ -5,10 +5,10 @@ use medsa_trainer::data::Dataset;
 
 #[derive(Args)]
 pub struct Check {
-    /// The folder with images/ and masks/
+    /// Folder with images/ and masks/
     #[arg(long)]
     data: PathBuf,
-    /// The classes that masks may hold, as 1,2; without it any
+    /// Classes that masks may contain, as 1,2 [default: any]
     #[arg(long, value_delimiter = ',')]
     classes: Option<Vec<u8>>,
 }
@@ -24,13 +24,13 @@ impl Check {
         });
         let count = dataset.items().len();
         if problems.is_empty() {
-            println!("{}: {count} pictures with masks, nothing wrong", self.data.display());
+            println!("{}: {count} images with masks, no problems", self.data.display());
             return Ok(());
         }
         let more = problems.len() - before;
         anyhow::bail!(
-            "{}: {count} pictures with masks, {before} files that cannot be used, {more} problems \
-             with pictures and masks",
+            "{}: {count} images with masks, {before} unusable files, {more} problems \
+             with images and masks",
             self.data.display()
         );
     }

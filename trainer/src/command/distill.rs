@@ -1,4 +1,4 @@
-//! `medsa-train distill`: a base model with a strided stem.
+//! `medsa-train distill`: makes a base model with a strided stem.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,44 +12,44 @@ use super::fit::progress;
 
 #[derive(Args)]
 pub struct DistillCommand {
-    /// The original, .pth or .safetensors: its stem must see every pixel, as LiteMedSAM's does
+    /// Original base model, .pth or .safetensors; its stem must read every pixel, like LiteMedSAM's
     #[arg(long)]
     base: PathBuf,
-    /// Frames without labels: a DICOM file, a picture or a folder of pictures; may be given
-    /// several times. The last tenth of each is not learned from, but measured on
+    /// Frames without labels: a DICOM file, an image or a folder of images; may be given several
+    /// times. The last tenth of each is used for measuring only
     #[arg(long, required = true)]
     images: Vec<PathBuf>,
     /// Side of the network input, in pixels
     #[arg(long, default_value_t = 256)]
     input_size: usize,
-    /// Optimizer steps; 0 writes what training starts from
+    /// Optimizer steps; 0 writes the untrained student
     #[arg(long, default_value_t = 500)]
     steps: usize,
-    /// Frames in a step
+    /// Frames per step
     #[arg(long, default_value = "2")]
     batch: NonZeroUsize,
-    /// Variations of each frame: for each the original computes an embedding
+    /// Variations of each frame; the original computes an embedding for each
     #[arg(long, default_value = "1")]
     variants: NonZeroUsize,
     /// Highest learning rate
     #[arg(long, default_value_t = 2e-3)]
     learning_rate: f64,
-    /// Decides everything random
+    /// Seed of all random choices
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Keep the original's embeddings here: half a megabyte for each variation at 256 px
+    /// Folder to keep the original's embeddings in; each variation takes 0.5 MB at 256 px
     #[arg(long, value_name = "FOLDER")]
     cache: Option<PathBuf>,
-    /// The base model to write; beside it, while training, the state to go on from
+    /// Base model to write; while training, the state to resume from is written next to it
     #[arg(long)]
     out: PathBuf,
-    /// Go on where an earlier run with the same --out stopped
+    /// Resume an earlier run with the same --out
     #[arg(long)]
     resume: bool,
 }
 
 impl DistillCommand {
-    /// Steps between two states, and two measurements.
+    /// Steps between two saved states and measurements.
     const EVERY: usize = 100;
 
     pub fn run(self) -> anyhow::Result<()> {
@@ -64,7 +64,8 @@ impl DistillCommand {
             batch: self.batch.get(),
             variants: self.variants.get(),
             augment: Augment::default(),
-            // The stem is right for the means of pixels from the start: nothing draws it to zero.
+            // From the start the stem gives the correct result for means of pixels, so weight decay
+            // towards zero would only harm it.
             optimizer: OptimizerConfig {
                 learning_rate: self.learning_rate,
                 weight_decay: 0.0,
@@ -77,12 +78,12 @@ impl DistillCommand {
         let from = match (state.exists(), self.resume) {
             (true, true) => Some(state.as_path()),
             (true, false) => anyhow::bail!(
-                "{} holds a training already: add --resume to go on with it, or choose another \
+                "{} already contains a training: add --resume to continue it, or choose another \
                  --out",
                 state.display()
             ),
             (false, true) => {
-                eprintln!("{} is not there yet: starting anew", state.display());
+                eprintln!("{} does not exist: starting a new training", state.display());
                 None
             }
             (false, false) => None,
@@ -90,14 +91,14 @@ impl DistillCommand {
         let base = Checkpoint::read(&self.base)?;
         let mut distill = Distill::new(config, base, from, super::device()?)?;
         let [train, held_out] = distill.frames();
-        println!("learning from {train} frames, measuring on {held_out} others");
-        tell(&distill)?;
+        println!("training on {train} frames, measuring on {held_out} others");
+        print_likeness(&distill)?;
         let bar = progress(steps, distill.steps());
         while distill.steps() < steps {
             let record = distill.step()?;
             if !(record.loss.is_finite() && record.gradient_norm.is_finite()) {
                 anyhow::bail!(
-                    "step {}: loss {} and gradient norm {}, expected finite numbers; choose a \
+                    "step {}: loss is {} and gradient norm {}, expected finite numbers; choose a \
                      lower --learning-rate",
                     record.step,
                     record.loss,
@@ -109,17 +110,17 @@ impl DistillCommand {
             let last = distill.steps() == steps;
             if distill.steps().is_multiple_of(Self::EVERY) || last {
                 distill.save(&state)?;
-                bar.suspend(|| tell(&distill))?;
+                bar.suspend(|| print_likeness(&distill))?;
             }
         }
         bar.finish();
         let student = distill.student(&out)?;
-        // Building the network once is what proves that it is a base model as any other.
+        // Building the network once checks that it is a valid base model.
         student.sam(None)?;
         student.write(&out)?;
         let [ours, original] = distill.costs().map(|cost| {
             let [encoder, decoder] = cost.map(|cost| cost.macs as f64 / 1e9);
-            format!("{encoder:.2} GMAC a frame and {decoder:.2} a prompt")
+            format!("{encoder:.2} GMAC per frame and {decoder:.2} per prompt")
         });
         println!(
             "{}: {ours} at {} px, the original {original}; sha256 {}",
@@ -131,10 +132,10 @@ impl DistillCommand {
     }
 }
 
-fn tell(distill: &Distill) -> anyhow::Result<()> {
+fn print_likeness(distill: &Distill) -> anyhow::Result<()> {
     let likeness = distill.likeness()?;
     println!(
-        "step {}: on frames held out, mean squared error {:.6}, cosine {:.4}",
+        "step {}: on held-out frames, mean squared error {:.6}, cosine {:.4}",
         distill.steps(),
         likeness.mean_squared_error,
         likeness.cosine

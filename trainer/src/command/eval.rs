@@ -11,19 +11,19 @@ use super::{at, table, warn_of_problems};
 
 #[derive(Args)]
 pub struct Eval {
-    /// The base model, .pth or .safetensors
+    /// Base model, .pth or .safetensors
     #[arg(long)]
     base: PathBuf,
-    /// The adapter
+    /// Adapter
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// The folder with images/ and masks/
+    /// Folder with images/ and masks/
     #[arg(long)]
     data: PathBuf,
-    /// The split; without it all images are measured
+    /// Split file [default: evaluate all images]
     #[arg(long)]
     split: Option<PathBuf>,
-    /// Part of the split that is measured; by default test, or validation where there is no test
+    /// Part of the split to evaluate [default: test, or validation if there is no test part]
     #[arg(long, value_enum, requires = "split")]
     part: Option<Part>,
     /// Names of the classes 1, 2, ...
@@ -37,23 +37,23 @@ pub struct Eval {
         default_values_t = [PromptKind::Center, PromptKind::Box75]
     )]
     prompt: Vec<PromptKind>,
-    /// What one prompt asks for
+    /// Target of one prompt
     #[arg(long, value_enum, default_value_t = Targets::Largest)]
     targets: Targets,
-    /// Side of the network input, in pixels; by default what it was trained at
+    /// Side of the network input, in pixels [default: that of training]
     #[arg(long)]
     input_size: Option<usize>,
-    /// Slices that are seen together
+    /// Slices of a volume or frames of a cine processed together
     #[arg(long, default_value_t = 1)]
     slices: usize,
-    /// Keep features of frozen steps here
+    /// Folder to keep features of frozen encoder steps in
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Draw up to twelve answers (the worst, median and best) to this PNG file
+    /// PNG file to write, with up to twelve predictions (worst, median and best)
     #[arg(long, value_name = "FILE")]
     gallery: Option<PathBuf>,
-    /// Print JSON: a list with class and prompt, and for each of dice, iou and hd95_px the mean,
-    /// low and high end of its 95 % interval, and the count of answers
+    /// Print JSON: a list with class and prompt and, for each of dice, iou and hd95_px, the mean,
+    /// the low and high end of its 95 % interval, and the number of predictions
     #[arg(long)]
     json: bool,
 }
@@ -85,7 +85,7 @@ impl Eval {
             self.slices
         );
         let cache = FeatureCache::open(self.cache.as_deref(), &recipe);
-        // Without a folder nothing can fail.
+        // Without a folder, opening the cache cannot fail.
         let cache = cache.map_err(at(self.cache.as_deref().unwrap_or(&self.data)))?;
         let mut kinds = self.prompt;
         kinds.sort();

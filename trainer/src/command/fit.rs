@@ -1,4 +1,4 @@
-//! `medsa-train fit`: the loop of a training, and what it leaves.
+//! `medsa-train fit`: the training loop and the files of a run.
 
 mod curves;
 mod folder;
@@ -17,24 +17,23 @@ use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 
 use self::folder::RunFolder;
 use self::log::{Log, StepEntry, ValidationEntry};
-use self::summary::About;
+use self::summary::Description;
 use super::measure::{Measured, measure};
 use super::table;
 
 #[derive(Args)]
 pub struct FitCommand {
-    /// The configuration, TOML; every key is in trainer/fit.example.toml. Relative paths in it
-    /// start at its folder
+    /// Configuration, TOML; trainer/fit.example.toml lists every key. Relative paths in it start at
+    /// its folder
     #[arg(long)]
     config: PathBuf,
-    /// Overrides a key, as --set fit.steps=100; relative paths start at the current folder
+    /// Override a key, for example --set fit.steps=100; relative paths start at the current folder
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Train on top of a base of which this file, that `medsa-export quantize` wrote, says what
-    /// computes in 8 bits
+    /// Train on the int8 base described by this file from `medsa-export quantize`
     #[arg(long, value_name = "FILE")]
     quantized_base: Option<PathBuf>,
-    /// Go on where an earlier run in the same folder stopped
+    /// Resume an earlier run in the same folder
     #[arg(long)]
     resume: bool,
 }
@@ -60,46 +59,47 @@ impl FitCommand {
         let folder = RunFolder::new(&config.out);
         let state = folder.state();
         if self.resume && !state.exists() && group.rank() == 0 {
-            eprintln!("{} is not there yet: starting anew", state.display());
+            eprintln!("{} does not exist: starting a new training", state.display());
         }
         let device = super::device()?;
         let (fit, best) = match (state.exists(), self.resume) {
             (true, true) => Fit::load_state(config.clone(), &base, &state, device)?,
             (true, false) => anyhow::bail!(
-                "{} holds a training already: add --resume to go on with it, or choose another out",
+                "{} already contains a training: add --resume to continue it, or choose another out",
                 config.out.display()
             ),
             (false, _) => (Fit::new(config.clone(), &base, start(&config, &base)?, device)?, None),
         };
         if group.rank() > 0 {
-            // The first process speaks, validates and writes for all.
+            // The first process reports, validates and writes for the whole group.
             let mut fit = fit;
             while fit.steps() < config.fit.steps {
                 fit.step(group)?;
             }
             return Ok(());
         }
-        let about = About::new(&base, &fit, dataset_sha256(fit.stocks().iter().map(|(s, _)| s))?);
-        println!("training {}", about.share());
+        let description =
+            Description::new(&base, &fit, dataset_sha256(fit.stocks().iter().map(|(s, _)| s))?);
+        println!("training {}", description.share());
         folder.start(&config)?;
         let log = Log::open(folder.log(), fit.steps())?;
-        Course { config, base, fit, best, about, folder, log }.run(group)
+        Training { config, base, fit, best, description, folder, log }.run(group)
     }
 }
 
-/// A training under way.
-struct Course {
+/// A training in progress.
+struct Training {
     config: Config,
     base: Checkpoint,
     fit: Fit,
     /// Score of the best adapter so far.
     best: Option<f64>,
-    about: About,
+    description: Description,
     folder: RunFolder,
     log: Log,
 }
 
-impl Course {
+impl Training {
     fn run(mut self, group: &Group) -> anyhow::Result<()> {
         let all = self.config.fit.steps;
         let bar = progress(all, self.fit.steps());
@@ -110,7 +110,7 @@ impl Course {
             let took = start.elapsed().as_secs_f64();
             if !(record.loss.is_finite() && record.gradient_norm.is_finite()) {
                 anyhow::bail!(
-                    "step {}: loss {} and gradient norm {}, expected finite numbers; add --resume \
+                    "step {}: loss is {} and gradient norm {}, expected finite numbers; add --resume \
                      to go on from {}, with a lower optimizer.learning_rate",
                     record.step,
                     record.loss,
@@ -137,7 +137,7 @@ impl Course {
         Ok(())
     }
 
-    /// Measures the adapter as it is, and brings the run folder up to date.
+    /// Validates the current adapter and updates the run folder.
     fn validate(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         let network = self.fit.learner().network().detached();
@@ -161,7 +161,7 @@ impl Course {
         }
         self.log.validation(ValidationEntry { step, score, seconds, validation: rows })?;
         self.folder.draw_curves(&self.log)?;
-        self.folder.write_summary(&summary::markdown(&self.config, &self.about, &self.log)?)
+        self.folder.write_summary(&summary::markdown(&self.config, &self.description, &self.log)?)
     }
 
     fn info(&self, rows: &[Row]) -> anyhow::Result<AdapterInfo> {
@@ -177,7 +177,7 @@ impl Course {
                 seed: config.seed,
                 prompts: config.prompts.clone(),
                 metrics: serde_json::to_value(rows)?,
-                dataset_sha256: Some(self.about.dataset_sha256.clone()),
+                dataset_sha256: Some(self.description.dataset_sha256.clone()),
                 quantized_base: self.fit.quantized_base().cloned(),
                 commit: option_env!("MEDSA_COMMIT").map(str::to_owned),
             }),
@@ -185,16 +185,16 @@ impl Course {
     }
 }
 
-/// The weights to start from, if they are not new.
+/// Weights to start from; `None` for new ones.
 fn start(config: &Config, base: &Checkpoint) -> anyhow::Result<Option<Weights>> {
     let Some(path) = &config.adapter else { return Ok(None) };
     let adapter = Adapter::read(path)?;
-    // Says what does not fit, by name.
+    // Names the tensor that does not fit.
     adapter.sam(base, Some(config.input_size))?;
     Ok(Some(adapter.into_weights()))
 }
 
-/// A bar for `steps` steps, of which `done` are.
+/// A progress bar for `steps` steps, of which `done` are finished.
 pub(super) fn progress(steps: usize, done: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)");

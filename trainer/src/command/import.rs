@@ -7,14 +7,14 @@ use medsa_trainer::Checkpoint;
 
 #[derive(Args)]
 pub struct Import {
-    /// The checkpoint, .pth or .safetensors
+    /// Checkpoint, .pth or .safetensors
     #[arg(long)]
     base: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long)]
     out: PathBuf,
-    /// Which coordinate of its clicks came first in training; by default the column, and in a
-    /// checkpoint of the released Med-SA code the row
+    /// First coordinate of clicks in its training [default: column; row for a checkpoint of the
+    /// released Med-SA code]
     #[arg(long, value_enum)]
     points: Option<Points>,
 }
@@ -35,7 +35,7 @@ impl Import {
             Some(Points::Yx) => PointOrder::Yx,
             None => *of_checkpoint,
         };
-        // Building the network once is what proves that every tensor is there and fits.
+        // Building the network once checks that every tensor exists and fits.
         checkpoint.sam(None)?;
         checkpoint.write(&out)?;
         let parameters: usize = checkpoint.weights.values().map(|value| value.len()).sum();
@@ -53,12 +53,14 @@ impl Import {
                 PointOrder::Yx => "row",
             };
             println!(
-                "trained by the released Med-SA code: pictures from 0 to 1, stretched to a square; \
+                "trained by the released Med-SA code: images scaled to 0..1 and stretched to a square; \
                  clicks with their {first} first"
             );
         }
         if checkpoint.weights.keys().any(|name| name.contains(".Depth_Adapter.")) {
-            println!("its Depth adapters connect the slices of a volume: single frames do without");
+            println!(
+                "its Depth adapters connect the slices of a volume; they have no effect on single frames"
+            );
         }
         Ok(())
     }

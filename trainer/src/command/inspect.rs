@@ -1,4 +1,4 @@
-//! `medsa-train inspect`: what a file is.
+//! `medsa-train inspect`: describes a model file.
 
 mod parts;
 
@@ -17,9 +17,9 @@ use super::table;
 
 #[derive(Args)]
 pub struct Inspect {
-    /// A base model or an adapter
+    /// Base model or adapter
     file: PathBuf,
-    /// The base model of an adapter, to check that it fits and to tell its share of parameters
+    /// Base model of an adapter, to check that it fits and to compare their sizes
     #[arg(long)]
     base: Option<PathBuf>,
     /// Print JSON
@@ -27,12 +27,12 @@ pub struct Inspect {
     json: bool,
 }
 
-/// What is told of a file.
+/// Description of a file.
 #[derive(Serialize)]
 struct Report {
-    /// Its name without folder and ending, or that of the file that it was imported from.
+    /// Name without folder and extension; of the original file if this one was imported.
     name: String,
-    /// The hash of that file.
+    /// Hash of the original file.
     sha256: String,
     tensors: usize,
     parameters: usize,
@@ -49,7 +49,7 @@ enum Kind {
     },
     Adapter {
         base: Origin,
-        /// Parameters of the adapter by those of the base, if that was given.
+        /// Parameters of the adapter divided by those of the base; `None` without --base.
         share_of_base: Option<f64>,
         input_size: usize,
         form: AdapterConfig,
@@ -64,7 +64,7 @@ impl Inspect {
         } else {
             if self.base.is_some() {
                 anyhow::bail!(
-                    "{}: a base model, expected an adapter beside --base",
+                    "{} is a base model, expected an adapter together with --base",
                     self.file.display()
                 );
             }
@@ -84,7 +84,7 @@ impl Inspect {
         let share_of_base = match &self.base {
             Some(path) => {
                 let base = Checkpoint::read(path)?;
-                // Says what does not fit, by name.
+                // Names the tensor that does not fit.
                 adapter.sam(&base, None)?;
                 Some(parameters(adapter.weights()) as f64 / parameters(&base.weights) as f64)
             }
@@ -156,7 +156,7 @@ impl Report {
         text += &format!("\n{}", parts::table(&self.parts));
         if let Some(metrics) = metrics {
             text += "\nvalidation\n";
-            // Another program may have put in something else.
+            // Another program may have stored something else.
             text += &match serde_json::from_value::<Vec<Row>>(metrics.clone()) {
                 Ok(rows) => table::text(&rows),
                 Err(_) => format!("{metrics}\n"),
@@ -178,7 +178,7 @@ fn training_rows(record: &TrainingRecord) -> anyhow::Result<Vec<(&'static str, S
     Ok(rows)
 }
 
-/// Plain data as words: `vit (patch 16, dim 64, global_blocks 1 3)`.
+/// Plain data as text, for example `vit (patch 16, dim 64, global_blocks 1 3)`.
 fn words(value: &Value) -> String {
     let within = |value: &Value| match value {
         Value::Object(_) => format!("({})", words(value)),
@@ -191,7 +191,8 @@ fn words(value: &Value) -> String {
         }
         Value::Array(values) => values.iter().map(within).collect::<Vec<_>>().join(" "),
         Value::String(text) => text.clone(),
-        // As the configuration's author wrote it: f32 as JSON has digits that nobody wrote.
+        // Formatted as the author of the configuration wrote it; as JSON, an f32 would have more
+        // digits.
         Value::Number(number) => match number.as_f64() {
             Some(float) if number.is_f64() => format!("{}", float as f32),
             _ => number.to_string(),
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_data_is_told_in_words() {
+    fn plain_data_is_formatted_as_text() {
         let value = json!({"vit": {"patch": 16, "global": [1, 3], "scale": 0.1f32}});
         assert_eq!(words(&value), "vit (global 1 3, patch 16, scale 0.1)");
     }

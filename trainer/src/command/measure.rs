@@ -1,16 +1,16 @@
-//! One evaluation of all images of a part.
+//! Evaluation of all images of a part.
 
 use medsa_trainer::train::{Evaluation, FeatureCache, Network, Row, Stock, Summary, evaluate};
 
 use super::sheet::Sheet;
 
-/// What an evaluation found.
+/// Results of an evaluation.
 pub struct Measured<'a> {
-    /// Means by class and setting.
+    /// Means by class and prompt.
     pub rows: Vec<Row>,
-    /// Mean Dice over them.
+    /// Mean Dice over these rows.
     pub score: f64,
-    /// The answers, to draw some.
+    /// Predictions, some of which can be drawn.
     pub sheet: Sheet<'a>,
 }
 
@@ -26,11 +26,11 @@ pub fn measure<'a>(
     for (stock, features) in stocks {
         // `evaluate` passes images on in this order.
         let mut items = stock.part(evaluation.part).iter();
-        evaluate(network, stock, features, evaluation, |_, answers| {
+        evaluate(network, stock, features, evaluation, |_, predictions| {
             let item = *items.next().expect("one for each item");
-            for answer in &answers {
-                summary.add(answer);
-                sheet.add(stock, item, answer);
+            for prediction in &predictions {
+                summary.add(prediction);
+                sheet.add(stock, item, prediction);
             }
             progress();
         })?;

@@ -1,4 +1,4 @@
-//! The commands.
+//! Commands of `medsa-train`.
 
 mod check;
 mod distill;
@@ -31,24 +31,24 @@ pub struct Cli {
 enum Command {
     /// Check an original SAM checkpoint and write it in the form that the other tools read
     Import(import::Import),
-    /// Report what is wrong with a data set
+    /// Report problems of a data set
     Check(check::Check),
-    /// Split a data set into training, validation and test; images of one subject, or images that
-    /// look alike, stay together
+    /// Split a data set into training, validation and test; images of one subject, or similar
+    /// images, stay in one part
     Split(split::SplitCommand),
-    /// Find masks with the base model in unlabelled images, to train on beside labels so that an
-    /// adapter does not forget what the base can do
+    /// Label unlabelled images with masks that the base model finds. Training on them, in addition
+    /// to your labels, keeps the abilities of the base
     Teach(teach::Teach),
     /// Train an adapter
     Fit(fit::FitCommand),
-    /// Make a base model with a strided stem, at a quarter of the cost, and fit the stem to the
-    /// original's embeddings of unlabelled frames
+    /// Make a base model with a strided stem at a quarter of the cost, and train the stem to
+    /// reproduce the original's embeddings of unlabelled frames
     Distill(distill::DistillCommand),
-    /// Measure how well a model, with or without an adapter, answers prompts
+    /// Measure how well a model, with or without an adapter, segments images for prompts
     Eval(eval::Eval),
-    /// Segment one picture; prints score and area as JSON
+    /// Segment one image; prints score and area as JSON
     Predict(predict::Predict),
-    /// Tell what a base model or an adapter is
+    /// Describe a base model or an adapter
     Inspect(inspect::Inspect),
 }
 
@@ -67,19 +67,19 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// The device to compute on: a GPU if there is one that this program was built for.
+/// Device to compute on: a GPU if one is available and this program was built for it.
 fn device() -> anyhow::Result<candle_core::Device> {
     Ok(candle_core::Device::cuda_if_available(0)?)
 }
 
-/// Says which files of a data set are not used, and why.
+/// Warns about files of a data set that are not used, with reasons.
 fn warn_of_problems(data: &Path) -> anyhow::Result<()> {
     let (_, problems) = Dataset::open(data)?;
-    problems.iter().for_each(|problem| eprintln!("warning: left out: {problem}"));
+    problems.iter().for_each(|problem| eprintln!("warning: skipped: {problem}"));
     Ok(())
 }
 
-/// An error that names a file.
+/// An error with the name of a file.
 fn at<E: Display>(path: &Path) -> impl Fn(E) -> anyhow::Error {
     move |error| anyhow::anyhow!("{}: {error}", path.display())
 }

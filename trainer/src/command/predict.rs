@@ -19,19 +19,19 @@ use super::at;
 
 #[derive(Args)]
 pub struct Predict {
-    /// The base model, .pth or .safetensors
+    /// Base model, .pth or .safetensors
     #[arg(long)]
     base: PathBuf,
-    /// The adapter
+    /// Adapter
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// DICOM file, PNG, JPEG, or folder of pictures
+    /// DICOM file, PNG, JPEG, or folder of images
     #[arg(long, value_name = "PATH")]
     image: PathBuf,
-    /// Which frame of it, from 0
+    /// Number of the frame, from 0
     #[arg(long, default_value_t = 0)]
     frame: usize,
-    /// A click in frame pixels, on the structure (X,Y) or beside it (X,Y,-); repeatable
+    /// Click in frame pixels, on the structure (X,Y) or outside it (X,Y,-); repeatable
     #[arg(
         long = "point",
         value_name = "X,Y[,-]",
@@ -39,7 +39,7 @@ pub struct Predict {
         allow_hyphen_values = true
     )]
     points: Vec<Point>,
-    /// A box around the structure, in frame pixels
+    /// Box around the structure, in frame pixels
     #[arg(
         long = "box",
         value_name = "X0,Y0,X1,Y1",
@@ -47,20 +47,20 @@ pub struct Predict {
         allow_hyphen_values = true
     )]
     bbox: Option<BoxXyxy>,
-    /// Where the mask goes: a PNG of the frame's size, 0 or 255
+    /// PNG file to write: the mask at the frame's size, with values 0 and 255
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where a picture with outline and prompts goes: a PNG
+    /// PNG file to write: the frame with outline and prompts
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
-    /// Side of the network input, in pixels; by default what it was trained at
+    /// Side of the network input, in pixels [default: that of training]
     #[arg(long)]
     input_size: Option<usize>,
 }
 
 impl Predict {
     pub fn run(self) -> anyhow::Result<()> {
-        // The prompt first: telling that it does not fit takes no time.
+        // The prompt is checked first, because that is fast.
         let frame = Clip::open(&self.image)?.frame(self.frame)?;
         let size = (frame.width as usize, frame.height as usize);
         let prompt = Prompt::new(self.points.clone(), self.bbox, size)?;

@@ -1,17 +1,17 @@
-//! Which answers of an evaluation are drawn: the worst, those in the middle, and the best.
+//! Choice of the predictions of an evaluation to draw: the worst, the median and the best.
 
 use std::path::Path;
 
 use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_trainer::report::gallery::{self, Tile};
-use medsa_trainer::train::{Answer, Stock};
+use medsa_trainer::train::{Prediction, Stock};
 use ndarray::Array2;
 
-/// Answers of an evaluation. Masks are kept as runs, pictures not at all: a data set's pictures
-/// would not fit into memory.
+/// Predictions of an evaluation. Masks are kept as runs. Images are not kept, because those of a
+/// whole data set would not fit into memory.
 #[derive(Default)]
 pub struct Sheet<'a> {
-    answers: Vec<Kept<'a>>,
+    predictions: Vec<Kept<'a>>,
 }
 
 struct Kept<'a> {
@@ -26,28 +26,28 @@ struct Kept<'a> {
     bbox: Option<BoxXyxy>,
 }
 
-/// Tiles in a row; there is one row of the worst, one of the middle, and one of the best.
+/// Tiles per row. There is one row each of the worst, the median and the best predictions.
 const COLUMNS: usize = 4;
 
 impl<'a> Sheet<'a> {
-    /// Keeps an answer about item `item` of `stock`.
-    pub fn add(&mut self, stock: &'a Stock, item: usize, answer: &Answer) {
-        self.answers.push(Kept {
+    /// Keeps a prediction for item `item` of `stock`.
+    pub fn add(&mut self, stock: &'a Stock, item: usize, prediction: &Prediction) {
+        self.predictions.push(Kept {
             stock,
             item,
-            words: format!("{}, {}, {}", answer.kind.name(), answer.class, answer.item),
-            dice: answer.scores.dice,
-            size: answer.found.dim(),
-            found: runs(&answer.found),
-            truth: runs(&answer.truth),
-            points: answer.prompting.points().to_vec(),
-            bbox: answer.prompting.bbox(),
+            words: format!("{}, {}, {}", prediction.kind.name(), prediction.class, prediction.item),
+            dice: prediction.scores.dice,
+            size: prediction.found.dim(),
+            found: runs(&prediction.found),
+            truth: runs(&prediction.truth),
+            points: prediction.prompting.points().to_vec(),
+            bbox: prediction.prompting.bbox(),
         });
     }
 
-    /// Draws up to twelve answers to a PNG file.
+    /// Draws up to twelve predictions to a PNG file.
     pub fn draw(&self, path: &Path) -> anyhow::Result<()> {
-        let mut sorted: Vec<&Kept> = self.answers.iter().collect();
+        let mut sorted: Vec<&Kept> = self.predictions.iter().collect();
         sorted.sort_by(|a, b| a.dice.total_cmp(&b.dice));
         let tile = |(rank, index): (&'static str, usize)| sorted[index].tile(rank);
         let tiles = chosen(sorted.len()).into_iter().map(tile).collect::<Result<Vec<_>, _>>()?;
@@ -71,7 +71,7 @@ impl Kept<'_> {
     }
 }
 
-/// Which of `count` answers, sorted by score, are drawn, and what they are called.
+/// Indices of the drawn predictions among `count`, sorted by score, with their titles.
 fn chosen(count: usize) -> Vec<(&'static str, usize)> {
     if count <= 3 * COLUMNS {
         return (0..count).map(|i| ("", i)).collect();
@@ -83,7 +83,7 @@ fn chosen(count: usize) -> Vec<(&'static str, usize)> {
         .collect()
 }
 
-/// Lengths of runs along the rows, in turn outside and inside; the first is outside.
+/// Lengths of runs along the rows, alternating between outside and inside; the first is outside.
 fn runs(mask: &Array2<bool>) -> Vec<u32> {
     let (mut runs, mut inside) = (vec![0], false);
     for &value in mask {
@@ -91,7 +91,7 @@ fn runs(mask: &Array2<bool>) -> Vec<u32> {
             inside = value;
             runs.push(0);
         }
-        // There is one from the start.
+        // The list has one run from the start.
         *runs.last_mut().expect("a run") += 1;
     }
     runs
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_is_the_same_after_it_was_kept() {
+    fn mask_is_unchanged_by_run_length_coding() {
         for modulus in [1, 2, 3, 7, 1000] {
             let before = Array2::from_shape_fn((9, 11), |(y, x)| (y * 11 + x) % modulus == 0);
             assert_eq!(mask(&runs(&before), before.dim()), before);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn few_answers_are_all_drawn_and_of_many_three_rows() {
+    fn few_predictions_are_all_drawn_and_many_give_three_rows() {
         assert_eq!(chosen(2), [("", 0), ("", 1)]);
         assert_eq!(chosen(12).len(), 12);
         let indices: Vec<usize> = chosen(100).into_iter().map(|(_, i)| i).collect();

@@ -6,29 +6,29 @@ use regex::Regex;
 
 #[derive(Args)]
 pub struct SplitCommand {
-    /// The folder with images/ and masks/
+    /// Folder with images/ and masks/
     #[arg(long)]
     data: PathBuf,
-    /// The file to write
+    /// Split file to write
     #[arg(long)]
     out: PathBuf,
-    /// Share of the images for validation, which chooses checkpoints
+    /// Share of the images for validation, which selects checkpoints
     #[arg(long, default_value_t = 0.15)]
     validation: f64,
-    /// Share of the images for test, which is reported
+    /// Share of the images for test, which is only reported
     #[arg(long, default_value_t = 0.15)]
     test: f64,
-    /// Pattern of the subject in names, as '^[0-9]{4}': images of one subject are in one part.
-    /// Without it, similar images are
+    /// Pattern of the subject in image names, for example '^[0-9]{4}'; images of one subject stay
+    /// in one part. Without it, similar images stay in one part
     #[arg(long, value_name = "REGEX")]
     group: Option<Regex>,
-    /// Subjects that are in the validation part, comma-separated
+    /// Subjects for the validation part, comma-separated
     #[arg(long, value_delimiter = ',', requires = "group", value_name = "SUBJECT")]
     validation_groups: Vec<String>,
-    /// Subjects that are in the test part, comma-separated
+    /// Subjects for the test part, comma-separated
     #[arg(long, value_delimiter = ',', requires = "group", value_name = "SUBJECT")]
     test_groups: Vec<String>,
-    /// Another number gives another split
+    /// Seed of the split
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -43,7 +43,7 @@ impl SplitCommand {
             anyhow::bail!("--test is {test}, expected 0 to less than {}", 1.0 - validation);
         }
         let (dataset, problems) = Dataset::open(&self.data)?;
-        problems.iter().for_each(|problem| eprintln!("left out: {problem}"));
+        problems.iter().for_each(|problem| eprintln!("skipped: {problem}"));
         let plan = SplitPlan {
             validation,
             test,
@@ -75,7 +75,7 @@ impl SplitCommand {
         );
         if let Some(pairs) = report.alike_across.filter(|&pairs| pairs > 0) {
             println!(
-                "{pairs} pairs of images that look alike are in different parts, since a group \
+                "{pairs} pairs of similar images are in different parts, because a group \
                  holds at most a tenth of the images; if names tell the subjects, pass their \
                  pattern with --group"
             );

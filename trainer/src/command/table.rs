@@ -1,11 +1,11 @@
-//! Results of an evaluation, as people read them.
+//! Results of an evaluation as text.
 
 use medsa_trainer::metrics::Mean;
 use medsa_trainer::train::Row;
 
 const HEAD: [&str; 6] = ["class", "prompt", "n", "Dice (95 %)", "IoU (95 %)", "HD95 px (95 %)"];
 
-/// As columns, for terminals.
+/// Text table for terminals.
 pub fn text(rows: &[Row]) -> String {
     let line = |[class, prompt, n, dice, iou, hd95]: [&str; 6]| {
         format!("{class:16} {prompt:8} {n:>4}  {dice:22} {iou:22} {hd95:22}\n")
@@ -17,7 +17,7 @@ pub fn text(rows: &[Row]) -> String {
     text
 }
 
-/// As a Markdown table.
+/// Markdown table.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = format!("| {} |\n|---|---|---|---|---|---|\n", HEAD.join(" | "));
     for row in rows {

@@ -1,4 +1,4 @@
-//! `medsa-train teach`: masks that the base model finds, as a data set.
+//! `medsa-train teach`: writes masks that the base model finds as data sets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,32 +15,33 @@ use super::at;
 
 #[derive(Args)]
 pub struct Teach {
-    /// The base model, .pth or .safetensors
+    /// Base model, .pth or .safetensors
     #[arg(long)]
     base: PathBuf,
-    /// A data set whose images are used, without their masks
+    /// Data set whose images are used, without their masks
     #[arg(long, conflicts_with = "images")]
     data: Option<PathBuf>,
-    /// The data set's split: only images for training are used
+    /// Split of the data set: only training images are used
     #[arg(long, requires = "data")]
     split: Option<PathBuf>,
-    /// Images without masks: a DICOM file, an image, or a folder of them; may be repeated
+    /// Images without masks: a DICOM file, an image, or a folder of images; may be given several
+    /// times
     #[arg(long, required_unless_present = "data")]
     images: Vec<PathBuf>,
-    /// The folder to write, with two data sets: objects, which a click can mean, and parts, which
-    /// depend on the box that found them. Images that are there already are not looked at again
+    /// Folder to write, with two data sets: objects, which a click can select, and parts, which
+    /// depend on the box that found them. Images that already exist there are skipped
     #[arg(long)]
     out: PathBuf,
-    /// Side of the network input, in pixels; by default the base's
+    /// Side of the network input, in pixels [default: that of the base]
     #[arg(long)]
     input_size: Option<usize>,
-    /// Most images, evenly spread; by default all
+    /// Largest number of images, evenly spread [default: all]
     #[arg(long)]
     count: Option<usize>,
-    /// Random boxes tried in an image
+    /// Random boxes tried per image
     #[arg(long, default_value_t = TeachConfig::default().random_boxes)]
     boxes: usize,
-    /// Another number gives other boxes
+    /// Seed of the random boxes
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -48,7 +49,7 @@ pub struct Teach {
 /// Names of the two data sets.
 const KINDS: [&str; 2] = ["objects", "parts"];
 
-/// An image to find masks in.
+/// An image in which to find masks.
 struct Source {
     name: String,
     read: Box<dyn Fn() -> anyhow::Result<Picture>>,
@@ -113,7 +114,7 @@ impl Teach {
         for (number, map) in label_maps(masks).iter().enumerate() {
             write_map(&folder.join(format!("{number}.png")), map)?;
         }
-        // Written last, so that an image that is there has all its masks.
+        // The image is written last, so that an existing image has all its masks.
         let path = self.image(kind, name);
         let folder = path.parent().unwrap_or(&self.out);
         fs::create_dir_all(folder).map_err(at(folder))?;

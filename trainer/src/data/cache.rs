@@ -1,4 +1,5 @@
-//! Volumes and recordings that were read last, so that a slice does not cost its whole volume.
+//! Cache of recently read volumes and recordings, so that reading a slice does not decode its whole
+//! volume.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +9,10 @@ use medsa_frames::Clip;
 use super::problem::Problem;
 use super::volume::Volume;
 
-/// Most memory that the cache takes, in bytes; the one that was opened last stays in any case.
+/// Memory limit of each cache, in bytes. The file opened last stays in any case.
 const MAX_CACHED_BYTES: u64 = 1 << 30;
 
-/// What is open, for all threads that read items of one data set.
+/// Open files, shared by all threads that read items of one data set.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     volumes: Mutex<Recent<Volume>>,
@@ -31,20 +32,20 @@ impl Cache {
         lock(&self.clips).find_or_open(image, || {
             let unreadable = |reason: &dyn ToString| Problem::unreadable(image, reason.to_string());
             let clip = Clip::open(image).map_err(|e| unreadable(&e))?;
-            // A clip holds its file.
+            // A clip keeps its whole file in memory.
             let bytes = std::fs::metadata(image).map_err(|e| unreadable(&e))?.len();
             Ok((clip, bytes))
         })
     }
 }
 
-/// Opening happens under the lock, so that no two threads open the same file.
+/// Locks the list. Files are opened under the lock, so that no two threads open the same file.
 fn lock<T>(recent: &Mutex<Recent<T>>) -> std::sync::MutexGuard<'_, Recent<T>> {
-    // A thread that panicked left the list as it was.
+    // A thread that panicked did not change the list.
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opened files, the one that was asked for last at the end.
+/// Opened files; the most recently used is last.
 #[derive(Debug)]
 struct Recent<T> {
     opened: Vec<(PathBuf, Arc<T>, u64)>,
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_used_last_stays_and_the_oldest_goes() {
+    fn least_recently_used_file_is_dropped() {
         let mut recent = Recent::default();
         let half = MAX_CACHED_BYTES / 2;
         let mut opened = Vec::new();

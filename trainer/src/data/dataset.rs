@@ -1,4 +1,4 @@
-//! All items of a folder.
+//! Items of a data set folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,16 +11,15 @@ use super::problem::Problem;
 use super::volume;
 use crate::Error;
 
-/// Pictures with masks, in the order of their stems and, within a volume or recording, of their
-/// numbers.
+/// Images with masks, sorted by stem and, within a volume or recording, by number.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     items: Vec<Item>,
 }
 
 impl Dataset {
-    /// The items of `path`, a folder with `images/` and `masks/`, and what is wrong with files as
-    /// far as that shows before pixels are decoded.
+    /// Opens `path`, a folder with `images/` and `masks/`. Also returns the problems that can be
+    /// found before pixels are decoded.
     ///
     /// # Errors
     /// `images/` or `masks/` cannot be listed.
@@ -48,7 +47,7 @@ impl Dataset {
                 .into_values()
                 .map(|mask| Problem::MissingImage { mask: mask.path, images: images.clone() }),
         );
-        // `a#0001.png` beside the slices of `a.nii`.
+        // For example `a#0001.png` next to the slices of `a.nii`.
         let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
         items.retain(|item: &Item| match names.get(&item.name) {
             None => names.insert(item.name.clone(), item.image.clone()).is_none(),
@@ -66,8 +65,8 @@ impl Dataset {
         &self.items
     }
 
-    /// `depth` slices or frames of one volume or recording that follow each other without a gap,
-    /// from item `start` on; none where there are not that many.
+    /// `depth` consecutive slices or frames of one volume or recording, starting with item `start`;
+    /// `None` if there are not that many.
     pub fn run(&self, start: usize, depth: usize) -> Option<&[Item]> {
         let items = self.items.get(start..start.checked_add(depth)?)?;
         let (stem, first) = items.first()?.sequence.as_ref()?;
@@ -77,14 +76,14 @@ impl Dataset {
         items.iter().enumerate().all(follows).then_some(items)
     }
 
-    /// Reads every item; what is wrong is passed to `report`, and the rest goes on. A slice
-    /// without a label is nothing wrong, a whole volume without one is. With `classes`, others
-    /// than those are reported, once for each file.
+    /// Reads every item and passes problems to `report`; the remaining items are still read. A
+    /// slice without a label is valid, but a volume without any is a problem. With `classes`, other
+    /// classes are reported once for each file.
     pub fn check(&self, classes: Option<&[u8]>, mut report: impl FnMut(Problem)) {
         let mut broken: BTreeSet<&Path> = BTreeSet::new();
         let mut found: BTreeMap<PathBuf, BTreeSet<u8>> = BTreeMap::new();
         for item in &self.items {
-            // Of a broken volume or recording every item would say the same.
+            // Every item of a broken volume or recording would have the same problem.
             if broken.contains(item.image.as_path()) {
                 continue;
             }
@@ -115,7 +114,7 @@ impl Dataset {
     }
 }
 
-/// The items of two files of the same stem.
+/// Items of an image and a mask with the same stem.
 fn pair(
     stem: &str,
     image: Entry,
@@ -142,7 +141,7 @@ fn pair(
         (Kind::Raster, Kind::Folder) => Ok(by_frame(&mask.path, problems)
             .into_iter()
             .map(|(number, mask)| Item {
-                // Each shows the same image: they are no sequence.
+                // All masks belong to the same image, so they are not a sequence.
                 sequence: None,
                 ..numbered(number, mask, Source::Pair)
             })
@@ -167,7 +166,7 @@ fn pair(
                 Kind::Raster => "a .png or .jpg file, or a folder of them",
                 Kind::Volume => "a .nii or .nii.gz file",
                 Kind::Dicom => "a folder with a mask for each frame, or a .png file",
-                Kind::Folder => "no folder of pictures but a .dcm file with a folder of masks",
+                Kind::Folder => "a .dcm file with a folder of masks instead of a folder of images",
             };
             Err(Problem::WrongKind { mask: mask.path, image: image.path, expected })
         }

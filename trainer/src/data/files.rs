@@ -1,4 +1,4 @@
-//! Which files a folder holds, told apart by their endings.
+//! Files of a data set folder, classified by extension.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
 }
 
-/// What an ending says.
+/// Kind of a file, by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `.png`, `.jpg`, `.jpeg`.
@@ -27,8 +27,8 @@ pub(super) enum Kind {
     Folder,
 }
 
-/// What is in `folder`, by stem; other files are passed over. Of two with the same stem the one
-/// that sorts first is kept.
+/// Files of `folder` by stem; files of other kinds are ignored. If two have the same stem, the
+/// first in sorting order is used.
 pub(super) fn by_stem(
     folder: &Path,
     problems: &mut Vec<Problem>,
@@ -50,7 +50,7 @@ pub(super) fn by_stem(
     Ok(entries)
 }
 
-/// The masks of frames in `folder`, by frame number.
+/// Masks of frames in `folder`, by frame number.
 pub(super) fn by_frame(folder: &Path, problems: &mut Vec<Problem>) -> BTreeMap<usize, PathBuf> {
     let mut frames = BTreeMap::<usize, PathBuf>::new();
     let entries = match by_stem(folder, problems) {
@@ -64,7 +64,7 @@ pub(super) fn by_frame(folder: &Path, problems: &mut Vec<Problem>) -> BTreeMap<u
         if kind != Kind::Raster {
             continue;
         }
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         let digits = stem.bytes().all(|byte| byte.is_ascii_digit());
         let Some(frame) = stem.parse().ok().filter(|_| digits) else {
             problems.push(Problem::NotAFrameNumber { mask: path });
@@ -96,6 +96,6 @@ fn recognize(path: &Path) -> Option<(String, Kind)> {
         (".dcm", Kind::Dicom),
     ];
     let (ending, kind) = endings.into_iter().find(|(ending, _)| lower.ends_with(ending))?;
-    // ASCII endings: lower case has the same length.
+    // Extensions are ASCII, so lower case has the same length.
     Some((name[..name.len() - ending.len()].to_owned(), kind))
 }

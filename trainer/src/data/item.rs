@@ -1,4 +1,4 @@
-//! One picture of a data set, wherever it is stored.
+//! One image of a data set, in any storage format.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,40 +10,40 @@ use super::picture::Picture;
 use super::problem::Problem;
 use super::raster;
 
-/// A picture and its mask.
+/// An image and its mask.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Unique in the data set: the stem that both files share, with the number of the slice or
-    /// frame if there are several (`stem#0007`).
+    /// Name, unique in the data set: the common stem of both files, followed by the number of the
+    /// slice or frame if there are several (`stem#0007`).
     pub name: String,
-    /// The file that the picture is in.
+    /// File with the image.
     pub image: PathBuf,
-    /// The file that the mask is in.
+    /// File with the mask.
     pub mask: PathBuf,
-    /// For a slice or frame: the stem of the volume or recording, and its number in it, from 0.
+    /// Stem of the volume or recording and the number in it, from 0; `None` for single images.
     pub sequence: Option<(String, usize)>,
     pub(super) source: Source,
 }
 
-/// How an item is stored.
+/// Storage of an item.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// Two pictures.
+    /// Two image files.
     Pair,
-    /// A slice of two volumes.
+    /// A slice of an image volume and a label volume.
     Slice(usize, Arc<Cache>),
-    /// A frame of a recording, and a picture.
+    /// A frame of a recording, and an image file.
     Frame(usize, Arc<Cache>),
-    /// A recording of one frame, and a picture.
+    /// A recording with one frame, and an image file.
     OnlyFrame(Arc<Cache>),
 }
 
 impl Item {
-    /// Decodes the picture and its mask. Several threads may do so at once.
+    /// Decodes the image and its mask. Several threads may read items at the same time.
     ///
     /// # Errors
     /// [`Problem::Unreadable`], [`Problem::SizeMismatch`], [`Problem::NoSuchFrame`], or
-    /// [`Problem::WrongKind`] for one mask of a recording of several frames.
+    /// [`Problem::WrongKind`] if a recording of several frames has only one mask.
     pub fn read(&self) -> Result<Picture, Problem> {
         match &self.source {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
@@ -52,7 +52,7 @@ impl Item {
             Source::OnlyFrame(cache) => {
                 if cache.clip(&self.image)?.len() > 1 {
                     let (mask, image) = (self.mask.clone(), self.image.clone());
-                    let expected = "a folder with a mask for each frame, as this has several";
+                    let expected = "a folder with a mask for each frame, since the recording has several frames";
                     return Err(Problem::WrongKind { mask, image, expected });
                 }
                 self.read_frame(0, cache)
@@ -60,7 +60,7 @@ impl Item {
         }
     }
 
-    /// Whether the file of the mask is about more than this item.
+    /// True if the mask's file belongs to other items, too.
     pub(super) fn shares_mask(&self) -> bool {
         matches!(self.source, Source::Slice(..))
     }

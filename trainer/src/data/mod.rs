@@ -1,7 +1,8 @@
-//! Data sets: pictures, volumes and cine loops with masks, checked, and split so that
-//! near-identical frames stay together.
+//! Data sets: images, volumes and cine loops with masks, checked, and split so that near-identical
+//! frames stay in one part.
 //!
-//! One folder holds `images/` and `masks/`; what belongs together has the same stem:
+//! A data set is a folder with `images/` and `masks/`. Files that belong together have the same
+//! stem:
 //!
 //! | image | mask | items |
 //! |---|---|---|
@@ -13,8 +14,8 @@
 //!
 //! Masks hold class indices, 0 for background, or 0 and 255 for a single class.
 //!
-//! **Architecture invariant:** files are hostile. Sizes are checked against limits before
-//! anything of that size is allocated, and a file that is damaged is a [`Problem`], never a panic.
+//! **Architecture invariant:** files are hostile. Sizes are checked against limits before memory of
+//! that size is allocated, and a damaged file is a [`Problem`], never a panic.
 
 mod cache;
 mod dataset;

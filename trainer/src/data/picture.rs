@@ -1,4 +1,4 @@
-//! A decoded picture, and what prompts ask for in it.
+//! Decoded images with their masks, and the targets of prompts in them.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::region::components;
 
-/// What one prompt asks for.
+/// Target of one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Targets {
-    /// All that a class marks
+    /// All pixels of a class
     Class,
     /// Each connected component of a class
     Component,
@@ -19,7 +19,7 @@ pub enum Targets {
     Largest,
 }
 
-/// A decoded picture with its mask.
+/// A decoded image with its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels.
@@ -33,8 +33,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// The masks that prompts ask for, each `[H, W]` with its class. Components of fewer than
-    /// `min_px` pixels are specks of the annotation and left out.
+    /// Target masks `[H, W]` of prompts, each with its class. Components of fewer than `min_px`
+    /// pixels are annotation noise and left out.
     pub fn targets(&self, kind: Targets, min_px: usize) -> Vec<(u8, Array2<bool>)> {
         let mut targets = Vec::new();
         for class in self.class_indices() {
@@ -54,7 +54,7 @@ impl Picture {
         targets
     }
 
-    /// The classes that are marked somewhere.
+    /// Classes that occur in the mask.
     pub fn class_indices(&self) -> BTreeSet<u8> {
         let mut present = [false; 256];
         self.classes.iter().for_each(|&class| present[usize::from(class)] = true);
@@ -62,7 +62,7 @@ impl Picture {
     }
 }
 
-/// Values of a mask as class indices: a mask of black and white, perhaps blurred by JPEG, has one
+/// Converts mask values to class indices. A black and white mask, possibly blurred by JPEG, has one
 /// class.
 pub(super) fn as_classes(values: &mut [u8]) {
     if values.contains(&255) {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn black_and_white_is_one_class_and_indices_stay() {
+    fn black_and_white_is_one_class_and_indices_are_kept() {
         let mut blurred = [0, 3, 120, 130, 250, 255];
         as_classes(&mut blurred);
         assert_eq!(blurred, [0, 0, 0, 1, 1, 1]);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_classes_or_their_parts() {
+    fn targets_are_classes_or_components() {
         let mut classes = Array2::zeros((10, 10));
         for (y, x, class) in [(1, 1, 1), (1, 2, 1), (5, 5, 1), (8, 1, 3), (8, 2, 3), (8, 3, 3)] {
             classes[(y, x)] = class;

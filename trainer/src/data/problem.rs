@@ -1,84 +1,84 @@
-//! What can be wrong with a data set; each is about one file, and the others are still used.
+//! Problems of a data set. Each concerns one file; the other files are still used.
 
 use std::path::{Path, PathBuf};
 
-/// Something wrong with one file of a data set.
+/// A problem with one file of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// A picture without a mask of the same stem.
+    /// An image without a mask of the same stem.
     #[error("{image}: no mask of the same name in {masks}")]
     MissingMask {
-        /// The picture.
+        /// The image.
         image: PathBuf,
-        /// Where its mask was looked for.
+        /// Folder that should contain its mask.
         masks: PathBuf,
     },
-    /// A mask without a picture of the same stem.
-    #[error("{mask}: no picture of the same name in {images}")]
+    /// A mask without an image of the same stem.
+    #[error("{mask}: no image of the same name in {images}")]
     MissingImage {
         /// The mask.
         mask: PathBuf,
-        /// Where its picture was looked for.
+        /// Folder that should contain its image.
         images: PathBuf,
     },
-    /// A second file of the same stem; the first one is used.
+    /// A second file with the same stem; the first one is used.
     #[error("{path}: not used, {used} has the same name")]
     SameName {
-        /// The file that is passed over.
+        /// The file that is not used.
         path: PathBuf,
         /// The file that is used.
         used: PathBuf,
     },
-    /// A picture and a mask that do not go together.
-    #[error("{mask}: mask of {image}, expected {expected}")]
+    /// An image and a mask of kinds that do not match.
+    #[error("{mask}: wrong kind of mask for {image}, expected {expected}")]
     WrongKind {
         /// The mask.
         mask: PathBuf,
-        /// The picture.
+        /// The image.
         image: PathBuf,
-        /// What its mask has to be.
+        /// Kind of mask that the image needs.
         expected: &'static str,
     },
     /// A mask in a folder of frames whose name is not a number.
-    #[error("{mask}: named after no frame, expected a number, as in 0017.png")]
+    #[error("{mask}: name is not a frame number, expected for example 0017.png")]
     NotAFrameNumber {
         /// The mask.
         mask: PathBuf,
     },
     /// A mask of a frame that the recording does not have.
-    #[error("{mask}: frame {frame} of {image}, which has frames 0 to {}", frames - 1)]
+    #[error("{mask}: no frame {frame} in {image}, which has frames 0 to {}", frames - 1)]
     NoSuchFrame {
         /// The mask.
         mask: PathBuf,
         /// The recording.
         image: PathBuf,
-        /// The frame that it is named after.
+        /// Frame number from the mask's name.
         frame: usize,
-        /// Frames of the recording.
+        /// Number of frames in the recording.
         frames: usize,
     },
-    /// A picture and a mask of different sizes.
-    #[error("{mask}: {}, but its picture {}", size(mask_size), size(image_size))]
+    /// An image and a mask of different sizes.
+    #[error("{mask}: size is {}, but that of its image is {}", size(mask_size), size(image_size))]
     SizeMismatch {
         /// The mask.
         mask: PathBuf,
         /// Width and height of the mask, and slices if it is a volume.
         mask_size: Vec<usize>,
-        /// The same of the picture.
+        /// Size of the image, in the same form.
         image_size: Vec<usize>,
     },
-    /// A mask that marks nothing.
-    #[error("{mask}: empty, no pixel is marked")]
+    /// A mask without any marked pixel.
+    #[error("{mask}: empty, no pixel has a class")]
     EmptyMask {
         /// The mask.
         mask: PathBuf,
     },
-    /// A file that cannot be decoded, or passes a limit.
+    /// A file that cannot be decoded or exceeds a limit.
     #[error("{path}: unreadable: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What was found, and expected.
+        /// Value found, and value expected.
         reason: String,
     },
     /// A class that the configuration does not list.

@@ -1,4 +1,4 @@
-//! PNG and JPEG files.
+//! Reading of PNG and JPEG files.
 
 use std::path::Path;
 
@@ -8,19 +8,19 @@ use ndarray::Array2;
 use super::picture::as_classes;
 use super::problem::Problem;
 
-/// Largest width and height of a picture in pixels.
+/// Largest width and height of an image, in pixels.
 pub(super) const MAX_SIDE_PX: u32 = 16_384;
 
-/// Most memory that decoding a picture may take, in bytes: one of the largest size in colour.
+/// Memory limit for decoding an image, in bytes; enough for a colour image of the largest size.
 const MAX_ALLOC_BYTES: u64 = 1 << 30;
 
-/// Width, height and `[H, W, 3]`. Samples of 16 bits are reduced to 8.
+/// Reads width, height and pixels `[H, W, 3]`. Samples of 16 bits are reduced to 8.
 pub(super) fn rgb(path: &Path) -> Result<(usize, usize, Vec<u8>), Problem> {
     let picture = decode(path)?.into_rgb8();
     Ok((picture.width() as usize, picture.height() as usize, picture.into_raw()))
 }
 
-/// Class indices `[H, W]`.
+/// Reads class indices `[H, W]`.
 pub(super) fn classes(path: &Path) -> Result<Array2<u8>, Problem> {
     let picture = decode(path)?;
     let shape = (picture.height() as usize, picture.width() as usize);
@@ -29,8 +29,8 @@ pub(super) fn classes(path: &Path) -> Result<Array2<u8>, Problem> {
     Ok(Array2::from_shape_vec(shape, values).expect("a value for each pixel"))
 }
 
-/// The numbers in a mask. No conversion to grey: of colours or of 16 bits it would make other
-/// classes than were drawn.
+/// Values of a mask, without conversion to grey: conversion of colours or of 16-bit values would
+/// change classes.
 fn values(picture: &DynamicImage) -> Result<Vec<u8>, String> {
     let expected = "expected grey values that are class indices, or 0 and 255";
     let grey = |rgb: &[u8]| {
@@ -60,7 +60,7 @@ fn decode(path: &Path) -> Result<DynamicImage, Problem> {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
         reader.map_err(|e| unreadable(&e))
     };
-    // The header first: what it says is checked before anything of that size is allocated.
+    // The header is checked first, before memory for the pixels is allocated.
     let (width, height) = open()?.into_dimensions().map_err(|e| unreadable(&e))?;
     if width == 0 || height == 0 || width.max(height) > MAX_SIDE_PX {
         let found = format!("{width} x {height} px, expected 1 to {MAX_SIDE_PX} on each side");
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_are_read_as_numbers_and_never_as_brightness() {
+    fn mask_values_are_read_without_grey_conversion() {
         let wide = |values: [u16; 3]| {
             DynamicImage::from(
                 ImageBuffer::<Luma<u16>, _>::from_raw(3, 1, values.to_vec()).unwrap(),

@@ -1,9 +1,10 @@
-//! Which pictures are of the same scene: neighbouring frames of a scan, or the same frame twice.
+//! Similarity of images: detects images of the same scene, such as neighbouring frames of a scan,
+//! or the same frame twice.
 //!
-//! Plain correlation of thumbnails does not tell: all ultrasound is bright at the top and dark
-//! below, so that pictures of different patients correlate at 0.75 and more, and those of one
-//! scene, with the probe moved a little, less. Compared is local contrast, what is brighter than
-//! its surroundings in units of how much these vary, at the shift where it fits best.
+//! Plain correlation of thumbnails does not work. All ultrasound is bright at the top and dark
+//! below, so images of different patients correlate at 0.75 and more, while images of one scene
+//! correlate less once the probe moves a little. Local contrast is compared instead: the difference
+//! of a pixel from its surroundings, divided by their variation, at the shift with the best match.
 
 use std::ops::Range;
 
@@ -12,34 +13,34 @@ use rayon::prelude::*;
 
 use super::picture::Picture;
 
-/// Correlation of local contrast from which on two pictures are of one scene. In nerve and breast
-/// ultrasound, frames of one scene with the probe moved are at 0.33 and more, neighbouring frames
-/// at 0.5 to 1, and of unrelated pictures about one pair in a thousand passes 0.3.
+/// Smallest correlation of local contrast at which two images count as the same scene. In nerve and
+/// breast ultrasound, frames of one scene with a moved probe reach 0.33 and more, neighbouring
+/// frames 0.5 to 1, and about one pair in a thousand of unrelated images exceeds 0.3.
 const ALIKE: f32 = 0.3;
 
-/// Correlation of local contrast, coarse or fine, below which nothing else is looked at.
+/// Correlation of coarse or fine local contrast below which a pair is not examined further.
 const WORTH_A_LOOK: f32 = 0.2;
 
-/// Plain correlation from which on less local contrast has to agree: two frames of even tissue
-/// have little of it beside noise.
+/// Plain correlation above which a lower correlation of local contrast is enough: two frames of
+/// uniform tissue have little local contrast except noise.
 const PLAINLY_ALIKE: f32 = 0.85;
 
-/// Sides of the two thumbnails, in pixels; the fine one is twice the coarse one.
+/// Sides of the two thumbnails, in pixels. The fine one is twice the coarse one.
 const SIDES_PX: [usize; 2] = [32, 64];
 
-/// Radius of the surroundings that a pixel is compared with, for the coarse side. (The fine side
-/// has twice that.)
+/// Radius of the surroundings of a pixel in the coarse thumbnail, in pixels; twice that in the fine
+/// one.
 const RADIUS_PX: usize = 3;
 
-/// How far the scene may have moved along each axis, in pixels of the coarse thumbnail.
+/// Largest movement of the scene along each axis, in pixels of the coarse thumbnail.
 const MAX_SHIFT_PX: i32 = 3;
 
-/// Brightness, of 255, below which a pixel counts as black: the dark depth of an ultrasound
-/// picture does not, its noise is brighter.
+/// Brightness, of 255, below which a pixel counts as black. The dark depth of an ultrasound image
+/// is brighter because of its noise.
 const BLACK: f32 = 4.0;
 
-/// What is remembered of a picture: itself, coarsely, and its local contrast at two sizes, each of
-/// length 1, so that a product is a correlation.
+/// Features of an image: a coarse thumbnail, and its local contrast at two sizes. Each is
+/// normalized to length 1, so that a product is a correlation.
 pub(super) struct Scene {
     plain: Vec<f32>,
     coarse: Vec<f32>,
@@ -63,7 +64,7 @@ impl Scene {
         }
     }
 
-    /// The correlation of two scenes that are alike; `None` where they are not.
+    /// Correlation of two similar scenes; `None` if they are not similar.
     fn alike(&self, other: &Self) -> Option<f32> {
         let correlation = self.correlation(other);
         let plainly =
@@ -72,7 +73,8 @@ impl Scene {
         alike.then_some(correlation)
     }
 
-    /// The best correlation over all shifts; found coarsely, and where that is worth it refined.
+    /// Best correlation over all shifts: searched coarsely, and refined if the coarse value is high
+    /// enough.
     fn correlation(&self, other: &Self) -> f32 {
         let shifts = -MAX_SHIFT_PX..=MAX_SHIFT_PX;
         let best = |candidates: &mut dyn Iterator<Item = (i32, i32)>, a: &[f32], b, side| {
@@ -90,7 +92,7 @@ impl Scene {
     }
 }
 
-/// A pair of indices whose scenes are alike.
+/// Indices of two similar scenes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Alike {
     pub(super) first: usize,
@@ -98,8 +100,8 @@ pub(super) struct Alike {
     correlation: f32,
 }
 
-/// All pairs of scenes that are alike, the most similar first. Indices with the same `bundle` are
-/// not compared, nor are those without a scene.
+/// All pairs of similar scenes, most similar first. Indices with the same `bundle` are not compared
+/// with each other; indices without a scene are not compared at all.
 pub(super) fn alike_pairs(scenes: &[Option<Scene>], bundle: &[usize]) -> Vec<Alike> {
     let pairs_of = |(second, scene): (usize, &Option<Scene>)| -> Vec<Alike> {
         let Some(scene) = scene else { return Vec::new() };
@@ -119,12 +121,12 @@ pub(super) fn alike_pairs(scenes: &[Option<Scene>], bundle: &[usize]) -> Vec<Ali
     pairs
 }
 
-/// Groups of the indices `0..bundle.len()`. Indices with the same `bundle` (the smallest of them)
-/// are one group. Pairs that are alike join groups, the most similar first, as long as the joined
-/// group has at most `cap` members: without a cap, images that resemble their neighbours chain up
-/// until a whole data set is one group.
+/// Groups of the indices `0..bundle.len()`. Indices with the same `bundle` (their smallest index)
+/// are one group. Similar pairs join their groups, the most similar pair first, as long as the
+/// joined group has at most `cap` members. Without a cap, images that resemble their neighbours
+/// would chain up until the whole data set is one group.
 pub(super) fn group(pairs: &[Alike], bundle: &[usize], cap: usize) -> Vec<Vec<usize>> {
-    // Each index points to a smaller one of its group, or to itself.
+    // Each index points to a smaller index of its group, or to itself.
     let mut leader = bundle.to_vec();
     let mut size = vec![0; bundle.len()];
     bundle.iter().for_each(|&first| size[first] += 1);
@@ -149,14 +151,14 @@ pub(super) fn group(pairs: &[Alike], bundle: &[usize], cap: usize) -> Vec<Vec<us
     groups
 }
 
-/// Sum of `a[y][x] * b[y + dy][x + dx]` over where both are.
+/// Sum of `a[y][x] * b[y + dy][x + dx]` over the overlap.
 fn shifted_product(a: &[f32], b: &[f32], side: usize, (dy, dx): (i32, i32)) -> f32 {
     let (rows, columns) = (overlap(side, dy), overlap(side, dx));
     let mut sums = [0.0; 8];
     for (a_y, b_y) in rows[0].clone().zip(rows[1].clone()) {
         let a = &a[a_y * side..][columns[0].clone()];
         let b = &b[b_y * side..][columns[1].clone()];
-        // Eight sums at a time: one alone waits for each addition.
+        // Eight independent sums, because a single one would wait for each addition.
         for (a, b) in a.chunks(8).zip(b.chunks(8)) {
             sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
         }
@@ -164,16 +166,17 @@ fn shifted_product(a: &[f32], b: &[f32], side: usize, (dy, dx): (i32, i32)) -> f
     sums.iter().sum()
 }
 
-/// Positions in `a` and in `b` that lie on each other.
+/// Overlapping positions in `a` and in `b`.
 fn overlap(side: usize, shift: i32) -> [Range<usize>; 2] {
     let by = shift.unsigned_abs() as usize;
     if shift >= 0 { [0..side - by, by..side] } else { [by..side, 0..side - by] }
 }
 
-/// `(value - mean around it) / (deviation around it)`, 0 outside of what the picture fills, of
+/// `(value - local mean) / local deviation`, 0 outside the filled part of the image, normalized to
 /// length 1.
 fn local_contrast(grey: &[f32], side: usize, radius: usize) -> Vec<f32> {
-    /// Keeps even surroundings, which hold nothing but noise, from counting as much as others.
+    /// Added to the deviation, so that uniform surroundings, which contain only noise, do not count
+    /// as much as others.
     const LEAST_DEVIATION: f32 = 4.0;
     let filled = filled(grey, side);
     let masked = |values: &[f32]| -> Vec<f32> {
@@ -191,7 +194,7 @@ fn local_contrast(grey: &[f32], side: usize, radius: usize) -> Vec<f32> {
     let contrast = difference
         .iter()
         .zip(&variance)
-        // Sums that were taken apart again may end a little below 0.
+        // Differences of summed areas may end slightly below 0.
         .map(|(d, variance)| d / (variance.max(0.0).sqrt() + LEAST_DEVIATION));
     of_length_1(contrast.collect())
 }
@@ -202,15 +205,15 @@ fn of_length_1(mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-/// 1 in what the picture fills, 0 in the black around it (and in black boxes at the border) and
-/// next to that: those edges are the same in all pictures of one machine.
+/// 1 in the filled part of the image; 0 in the black surroundings (and black boxes at the border)
+/// and next to them, because these edges are the same in all images of one machine.
 fn filled(grey: &[f32], side: usize) -> Vec<f32> {
     let around = |i: usize| {
         let near = |at: usize| at.saturating_sub(1)..(at + 2).min(side);
         let columns = near(i % side);
         near(i / side).flat_map(move |y| columns.clone().map(move |x| y * side + x))
     };
-    // Black that reaches the border, from there inwards.
+    // Black pixels connected to the border.
     let mut surrounds = vec![false; side * side];
     let mut next: Vec<usize> = (0..side * side).filter(|&i| around(i).count() < 9).collect();
     while let Some(i) = next.pop() {
@@ -223,9 +226,9 @@ fn filled(grey: &[f32], side: usize) -> Vec<f32> {
     (0..side * side).map(|i| f32::from(u8::from(inside(i)))).collect()
 }
 
-/// Sum over the square of `radius` around each pixel, as far as it is in the picture.
+/// Sum over the square of `radius` around each pixel, clipped to the image.
 fn box_sums(values: &[f32], side: usize, radius: usize) -> Vec<f32> {
-    // Summed areas, with a row and a column of 0 before the first.
+    // Summed areas, with a row and a column of 0 in front.
     let stride = side + 1;
     let mut areas = vec![0.0f64; stride * stride];
     for y in 0..side {
@@ -253,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    /// Blobs at random places, under the shading that all ultrasound has, in a black frame.
+    /// Blobs at random positions, under the shading that all ultrasound has, in a black frame.
     fn scan(seed: u64, shift: usize, gain: f32) -> Picture {
         let (width, height) = (160, 120);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_probe_and_another_gain_are_the_same_scene() {
+    fn moved_probe_and_other_gain_are_the_same_scene() {
         let first = Scene::new(&scan(1, 0, 1.0));
         for (shift, gain) in [(0, 1.0), (0, 0.6), (6, 1.0), (12, 1.3)] {
             let correlation = first.correlation(&Scene::new(&scan(1, shift, gain)));
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn other_scenes_under_the_same_shading_are_not_alike() {
+    fn other_scenes_under_the_same_shading_are_not_similar() {
         let scenes: Vec<_> = (0..12).map(|seed| Some(Scene::new(&scan(seed, 0, 1.0)))).collect();
         let alone: Vec<usize> = (0..12).collect();
         assert_eq!(alike_pairs(&scenes, &alone), []);
@@ -294,11 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn groups_join_what_is_alike_through_others() {
+    fn similar_pairs_are_joined_transitively() {
         let pictures = [(1, 0), (2, 0), (1, 14), (3, 0), (1, 28)];
         let mut scenes = pictures.map(|(seed, shift)| Some(Scene::new(&scan(seed, shift, 1.0))));
         let [Some(first), .., Some(last)] = &scenes else { unreachable!() };
-        assert_eq!(first.alike(last), None, "too far apart to be alike directly");
+        assert_eq!(first.alike(last), None, "too far apart to be directly similar");
         let groups = |scenes: &[Option<Scene>], bundle: &[usize], cap| {
             group(&alike_pairs(scenes, bundle), bundle, cap)
         };
@@ -316,12 +319,12 @@ mod tests {
         assert_eq!(group(&chain, &alone, 5), [alone]);
         assert_eq!(group(&chain, &alone, 3), [vec![0, 1], vec![2, 3, 4]]);
         assert_eq!(group(&chain, &alone, 2), [vec![0, 1], vec![2, 3], vec![4]]);
-        // A recording is one group whatever its length.
+        // A recording is one group regardless of its length.
         assert_eq!(group(&chain, &[0, 0, 0, 3, 4], 2), [vec![0, 1, 2], vec![3, 4]]);
     }
 
     #[test]
-    fn black_pictures_are_like_nothing() {
+    fn black_images_are_similar_to_nothing() {
         let black = || Picture {
             width: 20,
             height: 20,

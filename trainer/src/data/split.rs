@@ -1,5 +1,5 @@
-//! Training, validation and test parts of a data set: images of one subject or scene are in one
-//! part.
+//! Split of a data set into training, validation and test parts. Images of one subject or scene are
+//! in one part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,11 +21,11 @@ use super::similarity::{Scene, alike_pairs, group};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// Items that are trained on.
+    /// Items for training.
     pub train: Vec<String>,
-    /// Items that choose the best checkpoint.
+    /// Items for selecting the best checkpoint.
     pub validation: Vec<String>,
-    /// Items that are reported: neither trained on nor used for a choice.
+    /// Items for the final report, used neither for training nor for selection.
     #[serde(default)]
     pub test: Vec<String>,
 }
@@ -34,45 +34,46 @@ pub struct Split {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// Images that are trained on
+    /// Images for training
     Train,
-    /// Images that choose the best checkpoint
+    /// Images for selecting the best checkpoint
     Validation,
-    /// Images that are neither trained on nor used for a choice
+    /// Images used neither for training nor for selection
     Test,
 }
 
-/// Rules of a split.
+/// Rules for making a split.
 #[derive(Clone, Debug, Default)]
 pub struct SplitPlan {
     /// Share of the items for validation, 0 to 1.
     pub validation: f64,
     /// Share of the items for test, 0 to 1.
     pub test: f64,
-    /// Seed of the order in which groups are tried.
+    /// Seed of the order in which groups are considered.
     pub seed: u64,
     /// Pattern of the subject in an item's name: its first capture group, or the whole match.
-    /// Without a pattern, groups are found by similarity.
+    /// `None` groups items by similarity.
     pub subject: Option<Regex>,
-    /// Subjects that are in the validation part whatever its share.
+    /// Subjects that are always in the validation part, regardless of its share.
     pub validation_subjects: Vec<String>,
-    /// Subjects that are in the test part whatever its share.
+    /// Subjects that are always in the test part, regardless of its share.
     pub test_subjects: Vec<String>,
 }
 
-/// A new split, and what is known about it.
+/// A new split with its statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitReport {
     /// The split.
     pub split: Split,
-    /// Subjects, or groups of similar images, of each part: train, validation, test.
+    /// Number of subjects, or of groups of similar images, in each part: train, validation, test.
     pub groups: [usize; 3],
-    /// Pairs of similar images in different parts. There are some where a group of similar images
-    /// reached its largest size; `None` with a pattern for the subject, when nothing is compared.
+    /// Number of pairs of similar images in different parts. Such pairs exist if a group of similar
+    /// images reached its size limit. `None` with a pattern for the subject, since nothing is
+    /// compared.
     pub alike_across: Option<usize>,
 }
 
-/// Error of reading, writing, making or using a split.
+/// An error of reading, writing, making or using a split.
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
     /// The file cannot be read or written, or is not a split.
@@ -80,19 +81,19 @@ pub enum SplitError {
     File {
         /// The file.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         reason: String,
     },
     /// The split belongs to another data set, or an image of this one is missing.
     #[error("{name} is not in the data set")]
     UnknownName {
-        /// The item's name.
+        /// Name of the item.
         name: String,
     },
     /// The split names an item twice.
     #[error("{name} is named twice, expected once, for training, validation or test")]
     NamedTwice {
-        /// The item's name.
+        /// Name of the item.
         name: String,
     },
     /// The pattern for the subject does not match an item's name.
@@ -100,21 +101,21 @@ pub enum SplitError {
     NoSubject {
         /// The pattern.
         pattern: String,
-        /// The item's name.
+        /// Name of the item.
         name: String,
     },
-    /// No item is of a subject that the plan names.
+    /// The plan names a subject of which there is no item.
     #[error("no image of subject {subject}; the pattern {pattern} finds {found}")]
     UnknownSubject {
         /// The subject.
         subject: String,
         /// The pattern.
         pattern: String,
-        /// Subjects that there are.
+        /// Subjects that exist.
         found: String,
     },
-    /// The plan names subjects but no pattern that finds them.
-    #[error("subjects are named ({named}) without a pattern that finds them in names")]
+    /// The plan names subjects but has no pattern.
+    #[error("subjects are given ({named}) without a pattern that finds them in image names")]
     NoPattern {
         /// The subjects.
         named: String,
@@ -127,16 +128,17 @@ pub enum SplitError {
 impl Split {
     /// Splits `dataset` by the rules of `plan`.
     ///
-    /// Images of one subject are one group. Without a pattern for subjects, similar images are
-    /// one group, directly or through others (up to a tenth of the data set: the most similar
-    /// ones stay together), and so are all slices of a volume and all frames of a recording.
-    /// Groups go to one part as a whole: in an order that the seed decides first one for each
-    /// class, then all that still fit, and at the end one more if that brings the share closer. A
-    /// class stays in training in any case; where it is in one group only, the other parts lack
-    /// it, and a data set of one group is all for training.
+    /// Images of one subject are one group. Without a pattern for subjects, all slices of a volume
+    /// and all frames of a recording are one group. So are similar images, directly or
+    /// transitively, up to a tenth of the data set; the most similar ones stay together.
+    ///
+    /// Each group goes to one part as a whole. In an order that depends on the seed, a part first
+    /// gets one group for each class, then all groups that still fit, and finally one more if that
+    /// brings its share closer. Every class stays in training: if only one group has it, the other
+    /// parts lack it. A data set of one group is used completely for training.
     ///
     /// # Errors
-    /// [`SplitError`]: an image that cannot be read, or a plan that does not fit the names.
+    /// A [`SplitError`]: an image cannot be read, or the plan does not match the names.
     pub fn new(dataset: &Dataset, plan: &SplitPlan) -> Result<SplitReport, SplitError> {
         let Groups { groups, alike } = groups(dataset, plan)?;
         let count =
@@ -193,7 +195,7 @@ impl Split {
             places.map(|(name, i)| (name, Some(i))).collect();
         let mut find = |name: &String| match places.get_mut(name.as_str()) {
             None => Err(SplitError::UnknownName { name: name.clone() }),
-            // Each place is taken once.
+            // Each index is used once.
             Some(place) => {
                 place.take().ok_or_else(|| SplitError::NamedTwice { name: name.clone() })
             }
@@ -211,7 +213,7 @@ impl Split {
         serde_json::from_str(&text).map_err(|e| SplitError::file(path, e))
     }
 
-    /// Writes the split as JSON, for everybody who compares with this training.
+    /// Writes the split as JSON, so that others can compare with this training.
     ///
     /// # Errors
     /// [`SplitError::File`].
@@ -231,7 +233,7 @@ impl Part {
     /// All parts, in the order of reports.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 
-    /// The part's name.
+    /// Name of the part.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "training",
@@ -241,28 +243,28 @@ impl Part {
     }
 }
 
-/// Items that stay together.
+/// Items that stay in one part.
 struct Group {
     members: Vec<usize>,
     classes: BTreeSet<u8>,
-    /// With a pattern, the text that it found.
+    /// Subject found by the pattern, if there is one.
     subject: Option<String>,
 }
 
-/// Most slices or frames of one file that are compared with other images. They are of one
-/// group anyway, and what resembles some of them resembles others.
+/// Largest number of slices or frames of one file that are compared with other images. They are one
+/// group anyway, and images similar to some of them are similar to others.
 const MAX_COMPARED: usize = 32;
 
-/// Largest share of a data set that similarity alone joins into one group.
+/// Similarity alone joins at most one in this many items of a data set into one group.
 const MAX_SIMILAR_SHARE: usize = 10;
 
-/// Images that similarity may always join: a smaller cap would part true neighbours.
+/// Group size that similarity may always reach; a smaller cap would separate true neighbours.
 const MIN_SIMILAR_CAP: usize = 8;
 
 /// All items in groups.
 struct Groups {
     groups: Vec<Group>,
-    /// Pairs of similar items, where items were compared.
+    /// Pairs of similar items; `None` if items were not compared.
     alike: Option<Vec<[usize; 2]>>,
 }
 
@@ -279,7 +281,7 @@ fn groups(dataset: &Dataset, plan: &SplitPlan) -> Result<Groups, SplitError> {
     }
 }
 
-/// What `look` finds in each item, with its classes.
+/// Reads every item; returns the result of `look` and the classes.
 fn look_at<T: Send>(
     dataset: &Dataset,
     look: impl Fn(usize, &Picture) -> T + Sync,
@@ -324,7 +326,7 @@ fn groups_by_subject(
 
 fn groups_by_similarity(dataset: &Dataset) -> Result<Groups, Problem> {
     let items = dataset.items();
-    // Slices of a volume, frames of a recording, masks of one image.
+    // Slices of a volume, frames of a recording, or masks of one image.
     let mut files: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
     for (i, item) in items.iter().enumerate() {
         files.entry(&item.image).or_default().push(i);
@@ -335,7 +337,7 @@ fn groups_by_similarity(dataset: &Dataset) -> Result<Groups, Problem> {
         let part = |k: usize| k * MAX_COMPARED / members.len();
         for (k, &i) in members.iter().enumerate() {
             bundle[i] = members[0];
-            // The first of each of as many equal parts.
+            // The first of each of `MAX_COMPARED` equal parts.
             compared[i] = k == 0 || part(k) != part(k - 1);
         }
     }
@@ -353,15 +355,15 @@ fn groups_by_similarity(dataset: &Dataset) -> Result<Groups, Problem> {
     })
 }
 
-/// Groups on their way to a part beside training.
+/// Selection of groups for validation or test.
 struct Choice<'a> {
     groups: &'a [&'a Group],
-    /// Items wanted.
+    /// Wanted number of items.
     wanted: usize,
-    /// Indices of groups, in the order in which they are asked.
+    /// Indices of groups, in the order of consideration.
     order: Vec<usize>,
     chosen: Vec<bool>,
-    /// Items in the chosen ones.
+    /// Number of items in the selected groups.
     count: usize,
 }
 
@@ -381,7 +383,7 @@ impl<'a> Choice<'a> {
                 let free = self.free().filter(|&g| self.groups[g].classes.contains(&class));
                 let free: Vec<usize> = free.collect();
                 let fits = free.iter().copied().find(|&g| self.fits(g));
-                // A class counts for more than the share, up to half of all items.
+                // Having every class is more important than the share, up to half of all items.
                 let smallest = free.into_iter().min_by_key(|&g| self.len(g));
                 let small = smallest.filter(|&g| self.count + self.len(g) <= self.total() / 2);
                 if let Some(group) = fits.or(small) {
@@ -407,7 +409,7 @@ impl<'a> Choice<'a> {
         self.count += self.len(group);
     }
 
-    /// Groups that training can do without, in order.
+    /// Groups that training does not need, in order.
     fn free(&self) -> impl Iterator<Item = usize> {
         let left = self.chosen.iter().filter(|&&chosen| !chosen).count();
         let spare = move |&&g: &&usize| {
@@ -417,7 +419,7 @@ impl<'a> Choice<'a> {
         self.order.iter().filter(spare).copied()
     }
 
-    /// Groups with that class, among the chosen or the others.
+    /// Number of groups with a class, among the selected (`chosen`) or the other ones.
     fn holders(&self, class: u8, chosen: bool) -> usize {
         let all = self.groups.iter().zip(&self.chosen);
         all.filter(|(group, c)| **c == chosen && group.classes.contains(&class)).count()
@@ -447,7 +449,8 @@ impl<'a> Choice<'a> {
 mod tests {
     use super::*;
 
-    /// Groups of these sizes and classes; which were chosen, and how many items that is.
+    /// Selects from groups of these sizes and classes; returns the selection and its number of
+    /// items.
     fn choose(groups: &[(usize, &[u8])], wanted: usize, seed: u64) -> (Vec<bool>, usize) {
         let group = |&(len, classes): &(usize, &[u8])| Group {
             members: vec![0; len],
@@ -463,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_met_whatever_the_sizes_of_groups() {
+    fn share_is_met_for_any_group_sizes() {
         let many = [(1, &[1u8][..]); 40];
         let mixed = [(30, &[1u8][..]), (12, &[1]), (7, &[1]), (5, &[1]), (3, &[1]), (2, &[1])];
         for seed in 0..50 {
@@ -474,16 +477,16 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_all_overshoot_give_the_one_that_comes_closest() {
+    fn closest_group_is_chosen_when_all_exceed_the_share() {
         let volumes = [(40, &[1u8][..]), (30, &[1]), (50, &[1])];
         assert_eq!(choose(&volumes, 24, 0), (vec![false, true, false], 30));
-        // Nothing would be closer to 10, but then no class could be validated.
+        // Selecting nothing would be closer to 10, but then no class could be validated.
         assert_eq!(choose(&volumes, 10, 0).1, 30);
         assert_eq!(choose(&[(40, &[1])], 8, 0).1, 0);
     }
 
     #[test]
-    fn every_class_is_on_both_sides_where_that_is_possible() {
+    fn every_class_is_in_both_parts_where_possible() {
         let groups = [
             (6, &[1u8][..]),
             (6, &[1]),
@@ -507,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_choose_differently_and_the_same_again() {
+    fn equal_seeds_choose_equally_and_other_seeds_differently() {
         let many = [(1, &[1u8][..]); 40];
         assert_eq!(choose(&many, 8, 1), choose(&many, 8, 1));
         assert_ne!(choose(&many, 8, 1), choose(&many, 8, 2));

@@ -1,4 +1,4 @@
-//! NIfTI-1 volumes: `.nii`, `.nii.gz`.
+//! Reading of NIfTI-1 volumes: `.nii` and `.nii.gz`.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -12,25 +12,25 @@ use super::picture::{Picture, as_classes};
 use super::problem::Problem;
 use super::raster::MAX_SIDE_PX;
 
-/// Largest volume in bytes, as it is stored and as 32-bit floats.
+/// Size limit of a volume in bytes, as stored and as 32-bit floats.
 const MAX_VOLUME_BYTES: u64 = 1 << 30;
 
-/// Where voxels may start in the file: the header, and what extensions may take.
+/// Accepted byte offsets of the voxels: after the header, with room for extensions.
 const VOXELS_AT: std::ops::RangeInclusive<f32> = 352.0..=1_048_576.0;
 
-/// Bytes of the header.
+/// Size of the header in bytes.
 const HEADER_BYTES: u64 = 348;
 
-/// How far is read after the voxels.
+/// Number of bytes read after the voxels.
 const MAX_TRAILING_BYTES: u64 = 1 << 20;
 
-/// Shares of the voxels that are darker than black and brighter than white.
+/// Quantiles of the voxels that become black and white.
 const WINDOW: [f64; 2] = [0.005, 0.995];
 
-/// Most voxels that decide about the window.
+/// Largest number of voxels used to find the window.
 const WINDOW_SAMPLES: usize = 1 << 22;
 
-/// Width, height and slices: the three axes of the file.
+/// Width, height and number of slices: the three axes of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape(pub(super) [usize; 3]);
 
@@ -38,15 +38,15 @@ pub(super) struct Shape(pub(super) [usize; 3]);
 #[derive(Debug)]
 pub(super) struct Volume {
     shape: Shape,
-    /// `[D, H, W]`.
+    /// Grey values, `[D, H, W]`.
     grey: Vec<u8>,
     /// Class indices `[D, H, W]`.
     classes: Vec<u8>,
 }
 
 impl Volume {
-    /// Reads both files. The grey values go from 0 to 255 between the 0.5th and 99.5th percentile
-    /// of the volume.
+    /// Reads both files. The grey values from the 0.5th to the 99.5th percentile of the volume are
+    /// mapped to 0 to 255.
     pub(super) fn open(image: &Path, mask: &Path) -> Result<Self, Problem> {
         let (shape, voxels) = voxels(image)?;
         let grey = windowed(&voxels);
@@ -57,7 +57,7 @@ impl Volume {
             return Err(Problem::SizeMismatch { mask: mask.to_owned(), mask_size, image_size });
         }
         let class = |&label: &f32| {
-            // The cast alone would hide fractions, negative values and NaN.
+            // A cast alone would hide fractions, negative values and NaN.
             let class = label as u8;
             let expected = "expected a whole number from 0 to 255";
             let strange = || Problem::unreadable(mask, format!("a label is {label}, {expected}"));
@@ -68,13 +68,13 @@ impl Volume {
         Ok(Self { shape, grey, classes })
     }
 
-    /// Memory that it takes.
+    /// Memory use in bytes.
     pub(super) fn bytes(&self) -> u64 {
         (self.grey.len() + self.classes.len()) as u64
     }
 
-    /// Slice `index` along the last axis, which must be below the number of slices: the first axis
-    /// of the file runs along the width, the second down the height.
+    /// Slice `index` along the last axis; `index` must be below the number of slices. The first
+    /// axis of the file is the width, the second the height.
     pub(super) fn slice(&self, index: usize) -> Picture {
         let Shape([width, height, _]) = self.shape;
         let pixels = index * width * height..(index + 1) * width * height;
@@ -84,29 +84,29 @@ impl Volume {
     }
 }
 
-/// The shape that the header states, checked against the limits.
+/// Shape in the header, checked against the limits.
 pub(super) fn shape(path: &Path) -> Result<Shape, Problem> {
     let unreadable = |reason: String| Problem::unreadable(path, reason);
     let header = open(path).and_then(|reader| header(reader).map(|(header, _)| header));
     check(&header.map_err(|e| unreadable(e.to_string()))?).map_err(unreadable)
 }
 
-/// All voxels, slope and intercept applied, the first axis fastest.
+/// All voxels with slope and intercept applied; the first axis varies fastest.
 fn voxels(path: &Path) -> Result<(Shape, Vec<f32>), Problem> {
     let unreadable = |reason: String| Problem::unreadable(path, reason);
     let (mut header, mut reader) =
         open(path).and_then(header).map_err(|e| unreadable(e.to_string()))?;
     let shape = check(&header).map_err(unreadable)?;
-    // Some writers leave NaN where there is nothing to apply.
+    // Some writers store NaN instead of a neutral slope and intercept.
     if !(header.scl_slope.is_finite() && header.scl_inter.is_finite()) {
         header.scl_slope = 0.0;
     }
-    // Extensions are skipped unread: their sizes are one more thing that could be wrong.
+    // Extensions are skipped without parsing their sizes, which could be wrong.
     let gap = header.vox_offset as u64 - HEADER_BYTES;
     pass(&mut reader, gap).map_err(|e| unreadable(e.to_string()))?;
     let volume = InMemNiftiVolume::from_reader(&mut reader, &header);
     let volume = volume.map_err(|e| unreadable(e.to_string()))?;
-    // The checksum of a compressed file is looked at only by who reads to its end.
+    // The checksum of a compressed file is only verified when it is read to its end.
     pass(&mut reader, MAX_TRAILING_BYTES).map_err(|e| unreadable(e.to_string()))?;
     let array = volume.into_ndarray::<f32>().map_err(|e| unreadable(e.to_string()))?;
     // The crate keeps the order of the file.
@@ -118,7 +118,7 @@ fn pass(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
 }
 
 fn open(path: &Path) -> nifti::Result<Box<dyn Read>> {
-    // By content: a name may lie.
+    // Compression is detected from the content, since the name may be wrong.
     let mut magic = [0; 2];
     File::open(path)?.read_exact(&mut magic)?;
     let file = BufReader::new(File::open(path)?);
@@ -129,7 +129,7 @@ fn header(mut reader: Box<dyn Read>) -> nifti::Result<(NiftiHeader, Box<dyn Read
     Ok((NiftiHeader::from_reader(&mut reader)?, reader))
 }
 
-/// Everything that the header claims and that reading relies on.
+/// Checks everything in the header that reading relies on.
 fn check(header: &NiftiHeader) -> Result<Shape, String> {
     if &header.magic != nifti::header::MAGIC_CODE_NIP1 {
         return Err("voxels in another file (.hdr and .img), expected one .nii file".into());
@@ -159,9 +159,13 @@ fn check(header: &NiftiHeader) -> Result<Shape, String> {
     }
     let bytes = kind.size_of();
     if usize::try_from(header.bitpix) != Ok(bytes * 8) {
-        return Err(format!("{} bits a voxel, expected {} for {kind:?}", header.bitpix, bytes * 8));
+        return Err(format!(
+            "{} bits per voxel, expected {} for {kind:?}",
+            header.bitpix,
+            bytes * 8
+        ));
     }
-    // Three sides of 16 bits do not overflow.
+    // Three 16-bit sides do not overflow.
     let total = shape.iter().map(|&side| side as u64).product::<u64>() * bytes.max(4) as u64;
     if total > MAX_VOLUME_BYTES {
         return Err(format!(
@@ -175,17 +179,18 @@ fn check(header: &NiftiHeader) -> Result<Shape, String> {
     Ok(Shape(shape))
 }
 
-/// 8-bit values between the percentiles of [`WINDOW`]; what is not a number is black.
+/// 8-bit values between the quantiles of [`WINDOW`]; NaN becomes black.
 fn windowed(voxels: &[f32]) -> Vec<u8> {
     let [low, high] = window(voxels);
     let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
-    // The cast stops at 0 and 255 and makes 0 of NaN.
+    // The cast saturates at 0 and 255, and converts NaN to 0.
     voxels.iter().map(|&value| ((value - low) * scale + 0.5) as u8).collect()
 }
 
 fn window(voxels: &[f32]) -> [f32; 2] {
     let count = voxels.len().min(WINDOW_SAMPLES);
-    // Of a large volume, places that no regular pattern can be in step with (golden ratio).
+    // A large volume is sampled at positions (golden ratio) that are not in step with any regular
+    // pattern.
     let place = |i: usize| match voxels.len() <= WINDOW_SAMPLES {
         true => i,
         false => {
@@ -206,7 +211,7 @@ fn window(voxels: &[f32]) -> [f32; 2] {
     if high > low {
         return [low, high];
     }
-    // Nearly all is background: then all that differs counts.
+    // If nearly everything is background, the window covers all values.
     let finite = voxels.iter().copied().filter(|value| value.is_finite());
     finite.fold([low, high], |[low, high], value| [low.min(value), high.max(value)])
 }
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_claim_too_much_are_refused_with_what_they_claim() {
+    fn headers_beyond_limits_are_refused_with_their_values() {
         assert_eq!(check(&header()), Ok(Shape([20, 10, 5])));
         let refusal = |change: &dyn Fn(&mut NiftiHeader)| {
             let mut header = header();
@@ -237,7 +242,7 @@ mod tests {
         assert!(huge.contains("expected at most 1073741824"), "{huge}");
         assert!(refusal(&|h| h.dim = [3, 60_000, 1, 1, 1, 1, 1, 1]).contains("60000 x 1 px"));
         assert!(refusal(&|h| h.dim = [4, 2, 2, 2, 3, 1, 1, 1]).contains("4 axes"));
-        assert!(refusal(&|h| h.bitpix = 8).contains("8 bits a voxel, expected 16"));
+        assert!(refusal(&|h| h.bitpix = 8).contains("8 bits per voxel, expected 16"));
         assert!(refusal(&|h| h.datatype = NiftiType::Rgb24 as i16).contains("Rgb24"));
         assert!(refusal(&|h| h.vox_offset = f32::NAN).contains("NaN"));
         assert!(refusal(&|h| h.vox_offset = 1e9).contains("1000000000"));
@@ -247,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn trailing_axes_of_one_are_no_axes() {
+    fn trailing_axes_of_length_one_are_ignored() {
         let shape = |dim| check(&NiftiHeader { dim, ..header() }).unwrap();
         assert_eq!(shape([5, 20, 10, 5, 1, 1, 1, 1]), Shape([20, 10, 5]));
         assert_eq!(shape([2, 20, 10, 9, 9, 1, 1, 1]), Shape([20, 10, 1]));
     }
 
     #[test]
-    fn the_window_leaves_out_half_a_percent_on_each_side() {
+    fn window_cuts_half_a_percent_on_each_side() {
         let mut voxels: Vec<f32> = (0..1000).map(|i| i as f32).collect();
         (voxels[0], voxels[999]) = (-1e6, 1e6);
         assert_eq!(window(&voxels), [5.0, 994.0]);
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_bright_voxels_are_seen_and_nan_is_black() {
+    fn few_bright_voxels_stay_visible_and_nan_is_black() {
         let mut voxels = vec![0.0; 10_000];
         voxels[77] = 40.0;
         voxels[78] = f32::NAN;
@@ -275,8 +280,8 @@ mod tests {
     }
 
     #[test]
-    fn the_window_of_a_large_volume_is_that_of_all_its_voxels() {
-        // A pattern along rows of a power of two, which a regular stride would be in step with.
+    fn sampled_window_of_a_large_volume_matches_all_its_voxels() {
+        // A pattern along rows of a power of two, with which a regular stride would be in step.
         let count = WINDOW_SAMPLES * 2;
         let voxels: Vec<f32> = (0..count).map(|i| (i % 1024) as f32).collect();
         let [low, high] = window(&voxels);

@@ -1,5 +1,5 @@
-//! Scaled dot-product attention, one head at a time: scores never leave the cache, and the
-//! backward pass computes them again instead of keeping them.
+//! Scaled dot-product attention, one head at a time. Scores never leave the cache, and the backward
+//! pass computes them again instead of keeping them.
 
 use std::ops::Deref;
 
@@ -13,8 +13,8 @@ use super::softmax::softmax_row;
 use super::{tensor, tensor_values, vectorize};
 use crate::tape::Node;
 
-/// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. The bias
-/// gets no gradient.
+/// Attention of queries `[B, Nq, heads * d]` to keys and values `[B, Nk, heads * d]`. The bias gets
+/// no gradient.
 pub(crate) fn attention(
     [q, k, v]: [&Node; 3],
     heads: usize,
@@ -38,7 +38,7 @@ pub(crate) fn attention(
     Ok(Node::of(&inputs.each_ref(), y, backward))
 }
 
-/// Attention of tokens to each other, from `[B, N, 3 * heads * d]`.
+/// Attention of tokens to each other, from the packed projection `[B, N, 3 * heads * d]`.
 pub(crate) fn self_attention(
     qkv: &Node,
     heads: usize,
@@ -67,7 +67,7 @@ struct Sizes {
     queries: usize,
     keys: usize,
     d: usize,
-    /// Of scores.
+    /// Factor of the scores.
     scale: f32,
 }
 
@@ -76,19 +76,19 @@ impl Sizes {
         [self.batch, self.queries, self.heads * self.d]
     }
 
-    /// A bias as `[B, heads, Nq, Nk]`, without copies of what is broadcast.
+    /// Expands a bias to `[B, heads, Nq, Nk]` without copying broadcast values.
     fn expand(&self, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
         let shape = (self.batch, self.heads, self.queries, self.keys);
         bias.map(|bias| bias.contiguous()?.broadcast_as(shape)).transpose()
     }
 
-    /// Queries, keys and values that are tensors of their own.
+    /// Queries, keys and values in three tensors.
     fn parts<'a>(&self, [q, k, v]: [&'a [f32]; 3]) -> [Part<'a>; 3] {
         let Self { heads, queries, keys, d, .. } = *self;
         [(q, queries), (k, keys), (v, keys)].map(|(x, rows)| Part::merged(x, rows, heads, d))
     }
 
-    /// Queries, keys and values of one tensor.
+    /// Queries, keys and values packed in one tensor.
     fn packed<'a>(&self, qkv: &'a [f32], packing: Packing) -> [Part<'a>; 3] {
         let Self { heads, queries, d, .. } = *self;
         let row_stride = 3 * heads * d;
@@ -177,20 +177,20 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// `[B, rows, heads * d]`.
+    /// Rows of `[B, rows, heads * d]`.
     fn merged(values: &'a [f32], rows: usize, heads: usize, d: usize) -> Self {
         let row_stride = heads * d;
         Self { values, batch_stride: rows * row_stride, row_stride, head_stride: d, offset: 0 }
     }
 
-    /// `[rows, d]` of one head.
+    /// Matrix `[rows, d]` of one head.
     fn head(&self, b: usize, head: usize) -> View<'a> {
         let start = b * self.batch_stride + self.offset + head * self.head_stride;
         View { values: &self.values[start..], row_stride: self.row_stride, column_stride: 1 }
     }
 }
 
-/// A constant that is added to scores.
+/// A constant bias of the scores.
 struct BiasRows<'a> {
     values: &'a [f32],
     strides: [usize; 4],
@@ -216,7 +216,7 @@ impl<'a> BiasRows<'a> {
     }
 }
 
-/// Queries whose scores are computed together.
+/// Number of queries whose scores are computed together.
 const BLOCK: usize = 64;
 
 fn forward(sizes: &Sizes, parts: [Part; 3], bias: Option<&Tensor>) -> Result<Tensor> {
@@ -260,9 +260,9 @@ fn forward(sizes: &Sizes, parts: [Part; 3], bias: Option<&Tensor>) -> Result<Ten
     tensor(out, &shape)
 }
 
-/// Softmax of the scores of a block of queries.
+/// Attention probabilities of a block of queries.
 #[inline(always)]
-fn shares<'a>(
+fn attention_probabilities<'a>(
     scores: &'a mut [f32],
     q: View,
     keys_by_channel: &[f32],
@@ -287,7 +287,7 @@ fn shares<'a>(
     View { values: scores, row_stride: width, column_stride: 1 }
 }
 
-/// Gradients of queries, keys and values for all heads of one batch entry, rows padded.
+/// Gradients of queries, keys and values for all heads of one batch entry, with padded rows.
 fn backward_heads(
     sizes: &Sizes,
     parts: &[Part; 3],
@@ -325,23 +325,30 @@ fn backward_head(
     let [mut scores, mut for_scores] = [(); 2].map(|()| vec![0.0; BLOCK * score_width]);
     for (block, for_q) in for_q.chunks_mut(BLOCK * width).enumerate() {
         let (first, rows) = (block * BLOCK, for_q.len() / width);
-        let shares = shares(&mut scores, q, &keys_by_channel, sizes, bias, [b, head, first, rows]);
+        let probabilities = attention_probabilities(
+            &mut scores,
+            q,
+            &keys_by_channel,
+            sizes,
+            bias,
+            [b, head, first, rows],
+        );
         let block_of = |packed: &[f32]| -> std::ops::Range<usize> {
             debug_assert!(packed.len() >= (first + rows) * width);
             first * width..(first + rows) * width
         };
         let grad_block = &packed_grad[block_of(&packed_grad)];
-        add_product(&mut for_v, shares.transposed(), grad_block, [keys, rows, width], 1.0);
-        // Of the shares, then of the scores through the softmax.
+        add_product(&mut for_v, probabilities.transposed(), grad_block, [keys, rows, width], 1.0);
+        // Gradient of the probabilities, then of the scores through the softmax.
         let for_scores = &mut for_scores[..rows * score_width];
         for_scores.fill(0.0);
         let grad_rows = View { values: grad_block, row_stride: width, column_stride: 1 };
         add_product(for_scores, grad_rows, &values_by_channel, [rows, d, score_width], 1.0);
-        let shares = shares.values.chunks_exact(score_width);
-        for (for_scores, shares) in for_scores.chunks_exact_mut(score_width).zip(shares) {
-            let mean = super::linear::dot(for_scores, shares);
-            for (for_score, share) in for_scores.iter_mut().zip(shares) {
-                *for_score = share * (*for_score - mean);
+        let probabilities = probabilities.values.chunks_exact(score_width);
+        for (for_scores, row) in for_scores.chunks_exact_mut(score_width).zip(probabilities) {
+            let mean = super::linear::dot(for_scores, row);
+            for (for_score, probability) in for_scores.iter_mut().zip(row) {
+                *for_score = probability * (*for_score - mean);
             }
         }
         let for_scores = View { values: for_scores, row_stride: score_width, column_stride: 1 };
@@ -352,7 +359,7 @@ fn backward_head(
     [for_q, for_k, for_v]
 }
 
-/// Copies the padded rows of one head to their places.
+/// Copies the padded rows of one head to their positions.
 fn scatter(out: &mut [f32], head: &[f32], [row_stride, offset]: [usize; 2], d: usize) {
     for (row, values) in head.chunks_exact(padded(d)).enumerate() {
         out[row * row_stride + offset..][..d].copy_from_slice(&values[..d]);

@@ -1,4 +1,4 @@
-//! Convolutions of `[B, H, W, C]` that do not train.
+//! Convolutions of `[B, H, W, C]` with frozen weights.
 
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ pub(crate) fn depthwise_conv(
 ) -> Result<Node> {
     let x = x.contiguous()?;
     let geometry = Geometry::new(x.value(), weight, stride, padding)?;
-    // [k * k, C], so that a tap is a row.
+    // `[k * k, C]`, so that a tap is a row.
     let taps = weight.reshape((geometry.channels, ()))?.t()?.contiguous()?;
     let bias = bias.map(|bias| bias.flatten_all()?.to_vec1()).transpose()?;
     let y = geometry.depthwise(x.value(), &taps, bias.as_deref(), Towards::Input)?;
@@ -35,7 +35,7 @@ pub(crate) fn dense_conv(
     let x = x.contiguous()?;
     let geometry = Geometry::new(x.value(), weight, stride, padding)?;
     let outputs = weight.dim(0)?;
-    // [out, k * k * in], as the columns are laid out.
+    // `[out, k * k * in]`, in the layout of the columns.
     let weight = weight.permute((0, 2, 3, 1))?.reshape((outputs, ()))?.contiguous()?;
     let Geometry { batch, out_height, out_width, .. } = geometry;
     let y = with_bias(&geometry.columns(x.value())?, &weight, bias)?;
@@ -68,19 +68,19 @@ impl Geometry {
         Ok(Self { batch, height, width, channels, out_height, out_width, kernel, stride, padding })
     }
 
-    /// The input position of kernel position `tap` for output position `out`.
+    /// Input position of kernel position `tap` for output position `out`; `None` in the padding.
     fn input(&self, out: usize, tap: usize, side: usize) -> Option<usize> {
         (out * self.stride + tap).checked_sub(self.padding).filter(|&input| input < side)
     }
 
-    /// The output position for which kernel position `tap` meets `input`.
+    /// Output position for which kernel position `tap` reads `input`, if there is one.
     fn output(&self, input: usize, tap: usize, side: usize) -> Option<usize> {
         let position = (input + self.padding).checked_sub(tap)?;
         let out = position / self.stride;
         (position.is_multiple_of(self.stride) && out < side).then_some(out)
     }
 
-    /// Sides of the map that lies towards `to`.
+    /// Sides of the map on the side `to`.
     fn sides(&self, to: Towards) -> (usize, usize) {
         match to {
             Towards::Input => (self.height, self.width),
@@ -88,10 +88,14 @@ impl Geometry {
         }
     }
 
-    /// For a position of one map those of the other that meet it: place in the kernel, and place
-    /// among all positions of batch entry `map`.
+    /// For a position of one map, the connected positions of the other: index in the kernel, and
+    /// index among all positions of batch entry `map`.
     #[inline(always)]
-    fn meets(&self, [map, y, x]: [usize; 3], to: Towards) -> impl Iterator<Item = (usize, usize)> {
+    fn connected(
+        &self,
+        [map, y, x]: [usize; 3],
+        to: Towards,
+    ) -> impl Iterator<Item = (usize, usize)> {
         let (this, (height, width)) = (*self, self.sides(to));
         let other = move |position, tap, side| match to {
             Towards::Input => this.input(position, tap, side),
@@ -123,7 +127,8 @@ impl Towards {
 }
 
 impl Geometry {
-    /// The depthwise convolution, or its transpose: each position gathers from those it meets.
+    /// Depthwise convolution or its transpose: each position gathers from those it is connected
+    /// with.
     fn depthwise(
         &self,
         from: &Tensor,
@@ -145,7 +150,7 @@ impl Geometry {
                         if let Some(bias) = bias {
                             to.copy_from_slice(bias);
                         }
-                        for (tap, position) in self.meets([map, y, x], towards) {
+                        for (tap, position) in self.connected([map, y, x], towards) {
                             let (from, tap) = (&from[position * c..][..c], &taps[tap * c..][..c]);
                             for ((to, from), tap) in to.iter_mut().zip(from).zip(tap) {
                                 *to = from.mul_add(*tap, *to);
@@ -158,7 +163,7 @@ impl Geometry {
         tensor(to, &[self.batch, height, width, c])
     }
 
-    /// For each output position the input values under the kernel, `[B * H' * W', k * k * C]`.
+    /// Input values under the kernel for each output position, `[B * H' * W', k * k * C]`.
     fn columns(&self, x: &Tensor) -> Result<Tensor> {
         let (c, width) = (self.channels, self.kernel * self.kernel * self.channels);
         let rows = self.batch * self.out_height * self.out_width;
@@ -168,7 +173,7 @@ impl Geometry {
         columns.par_chunks_mut(self.out_width * width).enumerate().for_each(|(row, columns)| {
             let (map, y) = (row / self.out_height, row % self.out_height);
             for (x_out, column) in columns.chunks_exact_mut(width).enumerate() {
-                for (tap, position) in self.meets([map, y, x_out], Towards::Input) {
+                for (tap, position) in self.connected([map, y, x_out], Towards::Input) {
                     column[tap * c..][..c].copy_from_slice(&x[position * c..][..c]);
                 }
             }
@@ -185,7 +190,7 @@ impl Geometry {
         x.par_chunks_mut(self.width * c).enumerate().for_each(|(row, x)| {
             let (map, y) = (row / self.height, row % self.height);
             for (x_in, x) in x.chunks_exact_mut(c).enumerate() {
-                for (tap, position) in self.meets([map, y, x_in], Towards::Output) {
+                for (tap, position) in self.connected([map, y, x_in], Towards::Output) {
                     let from = &columns[position * width + tap * c..][..c];
                     x.iter_mut().zip(from).for_each(|(x, from)| *x += from);
                 }

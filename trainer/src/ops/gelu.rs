@@ -43,8 +43,8 @@ fn backward(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     tensor(result, x.dims())
 }
 
-/// Cumulative distribution and density of the standard normal distribution at `x`; the first to
-/// 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+/// Cumulative distribution and density of the standard normal distribution at `x`. The distribution
+/// is accurate to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
 #[inline(always)]
 fn normal(x: f32) -> (f32, f32) {
     const INV_SQRT_2: f32 = std::f32::consts::FRAC_1_SQRT_2;

@@ -1,4 +1,4 @@
-//! `x W^T + b`, and matrix products.
+//! Linear layers, `x W^T + b`, and matrix products.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, Result, Storage, Tensor, bail};
@@ -15,7 +15,7 @@ pub(crate) fn linear(x: &Node, weight: &Node, bias: Option<&Node>) -> Result<Nod
     shape[x.dims().len() - 1] = outputs;
     let rows = x.contiguous()?.reshape(&[x.value().elem_count() / inputs, inputs])?;
     let y = with_bias(rows.value(), weight.value(), bias.map(Node::value))?;
-    // Only the other side's gradient needs a side.
+    // Each operand is needed only for the gradient of the other.
     let kept_weight = x.varies().then(|| weight.value().clone());
     let kept_rows = weight.varies().then(|| rows.value().clone());
     let bias_varies = bias.is_some_and(Node::varies);
@@ -105,7 +105,7 @@ pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
     tensor(sums, &[columns])
 }
 
-/// `a . b`.
+/// Dot product `a . b`.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_of([a, b], |[a, b]| a * b)

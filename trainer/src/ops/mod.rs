@@ -1,8 +1,8 @@
-//! Operators of our own on the CPU: fused, over both cores, and with gradients only for what
-//! trains. Candle's composed operations keep every intermediate map, and compute gradients of
-//! frozen weights that nobody asked for.
+//! Fused operators on the CPU. They run on all cores and compute gradients only of trained tensors.
+//! Candle's composed operations keep every intermediate map and also compute gradients of frozen
+//! weights.
 //!
-//! Each is tested against its composition of basic operations, values and gradients alike.
+//! Each operator is tested against its composition of basic operations, both values and gradients.
 
 mod attention;
 mod conv;
@@ -26,19 +26,20 @@ pub(crate) use self::gelu::gelu;
 pub(crate) use self::linear::{linear, matmul};
 pub(crate) use self::norm::layer_norm;
 pub(crate) use self::softmax::softmax;
-pub(crate) use self::steps::{to_row_steps, to_steps};
+pub(crate) use self::steps::{fake_quantize, fake_quantize_rows};
 pub(crate) use self::sum::{add, mul, plus};
 
-/// Values that one task works on: large enough to be worth a task, small enough for the cache.
+/// Number of values per task: enough to be worth a task, few enough for the cache.
 const CHUNK: usize = 16 * 1024;
 
-/// Runs `op` compiled for the vector instructions of this CPU.
+/// Runs `op`, compiled for the vector instructions of this CPU.
 #[inline(always)]
 fn vectorize<R>(op: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(op)
 }
 
-/// The values of a contiguous f32 tensor in CPU memory, from [`Tensor::storage_and_layout`].
+/// Values of a contiguous f32 tensor in CPU memory, given the result of
+/// [`Tensor::storage_and_layout`].
 fn tensor_values<'a>(tensor: &'a (impl Deref<Target = Storage>, &Layout)) -> Result<&'a [f32]> {
     let (storage, layout) = tensor;
     let Storage::Cpu(storage) = &**storage else { bail!("a tensor is not in CPU memory") };
@@ -52,7 +53,7 @@ fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Tensor::from_vec(values, shape, &Device::Cpu)
 }
 
-/// `out[i] = f(x[i])` in chunks, over all cores.
+/// `out[i] = f(x[i])` in chunks, on all cores.
 fn map(x: &[f32], f: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
@@ -64,7 +65,7 @@ fn map(x: &[f32], f: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
     out
 }
 
-/// `out[i] = f(x[i], y[i])` in chunks, over all cores.
+/// `out[i] = f(x[i], y[i])` in chunks, on all cores.
 fn zip_map(x: &[f32], y: &[f32], f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(
@@ -78,7 +79,7 @@ fn zip_map(x: &[f32], y: &[f32], f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync) 
     out
 }
 
-/// Sum of `f` over the values, in a fixed order that vector instructions can follow.
+/// Sum of `f` over the values, in a fixed order that suits vector instructions.
 #[inline(always)]
 fn sum_of<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
     const LANES: usize = 16;
@@ -97,11 +98,11 @@ fn sum_of<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f
     lanes.iter().sum::<f32>() + rest
 }
 
-/// `e^x` to about 1e-7, in a form that vector instructions can follow.
+/// `e^x` to about 1e-7, in a form that suits vector instructions.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // 2^n e^r with |r| <= ln(2)/2; adding 1.5 * 2^23 leaves n in the lowest bits. Integers wrap:
-    // a check for overflow would stand in the way of vector instructions.
+    // 2^n e^r with |r| <= ln(2)/2; adding 1.5 * 2^23 leaves n in the lowest bits. Integers wrap,
+    // since overflow checks would prevent vectorization.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);

@@ -8,10 +8,10 @@ use super::sum::times;
 use super::{sum_of, tensor, tensor_values, vectorize};
 use crate::tape::Node;
 
-/// Rows that one task normalizes.
+/// Rows normalized by one task.
 const ROWS: usize = 64;
 
-/// Normalization, then gamma and beta.
+/// Normalization, followed by gamma and beta.
 pub(crate) fn layer_norm(x: &Node, gamma: &Node, beta: &Node, epsilon: f32) -> Result<Node> {
     let x = x.contiguous()?;
     let y = {

@@ -1,11 +1,11 @@
-//! Small matrix products whose operands stay in the cache: the products of one attention head.
+//! Small matrix products whose operands stay in the cache, as used by one attention head.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows that are computed together.
+/// Rows computed together.
 const ROWS: usize = 6;
 
-/// Length of a row of `columns` values in whole vectors, whatever the CPU's are.
+/// Length of a row of `columns` values, padded to whole vectors of any supported CPU.
 pub(super) fn padded(columns: usize) -> usize {
     columns.next_multiple_of(16)
 }
@@ -21,12 +21,12 @@ pub(super) struct View<'a> {
 impl View<'_> {
     #[inline(always)]
     fn at(&self, row: usize, column: usize) -> f32 {
-        // Without checks for overflow: an index that wraps is out of bounds.
+        // Wrapping arithmetic avoids overflow checks; a wrapped index is out of bounds anyway.
         let row = row.wrapping_mul(self.row_stride);
         self.values[row.wrapping_add(column.wrapping_mul(self.column_stride))]
     }
 
-    /// Copies it into rows that are padded with zeros.
+    /// Copies the matrix into rows padded with zeros.
     #[inline(always)]
     pub(super) fn pack(&self, rows: usize, columns: usize) -> Vec<f32> {
         let width = padded(columns);
@@ -50,8 +50,8 @@ impl View<'_> {
     }
 }
 
-/// `out += scale * a b`, where `a` is `[rows, inner]`, and the rows of `b` and `out` are padded
-/// to `width`.
+/// `out += scale * a b`, where `a` is `[rows, inner]`, and the rows of `b` and `out` are padded to
+/// `width`.
 pub(super) fn add_product(
     out: &mut [f32],
     a: View,
@@ -80,7 +80,7 @@ impl WithSimd for AddProduct<'_> {
         let Self { out, a, b, rows, inner, width, scale } = self;
         let vectors = width / (size_of::<S::f32s>() / size_of::<f32>());
         let b = S::as_simd_f32s(b).0;
-        // Rows of `a` by column, so that a tile reads them one after the other.
+        // The rows of `a`, stored by column, so that a tile reads them sequentially.
         let mut packed = vec![[0.0f32; ROWS]; inner];
         let mut row = 0;
         for out in out[..rows * width].chunks_mut(ROWS * width) {
@@ -104,7 +104,7 @@ impl WithSimd for AddProduct<'_> {
     }
 }
 
-/// Some vectors, from `column` on, of a few rows.
+/// Computes `VECTORS` vectors of a few rows, starting at `column`.
 #[inline(always)]
 fn tile<S: Simd, const VECTORS: usize>(
     simd: S,

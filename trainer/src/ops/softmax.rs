@@ -49,7 +49,7 @@ fn backward(y: &Tensor, grad: &Tensor) -> Result<Tensor> {
     tensor(out, y.dims())
 }
 
-/// Rows that one task works on.
+/// Rows per task.
 fn rows(length: usize) -> usize {
     (CHUNK / length.max(1)).max(1)
 }
@@ -76,7 +76,7 @@ pub(super) fn softmax_row(scores: &mut [f32]) {
     scores.iter_mut().for_each(|score| *score *= scale);
 }
 
-/// `out = y (grad - y . grad)`: from the gradient of the shares `y` to that of the scores.
+/// `out = y (grad - y . grad)`: gradient of the scores from that of the probabilities `y`.
 #[inline(always)]
 fn softmax_row_backward(out: &mut [f32], y: &[f32], grad: &[f32]) {
     let mean = sum_of(

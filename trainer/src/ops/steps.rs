@@ -1,4 +1,4 @@
-//! Values as whole numbers of steps, as 8-bit arithmetic has them.
+//! Fake quantization: values rounded to those that int8 can represent, kept in float.
 
 use candle_core::{Result, Tensor};
 use medsa_sam::{Int8Input, S8_MAX, S8_TINY};
@@ -7,17 +7,18 @@ use rayon::prelude::*;
 use super::{CHUNK, tensor, tensor_values};
 use crate::tape::Node;
 
-/// `x` `[.., C]` rounded to the steps of `input`. Its gradient is that of the identity (the
-/// straight-through estimator), but for what was cut off, which gets none.
-pub(crate) fn to_steps(x: &Node, input: &Int8Input) -> Result<Node> {
-    let channels = input.size.len();
-    let (sizes, zeros) = (input.size.to_vec(), input.zero.to_vec());
-    let inverse: Vec<f32> = sizes.iter().map(|size| 1.0 / size).collect();
-    let steps = move |v: f32, c: usize| (v * inverse[c]).round_ties_even() + zeros[c];
+/// Rounds `x` `[.., C]` to the values that `input` can represent. The gradient passes unchanged
+/// (the straight-through estimator), except for clamped values, whose gradient is 0.
+pub(crate) fn fake_quantize(x: &Node, input: &Int8Input) -> Result<Node> {
+    let channels = input.scale.len();
+    let (scales, zero_points) = (input.scale.to_vec(), input.zero_point.to_vec());
+    let inverse_scales: Vec<f32> = scales.iter().map(|scale| 1.0 / scale).collect();
+    let quantized =
+        move |v: f32, c: usize| (v * inverse_scales[c]).round_ties_even() + zero_points[c];
     let x = x.contiguous()?;
     let rounded = rows(x.value(), channels, |row, out| {
         for (c, (v, out)) in row.iter().zip(out).enumerate() {
-            *out = (steps(*v, c).clamp(-S8_MAX, S8_MAX) - input.zero[c]) * sizes[c];
+            *out = (quantized(*v, c).clamp(-S8_MAX, S8_MAX) - input.zero_point[c]) * scales[c];
         }
     })?;
     let kept = x.varies().then(|| x.value().clone());
@@ -25,27 +26,27 @@ pub(crate) fn to_steps(x: &Node, input: &Int8Input) -> Result<Node> {
         let Some(x) = &kept else { return Ok(grad.clone()) };
         let within = rows(x, channels, |row, out| {
             for (c, (v, out)) in row.iter().zip(out).enumerate() {
-                *out = f32::from(steps(*v, c).abs() <= S8_MAX);
+                *out = f32::from(quantized(*v, c).abs() <= S8_MAX);
             }
         })?;
         grad.mul(&within)
     }))
 }
 
-/// `x` `[.., C]` rounded, each row to steps of a 127th of its largest magnitude. Its gradient is
-/// that of the identity.
-pub(crate) fn to_row_steps(x: &Node) -> Result<Node> {
+/// Rounds `x` `[.., C]`, each row with a scale of 1/127 of its largest magnitude. The gradient
+/// passes unchanged.
+pub(crate) fn fake_quantize_rows(x: &Node) -> Result<Node> {
     let x = x.contiguous()?;
     let channels = *x.dims().last().expect("tensors have axes");
     let rounded = rows(x.value(), channels, |row, out| {
         let largest = row.iter().fold(S8_TINY, |max, v| max.max(v.abs()));
-        let step = largest / S8_MAX;
-        row.iter().zip(out).for_each(|(v, out)| *out = (v / step).round_ties_even() * step);
+        let scale = largest / S8_MAX;
+        row.iter().zip(out).for_each(|(v, out)| *out = (v / scale).round_ties_even() * scale);
     })?;
     Ok(x.then(rounded, |grad: &Tensor| Ok(grad.clone())))
 }
 
-/// Each row of `channels` values by itself, over all cores.
+/// Applies `f` to each row of `channels` values, in parallel on all cores.
 fn rows(x: &Tensor, channels: usize, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Result<Tensor> {
     let values = x.storage_and_layout();
     let values = tensor_values(&values)?;

@@ -1,4 +1,4 @@
-//! Sums and products of two tensors, which broadcast.
+//! Sums and products of two tensors, with broadcasting.
 
 use candle_core::{Result, Tensor};
 
@@ -16,7 +16,7 @@ pub(crate) fn add(a: &Node, b: &Node) -> Result<Node> {
 
 /// `a * b`.
 pub(crate) fn mul(a: &Node, b: &Node) -> Result<Node> {
-    // For the gradient of one the other is needed.
+    // The gradient of each operand needs the other one.
     let kept = [(a, b), (b, a)]
         .map(|(x, other)| x.varies().then(|| (other.value().clone(), x.dims().to_vec())));
     let backward = move |grad: &Tensor| {
@@ -48,7 +48,7 @@ pub(super) fn times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     product.unwrap_or_else(|| a.broadcast_mul(b))
 }
 
-/// `None` for tensors that are broadcast or do not lie in memory in order.
+/// Applies `f` elementwise; `None` if the tensors are broadcast or not contiguous.
 fn both(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Option<Result<Tensor>> {
     let fits = a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous();
     fits.then(|| {

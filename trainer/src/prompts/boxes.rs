@@ -1,4 +1,4 @@
-//! Boxes around a mask: tight, or as carelessly drawn as an overlap allows.
+//! Boxes around a mask: tight ones, and random ones with a given overlap.
 
 use medsa_sam::prompt::BoxXyxy;
 use ndarray::ArrayView2;
@@ -7,21 +7,20 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::region::extent;
 
-/// The smallest box `[x0, y0, x1, y1]` that holds the mask, its edges between pixels; none for an
-/// empty mask.
+/// The smallest box `[x0, y0, x1, y1]` that contains the mask, with edges between pixels; `None`
+/// for an empty mask.
 pub fn tight_box(mask: ArrayView2<bool>) -> Option<BoxXyxy> {
     let (rows, columns) = extent(mask)?;
     Some([columns.start, rows.start, columns.end, rows.end].map(|edge| edge as f32))
 }
 
-/// A random box inside the picture whose IoU with the tight box is at least `min_iou`; none for
-/// an empty mask.
+/// A random box inside the image whose IoU with the tight box is at least `min_iou`; `None` for an
+/// empty mask.
 ///
-/// Drawn in two steps, so that all of the range occurs and not mostly boxes that nearly fit: an
-/// IoU, uniform between `min_iou` and 1, and the directions in which the four edges move, each
-/// uniform in proportion to the side. The edges then move together until the box has that IoU.
-/// Where the border of the picture keeps it from getting there, other directions are drawn, up to
-/// eight times.
+/// The box is drawn in two steps, so that boxes of the whole range of IoU occur. First an IoU is
+/// drawn, uniformly between `min_iou` and 1. Then the directions of the four edges are drawn, each
+/// uniformly in proportion to the side, and the edges move together until the box has that IoU. If
+/// the border of the image prevents this, other directions are drawn, up to eight times.
 ///
 /// # Panics
 /// If `min_iou` is not above 0 and at most 1.
@@ -44,12 +43,12 @@ pub fn jittered_box(rng: &mut ChaCha8Rng, mask: ArrayView2<bool>, min_iou: f64) 
     Some(best)
 }
 
-/// Edges on the move.
+/// A box with moving edges.
 struct Jitter {
     tight: BoxXyxy,
-    /// How far each edge goes in a unit of way, in pixels; the farthest goes a whole side.
+    /// Movement of each edge per unit, in pixels; the fastest edge moves by a whole side.
     step: [f64; 4],
-    /// Width and height of the picture.
+    /// Width and height of the image.
     limit: (f32, f32),
 }
 
@@ -63,7 +62,7 @@ impl Jitter {
         Self { tight, step: [a * w, b * h, c * w, d * h], limit }
     }
 
-    /// The box after `way` units, clipped to the picture.
+    /// The box after a movement of `way` units, clipped to the image.
     fn at(&self, way: f64) -> BoxXyxy {
         std::array::from_fn(|edge| {
             let limit = if edge % 2 == 0 { self.limit.0 } else { self.limit.1 };
@@ -71,10 +70,10 @@ impl Jitter {
         })
     }
 
-    /// The last box on the way that has at least the IoU `wanted`. The IoU only falls on the way:
-    /// both what is lost and what is added, over what is kept, grow.
+    /// The farthest box whose IoU is at least `wanted`. The IoU decreases monotonically with the
+    /// movement, because both the lost and the added area grow relative to the kept area.
     fn farthest(&self, wanted: f64) -> BoxXyxy {
-        // With one edge a whole side out for each unit, the IoU is at most 1 / (1 + way) here.
+        // One edge moves by a whole side per unit, so the IoU here is at most 1 / (1 + way).
         let (mut near, mut far) = (0.0, 1.0 / wanted);
         for _ in 0..40 {
             let way = (near + far) / 2.0;
@@ -88,7 +87,7 @@ impl Jitter {
     }
 }
 
-/// 0 for a box that is turned inside out.
+/// IoU of two boxes; 0 for an inverted box.
 fn iou(a: BoxXyxy, b: BoxXyxy) -> f64 {
     let area = |[x0, y0, x1, y1]: [f64; 4]| (x1 - x0).max(0.0) * (y1 - y0).max(0.0);
     let (a, b) = (a.map(f64::from), b.map(f64::from));
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tight_box_has_its_edges_between_pixels() {
+    fn tight_box_has_its_edges_between_pixels() {
         let mask = Array2::from_shape_fn((20, 30), |(y, x)| (4..9).contains(&y) && x == 7);
         assert_eq!(tight_box(mask.view()), Some([7.0, 4.0, 8.0, 9.0]));
         let empty = Array2::from_elem((20, 30), false);
@@ -115,7 +114,7 @@ mod tests {
         assert_eq!(jittered_box(&mut ChaCha8Rng::seed_from_u64(0), empty.view(), 0.5), None);
     }
 
-    /// Random rectangles of random pictures, single pixels and whole pictures among them.
+    /// Random rectangles in random images, including single pixels and whole images.
     #[test]
     fn jittered_boxes_overlap_enough_and_stay_inside() {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
@@ -150,13 +149,13 @@ mod tests {
             larger += usize::from(found[2] - found[0] > 80.0);
             smaller += usize::from(found[2] - found[0] < 80.0);
         }
-        // 400 are expected in each; four standard deviations are 72.
+        // 400 are expected in each fifth; four standard deviations are 72.
         assert!(fifths.iter().all(|count| (328..472).contains(count)), "{fifths:?}");
         assert!(larger > 500 && smaller > 500, "{larger} wider, {smaller} narrower");
     }
 
     #[test]
-    fn a_mask_that_fills_the_picture_still_gets_loose_boxes() {
+    fn mask_that_fills_the_image_still_gets_loose_boxes() {
         let mask = Array2::from_elem((40, 40), true);
         let mut rng = ChaCha8Rng::seed_from_u64(6);
         let loose = (0..200)

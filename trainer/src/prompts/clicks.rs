@@ -1,4 +1,4 @@
-//! Where a person would click.
+//! Clicks on masks, as a person would place them.
 
 use medsa_sam::prompt::Point;
 use ndarray::{ArrayView2, Zip};
@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::region::{largest_component, most_interior};
 
-/// A positive click on the most interior pixel of the mask's largest component; for an empty mask
-/// a negative click in the middle of the picture. The same for the same mask.
+/// A positive click on the most interior pixel of the mask's largest component; for an empty mask,
+/// a negative click on the centre of the image. Deterministic.
 ///
 /// # Panics
 /// If the mask has no pixels.
@@ -20,8 +20,8 @@ pub fn central_click(mask: ArrayView2<bool>) -> Point {
     }
 }
 
-/// A positive click on any pixel of the mask, all equally likely; for an empty mask a negative
-/// click on any pixel of the picture.
+/// A positive click on a random pixel of the mask, uniformly distributed; for an empty mask, a
+/// negative click on a random pixel of the image.
 ///
 /// # Panics
 /// If the mask has no pixels.
@@ -35,10 +35,10 @@ pub fn random_click(rng: &mut ChaCha8Rng, mask: ArrayView2<bool>) -> Point {
     }
 }
 
-/// The click that corrects `found` towards `truth`, both `[H, W]`: in the largest connected region
-/// that is wrong, positive where the structure was missed, negative where something else was
-/// taken for it. With `rng` on any pixel of the region, without on its most interior one. None
-/// when nothing is wrong.
+/// The click that corrects the prediction `found` towards `truth`, both `[H, W]`. It lies in the
+/// largest connected wrong region; it is positive where the structure was missed, and negative
+/// where another one was included. With `rng` it is on a random pixel of the region, without on the
+/// most interior one. `None` if nothing is wrong.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -55,7 +55,7 @@ pub fn error_click(
     };
     let (missed, taken) = (region(true), region(false));
     let size = |region: &Option<(_, usize, _)>| region.as_ref().map_or(0, |&(_, size, _)| size);
-    // Of two equally large ones, what was missed.
+    // If both are equally large, the missed region is chosen.
     let (part, _, positive) = if size(&missed) >= size(&taken) { missed } else { taken }?;
     let at = match rng {
         Some(rng) => random_pixel(rng, part.view()),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_central_click_is_in_the_middle_of_the_largest_part() {
+    fn central_click_is_in_the_middle_of_the_largest_component() {
         let mut mask = rectangle(10..15, 30..37);
         mask[(2, 2)] = true;
         assert_eq!(at(central_click(mask.view())), (32.0, 12.0, true));
@@ -116,14 +116,14 @@ mod tests {
             hits[(point.y as usize, point.x as usize)] += 1;
         }
         for (pixel, inside) in mask.indexed_iter() {
-            // 100 are expected on each; three standard deviations are 29.
+            // 100 hits are expected on each pixel; three standard deviations are 29.
             let expected = if *inside { 60..140 } else { 0..1 };
             assert!(expected.contains(&hits[pixel]), "{} on {pixel:?}", hits[pixel]);
         }
     }
 
     #[test]
-    fn an_empty_mask_gives_a_negative_click() {
+    fn empty_mask_gives_a_negative_click() {
         let empty = rectangle(0..0, 0..0);
         assert_eq!(at(central_click(empty.view())), (30.0, 20.0, false));
         let mut rng = ChaCha8Rng::seed_from_u64(2);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_correction_is_in_the_largest_wrong_region() {
+    fn correction_is_in_the_largest_wrong_region() {
         let truth = rectangle(10..20, 10..20);
         // Five rows missed: 50 px; five columns too many: 25 px.
         let found = rectangle(15..20, 10..25);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_for_an_absent_structure_gets_a_negative_click() {
+    fn false_positive_gets_a_negative_click() {
         let (truth, found) = (rectangle(0..0, 0..0), rectangle(5..8, 5..8));
         let point = error_click(None, found.view(), truth.view()).unwrap();
         assert_eq!(at(point), (6.0, 6.0, false));

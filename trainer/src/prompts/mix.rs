@@ -1,4 +1,4 @@
-//! Which prompts a model is trained with.
+//! Mix of the prompts in training.
 
 use medsa_sam::prompt::MAX_POINTS;
 use rand::Rng;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{BoxPlan, FirstClicks, PromptPlan};
 
-/// How often each kind of prompt is drawn in training. Weights need not sum to 1.
+/// Frequency of each kind of prompt in training. Weights need not sum to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromptMix {
-    /// Weight of clicks alone: one, then corrections.
+    /// Weight of prompts of clicks only: one click, then corrections.
     pub click: f64,
     /// Weight of boxes whose IoU with the tight box is at least 0.5.
     pub box50: f64,
     /// Weight of boxes whose IoU with the tight box is at least 0.75.
     pub box75: f64,
-    /// Weight of a box (IoU at least 0.5) with corrections after it.
+    /// Weight of a box (IoU at least 0.5) followed by corrections.
     pub box_and_clicks: f64,
-    /// Most clicks of one prompt; how many it gets is uniform from 1 to this.
+    /// Largest number of clicks of one prompt; the number is uniform from 1 to this.
     pub max_clicks: usize,
-    /// Probability that the first click is the central one and not a random one.
+    /// Probability that the first click is the central one instead of a random one.
     pub central: f64,
 }
 
 impl Default for PromptMix {
-    /// Half clicks: they are what the base model cannot do.
+    /// Half of the prompts are clicks, which the base model does not understand.
     fn default() -> Self {
         Self {
             click: 0.5,
@@ -39,36 +39,36 @@ impl Default for PromptMix {
     }
 }
 
-/// A mix that cannot be drawn from: the configuration's author has to change it.
+/// An invalid mix; the author of the configuration has to change it.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum MixError {
-    /// A weight that is negative or not a number.
+    /// A weight is negative or not a number.
     #[error("prompts.{field} is {found}, expected a weight of 0 or more")]
     Weight {
         /// Name of the field.
         field: &'static str,
-        /// Its value.
+        /// Value of the field.
         found: f64,
     },
-    /// No kind of prompt is ever drawn.
-    #[error("all weights of prompts are 0, expected at least one above")]
+    /// All weights are 0.
+    #[error("all weights in [prompts] are 0, expected at least one above 0")]
     NothingToDraw,
-    /// Too few or too many clicks.
+    /// The number of clicks is out of range.
     #[error("prompts.max_clicks is {found}, expected 1 to {MAX_POINTS}")]
     MaxClicks {
-        /// Its value.
+        /// Value of the field.
         found: usize,
     },
-    /// Not a probability.
+    /// The probability of the central click is out of range.
     #[error("prompts.central is {found}, expected a probability from 0 to 1")]
     Central {
-        /// Its value.
+        /// Value of the field.
         found: f64,
     },
 }
 
 impl PromptMix {
-    /// Checks what [`PromptMix::draw`] relies on.
+    /// Checks the settings; [`PromptMix::draw`] panics on a mix that does not pass.
     ///
     /// # Errors
     /// [`MixError`] names the field.
@@ -97,7 +97,7 @@ impl PromptMix {
         Ok(())
     }
 
-    /// The plan of one prompt.
+    /// Draws the plan of one prompt.
     ///
     /// # Panics
     /// If the mix does not pass [`PromptMix::check`].
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_drawn_as_often_as_their_weights_say() {
+    fn kinds_are_drawn_in_proportion_to_their_weights() {
         let mix = PromptMix { click: 4.0, box50: 2.0, box75: 1.0, ..PromptMix::default() };
         let mix = PromptMix { box_and_clicks: 3.0, max_clicks: 4, central: 0.5, ..mix };
         mix.check().unwrap();
@@ -151,14 +151,15 @@ mod tests {
         near(count(&|p| p.first == FirstClicks::Central), 2000);
         near(count(&|p| p.bbox == BoxPlan::Jittered(0.75)), 1000);
         near(count(&|p| p.bbox == BoxPlan::Jittered(0.5) && p.corrections == 0), 2000);
-        // One of the four numbers of clicks: the first is no correction, a box is no click.
+        // One of the four numbers of clicks. The first click is not a correction; a box is not a
+        // click.
         near(count(&|p| p.bbox == BoxPlan::Without && p.corrections == 3), 1000);
         near(count(&|p| p.bbox == BoxPlan::Jittered(0.5) && p.corrections == 4), 750);
         assert!(plans.iter().all(|p| p.corrections <= 4));
     }
 
     #[test]
-    fn a_weight_of_zero_is_never_drawn() {
+    fn kind_with_weight_zero_is_never_drawn() {
         let mix = PromptMix {
             click: 1.0,
             box50: 0.0,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_named() {
+    fn invalid_settings_are_named() {
         let error = |toml: &str| toml::from_str::<PromptMix>(toml).unwrap().check().unwrap_err();
         assert_eq!(
             error("box75 = -1.0").to_string(),

@@ -1,4 +1,4 @@
-//! A prompt as it develops: what it starts with, and the corrections that follow predictions.
+//! Plan of a prompt: its first clicks and box, and the corrections after predictions.
 
 use medsa_sam::PromptError;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::boxes::{jittered_box, tight_box};
 use super::clicks::{central_click, error_click, random_click};
 
-/// The settings of evaluation.
+/// Kinds of prompts in evaluation.
 #[derive(
     Clone,
     Copy,
@@ -31,7 +31,7 @@ pub enum PromptKind {
     Point1,
     /// Three random clicks on the structure
     Point3,
-    /// The central click, then four on the middle of the largest error
+    /// The central click, then four clicks, each on the centre of the largest error
     Clicks5,
     /// A random box whose IoU with the tight one is at least 0.5
     Box50,
@@ -41,41 +41,41 @@ pub enum PromptKind {
     Box,
 }
 
-/// What a prompt starts with, and how many corrections follow.
+/// The start of a prompt and its number of corrections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PromptPlan {
-    /// The box.
+    /// Clicks before the first prediction.
     pub bbox: BoxPlan,
     /// The clicks before the first prediction.
     pub first: FirstClicks,
-    /// Most clicks on errors, one after each prediction.
+    /// Largest number of clicks on errors; each follows a prediction.
     pub corrections: usize,
 }
 
-/// Which box a prompt has.
+/// Box of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BoxPlan {
     /// No box.
     Without,
-    /// The tight one.
+    /// The tight box.
     Tight,
-    /// A random one of at least this IoU with the tight one.
+    /// A random box with at least this IoU with the tight box.
     Jittered(f64),
 }
 
-/// Which clicks a prompt starts with.
+/// First clicks of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstClicks {
     /// No click.
     Without,
-    /// The most interior pixel.
+    /// A click on the most interior pixel.
     Central,
-    /// This many random ones.
+    /// This many random clicks.
     Random(usize),
 }
 
 impl PromptKind {
-    /// All settings, in the order of reports.
+    /// All kinds, in the order of reports.
     pub const ALL: [Self; 7] = [
         Self::Center,
         Self::Point1,
@@ -86,7 +86,7 @@ impl PromptKind {
         Self::Box,
     ];
 
-    /// The name in configurations and reports.
+    /// Name in configurations and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Center => "center",
@@ -99,7 +99,7 @@ impl PromptKind {
         }
     }
 
-    /// What it means.
+    /// Plan of this kind of prompt.
     pub fn plan(self) -> PromptPlan {
         let clicks = |first, corrections| PromptPlan { bbox: BoxPlan::Without, first, corrections };
         let only = |bbox| PromptPlan { bbox, first: FirstClicks::Without, corrections: 0 };
@@ -117,7 +117,7 @@ impl PromptKind {
 
 impl PromptPlan {
     /// The prompt before the first prediction, for the structure `truth` `[H, W]`. An empty mask
-    /// has no box: it gets a negative click where the plan has only a box.
+    /// has no box; if the plan has only a box, it gets a negative click.
     pub fn start(&self, rng: &mut ChaCha8Rng, truth: ArrayView2<bool>) -> Prompting {
         let bbox = match self.bbox {
             BoxPlan::Without => None,
@@ -139,7 +139,7 @@ impl PromptPlan {
     }
 }
 
-/// A prompt so far, in the pixels of the mask it was made from.
+/// A prompt with its corrections so far, in pixels of its mask.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompting {
     points: Vec<Point>,
@@ -148,7 +148,7 @@ pub struct Prompting {
 }
 
 impl Prompting {
-    /// The clicks so far.
+    /// Clicks so far.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
@@ -158,14 +158,14 @@ impl Prompting {
         self.bbox
     }
 
-    /// Corrections that the plan still has.
+    /// Number of corrections left in the plan.
     pub fn corrections_left(&self) -> usize {
         self.corrections_left
     }
 
-    /// Adds the click that corrects the prediction `found` towards `truth`, as [`error_click`]
-    /// finds it: random with `rng`, as in training, the middle of the error without, as in
-    /// evaluation. None when the plan has no more clicks or nothing is wrong.
+    /// Adds the click that corrects the prediction `found` towards `truth`, as chosen by
+    /// [`error_click`]: random with `rng` (training), on the centre of the error without
+    /// (evaluation). Returns `None` if the plan has no more clicks or nothing is wrong.
     pub fn next(
         &mut self,
         rng: Option<&mut ChaCha8Rng>,
@@ -178,11 +178,11 @@ impl Prompting {
         Some(point)
     }
 
-    /// The checked prompt for a frame of `frame` = (width, height) pixels, which must be those of
+    /// Checks the prompt for a frame of `frame` = (width, height) pixels, which must be the size of
     /// the mask.
     ///
     /// # Errors
-    /// The mask was of another size, or the plan has too many clicks.
+    /// The mask has another size, or the plan has too many clicks.
     pub fn prompt(&self, frame: (usize, usize)) -> Result<Prompt, PromptError> {
         Prompt::new(self.points.clone(), self.bbox, frame)
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_everywhere() {
+    fn names_are_the_same_in_clap_and_serde() {
         for kind in PromptKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
             assert_eq!(kind.to_possible_value().unwrap().get_name(), kind.name());
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_start_with_what_they_say() {
+    fn kinds_start_with_their_clicks_and_boxes() {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let truth = square();
         for kind in PromptKind::ALL {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn five_clicks_are_the_same_every_time_and_no_more() {
+    fn five_clicks_are_deterministic_and_no_more_follow() {
         let truth = square();
         let run = |seed| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_prediction_ends_the_clicks() {
+    fn correct_prediction_ends_the_clicks() {
         let (truth, mut rng) = (square(), ChaCha8Rng::seed_from_u64(0));
         let mut prompting = PromptKind::Clicks5.plan().start(&mut rng, truth.view());
         assert_eq!(prompting.next(None, truth.view(), truth.view()), None);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_mask_gives_every_kind_negative_clicks() {
+    fn empty_mask_gives_every_kind_negative_clicks() {
         let (empty, mut rng) = (Array2::from_elem((30, 30), false), ChaCha8Rng::seed_from_u64(0));
         for kind in PromptKind::ALL {
             let prompting = kind.plan().start(&mut rng, empty.view());

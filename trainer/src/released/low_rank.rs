@@ -1,16 +1,16 @@
-//! LoRA and AdaLoRA of the released Med-SA code, added to the weights that they update.
+//! LoRA and AdaLoRA of the released Med-SA code, merged into the weights that they update.
 
 use medsa_sam::{Error, Reader, Weights};
 use ndarray::{Array2, Ix2, s};
 
-/// Suffixes of the tensors of an update, and of AdaLoRA's.
+/// Suffixes of the tensors of a LoRA or AdaLoRA update.
 const TENSORS: [&str; 4] = ["lora_A", "lora_B", "lora_E", "ranknum"];
 
-/// Adds every low-rank update to its layer's weight and takes it out of `weights`; how many
-/// there were.
+/// Merges every low-rank update into its layer's weight and removes it from `weights`. Returns the
+/// number of updates.
 ///
 /// # Errors
-/// A missing or misshapen tensor, by name.
+/// Names the first missing or misshapen tensor.
 pub(super) fn merge(weights: &mut Weights) -> Result<usize, Error> {
     let of_update = |name: &String| name.strip_suffix(".lora_A").map(str::to_owned);
     let layers: Vec<String> = weights.keys().filter_map(of_update).collect();
@@ -24,8 +24,8 @@ pub(super) fn merge(weights: &mut Weights) -> Result<usize, Error> {
     Ok(layers.len())
 }
 
-/// The weight `[out, in]` of a layer, `W + s B A`: s is 1 / rank in LoRA; AdaLoRA's singular
-/// values `E` stand between, and the rank is what it has pruned it to.
+/// Updated weight `[out, in]` of a layer, `W + s B A`. In LoRA, s is 1 / rank. AdaLoRA has singular
+/// values `E` between B and A, and its rank is the one after pruning.
 fn updated(from: &Reader, weights: &Weights) -> Result<Array2<f32>, Error> {
     let matrix = |name: &str, shape: [usize; 2]| -> Result<Array2<f32>, Error> {
         let array = from.array(name, &shape)?.into_dimensionality::<Ix2>();
@@ -38,7 +38,7 @@ fn updated(from: &Reader, weights: &Weights) -> Result<Array2<f32>, Error> {
     let rows = |name: &str| from.rows(name).unwrap_or(0);
     let (outputs, inputs) = (rows("weight"), columns("lora_A"));
     let mut weight = matrix("weight", [outputs, inputs])?;
-    // Of a packed projection, its first and last third have updates of their own.
+    // In a packed projection, the first and the last third have separate updates.
     let is_packed = 3 * rows("lora_B") == 2 * outputs;
     let (starts, height): (&[usize], _) =
         if is_packed { (&[0, 2 * outputs / 3], outputs / 3) } else { (&[0], outputs) };
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_projection_is_updated_in_its_first_and_last_third() {
+    fn packed_projection_is_updated_in_its_first_and_last_third() {
         let mut weights = weights(&[
             ("weight", ArrayD::ones(IxDyn(&[3, 2]))),
             ("lora_A", array![[1.0, 2.0], [10.0, 20.0]].into_dyn()),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn adalora_has_singular_values_and_a_rank_that_was_pruned() {
+    fn adalora_uses_singular_values_and_pruned_rank() {
         let mut weights = weights(&[
             ("weight", ArrayD::zeros(IxDyn(&[2, 1]))),
             ("lora_A", array![[1.0], [1.0]].into_dyn()),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_does_not_fit_is_named() {
+    fn error_names_an_update_that_does_not_fit() {
         let mut weights = weights(&[
             ("weight", ArrayD::zeros(IxDyn(&[6, 2]))),
             ("lora_A", ArrayD::zeros(IxDyn(&[4, 2]))),

@@ -1,4 +1,4 @@
-//! Training curves: one panel below the other, over the same range of x.
+//! Training curves: panels below each other, with a common range of x.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,20 +15,20 @@ use crate::Error;
 /// One quantity over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// What the legend calls it.
+    /// Name in the legend.
     pub name: String,
-    /// (x, y) in the order of x. Points that are not finite are skipped.
+    /// Points (x, y), sorted by x. Points that are not finite are skipped.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Curves that share an axis.
+/// Curves with common axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
-    /// What it shows and over what, such as "Training loss over steps".
+    /// Title, such as "Training loss over steps".
     pub title: String,
-    /// The quantity, with its unit.
+    /// Name of the quantity, with its unit.
     pub y_label: String,
-    /// At most eight have colours of their own.
+    /// Curves; the first eight have distinct colours.
     pub curves: Vec<Curve>,
 }
 
@@ -50,7 +50,7 @@ pub fn draw(path: &Path, panels: &[Panel]) -> Result<(), Error> {
     page.save(path)
 }
 
-/// Width of the picture.
+/// Width of the image, in pixels.
 pub const WIDTH_PX: u32 = 1600;
 
 const PANEL_PX: u32 = 530;
@@ -70,10 +70,11 @@ const AXIS: RGBColor = RGBColor(150, 156, 164);
 const X_TICKS: usize = 10;
 const Y_TICKS: usize = 6;
 
-/// Curves of few points show each of them; others are thinner.
+/// Largest number of points that are marked individually; curves with more points are thinner.
 const MARKED_POINTS: usize = 60;
 
-/// Okabe and Ito's colours, which most people tell apart, the pale ones darkened for white paper.
+/// Okabe and Ito's colours, which most people can distinguish; the pale ones are darkened for white
+/// paper.
 const COLOURS: [Colour; 8] = [
     [0, 114, 178],
     [213, 94, 0],
@@ -87,7 +88,7 @@ const COLOURS: [Colour; 8] = [
 
 type PlotError = DrawingAreaErrorKind<std::convert::Infallible>;
 
-/// Tall enough for its legend.
+/// Height of a panel, in pixels, with enough room for its legend.
 fn height(panel: &Panel) -> u32 {
     PANEL_PX.max(HEADER_PX + FOOTER_PX + panel.curves.len() as u32 * LEGEND_LINE_PX)
 }
@@ -176,8 +177,8 @@ fn rgb([red, green, blue]: Colour) -> RGBColor {
     RGBColor(red, green, blue)
 }
 
-/// What holds the values with a small margin; never empty. A single value gets a margin of
-/// `share` of itself.
+/// Range of the values with a small margin; never empty. A single value gets a margin of `share` of
+/// itself.
 fn range(values: impl Iterator<Item = f64> + Clone, share: f64) -> Range<f64> {
     let low = values.clone().fold(f64::INFINITY, f64::min);
     let high = values.fold(f64::NEG_INFINITY, f64::max);
@@ -185,7 +186,7 @@ fn range(values: impl Iterator<Item = f64> + Clone, share: f64) -> Range<f64> {
         return 0.0..1.0;
     }
     let margin = (high - low) * 0.04;
-    // Far below what an axis can show.
+    // A smaller margin could not be shown on an axis.
     let margin = if margin > low.abs().max(high.abs()) * 1e-9 {
         margin
     } else if high == 0.0 {
@@ -196,7 +197,7 @@ fn range(values: impl Iterator<Item = f64> + Clone, share: f64) -> Range<f64> {
     low - margin..high + margin
 }
 
-/// How the numbers along an axis are written.
+/// Format of the numbers along an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Digits {
     Decimals(usize),
@@ -204,7 +205,7 @@ enum Digits {
 }
 
 impl Digits {
-    /// As few as tell the ticks apart.
+    /// The smallest number of digits that distinguishes the ticks.
     fn new(range: &Range<f64>, ticks: usize) -> Self {
         let largest = range.start.abs().max(range.end.abs());
         if !(1e-2..1e6).contains(&largest) {
@@ -223,7 +224,7 @@ impl Digits {
 
     fn label(self, value: f64) -> String {
         match self {
-            // Adding 0 makes -0 a 0.
+            // Adding 0 turns -0 into 0.
             Self::Decimals(decimals) => {
                 let shift = 10f64.powi(decimals as i32);
                 format!("{:.decimals$}", (value * shift).round() / shift + 0.0)
@@ -232,13 +233,13 @@ impl Digits {
                 let text = format!("{value:.3e}");
                 let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
                 let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-                // What remains of 0, and of sums that should be 0.
+                // Rounding residue of 0, and of sums that should be 0.
                 if value.abs() < 1e-15 { "0".to_owned() } else { format!("{mantissa}e{exponent}") }
             }
         }
     }
 
-    /// For a value that need not be a tick.
+    /// Format with more digits, for values that are not ticks.
     fn finer(self) -> Self {
         match self {
             Self::Decimals(decimals) => Self::Decimals(decimals + 2),
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rising_curve_rises_from_left_to_right() {
+    fn rising_curve_rises_from_left_to_right() {
         let picture = drawn(&[panel(&[&[(0.0, 1.0), (10.0, 2.0)]])]);
         assert_eq!(picture.dimensions(), (WIDTH_PX, PANEL_PX));
         let pixels = pixels(&picture, 0);
@@ -300,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panel_has_room_for_every_legend_line() {
+    fn panel_has_room_for_every_legend_line() {
         let curves = vec![&[(0.0, 1.0)][..]; 20];
         assert!(drawn(&[panel(&curves)]).height() > 20 * LEGEND_LINE_PX);
     }
 
     #[test]
-    fn labels_have_the_digits_that_tell_ticks_apart() {
+    fn labels_have_enough_digits_to_distinguish_ticks() {
         let label = |value, range| Digits::new(&range, Y_TICKS).label(value);
         assert_eq!(label(0.8, -0.04..0.95), "0.8");
         assert_eq!(label(1000.0, 0.0..5000.0), "1000");

@@ -1,4 +1,4 @@
-//! A sheet of pictures with what was found, what is true, and what was prompted.
+//! Gallery: a sheet of images with predicted masks, true masks and prompts.
 
 use std::path::Path;
 
@@ -12,28 +12,28 @@ use super::page::{self, Page};
 use crate::Error;
 use crate::region::squared_distance;
 
-/// One picture of the sheet.
+/// One image of the sheet.
 #[derive(Clone, Debug)]
 pub struct Tile {
-    /// Line above the picture, such as "img_12 nerve Dice 0.83".
+    /// Title above the image, such as "img_12 nerve Dice 0.83".
     pub title: String,
-    /// Width of the picture, in pixels.
+    /// Width of the image, in pixels.
     pub width: usize,
-    /// Height of the picture, in pixels.
+    /// Height of the image, in pixels.
     pub height: usize,
-    /// The picture, `[H, W, 3]`.
+    /// Pixels, `[H, W, 3]`.
     pub rgb: Vec<u8>,
-    /// The true mask, stretched over the picture.
+    /// True mask, stretched over the image.
     pub truth: Array2<bool>,
-    /// The predicted mask, stretched over the picture.
+    /// Predicted mask, stretched over the image.
     pub found: Array2<bool>,
-    /// Clicks, in pixels of the picture.
+    /// Clicks, in pixels of the image.
     pub points: Vec<Point>,
-    /// Box, in pixels of the picture.
+    /// Box, in pixels of the image.
     pub bbox: Option<BoxXyxy>,
 }
 
-/// Draws the tiles to a PNG file, in rows of at most `columns`, each [`TILE_PX`] wide.
+/// Draws the tiles, each [`TILE_PX`] wide, to a PNG file in rows of at most `columns`.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
@@ -75,7 +75,7 @@ pub fn draw(path: &Path, tiles: &[Tile], columns: usize) -> Result<(), Error> {
     page.save(path)
 }
 
-/// Width of the pictures on the sheet.
+/// Width of the images on the sheet, in pixels.
 pub const TILE_PX: u32 = 384;
 
 const GAP_PX: u32 = 14;
@@ -87,17 +87,18 @@ const INK: Colour = [232, 236, 240];
 const DARK: Colour = [0; 3];
 const WHITE: Colour = [255; 3];
 
-/// Blue and orange of Okabe and Ito, brightened for dark pictures: apart in every common kind of
-/// colour vision, and from tissue.
+/// Blue and orange of Okabe and Ito, brightened for dark images. They are distinct from tissue and
+/// from each other in every common kind of colour vision.
 const TRUTH: Colour = [70, 190, 255];
 const FOUND: Colour = [255, 165, 0];
 const FILL: f32 = 0.2;
 
-/// The true outline is the wider one, so that it shows on both sides of one that agrees.
+/// The true outline is wider, so that it shows on both sides of a predicted outline that agrees
+/// with it.
 const TRUTH_RADIUS_PX: f32 = 2.4;
 const FOUND_RADIUS_PX: f32 = 1.0;
 
-/// What the legend explains.
+/// Signs explained in the legend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sign {
     Truth,
@@ -134,7 +135,7 @@ impl Sign {
     }
 }
 
-/// Signs that the tiles hold, in lines that fit the sheet.
+/// Signs that occur in the tiles, in lines that fit the sheet.
 fn legend_rows(tiles: &[Tile], width: u32) -> Vec<Vec<Sign>> {
     let clicks = |positive| tiles.iter().any(|t| t.points.iter().any(|p| p.positive == positive));
     let signs = [
@@ -152,7 +153,7 @@ fn legend_rows(tiles: &[Tile], width: u32) -> Vec<Vec<Sign>> {
             left = 0.0;
         }
         left += sign.width();
-        // There is one row from the start.
+        // The list has one row from the start.
         rows.last_mut().expect("a row").push(sign);
     }
     rows
@@ -181,7 +182,7 @@ fn drawn(tile: &Tile) -> Page {
     page
 }
 
-/// A mask at the size of its picture.
+/// Outline of a mask at the size of its image.
 struct Outline {
     inside: Array2<bool>,
     /// Squared distance to the other side of the outline.
@@ -193,7 +194,7 @@ impl Outline {
         let inside = stretched(mask, size);
         let outside = inside.mapv(|inside| !inside);
         let mut squared = squared_distance(outside.view());
-        // One of the two is 0 everywhere.
+        // One of the two terms is 0 at each pixel.
         squared += &squared_distance(inside.view());
         Self { inside, squared }
     }
@@ -213,7 +214,7 @@ impl Outline {
     }
 }
 
-/// Interpolated, so that enlarged edges are not stairs.
+/// Stretches a mask with interpolation, so that enlarged edges are smooth.
 fn stretched(mask: &Array2<bool>, (height, width): (usize, usize)) -> Array2<bool> {
     let (rows, columns) = mask.dim();
     if mask.is_empty() {
@@ -237,7 +238,7 @@ fn stretched(mask: &Array2<bool>, (height, width): (usize, usize)) -> Array2<boo
     })
 }
 
-/// A white plus or minus with a dark rim.
+/// Draws a white plus or minus with a dark rim.
 fn draw_click(page: &mut Page, [x, y]: [f32; 2], positive: bool) {
     const ARM_PX: f32 = 7.0;
     for (radius, colour) in [(4.0, DARK), (2.0, WHITE)] {
@@ -260,7 +261,7 @@ mod tests {
 
     const GREY: [u8; 3] = [100; 3];
 
-    /// A grey picture with the left half true and the upper half found.
+    /// A grey image whose left half is true and whose upper half is predicted.
     fn tile(width: usize, height: usize) -> Tile {
         Tile {
             title: "img_1 nerve Dice 0.50".into(),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn outlines_and_fill_are_where_the_masks_are() {
+    fn outlines_and_fill_match_the_masks() {
         let sheet = sheet(&[tile(96, 48)], 1);
         let (middle, bottom) = (TILE_PX / 2, TILE_PX / 2 - 10);
         assert_eq!(at(&sheet, middle, bottom), TRUTH);
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_that_agrees_leaves_the_truth_visible_beside_it() {
+    fn true_outline_stays_visible_below_an_agreeing_prediction() {
         let mut tile = tile(TILE_PX as usize, 100);
         tile.found = tile.truth.clone();
         let sheet = sheet(&[tile], 1);
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_drawn_in_pixels_of_the_picture() {
+    fn box_is_drawn_in_image_pixels() {
         let mut tile = tile(96, 96);
         tile.bbox = Some([60.0, 60.0, 90.0, 90.0]);
         let sheet = sheet(&[tile], 1);
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "of its size")]
-    fn a_picture_of_another_size_is_refused() {
+    fn pixels_of_another_size_are_refused() {
         let mut tile = tile(64, 64);
         tile.rgb.pop();
         sheet(&[tile], 1);

@@ -1,4 +1,4 @@
-//! Pictures of a training: curves, and sheets of what was found beside what is true.
+//! Images of a training: curves, and galleries of predictions with the ground truth.
 
 pub mod curves;
 pub mod gallery;

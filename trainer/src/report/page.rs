@@ -1,4 +1,4 @@
-//! A picture to draw and write on, with soft edges.
+//! A canvas with antialiased lines and text.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -26,12 +26,12 @@ impl Page {
         self.picture.dimensions()
     }
 
-    /// A picture's upper left corner goes to (x, y).
+    /// Copies an image to the page; its upper left corner is at (x, y).
     pub(super) fn paste(&mut self, picture: &RgbImage, x: u32, y: u32) {
         imageops::replace(&mut self.picture, picture, i64::from(x), i64::from(y));
     }
 
-    /// Mixes a colour into one pixel; outside the page nothing happens.
+    /// Mixes a colour into one pixel; ignores positions outside the page.
     pub(super) fn blend(&mut self, x: i64, y: i64, colour: Colour, strength: f32) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
         let Some(pixel) = self.picture.get_pixel_mut_checked(x, y) else { return };
@@ -41,8 +41,8 @@ impl Page {
         }
     }
 
-    /// A line through `path` with round ends; a disc if it has one point only. The line is as
-    /// strong where it crosses itself as elsewhere.
+    /// Draws a line through `path` with round ends; a path of one point gives a disc. The line has
+    /// the same opacity where it crosses itself.
     pub(super) fn stroke(&mut self, path: &[[f32; 2]], radius: f32, colour: Colour) {
         let reach = radius + 1.0;
         let (width, height) = self.size();
@@ -77,7 +77,7 @@ impl Page {
         }
     }
 
-    /// Writes to the right of `left`, the letters standing on `baseline`.
+    /// Writes text to the right of `left` on the line `baseline`.
     pub(super) fn write(&mut self, text: &str, [left, baseline]: [f32; 2], px: f32, ink: Colour) {
         for glyph in layout(text, px).0 {
             let Some(outline) = FONT.outline_glyph(glyph) else { continue };
@@ -89,6 +89,8 @@ impl Page {
         }
     }
 
+    /// Saves the page as PNG.
+    ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
@@ -105,17 +107,17 @@ impl From<RgbImage> for Page {
     }
 }
 
-/// Width of a line of text.
+/// Width of a line of text, in pixels.
 pub(super) fn text_width(text: &str, px: f32) -> f32 {
     layout(text, px).1
 }
 
-/// How far a capital letter rises above the line.
+/// Height of a capital letter above the baseline, in pixels.
 pub(super) fn capital_height(px: f32) -> f32 {
     0.7 * px
 }
 
-/// The text, its end replaced by an ellipsis if it is wider than `width`.
+/// The text; if it is wider than `width`, its end is replaced by an ellipsis.
 pub(super) fn shortened(text: &str, px: f32, width: f32) -> String {
     if text_width(text, px) <= width {
         return text.to_owned();
@@ -130,12 +132,13 @@ pub(super) fn shortened(text: &str, px: f32, width: f32) -> String {
     short
 }
 
-// A test reads it.
+// A test checks that the font can be read.
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("the crate holds a font")
 });
 
-/// The letters from (0, 0) on, `px` the size of the em square, and where the next would be.
+/// Glyphs of a text that starts at (0, 0), where `px` is the size of the em square, and the
+/// position of the next glyph.
 fn layout(text: &str, px: f32) -> (Vec<Glyph>, f32) {
     let per_em = FONT.height_unscaled() / FONT.units_per_em().unwrap_or(1000.0);
     let font = FONT.as_scaled(PxScale::from(px * per_em));
@@ -153,7 +156,7 @@ fn layout(text: &str, px: f32) -> (Vec<Glyph>, f32) {
     (glyphs, x)
 }
 
-/// How much of a pixel at `distance` from its middle a line of `radius` covers.
+/// Part of a pixel, at `distance` from the centre of a line with `radius`, that the line covers.
 pub(super) fn cover(radius: f32, distance: f32) -> f32 {
     (radius + 0.5 - distance).clamp(0.0, 1.0)
 }
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_stand_on_their_line_and_within_their_width() {
+    fn letters_stay_on_the_baseline_and_within_the_width() {
         let mut page = Page::new(200, 50, PAPER);
         page.write("HELLO", [10.0, 40.0], 30.0, INK);
         let ink = ink(&page);
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stroke_covers_its_path_and_nothing_else() {
+    fn stroke_covers_its_path_and_nothing_else() {
         let mut page = Page::new(40, 40, PAPER);
         page.stroke(&[[10.0, 20.5], [30.0, 20.5], [30.0, 90.0]], 1.5, INK);
         for at in [(15, 20), (15, 19), (29, 35), (30, 39)] {

@@ -1,4 +1,5 @@
-//! A page as the surface that plotters draws on: its axes and curves in our strokes and font.
+//! A page as the drawing surface of plotters, so that axes and curves use the strokes and font of
+//! this module.
 
 use std::convert::Infallible;
 
@@ -47,7 +48,7 @@ impl DrawingBackend for Plot<'_> {
         Ok(())
     }
 
-    /// Circles are the marks of single points, and full.
+    /// Draws a filled circle, the mark of a single point.
     fn draw_circle<S: BackendStyle>(
         &mut self,
         centre: BackendCoord,
@@ -59,7 +60,7 @@ impl DrawingBackend for Plot<'_> {
         Ok(())
     }
 
-    /// Upright text only.
+    /// Draws upright text only.
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, at: BackendCoord) -> Drawn {
         let px = style.size() as f32;
         let [x, y] = middle(at);

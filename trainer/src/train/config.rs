@@ -1,4 +1,4 @@
-//! The configuration of a training, every key with its default.
+//! Configuration of a training. Every key has a default.
 
 use std::path::{Path, PathBuf};
 
@@ -11,74 +11,75 @@ use crate::data::Targets;
 use crate::error::Error;
 use crate::prompts::{PromptKind, PromptMix};
 
-/// A training.
+/// Configuration of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The base model, `.pth` or `.safetensors`.
+    /// Base model, `.pth` or `.safetensors`.
     pub base: PathBuf,
-    /// What of the base computes in 8 bits, as `medsa-export quantize` wrote it: adapters then
-    /// learn to make good what that costs.
+    /// Int8 base file from `medsa-export quantize`. Adapters then learn to compensate for the
+    /// effect of int8.
     pub quantized_base: Option<PathBuf>,
-    /// An adapter to go on from, instead of new ones.
+    /// Adapter whose training is continued, instead of new adapters.
     pub adapter: Option<PathBuf>,
-    /// The run folder to write.
+    /// Run folder to write.
     pub out: PathBuf,
-    /// Where features of frozen steps are kept; without it they are computed every time.
+    /// Folder to keep features of frozen encoder steps in; without it they are computed every time.
     pub cache: Option<PathBuf>,
     /// Name of the task, for the adapter's metadata.
     pub task: String,
     /// Side of the network input, in pixels.
     pub input_size: usize,
-    /// Decides everything random; at most what a signed number of 64 bits holds, as TOML has it.
+    /// Seed of all random choices. It must fit a signed 64-bit number, as in TOML.
     pub seed: u64,
     /// Data sets.
     pub data: Vec<DataConfig>,
-    /// Which adapters train.
+    /// Adapters to train.
     pub adapters: AdapterPlan,
-    /// How they compute.
+    /// Settings of the adapters.
     pub form: AdapterConfig,
-    /// Prompts in training.
+    /// Mix of prompts in training.
     pub prompts: PromptMix,
-    /// Variations of pictures in training.
+    /// Augmentation of images in training.
     pub augment: Augment,
-    /// The optimizer.
+    /// Settings of the optimizer.
     pub optimizer: OptimizerConfig,
-    /// The course of training.
+    /// Length and batches of the training.
     pub fit: FitConfig,
-    /// Validation on the way.
+    /// Validation during the training.
     pub validation: ValidationConfig,
 }
 
-/// A data set.
+/// Configuration of a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// The folder with `images/` and `masks/`.
+    /// Folder with `images/` and `masks/`.
     pub path: PathBuf,
-    /// The split that `medsa-train split` wrote. Without it all images train, and none validates.
+    /// Split file from `medsa-train split`. Without it, all images are for training and none for
+    /// validation.
     #[serde(default)]
     pub split: Option<PathBuf>,
-    /// Names of the classes 1, 2, ...; a class with an empty name is left out.
+    /// Names of the classes 1, 2, ...; a class with an empty name is ignored.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// What one prompt asks for in training.
+    /// Target of one prompt in training.
     #[serde(default = "DataConfig::component")]
     pub targets: Targets,
-    /// Components of fewer pixels (of the mask logits) are left out in training.
+    /// Smallest component in training, in pixels of the mask logits; smaller ones are ignored.
     #[serde(default = "DataConfig::min_px")]
     pub min_px: usize,
-    /// Images of this data set in an epoch: more of a small one, fewer of a large one. 0: each
-    /// image once.
+    /// Number of images of this data set per epoch, to repeat a small data set or sample a large
+    /// one. 0 means each image once.
     #[serde(default)]
     pub images_per_epoch: usize,
-    /// Prompts in training on this data set, instead of those of the configuration.
+    /// Mix of prompts for this data set, instead of that of the configuration.
     #[serde(default)]
     pub prompts: Option<PromptMix>,
 }
 
 impl DataConfig {
-    /// A data set, all else as by default.
+    /// A data set with default settings.
     pub fn new(path: &Path, split: Option<&Path>, classes: &[String]) -> Self {
         Self {
             path: path.to_owned(),
@@ -100,26 +101,26 @@ impl DataConfig {
     }
 }
 
-/// The course of training.
+/// Length and batches of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitConfig {
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
-    /// Pictures in a step, of all processes together; their gradients are accumulated, so that
-    /// memory is that of one.
+    /// Images per step, over all processes together. Their gradients are accumulated, so that
+    /// memory use is that of one image.
     pub batch: usize,
-    /// Slices of a volume or frames of a cine that are seen together (SD-Trans); 1 for pictures.
+    /// Slices of a volume or frames of a cine processed together (SD-Trans); 1 for single images.
     pub slices: usize,
-    /// Prompts for one image, which share one run of the encoder: for different targets, and for
-    /// the same ones again where there are fewer.
+    /// Prompts per image, which share one run of the encoder. They have different targets; if there
+    /// are fewer targets, targets are repeated.
     pub prompts_per_image: usize,
-    /// Variations of each picture that are drawn once and used again, so that their features
-    /// can be kept; 0 for another one every time.
+    /// Variations of each image that are drawn once and reused, so that their features can be kept;
+    /// 0 draws a new variation every time.
     pub variants: usize,
-    /// Probability that a prompt comes with the mask of an earlier frame.
+    /// Probability that a prompt includes the mask of an earlier frame.
     pub previous_mask: f64,
-    /// Steps between two states from which training can go on.
+    /// Steps between two saved states from which the training can resume.
     pub checkpoint_every: usize,
 }
 
@@ -137,15 +138,15 @@ impl Default for FitConfig {
     }
 }
 
-/// Validation on the way.
+/// Validation during a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValidationConfig {
-    /// Steps between two validations; also after the last step.
+    /// Steps between two validations; there is also one after the last step.
     pub every: usize,
-    /// Prompts; the best adapter is that of the highest mean Dice over these and all classes.
+    /// Kinds of prompts. The best adapter has the highest mean Dice over these and all classes.
     pub prompts: Vec<PromptKind>,
-    /// What one prompt asks for.
+    /// Target of one prompt.
     pub targets: Targets,
 }
 
@@ -180,9 +181,9 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a TOML file and applies `overrides`, each `key=value` with a dotted key and a TOML
-    /// value; what is none is taken as a string. Paths in the file are relative to its folder,
-    /// those in overrides to the current one.
+    /// Reads a TOML file and applies `overrides`. Each override is `key=value` with a dotted key
+    /// and a TOML value; other text is taken as a string. Paths in the file are relative to its
+    /// folder, paths in overrides to the current folder.
     ///
     /// # Errors
     /// [`Error::Format`] names the file or the override, and the key.
@@ -198,10 +199,10 @@ impl Config {
         Ok(config)
     }
 
-    /// The same with paths that mean the same wherever the configuration is kept.
+    /// The same configuration with absolute paths, so that it can be stored in any folder.
     ///
     /// # Errors
-    /// The current folder is not known, or a path is empty.
+    /// The current folder is unknown, or a path is empty.
     pub fn absolute(mut self) -> std::io::Result<Self> {
         for path in self.paths() {
             *path = std::path::absolute(&*path)?;
@@ -224,7 +225,7 @@ impl Config {
     fn with(&self, text: &str) -> Result<Self, String> {
         let mut table = toml::Table::try_from(self).map_err(|e| e.to_string())?;
         set(&mut table, text)?;
-        // The message of the deserializer ends with the key.
+        // The deserializer's message ends with the key.
         table.try_into().map_err(|e| format!("override {text}: {}", e.to_string().trim_end()))
     }
 
@@ -238,7 +239,7 @@ impl Config {
             return Err("no [[data]], expected at least one data set".into());
         }
         if self.data.iter().all(|data| data.split.is_none()) {
-            return Err("no [[data]] has a split, expected one, to validate on".into());
+            return Err("no [[data]] has a split, expected one for validation".into());
         }
         let FitConfig { steps, batch, slices, prompts_per_image, checkpoint_every, .. } = self.fit;
         for (key, value) in [
@@ -251,7 +252,7 @@ impl Config {
             ("adapters.reduction", self.adapters.reduction),
             ("adapters.decoder.reduction", self.adapters.decoder.reduction),
             ("adapters.decoder.hyp_reduction", self.adapters.decoder.hyp_reduction),
-            ("validation.prompts (how many)", self.validation.prompts.len()),
+            ("the number of validation.prompts", self.validation.prompts.len()),
         ] {
             if value == 0 {
                 return Err(format!("{key} is 0, expected 1 or more"));
@@ -273,9 +274,9 @@ impl Config {
 
 /// Sets a dotted key.
 fn set(table: &mut toml::Table, text: &str) -> Result<(), String> {
-    let expected = || format!("override {text}: expected key=value, as fit.steps=100");
+    let expected = || format!("override {text}: expected key=value, for example fit.steps=100");
     let (key, value) = text.split_once('=').ok_or_else(expected)?;
-    // What is not a TOML value is meant as a string.
+    // Text that is not a TOML value is a string.
     let value = format!("value = {value}").parse::<toml::Table>().ok();
     let value = value.and_then(|mut table| table.remove("value"));
     let value = value.unwrap_or_else(|| text[key.len() + 1..].into());
@@ -299,7 +300,7 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../fit.example.toml");
 
-    /// The message of a configuration that is refused.
+    /// Error message of a configuration that is refused.
     fn refused(text: &str, overrides: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fit.toml");
@@ -313,7 +314,7 @@ mod tests {
     const DATA: &str = "[[data]]\npath = \"d\"\nsplit = \"s.json\"\nclasses = [\"c\"]\n";
 
     #[test]
-    fn the_example_is_the_default() {
+    fn example_equals_the_default() {
         let mut example: Config = toml::from_str(EXAMPLE).unwrap();
         assert_eq!(example.data.len(), 1);
         let DataConfig { path, split, classes, .. } = &example.data[0];
@@ -323,19 +324,19 @@ mod tests {
     }
 
     #[test]
-    fn the_example_names_every_key() {
+    fn example_names_every_key() {
         let example: toml::Table = EXAMPLE.parse().unwrap();
         let data = DataConfig::new(Path::new("d"), Some(Path::new("s")), &["c".into()]);
         let all = Config { data: vec![data], ..Config::default() };
         let keys = missing("", &toml::Table::try_from(all).unwrap(), &example);
         assert_eq!(keys, Vec::<String>::new());
-        // Those that are off by default are there as comments.
+        // Keys without a default value are commented out.
         for key in ["quantized_base", "adapter", "cache"] {
             assert!(EXAMPLE.contains(&format!("\n# {key} = ")), "{key}");
         }
     }
 
-    /// Dotted keys of `all` that `found` lacks.
+    /// Dotted keys of `all` that are missing in `found`.
     fn missing(folder: &str, all: &toml::Table, found: &toml::Table) -> Vec<String> {
         let missing_in = |(key, value): (&String, &toml::Value)| {
             let name = format!("{folder}{key}");
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_relative_to_the_file_and_those_of_overrides_to_the_current_folder() {
+    fn file_paths_start_at_its_folder_and_override_paths_at_the_current_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fit.toml");
         std::fs::write(&path, format!("cache = \"kept\"\n{DATA}")).unwrap();

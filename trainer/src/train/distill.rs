@@ -1,5 +1,5 @@
-//! A strided stem learns from the original: what the encoder with it gives for unlabelled frames
-//! is to be the original's embedding, at a quarter of the cost.
+//! Distillation: a strided stem is trained so that the encoder reproduces the original's embeddings
+//! of unlabelled frames, at a quarter of the cost.
 
 use std::path::{Path, PathBuf};
 
@@ -22,83 +22,83 @@ use crate::data::Picture;
 use crate::error::Error;
 use crate::tape::Node;
 
-/// A distillation.
+/// Configuration of a distillation.
 #[derive(Clone, Debug)]
 pub struct DistillConfig {
-    /// DICOM files, pictures and folders of pictures.
+    /// DICOM files, images and folders of images.
     pub images: Vec<PathBuf>,
     /// Side of the network input, in pixels.
     pub input_size: usize,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
-    /// Frames in a step.
+    /// Frames per step.
     pub batch: usize,
-    /// Variations of each frame that are drawn once and used again, so that what the teacher
-    /// gives for them can be kept.
+    /// Variations of each frame that are drawn once and reused, so that the teacher's embeddings
+    /// for them can be kept.
     pub variants: usize,
-    /// How frames are varied.
+    /// Augmentation of frames.
     pub augment: Augment,
-    /// The optimizer.
+    /// Settings of the optimizer.
     pub optimizer: OptimizerConfig,
-    /// Where the teacher's embeddings are kept; without it they are computed every time.
+    /// Folder to keep the teacher's embeddings in; without it they are computed every time.
     pub cache: Option<PathBuf>,
-    /// Decides everything random.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
-/// Why a stem cannot be fitted.
+/// An error of a distillation.
 #[derive(Debug, thiserror::Error)]
 pub enum DistillError {
-    /// The base model's.
+    /// The base model cannot be used.
     #[error(transparent)]
     Base(#[from] Error),
-    /// A clip's or a picture's.
+    /// A clip or an image cannot be read.
     #[error(transparent)]
     Frames(#[from] FramesError),
-    /// The caller's: a single frame, where some are to learn from and others to measure on.
-    #[error("{}: 1 frame, expected 2 or more: to learn from, and to measure on", path.display())]
+    /// Caller: there is only one frame, but training and measuring need one each.
+    #[error("{}: 1 frame, expected 2 or more: for training and for measuring", path.display())]
     OneFrame {
-        /// Where it is.
+        /// Path of the frame.
         path: PathBuf,
     },
-    /// The network's.
+    /// The network cannot be trained.
     #[error(transparent)]
     Learner(#[from] LearnerError),
-    /// The device's.
+    /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
 }
 
-/// How near the student's embeddings are to the teacher's.
+/// Similarity of the student's embeddings to the teacher's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Likeness {
-    /// Mean squared error of their values.
+    /// Mean squared error of the values.
     pub mean_squared_error: f64,
-    /// Mean cosine between the two in a cell.
+    /// Mean cosine similarity per cell.
     pub cosine: f64,
 }
 
-/// A stem in training.
+/// A distillation in progress.
 pub struct Distill {
     config: DistillConfig,
     base: Checkpoint,
-    /// As it was at the start.
+    /// The student at the start.
     student: Checkpoint,
     teacher: Network,
     learner: Learner,
     optimizer: AdamW,
     frames: Frames,
     cache: FeatureCache,
-    /// Network inputs `[1, 3, S, S]` that are not learned from, with the teacher's embeddings.
+    /// Network inputs `[1, 3, S, S]` that are not trained on, with the teacher's embeddings.
     held_out: Vec<(Array4<f32>, Tensor)>,
 }
 
 impl Distill {
-    /// Frames that are measured on, at most: each costs as much as a step's.
+    /// Largest number of frames for measuring; each costs as much as a frame of a step.
     const MOST_HELD_OUT: usize = 32;
 
-    /// A training that starts where the student gives exactly what `base` gives for the means of
-    /// 2x2 pixels; or that goes on from `state`, if there is one.
+    /// A distillation that resumes from `state`, or starts with a student that gives for every
+    /// image exactly what `base` gives for the means of its 2x2 pixels.
     ///
     /// # Errors
     /// [`DistillError`] names the file.
@@ -110,7 +110,7 @@ impl Distill {
     ) -> Result<Self, DistillError> {
         let network = |e| Error::network(&base.path, e);
         let (strided, weights) = tiny_vit::strided(&base.config, &base.weights).map_err(network)?;
-        // The student's stride is the larger: a size that fits it fits the teacher.
+        // The student has the larger stride, so a size that fits the student also fits the teacher.
         let strided = strided.with_input_size(config.input_size).map_err(network)?;
         let student = base.student(&base.path, strided, weights);
         let sam = student.sam(None)?;
@@ -145,17 +145,17 @@ impl Distill {
         Ok(Self { config, base, student, teacher, learner, optimizer, frames, cache, held_out })
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn steps(&self) -> usize {
         self.optimizer.steps
     }
 
-    /// Frames to learn from, and frames to measure on.
+    /// Number of frames for training and for measuring.
     pub fn frames(&self) -> [usize; 2] {
         [self.frames.train.len(), self.held_out.len()]
     }
 
-    /// What the student costs, encoder and decoder, and what the teacher does.
+    /// Cost of encoder and decoder of the student, then of the teacher.
     pub fn costs(&self) -> [[Cost; 2]; 2] {
         [self.learner.network(), &self.teacher].map(|network| network.sam().cost())
     }
@@ -163,14 +163,14 @@ impl Distill {
     /// Takes one step.
     ///
     /// # Errors
-    /// A frame that cannot be read, or the device's.
+    /// A frame cannot be read, or the device failed.
     pub fn step(&mut self) -> Result<StepRecord, DistillError> {
         let DistillConfig { batch, seed, steps, variants, ref optimizer, .. } = self.config;
         let step = self.optimizer.steps;
         let (mut gradients, mut loss) = (Gradients::new(), 0.0);
         for number in step * batch..(step + 1) * batch {
             let item = draw(seed, 0, number, self.frames.train.len());
-            // Another one in each epoch, until all had their turn.
+            // A variation is used again once all variations were used.
             let variant = number / self.frames.train.len() % variants;
             let number = item * variants + variant;
             let picture = self.frames.picture(self.frames.train[item])?;
@@ -189,10 +189,10 @@ impl Distill {
         Ok(StepRecord { step, loss, gradient_norm, learning_rate })
     }
 
-    /// How near the student is to the teacher on frames that it did not learn from.
+    /// Similarity of student and teacher on frames that are not trained on.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn likeness(&self) -> Result<Likeness, DistillError> {
         let network = self.learner.network().detached();
         let mut sum = [0.0; 2];
@@ -208,10 +208,10 @@ impl Distill {
         Ok(Likeness { mean_squared_error, cosine })
     }
 
-    /// The student as it is now, a base model as any other, to be written to `path`.
+    /// The current student, a base model like any other, to be written to `path`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn student(&self, path: &Path) -> Result<Checkpoint, DistillError> {
         let Checkpoint { config, mut weights, .. } = self.student.clone();
         let stem = self.learner.weights()?;
@@ -219,7 +219,7 @@ impl Distill {
         Ok(self.base.student(path, config, weights))
     }
 
-    /// Writes the state from which training can go on.
+    /// Writes the state from which the distillation can resume.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -228,7 +228,7 @@ impl Distill {
     }
 }
 
-/// What the teacher's embeddings depend on.
+/// Everything that the teacher's embeddings depend on.
 fn recipe(config: &DistillConfig, base: &Checkpoint) -> String {
     format!(
         "distillation\nbase {}\ninput {} px\nimages {:?}\nvariants {}\nseed {}\naugment {}\n",
@@ -241,11 +241,11 @@ fn recipe(config: &DistillConfig, base: &Checkpoint) -> String {
     )
 }
 
-/// What the student is to give for an image `[1, 3, S, S]`: the teacher's embedding, averaged
-/// over 2x2 cells, `[1, h, w, C]`.
+/// Target of the student for an image `[1, 3, S, S]`: the teacher's embedding, averaged over 2x2
+/// cells, `[1, h, w, C]`.
 ///
-/// A cell of the student covers four of the teacher's. Their mean is what is nearest to all four,
-/// so the decoder, which stays as it is, finds in it what it found in them.
+/// A cell of the student covers four cells of the teacher. Their mean is closest to all four, so
+/// the unchanged decoder interprets it in the same way.
 fn target(teacher: &Network, image: &Array4<f32>) -> candle_core::Result<Tensor> {
     let fine = embedding(teacher, image)?;
     let (batch, height, width, channels) = fine.value().dims4()?;
@@ -266,13 +266,13 @@ fn mean_squared_error(found: &Node, target: &Tensor) -> candle_core::Result<Node
     Ok(found.then(loss, move |grad| difference.affine(scale, 0.0)?.broadcast_mul(grad)))
 }
 
-/// The network input for a picture.
+/// Network input of an image.
 fn input(preprocess: &Preprocess, picture: &Picture) -> Array4<f32> {
     let view = RgbView::new(picture.width, picture.height, &picture.rgb);
     preprocess.run(view.expect("a decoded picture is whole")).0
 }
 
-/// Clip, and frame in it.
+/// Index of a clip, and of a frame in it.
 type At = (usize, usize);
 
 /// Unlabelled frames.
@@ -283,8 +283,8 @@ struct Frames {
 }
 
 impl Frames {
-    /// The last tenth of each clip or folder is held out, in one piece: neighbours in a clip look
-    /// alike.
+    /// Opens clips and folders. The last tenth of each is held out as one piece, because
+    /// neighbouring frames are similar.
     fn open(paths: &[PathBuf]) -> Result<Self, DistillError> {
         let clips = paths.iter().map(Clip::open).collect::<Result<Vec<_>, _>>()?;
         let (mut train, mut held_out) = (Vec::new(), Vec::new());
@@ -294,11 +294,11 @@ impl Frames {
             held_out.extend((first..clip.len()).map(|frame| (number, frame)));
         }
         if held_out.is_empty() {
-            // Several files of one frame each: the last is for measuring.
+            // With several files of one frame each, the last one is held out.
             held_out.extend(train.pop());
         }
         if train.is_empty() {
-            // Command lines name at least one.
+            // The command line requires at least one path.
             let path = paths.first().cloned().unwrap_or_default();
             return Err(DistillError::OneFrame { path });
         }

@@ -1,4 +1,4 @@
-//! How well a network answers prompts about pictures it has not seen.
+//! Evaluation of a network on prompts for images that it was not trained on.
 
 use std::collections::BTreeMap;
 
@@ -17,53 +17,53 @@ use crate::metrics::{Mean, Scores};
 use crate::prompts::{PromptKind, Prompting};
 use crate::tape::Node;
 
-/// One answer to one prompt.
+/// Prediction for one prompt.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Prediction {
     /// Name of the item.
     pub item: String,
     /// Name of the class.
     pub class: String,
-    /// The setting.
+    /// Kind of prompt.
     pub kind: PromptKind,
-    /// The prompt, in frame pixels, with all corrections.
+    /// Prompt in frame pixels, including all corrections.
     pub prompting: Prompting,
-    /// The mask, in frame pixels.
+    /// Predicted mask, in frame pixels.
     pub found: Array2<bool>,
-    /// What was asked for.
+    /// Ground truth, in frame pixels.
     pub truth: Array2<bool>,
-    /// How good it is.
+    /// Scores of the predicted mask.
     pub scores: Scores,
 }
 
 /// Settings of an evaluation.
 pub struct Evaluation<'a> {
-    /// The images to evaluate on.
+    /// Part of the data set to evaluate on.
     pub part: Part,
-    /// The settings to evaluate.
+    /// Kinds of prompts.
     pub kinds: &'a [PromptKind],
-    /// What one prompt asks for.
+    /// Target of one prompt.
     pub targets: Targets,
-    /// Pictures of a volume or cine that are seen together.
+    /// Images of a volume or cine processed together.
     pub slices: usize,
-    /// Decides random clicks and boxes.
+    /// Seed of random clicks and boxes.
     pub seed: u64,
 }
 
-/// Targets of fewer pixels of the frame are specks of the annotation.
+/// Smallest target, in pixels of the frame; smaller ones are annotation noise.
 const MIN_PX: usize = 30;
 
-/// Prompts `network` for every target of the items of one part of `stock`, and passes each image
-/// with its answers on. `features` keeps what the frozen steps give.
+/// Prompts `network` for every target of every item in one part of `stock`, and passes each image
+/// with its predictions to `each`. Features of the frozen encoder steps are kept in `features`.
 ///
 /// # Errors
-/// A picture that cannot be read, or the device's.
+/// An image cannot be read, or the device failed.
 pub fn evaluate(
     network: &Network,
     stock: &Stock,
     features: &FeatureCache,
     evaluation: &Evaluation,
-    mut each: impl FnMut(&Picture, Vec<Answer>),
+    mut each: impl FnMut(&Picture, Vec<Prediction>),
 ) -> Result<(), EvaluateError> {
     for &first in stock.part(evaluation.part) {
         let pictures = stock.read(first, evaluation.slices)?;
@@ -83,16 +83,16 @@ pub fn evaluate(
         let mut rng = ChaCha8Rng::seed_from_u64(evaluation.seed);
         rng.set_stream(first as u64);
         let picture = &pictures[0];
-        let mut answers = Vec::new();
+        let mut predictions = Vec::new();
         for (class, truth) in picture.targets(evaluation.targets, MIN_PX) {
             for &kind in evaluation.kinds {
                 let mut prompting = kind.plan().start(&mut rng, truth.view());
-                let mut found = ask(network, &embedding, picture, &prompting)?;
+                let mut found = predict(network, &embedding, picture, &prompting)?;
                 while prompting.next(None, found.view(), truth.view()).is_some() {
-                    found = ask(network, &embedding, picture, &prompting)?;
+                    found = predict(network, &embedding, picture, &prompting)?;
                 }
                 let scores = Scores::new(found.view(), truth.view());
-                answers.push(Answer {
+                predictions.push(Prediction {
                     item: stock.item(first).name.clone(),
                     class: stock.class(class),
                     kind,
@@ -103,12 +103,12 @@ pub fn evaluate(
                 });
             }
         }
-        each(picture, answers);
+        each(picture, predictions);
     }
     Ok(())
 }
 
-fn ask(
+fn predict(
     network: &Network,
     embedding: &Node,
     picture: &Picture,
@@ -117,22 +117,22 @@ fn ask(
     let frame = (picture.width, picture.height);
     let geometry = network.sam().config().preprocess.geometry(frame);
     let prompt = prompting.prompt(frame).expect("the prompt was made from this frame's mask");
-    let logits = network.answer(embedding, &prompt.tokens(&geometry), None)?;
+    let logits = network.predict(embedding, &prompt.tokens(&geometry), None)?;
     let logits = network.array(&logits.value().squeeze(0)?)?;
     let logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
     Ok(geometry.mask_in_frame(logits.view()))
 }
 
-/// An evaluation or a step that could not be finished.
+/// An evaluation or training step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// A data set's.
+    /// The data set cannot be used.
     #[error(transparent)]
     Stock(#[from] StockError),
-    /// The device's.
+    /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
-    /// The processes that train together.
+    /// The group of processes failed.
     #[error(transparent)]
     Group(#[from] GroupError),
 }
@@ -143,32 +143,32 @@ impl From<crate::data::Problem> for EvaluateError {
     }
 }
 
-/// Means by class and setting.
+/// Means by class and kind of prompt.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     scores: BTreeMap<(String, PromptKind), Vec<Scores>>,
 }
 
-/// Means of one class and setting.
+/// Means of one class and kind of prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Name of the class.
     pub class: String,
-    /// The setting.
+    /// Kind of prompt.
     pub prompt: PromptKind,
-    /// Overlap.
+    /// Dice coefficient.
     pub dice: Mean,
     /// Intersection over union.
     pub iou: Mean,
-    /// Distance of outlines, in pixels of the frame.
+    /// 95th percentile of outline distances, in pixels of the frame.
     pub hd95_px: Mean,
 }
 
 impl Summary {
-    /// Counts an answer.
-    pub fn add(&mut self, answer: &Answer) {
-        let key = (answer.class.clone(), answer.kind);
-        self.scores.entry(key).or_default().push(answer.scores);
+    /// Adds a prediction.
+    pub fn add(&mut self, prediction: &Prediction) {
+        let key = (prediction.class.clone(), prediction.kind);
+        self.scores.entry(key).or_default().push(prediction.scores);
     }
 
     /// Means with 95 % intervals.
@@ -187,7 +187,8 @@ impl Summary {
         self.scores.iter().map(row).collect()
     }
 
-    /// Mean Dice over classes and settings, each counted the same; 0 for nothing.
+    /// Mean Dice over classes and kinds of prompts, each with the same weight; 0 without
+    /// predictions.
     pub fn score(&self) -> f64 {
         let mean =
             |scores: &Vec<Scores>| scores.iter().map(|s| s.dice).sum::<f64>() / scores.len() as f64;

@@ -1,4 +1,4 @@
-//! A training picture as the network takes it.
+//! A training image as network input, with its targets.
 
 use medsa_sam::image::{Geometry, Preprocess, RgbView};
 use medsa_sam::prompt::PromptTokens;
@@ -7,25 +7,25 @@ use ndarray::{Array2, Array3, Array4, Axis, concatenate, s};
 use crate::data::{Picture, Targets};
 use crate::prompts::Prompting;
 
-/// A picture and what prompts ask for in it.
+/// An image with the targets of prompts in it.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// Network input `[1, 3, S, S]`.
     pub image: Array4<f32>,
-    /// Where the truth lies in the input: its "frame" is the part of the mask logits that shows
-    /// the picture.
+    /// Position of the ground truth in the input. Its "frame" is the part of the mask logits that
+    /// covers the image.
     pub geometry: Geometry,
-    /// Class and truth `[h, w]` of each target, in pixels of the mask logits; one without pixels
-    /// where nothing is marked.
+    /// Class and ground truth `[h, w]` of each target, in pixels of the mask logits. If nothing is
+    /// marked, there is one empty target.
     pub targets: Vec<(u8, Array2<bool>)>,
 }
 
 impl Example {
-    /// Preprocesses `picture` for a network whose mask logits have `mask_side` pixels. Targets of
+    /// Preprocesses `picture` for a network whose mask logits have `mask_side` pixels. Targets with
     /// fewer than `min_px` of these are left out.
     ///
     /// # Panics
-    /// If the picture's bytes do not fit its size.
+    /// If the number of pixels does not match the image's size.
     pub fn new(
         picture: &Picture,
         preprocess: &Preprocess,
@@ -37,7 +37,8 @@ impl Example {
             .expect("a decoded picture is whole");
         let (image, geometry) = preprocess.run(view);
         let (width, height) = geometry.mask_size((mask_side, mask_side));
-        // The nearest pixel: a class index in between would be another class.
+        // Classes are taken from the nearest pixel, because interpolated indices would be other
+        // classes.
         let source = |i: usize, to: usize, from: usize| (2 * i + 1) * from / (2 * to);
         let classes = Array2::from_shape_fn((height, width), |(y, x)| {
             let (y, x) = (source(y, height, picture.height), source(x, width, picture.width));
@@ -47,7 +48,7 @@ impl Example {
         let geometry = Geometry { frame: (width, height), ..geometry };
         let mut targets = small.targets(kind, min_px);
         if targets.is_empty() {
-            // There is something to learn from nothing too: a negative click has no mask.
+            // An empty target is trained, too: a negative click has no mask.
             targets.push((0, Array2::from_elem((height, width), false)));
         }
         Self { image, geometry, targets }
@@ -77,7 +78,7 @@ impl Example {
         }
     }
 
-    /// Truth of some targets as 0 and 1, `[T, h, w]`.
+    /// Ground truth of some targets, 0 or 1, `[T, h, w]`.
     pub fn truth(&self, targets: &[usize]) -> Array3<f32> {
         let (width, height) = self.geometry.frame;
         let mut truth = Array3::zeros((targets.len(), height, width));

@@ -1,7 +1,7 @@
-//! What frozen steps of the encoder give for a picture, kept on disk in half precision.
+//! Features: the output of frozen encoder steps for an image, kept on disk in half precision.
 //!
-//! Features always pass through half precision, whether they were kept or not, so that training
-//! goes on the same after a restart.
+//! Features always pass through half precision, whether kept or not, so that training after a
+//! restart gives the same results.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,17 +11,17 @@ use candle_core::{DType, Result, Tensor};
 use half::f16;
 use medsa_bundle::sha256_hex;
 
-/// A folder of features.
+/// A folder with features.
 pub struct FeatureCache {
     folder: Option<PathBuf>,
 }
 
 impl FeatureCache {
-    /// Features in a subfolder of `folder` whose name says all that they depend on (`recipe`);
-    /// without a folder nothing is kept.
+    /// Opens the subfolder of `folder` whose name is a hash of everything that the features depend
+    /// on (`recipe`). Without a folder nothing is kept.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     pub fn open(folder: Option<&Path>, recipe: &str) -> std::io::Result<Self> {
         let folder = folder.map(|folder| folder.join(&sha256_hex(recipe.as_bytes())[..16]));
         if let Some(folder) = &folder {
@@ -31,16 +31,16 @@ impl FeatureCache {
         Ok(Self { folder })
     }
 
-    /// Keeps nothing.
+    /// A cache that keeps nothing.
     pub fn none() -> Self {
         Self { folder: None }
     }
 
-    /// The features kept as `name`, or those that `compute` gives. The shape must be known
-    /// beforehand only to those who read: it is kept with them.
+    /// The features stored as `name`, or those that `compute` returns, which are then stored. The
+    /// file contains their shape.
     ///
     /// # Errors
-    /// The device's. A file that cannot be read or written is as one that is not there.
+    /// The device failed. A file that cannot be read or written counts as missing.
     pub fn get(&self, name: &str, compute: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
         let path = self.folder.as_ref().map(|folder| folder.join(format!("{name}.f16")));
         if let Some(found) = path.as_deref().and_then(read) {
@@ -48,14 +48,14 @@ impl FeatureCache {
         }
         let computed = compute()?.to_dtype(DType::F16)?;
         if let Some(path) = path {
-            // Only time is lost where it cannot be kept.
+            // If the features cannot be stored, they only have to be computed again.
             let _ = write(&path, &computed);
         }
         computed.to_dtype(DType::F32)
     }
 }
 
-/// Four axes as u32, then the values.
+/// Size of the header: four axes as u32.
 const HEADER_BYTES: usize = 16;
 
 fn read(path: &Path) -> Option<Result<Tensor>> {
@@ -75,7 +75,7 @@ fn write(path: &Path, tensor: &Tensor) -> Result<()> {
     let (a, b, c, d) = tensor.dims4()?;
     let mut bytes: Vec<u8> = [a, b, c, d].iter().flat_map(|&n| (n as u32).to_le_bytes()).collect();
     bytes.extend(tensor.flatten_all()?.to_vec1::<f16>()?.iter().flat_map(|v| v.to_le_bytes()));
-    // Another process may keep the same features at the same time.
+    // Another process may store the same features at the same time.
     let unique = RandomState::new().build_hasher().finish();
     let partial = path.with_extension(format!("{unique:016x}.partial"));
     fs::write(&partial, bytes)?;

@@ -1,4 +1,4 @@
-//! What a training has seen, as one hash.
+//! Fingerprint of the data of a training.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +10,8 @@ use super::stock::Stock;
 use crate::error::Error;
 
 /// SHA-256 over one line `name image-sha256 mask-sha256` for each training item of all data sets,
-/// sorted; the hashes are those of the files. It depends neither on where the data sets are nor
-/// on their order.
+/// sorted. The hashes are those of the files. The result depends neither on the location of the
+/// data sets nor on their order.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -29,7 +29,8 @@ pub fn dataset_sha256<'a>(stocks: impl IntoIterator<Item = &'a Stock>) -> Result
     Ok(sha256_hex(lines.concat().as_bytes()))
 }
 
-/// Slices of a volume and frames of a recording are in one file, which is read once.
+/// Hashes of files. Slices of a volume and frames of a recording are in one file, which is read
+/// once.
 #[derive(Default)]
 struct Hashes(BTreeMap<PathBuf, String>);
 
@@ -48,7 +49,7 @@ impl Hashes {
 mod tests {
     use super::*;
 
-    /// A data set of two pictures, both whole files of made-up bytes, `a` for training.
+    /// A data set of two images, both files of made-up bytes; `a` is for training.
     fn stock(root: &Path, masks: [&str; 2]) -> Stock {
         for part in ["images", "masks"] {
             fs::create_dir_all(root.join(part)).unwrap();
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_what_trains_and_not_of_where_it_is() {
+    fn hash_depends_on_training_files_and_not_on_their_location() {
         let folder = tempfile::tempdir().unwrap();
         let hash =
             |name: &str, masks| dataset_sha256([&stock(&folder.path().join(name), masks)]).unwrap();

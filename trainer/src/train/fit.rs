@@ -1,6 +1,6 @@
-//! The course of a training. Everything random in a step comes from the seed and the numbers of
-//! step and picture, so that training goes on after a restart as if it had never stopped, and
-//! does not depend on which process takes which picture.
+//! Training loop. All random numbers of a step are derived from the seed and the numbers of step
+//! and image. So a training that resumes gives the same results as one that never stopped,
+//! regardless of which process handles which image.
 
 use std::rc::Rc;
 
@@ -33,36 +33,36 @@ use crate::quantized::QuantizedBase;
 use crate::region::shifted;
 use crate::tape::Node;
 
-/// A training.
+/// A training in progress.
 pub struct Fit {
     config: Config,
     quantized_base: Option<Origin>,
     learner: Learner,
     optimizer: AdamW,
     stocks: Vec<(Stock, FeatureCache)>,
-    /// Stock of each image of an epoch, and its number among those of this stock.
+    /// Stock of each image of an epoch, and the image's number within this stock.
     epoch: Vec<(usize, usize)>,
 }
 
-/// What one step did.
+/// Result of one step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
-    /// Its number, from 0.
+    /// Number of the step, from 0.
     pub step: usize,
-    /// Mean loss of its pictures.
+    /// Mean loss of its images.
     pub loss: f64,
-    /// Norm of all gradients, before clipping.
+    /// Norm of all gradients together, before clipping.
     pub gradient_norm: f64,
     /// Learning rate.
     pub learning_rate: f64,
 }
 
 impl Fit {
-    /// A training of `config` on `base`, from new adapters, or as far as there are any from
-    /// `trained` ones.
+    /// Starts a training of `config` on `base`. Adapters that are in `trained` start with those
+    /// weights, all others are new.
     ///
     /// # Errors
-    /// What in the data or the network does not fit.
+    /// The data or the network do not match the configuration.
     pub fn new(
         config: Config,
         base: &Checkpoint,
@@ -100,40 +100,40 @@ impl Fit {
         Ok(Self { config, quantized_base, learner, optimizer, stocks, epoch })
     }
 
-    /// The file that says what of the base computes in 8 bits.
+    /// Int8 base file, if the base computes in int8.
     pub fn quantized_base(&self) -> Option<&Origin> {
         self.quantized_base.as_ref()
     }
 
-    /// The network in training.
+    /// Network in training.
     pub fn learner(&self) -> &Learner {
         &self.learner
     }
 
-    /// The optimizer.
+    /// Optimizer with its state.
     pub fn optimizer(&self) -> &AdamW {
         &self.optimizer
     }
 
-    /// Goes on with the optimizer of an earlier state.
+    /// Continues with the optimizer of a saved state.
     pub fn resume(&mut self, optimizer: AdamW) {
         self.optimizer = optimizer;
     }
 
-    /// The data sets, each with what is kept of its pictures.
+    /// Data sets with their feature caches.
     pub fn stocks(&self) -> &[(Stock, FeatureCache)] {
         &self.stocks
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn steps(&self) -> usize {
         self.optimizer.steps
     }
 
-    /// Takes one step, each process of `group` with its share of the pictures.
+    /// Takes one step; each process of `group` handles its share of the images.
     ///
     /// # Errors
-    /// A picture that cannot be read, the device's, or the group's.
+    /// An image cannot be read, or the device or the group failed.
     pub fn step(&mut self, group: &Group) -> Result<StepRecord, EvaluateError> {
         let step = self.optimizer.steps;
         let batch = self.config.fit.batch;
@@ -156,7 +156,7 @@ impl Fit {
         Ok(StepRecord { step, loss, gradient_norm, learning_rate })
     }
 
-    /// Loss of the picture that comes as number `number`, counted over all steps.
+    /// Loss of image number `number`, counted over all steps.
     fn loss(&self, number: usize, frozen: &Network) -> Result<Node, EvaluateError> {
         let (stock, item) = self.picture(number);
         let mut rng = self.rng(1, number);
@@ -172,7 +172,8 @@ impl Fit {
         Ok(Node::mean(&losses)?)
     }
 
-    /// Loss of the last prediction for some prompts about one image, corrected as the plans say.
+    /// Loss of the last prediction for several prompts on one image, after the corrections of their
+    /// plans.
     fn loss_of_slice(
         &self,
         stock: usize,
@@ -197,31 +198,31 @@ impl Fit {
             if open.is_empty() {
                 break;
             }
-            let asked: Vec<&Prompting> = open.iter().map(|&i| &prompts[i]).collect();
-            let logits = frozen.answer(&detached, &example.tokens(&asked), None)?;
+            let prompted: Vec<&Prompting> = open.iter().map(|&i| &prompts[i]).collect();
+            let logits = frozen.predict(&detached, &example.tokens(&prompted), None)?;
             let found = masks(frozen, logits.value(), &example.geometry)?;
             for (&i, found) in open.iter().zip(&found) {
                 prompts[i].next(Some(rng), found.view(), truth(&targets[i]));
             }
         }
         let previous = self.previous(example, &targets, rng);
-        let asked: Vec<&Prompting> = prompts.iter().collect();
+        let prompted: Vec<&Prompting> = prompts.iter().collect();
         let network = self.learner.network();
-        let logits = network.answer(embedding, &example.tokens(&asked), previous)?;
+        let logits = network.predict(embedding, &example.tokens(&prompted), previous)?;
         let (width, height) = example.geometry.frame;
         let logits = logits.narrow(1, 0, height)?.narrow(2, 0, width)?;
         Ok(dice_bce(&logits, &network.tensor(example.truth(&targets))?)?)
     }
 
-    /// Masks as an earlier frame of a live picture might have left them: the truth, moved and
-    /// scaled a little.
+    /// Mask prompts like those from an earlier frame of a live sequence: the ground truth, moved
+    /// slightly.
     fn previous(
         &self,
         example: &Example,
         targets: &[usize],
         rng: &mut ChaCha8Rng,
     ) -> Option<Previous> {
-        /// A logit that is quite sure.
+        /// Logit of a confident prediction.
         const SURE: f32 = 6.0;
         let side = self.learner.network().sam().config().mask_side();
         let mut logits = Array4::from_elem((targets.len(), 1, side, side), -SURE);
@@ -241,7 +242,7 @@ impl Fit {
         present.iter().any(|&p| p > 0.0).then_some(Previous { logits, present })
     }
 
-    /// Examples of one picture (or run of slices) and their features.
+    /// Examples of one image (or sequence of slices) and their features.
     fn load(
         &self,
         stock: usize,
@@ -265,14 +266,14 @@ impl Fit {
         let examples: Vec<Example> = pictures
             .iter()
             .map(|picture| {
-                // The same variation for all slices: they stay one volume.
+                // All slices of a volume get the same variation.
                 let picture = self.config.augment.apply(&mut variation.clone(), picture);
                 let (kind, min_px) = (stock.config.targets, stock.config.min_px);
                 Example::new(&picture, &config.preprocess, config.mask_side(), kind, min_px)
             })
             .collect();
         if variant.is_none() {
-            // What the pictures took is not drawn again.
+            // Skip the random numbers that the images used.
             variation.random::<u64>();
             *rng = variation;
         }
@@ -286,8 +287,8 @@ impl Fit {
         Ok((examples, features))
     }
 
-    /// Stock and item of image `number`: in each epoch as many of each stock as it gives to one,
-    /// in an order of their own. A stock gives all its images once before it repeats one.
+    /// Stock and item of image `number`. Each epoch has a fixed number of images from each stock,
+    /// in its own order. A stock uses all its images once before it repeats one.
     fn picture(&self, number: usize) -> (usize, usize) {
         let count = self.epoch.len();
         let (stock, within) = self.epoch[draw(self.config.seed, 0, number, count)];
@@ -304,11 +305,12 @@ impl Fit {
     }
 }
 
-/// Random numbers of purpose 0 order an epoch, those of purpose 1 make prompts. From here on each
-/// stock has one purpose for variations and, after all stocks, one for the order of its images.
+/// Random numbers of purpose 0 order an epoch, and those of purpose 1 make prompts. From here on,
+/// each stock has one purpose for variations; after those of all stocks, each has one for the order
+/// of its images.
 const FIRST_PURPOSE_OF_STOCKS: usize = 2;
 
-/// Images of a stock in an epoch.
+/// Number of images of a stock per epoch.
 fn per_epoch(stock: &Stock) -> usize {
     match stock.config.images_per_epoch {
         0 => stock.train.len(),
@@ -316,7 +318,7 @@ fn per_epoch(stock: &Stock) -> usize {
     }
 }
 
-/// Without the layers in which `trained` tensors are: they stay in float.
+/// The quantization without the layers that contain `trained` tensors, which stay in float.
 fn frozen(quantization: &Quantization, trained: &Weights) -> Quantization {
     let mut frozen = quantization.clone();
     frozen.layers.retain(|name, _| {
@@ -326,7 +328,7 @@ fn frozen(quantization: &Quantization, trained: &Weights) -> Quantization {
     frozen
 }
 
-/// What the features of a data set depend on.
+/// Everything that the features of a data set depend on.
 fn recipe(
     config: &Config,
     data: &super::config::DataConfig,
@@ -334,8 +336,8 @@ fn recipe(
     quantized: Option<&QuantizedBase>,
     network: &Network,
 ) -> String {
-    let in_8_bits = quantized.map(|base| format!("in 8 bits {}\n", base.origin.sha256));
-    in_8_bits.unwrap_or_default()
+    let of_quantized = quantized.map(|base| format!("in 8 bits {}\n", base.origin.sha256));
+    of_quantized.unwrap_or_default()
         + &format!(
             "base {}\ninput {} px\nsteps {}\ndata {}\nvariants {}\nslices {}\nseed {}\naugment {}\n",
             base.origin.sha256,
@@ -349,7 +351,7 @@ fn recipe(
         )
 }
 
-/// Masks of logits `[T, 4h, 4w]`, in the part that shows the picture.
+/// Masks of logits `[T, 4h, 4w]`, in the part that covers the image.
 fn masks(
     network: &Network,
     logits: &Tensor,
@@ -363,7 +365,7 @@ fn masks(
 }
 
 impl Fit {
-    /// Writes the state from which training can go on.
+    /// Writes the state from which the training can resume.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -371,10 +373,10 @@ impl Fit {
         super::state::write(path, &self.learner, &self.optimizer, best)
     }
 
-    /// A training that goes on from a state; with it the best score so far.
+    /// Resumes a training from a state; also returns the best score so far.
     ///
     /// # Errors
-    /// As [`Fit::new`], or a state of another training.
+    /// As for [`Fit::new`], or the state belongs to another training.
     pub fn load_state(
         config: Config,
         base: &Checkpoint,

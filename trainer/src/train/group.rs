@@ -1,8 +1,8 @@
-//! Who trains together: this process alone, or several that MPI started.
+//! Group of processes that train together: this process alone, or several started by MPI.
 //!
-//! Each takes its share of a step's pictures. Only gradients of what trains travel, 4 bytes for
-//! each value; then everyone takes the same optimizer step from the same sums, so that all hold
-//! the same weights at any time. That they do is checked after every step.
+//! Each process handles its share of a step's images. Only gradients of trained tensors are
+//! exchanged, 4 bytes per value. Then all processes take the same optimizer step from the same
+//! sums, so that they always hold the same weights. This is checked after every step.
 
 #[cfg(feature = "mpi")]
 mod mpi;
@@ -22,64 +22,64 @@ use super::optimizer::Gradients;
 
 /// The processes of one training.
 pub struct Group {
-    /// None where this process is alone.
+    /// Connection to the others; `None` if this process is alone.
     world: Option<World>,
 }
 
-/// Processes that cannot train together.
+/// An error of training in a group of processes.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
-    /// The build's: without MPI each process would do the whole training.
+    /// Build: without MPI, each process would do the whole training.
     #[error(
         "started as one of {started} processes, but built without MPI: build with --features mpi"
     )]
     NotBuilt {
-        /// How many were started.
+        /// Number of processes started.
         started: usize,
     },
-    /// The start's: each process would do a training of its own.
+    /// Start: MPI does not connect the processes, so each would train by itself.
     #[error(
         "started as one of {started} processes, but MPI connects {connected}: start with the \
          mpirun of the MPI that this was built with, or with srun --mpi=pmix"
     )]
     Apart {
-        /// How many were started.
+        /// Number of processes started.
         started: usize,
-        /// How many know of each other.
+        /// Number of processes that are connected.
         connected: usize,
     },
-    /// The configuration's: some would wait for others in every step.
-    #[error("fit.batch is {batch}, expected a multiple of {size}, the processes that train")]
+    /// Configuration: some processes would wait for others in every step.
+    #[error("fit.batch is {batch}, expected a multiple of {size}, the number of processes")]
     Batch {
-        /// Pictures in a step.
+        /// Images per step.
         batch: usize,
-        /// Processes.
+        /// Number of processes.
         size: usize,
     },
-    /// The start's, or the machines': configurations, states or arithmetic differ.
+    /// Start or machines: configurations, states or arithmetic of the processes differ.
     #[error(
         "after step {step} processes 0 and {rank} do not hold the same weights: all need the same \
          configuration, files and kind of processor"
     )]
     Differ {
-        /// The step, from 0.
+        /// Number of the step, from 0.
         step: usize,
-        /// Who differs from process 0.
+        /// Process that differs from process 0.
         rank: usize,
     },
-    /// The device's.
+    /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
 }
 
 impl Group {
-    /// This process alone.
+    /// A group of only this process.
     pub fn single() -> Self {
         Self { world: None }
     }
 
-    /// All processes that `mpirun` or `srun` started together with this one; this process alone
-    /// if it was started by itself.
+    /// The group of all processes that `mpirun` or `srun` started together with this one; only this
+    /// process if it was started by itself.
     ///
     /// # Errors
     /// [`GroupError::NotBuilt`] or [`GroupError::Apart`].
@@ -91,18 +91,18 @@ impl Group {
         Ok(Self { world: Some(World::join(started)?) })
     }
 
-    /// This process's number, from 0; number 0 speaks and writes for all.
+    /// Number of this process, from 0. Process 0 prints and writes for the group.
     pub fn rank(&self) -> usize {
         self.world.as_ref().map_or(0, World::rank)
     }
 
-    /// How many there are.
+    /// Number of processes.
     pub fn size(&self) -> usize {
         self.world.as_ref().map_or(1, World::size)
     }
 
-    /// Numbers, counted over all steps, of the pictures that this process takes in step `step`
-    /// of `batch` pictures.
+    /// Numbers, counted over all steps, of the images that this process handles in step `step` of
+    /// `batch` images.
     ///
     /// # Errors
     /// [`GroupError::Batch`].
@@ -114,11 +114,11 @@ impl Group {
         share((self.rank(), self.size()), step, batch)
     }
 
-    /// Replaces gradients of `vars` by their sums over all processes, bit by bit the same in
-    /// each.
+    /// Replaces the gradients of `vars` by their sums over all processes, which are equal bit for
+    /// bit in each process.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn sum(&self, vars: &BTreeMap<String, Var>, gradients: &mut Gradients) -> Result<()> {
         let Some(world) = &self.world else { return Ok(()) };
         let mut flat = flatten(vars, gradients)?;
@@ -134,10 +134,10 @@ impl Group {
         }
     }
 
-    /// Checks that everyone holds the same values after step `step`.
+    /// Checks that all processes hold the same values after step `step`.
     ///
     /// # Errors
-    /// [`GroupError::Differ`], or the device's.
+    /// [`GroupError::Differ`], or the device failed.
     pub fn check(
         &self,
         step: usize,
@@ -151,8 +151,8 @@ impl Group {
         }
     }
 
-    /// Ends the work together. Who failed says why and ends the others, who would wait for it
-    /// forever.
+    /// Ends the group. If this process failed, prints the error and aborts the others, which would
+    /// otherwise wait forever.
     pub fn leave<T, E: Display>(
         self,
         outcome: std::result::Result<T, E>,
@@ -165,10 +165,10 @@ impl Group {
     }
 }
 
-/// How many processes were started together, by the variables that launchers set.
+/// Number of processes started together, from the variables that launchers set.
 fn started(variable: impl Fn(&str) -> Option<String>) -> usize {
-    // Open MPI's mpirun, MPICH's, and srun, which with PMIx sets neither of the others. Inside
-    // of an allocation mpirun's processes see srun's variable too, so it comes last.
+    // Open MPI's mpirun, MPICH's mpirun, and srun, which with PMIx sets neither of the others.
+    // Inside an allocation, processes of mpirun also see srun's variable, so it comes last.
     let names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
     names.iter().find_map(|name| variable(name)?.parse().ok()).unwrap_or(1)
 }
@@ -184,8 +184,8 @@ fn share(
     Ok((step * batch + rank..(step + 1) * batch).step_by(size))
 }
 
-/// All gradients in the order of their names, zeros where there is none; then for each variable
-/// whether there is one.
+/// All gradients in the order of their names, with zeros for missing ones; then for each variable 1
+/// if it has a gradient.
 fn flatten(vars: &BTreeMap<String, Var>, gradients: &Gradients) -> Result<Vec<f32>> {
     let mut flat = Vec::new();
     for (name, var) in vars {
@@ -198,8 +198,8 @@ fn flatten(vars: &BTreeMap<String, Var>, gradients: &Gradients) -> Result<Vec<f3
     Ok(flat)
 }
 
-/// The gradients of a sum of flat ones. What no picture reached has none: the optimizer leaves
-/// it as it is, as with a single process.
+/// Gradients from a sum of flat ones. A variable that no image reached has no gradient, so the
+/// optimizer leaves it unchanged, as with a single process.
 fn unflatten(vars: &BTreeMap<String, Var>, flat: &[f32]) -> Result<Gradients> {
     let (mut values, reached) = flat.split_at(flat.len() - vars.len());
     let mut gradients = Gradients::new();
@@ -214,7 +214,7 @@ fn unflatten(vars: &BTreeMap<String, Var>, flat: &[f32]) -> Result<Gradients> {
     Ok(gradients)
 }
 
-/// FNV-1a over values instead of bytes: any bit that differs changes it.
+/// FNV-1a over values instead of bytes; any differing bit changes it.
 fn checksum(step: usize, vars: &BTreeMap<String, Var>) -> Result<u64> {
     const PRIME: u64 = 0x0100_0000_01b3;
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ step as u64;
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn launchers_say_how_many_were_started() {
+    fn number_of_processes_is_read_from_launchers() {
         let with = |set: &[(&str, &str)]| {
             started(|name| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };
@@ -245,17 +245,17 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_of_a_step_is_taken_once() {
+    fn every_image_of_a_step_is_taken_once() {
         let mut taken: Vec<usize> =
             (0..3).flat_map(|rank| share((rank, 3), 5, 6).unwrap()).collect();
         taken.sort_unstable();
         assert_eq!(taken, (30..36).collect::<Vec<_>>());
         let error = share((0, 3), 0, 4).unwrap_err().to_string();
-        assert_eq!(error, "fit.batch is 4, expected a multiple of 3, the processes that train");
+        assert_eq!(error, "fit.batch is 4, expected a multiple of 3, the number of processes");
     }
 
     #[test]
-    fn sums_keep_what_any_process_reached_and_leave_out_what_none_did() {
+    fn variables_without_gradient_in_any_process_stay_without() {
         let var = |v: &[f32]| Var::new(v, &Device::Cpu).unwrap();
         let vars = BTreeMap::from([
             ("a".to_owned(), var(&[0.0; 2])),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_sees_a_single_bit() {
+    fn checksum_detects_a_single_bit() {
         let with = |value: f32| {
             let var = Var::new(&[1.0, value, 2.0], &Device::Cpu).unwrap();
             checksum(0, &BTreeMap::from([("a".to_owned(), var)])).unwrap()

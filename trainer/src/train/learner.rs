@@ -1,4 +1,4 @@
-//! A network in training: which tensors train, and their gradients.
+//! A network in training: its trained tensors and their gradients.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ pub struct Learner {
     vars: BTreeMap<String, Var>,
 }
 
-/// A network that cannot be made trainable.
+/// A network that cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnerError {
     /// A tensor does not fit the network.
     #[error(transparent)]
     Network(#[from] medsa_sam::Error),
-    /// The device's.
+    /// The device failed.
     #[error(transparent)]
     Device(#[from] candle_core::Error),
 }
 
-/// The first values of a plan's tensors, the same for the same seed: what ends an adapter is
+/// Initial values of a plan's tensors, reproducible from the seed. The last layer of an adapter is
 /// zero, so that training starts exactly at the base.
 pub fn initial_weights(sam: &Sam, plan: &AdapterPlan, seed: u64) -> Weights {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -57,7 +57,7 @@ pub fn initial_weights(sam: &Sam, plan: &AdapterPlan, seed: u64) -> Weights {
 }
 
 impl Learner {
-    /// The network `base` with the tensors `trained`, all of which train.
+    /// Adds the tensors `trained` to the network `base`; all of them are trained.
     ///
     /// # Errors
     /// A tensor that does not fit the network, or the device's.
@@ -70,10 +70,10 @@ impl Learner {
         Self::train(Network::new(base.with_adapters(trained, config)?, device), trained)
     }
 
-    /// A network that has adapters already, with the tensors `trained` of it in training.
+    /// Trains the tensors `trained` of a network that already has its adapters.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn train(network: Network, trained: &Weights) -> std::result::Result<Self, LearnerError> {
         let var = |(name, value): (&String, &ndarray::ArcArray<f32, _>)| {
             Ok((name.clone(), Var::from_tensor(&network.tensor(value.to_owned())?)?))
@@ -83,20 +83,20 @@ impl Learner {
         Ok(Self { network, vars })
     }
 
-    /// The network whose answers have gradients.
+    /// The network whose predictions have gradients.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// What trains.
+    /// Trained tensors by name.
     pub fn vars(&self) -> &BTreeMap<String, Var> {
         &self.vars
     }
 
-    /// What trains, as it is now.
+    /// Current values of the trained tensors.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn weights(&self) -> Result<Weights> {
         let array = |(name, var): (&String, &Var)| {
             Ok((name.clone(), self.network.array(var.as_tensor())?.into_shared()))
@@ -104,15 +104,15 @@ impl Learner {
         self.vars.iter().map(array).collect()
     }
 
-    /// The number of values that train.
+    /// Number of trained values.
     pub fn parameters(&self) -> usize {
         self.vars.values().map(|var| var.elem_count()).sum()
     }
 
-    /// Adds the gradients of `loss`, an answer's of this network, to `sum`.
+    /// Adds the gradients of `loss`, computed from a prediction of this network, to `sum`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn collect(&self, loss: Node, sum: &mut Gradients) -> Result<()> {
         let gradients = match self.network.backend.operators() {
             Operators::Fused => loss.backward()?,

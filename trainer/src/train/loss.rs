@@ -1,14 +1,14 @@
-//! Dice plus binary cross-entropy.
+//! Loss: Dice plus binary cross-entropy.
 
 use candle_core::{D, Result, Tensor};
 
 use crate::tape::Node;
 
-/// Dice loss plus binary cross-entropy of `logits` against `truth` (0 or 1), both `[T, H, W]`;
-/// each target counts the same.
+/// Dice loss plus binary cross-entropy of `logits` against `truth` (0 or 1), both `[T, H, W]`; all
+/// targets have the same weight.
 ///
 /// # Errors
-/// The device's.
+/// The device failed.
 pub fn dice_bce(logits: &Node, truth: &Tensor) -> Result<Node> {
     let shape = logits.value().shape().clone();
     let (x, truth) = (logits.value().flatten_from(1)?, truth.flatten_from(1)?);
@@ -16,18 +16,18 @@ pub fn dice_bce(logits: &Node, truth: &Tensor) -> Result<Node> {
     // log(1 + e^x) - x t, without overflow.
     let soft = x.abs()?.neg()?.exp()?.affine(1.0, 1.0)?.log()?;
     let cross_entropy = ((x.relu()? - (&x * &truth)?)? + soft)?.mean_keepdim(D::Minus1)?;
-    let share = x.neg()?.exp()?.affine(1.0, 1.0)?.recip()?;
-    // One pixel of smoothing, so that an empty target has a gradient.
-    let both = (&share * &truth)?.sum_keepdim(D::Minus1)?.affine(2.0, 1.0)?;
-    let either = share.sum_keepdim(D::Minus1)? + truth.sum_keepdim(D::Minus1)?;
+    let probability = x.neg()?.exp()?.affine(1.0, 1.0)?.recip()?;
+    // Smoothing by one pixel, so that an empty target has a gradient.
+    let both = (&probability * &truth)?.sum_keepdim(D::Minus1)?.affine(2.0, 1.0)?;
+    let either = probability.sum_keepdim(D::Minus1)? + truth.sum_keepdim(D::Minus1)?;
     let either = either?.affine(1.0, 1.0)?;
     let dice = (&both / &either)?;
     let loss = (cross_entropy - &dice)?.affine(1.0, 1.0)?.mean_all()?;
     let backward = move |grad: &Tensor| {
         let of_cross_entropy = (&share - &truth)?.affine(1.0 / pixels as f64, 0.0)?;
-        // Of the quotient, then through the sigmoid.
+        // Gradient of the quotient, then through the sigmoid.
         let of_dice = truth.affine(2.0, 0.0)?.broadcast_sub(&dice)?.broadcast_div(&either)?;
-        let slope = (&share - share.sqr()?)?;
+        let slope = (&probability - probability.sqr()?)?;
         let sum = (of_cross_entropy - (of_dice * slope)?)?;
         sum.affine(1.0 / targets as f64, 0.0)?.broadcast_mul(grad)?.reshape(&shape)
     };
@@ -47,14 +47,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_what_the_formula_says() {
-        // Shares 1/2: cross-entropy ln 2; Dice (2 * 1 + 1) / (2 + 2 + 1).
+    fn loss_equals_the_formula() {
+        // Probabilities 1/2: cross-entropy ln 2; Dice (2 * 1 + 1) / (2 + 2 + 1).
         let found = loss([0.0; 4], [1.0, 1.0, 0.0, 0.0]);
         assert!((found - (std::f32::consts::LN_2 + 1.0 - 3.0 / 5.0)).abs() < 1e-6, "{found}");
     }
 
     #[test]
-    fn certainty_is_neither_infinite_nor_free() {
+    fn confident_logits_have_finite_loss_and_gradient() {
         let right = loss([80.0, 80.0, -80.0, -80.0], [1.0, 1.0, 0.0, 0.0]);
         assert!(right.abs() < 1e-6, "{right}");
         let wrong = loss([-80.0, -80.0, 80.0, 80.0], [1.0, 1.0, 0.0, 0.0]);

@@ -19,7 +19,7 @@ mod teach;
 
 pub use config::{Config, DataConfig, FitConfig, ValidationConfig};
 pub use distill::{Distill, DistillConfig, DistillError, Likeness};
-pub use evaluate::{Answer, EvaluateError, Evaluation, Row, Summary, evaluate};
+pub use evaluate::{EvaluateError, Evaluation, Prediction, Row, Summary, evaluate};
 pub use example::Example;
 pub use features::FeatureCache;
 pub use fingerprint::dataset_sha256;

@@ -1,4 +1,4 @@
-//! A network that answers prompts.
+//! A network with the backend that computes it.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ pub struct Network {
 pub struct Previous {
     /// `[T, 1, 4h, 4w]`.
     pub logits: Array4<f32>,
-    /// `[T]`: 1 where there is one.
+    /// `[T]`: 1 if the prompt has a mask, else 0.
     pub present: Array1<f32>,
 }
 
@@ -38,17 +38,17 @@ impl Network {
         Self { sam: Rc::new(sam), backend, frozen_steps }
     }
 
-    /// The network `sam` computed as it is told to.
+    /// The network `sam` on `device`, with the given implementation of expensive operations.
     pub fn with_operators(sam: Sam, device: Device, operators: Operators) -> Self {
         Self::on(sam, CandleBackend::with_operators(device, operators))
     }
 
-    /// The network `sam` on a backend that was set up for it.
+    /// The network `sam` on a backend that was configured for it.
     pub fn with_backend(sam: Sam, backend: CandleBackend) -> Self {
         Self::on(sam, backend)
     }
 
-    /// The same network with its values as they are now, for answers without gradients.
+    /// The same network with its current weights, for predictions without gradients.
     pub fn detached(&self) -> Self {
         let Self { sam, backend, frozen_steps } = self;
         Self { sam: sam.clone(), backend: backend.detached(), frozen_steps: *frozen_steps }
@@ -59,25 +59,25 @@ impl Network {
         &self.sam
     }
 
-    /// Steps of the encoder that no adapter changes, so that what they give for a picture can be
-    /// kept.
+    /// Number of encoder steps before the first adapter. Their features of an image never change
+    /// and can be kept.
     pub fn frozen_steps(&self) -> usize {
         self.frozen_steps
     }
 
-    /// The frozen steps for images `[B, 3, S, S]`: no gradient goes through them.
+    /// Output of the frozen steps for images `[B, 3, S, S]`, without gradient.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn features(&self, image: &Array4<f32>, slices: usize) -> Result<Tensor> {
         let image = self.backend.tensor(image.clone())?;
         Ok(self.encode(&image, 0..self.frozen_steps, slices)?.value().clone())
     }
 
-    /// The other steps: features to embeddings `[B, C, h, w]`.
+    /// Output of the other steps: features to embeddings `[B, C, h, w]`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Node> {
         let rest = self.frozen_steps..self.sam.encoder_steps();
         self.encode(&Node::constant(features.clone()), rest, slices)?.permute(&[0, 3, 1, 2])
@@ -91,21 +91,21 @@ impl Network {
     /// embedding is `[1, C, h, w]`.
     ///
     /// # Errors
-    /// Of the device.
-    pub fn answer(
+    /// The device failed.
+    pub fn predict(
         &self,
         embedding: &Node,
         tokens: &PromptTokens,
         previous: Option<Previous>,
     ) -> Result<Node> {
-        Ok(self.scored_answer(embedding, tokens, previous)?.0)
+        Ok(self.predict_scored(embedding, tokens, previous)?.0)
     }
 
-    /// As [`Network::answer`], with the scores (predicted IoU) `[T, 1]`.
+    /// Like [`Network::predict`], with the scores (predicted IoU) `[T, 1]`.
     ///
     /// # Errors
-    /// Of the device.
-    pub fn scored_answer(
+    /// The device failed.
+    pub fn predict_scored(
         &self,
         embedding: &Node,
         tokens: &PromptTokens,
@@ -133,18 +133,18 @@ impl Network {
         Ok((logits.narrow(1, 0, 1)?.reshape(&[targets, height, width])?, iou.narrow(1, 0, 1)?))
     }
 
-    /// An array as a tensor.
+    /// Converts an array to a tensor.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn tensor<D: Dimension>(&self, array: Array<f32, D>) -> Result<Tensor> {
         Ok(self.backend.tensor(array)?.value().clone())
     }
 
-    /// A tensor as an array.
+    /// Converts a tensor to an array.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn array(&self, tensor: &Tensor) -> Result<ArrayD<f32>> {
         self.backend.array(&Node::constant(tensor.clone()))
     }

@@ -1,4 +1,4 @@
-//! AdamW whose state can be saved, gradient clipping, and the learning rate's course.
+//! AdamW with a state that can be saved, gradient clipping, and the learning rate schedule.
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 pub struct OptimizerConfig {
     /// Highest learning rate.
     pub learning_rate: f64,
-    /// Decoupled weight decay of matrices; vectors do not decay.
+    /// Decoupled weight decay of matrices; vectors have none.
     pub weight_decay: f64,
-    /// Decay of the mean of gradients.
+    /// Decay rate of the running mean of gradients.
     pub beta1: f64,
-    /// Decay of the mean of squared gradients.
+    /// Decay rate of the running mean of squared gradients.
     pub beta2: f64,
     /// Steps of linear warm-up.
     pub warmup_steps: usize,
-    /// Share of the highest learning rate at the end of the cosine.
+    /// Learning rate at the end of the cosine, as a share of the highest one.
     pub final_share: f64,
-    /// Largest norm of all gradients together.
+    /// Limit of the norm of all gradients together.
     pub clip_norm: f64,
 }
 
@@ -53,23 +53,23 @@ impl OptimizerConfig {
     }
 }
 
-/// Gradients by name of the variable.
+/// Gradients by variable name.
 pub type Gradients = BTreeMap<String, Tensor>;
 
 /// AdamW (Loshchilov and Hutter, 2019).
 #[derive(Clone, Debug, Default)]
 pub struct AdamW {
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: usize,
     /// Running means of gradients and of their squares.
     pub moments: BTreeMap<String, (Tensor, Tensor)>,
 }
 
 impl AdamW {
-    /// One step at learning rate `rate`.
+    /// Takes one step with learning rate `rate`.
     ///
     /// # Errors
-    /// The device's.
+    /// The device failed.
     pub fn step(
         &mut self,
         vars: &BTreeMap<String, Var>,
@@ -102,10 +102,11 @@ impl AdamW {
     }
 }
 
-/// Scales all gradients so that their common norm is at most `limit`; the norm before.
+/// Scales all gradients so that their common norm is at most `limit`; returns the norm before
+/// scaling.
 ///
 /// # Errors
-/// The device's.
+/// The device failed.
 pub fn clip(gradients: &mut Gradients, limit: f64) -> Result<f64> {
     let mut sum = 0.0;
     for gradient in gradients.values() {
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_warms_up_and_follows_a_cosine() {
+    fn rate_warms_up_and_follows_a_cosine() {
         let config = OptimizerConfig {
             learning_rate: 1.0,
             warmup_steps: 10,

@@ -1,4 +1,4 @@
-//! The state of a training on disk: what trains, the optimizer's moments, and the next step.
+//! State of a training on disk: trained tensors, the optimizer's moments, and the next step.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,7 +16,7 @@ const MEAN: &str = "mean.";
 const SQUARE: &str = "square.";
 const VALUE: &str = "value.";
 
-/// A state as read.
+/// A state read from a file.
 pub(super) struct State {
     pub step: usize,
     pub best: Option<f64>,
@@ -38,7 +38,7 @@ impl State {
         Ok(Self { step, best, weights: weights.collect(), moments })
     }
 
-    /// The optimizer as it was.
+    /// Optimizer of the state.
     pub(super) fn optimizer(&self, path: &Path, learner: &Learner) -> Result<AdamW, Error> {
         let mut moments = BTreeMap::new();
         for name in learner.vars().keys() {
@@ -46,7 +46,7 @@ impl State {
                 .iter()
                 .any(|kind| self.moments.contains_key(&format!("{kind}{name}")))
             {
-                // It trains, but no loss has reached it yet.
+                // The tensor is trained, but no loss has reached it yet.
                 continue;
             }
             let moment = |kind: &str| {
@@ -62,7 +62,7 @@ impl State {
     }
 }
 
-/// Writes a state in place of the one before.
+/// Writes a state, replacing the previous one.
 pub(super) fn write(
     path: &Path,
     learner: &Learner,

@@ -1,4 +1,4 @@
-//! A data set in its parts: training, validation, test.
+//! A data set with its training, validation and test parts.
 
 use std::path::Path;
 
@@ -8,51 +8,51 @@ use crate::error::Error;
 
 /// A data set with its split.
 pub struct Stock {
-    /// Where it is, and its classes.
+    /// Configuration, with path and classes.
     pub config: DataConfig,
     dataset: Dataset,
-    /// Items for training.
+    /// Indices of items for training.
     pub train: Vec<usize>,
-    /// Items for validation.
+    /// Indices of items for validation.
     pub validation: Vec<usize>,
-    /// Items for test.
+    /// Indices of items for test.
     pub test: Vec<usize>,
 }
 
 /// A data set that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StockError {
-    /// The folder's.
+    /// The folder cannot be read.
     #[error(transparent)]
     Folder(#[from] Error),
-    /// The split's.
+    /// The split cannot be read.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// A picture's.
+    /// An image cannot be read.
     #[error(transparent)]
     Picture(#[from] Problem),
-    /// The split's: it is not one of this data set.
+    /// The split belongs to another data set.
     #[error("{split}, for {folder}: {source}")]
     Items {
-        /// The split.
+        /// Path of the split.
         split: String,
-        /// The data set.
+        /// Folder of the data set.
         folder: String,
-        /// What is wrong.
+        /// Error.
         source: SplitError,
     },
-    /// A part of the split has no image.
+    /// A part of the split is empty.
     #[error("{split}: no image for {part}")]
     Nothing {
-        /// The split.
+        /// Path of the split.
         split: String,
-        /// The part.
+        /// Name of the part.
         part: &'static str,
     },
 }
 
 impl Stock {
-    /// Opens a data set and its split; without a split, all of it is for training.
+    /// Opens a data set and its split. Without a split, all items are for training.
     ///
     /// # Errors
     /// [`StockError`] names the file.
@@ -76,7 +76,7 @@ impl Stock {
         Ok(stock)
     }
 
-    /// A data set that is all for test.
+    /// Opens a data set whose items are all for test.
     ///
     /// # Errors
     /// [`StockError`] names the folder.
@@ -87,7 +87,7 @@ impl Stock {
         Ok(Self { config, dataset, train: Vec::new(), validation: Vec::new(), test })
     }
 
-    /// The items of one part.
+    /// Indices of the items of one part.
     pub fn part(&self, part: Part) -> &[usize] {
         match part {
             Part::Train => &self.train,
@@ -96,12 +96,12 @@ impl Stock {
         }
     }
 
-    /// The part that reports are about: test, or validation where there is none.
+    /// Part for reports: test, or validation if there is no test part.
     pub fn reported(&self) -> Part {
         if self.test.is_empty() { Part::Validation } else { Part::Test }
     }
 
-    /// The items of one part, of which there have to be some.
+    /// Indices of the items of one part, which must not be empty.
     ///
     /// # Errors
     /// [`StockError::Nothing`].
@@ -129,11 +129,12 @@ impl Stock {
         name.cloned().unwrap_or_else(|| format!("class {class}"))
     }
 
-    /// Decodes `slices` images from item `first` on; beyond the end of a volume or recording, its
-    /// last image is repeated. Classes that the configuration leaves out are background.
+    /// Decodes `slices` images, starting with item `first`. Beyond the end of a volume or
+    /// recording, its last image is repeated. Classes that the configuration ignores become
+    /// background.
     ///
     /// # Errors
-    /// A picture that cannot be read.
+    /// An image cannot be read.
     pub fn read(&self, first: usize, slices: usize) -> Result<Vec<Picture>, Problem> {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));

@@ -1,10 +1,10 @@
-//! Masks that the base model itself finds in unlabelled images, to train an adapter on so that it
-//! does not forget what the base can do.
+//! Masks found by the base model in unlabelled images. Training an adapter on them keeps the
+//! abilities of the base.
 //!
-//! The base segments most things from a tight box. Random boxes and boxes on a grid are prompts;
-//! a mask is kept where the base is sure of it and finds it again from a moved box. Many of these
-//! masks follow the box more than the image, and teach boxes alone. Those that the base finds again
-//! from a box that is much too large are objects, which a click can mean as well.
+//! The base segments most structures from a tight box. Here, random boxes and boxes on grids are
+//! its prompts. A mask is kept if the base is confident and finds it again from a moved box. Many
+//! of these masks follow the box more than the image; they are used to train boxes only. Masks that
+//! the base finds again from a much larger box are objects, which a click can select as well.
 
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{BoxXyxy, Prompt, PromptTokens};
@@ -20,14 +20,14 @@ use crate::prompts::tight_box;
 use crate::region::largest_component;
 use crate::tape::Node;
 
-/// Rules for masks that a base model finds.
+/// Settings for finding masks.
 #[derive(Clone, Copy, Debug)]
 pub struct TeachConfig {
-    /// Random boxes tried in an image, beside those on grids.
+    /// Number of random boxes per image, in addition to those on grids.
     pub random_boxes: usize,
-    /// Decides the random boxes.
+    /// Seed of the random boxes.
     pub seed: u64,
-    /// Smallest score that the base gives to a mask that is kept.
+    /// Smallest score (predicted IoU) of a mask that is kept.
     pub min_score: f32,
 }
 
@@ -37,46 +37,47 @@ impl Default for TeachConfig {
     }
 }
 
-/// Sides of random boxes, as shares of the image's sides.
+/// Smallest and largest side of random boxes, as a share of the image's side.
 const SIDE_SHARES: [f32; 2] = [0.12, 0.6];
 
-/// Boxes along each side of a grid; they overlap by half.
+/// Number of boxes along each side of a grid. Neighbouring boxes overlap by half.
 const GRIDS: [usize; 2] = [2, 3];
 
-/// Smallest share of its box that a mask fills.
+/// Smallest share of its box that a mask must fill.
 const MIN_FILL: f32 = 0.25;
 
-/// Smallest share of a mask that lies in its box, and in its largest component.
+/// Smallest share of a mask that must lie in its box, and in its largest component.
 const MIN_INSIDE: f32 = 0.95;
 
-/// Distance by which a tight box is moved to see whether the mask stays, as a share of its sides.
+/// Distance by which a tight box is moved to test the stability of its mask, as a share of the
+/// box's sides.
 const MOVED: f32 = 0.05;
 
-/// Smallest IoU of the masks from the box and from the moved tight box.
+/// Smallest IoU of the masks from a box and from the moved tight box.
 const MIN_STABLE_IOU: f64 = 0.8;
 
-/// Sides of the enlarged box of an object, in sides of its tight box.
+/// Size of the enlarged box of an object, as a multiple of its tight box.
 const ENLARGED: f32 = 1.35;
 
-/// Smallest IoU of the masks of an object from its box and from the enlarged one.
+/// Smallest IoU of the masks of an object from its box and from the enlarged box.
 const MIN_OBJECT_IOU: f64 = 0.8;
 
-/// Largest IoU of two masks of one image that are both kept.
+/// Largest IoU of two kept masks of one image.
 const MAX_SAME_IOU: f64 = 0.6;
 
-/// Brightness, of 255, below which a pixel is black: outside of an ultrasound sector, say.
+/// Brightness, of 255, below which a pixel is black, for example outside an ultrasound sector.
 const BLACK: u8 = 4;
 
-/// Largest share of black pixels in a mask: there is nothing to see in more.
+/// Largest share of black pixels in a mask.
 const MAX_BLACK: f32 = 0.4;
 
 /// Smallest mask, in pixels of the network's mask.
 const MIN_AREA_PX: usize = 60;
 
-/// Prompts that are decoded together.
+/// Number of prompts decoded together.
 const BATCH: usize = 8;
 
-/// The base model as a teacher.
+/// Base model that finds masks.
 pub struct Teacher<'a> {
     network: &'a Network,
     config: TeachConfig,
@@ -85,14 +86,14 @@ pub struct Teacher<'a> {
 /// Masks `[H, W]` in image pixels that the base finds in one image.
 #[derive(Clone, Debug, Default)]
 pub struct Lesson {
-    /// Masks that a box that is much too large gives as well.
+    /// Masks that a much larger box gives as well.
     pub objects: Vec<Array2<bool>>,
     /// Masks that depend on their box.
     pub parts: Vec<Array2<bool>>,
 }
 
-/// Label maps `[H, W]` with `masks`, each a class 1, 2, ... of its map. Masks in one map do not
-/// overlap.
+/// Label maps `[H, W]` with `masks`. Each mask is a class 1, 2, ... of its map; masks in one map do
+/// not overlap.
 pub fn label_maps(masks: &[Array2<bool>]) -> Vec<Array2<u8>> {
     let mut maps: Vec<(Array2<u8>, u8)> = Vec::new();
     for mask in masks {
@@ -117,21 +118,21 @@ pub fn label_maps(masks: &[Array2<bool>]) -> Vec<Array2<u8>> {
 
 /// One prediction of the base.
 struct Found {
-    /// `[h, w]`, the part of the mask that shows the image.
+    /// Part of the mask that covers the image, `[h, w]`.
     mask: Array2<bool>,
     score: f32,
 }
 
 impl<'a> Teacher<'a> {
-    /// A teacher.
+    /// A teacher that uses `network`.
     pub fn new(network: &'a Network, config: TeachConfig) -> Self {
         Self { network, config }
     }
 
-    /// The masks that the base finds in image `number`.
+    /// Masks that the base finds in the image with number `number`.
     ///
     /// # Errors
-    /// Of the device.
+    /// The device failed.
     pub fn lesson(&self, picture: &Picture, number: usize) -> Result<Lesson, candle_core::Error> {
         let preprocess = &self.network.sam().config().preprocess;
         let view = RgbView::new(picture.width, picture.height, &picture.rgb);
@@ -139,7 +140,7 @@ impl<'a> Teacher<'a> {
         let embedding = self.network.embedding(&self.network.features(&image, 1)?, 1)?;
         let mut rng = rng(self.config.seed, 0, number);
         let boxes = self.boxes(&mut rng, picture);
-        let found = self.ask(&embedding, picture, &boxes)?;
+        let found = self.predict(&embedding, picture, &boxes)?;
         let sure = boxes.iter().zip(found);
         let sure = sure.filter(|(bbox, found)| self.is_sure(**bbox, found, picture));
         let mut kept: Vec<Array2<bool>> = Vec::new();
@@ -169,7 +170,7 @@ impl<'a> Teacher<'a> {
         Ok(Lesson { objects, parts })
     }
 
-    /// The masks, each with whether another box finds it again.
+    /// The masks, each with true if another box gives the same mask.
     fn found_again(
         &self,
         embedding: &Node,
@@ -178,7 +179,7 @@ impl<'a> Teacher<'a> {
         boxes: &[BoxXyxy],
         min_iou: f64,
     ) -> Result<Vec<(Array2<bool>, bool)>, candle_core::Error> {
-        let again = self.ask(embedding, picture, boxes)?;
+        let again = self.predict(embedding, picture, boxes)?;
         let compared = masks.into_iter().zip(again).map(|(mask, again)| {
             let is_same = iou(mask.view(), again.mask.view()) >= min_iou;
             (mask, is_same)
@@ -207,7 +208,7 @@ impl<'a> Teacher<'a> {
         boxes
     }
 
-    fn ask(
+    fn predict(
         &self,
         embedding: &Node,
         picture: &Picture,
@@ -231,7 +232,7 @@ impl<'a> Teacher<'a> {
                 coords: concatenate(Axis(0), &coords).expect(same),
                 labels: concatenate(Axis(0), &labels).expect(same),
             };
-            let (logits, scores) = self.network.scored_answer(embedding, &tokens, None)?;
+            let (logits, scores) = self.network.predict_scored(embedding, &tokens, None)?;
             let logits = self.network.array(logits.value())?;
             let logits = logits.into_dimensionality::<Ix3>().expect("three axes");
             let scores = self.network.array(scores.value())?;
@@ -253,7 +254,7 @@ impl<'a> Teacher<'a> {
         let (height, width) = mask.dim();
         let scale = [width as f32 / picture.width as f32, height as f32 / picture.height as f32];
         let [x0, y0, x1, y1] = [0, 1, 2, 3].map(|edge| bbox[edge] * scale[edge % 2]);
-        // A pixel's middle is half a pixel inside; a rim of one pixel is no spill.
+        // A pixel's centre is half a pixel inside; a rim of one pixel does not count as outside.
         let in_box = |(y, x): (usize, usize)| {
             let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
             x > x0 - 1.0 && x < x1 + 1.0 && y > y0 - 1.0 && y < y1 + 1.0
@@ -267,7 +268,7 @@ impl<'a> Teacher<'a> {
     }
 }
 
-/// The tight box of a mask of the network, in image pixels, each edge (left, top, right, bottom)
+/// Tight box of a mask of the network, in image pixels, with each edge (left, top, right, bottom)
 /// moved by a share of the box's side.
 fn changed_box(
     mask: ArrayView2<bool>,
@@ -285,7 +286,7 @@ fn changed_box(
     })
 }
 
-/// Whether most of a mask `[H, W]` in image pixels is black.
+/// True if more of a mask `[H, W]` in image pixels is black than allowed.
 fn shows_nothing(mask: ArrayView2<bool>, picture: &Picture) -> bool {
     let (mut area, mut black) = (0, 0);
     for (pixel, _) in picture.rgb.chunks_exact(3).zip(mask).filter(|(_, inside)| **inside) {
@@ -295,7 +296,7 @@ fn shows_nothing(mask: ArrayView2<bool>, picture: &Picture) -> bool {
     black as f32 > MAX_BLACK * area as f32
 }
 
-/// A mask of the network in image pixels: the nearest.
+/// A mask of the network in image pixels, by nearest neighbour.
 fn in_frame(mask: ArrayView2<bool>, (height, width): (usize, usize)) -> Array2<bool> {
     let (rows, columns) = mask.dim();
     let source = |i: usize, to: usize, from: usize| (2 * i + 1) * from / (2 * to);
@@ -309,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overlapping_masks_go_to_different_maps_and_none_is_changed() {
+    fn overlapping_masks_go_to_different_maps_unchanged() {
         let rectangle = |columns: std::ops::Range<usize>| {
             Array2::from_shape_fn((4, 12), |(_, x)| columns.contains(&x))
         };
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_box_moves_each_edge_by_its_share_and_stays_in_the_image() {
+    fn changed_box_moves_each_edge_by_its_share_and_stays_in_the_image() {
         let mask =
             Array2::from_shape_fn((20, 40), |(y, x)| (5..15).contains(&y) && (0..20).contains(&x));
         let (width, height) = (80, 40);

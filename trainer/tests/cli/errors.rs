@@ -1,10 +1,10 @@
-//! What is wrong is named, and the exit code is 1.
+//! Errors name their cause, and the exit code is 1.
 
 use std::fs;
 
 use crate::fixtures::Folder;
 
-/// Runs a command that fails, and checks that its message has all the words.
+/// Runs a command that must fail, and checks that its message contains all `words`.
 #[track_caller]
 fn named(folder: &Folder, line: &str, words: &[&str]) {
     let message = folder.fail(line);
@@ -28,7 +28,7 @@ fn configurations_are_refused_by_file_and_key() {
 }
 
 #[test]
-fn data_that_cannot_be_used_is_named() {
+fn unusable_data_is_named() {
     let folder = Folder::new();
     named(&folder, "fit --config fit.toml", &["split.json"]);
     folder.split();
@@ -38,13 +38,13 @@ fn data_that_cannot_be_used_is_named() {
     named(&folder, "fit --config fit.toml", &["split.json", "q3"]);
     folder.split();
     for number in 0..8 {
-        fs::write(folder.at(&format!("data/images/p{number}.png")), b"no picture").unwrap();
+        fs::write(folder.at(&format!("data/images/p{number}.png")), b"not an image").unwrap();
     }
     named(&folder, "fit --config fit.toml", &["data/images/p", ".png: unreadable"]);
 }
 
 #[test]
-fn a_stem_that_cannot_be_strided_is_named() {
+fn stem_that_cannot_be_strided_is_named() {
     let folder = Folder::new();
     let line = "distill --base base.safetensors --images data/images --out student.safetensors";
     named(&folder, line, &["base.safetensors", "patches of a ViT", "two 1x1 convolutions"]);
@@ -53,7 +53,7 @@ fn a_stem_that_cannot_be_strided_is_named() {
 }
 
 #[test]
-fn a_training_that_diverges_stops_and_says_so() {
+fn diverging_training_stops_with_an_error() {
     let folder = Folder::new();
     folder.split();
     let line = "fit --config fit.toml --set optimizer.learning_rate=1e30";
@@ -62,7 +62,7 @@ fn a_training_that_diverges_stops_and_says_so() {
 }
 
 #[test]
-fn a_split_without_validation_is_refused_where_it_is_made() {
+fn split_without_validation_is_refused_when_it_is_made() {
     let folder = Folder::new();
     for number in 1..crate::fixtures::PICTURES {
         for part in ["images", "masks"] {
@@ -79,7 +79,7 @@ fn a_split_without_validation_is_refused_where_it_is_made() {
 }
 
 #[test]
-fn an_evaluation_of_nothing_is_an_error() {
+fn evaluation_without_images_is_an_error() {
     let folder = Folder::new();
     for number in 0..crate::fixtures::PICTURES {
         let path = folder.at(&format!("data/masks/p{number}.png"));
@@ -89,7 +89,7 @@ fn an_evaluation_of_nothing_is_an_error() {
 }
 
 #[test]
-fn models_and_prompts_that_do_not_fit_are_named() {
+fn mismatched_models_and_prompts_are_named() {
     let folder = Folder::new();
     let picture = "--image data/images/p1.png --out mask.png";
     let predict = |rest: &str| format!("predict --base base.safetensors {picture} {rest}");

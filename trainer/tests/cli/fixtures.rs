@@ -66,7 +66,7 @@ impl Folder {
             .unwrap()
     }
 
-    /// What a command prints that succeeds.
+    /// Runs a command that must succeed; returns its output.
     pub fn succeed(&self, line: &str) -> String {
         let output = self.run(line);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -74,7 +74,7 @@ impl Folder {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The message of a command that fails.
+    /// Runs a command that must fail; returns its message.
     pub fn fail(&self, line: &str) -> String {
         let output = self.run(line);
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -83,7 +83,7 @@ impl Folder {
         message.unwrap_or_else(|| panic!("{line}: {errors}")).to_owned()
     }
 
-    /// Splits without looking at pictures: the last two are for validation.
+    /// Writes a split with the last two images for validation, without comparing images.
     pub fn split(&self) {
         let name = |number: u32| format!("\"p{number}\"");
         let names = |range: std::ops::Range<u32>| range.map(name).collect::<Vec<_>>().join(", ");
@@ -92,7 +92,8 @@ impl Folder {
         fs::write(self.at("split.json"), text).unwrap();
     }
 
-    /// A bright ellipse among dots, which are what tells one scene from another, and its mask.
+    /// Adds a bright ellipse among dots, with its mask. The dots distinguish one scene from
+    /// another.
     fn add_picture(&self, number: u32) {
         let mut rng = ChaCha8Rng::seed_from_u64(number.into());
         let side = SIDE_PX as f32;

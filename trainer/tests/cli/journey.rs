@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::fixtures::{Folder, PICTURES, SIDE_PX};
 
 #[test]
-fn pictures_become_an_adapter_that_answers() {
+fn images_are_trained_into_a_working_adapter() {
     let folder = Folder::new();
     let checked = folder.succeed("check --data data --classes 1");
-    assert!(checked.contains(&format!("{PICTURES} pictures with masks, nothing wrong")));
+    assert!(checked.contains(&format!("{PICTURES} images with masks, no problems")));
     folder.succeed("split --data data --out split.json --validation 0.2");
     let names: Value = json(&fs::read_to_string(folder.at("split.json")).unwrap());
     let lengths = ["train", "validation", "test"].map(|part| length(&names[part]));
@@ -34,9 +34,9 @@ fn pictures_become_an_adapter_that_answers() {
         assert!(summary.contains(words), "{words} in {summary}");
     }
 
-    // The configuration in the run folder starts the same training from there.
+    // The configuration in the run folder starts the same training.
     let again = folder.fail("fit --config run/config.toml");
-    assert!(again.contains("run holds a training already: add --resume"), "{again}");
+    assert!(again.contains("run already contains a training: add --resume"), "{again}");
     folder.succeed("fit --config run/config.toml --set fit.steps=6 --resume");
     let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
     let steps: Vec<u64> =
@@ -47,8 +47,8 @@ fn pictures_become_an_adapter_that_answers() {
     answers(&folder);
 }
 
-/// What the adapter of the run is good for.
-fn answers(folder: &Folder) {
+/// Checks the commands that use the adapter of the run.
+fn check_commands(folder: &Folder) {
     let model = "--base base.safetensors --adapter run/best.safetensors";
     let rows = folder.succeed(&format!(
         "eval {model} --data data --split split.json --classes ellipse --prompt box,point1,clicks5 \
@@ -91,12 +91,12 @@ fn answers(folder: &Folder) {
 }
 
 #[test]
-fn steps_after_the_last_state_are_taken_again_and_logged_once() {
+fn steps_after_the_last_state_are_repeated_and_logged_once() {
     let folder = Folder::new();
     folder.split();
     folder.succeed("fit --config fit.toml");
     let log = fs::read_to_string(folder.at("run/log.jsonl")).unwrap();
-    // As if the process had been killed in step 5 of 6: its state is that after step 4.
+    // As if the process had been killed in step 5 of 6, with a state after step 4.
     let later: Vec<String> = [4, 5].iter().map(|step| later(&log, *step)).collect();
     fs::write(folder.at("run/log.jsonl"), format!("{log}{}{{\"train\": ", later.concat())).unwrap();
     folder.succeed("fit --config fit.toml --set fit.steps=6 --resume");
@@ -107,7 +107,7 @@ fn steps_after_the_last_state_are_taken_again_and_logged_once() {
     assert_eq!(numbers(|entry| entry["step"].as_u64()), [2, 4, 6]);
 }
 
-/// The first step's line, as if it were of step `step`.
+/// The first step's line, renumbered as step `step`.
 fn later(log: &str, step: u64) -> String {
     let mut entry = json(log.lines().next().unwrap());
     entry["train"]["step"] = step.into();
@@ -115,17 +115,17 @@ fn later(log: &str, step: u64) -> String {
 }
 
 #[test]
-fn training_goes_on_with_what_a_data_set_has() {
+fn training_skips_images_without_masks() {
     let folder = Folder::new();
     folder.split();
     fs::copy(folder.at("data/images/p0.png"), folder.at("data/images/alone.png")).unwrap();
     let output = folder.run("fit --config fit.toml --set fit.steps=1");
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{errors}");
-    assert!(errors.contains("warning: left out: ") && errors.contains("alone.png: no mask"));
+    assert!(errors.contains("warning: skipped: ") && errors.contains("alone.png: no mask"));
 }
 
-/// The hash that the adapter carries.
+/// Data set hash in the adapter.
 fn dataset_sha256(folder: &Folder) -> String {
     let told = json(&folder.succeed("inspect run/best.safetensors --json"));
     let hash = told["training"]["dataset_sha256"].as_str().unwrap();

@@ -7,7 +7,7 @@ use medsa_trainer::data::Dataset;
 use crate::fixtures::{Folder, names};
 
 #[test]
-fn frames_with_a_mask_are_items_however_their_numbers_are_padded() {
+fn frames_with_a_mask_are_items_with_any_padding_of_numbers() {
     needs!("dicom");
     let path = asset("examples_ybr_color.dcm");
     let folder = Folder::new();
@@ -30,7 +30,7 @@ fn frames_with_a_mask_are_items_however_their_numbers_are_padded() {
 }
 
 #[test]
-fn masks_of_no_frame_are_reported_and_the_others_are_read() {
+fn masks_without_a_frame_are_reported_and_the_others_are_read() {
     needs!("dicom");
     let path = asset("examples_ybr_color.dcm");
     let folder = Folder::new();
@@ -43,12 +43,12 @@ fn masks_of_no_frame_are_reported_and_the_others_are_read() {
     let (dataset, problems) = folder.check(None);
     assert_eq!(problems.len(), 6, "{problems:#?}");
     for (problem, expected) in problems.iter().zip([
-        "masks/heart/+5.png: named after no frame",
+        "masks/heart/+5.png: name is not a frame number",
         "masks/heart/3.png: not used, masks/heart/003.png has the same name",
-        "masks/heart/30.png: frame 30 of images/heart.dcm, which has frames 0 to 29",
-        "masks/heart/7.png: 320 x 200 px, but its picture 320 x 240 px",
+        "masks/heart/30.png: no frame 30 in images/heart.dcm, which has frames 0 to 29",
+        "masks/heart/7.png: size is 320 x 200 px, but that of its image is 320 x 240 px",
         "masks/heart/8.png: unreadable",
-        "masks/heart/first.png: named after no frame",
+        "masks/heart/first.png: name is not a frame number",
     ]) {
         assert!(problem.starts_with(expected), "{problem}");
     }
@@ -56,7 +56,7 @@ fn masks_of_no_frame_are_reported_and_the_others_are_read() {
 }
 
 #[test]
-fn a_single_frame_has_a_single_mask() {
+fn single_frame_has_a_single_mask() {
     needs!("dicom");
     let [single, cine] = ["examples_rgb_color.dcm", "examples_ybr_color.dcm"].map(asset);
     let folder = Folder::new();
@@ -67,15 +67,15 @@ fn a_single_frame_has_a_single_mask() {
     }
     let (dataset, problems) = folder.check(None);
     assert_eq!(names(&dataset), ["many", "one"]);
-    let expected = "masks/many.png: mask of images/many.dcm, expected a folder with a mask for \
-                    each frame, as this has several";
+    let expected = "masks/many.png: wrong kind of mask for images/many.dcm, expected a folder \
+                    with a mask for each frame, since the recording has several frames";
     assert_eq!(problems, [expected]);
     let one = dataset.items()[1].read().unwrap();
     assert_eq!((one.width, one.height), (320, 240));
 }
 
 #[test]
-fn a_damaged_recording_is_one_problem_and_not_one_for_each_frame() {
+fn damaged_recording_is_one_problem() {
     let folder = Folder::new();
     folder.write("images/heart.dcm", &[&[0; 128], &b"DICM"[..], &[0xff; 40]].concat());
     for frame in 0..5 {

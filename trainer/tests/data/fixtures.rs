@@ -23,7 +23,7 @@ impl Folder {
         self.root.path()
     }
 
-    /// The path of `name`, such as `masks/a.png`; the folders above it exist.
+    /// Path of `name`, for example `masks/a.png`; creates the folders above it.
     pub fn at(&self, name: &str) -> PathBuf {
         let path = self.root.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -34,13 +34,13 @@ impl Folder {
         fs::write(self.at(name), bytes).unwrap();
     }
 
-    /// A grey picture of `width` x `height`.
+    /// Writes a grey image of `width` x `height` pixels.
     pub fn grey(&self, name: &str, (width, height): (u32, u32), value: impl Fn(u32, u32) -> u8) {
         let picture = image::GrayImage::from_fn(width, height, |x, y| image::Luma([value(x, y)]));
         picture.save(self.at(name)).unwrap();
     }
 
-    /// The data set, and every problem that opening and checking it finds, sorted, without the
+    /// The data set, and every problem found by opening and checking it, sorted and without the
     /// folder's own path.
     pub fn check(&self, classes: Option<&[u8]>) -> (Dataset, Vec<String>) {
         let (dataset, mut problems) = Dataset::open(self.root()).unwrap();

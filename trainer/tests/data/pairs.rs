@@ -1,4 +1,4 @@
-//! Pictures with masks.
+//! Images with masks.
 
 use medsa_trainer::data::{Dataset, Problem};
 
@@ -7,14 +7,14 @@ use crate::fixtures::{Folder, names};
 const SIZE: (u32, u32) = (12, 8);
 
 #[test]
-fn pictures_and_masks_are_paired_by_stem() {
+fn images_and_masks_are_paired_by_stem() {
     let folder = Folder::new();
     folder.grey("images/a.png", SIZE, |x, y| (x * 20 + y) as u8);
     folder.grey("masks/a.png", SIZE, |x, _| u8::from(x > 5) * 2);
     folder.grey("images/b.jpg", SIZE, |_, _| 90);
     folder.grey("masks/b.png", SIZE, |_, y| u8::from(y < 3) * 255);
-    folder.write("images/.hidden.png", b"no picture");
-    folder.write("images/notes.txt", b"no picture either");
+    folder.write("images/.hidden.png", b"not an image");
+    folder.write("images/notes.txt", b"not an image either");
     let (dataset, problems) = folder.check(Some(&[1, 2]));
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(names(&dataset), ["a", "b"]);
@@ -26,11 +26,11 @@ fn pictures_and_masks_are_paired_by_stem() {
     let b = dataset.items()[1].read().unwrap();
     assert_eq!((b.classes[(2, 0)], b.classes[(3, 0)]), (1, 0));
     assert!(dataset.items().iter().all(|item| item.sequence.is_none()));
-    assert!(dataset.run(0, 2).is_none(), "two pictures are no sequence");
+    assert!(dataset.run(0, 2).is_none(), "two images are not a sequence");
 }
 
 #[test]
-fn a_folder_of_masks_gives_one_item_for_each() {
+fn each_mask_of_a_folder_is_an_item() {
     let folder = Folder::new();
     folder.grey("images/a.png", SIZE, |_, _| 90);
     folder.grey("masks/a/0.png", SIZE, |x, _| u8::from(x > 5));
@@ -38,7 +38,7 @@ fn a_folder_of_masks_gives_one_item_for_each() {
     let (dataset, problems) = folder.check(None);
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(names(&dataset), ["a#0000", "a#0012"]);
-    assert!(dataset.run(0, 2).is_none(), "masks of one image are no sequence");
+    assert!(dataset.run(0, 2).is_none(), "masks of one image are not a sequence");
     let areas = dataset.items().iter().map(|item| {
         let classes = item.read().unwrap().classes;
         classes.iter().filter(|&&class| class > 0).count()
@@ -74,11 +74,11 @@ fn every_problem_is_reported_and_the_rest_is_read() {
             "images/alone.png: no mask of the same name in masks",
             "images/twice.png: not used, images/twice.jpg has the same name",
             "masks/class.png: class 3 is not listed, expected one of [1, 2]",
-            "masks/empty.png: empty, no pixel is marked",
-            "masks/kind.nii: mask of images/kind.png, expected a .png or .jpg file, or a folder of \
-             them",
-            "masks/orphan.png: no picture of the same name in images",
-            "masks/size.png: 8 x 12 px, but its picture 12 x 8 px",
+            "masks/empty.png: empty, no pixel has a class",
+            "masks/kind.nii: wrong kind of mask for images/kind.png, expected a .png or .jpg \
+             file, or a folder of them",
+            "masks/orphan.png: no image of the same name in images",
+            "masks/size.png: size is 8 x 12 px, but that of its image is 12 x 8 px",
         ]
     );
     assert_eq!(names(&dataset), ["class", "empty", "good", "size", "twice"]);
@@ -86,7 +86,7 @@ fn every_problem_is_reported_and_the_rest_is_read() {
 }
 
 #[test]
-fn damaged_files_are_problems_wherever_they_are_cut() {
+fn files_truncated_anywhere_are_problems() {
     let folder = Folder::new();
     for ending in ["png", "jpg"] {
         folder.grey("images/a.png", (40, 30), |x, y| (x * y) as u8);
@@ -97,7 +97,7 @@ fn damaged_files_are_problems_wherever_they_are_cut() {
             folder.write(&name, &whole[..len]);
             let (dataset, _) = Dataset::open(folder.root()).unwrap();
             let found = dataset.items()[0].read();
-            // A JPEG that lacks its end still has a picture.
+            // A truncated JPEG can still be decoded.
             let allowed = ending == "jpg" && len == whole.len() / 2;
             match found {
                 Err(Problem::Unreadable { path, .. }) => assert_eq!(path, folder.at(&name)),
@@ -109,7 +109,7 @@ fn damaged_files_are_problems_wherever_they_are_cut() {
 }
 
 #[test]
-fn a_picture_that_claims_to_be_huge_is_refused_by_its_header() {
+fn image_with_huge_size_in_its_header_is_refused() {
     let folder = Folder::new();
     folder.grey("images/a.png", SIZE, |_, _| 90);
     folder.grey("masks/a.png", SIZE, |_, _| 1);
@@ -126,7 +126,7 @@ fn a_picture_that_claims_to_be_huge_is_refused_by_its_header() {
 }
 
 #[test]
-fn a_mask_in_colours_is_refused() {
+fn coloured_mask_is_refused() {
     let folder = Folder::new();
     folder.grey("images/a.png", SIZE, |_, _| 90);
     let red = image::RgbImage::from_pixel(SIZE.0, SIZE.1, image::Rgb([128, 0, 0]));
@@ -137,14 +137,14 @@ fn a_mask_in_colours_is_refused() {
 }
 
 #[test]
-fn a_folder_without_masks_is_named() {
+fn folder_without_masks_is_named() {
     let folder = Folder::new();
     std::fs::remove_dir(folder.at("masks/x").parent().unwrap()).unwrap();
     let error = Dataset::open(folder.root()).unwrap_err();
     assert!(error.to_string().contains("masks"), "{error}");
 }
 
-/// As PNG has it.
+/// CRC-32 as in PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {

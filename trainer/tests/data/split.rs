@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::fixtures::Folder;
 
-/// Thirty scenes of one to three frames each, the probe moving by a few pixels, with class 2 in
-/// every tenth; `scene-frame` is the name.
+/// Thirty scenes named `scene-frame`, with one to three frames each. The probe moves by a few
+/// pixels between frames, and every tenth scene has class 2.
 fn scans() -> Folder {
     let folder = Folder::new();
     for scene in 0..30u64 {
@@ -37,14 +37,14 @@ fn scans() -> Folder {
     folder
 }
 
-/// Training and validation alone.
+/// A split by similarity without a test part.
 fn by_similarity(dataset: &Dataset, validation: f64, seed: u64) -> Split {
     let plan = SplitPlan { validation, seed, ..SplitPlan::default() };
     Split::new(dataset, &plan).unwrap().split
 }
 
 #[test]
-fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
+fn scenes_stay_in_one_part_and_every_class_is_in_both() {
     let folder = scans();
     let (dataset, problems) = Dataset::open(folder.root()).unwrap();
     assert!(problems.is_empty());
@@ -66,7 +66,7 @@ fn frames_of_one_scene_are_on_one_side_and_every_class_on_both() {
 }
 
 #[test]
-fn slices_of_a_volume_stay_together_however_different_they_look() {
+fn slices_of_a_volume_stay_together_even_if_they_look_different() {
     let folder = Folder::new();
     for (volume, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
         let mut rng = ChaCha8Rng::seed_from_u64(volume as u64);
@@ -81,8 +81,8 @@ fn slices_of_a_volume_stay_together_however_different_they_look() {
     assert!(split.validation.iter().all(|name| name[..1] == split.validation[0][..1]));
 }
 
-/// Frames of real scans that were found to show the same by looking at them: neighbours, the same
-/// frame annotated twice, and at the end a probe that moved.
+/// Pairs of frames of real scans that show the same scene, found by visual inspection: neighbouring
+/// frames, the same frame annotated twice and, at the end, a moved probe.
 const SAME_SCENE: [[&str; 2]; 10] = [
     ["0043", "0077"],
     ["0055", "0058"],
@@ -98,7 +98,7 @@ const SAME_SCENE: [[&str; 2]; 10] = [
 
 #[test]
 fn near_identical_frames_of_real_scans_never_straddle_the_split() {
-    // The ten pairs and 20 frames of other scenes.
+    // The ten pairs, and 20 frames of other scenes.
     assert_scenes_stay_together(&data("usgra-nerve"), [32, 8]);
 }
 
@@ -123,7 +123,7 @@ fn assert_scenes_stay_together(path: &Path, [train, validation]: [usize; 2]) {
 }
 
 #[test]
-fn a_split_is_read_as_it_was_written_and_fits_its_data_set_only() {
+fn split_round_trips_and_fits_only_its_data_set() {
     let folder = Folder::new();
     for name in ["a", "b", "c"] {
         folder.grey(&format!("images/{name}.png"), (8, 8), |_, _| 9);
@@ -148,7 +148,7 @@ fn a_split_is_read_as_it_was_written_and_fits_its_data_set_only() {
     assert!(error.contains("split.json") && error.contains("tests"), "{error}");
 }
 
-/// Ten subjects of three images each, `subject_image`, that all look the same.
+/// Ten subjects of three images each, named `subject_image`. All images look the same.
 fn subjects() -> Folder {
     let folder = Folder::new();
     for (subject, image) in (0..10).flat_map(|subject| (0..3).map(move |image| (subject, image))) {
@@ -160,7 +160,7 @@ fn subjects() -> Folder {
 }
 
 #[test]
-fn subjects_in_names_go_to_one_part_and_named_ones_where_the_plan_says() {
+fn subjects_stay_in_one_part_and_follow_the_plan() {
     let folder = subjects();
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
     let subject_of = |names: &[String]| -> BTreeSet<String> {
@@ -195,7 +195,7 @@ fn subjects_in_names_go_to_one_part_and_named_ones_where_the_plan_says() {
 }
 
 #[test]
-fn a_data_set_of_look_alikes_is_split_and_the_pairs_across_parts_are_counted() {
+fn similar_images_are_split_and_pairs_across_parts_are_counted() {
     let folder = subjects();
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
     let plan = SplitPlan { validation: 0.2, test: 0.2, ..SplitPlan::default() };

@@ -8,21 +8,21 @@ use nifti::writer::WriterOptions;
 
 use crate::fixtures::{Folder, names};
 
-/// Width, height, slices.
+/// Width, height and number of slices.
 const SHAPE: (usize, usize, usize) = (9, 7, 5);
 
 fn intensity() -> Array3<i16> {
     Array3::from_shape_fn(SHAPE, |(x, y, z)| (x * 100 + y * 10 + z) as i16)
 }
 
-/// Class 3 on two pixels of slices 1 to 3.
+/// Labels: class 3 on two pixels of slices 1 to 3.
 fn labels() -> Array3<u8> {
     Array3::from_shape_fn(SHAPE, |at| {
         if (1..4).contains(&at.2) && at.1 == 2 && at.0 < 2 { 3 } else { 0 }
     })
 }
 
-/// A data set of one volume, the files ending as given.
+/// A data set of one volume, whose files have the given extensions.
 fn folder(image: &str, mask: &str) -> Folder {
     let folder = Folder::new();
     WriterOptions::new(folder.at(image)).write_nifti(&intensity()).unwrap();
@@ -31,7 +31,7 @@ fn folder(image: &str, mask: &str) -> Folder {
 }
 
 #[test]
-fn each_slice_is_an_item_and_the_first_axis_runs_along_the_width() {
+fn each_slice_is_an_item_and_the_first_axis_is_the_width() {
     let folder = folder("images/liver.nii", "masks/liver.nii.gz");
     let (dataset, problems) = folder.check(Some(&[3]));
     assert_eq!(problems, Vec::<String>::new());
@@ -43,7 +43,8 @@ fn each_slice_is_an_item_and_the_first_axis_runs_along_the_width() {
     assert_eq!(item.sequence, Some(("liver".to_owned(), 3)));
     let picture = item.read().unwrap();
     assert_eq!((picture.width, picture.height, picture.classes.dim()), (9, 7, (7, 9)));
-    // Values from 0 to 864: the percentiles of 315 of them are the second and last but one.
+    // Values from 0 to 864: the percentiles of these 315 values are the second and the last but
+    // one.
     let (low, high) = (2.0, 862.0);
     for (y, x) in [(0, 0), (2, 1), (6, 8), (3, 5)] {
         let value = (x * 100 + y * 10 + 3) as f32;
@@ -55,7 +56,7 @@ fn each_slice_is_an_item_and_the_first_axis_runs_along_the_width() {
 }
 
 #[test]
-fn slices_follow_each_other_in_one_volume_only() {
+fn sequences_do_not_cross_volumes() {
     let folder = folder("images/a.nii", "masks/a.nii");
     fs::copy(folder.at("images/a.nii"), folder.at("images/b.nii")).unwrap();
     fs::copy(folder.at("masks/a.nii"), folder.at("masks/b.nii")).unwrap();
@@ -71,7 +72,7 @@ fn slices_follow_each_other_in_one_volume_only() {
 }
 
 #[test]
-fn names_are_unique_whatever_pictures_are_called() {
+fn item_names_are_unique() {
     let folder = folder("images/a.nii", "masks/a.nii");
     for part in ["images", "masks"] {
         folder.grey(&format!("{part}/a#0001.png"), (4, 4), |_, _| 1);
@@ -82,7 +83,7 @@ fn names_are_unique_whatever_pictures_are_called() {
 }
 
 #[test]
-fn slope_and_intercept_change_no_picture_but_labels_obey_them() {
+fn slope_and_intercept_apply_to_labels_and_not_to_images() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
     let scale = |name: &str, slope: f32, inter: f32| {
@@ -105,11 +106,11 @@ fn slope_and_intercept_change_no_picture_but_labels_obey_them() {
 }
 
 #[test]
-fn a_volume_is_read_once_for_all_its_slices_and_threads() {
+fn volume_is_read_once_for_all_slices_and_threads() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
     let first = dataset.items()[0].read().unwrap();
-    // Whoever reads the file again now fails.
+    // Reading the file again would fail now.
     fs::remove_file(folder.at("images/a.nii")).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -124,16 +125,19 @@ fn a_volume_is_read_once_for_all_its_slices_and_threads() {
 }
 
 #[test]
-fn volumes_that_do_not_fit_their_labels_are_reported_once() {
+fn volumes_that_do_not_match_their_labels_are_reported_once() {
     let folder = folder("images/a.nii", "masks/a.nii");
     WriterOptions::new(folder.at("masks/a.nii"))
         .write_nifti(&Array3::<u8>::ones((9, 7, 4)))
         .unwrap();
     let (dataset, problems) = folder.check(None);
-    assert_eq!(problems, ["masks/a.nii: 9 x 7 x 4 px, but its picture 9 x 7 x 5 px"]);
+    assert_eq!(
+        problems,
+        ["masks/a.nii: size is 9 x 7 x 4 px, but that of its image is 9 x 7 x 5 px"]
+    );
     assert!(dataset.items().is_empty());
     for (labels, expected) in [
-        (labels().mapv(|_| 0.0f32), "masks/a.nii: empty, no pixel is marked"),
+        (labels().mapv(|_| 0.0f32), "masks/a.nii: empty, no pixel has a class"),
         (
             labels().mapv(|label| f32::from(label) / 2.0),
             "masks/a.nii: unreadable: a label is 1.5, expected a whole number from 0 to 255",
@@ -150,7 +154,7 @@ fn volumes_that_do_not_fit_their_labels_are_reported_once() {
 }
 
 #[test]
-fn files_that_end_too_early_are_problems() {
+fn truncated_files_are_problems() {
     for ending in ["nii", "nii.gz"] {
         let name = format!("images/a.{ending}");
         let folder = folder(&name, "masks/a.nii");
@@ -165,7 +169,7 @@ fn files_that_end_too_early_are_problems() {
 }
 
 #[test]
-fn extensions_are_skipped_whatever_sizes_they_claim() {
+fn extensions_are_skipped_regardless_of_their_declared_size() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
     let whole = fs::read(folder.at("images/a.nii")).unwrap();
@@ -181,7 +185,7 @@ fn extensions_are_skipped_whatever_sizes_they_claim() {
 }
 
 #[test]
-fn headers_with_any_byte_changed_never_panic() {
+fn changing_any_header_byte_never_panics() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let whole = fs::read(folder.at("images/a.nii")).unwrap();
     let mut refused = 0;
@@ -199,7 +203,7 @@ fn headers_with_any_byte_changed_never_panic() {
 }
 
 #[test]
-fn a_small_file_that_claims_a_gigabyte_is_refused() {
+fn small_file_with_a_gigabyte_in_its_header_is_refused() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let header = |dim: [u16; 8]| {
         let mut bytes = fs::read(folder.at("masks/a.nii")).unwrap();
@@ -213,7 +217,7 @@ fn a_small_file_that_claims_a_gigabyte_is_refused() {
     let expected = "images/a.nii: unreadable: [16000, 16000, 16000] voxels take 16384000000000 \
                     bytes, expected at most 1073741824";
     assert_eq!(problems, [expected]);
-    // Within the limit, but not in the file.
+    // Within the limit, but the data is missing in the file.
     let claimed = header([3, 1000, 1000, 200, 1, 1, 1, 1]);
     folder.write("images/a.nii", &claimed);
     folder.write("masks/a.nii", &claimed);
@@ -222,7 +226,7 @@ fn a_small_file_that_claims_a_gigabyte_is_refused() {
 }
 
 #[test]
-fn a_header_without_its_voxels_is_refused() {
+fn header_without_voxels_is_refused() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let mut bytes = fs::read(folder.at("images/a.nii")).unwrap();
     bytes[344..348].copy_from_slice(b"ni1\0");
@@ -233,7 +237,7 @@ fn a_header_without_its_voxels_is_refused() {
 }
 
 #[test]
-fn a_damaged_compressed_file_is_found_by_its_checksum() {
+fn damaged_compressed_file_fails_its_checksum() {
     let folder = folder("images/a.nii.gz", "masks/a.nii");
     let mut bytes = fs::read(folder.at("images/a.nii.gz")).unwrap();
     let checksum = bytes.len() - 8;

@@ -1,4 +1,4 @@
-//! A small network, a few pictures of ellipses, and programs that train on them.
+//! A small network, a few images of ellipses, and programs that train on them.
 
 #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only one test is left"))]
 mod outcome;

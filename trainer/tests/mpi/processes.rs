@@ -1,13 +1,13 @@
-//! Several processes train what one would.
+//! Several processes give the same training as one process.
 
 use crate::runs::{Runs, difference, error, mpirun, run};
 use medsa_test_inputs::needs;
 
-/// Rounding of sums in another order, through all steps.
+/// Tolerance for rounding of sums in another order, over all steps.
 const TOLERANCE: f32 = 1e-5;
 
 #[test]
-fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
+fn two_processes_train_the_same_adapter_as_one() {
     needs!("mpi");
     let runs = Runs::new();
     run(&mut runs.fit("one", &[]));
@@ -20,7 +20,7 @@ fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
         assert!((one - two).abs() <= 1e-5 * one, "{one} {two}");
     }
 
-    // Both go on from the states that they wrote.
+    // Both resume from their saved states.
     let longer = ["--resume", "--set", "fit.steps=4"];
     run(&mut runs.fit("one", &longer));
     run(&mut mpirun(&[&runs.fit("two", &longer), &runs.fit("two", &longer)]));
@@ -31,7 +31,7 @@ fn two_processes_train_the_adapter_that_one_trains_with_the_same_batch() {
 }
 
 #[test]
-fn processes_that_do_not_hold_the_same_weights_stop_after_the_first_step() {
+fn processes_with_different_weights_stop_after_the_first_step() {
     needs!("mpi");
     let runs = Runs::new();
     let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "seed=1"]));
@@ -42,7 +42,7 @@ fn processes_that_do_not_hold_the_same_weights_stop_after_the_first_step() {
 }
 
 #[test]
-fn a_process_that_fails_ends_all() {
+fn failing_process_ends_the_group() {
     needs!("mpi");
     let runs = Runs::new();
     let (fit, other) = (runs.fit("run", &[]), runs.fit("run", &["--set", "base=\"none.pth\""]));
@@ -51,12 +51,12 @@ fn a_process_that_fails_ends_all() {
 }
 
 #[test]
-fn a_batch_that_cannot_be_shared_evenly_is_refused() {
+fn batch_that_cannot_be_shared_evenly_is_refused() {
     needs!("mpi");
     let runs = Runs::new();
     let fit = runs.fit("run", &[]);
     let error = error(&mut mpirun(&[&fit, &fit, &fit]));
-    let expected = "fit.batch is 4, expected a multiple of 3, the processes that train";
+    let expected = "fit.batch is 4, expected a multiple of 3, the number of processes";
     assert!(error.contains(expected), "{error}");
 }
 

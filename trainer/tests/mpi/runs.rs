@@ -1,4 +1,4 @@
-//! Trainings of a small network on a few pictures of ellipses.
+//! Trainings of a small network on a few images of ellipses.
 
 use std::fs;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Runs {
         self.root.path().join(name)
     }
 
-    /// A training in the run folder `out`.
+    /// Command for a training in the run folder `out`.
     pub fn fit(&self, out: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_medsa-train"));
         command.arg("fit").arg("--config").arg(self.path("fit.toml"));
@@ -52,12 +52,12 @@ impl Runs {
         command
     }
 
-    /// What a training ended with.
+    /// Weights of the adapter at the end of a training.
     pub fn adapter(&self, out: &str) -> Weights {
         Adapter::read(&self.path(out).join("last.safetensors")).unwrap().into_weights()
     }
 
-    /// Loss and norm of the gradients in each step.
+    /// Loss and gradient norm of each step.
     pub fn steps(&self, out: &str) -> Vec<[f64; 2]> {
         let log = fs::read_to_string(self.path(out).join("log.jsonl")).unwrap();
         let entries = log.lines().map(|line| line.parse::<Value>().unwrap());
@@ -69,7 +69,7 @@ impl Runs {
             .collect()
     }
 
-    /// A bright ellipse on dark ground, at a place of its own.
+    /// Writes a bright ellipse on dark ground; each `i` has another position.
     fn ellipse(&self, i: usize, name: &str) {
         let (cx, cy) = (20.0 + 3.0 * i as f32, 40.0 - 2.0 * i as f32);
         let inside = |x: u32, y: u32| {
@@ -83,9 +83,9 @@ impl Runs {
     }
 }
 
-/// All that trains by default, and the mask prompt's network: not every prompt has a mask, so
-/// that some processes, and in some steps all, have no gradient of it. The large decay shows
-/// whether the optimizer left it alone then.
+/// Everything that is trained by default, and the mask prompt's network. Not every prompt has a
+/// mask, so some processes, and in some steps all of them, have no gradient for that network. The
+/// large weight decay shows whether the optimizer leaves it unchanged then.
 const CONFIG: &str = r#"
 base = "base.safetensors"
 cache = "features"
@@ -138,7 +138,7 @@ fn base() -> Checkpoint {
     };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut weights = Weights::new();
-    // The network itself knows best what it lacks.
+    // Reading the network reports the missing tensors one after the other.
     while let Err(error) = Sam::read(&weights, config.clone()) {
         let Error::MissingTensor { name, expected } = error else { panic!("{error}") };
         let fan_in: usize = expected.iter().skip(1).product();
@@ -152,7 +152,7 @@ fn base() -> Checkpoint {
     Checkpoint { path: "small".into(), origin, teacher: None, weights, config }
 }
 
-/// Largest difference between two files' tensors.
+/// Largest difference between the tensors of two files.
 pub fn difference(a: &Weights, b: &Weights) -> f32 {
     assert!(a.keys().eq(b.keys()), "they have other tensors");
     let mut largest = 0.0f32;
@@ -162,7 +162,7 @@ pub fn difference(a: &Weights, b: &Weights) -> f32 {
     largest
 }
 
-/// The commands as processes of one world.
+/// Starts the commands as processes of one MPI world.
 pub fn mpirun(commands: &[&Command]) -> Command {
     let mut mpirun = Command::new("mpirun");
     mpirun.args(["--oversubscribe", "--allow-run-as-root"]);
@@ -175,13 +175,13 @@ pub fn mpirun(commands: &[&Command]) -> Command {
     mpirun
 }
 
-/// Runs a command to its end.
+/// Runs a command that must succeed.
 pub fn run(command: &mut Command) {
     let Output { status, stderr, .. } = output(command);
     assert!(status.success(), "{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
 }
 
-/// What a command that fails says.
+/// Runs a command that must fail; returns its message.
 pub fn error(command: &mut Command) -> String {
     let Output { status, stderr, .. } = output(command);
     assert!(!status.success(), "{command:?}");

@@ -1,16 +1,17 @@
-//! One bit per cell, eight cells a byte, the first cell in the highest bit, no gap between rows.
+//! Bit-packed cells: eight cells per byte, the first cell in the highest bit, no padding between
+//! rows.
 
 use heapless::Vec;
 
 use super::MAX_PAYLOAD_LEN;
 use crate::WireError;
 
-/// Packs `cells`, of which there are at most 256 x 256.
+/// Packs `cells`, at most 256 x 256.
 pub(super) fn encode(cells: impl Iterator<Item = bool>) -> Vec<u8, MAX_PAYLOAD_LEN> {
     let mut payload = Vec::new();
     for (index, bit) in cells.enumerate() {
         if index % 8 == 0 {
-            // Invariant: the caller checked the sides, so there is room for every cell.
+            // Invariant: the caller checked the sides, so every cell fits.
             payload.push(0).expect("at most 256 x 256 cells");
         }
         if let Some(last) = payload.last_mut() {
@@ -20,8 +21,8 @@ pub(super) fn encode(cells: impl Iterator<Item = bool>) -> Vec<u8, MAX_PAYLOAD_L
     payload
 }
 
-/// Checks the length, and that the bits after the last cell are zero, so that a mask has one
-/// packed form only.
+/// Checks the length, and that the bits after the last cell are zero, so that a mask has only one
+/// packed form.
 pub(super) fn check(payload: &[u8], cell_count: usize) -> Result<(), WireError> {
     let (found, expected) = (payload.len(), cell_count.div_ceil(8));
     let padding_bits = expected * 8 - cell_count;
@@ -33,7 +34,7 @@ pub(super) fn check(payload: &[u8], cell_count: usize) -> Result<(), WireError> 
     }
 }
 
-/// The cells of a packed payload, padding included.
+/// Iterator over the cells of a packed payload, including padding.
 #[derive(Clone, Debug)]
 pub(super) struct Cells<'a> {
     payload: &'a [u8],

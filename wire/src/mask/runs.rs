@@ -1,12 +1,12 @@
-//! Lengths of runs as varints (seven bits a byte, lowest first, high bit set but in the last
-//! byte). Runs alternate, background first; only the first may be empty.
+//! Run lengths as varints (seven bits per byte, lowest first; the high bit is set in every byte but
+//! the last). Runs alternate and start with background; only the first run may be empty.
 
 use heapless::Vec;
 
 use super::MAX_PAYLOAD_LEN;
 use crate::WireError;
 
-/// Encodes `cells` as runs, or gives up once that takes more than `max_len` bytes.
+/// Encodes `cells` as runs; `None` if that takes more than `max_len` bytes.
 pub(super) fn encode(
     cells: impl Iterator<Item = bool>,
     max_len: usize,
@@ -40,7 +40,7 @@ pub(super) fn checked_sum(payload: &[u8]) -> Result<u64, WireError> {
             let problem = "is empty, which only the first may be";
             return Err(WireError::BreaksRunCode { index, problem });
         }
-        // At most 8192 runs of at most 65536 cells: no overflow.
+        // At most 8192 runs of at most 65536 cells, so the sum cannot overflow.
         sum += u64::from(run);
         rest = after;
         index += 1;
@@ -48,19 +48,19 @@ pub(super) fn checked_sum(payload: &[u8]) -> Result<u64, WireError> {
     Ok(sum)
 }
 
-/// The cells of a run-length payload.
+/// Iterator over the cells of a run-length payload.
 #[derive(Clone, Debug)]
 pub(super) struct Cells<'a> {
     rest: &'a [u8],
     /// Value of the current run.
     value: bool,
-    /// Cells left in the current run.
+    /// Number of cells left in the current run.
     run: u32,
 }
 
 impl<'a> Cells<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
-        // As if a foreground run had just ended: the first run is background.
+        // As if a foreground run had just ended, since the first run is background.
         Self { rest: payload, value: true, run: 0 }
     }
 }
@@ -80,7 +80,7 @@ impl Iterator for Cells<'_> {
     }
 }
 
-/// Longest run: a mask of one value.
+/// Longest run: a mask of a single value.
 const MAX_RUN: u32 = 256 * 256;
 
 fn push_varint<const N: usize>(

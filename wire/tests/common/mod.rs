@@ -1,12 +1,12 @@
 //! Strategies for valid messages.
-// Each test file uses its own part.
+// Each test file uses only a part of this module.
 #![allow(dead_code)]
 
 use medsa_wire::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Width, height and cells: noise of any density, which packs, or few long runs, which do not.
+/// Width, height and cells: noise of any density, which is packed, or few long runs, which are not.
 pub fn cells() -> impl Strategy<Value = (u16, u16, Vec<bool>)> {
     (1..=MAX_MASK_SIDE, 1..=MAX_MASK_SIDE).prop_flat_map(|(width, height)| {
         let count = usize::from(width) * usize::from(height);
@@ -63,7 +63,7 @@ fn state() -> impl Strategy<Value = MaskState> {
     prop_oneof![Just(MaskState::Segmented), Just(MaskState::Followed), Just(MaskState::Lost)]
 }
 
-/// Measurements whose area and parts have yet to fit a frame.
+/// Measurements whose area and parts are not yet limited to a frame.
 fn measurements() -> impl Strategy<Value = Measurements> {
     let position = || (finite(), finite()).prop_map(|(x, y)| Position { x, y });
     let physical =
@@ -206,7 +206,7 @@ pub fn status() -> impl Strategy<Value = Status> {
     )
 }
 
-/// A repeatable sequence of numbers from 0 to 1 (splitmix64).
+/// A reproducible sequence of numbers from 0 to 1 (splitmix64).
 pub fn noise(mut seed: u64) -> impl Iterator<Item = f64> {
     std::iter::repeat_with(move || {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -16,17 +16,18 @@ pub(super) fn decode(
     let damaged = |reason: String| DicomProblem::Undecodable { frame, codec: "JPEG", reason };
     let start = StreamStart::read(stream)
         .ok_or_else(|| damaged("no frame header (SOF marker) found".into()))?;
-    // Also keeps the decoder from a panic: it cannot name the format of two components.
+    // This check also prevents a panic of the decoder, which has no pixel format for two
+    // components.
     start.info.check(header, frame)?;
 
     let mut decoder = Decoder::new(stream);
     if header.photometric == Photometric::Rgb && !start.states_colour {
-        // Without a marker of its own a stream counts as YCbCr, but the file says it is not.
+        // Without a marker the decoder assumes YCbCr, but the file says that the stream is RGB.
         decoder.set_color_transform(ColorTransform::RGB);
     }
     let bytes = decoder.decode().map_err(|error| damaged(error.to_string()))?;
 
-    // The decoder gives one byte per sample up to 8 bits, two in native order above.
+    // The decoder returns one byte per sample up to 8 bits, and two in native order above.
     let expected = header.frame_pixels() * header.samples_per_pixel;
     let bytes_per_sample = if start.info.bits <= 8 { 1 } else { 2 };
     if bytes.len() != expected * bytes_per_sample {
@@ -47,15 +48,15 @@ pub(super) fn decode(
     })
 }
 
-/// What stands before the first scan.
+/// Part of a stream before the first scan.
 struct StreamStart {
     info: StreamInfo,
-    /// A JFIF or Adobe marker says how colours are stored.
+    /// True if a JFIF or Adobe marker states the colour space.
     states_colour: bool,
 }
 
 impl StreamStart {
-    /// Walks the markers up to the frame header.
+    /// Reads the markers up to the frame header.
     fn read(stream: &[u8]) -> Option<Self> {
         let mut states_colour = false;
         let mut at = 2;
@@ -68,7 +69,7 @@ impl StreamStart {
                     at += 1;
                     continue;
                 }
-                // SOF0 to SOF15 without DHT, JPG and DAC, which share their range.
+                // SOF0 to SOF15, except DHT, JPG and DAC, which are in the same range.
                 0xffc0..=0xffcf if ![0xffc4, 0xffc8, 0xffcc].contains(&marker) => {
                     let info = StreamInfo {
                         bits: (*stream.get(segment)?).into(),
@@ -80,7 +81,7 @@ impl StreamStart {
                 }
                 0xffe0 => states_colour |= stream.get(segment..)?.starts_with(b"JFIF\0"),
                 0xffee => states_colour |= stream.get(segment..)?.starts_with(b"Adobe"),
-                // Start of scan or end of image: no frame header came.
+                // Start of scan or end of image, without a frame header before it.
                 0xffda | 0xffd9 => return None,
                 0xff00..=0xffff => {}
                 _ => return None,

@@ -22,7 +22,7 @@ pub(super) fn decode(
         .ok_or_else(|| damaged("no size (SIZ marker) of unsigned, full-size components found"))?
         .check(header, frame)?;
 
-    // Strict: what a truncated stream lacks would otherwise come out as grey.
+    // Strict, because otherwise the missing part of a truncated stream would become grey.
     let image = Image::from_bytes_with(stream, DecodeParameters::new().strict(true))
         .map_err(|error| damaged(&error.to_string()))?;
     let components = image.components();
@@ -39,21 +39,21 @@ pub(super) fn decode(
             Samples::Single(grey.data().iter().map(sample).collect())
         }
         _ => {
-            // Fewer bits than 8 fill the range of 8.
+            // Samples of fewer than 8 bits are scaled to 8 bits.
             let sample = |value: i32, bits: u32| (value.clamp(0, 255) << (8 - bits.min(8))) as u8;
             let planes = components
                 .iter()
                 .flat_map(|c| c.data().iter().map(|&value| sample(value, c.precision())))
                 .collect();
-            // The decoder undoes the stream's own colour transform, which YBR_ICT and YBR_RCT
-            // name; YBR_FULL was stored as it is.
+            // The decoder reverses the stream's own colour transform, which YBR_ICT and YBR_RCT
+            // name. YBR_FULL is stored without such a transform.
             Samples::Rgb(three_to_rgb(planes, header, Layout::Planar))
         }
     })
 }
 
-/// Reads the SIZ segment (ISO 15444-1 A.5.1), of which a raw stream starts with the marker and
-/// a JP2 file holds one in its boxes.
+/// Reads the SIZ segment (ISO 15444-1 A.5.1). A raw stream starts with its marker; a JP2 file has
+/// it inside a box.
 fn read_size(stream: &[u8]) -> Option<StreamInfo> {
     const START_AND_SIZ: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
     let siz = stream.windows(4).position(|bytes| bytes == START_AND_SIZ)? + 4;

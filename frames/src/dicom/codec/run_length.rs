@@ -5,7 +5,7 @@ use super::super::colour::{single_samples, three_to_rgb};
 use super::super::header::{Header, Layout};
 use super::super::samples::Samples;
 
-/// Bytes of the header: the number of segments and 15 offsets.
+/// Size of the header: the number of segments and 15 offsets.
 const HEADER_BYTES: usize = 64;
 
 pub(super) fn decode(
@@ -25,7 +25,7 @@ pub(super) fn decode(
     }
     let mut planes = Vec::with_capacity(expected * header.frame_pixels());
     for segment in 0..expected {
-        // Each segment stops by itself once its plane is full; padding may follow.
+        // Decoding of a segment stops when its plane is full; padding may follow.
         let plane = word(1 + segment)
             .filter(|offset| *offset >= HEADER_BYTES)
             .and_then(|offset| unpack(stream.get(offset..)?, header.frame_pixels()))
@@ -35,7 +35,7 @@ pub(super) fn decode(
     Ok(match (header.samples_per_pixel, header.bytes_per_sample) {
         (1, 1) => Samples::Single(single_samples(&planes, header)),
         (1, _) => {
-            // The plane of high bytes comes first.
+            // The plane of the high bytes comes first.
             let (high, low) = planes.split_at(header.frame_pixels());
             let bytes: Vec<u8> = low.iter().zip(high).flat_map(|(&l, &h)| [l, h]).collect();
             Samples::Single(single_samples(&bytes, header))
@@ -44,7 +44,7 @@ pub(super) fn decode(
     })
 }
 
-/// Unpacks exactly `len` bytes; `None` when the segment ends before.
+/// Unpacks exactly `len` bytes; `None` if the segment ends earlier.
 fn unpack(packed: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut plane = Vec::with_capacity(len);
     let mut rest = packed;

@@ -1,7 +1,7 @@
 //! Attention among the positions of a square, with decomposed relative positions.
 //!
-//! Tiles of queries meet tiles of keys (FlashAttention), so that only a few rows of scores exist
-//! at a time.
+//! Tiles of queries attend to tiles of keys (FlashAttention), so that only a few rows of scores
+//! exist at a time.
 
 mod operands;
 mod tile;
@@ -93,8 +93,8 @@ impl RelativeAttention {
     ///
     /// # Safety
     /// `position` returns pointers to `3 * heads * depth` values for all positions of the square.
-    /// Of this head's channels nothing writes to them meanwhile, except that `each` may write to
-    /// the queries of the position and channels that it is called with.
+    /// During the call nothing writes to this head's channels of these values, except that `each`
+    /// may write to the queries of the position and channels that it is called with.
     #[inline(always)]
     pub(crate) unsafe fn forward<S: Simd>(
         &self,

@@ -50,7 +50,7 @@ unsafe fn quarter<const R: usize, const LANE: i32>(
     weight: *const i8,
 ) {
     for half in 0..2 {
-        // Two registers are left for weights beside the sums; one instruction loads both.
+        // Besides the sums, two registers are left for weights; one instruction loads both.
         // SAFETY: `(LANE * 4 + half * 2 + 2) * LANES` is at most `LANES * LANES`, which this
         // function's contract provides.
         let weights = unsafe {
@@ -168,7 +168,7 @@ pub(super) unsafe fn matmul<const R: usize>(
     inputs: usize,
 ) -> [[int32x4_t; 4]; R] {
     // SAFETY: by this function's contract the processor has SMMLA, and sixteen inputs at a time
-    // lie within rows and weights; an odd last row stands for its missing neighbour.
+    // lie within rows and weights; an odd last row also takes the place of its missing neighbour.
     unsafe {
         // Sums for each pair of rows and pair of outputs.
         let mut pairs = [[vdupq_n_s32(0); 8]; R];

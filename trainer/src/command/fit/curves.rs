@@ -1,4 +1,4 @@
-//! The curves of a run, from its log.
+//! Curves of a run, made from its log.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use medsa_trainer::report::curves::{Curve, Panel};
 
 use super::log::{Log, StepEntry};
 
-/// Loss, validation and learning rate over steps.
+/// Panels with loss, validation and learning rate over steps.
 pub fn panels(log: &Log) -> Vec<Panel> {
     let loss = log.smoothed_loss().map(|(step, loss)| (step as f64, loss)).collect();
     let rate = |entry: &StepEntry| ((entry.train.step + 1) as f64, entry.train.learning_rate);
@@ -33,7 +33,7 @@ pub fn panels(log: &Log) -> Vec<Panel> {
     ]
 }
 
-/// One curve for each class and prompt, and first their mean if there are several.
+/// One validation curve for each class and prompt; if there are several, their mean comes first.
 fn validation(log: &Log) -> Vec<Curve> {
     let mut curves: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
     for entry in log.validations() {

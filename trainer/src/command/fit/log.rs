@@ -1,4 +1,4 @@
-//! The log of a run: one JSON object a line, for each step and each validation.
+//! Log of a run: one JSON object per line, for each step and each validation.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,40 +9,40 @@ use serde::{Deserialize, Serialize};
 
 use super::super::at;
 
-/// The log of a run, on disk and in memory.
+/// Log of a run, on disk and in memory.
 pub struct Log {
     path: PathBuf,
     steps: Vec<StepEntry>,
     validations: Vec<ValidationEntry>,
 }
 
-/// One training step.
+/// Log entry of a training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepEntry {
-    /// What it did.
+    /// Result of the step.
     pub train: StepRecord,
-    /// How long it took.
+    /// Duration of the step.
     #[serde(default)]
     pub seconds: f64,
-    /// Speed of training since it was started last, validation left out.
+    /// Training speed since the last start, without validation.
     pub images_per_second: f64,
 }
 
-/// One validation.
+/// Log entry of a validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationEntry {
-    /// Steps taken before it.
+    /// Number of steps taken before it.
     pub step: usize,
     /// Mean Dice over classes and prompts.
     pub score: f64,
-    /// How long it took.
+    /// Duration of the validation.
     #[serde(default)]
     pub seconds: f64,
     /// Means by class and prompt.
     pub validation: Vec<Row>,
 }
 
-/// A line of the file.
+/// One line of the file.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Entry {
@@ -51,9 +51,9 @@ enum Entry {
 }
 
 impl Log {
-    /// The log of a training of which `steps` steps are kept. What it says of later ones, which
-    /// were lost with the process that took them and are taken again, is cut off; so is all that
-    /// an earlier training without a state has left.
+    /// Opens the log of a training and keeps the entries of the first `steps` steps. Entries of
+    /// later steps are removed: their results were lost with the process that took them, and they
+    /// are taken again. The same holds for all entries of an earlier training that left no state.
     pub fn open(path: PathBuf, steps: usize) -> anyhow::Result<Self> {
         let mut log = Self { path, steps: Vec::new(), validations: Vec::new() };
         let text = match fs::read_to_string(&log.path) {
@@ -73,10 +73,10 @@ impl Log {
                     true
                 }
                 Ok(_) => false,
-                // The process was killed while it wrote the last line.
+                // The process was killed while writing the last line.
                 Err(_) if !line.ends_with('\n') => false,
                 Err(_) => anyhow::bail!(
-                    "{}: line {} is no entry of a training's log",
+                    "{}: line {} is not an entry of a training log",
                     log.path.display(),
                     number + 1
                 ),
@@ -94,37 +94,38 @@ impl Log {
         Ok(log)
     }
 
-    /// Adds a step.
+    /// Appends a step.
     pub fn step(&mut self, entry: StepEntry) -> anyhow::Result<()> {
         self.append(&entry)?;
         self.steps.push(entry);
         Ok(())
     }
 
-    /// Adds a validation.
+    /// Appends a validation.
     pub fn validation(&mut self, entry: ValidationEntry) -> anyhow::Result<()> {
         self.append(&entry)?;
         self.validations.push(entry);
         Ok(())
     }
 
-    /// All steps, in their order.
+    /// All steps, in order.
     pub fn steps(&self) -> &[StepEntry] {
         &self.steps
     }
 
-    /// All validations, in their order.
+    /// All validations, in order.
     pub fn validations(&self) -> &[ValidationEntry] {
         &self.validations
     }
 
-    /// The first validation of the highest score.
+    /// The first validation with the highest score.
     pub fn best(&self) -> Option<&ValidationEntry> {
-        // Of equals `max_by` takes the last.
+        // `max_by` returns the last of equal elements.
         self.validations.iter().rev().max_by(|a, b| a.score.total_cmp(&b.score))
     }
 
-    /// Steps taken and the loss up to them: a mean in which each step before weighs 2 % less.
+    /// Number of steps taken and the smoothed loss up to them: a mean in which each earlier step
+    /// weighs 2 % less.
     pub fn smoothed_loss(&self) -> impl Iterator<Item = (usize, f64)> {
         const KEPT: f64 = 0.98;
         let (mut sum, mut weight) = (0.0, 0.0);
@@ -138,7 +139,7 @@ impl Log {
     fn append(&self, entry: &impl Serialize) -> anyhow::Result<()> {
         let line = serde_json::to_string(entry)? + "\n";
         let file = OpenOptions::new().create(true).append(true).open(&self.path);
-        // One write, so that a line is whole unless the system stops in the middle of it.
+        // A single write, so that a line is complete unless the system stops during it.
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         written.map_err(at(&self.path))
     }
@@ -159,7 +160,7 @@ mod tests {
         ValidationEntry { step, score, seconds: 1.0, validation: vec![] }
     }
 
-    /// Four steps, with a validation after every second.
+    /// Four steps, with a validation after every second one.
     fn written(folder: &Path) -> PathBuf {
         let path = folder.join("log.jsonl");
         let mut log = Log::open(path.clone(), 0).unwrap();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_are_taken_again_are_there_once() {
+    fn repeated_steps_are_logged_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
         let whole = fs::read_to_string(&path).unwrap();
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_cut_by_a_crash_is_dropped_and_a_damaged_one_is_named() {
+    fn truncated_last_line_is_dropped_and_damaged_line_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
         let whole = fs::read_to_string(&path).unwrap();
@@ -195,18 +196,18 @@ mod tests {
         assert_eq!(Log::open(path.clone(), 4).unwrap().validations().len(), 1);
         fs::write(&path, format!("{{\"step\": 1\n{whole}")).unwrap();
         let error = Log::open(path.clone(), 4).err().unwrap().to_string();
-        assert_eq!(error, format!("{}: line 1 is no entry of a training's log", path.display()));
+        assert_eq!(error, format!("{}: line 1 is not an entry of a training log", path.display()));
     }
 
     #[test]
-    fn the_best_validation_is_the_first_of_the_highest_score() {
+    fn best_validation_is_the_first_with_the_highest_score() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(written(folder.path()), 4).unwrap();
         assert_eq!(log.best().unwrap().step, 2);
     }
 
     #[test]
-    fn the_smoothed_loss_starts_at_the_first_and_follows() {
+    fn smoothed_loss_starts_at_the_first_loss_and_follows() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(written(folder.path()), 4).unwrap();
         let smoothed: Vec<_> = log.smoothed_loss().collect();

@@ -1,4 +1,4 @@
-//! `summary.md`: what a training is about, how far it is, and how to use what it gave.
+//! `summary.md`: the description, the progress and the use of a training.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,24 +11,24 @@ use super::super::table;
 use super::folder::RunFolder;
 use super::log::Log;
 
-/// What is known of a training before its first step.
-pub struct About {
-    /// The base.
+/// Description of a training, known before its first step.
+pub struct Description {
+    /// Base model.
     pub base: Origin,
-    /// Parameters of the base.
+    /// Number of parameters of the base.
     pub base_parameters: usize,
-    /// Parameters that train.
+    /// Number of trained parameters.
     pub trained: usize,
-    /// Tensors that train.
+    /// Number of trained tensors.
     pub tensors: usize,
-    /// Pictures for training and validation, in each data set.
+    /// Training and validation images of each data set.
     pub pictures: Vec<(usize, usize)>,
-    /// Hash of the pictures and masks for training.
+    /// Hash of the training images and masks.
     pub dataset_sha256: String,
 }
 
-impl About {
-    /// What `fit` is about.
+impl Description {
+    /// Describes the training `fit`.
     pub fn new(base: &Checkpoint, fit: &Fit, dataset_sha256: String) -> Self {
         let pictures = fit.stocks().iter();
         Self {
@@ -41,7 +41,7 @@ impl About {
         }
     }
 
-    /// What trains, in words.
+    /// Trained part of the network, as text.
     pub fn share(&self) -> String {
         format!(
             "{:.3} M parameters in {} tensors, {:.1} % of the {:.2} M of the base",
@@ -53,18 +53,18 @@ impl About {
     }
 }
 
-/// The summary as Markdown.
-pub fn markdown(config: &Config, about: &About, log: &Log) -> anyhow::Result<String> {
+/// Summary as Markdown.
+pub fn markdown(config: &Config, description: &Description, log: &Log) -> anyhow::Result<String> {
     let mut text = format!("# {}\n\n", config.task);
     let (steps, all) = (log.steps().last().map_or(0, |e| e.train.step + 1), config.fit.steps);
     let training: f64 = log.steps().iter().map(|entry| entry.seconds).sum();
     let validation: f64 = log.validations().iter().map(|entry| entry.seconds).sum();
     let rate = (log.steps().len() * config.fit.batch) as f64 / training;
     let rows = [
-        ("base", format!("{}, sha256 `{}`", about.base.name, about.base.sha256)),
+        ("base", format!("{}, sha256 `{}`", description.base.name, description.base.sha256)),
         ("input", format!("{0} x {0} px", config.input_size)),
-        ("trains", about.share()),
-        ("progress", format!("step {steps} of {all}, {} pictures in each", config.fit.batch)),
+        ("trains", description.share()),
+        ("progress", format!("step {steps} of {all}, {} images per step", config.fit.batch)),
         ("time", format!("{} training, {} validation", duration(training), duration(validation))),
         ("speed", format!("{rate:.2} images/s in training")),
         ("seed", config.seed.to_string()),
@@ -75,18 +75,22 @@ pub fn markdown(config: &Config, about: &About, log: &Log) -> anyhow::Result<Str
     }
 
     text += "\n## Data\n| folder | training | validation | classes |\n|---|---|---|---|\n";
-    for (data, (train, validation)) in config.data.iter().zip(&about.pictures) {
+    for (data, (train, validation)) in config.data.iter().zip(&description.pictures) {
         let classes = data.classes.join(", ");
         writeln!(text, "| `{}` | {train} | {validation} | {classes} |", data.path.display())?;
     }
-    writeln!(text, "\nPictures and masks for training have sha256 `{}`.", about.dataset_sha256)?;
+    writeln!(
+        text,
+        "\nSHA-256 of the training images and masks: `{}`.",
+        description.dataset_sha256
+    )?;
 
     text += "\n## Best validation\n";
     match log.best() {
         Some(best) => {
             writeln!(text, "After step {}, mean Dice {:.4}:\n", best.step, best.score)?;
             text += &table::markdown(&best.validation);
-            text += "\n![What it answers](gallery.png)\n";
+            text += "\n![Predictions of the best adapter](gallery.png)\n";
         }
         None => text += "None yet.\n",
     }
@@ -102,7 +106,7 @@ fn usage(config: &Config) -> String {
         word(&RunFolder::new(&config.out).best())
     );
     let mut text = format!(
-        "\n## Use\n```sh\n# One picture.\nmedsa-train predict {model} \\\n    --image picture.png \
+        "\n## Use\n```sh\n# One image.\nmedsa-train predict {model} \\\n    --image image.png \
          --point X,Y --out mask.png --overlay overlay.png\n\n# The validation again, or other \
          data.\n"
     );
@@ -126,7 +130,7 @@ fn usage(config: &Config) -> String {
     text
 }
 
-/// A path as a shell takes it.
+/// A path quoted for a shell.
 fn word(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
@@ -146,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_in_units_that_suit_them() {
+    fn durations_use_suitable_units() {
         assert_eq!(duration(0.4), "0 s");
         assert_eq!(duration(59.9), "1 min 0 s");
         assert_eq!(duration(7265.0), "2 h 1 min");
     }
 
     #[test]
-    fn a_shell_takes_every_path_as_one_word() {
+    fn paths_are_quoted_as_one_shell_word() {
         assert_eq!(word(Path::new("a/b-1.png")), "a/b-1.png");
         assert_eq!(word(Path::new("my data/it's")), "'my data/it'\\''s'");
     }

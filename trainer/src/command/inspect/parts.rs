@@ -1,4 +1,4 @@
-//! Where the tensors of a file belong.
+//! Location of the tensors of a file in the network.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,23 +8,23 @@ use serde::Serialize;
 /// Tensors of one kind in one part of the network.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Part {
-    /// The part: a stage of the encoder, the decoder, or a network of the base.
+    /// Part: a stage of the encoder, the decoder, or a network of the base.
     pub part: String,
-    /// The kind of adapter, or that weights of the base are there themselves.
+    /// Kind of adapter, or "base weights" for trained weights of the base.
     pub kind: String,
-    /// Blocks or layers that have it.
+    /// Number of blocks or layers that have it.
     pub blocks: usize,
-    /// Tensors.
+    /// Number of tensors.
     pub tensors: usize,
-    /// Values in them.
+    /// Number of values in these tensors.
     pub parameters: usize,
 }
 
-/// Groups tensors by where they belong.
+/// Groups tensors by part and kind.
 pub fn parts(weights: &Weights) -> Vec<Part> {
     let mut groups: BTreeMap<(String, String), (BTreeSet<String>, usize, usize)> = BTreeMap::new();
     for (name, value) in weights {
-        let (part, kind, block) = place(name);
+        let (part, kind, block) = location(name);
         let (blocks, tensors, parameters) = groups.entry((part, kind)).or_default();
         blocks.insert(block);
         *tensors += 1;
@@ -40,8 +40,8 @@ pub fn parts(weights: &Weights) -> Vec<Part> {
     groups.into_iter().map(part).collect()
 }
 
-/// Part, kind and block of a tensor, by the naming that `medsa_sam` has for adapters.
-fn place(name: &str) -> (String, String, String) {
+/// Part, kind and block of a tensor, by the names that `medsa_sam` gives to adapters.
+fn location(name: &str) -> (String, String, String) {
     let fields: Vec<&str> = name.split('.').collect();
     match fields[..] {
         ["encoder", "blocks", stage, block, kind, ..] => {
@@ -53,14 +53,14 @@ fn place(name: &str) -> (String, String, String) {
         ["decoder", "layers", layer, kind, ..] => {
             ("decoder".to_owned(), kind.to_owned(), layer.to_owned())
         }
-        // The base's own names: what comes after the network's has no common form.
+        // Names of the base have no common form after the network's name.
         [part, ..] => (part.to_owned(), "base weights".to_owned(), String::new()),
-        // `split` gives at least one.
+        // `split` yields at least one element.
         [] => Default::default(),
     }
 }
 
-/// As columns.
+/// Text table.
 pub fn table(parts: &[Part]) -> String {
     let mut text = format!(
         "{:16} {:20} {:>6} {:>8} {:>12}\n",
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_are_counted_where_they_belong() {
+    fn tensors_are_counted_by_part_and_kind() {
         let tensor = |name: &str, length: usize| {
             (name.to_owned(), ArcArray::<f32, IxDyn>::zeros(IxDyn(&[length])))
         };

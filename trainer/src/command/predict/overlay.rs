@@ -1,4 +1,4 @@
-//! The frame with the outline of what was found, and what was prompted.
+//! Overlay: the frame with the outline of the mask and the prompts.
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -6,7 +6,7 @@ use medsa_frames::Frame;
 use medsa_sam::prompt::{BoxXyxy, Point};
 use ndarray::Array2;
 
-/// Small frames are enlarged, by a whole number, until their longest side reaches this.
+/// Longest side up to which small frames are enlarged, by a whole number.
 const SIDE_PX: u32 = 640;
 
 const FOUND: [u8; 3] = [255, 165, 0];
@@ -15,7 +15,7 @@ const DARK: [u8; 3] = [0; 3];
 const WHITE: [u8; 3] = [255; 3];
 const ARM_PX: i64 = 7;
 
-/// The picture of a frame whose mask is `mask`; prompts are in pixels of the frame.
+/// Draws `mask` and the prompts, in frame pixels, on a frame.
 pub fn draw(
     frame: &Frame,
     mask: &Array2<bool>,
@@ -33,7 +33,7 @@ pub fn draw(
         canvas.frame(bbox.map(|side| (side * scale as f32).round() as i64));
     }
     for point in points {
-        // A click names the middle of a pixel.
+        // A click names the centre of a pixel.
         let [x, y] = [point.x, point.y].map(|c| ((c + 0.5) * scale as f32) as i64);
         canvas.click([x, y], point.positive);
     }
@@ -59,7 +59,7 @@ impl Canvas {
         }
     }
 
-    /// The sides of a box: white on a dark rim.
+    /// Draws a box, white with a dark rim.
     fn frame(&mut self, [x0, y0, x1, y1]: [i64; 4]) {
         for (reach, colour) in [(1, DARK), (0, WHITE)] {
             for y in [y0, y1] {
@@ -71,7 +71,7 @@ impl Canvas {
         }
     }
 
-    /// A plus or minus: white on a dark rim.
+    /// Draws a plus or minus, white with a dark rim.
     fn click(&mut self, [x, y]: [i64; 2], positive: bool) {
         for (reach, colour) in [(3, DARK), (1, WHITE)] {
             let arm = ARM_PX + reach;
@@ -81,12 +81,12 @@ impl Canvas {
             }
         }
         if positive {
-            // The dark rim of one arm has crossed the other.
+            // The dark rim of one arm covers part of the other.
             self.fill([x - ARM_PX, y - 1, x + ARM_PX, y + 1], WHITE);
         }
     }
 
-    /// Pixels from the first corner to the second, both included.
+    /// Fills the pixels from the first corner to the second, both included.
     fn fill(&mut self, [x0, y0, x1, y1]: [i64; 4], colour: [u8; 3]) {
         for y in y0..=y1 {
             for x in x0..=x1 {
@@ -95,7 +95,7 @@ impl Canvas {
         }
     }
 
-    /// Mixes a colour into one pixel; outside the picture nothing happens.
+    /// Mixes a colour into one pixel; ignores positions outside the image.
     fn blend(&mut self, x: i64, y: i64, colour: [u8; 3], strength: f32) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
         let Some(Rgb(pixel)) = self.0.get_pixel_mut_checked(x, y) else { return };
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_is_filled_and_outlined_where_it_is() {
+    fn mask_is_filled_and_outlined() {
         let mask = Array2::from_shape_fn((20, 40), |(_, x)| x < 20);
         let picture = draw(&frame(40, 20), &mask, &[], None);
         assert_eq!(picture.dimensions(), (640, 320));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn prompts_are_drawn_in_pixels_of_the_frame_even_at_its_border() {
+    fn prompts_are_drawn_in_frame_pixels_up_to_the_border() {
         let mask = Array2::from_elem((1000, 700), false);
         let click = |x, y, positive| Point { x, y, positive };
         let points = [click(50.0, 60.0, true), click(0.0, 999.0, false), click(700.0, 0.0, true)];

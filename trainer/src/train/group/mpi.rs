@@ -1,4 +1,4 @@
-//! Processes that MPI connects.
+//! Processes connected by MPI.
 
 use mpi::Threading;
 use mpi::collective::SystemOperation;
@@ -7,15 +7,15 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
 
 use super::GroupError;
 
-/// All processes that were started together. MPI ends when this is dropped, and waits for the
-/// others.
+/// All processes that were started together. Dropping this ends MPI and waits for the other
+/// processes.
 pub(super) struct World {
     universe: Universe,
 }
 
 impl World {
     pub(super) fn join(started: usize) -> Result<Self, GroupError> {
-        // One thread talks to MPI; others compute.
+        // One thread uses MPI; the others compute.
         let universe = mpi::initialize_with_threading(Threading::Funneled);
         let (universe, _) = universe.expect("a process joins once");
         let world = Self { universe };
@@ -33,21 +33,21 @@ impl World {
         self.universe.world().size() as usize
     }
 
-    /// Sums over all processes. Every algorithm of Open MPI and MPICH adds up each value in one
-    /// order for all processes, or in orders that differ only by a + b = b + a.
+    /// Sums over all processes. The algorithms of Open MPI and MPICH sum each value in the same
+    /// order in all processes, or in orders that differ only by a + b = b + a.
     pub(super) fn sum<T: Equivalence + Clone>(&self, values: &mut [T]) {
         let own = values.to_vec();
         self.universe.world().all_reduce_into(&own[..], values, SystemOperation::sum());
     }
 
-    /// Everyone's value, by rank.
+    /// Values of all processes, by rank.
     pub(super) fn gather(&self, value: u64) -> Vec<u64> {
         let mut values = vec![0; self.size()];
         self.universe.world().all_gather_into(&value, &mut values[..]);
         values
     }
 
-    /// Ends all processes.
+    /// Aborts all processes.
     pub(super) fn abort(&self) {
         self.universe.world().abort(1);
     }
@@ -55,7 +55,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The end of MPI would wait for others, who wait for this one's gradients.
+        // Finalizing MPI would wait for the others, which wait for this process's gradients.
         if std::thread::panicking() {
             self.abort();
         }

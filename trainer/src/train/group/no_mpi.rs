@@ -1,8 +1,8 @@
-//! What stands for MPI in a build without it.
+//! Replacement of MPI in a build without it.
 
 use super::GroupError;
 
-/// Processes that are connected: none.
+/// The connected processes: never any.
 pub(super) enum World {}
 
 impl World {
