@@ -1,6 +1,7 @@
 //! Slots on a real folder, and on one whose power can be cut at any point.
 
 mod folder;
+mod formats;
 mod power;
 mod simulated;
 

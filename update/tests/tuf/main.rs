@@ -6,6 +6,7 @@ mod clock;
 mod endless_data;
 mod expired;
 mod fast_forward;
+mod formats;
 mod freeze;
 mod keys;
 mod lab;

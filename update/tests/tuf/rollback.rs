@@ -51,11 +51,11 @@ fn also_if_the_device_is_told_of_no_newer_root() {
 }
 
 #[test]
-fn a_damaged_memory_is_named_and_not_passed_over() {
+fn damaged_memory_of_the_repository_is_an_error() {
     let lab = Lab::new();
     lab.sees().unwrap();
     let trust = lab.path("device/trust/trust.json");
     let whole = fs::read(&trust).unwrap();
     fs::write(&trust, &whole[..whole.len() / 2]).unwrap();
-    assert_says(&lab.sees(), "trust.json: its content is not that of its checksum");
+    assert_says(&lab.sees(), "trust.json: its content does not match its checksum");
 }
