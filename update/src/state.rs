@@ -134,7 +134,7 @@ impl fmt::Display for SlotRole {
             Self::Staged => "staged",
             Self::Rollback => "previous, for rollback",
             Self::Previous => "previous",
-            Self::Failed => "failed here",
+            Self::Failed => "failed on this device",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Packages for boards: what is in them, what they refuse, and what the program in them answers.
+//! Packages for boards: content, refused programs, and the answers of the packaged program.
 
 use std::env;
 use std::fs;
@@ -12,10 +12,10 @@ use medsa_tests::needs;
 use medsa_tests::{place, program};
 use tempfile::TempDir;
 
-/// Names a package for the test that runs what is in it.
+/// Variable with the path of a package, for the test that runs its program.
 const PACKAGE: &str = "MEDSA_PACKAGE";
 
-/// The build for that test.
+/// Variable with the path of the build for that test.
 const BUILD: &str = "MEDSA_PACKAGE_BUILD";
 
 fn boards() -> PathBuf {
@@ -23,7 +23,7 @@ fn boards() -> PathBuf {
 }
 
 #[test]
-fn what_boards_begin_with_is_accepted_by_the_service() {
+fn first_configuration_of_every_board_is_valid() {
     for (name, board) in Board::read_all(&boards()).unwrap() {
         let text = package::configuration(&boards().join("common"), &name, &board).unwrap();
         let config = Config::parse(Path::new("/etc/medsa/edge.toml"), &text).unwrap();
@@ -33,7 +33,7 @@ fn what_boards_begin_with_is_accepted_by_the_service() {
 }
 
 #[test]
-fn a_package_holds_all_that_the_service_needs() {
+fn package_holds_the_files_of_the_service() {
     needs!("arm", "dpkg");
     let folder = tempfile::tempdir().unwrap();
     let small = compiled(&folder, "int main(void) { return 0; }", &[]);
@@ -60,13 +60,13 @@ fn a_package_holds_all_that_the_service_needs() {
     assert!(owners, "{there}");
     let control = program::run(Command::new("dpkg-deb").args(["--info", package]));
     assert!(control.contains("Architecture: arm64") && control.contains("libc6 (>= 2."));
-    // Nothing but the package is left.
+    // Only the package is left.
     let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.filter(|name| name.to_str().unwrap().ends_with(".deb")).count(), 1);
 }
 
 #[test]
-fn a_program_that_a_board_cannot_run_is_refused() {
+fn program_that_a_board_cannot_run_is_refused() {
     needs!("arm", "dpkg");
     let folder = tempfile::tempdir().unwrap();
     let foreign =
@@ -87,11 +87,11 @@ fn a_program_that_a_board_cannot_run_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(reason), "{board}: {said}");
     }
-    // The board before it has it.
+    // The other board has a newer C library.
     program::run(&mut flash("raspberry-pi-5", &newer, folder.path()));
 }
 
-/// `make arm` names the package and the build: to compile the program takes too long for here.
+/// `make arm` names the package and the build: compiling the program would take too long here.
 #[test]
 #[ignore = "run by tools/arm.sh"]
 fn the_packaged_program_answers_as_this_one() {
@@ -101,8 +101,8 @@ fn the_packaged_program_answers_as_this_one() {
     let unpacked = folder.path().join("unpacked");
     program::run(Command::new("dpkg-deb").args(["--extract", &package]).arg(&unpacked));
     let clip = place::cine();
-    // A click in the left ventricle, which is faint: its mask changes with the last digits of the
-    // arithmetic. Those are the same everywhere.
+    // A click in the left ventricle, which is faint: its mask depends on the last digits of the
+    // arithmetic, which are the same on all processors.
     let segment = |command: &mut Command, frame: u32| -> GrayImage {
         let mask = folder.path().join("mask.png");
         command.arg("segment").arg("--build").arg(&build).arg("--image").arg(&clip);
@@ -130,7 +130,7 @@ fn flash(board: &str, of: &Path, out: &Path) -> Command {
     command
 }
 
-/// A program for ARM.
+/// Compiles a program for ARM.
 fn compiled(folder: &TempDir, source: &str, options: &[&str]) -> PathBuf {
     let number = fs::read_dir(folder.path()).unwrap().count();
     let [code, program] = ["c", "arm"].map(|end| folder.path().join(format!("{number}.{end}")));

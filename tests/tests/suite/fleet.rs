@@ -1,4 +1,4 @@
-//! A real build onto devices over ssh: two services that segment a clip, a signed repository, waves.
+//! A real build to devices over ssh: two services that segment a clip, a signed repository, waves.
 
 #[path = "../../../boards/tests/fleet/sshd.rs"]
 mod sshd;
@@ -22,11 +22,11 @@ use tempfile::TempDir;
 const DEVICES: [&str; 2] = ["bed-1", "bed-2"];
 
 #[test]
-fn devices_that_segment_take_a_build_in_waves_and_keep_theirs_when_it_answers_wrongly() {
+fn segmenting_devices_take_a_build_in_waves_and_refuse_one_with_wrong_answers() {
     needs!("dicom", "litemedsam", "ssh");
     let ward = Ward::new();
     let _services = ward.services();
-    ward.wait_until("services are well", |status| status["health"]["status"] == "ok");
+    ward.wait_until("services are healthy", |status| status["health"]["status"] == "ok");
     ward.publish("2.0.0", |_| ());
     let said = ward.push().unwrap();
     for device in DEVICES {
@@ -49,7 +49,7 @@ fn devices_that_segment_take_a_build_in_waves_and_keep_theirs_when_it_answers_wr
         status["health"]["build"].as_str().is_some_and(|build| build.ends_with(" 1.0.0"))
     });
 
-    // It has not learnt what it says.
+    // The expected masks are wrong.
     ward.publish("3.0.0", |vector| {
         let pixels = vector.mask_runs.iter().sum();
         vector.mask_runs = vec![0, pixels];
@@ -60,11 +60,11 @@ fn devices_that_segment_take_a_build_in_waves_and_keep_theirs_when_it_answers_wr
     assert!(row(&said, "bed-2").ends_with("1.0.0  not begun"), "{said}");
 }
 
-/// Devices with a service each, and a desk beside a repository that they trust.
+/// Devices with a service each, and a desk with a repository that they trust.
 struct Ward {
     folder: TempDir,
     sshd: Sshd,
-    /// All builds are this one.
+    /// Build that is published under all versions.
     build: Build,
 }
 
@@ -123,7 +123,7 @@ impl Ward {
         DEVICES.map(start).into()
     }
 
-    /// Signs the build as another version, after a change of its first acceptance vector.
+    /// Publishes the build as another version, with a changed first acceptance vector.
     fn publish(&self, version: &str, change: impl FnOnce(&mut AcceptanceVector)) {
         let manifest = self.build.manifest().clone();
         let names = manifest.files.keys().filter(|name| *name != Acceptance::FILE);
@@ -146,7 +146,7 @@ impl Ward {
         self.flash(command, &[&["--devices", "devices.toml"], more].concat())
     }
 
-    /// What a command prints, also when it fails.
+    /// Output of a command; that of a failed command is the error.
     fn flash(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
         let mut flash = program::command("medsa-flash");
         flash.arg(command).args(arguments).current_dir(self.folder.path());
@@ -157,7 +157,7 @@ impl Ward {
         if status.success() { Ok(text(&stdout)) } else { Err(text(&stdout)) }
     }
 
-    /// Waits until that is so on all devices.
+    /// Waits until a condition holds on all devices.
     fn wait_until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
         let until = Instant::now() + Duration::from_secs(120);
         loop {
@@ -172,7 +172,7 @@ impl Ward {
     }
 }
 
-/// A real network, small, so that two services have time for it.
+/// Exports a real network, small enough for two services.
 fn exported(folder: &Path) -> Build {
     let at = |name: &str| folder.join(name);
     run(command("medsa-train")

@@ -159,7 +159,7 @@ fn can_be_updated(disk: &Simulated) {
     assert_eq!(starts_with(disk), "3.0.0");
 }
 
-/// Rewrites the state as its author would have written it; whether there is one.
+/// Rewrites the state as its author would have written it. Returns whether there is one.
 fn rewrite(disk: &Simulated, author: Author) -> bool {
     let Some(file) = disk.find(STATE) else { return false };
     let mut state = formats::content(&file);

@@ -31,7 +31,7 @@ fn unknown_fields_and_metadata_survive_an_update() {
     for kept in ["/mirrors", "/metadata/delegated.json"] {
         assert_eq!(written.pointer(kept), memory.pointer(kept), "{kept}");
     }
-    // It still remembers what it has seen.
+    // The device still refuses the older repository.
     lab.replay(&old);
     assert!(lab.sees().unwrap_err().contains("when we had previously fetched version 3"));
 }
