@@ -1,5 +1,5 @@
-//! The boards that the edge service runs on, one folder each with a `board.toml`, which build,
-//! flasher, tests and benches read.
+//! Boards for the edge service: one folder each, with a `board.toml` that the build, the flasher, tests
+//! and benches read.
 //!
 //! **Architecture invariant:** this crate knows no tensor library and no runtime.
 #![forbid(unsafe_code)]
@@ -11,82 +11,82 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
-/// `board.toml`.
+/// Description of a board: `board.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Board {
-    /// The board, for people.
+    /// Name of the board, for people.
     pub name: String,
-    /// Rust's name of the platform.
+    /// Target triple of the platform.
     pub target: String,
-    /// Version of the C library of its system: the service needs none that is newer.
+    /// Version of the C library on the board: the program must not need a newer one.
     pub glibc: String,
-    /// Whether the service has run on the real board.
+    /// Experience with the service on the real board.
     pub tried: Tried,
-    /// What can be plugged in as a source, for people.
+    /// Cameras and grabbers that the board takes, for people.
     pub camera: String,
-    /// How it shows the page, for people.
+    /// Display for the page, for people.
     pub display: String,
-    /// How its system gets onto it, for people.
+    /// Way to install the system, for people.
     pub flash: String,
-    /// The processor.
+    /// Processor of the board.
     pub cpu: Cpu,
-    /// What inference runs on.
+    /// Processor cores for inference.
     pub inference: Inference,
-    /// What the service may take.
+    /// Memory and time for the service.
     pub budget: Budget,
 }
 
-/// The processor.
+/// Processor of a board.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
-    /// Its fastest core, as `-C target-cpu` knows it.
+    /// Fastest core, as in `-C target-cpu`.
     pub core: String,
-    /// The processor that `qemu-aarch64 -cpu` has for it.
+    /// Processor that emulates it, as in `qemu-aarch64 -cpu`.
     pub emulated_as: String,
-    /// Cores of all kinds.
+    /// Number of cores of all kinds.
     pub cores: u32,
-    /// Clock of the fastest core.
+    /// Clock of the fastest core, in MHz.
     pub clock_mhz: u32,
-    /// Whether it has the eight-bit dot product (SDOT).
+    /// The cores have the 8-bit dot product (SDOT).
     pub dot_product: bool,
 }
 
-/// What inference runs on.
+/// Processor cores for inference.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inference {
-    /// Threads of the runtime.
+    /// Number of threads of the engine.
     pub threads: u32,
-    /// The cores that the service keeps to, as systemd's `CPUAffinity`.
+    /// Cores of the service, as in systemd's `CPUAffinity`.
     pub cpus: String,
 }
 
-/// What the service may take.
+/// Memory and time for the service.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// Memory of the whole service, in 2^20 bytes.
+    /// Memory of the whole service, in MiB.
     pub memory_mb: u32,
-    /// Time of the image encoder for a frame, of an int8 build at 128 px.
+    /// Time of the image encoder for a frame, with an int8 build at 128 px, in ms.
     pub encoder_ms: u32,
-    /// Time of prompt encoder and mask decoder for a prompt.
+    /// Time of prompt encoder and mask decoder for a prompt, in ms.
     pub decoder_ms: u32,
 }
 
-/// Whether the service has run on the real board.
+/// Experience with the service on the real board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tried {
-    /// On the board itself.
+    /// The service has run on the board.
     OnBoard,
-    /// Never.
+    /// The service has run under emulation only.
     Never,
 }
 
 impl Board {
-    /// Reads `board.toml` in `folder`.
+    /// Reads the `board.toml` in `folder`.
     ///
     /// # Errors
     /// [`Error`] names the file and the key.
@@ -97,7 +97,7 @@ impl Board {
         toml::from_str(&text).map_err(|source| Error::Format { path, source: Box::new(source) })
     }
 
-    /// All boards with a folder in `folder`, by name of the folder.
+    /// Reads all boards in `folder`, sorted by the names of their folders.
     ///
     /// # Errors
     /// As [`Board::read`].
@@ -116,23 +116,23 @@ impl Board {
     }
 }
 
-/// Why a board's description cannot be used.
+/// Error about a board's description.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
-    #[error("{path}: {source}")]
+    /// A file or folder cannot be read or written.
+    #[error("cannot read or write {path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The file is not what a `board.toml` is.
-    #[error("{path}: {source}")]
+    /// The file is no valid `board.toml`.
+    #[error("cannot read {path}: {source}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// Place in the file, and what was expected there.
         source: Box<toml::de::Error>,
     },
 }

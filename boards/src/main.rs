@@ -1,5 +1,4 @@
-//! `medsa-flash`: the boards that are described, the service's package for each, and the builds
-//! that devices run.
+//! `medsa-flash`: packages of the service for boards, and updates of the builds on devices.
 
 mod fleet;
 mod updates;
@@ -12,7 +11,7 @@ use clap::{Parser, Subcommand};
 use medsa_boards::Board;
 use medsa_boards::package::{self, PROGRAM_BYTES_GOAL, Parts};
 
-/// Boards that the edge service runs on.
+/// Packages of the edge service for boards, and updates of the builds on devices.
 #[derive(Parser)]
 #[command(name = "medsa-flash", version)]
 struct Cli {
@@ -22,21 +21,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the boards that are described
+    /// List the supported boards
     List {
         /// Folder with one folder for each board
         #[arg(long, default_value = "boards")]
         boards: PathBuf,
     },
-    /// Compile the service for a board and make its Debian package
+    /// Compile the service for a board and create its Debian package
     Build {
         /// Name of the board's folder
         #[arg(long)]
         board: String,
-        /// Folder with one folder for each board, in the repository of the service
+        /// Folder with one folder for each board, in the source tree of the service
         #[arg(long, default_value = "boards")]
         boards: PathBuf,
-        /// A program that is compiled already
+        /// Compiled program [default: it is compiled]
         #[arg(long)]
         program: Option<PathBuf>,
         /// Folder for the package
@@ -52,7 +51,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // The message says it all: what it came from is in it.
+    // The message names all causes.
     let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
     eprintln!("medsa-flash: {error}");
     ExitCode::FAILURE
@@ -101,12 +100,15 @@ fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyh
         megabytes(made.program_bytes)
     );
     if made.program_bytes > PROGRAM_BYTES_GOAL {
-        eprintln!("warning: more than the {:.0} MB aimed at", megabytes(PROGRAM_BYTES_GOAL));
+        eprintln!(
+            "warning: the program is larger than the goal of {:.0} MB",
+            megabytes(PROGRAM_BYTES_GOAL)
+        );
     }
     Ok(())
 }
 
-/// Compiles the service; where the program is.
+/// Compiles the service. Returns the path of the program.
 fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
     let mut cargo = Program::new("cargo");
     cargo.args(["build", "--profile", "board", "--package", "medsa-edge", "--bin", "medsa-edge"]);
@@ -115,7 +117,7 @@ fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
         cargo.current_dir(repository);
     }
     let output = cargo.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| anyhow!("cargo: {error}"))?;
+    let output = output.map_err(|error| anyhow!("cannot run cargo: {error}"))?;
     if !output.status.success() {
         bail!("cargo build --target {target}: {}", output.status);
     }
@@ -124,5 +126,5 @@ fn compile(repository: &Path, target: &str) -> anyhow::Result<PathBuf> {
         let executable = message["executable"].as_str()?;
         executable.ends_with("/medsa-edge").then(|| executable.into())
     });
-    made.context("cargo names no program that it has made")
+    made.context("cargo did not report the path of the program")
 }

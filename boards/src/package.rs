@@ -1,4 +1,4 @@
-//! The Debian package of the service for a board: its program, units, users and folders.
+//! Debian package of the service for a board: program, units, users and folders.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,88 +9,88 @@ use std::process::{Command, Output};
 
 use crate::Board;
 
-/// Size in bytes that the program should not exceed. Nothing on the boards depends on it.
+/// Goal for the size of the program in bytes. No board depends on it.
 pub const PROGRAM_BYTES_GOAL: u64 = 20_000_000;
 
-/// Largest program, in bytes: what is larger is not the service.
+/// Largest accepted program in bytes: a larger one is not the service.
 const MAX_PROGRAM_BYTES: u64 = 100_000_000;
 
-/// Libraries that every Debian has before anything is installed.
+/// Libraries that every Debian system has.
 const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-aarch64.so.1"];
 
-/// What a program needs of the system that it runs on.
+/// Requirements of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Shared libraries.
+    /// Shared libraries that it loads.
     pub libraries: BTreeSet<String>,
-    /// The newest version of the C library of which it uses something: major, minor.
+    /// Oldest version of the C library that has all symbols it uses: major, minor.
     pub glibc: (u32, u32),
 }
 
-/// A package that was made.
+/// A finished package.
 #[derive(Clone, Debug)]
 pub struct Package {
-    /// The file.
+    /// Path of the package.
     pub path: PathBuf,
-    /// Size of the file in bytes.
+    /// Size of the package in bytes.
     pub bytes: u64,
-    /// Size of the program in it, stripped, in bytes.
+    /// Size of the stripped program in bytes.
     pub program_bytes: u64,
-    /// What the program needs.
+    /// Requirements of the program.
     pub needs: Needs,
 }
 
-/// Where the parts of a package are.
+/// Parts of a package.
 pub struct Parts<'a> {
-    /// The folder of all boards.
+    /// Folder of all boards.
     pub boards: &'a Path,
     /// Name of the board's folder.
     pub board: &'a str,
-    /// The program, as the compiler left it.
+    /// Path of the program, as the compiler left it.
     pub program: &'a Path,
-    /// The configuration with every key.
+    /// Path of the example configuration with every key.
     pub example: &'a Path,
     /// Version of the package.
     pub version: &'a str,
 }
 
-/// Why there is no package.
+/// Reason why there is no package.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder, or the board's description.
+    /// A file, a folder or the board's description is unusable.
     #[error(transparent)]
     File(#[from] crate::Error),
-    /// A tool of Debian that is missing or failed.
+    /// A tool of Debian is missing or failed.
     #[error("{tool}: {reason}")]
     Tool {
-        /// Its name.
+        /// Name of the tool.
         tool: &'static str,
-        /// What it said.
+        /// Error output of the tool.
         reason: String,
     },
     /// The program is too large.
     #[error("{path} has {bytes} bytes when stripped, at most {MAX_PROGRAM_BYTES} are accepted")]
     TooLarge {
-        /// The program.
+        /// Path of the program.
         path: PathBuf,
-        /// Its size.
+        /// Size of the program in bytes.
         bytes: u64,
     },
     /// The program does not run on a board's system.
     #[error("{path} needs {found}, {board} has {expected}")]
     Unmet {
-        /// The program.
+        /// Path of the program.
         path: PathBuf,
-        /// What it needs.
+        /// Library that the program needs.
         found: String,
-        /// The board.
+        /// Name of the board.
         board: String,
-        /// What the board has.
+        /// Libraries that the board has.
         expected: String,
     },
 }
 
-/// Makes the package in `folder`.
+/// Creates the package in `folder`.
 ///
 /// # Errors
 /// [`Error`]; nothing is left in `folder` then.
@@ -114,7 +114,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
         root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&common.join(unit))?, 0o644)?;
     }
     let limits = format!(
-        "# Of {}.\n[Service]\nCPUAffinity={}\nMemoryMax={}M\n",
+        "# Limits for {}.\n[Service]\nCPUAffinity={}\nMemoryMax={}M\n",
         board.name, board.inference.cpus, board.budget.memory_mb
     );
     root.place("usr/lib/systemd/system/medsa-edge.service.d/board.conf", limits.as_bytes(), 0o644)?;
@@ -161,7 +161,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
     Ok(Package { path, bytes, program_bytes, needs })
 }
 
-/// The configuration that a board begins with.
+/// First configuration of a board, for `/etc/medsa/edge.toml`.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -171,7 +171,7 @@ pub fn configuration(common: &Path, folder: &str, board: &Board) -> Result<Strin
     Ok(text.replace("@BOARD@", folder).replace("@THREADS@", &board.inference.threads.to_string()))
 }
 
-/// What the ELF file at `path` needs.
+/// Requirements of the ELF file at `path`.
 ///
 /// # Errors
 /// [`Error::Tool`].
@@ -209,13 +209,13 @@ fn check(program: &Path, needs: &Needs, name: &str, board: &Board) -> Result<(),
     Ok(())
 }
 
-/// Major and minor.
+/// Parses a version into major and minor.
 fn version_of(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.').map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// The files of the package.
+/// Root folder of the package's files.
 struct Root(PathBuf);
 
 impl Root {

@@ -1,4 +1,4 @@
-//! Builds from the operator's hand to a device's slots.
+//! Commands for builds: keys, repositories, and the slots of a device that is mounted.
 
 use std::fs;
 use std::io;
@@ -17,22 +17,22 @@ use semver::Version;
 
 use crate::fleet::{self, Fleet};
 
-/// Make the keys of a new, empty repository; or replace those of one role
+/// Create a repository and its keys, or replace the keys of a role
 #[derive(Args)]
 pub struct Keygen {
     /// Folder of the repository
     #[arg(long)]
     repository: PathBuf,
-    /// Folder of keys; for a new repository, where they are put
+    /// Folder of keys; a new repository puts its keys there
     #[arg(long, required = true)]
     keys: Vec<PathBuf>,
-    /// How many keys have to sign, for root and for targets
+    /// Number of keys that have to sign, for root and for targets
     #[arg(long, default_value = "1", conflicts_with = "replace")]
     threshold: NonZeroU64,
-    /// How many keys there are, of each of these
+    /// Number of keys to create, for root and for targets
     #[arg(long, default_value_t = 1, conflicts_with = "replace")]
     number: u64,
-    /// Replace the keys of this role, as many as there were, into the first folder of keys
+    /// Replace the keys of this role by as many new ones, in the first folder of keys
     #[arg(long)]
     replace: Option<RoleName>,
     /// Days until the root expires
@@ -40,26 +40,26 @@ pub struct Keygen {
     root_days: i64,
 }
 
-/// Put builds into a repository; without any, sign anew that what there is is the latest
+/// Publish builds in a repository; without builds, renew the metadata before it expires
 #[derive(Args)]
 pub struct Publish {
     /// Folder of the repository
     #[arg(long)]
     repository: PathBuf,
-    /// Folder of keys; several where several people sign
+    /// Folder of keys; name several if several people sign
     #[arg(long, required = true)]
     keys: Vec<PathBuf>,
-    /// Days after which devices want to see the repository signed anew
+    /// Days until the metadata expires: publish again before
     #[arg(long, default_value_t = Terms::default().online_days)]
     days: i64,
     /// Days until the list of builds expires
     #[arg(long, default_value_t = Terms::default().targets_days)]
     targets_days: i64,
-    /// The builds (`.medsa`)
+    /// Builds (`.medsa`)
     builds: Vec<PathBuf>,
 }
 
-/// Fetch a build into the slot of this device that is not in use, verify it, and let it answer
+/// Download a build into the unused slot of this device, verify it, and test its answers
 #[derive(Args)]
 pub struct Stage {
     /// Folder of the device's slots
@@ -68,68 +68,68 @@ pub struct Stage {
     /// Folder or address of the repository
     #[arg(long)]
     repository: String,
-    /// The root that came with the device (`root.json` beside the keys)
+    /// Root that the device was shipped with (`root.json` beside the keys)
     #[arg(long)]
     root: PathBuf,
     /// Name of the build
     #[arg(long)]
     name: String,
-    /// Its version; the newest if it is not given
+    /// Version of the build [default: the newest]
     #[arg(long)]
     version: Option<Version>,
-    /// The program that lets the build answer on this device, as `PROGRAM accept --build FILE`
+    /// Program that tests the build on this device, as `PROGRAM accept --build FILE`
     #[arg(long, default_value = "medsa-edge")]
     edge: PathBuf,
-    /// Hold the times to the build's limits for this board
+    /// Test the build's time limits for this board
     #[arg(long)]
     board: Option<String>,
-    /// Seconds in which the build has to have answered
+    /// Seconds within which the test has to end
     #[arg(long, default_value_t = 600)]
     within: u64,
-    /// Use the build, on trial
+    /// Switch to the build, on trial
     #[arg(long)]
     switch: bool,
-    /// What to do when the clock is wrong
+    /// Behaviour if the clock is wrong
     #[arg(long, value_enum, default_value = "refuse")]
     without_clock: Clockless,
-    /// Take a version that is older than one that ran here
+    /// Install the build even if a newer version was confirmed on this device
     #[arg(long)]
     danger_allow_downgrade: bool,
-    /// Take a build that failed its trial here
+    /// Install the build even if it has failed its trial on this device
     #[arg(long)]
     again: bool,
 }
 
-/// What is in the slots of a device, or of many
+/// Print the builds in the slots of a device, or of many devices
 #[derive(Args)]
 pub struct Status {
-    /// Folder of the slots of a device that is mounted, or of this one
+    /// Folder of the slots, of a mounted device or of this one
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["to", "devices"])]
     device: Option<PathBuf>,
     #[command(flatten)]
     fleet: Fleet,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Go back to the build before
+/// Roll back to the previous build
 #[derive(Args)]
 pub struct Rollback {
-    /// Folder of the slots of a device that is mounted, or of this one
+    /// Folder of the slots, of a mounted device or of this one
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["to", "devices", "json"])]
     device: Option<PathBuf>,
     #[command(flatten)]
     fleet: Fleet,
-    /// Also from a build that was confirmed
+    /// Roll back even from a confirmed build
     #[arg(long)]
     danger_allow_downgrade: bool,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Whose keys.
+/// Role of keys.
 #[derive(Clone, Copy, ValueEnum)]
 enum RoleName {
     Root,
@@ -137,12 +137,12 @@ enum RoleName {
     Online,
 }
 
-/// What to do when the clock is wrong.
+/// Behaviour if the clock is wrong.
 #[derive(Clone, Copy, ValueEnum)]
 enum Clockless {
-    /// Nothing
+    /// Refuse the update
     Refuse,
-    /// Do not look at when metadata expires
+    /// Ignore the expiry of metadata
     IgnoreExpiry,
 }
 
@@ -152,8 +152,8 @@ pub fn keygen(args: &Keygen) -> anyhow::Result<()> {
     let into = &keys[0];
     let Some(role) = replace else {
         Repository::create(folder, into, (*threshold, *number), &terms)?;
-        println!("keys are in {}: keep those of root and targets offline", into.display());
-        println!("devices come with {}", into.join("root.json").display());
+        println!("created keys in {}: keep those of root and targets offline", into.display());
+        println!("ship devices with {}", into.join("root.json").display());
         return Ok(());
     };
     let role = match role {
@@ -162,7 +162,7 @@ pub fn keygen(args: &Keygen) -> anyhow::Result<()> {
         RoleName::Online => Role::Online,
     };
     Repository::open(folder)?.replace_keys(role, keys, into, &terms)?;
-    println!("new keys are in {}; devices follow by themselves", into.display());
+    println!("created keys in {}; devices accept them with their next update", into.display());
     Ok(())
 }
 
@@ -170,9 +170,9 @@ pub fn publish(args: &Publish) -> anyhow::Result<()> {
     let Publish { repository, keys, days, targets_days, builds } = args;
     let terms = Terms { online_days: *days, targets_days: *targets_days, ..Terms::default() };
     for build in Repository::open(repository)?.publish(keys, builds, &terms)? {
-        println!("{build} is published (SHA-256 {})", build.sha256);
+        println!("published {build} (SHA-256 {})", build.sha256);
     }
-    println!("devices want to see the repository signed anew in {days} days");
+    println!("the metadata expires in {days} days: publish again before");
     Ok(())
 }
 
@@ -195,11 +195,11 @@ pub fn stage(args: &Stage) -> anyhow::Result<()> {
     let permit = Permit { downgrade: args.danger_allow_downgrade, failed_before: args.again };
     let mut slots = open(&args.device)?;
     listing.stage(offer, &mut slots, permit, &mut |path| accept(args, path))?;
-    println!("{} is staged: signed, whole and accepted on this device", offer.build);
+    println!("staged {}: verified, and accepted on this device", offer.build);
     if args.switch {
         let Running { slot, on_trial, .. } = slots.switch()?;
-        let trial = if on_trial { ", on trial until it has been well for a while" } else { "" };
-        println!("it is in use in slot {slot}{trial}");
+        let trial = if on_trial { ", on trial until the service confirms it" } else { "" };
+        println!("switched to slot {slot}{trial}");
     }
     Ok(())
 }
@@ -209,12 +209,12 @@ pub fn status(args: &Status) -> anyhow::Result<()> {
     let slots = Slots::open(Folder::to_start(device))?;
     let state = slots.state();
     if args.json {
-        println!("{}", state.describe());
+        println!("{}", serde_json::to_string(&state.describe())?);
         return Ok(());
     }
     for slot in [Name::A, Name::B] {
         match state.slot(slot).zip(state.standing(slot)) {
-            Some((build, standing)) => println!("slot {slot}: {build}, {standing}"),
+            Some((build, role)) => println!("slot {slot}: {build}, {role}"),
             None => println!("slot {slot}: empty"),
         }
     }
@@ -222,7 +222,7 @@ pub fn status(args: &Status) -> anyhow::Result<()> {
         println!("{name}: versions before {version} are refused");
     }
     for sha256 in &state.failed {
-        println!("failed here: SHA-256 {sha256}");
+        println!("failed on this device: SHA-256 {sha256}");
     }
     Ok(())
 }
@@ -235,7 +235,7 @@ pub fn rollback(args: &Rollback) -> anyhow::Result<()> {
     let mut slots = open(device)?;
     let permit = Permit { downgrade: args.danger_allow_downgrade, ..Permit::default() };
     let Running { build, slot, .. } = slots.roll_back(permit)?;
-    println!("back to {build} in slot {slot}");
+    println!("rolled back to {build} in slot {slot}");
     Ok(())
 }
 
@@ -247,7 +247,10 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
     move |error| anyhow!("{}: {error}", path.display())
 }
 
-/// Lets the build answer; what is wrong with its answers, as the program says.
+/// Tests the answers of the build with the service's program.
+///
+/// # Errors
+/// The message of the program.
 fn accept(args: &Stage, build: &Path) -> Result<(), String> {
     let mut command = Command::new(&args.edge);
     command.args(["accept", "--build"]).arg(build);

@@ -1,5 +1,4 @@
-//! Every board's description can be read and is of a board that can be; a wrong one says what is
-//! wrong.
+//! Descriptions of boards: all are valid, and an invalid one is an error with file and key.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +18,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn every_described_board_can_be() {
+fn every_description_is_consistent_with_compiler_and_emulator() {
     let boards = Board::read_all(&boards()).unwrap();
     let names: Vec<&str> = boards.iter().map(|(name, _)| name.as_str()).collect();
     let expected =
@@ -38,7 +37,7 @@ fn every_described_board_can_be() {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_file() {
+fn unknown_key_is_named_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("board.toml"), "name = \"x\"\ncolour = 3\n").unwrap();
     let error = Board::read(folder.path()).unwrap_err().to_string();

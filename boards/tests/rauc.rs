@@ -1,7 +1,6 @@
-//! Updates of the system: RAUC itself makes a bundle with each board's files, and reads it by the
-//! same files.
+//! System updates: RAUC creates a bundle with each board's files, and reads it with the same files.
 //!
-//! That needs no rights. To install a bundle does (RAUC mounts it), and a board.
+//! This needs no rights. Installing a bundle does, as RAUC mounts it; it also needs a board.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +11,10 @@ use medsa_boards::Board;
 use medsa_test_inputs::needs;
 use tempfile::TempDir;
 
-/// On the partition that no update writes, as boards/README.md has it.
+/// Mount point of the partition that no update writes, as in boards/README.md.
 const DATA: &str = "/data/";
 
-/// Sections of keys.
+/// Sections of a file, with their keys.
 type Sections = BTreeMap<String, BTreeMap<String, String>>;
 
 #[test]
@@ -42,7 +41,7 @@ fn every_board_has_two_systems_and_a_bundle_for_them() {
         assert!(images.contains(&"rootfs"));
         let devices = slots.iter().map(|slot| &system[&format!("slot.{slot}")]["device"]);
         assert_eq!(devices.collect::<std::collections::BTreeSet<_>>().len(), slots.len());
-        // What is chosen at the start takes what belongs to it along.
+        // The slot that the boot loader chooses names its other slots.
         for number in ["0", "1"] {
             let of = |kind: &str| &system[&format!("slot.{kind}.{number}")];
             let chosen = images.iter().filter(|image| of(image).contains_key("bootname"));
@@ -55,7 +54,7 @@ fn every_board_has_two_systems_and_a_bundle_for_them() {
 }
 
 #[test]
-fn rauc_makes_a_bundle_for_every_board_and_believes_only_its_keyring() {
+fn rauc_creates_a_bundle_for_every_board_and_trusts_only_its_keyring() {
     needs!("openssl", "rauc");
     let desk = Desk::new();
     for (name, _) in boards() {
@@ -86,9 +85,9 @@ fn rauc_makes_a_bundle_for_every_board_and_believes_only_its_keyring() {
     }
 }
 
-/// What RAUC calls after it has written a firmware partition, mounted.
+/// The hook that RAUC calls after it has written and mounted a firmware partition.
 #[test]
-fn a_raspberry_pi_starts_the_system_beside_its_kernel() {
+fn raspberry_pi_hook_sets_the_system_beside_its_kernel() {
     let mounted = tempfile::tempdir().unwrap();
     let cmdline = mounted.path().join("cmdline.txt");
     let run = |device: &str| {
@@ -109,14 +108,14 @@ fn a_raspberry_pi_starts_the_system_beside_its_kernel() {
     let wrong = run("/dev/mmcblk0p5");
     assert!(!wrong.status.success());
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("/dev/mmcblk0p5 is no partition"));
-    // One that names no root could start anything.
+    // A command line without a root is refused.
     fs::write(&cmdline, "console=tty1\n").unwrap();
     assert!(!run("/dev/mmcblk0p2").status.success());
 }
 
 const SYSTEM_BYTES: usize = 1 << 16;
 
-/// What stands in for a system: nothing that a bundle could compress away.
+/// Image in place of a system: bytes that do not compress.
 fn image() -> Vec<u8> {
     let mut state = 1_u32;
     let mut byte = || {
@@ -126,7 +125,7 @@ fn image() -> Vec<u8> {
     (0..SYSTEM_BYTES).map(|_| byte()).collect()
 }
 
-/// Where bundles are made and read.
+/// A folder in which bundles are created and read.
 struct Desk(TempDir);
 
 impl Desk {
@@ -146,7 +145,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// A bundle for the board, as boards/README.md says.
+    /// Creates a bundle for the board, as in boards/README.md.
     fn bundle(&self, board: &str, signed_by: &str) -> PathBuf {
         let content = self.path(&format!("{board} {signed_by}"));
         fs::create_dir(&content).unwrap();
@@ -167,13 +166,13 @@ impl Desk {
         bundle
     }
 
-    /// The folder is the device's /etc/rauc now.
+    /// Makes the folder the `/etc/rauc` of a board that trusts the signer.
     fn trust(&self, board: &str, signer: &str) {
         fs::copy(folder(board).join("system.conf"), self.path("system.conf")).unwrap();
         fs::copy(self.path(&format!("{signer}.pem")), self.path("keyring.pem")).unwrap();
     }
 
-    /// What RAUC says of a bundle where the board's `system.conf` is.
+    /// RAUC's description of a bundle, with the board's `system.conf`.
     fn info(&self, bundle: &Path) -> Result<String, String> {
         let mut rauc = Command::new("rauc");
         rauc.arg("info").arg("--conf").arg(self.path("system.conf"));
@@ -193,7 +192,7 @@ fn folder(board: &str) -> PathBuf {
     boards_folder().join(board).join("rauc")
 }
 
-/// What a command prints, or what it says that is wrong.
+/// Output of a command, or its error output.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output();
     let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}: run tools/setup.sh test"));

@@ -1,4 +1,5 @@
-//! The units can be started by systemd, and the touchscreen's shows the page of the example.
+//! Units of systemd: they are valid, and the touchscreen's shows the page of the example
+//! configuration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,12 @@ fn unit(name: &str) -> PathBuf {
 }
 
 #[test]
-fn systemd_finds_nothing_wrong_with_them() {
+fn units_are_valid() {
     needs!("systemd");
     for name in ["medsa-edge.service", "medsa-kiosk.service"] {
         let output = Command::new("systemd-analyze").arg("verify").arg(unit(name)).output();
         let told = String::from_utf8(output.unwrap().stderr).unwrap();
-        // The programs are on the device, and need not be here.
+        // The programs are on the device, not on this machine.
         let wrong = told.lines().filter(|line| !line.contains("is not executable"));
         let wrong: Vec<_> = wrong.collect();
         assert!(wrong.is_empty(), "{wrong:?}");
@@ -28,7 +29,7 @@ fn systemd_finds_nothing_wrong_with_them() {
 }
 
 #[test]
-fn it_shows_the_page_of_the_example() {
+fn kiosk_shows_the_page_of_the_example_configuration() {
     let unit = fs::read_to_string(unit("medsa-kiosk.service")).unwrap();
     let page = unit.lines().find_map(|line| line.strip_prefix("Environment=MEDSA_PAGE=http://"));
     let page = page.unwrap().split('/').next().unwrap();

@@ -1,4 +1,4 @@
-//! An operator at the command line: keygen, publish, stage, status, rollback.
+//! The operator's commands: keygen, publish, stage, status and rollback.
 
 #[path = "../../bundle/tests/small/mod.rs"]
 mod small;
@@ -13,12 +13,12 @@ use medsa_update::{Folder, Slots};
 use tempfile::TempDir;
 
 #[test]
-fn a_build_is_published_staged_and_rolled_back() {
+fn build_is_published_staged_and_rolled_back() {
     let desk = Desk::new();
     desk.publish("1.0.0");
     let said = desk.stage(&["--switch"]).unwrap();
-    assert!(said.contains("liver 1.0.0 is staged: signed, whole and accepted"), "{said}");
-    assert!(said.contains("it is in use in slot A"), "{said}");
+    assert!(said.contains("staged liver 1.0.0: verified, and accepted"), "{said}");
+    assert!(said.contains("switched to slot A"), "{said}");
     desk.publish("2.0.0");
     desk.stage(&[]).unwrap();
     let status = desk.run("status", &["--device", "device"]).unwrap();
@@ -26,30 +26,30 @@ fn a_build_is_published_staged_and_rolled_back() {
         status.starts_with("slot A: liver 1.0.0, in use, confirmed\nslot B: liver 2.0.0, staged\n"),
         "{status}"
     );
-    // The same once more, and used.
+    // Staged again, and switched to.
     desk.stage(&["--switch"]).unwrap();
     let status = desk.run("status", &["--device", "device"]).unwrap();
     assert!(
         status.starts_with(
-            "slot A: liver 1.0.0, the way back\nslot B: liver 2.0.0, in use, on trial\n"
+            "slot A: liver 1.0.0, previous, for rollback\nslot B: liver 2.0.0, in use, on trial\n"
         ),
         "{status}"
     );
     let said = desk.run("rollback", &["--device", "device"]).unwrap();
-    assert_eq!(said, "back to liver 1.0.0 in slot A\n");
+    assert_eq!(said, "rolled back to liver 1.0.0 in slot A\n");
     let status = desk.run("status", &["--device", "device"]).unwrap();
-    assert!(status.contains("slot B: liver 2.0.0, failed here\n"), "{status}");
-    // Going back once more does not lead to what failed.
+    assert!(status.contains("slot B: liver 2.0.0, failed on this device\n"), "{status}");
+    // A second rollback does not lead to the failed build.
     let again = ["--device", "device", "--danger-allow-downgrade"];
     let said = desk.run("rollback", &again).unwrap_err();
-    assert_eq!(said, "medsa-flash: rollback: the build before has failed on this device\n");
+    assert_eq!(said, "medsa-flash: rollback: the previous build has failed on this device\n");
     let said = desk.stage(&[]).unwrap_err();
     assert!(said.contains("liver 2.0.0 has failed on this device before"), "{said}");
     desk.stage(&["--again"]).unwrap();
 }
 
 #[test]
-fn versions_go_back_only_when_the_operator_says_so() {
+fn downgrade_needs_its_option() {
     let desk = Desk::new();
     for version in ["1.0.0", "2.0.0"] {
         desk.publish(version);
@@ -62,7 +62,7 @@ fn versions_go_back_only_when_the_operator_says_so() {
     let said = desk.run("rollback", &["--device", "device"]).unwrap_err();
     assert_eq!(
         said,
-        "medsa-flash: liver 2.0.0 is confirmed; --danger-allow-downgrade goes back from it all the same\n"
+        "medsa-flash: liver 2.0.0 is confirmed; use --danger-allow-downgrade to roll back from it anyway\n"
     );
     desk.stage(&["--version", "1.0.0", "--danger-allow-downgrade"]).unwrap();
     let said = desk.stage(&["--version", "3.0.0"]).unwrap_err();
@@ -73,7 +73,7 @@ fn versions_go_back_only_when_the_operator_says_so() {
 }
 
 #[test]
-fn a_confirmed_build_is_left_when_the_operator_insists() {
+fn rollback_from_a_confirmed_build_needs_its_option() {
     let desk = Desk::new();
     for version in ["1.0.0", "2.0.0"] {
         desk.publish(version);
@@ -81,12 +81,12 @@ fn a_confirmed_build_is_left_when_the_operator_insists() {
         desk.slots().confirm().unwrap();
     }
     let said = desk.run("rollback", &["--device", "device", "--danger-allow-downgrade"]).unwrap();
-    assert_eq!(said, "back to liver 1.0.0 in slot A\n");
+    assert_eq!(said, "rolled back to liver 1.0.0 in slot A\n");
     assert_eq!(desk.slots().start().unwrap().build.version.to_string(), "1.0.0");
 }
 
 #[test]
-fn a_build_that_answers_wrongly_or_never_is_not_staged() {
+fn build_that_fails_the_test_or_never_ends_it_is_not_staged() {
     let desk = Desk::new();
     desk.publish("1.0.0");
     desk.edge(
@@ -100,18 +100,18 @@ fn a_build_that_answers_wrongly_or_never_is_not_staged() {
     );
     desk.edge("exec sleep 1000");
     let said = desk.stage(&["--within", "1"]).unwrap_err();
-    assert!(said.contains("is not accepted: it has not answered within 1 s"), "{said}");
+    assert!(said.contains("is not accepted: no answer within 1 s"), "{said}");
     let said = desk.stage(&["--edge", "/none"]).unwrap_err();
     assert!(said.contains("is not accepted: /none: No such file"), "{said}");
     let status = desk.run("status", &["--device", "device"]).unwrap();
     assert_eq!(status, "slot A: empty\nslot B: empty\n");
-    // What the program is asked.
+    // Arguments of the program.
     desk.edge("[ \"$1 $2 $4 $5\" = 'accept --build --board raspberry-pi-5' ] && [ -s \"$3\" ]");
     desk.stage(&["--board", "raspberry-pi-5"]).unwrap();
 }
 
 #[test]
-fn corrupt_truncated_and_oversized_builds_are_refused_with_the_reason() {
+fn corrupt_truncated_and_oversized_builds_are_refused() {
     let desk = Desk::new();
     desk.publish("1.0.0");
     let target = fs::read_dir(desk.path("repository/targets")).unwrap().next().unwrap().unwrap();
@@ -124,7 +124,7 @@ fn corrupt_truncated_and_oversized_builds_are_refused_with_the_reason() {
         (&whole[..whole.len() - 7], "ash mismatch"),
         (&longer[..], "aximum size"),
     ] {
-        // On its way to the device,
+        // Damaged on its way to the device.
         fs::write(target.path(), bytes).unwrap();
         let said = desk.stage(&[]).unwrap_err();
         assert!(
@@ -132,7 +132,7 @@ fn corrupt_truncated_and_oversized_builds_are_refused_with_the_reason() {
             "{said}"
         );
     }
-    // and before it is published.
+    // Damaged before its publication.
     let large = desk.path("large.medsa");
     fs::File::create(&large).unwrap().set_len((1 << 30) + 1).unwrap();
     fs::write(desk.path("corrupt.medsa"), corrupt).unwrap();
@@ -152,7 +152,7 @@ fn corrupt_truncated_and_oversized_builds_are_refused_with_the_reason() {
 }
 
 #[test]
-fn keys_are_replaced_and_devices_follow() {
+fn devices_follow_a_replacement_of_keys() {
     let desk = Desk::new();
     let keys = ["--repository", "repository", "--keys", "keys"];
     for role in ["online", "targets", "root"] {
@@ -162,13 +162,13 @@ fn keys_are_replaced_and_devices_follow() {
     desk.stage(&[]).unwrap();
     let said = desk.run("keygen", &keys).unwrap_err();
     assert!(said.contains("holds a repository"), "{said}");
-    // A device without its root believes nobody.
+    // A device without its root trusts no repository.
     fs::remove_file(desk.path("root.json")).unwrap();
     let said = desk.stage(&[]).unwrap_err();
     assert_eq!(said, "medsa-flash: root.json: No such file or directory (os error 2)\n");
 }
 
-/// Where an operator works, with a device that is mounted.
+/// Folder of an operator, with the slots of a mounted device.
 struct Desk(TempDir);
 
 impl Desk {
@@ -184,7 +184,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// What a command prints, or what it says that is wrong.
+    /// Output of a command, or its error output.
     fn run(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new(env!("CARGO_BIN_EXE_medsa-flash"))
             .arg(command)
@@ -196,10 +196,10 @@ impl Desk {
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
-    /// What stands in for the service: what it does about `accept`.
+    /// Writes the program that stands in for the service: a script for `accept`.
     fn edge(&self, script: &str) {
         let path = self.path("edge");
-        // Anew, as one that still runs cannot be written.
+        // A script that still runs cannot be written: create a new file.
         let _ = fs::remove_file(&path);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -210,7 +210,7 @@ impl Desk {
         let build = small::build(small::manifest("liver", version), Acceptance::default());
         build.write(&self.path(&name)).unwrap();
         let said = self.run("publish", &["--repository", "repository", "--keys", "keys", &name]);
-        assert!(said.unwrap().starts_with(&format!("liver {version} is published (SHA-256 ")));
+        assert!(said.unwrap().starts_with(&format!("published liver {version} (SHA-256 ")));
     }
 
     fn stage(&self, more: &[&str]) -> Result<String, String> {

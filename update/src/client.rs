@@ -1,14 +1,13 @@
-//! The device's side of a repository: what is offered there, and fetching it.
+//! The device's side of a repository: its list of builds, and downloads.
 //!
-//! Nothing of a repository is believed but what the keys of the root that came with the device say,
-//! or of a root that these have handed over to. A target's name is never used as a path here.
+//! A device accepts only metadata that is signed by the keys of the root that it was shipped with,
+//! or of a root that these keys have signed. The name of a target is never used as a path here.
 //!
 //! # Without a clock
 //! Metadata expires, so that nobody can keep a device on an old repository for ever. A board without
-//! a battery does not know the time after a start. Its clock counts as unknown when it is earlier
-//! than the last time that an update was looked for with success, or than the repository was
-//! published. Then [`WithoutClock`] says what happens; signatures, versions and all else are
-//! verified in either case.
+//! a battery does not know the time after a start. Its clock counts as unknown if it is earlier than
+//! the last successful look at the repository, or than the repository's publication.
+//! [`WithoutClock`] decides then; signatures and versions are verified in either case.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -32,29 +31,30 @@ use crate::state::Installed;
 use crate::transport::Reach;
 use crate::trust::Trust;
 
-/// Of the timestamp's metadata: when the repository was published.
+/// Field of the timestamp's metadata: time of the publication.
 pub(crate) const PUBLISHED: &str = "published";
 
-/// Metadata of more bytes is not read. A build is listed in some 300.
+/// Largest size in bytes of a file of metadata. A build takes about 300 bytes of the list.
 const METADATA_BYTES: u64 = 1 << 20;
 
-/// Where builds come from.
+/// Source of builds.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Folder with `metadata` and `targets`: `file://`, or `https://` with a certificate that the
-    /// system knows.
+    /// Address of the folder with `metadata` and `targets`: `file://`, or `https://` with a
+    /// certificate that the system trusts.
     pub url: Url,
-    /// The root that came with the device.
+    /// Root metadata that the device was shipped with.
     pub root: Vec<u8>,
-    /// What happens when the time is not known.
+    /// Behaviour if the time is not known.
     pub without_clock: WithoutClock,
     /// Limits of a build.
     pub limits: Limits,
-    /// Longest time for a file from a server; what is missing then is asked for three times more.
+    /// Longest time for a file from a server. A download that takes longer is resumed up to three
+    /// times.
     pub patience: Duration,
 }
 
-/// Where a repository is: a folder, seen from `base`, or an address.
+/// Address of a repository, given as an address or as a folder, relative to `base`.
 ///
 /// # Errors
 /// [`Error::Repository`].
@@ -65,7 +65,7 @@ pub fn address(repository: &str, base: &Path) -> Result<Url, Error> {
         let folder = std::path::absolute(base.join(repository)).ok();
         folder.and_then(|folder| Url::from_directory_path(folder).ok())
     };
-    // What is fetched is verified by its signatures, however it comes.
+    // Signatures are verified whatever the transport.
     let reached = |url: &Url| matches!(url.scheme(), "file" | "http" | "https");
     found.filter(reached).ok_or_else(|| Error::Repository {
         repository: repository.to_owned(),
@@ -73,14 +73,14 @@ pub fn address(repository: &str, base: &Path) -> Result<Url, Error> {
     })
 }
 
-/// What happens when the time is not known.
+/// Behaviour if the time is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutClock {
-    /// There is no update: who can change the clock cannot show an old repository.
+    /// Refuse the update: an attacker who can change the clock cannot show an old repository.
     #[default]
     Refuse,
-    /// Expiry is not looked at: for devices that get updates from a USB stick only. Who hands them
-    /// an old stick keeps them on what they have, but cannot bring them back to what they had.
+    /// Ignore expiry, for devices that get updates from a USB stick only. An attacker with an old
+    /// stick can keep them on their present build, but cannot bring them back to an older one.
     IgnoreExpiry,
 }
 
@@ -91,17 +91,18 @@ pub struct Client {
     runtime: Runtime,
 }
 
-/// What a repository offers, verified.
+/// Verified list of the builds in a repository.
 pub struct Listing<'a> {
     client: &'a Client,
     repository: tough::Repository,
     offers: Vec<(TargetName, Offer)>,
-    /// Where tough works.
+    /// Folder in which tough keeps its memory.
     _work: TempDir,
 }
 
 impl Client {
-    /// Looks at `source` and remembers in `folder` what was seen: one process at a time.
+    /// Creates a client that reads `source` and keeps its memory in `folder`. One process at a time
+    /// can do so.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -111,11 +112,11 @@ impl Client {
         Ok(Self { source, folder, runtime })
     }
 
-    /// What the repository offers now.
+    /// Reads the list of builds and verifies it.
     ///
     /// # Errors
     /// [`Error::Repository`], [`Error::Target`], [`Error::Clock`], [`Error::Trust`],
-    /// [`Error::Io`].
+    /// [`Error::NewerFormat`], [`Error::Io`].
     pub fn look(&mut self) -> Result<Listing<'_>, Error> {
         let mut trust = Trust::read(&self.folder)?;
         let before = trust.clone();
@@ -124,11 +125,11 @@ impl Client {
         let work = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
         trust.unpack(work.path())?;
         let loaded = self.load(&trust.root(&self.source.root), work.path(), expiry);
-        // Also of what is refused in the end, something may have been verified.
+        // Even if the repository is refused, a part of its metadata may have been verified.
         trust.take(work.path())?;
         let seen = loaded.map(|repository| (published(&repository), repository));
         if let Ok((published, _)) = &seen {
-            // A clock that is too late would have found everything expired.
+            // With a clock that is ahead, everything would have expired.
             let clock = (expiry == ExpirationEnforcement::Safe).then_some(now);
             trust.known = trust.known.max(*published).max(clock);
         }
@@ -141,7 +142,7 @@ impl Client {
         Ok(Listing { client: self, repository, offers, _work: work })
     }
 
-    /// Whether what has expired is refused.
+    /// Decides whether expired metadata is refused.
     fn expiry(
         &self,
         now: Timestamp,
@@ -198,12 +199,12 @@ impl Client {
 }
 
 impl Listing<'_> {
-    /// All builds, by name, the older ones first.
+    /// All builds, sorted by name and version.
     pub fn offers(&self) -> impl Iterator<Item = &Offer> {
         self.offers.iter().map(|(_, offer)| offer)
     }
 
-    /// The build of that name and version, or the newest of that name.
+    /// Finds the build of that name and version, or the newest of that name.
     ///
     /// # Errors
     /// [`Error::NotOffered`].
@@ -218,8 +219,8 @@ impl Listing<'_> {
         })
     }
 
-    /// Fetches a build into the slot that is not in use. It is compared with what was signed, read
-    /// as a build, and then `accept` says what is wrong with its answers.
+    /// Downloads a build into the slot that is not in use. Its size and hash are verified, its file
+    /// is read as a build, and then `accept` tests its answers and returns what is wrong with them.
     ///
     /// # Errors
     /// As [`Slots::stage`].
@@ -237,7 +238,7 @@ impl Listing<'_> {
             None => Ok(None),
         };
         let Some(stream) = stream.map_err(Error::repository(url))? else {
-            let reason = "it is not offered here".to_owned();
+            let reason = "the repository does not list it".to_owned();
             let target = offer.build.to_string();
             return Err(Error::Target { repository: url.to_string(), target, reason });
         };
@@ -250,7 +251,7 @@ impl Listing<'_> {
     }
 }
 
-/// Whether the file is the build that it is said to be.
+/// Checks that the file is the build of its signed metadata.
 fn check(path: &Path, signed: &Installed, limits: &Limits) -> Result<(), String> {
     let build = Build::read(path, limits).map_err(|error| error.to_string())?;
     let (name, version) = (&build.manifest().name, &build.manifest().version);
@@ -260,7 +261,7 @@ fn check(path: &Path, signed: &Installed, limits: &Limits) -> Result<(), String>
     Ok(())
 }
 
-/// A target as a build that can be staged.
+/// Offer of a listed target; otherwise what is wrong with it.
 fn offer(target: &TargetName, listed: &Target, limits: &Limits) -> Result<Offer, String> {
     let text = |key: &str| {
         let value = listed.custom.get(key).and_then(serde_json::Value::as_str);
@@ -281,10 +282,10 @@ fn offer(target: &TargetName, listed: &Target, limits: &Limits) -> Result<Offer,
     Ok(Offer { build: Installed { name, version, sha256 }, bytes: found })
 }
 
-/// The name under which a repository lists a build.
+/// Name under which a repository lists a build.
 ///
 /// # Errors
-/// What is wrong with the build's name.
+/// A message about the build's name.
 pub(crate) fn target_name(name: &str, version: &Version) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -295,12 +296,12 @@ pub(crate) fn target_name(name: &str, version: &Version) -> Result<String, Strin
     Ok(format!("{name}-{version}.medsa"))
 }
 
-/// When the repository was published, if it says so.
+/// Time of the repository's publication, if its metadata has it.
 fn published(repository: &tough::Repository) -> Option<Timestamp> {
     repository.timestamp().signed._extra.get(PUBLISHED)?.as_str()?.parse().ok()
 }
 
-/// A folder of a repository.
+/// Address of a folder of a repository.
 pub(crate) fn part(repository: &Url, name: &str) -> Result<Url, Error> {
     let mut url = repository.clone();
     let failed = || Error::Repository {
@@ -316,7 +317,7 @@ pub(crate) fn runtime() -> Result<Runtime, Error> {
     runtime.map_err(Error::io(Path::new("asynchronous runtime")))
 }
 
-/// A stream, read by who does not wait for it otherwise.
+/// A stream as a blocking reader.
 struct Download<'a, S> {
     runtime: &'a Runtime,
     stream: Pin<Box<S>>,

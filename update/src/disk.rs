@@ -1,58 +1,59 @@
-//! What slots ask of a file system, few enough that a test can cut the power between any two.
+//! Operations of a file system that the slots use: few enough that a test can cut the power between
+//! any two.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// One folder of files.
+/// A folder of files.
 pub trait Disk {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::NotFound`] when there is no such file.
+    /// Those of the system; [`io::ErrorKind::NotFound`] if there is no such file.
     fn open(&self, name: &str) -> io::Result<Box<dyn Read + '_>>;
 
-    /// Makes an empty file, in place of one that may be there.
+    /// Creates an empty file, or empties it.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn create(&mut self, name: &str) -> io::Result<()>;
 
-    /// Writes at the end of a file.
+    /// Appends bytes to a file.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns when the content of a file survives a power cut.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn sync(&mut self, name: &str) -> io::Result<()>;
 
-    /// Gives a file another name, in place of one that may have it, at once or not at all.
+    /// Renames a file, at once or not at all. It replaces a file that has the new name.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
 
     /// Returns when all names survive a power cut.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn sync_names(&mut self) -> io::Result<()>;
 
-    /// Bytes that can still be written.
+    /// Number of bytes that can still be written.
     ///
     /// # Errors
-    /// The system's.
+    /// Those of the system.
     fn free_bytes(&self) -> io::Result<u64>;
 
-    /// Where a file is, for those who read it by themselves.
+    /// Path of a file, for programs that read it themselves.
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// A folder of the system.
+/// A folder of the file system.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -60,26 +61,26 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder, or makes it, to update what is in it: one process at a time.
+    /// Opens or creates the folder for an update. One process at a time can do so.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::WouldBlock`] while another process updates it.
+    /// Those of the system; [`io::ErrorKind::WouldBlock`] while another process updates the folder.
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let lock = path.join(".lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
         lock.try_lock().map_err(|error| match io::Error::from(error) {
             error if error.kind() == io::ErrorKind::WouldBlock => {
-                io::Error::new(error.kind(), "another process works on the slots")
+                io::Error::new(error.kind(), "another process is updating the slots")
             }
             error => error,
         })?;
         Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
-    /// The folder for who starts what is in it. Nobody can keep a device from its start: not even
-    /// an update that hangs. Both write only while a build is on trial, or when one is damaged,
-    /// and then nobody updates.
+    /// The folder for a start of the service, without the lock: an update that hangs must not keep a
+    /// device from starting. A start writes only while a build is on trial or damaged, and then
+    /// updates are refused.
     pub fn to_start(path: &Path) -> Self {
         Self { path: path.to_owned(), _lock: None }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong; each says what was found and what was expected.
+//! Errors of updates. Each names what failed, on what, why, and what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,199 +6,220 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use url::Url;
 
-/// Why an update, or a start, did not happen. The slot in use is as it was.
+/// Reason why an update, or a start, did not happen. The slot in use is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder.
+    /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
     Io {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: io::Error,
     },
-    /// An administrator's process cannot go on as the owner of the slots.
-    #[error("{folder}: as its owner: {source}")]
+    /// A process of the administrator cannot continue as the owner of the slots.
+    #[error("cannot continue as the owner of {folder}: {source}")]
     Owner {
-        /// The folder of the slots.
+        /// Folder of the slots.
         folder: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: io::Error,
     },
-    /// What the device remembers of its slots is damaged.
-    #[error("{path}: {reason}; slots are as they are, but which one is good has to be said anew")]
+    /// The state of the slots is damaged. The file is unchanged.
+    #[error(
+        "cannot read {path}: {reason}; the builds in the slots are unchanged: remove the file and \
+         stage a build anew"
+    )]
     State {
-        /// The file.
+        /// File of the state.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Kind of the damage.
         reason: String,
     },
-    /// Neither slot holds what it should.
-    #[error("{folder}: neither slot holds a build that is as it was installed: stage one")]
+    /// The file was written by a newer program, in a format that this one does not support. The
+    /// file is unchanged.
+    #[error(
+        "cannot read {path}: its format is {found}, and this program supports formats up to \
+         {supported}. It needs medsa-edge that supports format {found}: install a newer one, or \
+         {otherwise}"
+    )]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Format of the file.
+        found: u64,
+        /// Newest format that this program supports.
+        supported: u64,
+        /// Alternative to a newer program, and its price.
+        otherwise: &'static str,
+    },
+    /// No slot holds the build that was installed in it.
+    #[error("{folder}: neither slot holds the build that was installed in it: stage a build")]
     NothingToRun {
-        /// The folder of the slots.
+        /// Folder of the slots.
         folder: PathBuf,
     },
-    /// The build in use is on trial: the other slot is the way back.
+    /// The build in use is on trial, and the other slot holds the build to roll back to.
     #[error("{on_trial} is on trial: confirm it or roll it back first")]
     OnTrial {
-        /// Name and version.
+        /// Name and version of the build on trial.
         on_trial: String,
     },
-    /// There is nothing to confirm or no way back.
+    /// There is no build for the operation.
     #[error("{what}: {reason}")]
     Nothing {
-        /// What was asked for.
+        /// Name of the operation.
         what: &'static str,
-        /// Why not.
+        /// Reason why there is no build for it.
         reason: &'static str,
     },
-    /// The build is older than one that ran here.
+    /// The build is older than the newest confirmed one of its name.
     #[error(
-        "{name} {found} is older than {floor}, which has run here; \
-         --danger-allow-downgrade installs it all the same"
+        "{name} {found} is older than {floor}, which this device has confirmed; \
+         use --danger-allow-downgrade to install it anyway"
     )]
     Downgrade {
         /// Name of the build.
         name: String,
-        /// Its version.
+        /// Version of the build.
         found: Version,
-        /// The highest that was confirmed.
+        /// The highest confirmed version.
         floor: Version,
     },
-    /// The build in use is confirmed.
-    #[error("{build} is confirmed; --danger-allow-downgrade goes back from it all the same")]
+    /// The build in use is confirmed, so that a rollback would be a downgrade.
+    #[error("{build} is confirmed; use --danger-allow-downgrade to roll back from it anyway")]
     Confirmed {
-        /// Name and version.
+        /// Name and version of the build in use.
         build: String,
     },
     /// The build has failed its trial before.
     #[error(
-        "{build} has failed on this device before (SHA-256 {sha256}); --again takes it all the same"
+        "{build} has failed on this device before (SHA-256 {sha256}); use --again to install it \
+         anyway"
     )]
     FailedBefore {
-        /// Name and version.
+        /// Name and version of the build.
         build: String,
-        /// Of its file.
+        /// SHA-256 of the build's file, in hex.
         sha256: String,
     },
-    /// The disk is too full.
-    #[error("{folder}: {free} bytes are free, {needed} are needed")]
+    /// The disk is too full for the build.
+    #[error("{folder}: the disk has {free} bytes free, and the update needs {needed}")]
     Full {
-        /// The folder of the slots.
+        /// Folder of the slots.
         folder: PathBuf,
-        /// Bytes there are.
+        /// Free bytes.
         free: u64,
-        /// Bytes that the build and what has to stay free take.
+        /// Bytes of the build, and those that have to stay free.
         needed: u64,
     },
-    /// What came is not what was promised.
-    #[error("{build}: {found} came, {expected} was promised")]
+    /// The received bytes are not the build that was offered.
+    #[error("{build}: received {found}, expected {expected}")]
     Broken {
-        /// Name and version.
+        /// Name and version of the build.
         build: String,
-        /// What came.
+        /// Size or hash of the received bytes.
         found: String,
-        /// What was to come.
+        /// Size or hash in the offer.
         expected: String,
     },
     /// The source of the build failed.
     #[error("{build}: {source}")]
     Source {
-        /// Name and version.
+        /// Name and version of the build.
         build: String,
-        /// Its answer.
+        /// Error of the source.
         source: io::Error,
     },
-    /// The build does not answer as it should on this device.
+    /// The build fails its acceptance test on this device.
     #[error("{build} is not accepted: {reason}")]
     NotAccepted {
-        /// Name and version.
+        /// Name and version of the build.
         build: String,
-        /// Why.
+        /// Result of the test.
         reason: String,
     },
-    /// What the device remembers of the repository is damaged.
+    /// The memory of the repository is damaged. The file is unchanged.
     #[error(
-        "{path}: {reason}; without the file, the device trusts the root it came with, and could be \
-         shown an older repository than it has seen"
+        "cannot read {path}: {reason}; remove the file to trust the root that the device was \
+         shipped with again: the device could then be shown an older repository than it has seen"
     )]
     Trust {
-        /// The file.
+        /// File of the memory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Kind of the damage.
         reason: String,
     },
-    /// The repository, or what answers in its place, cannot be believed or reached.
+    /// The repository cannot be reached, or its metadata cannot be verified.
     #[error("{repository}: {reason}")]
     Repository {
-        /// Where it is.
+        /// Address of the repository.
         repository: String,
-        /// What was found and expected.
+        /// Kind of the failure.
         reason: String,
     },
-    /// The repository lists what no device takes.
+    /// The repository lists a target that no device accepts.
     #[error("{repository}: target {target:?}: {reason}")]
     Target {
-        /// Where it is.
+        /// Address of the repository.
         repository: String,
-        /// As it is listed.
+        /// Name of the target in the list.
         target: String,
-        /// What was found and expected.
+        /// Property that devices refuse, with the expected one.
         reason: String,
     },
     /// The repository does not list the build.
     #[error("{wanted} is not in the repository, expected one of {}", offered.join(", "))]
     NotOffered {
-        /// Name, and version if one was named.
+        /// Name of the build, and its version if one was given.
         wanted: String,
-        /// All builds that it lists.
+        /// Builds in the list.
         offered: Vec<String>,
     },
-    /// The clock is wrong, so that nobody can say whether what is signed has expired.
+    /// The clock is wrong, so that the device cannot tell whether metadata has expired.
     #[error(
-        "the clock says {now}, and it is {known} or later: set it, or let the operator accept \
-         updates without a clock"
+        "the clock says {now}, but it is {known} or later: set the clock, or let the operator \
+         allow updates without a clock"
     )]
     Clock {
-        /// What the clock says.
+        /// Time of the clock.
         now: String,
-        /// The latest time that is known to have been.
+        /// The latest point in time that has certainly passed.
         known: String,
     },
-    /// What is to be published is not fit for it.
+    /// The build cannot be published, as devices would refuse it.
     #[error("{path}: {reason}")]
     Unpublishable {
-        /// The build.
+        /// File of the build.
         path: PathBuf,
-        /// What was found and expected.
+        /// Property that devices refuse, with the expected one.
         reason: String,
     },
-    /// Keys cannot be made or used.
+    /// Keys cannot be created or used.
     #[error("{path}: {reason}")]
     Keys {
-        /// The file or folder.
+        /// File or folder of keys.
         path: PathBuf,
-        /// What was found and expected.
+        /// Kind of the failure, with what was expected.
         reason: String,
     },
 }
 
 impl Error {
-    /// What the system answered about `path`.
+    /// Error of the system about `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
 
-    /// What tough says about a repository, with all that it says it is because of.
+    /// Error of tough about a repository, with its causes.
     pub(crate) fn repository(repository: &Url) -> impl Fn(tough::error::Error) -> Self {
         let repository = repository.to_string();
         move |error| Self::Repository { repository: repository.clone(), reason: whole(&error) }
     }
 }
 
-/// An error and what it came from, each once.
+/// Message of an error and of its causes, each once.
 pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,23 +1,24 @@
-//! How another adapter build gets onto a device, and what happens when that goes wrong: a
-//! [`Repository`] that is signed as The Update Framework says, a [`Client`] that believes nothing
-//! else, and two [`Slots`], of which one is never touched.
+//! Updates of adapter builds: a [`Repository`] with signatures of The Update Framework, a [`Client`]
+//! that verifies it, and two [`Slots`], of which an update never touches the one in use.
 //!
-//! An update is [`Client::look`], [`Listing::find`], [`Listing::stage`] with what lets the build
-//! answer on the device, and [`Slots::switch`]. A service that runs from the slots notices.
+//! An update is [`Client::look`], [`Listing::find`], [`Listing::stage`] with the acceptance test of
+//! the device, and [`Slots::switch`]. A service that runs from the slots notices the switch.
 //!
-//! **Architecture invariant:** this crate knows no network runtime: whether a build answers well
-//! is asked of the caller, for whom [`ask`] asks a program.
+//! **Architecture invariant:** this crate knows no network runtime: the caller tests whether a build
+//! answers well, with [`ask`] if a program does so.
 #![forbid(unsafe_code)]
 
 mod ask;
 mod client;
 mod disk;
+mod durable;
 mod error;
 mod owner;
 mod repository;
-mod sealed;
 mod slots;
 mod state;
+mod status;
+mod stored;
 mod transport;
 mod trust;
 
@@ -28,4 +29,7 @@ pub use error::Error;
 pub use owner::continue_as_owner;
 pub use repository::{Repository, Role, Terms};
 pub use slots::{Offer, Permit, Running, Slots, TRIAL_STARTS};
-pub use state::{Installed, Name, Phase, Standing, State};
+pub use state::{Installed, Name, Phase, SlotRole, State};
+pub use status::{
+    DeviceStatus, HealthStatus, PhaseStatus, SlotStatus, SlotsStatus, StateAndReason,
+};

@@ -1,4 +1,4 @@
-//! Who works on the slots.
+//! Change of the user: an administrator's process continues as the owner of the slots.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -9,12 +9,12 @@ use std::{env, io, path};
 
 use crate::error::Error;
 
-/// Has an administrator's process begin anew as the owner of a folder, or of where it will be: the
-/// service, which has to be able to replace what is put there. As an administrator it would also
-/// follow links that whoever has taken over the service has made.
+/// Restarts an administrator's process as the owner of a folder, or of the nearest parent that
+/// exists. The owner is the user of the service, which has to be able to replace the files; and an
+/// administrator would follow links that an attacker has made with the rights of the service.
 ///
-/// To be called before anything else is done; `tell` is handed who goes on, for people. It does
-/// nothing when the process is not an administrator's, or the folder is.
+/// Call it before anything else; `tell` receives a message with the new user. It does nothing if
+/// the process does not run as root, or if root owns the folder.
 ///
 /// # Errors
 /// [`Error::Owner`].
@@ -24,14 +24,14 @@ pub fn continue_as_owner(folder: &Path, tell: impl FnOnce(String)) -> Result<(),
     }
     let failed = |source| Error::Owner { folder: folder.to_owned(), source };
     let Some(owner) = owner(folder).map_err(failed)? else { return Ok(()) };
-    tell(format!("as user {}, whom {} belongs to", owner.uid(), folder.display()));
+    tell(format!("continuing as user {}, the owner of {}", owner.uid(), folder.display()));
     let mut program = Command::new("/proc/self/exe");
     program.args(env::args_os().skip(1)).uid(owner.uid()).gid(owner.gid());
-    // It returns only when it fails.
+    // `exec` returns only if it fails.
     Err(failed(program.exec()))
 }
 
-/// Whose the folder is, unless it is the administrator's. A link is whose who made it.
+/// Owner of the folder; `None` if it is root. A link belongs to the user who made it.
 fn owner(folder: &Path) -> io::Result<Option<Metadata>> {
     let folder = path::absolute(folder)?;
     let there = folder.ancestors().find(|path| path.symlink_metadata().is_ok());

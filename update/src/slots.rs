@@ -1,19 +1,20 @@
-//! Two slots for builds. One is in use; another build is written into the other one, checked there,
-//! and takes over by one rename of the file that says which slot is in use. It is on trial then:
-//! confirmed when the service has been well for a while, and gone back from when it has not.
+//! Two slots for builds. One is in use. Another build is written into the other slot and checked
+//! there; it takes over when the state, which names the slot in use, is replaced by one rename. It
+//! is on trial then: the service confirms it after it has been healthy for a while, and otherwise
+//! rolls back to the previous build.
 //!
-//! | state | Mender's | what an error, a kill or a hang leads to |
+//! | state | Mender's | result of an error, a kill or a hang |
 //! |---|---|---|
-//! | idle | Idle, Sync | as before |
-//! | staging: bytes come and are written | Download | as before; what was written is written anew |
-//! | checking: hash, acceptance | ArtifactInstall | as before |
-//! | switching: the state is replaced | ArtifactReboot | as before, or on trial |
-//! | on trial | ArtifactVerifyReboot | tried again, and back after [`TRIAL_STARTS`] starts |
+//! | idle | Idle, Sync | unchanged |
+//! | staging: bytes arrive and are written | Download | unchanged; the bytes are written again |
+//! | checking: hash, acceptance | ArtifactInstall | unchanged |
+//! | switching: the state is replaced | ArtifactReboot | unchanged, or on trial |
+//! | on trial | ArtifactVerifyReboot | started again; rolled back after [`TRIAL_STARTS`] starts |
 //! | confirming: the state is replaced | ArtifactCommit | on trial, or confirmed |
-//! | rolling back: the state is replaced | ArtifactRollback | on trial, or back |
+//! | rolling back: the state is replaced | ArtifactRollback | on trial, or rolled back |
 //!
-//! There is no state to clean up after: nothing that is unfinished is ever looked at. Whatever
-//! hangs, the service can start meanwhile.
+//! There is no state to clean up: unfinished files are never read. The service can start at any
+//! time, even while an update hangs.
 
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
@@ -22,20 +23,18 @@ use sha2::{Digest, Sha256};
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::sealed::{replace, seal, unseal};
 use crate::state::{Installed, Name, Phase, State};
+use crate::stored::{STATE, StoredState};
 
-/// Starts that a build on trial gets before the device goes back to the one before.
+/// Service starts with a build on trial before the device rolls back to the previous build.
 pub const TRIAL_STARTS: u32 = 3;
 
-/// Bytes that stay free when a build was written.
+/// Bytes that stay free after a build was written.
 const RESERVE: u64 = 16 << 20;
 
-/// Bytes that are read at once.
+/// Size in bytes of the chunks in which builds are read.
 const CHUNK: usize = 1 << 16;
 
-const STATE: &str = "state.json";
-const NEW_STATE: &str = "state.new";
 const NEW_BUILD: &str = "build.new";
 
 /// The slots of a device.
@@ -44,75 +43,70 @@ pub struct Slots<D> {
     state: State,
 }
 
-/// A build that is to be installed, as its signed metadata describes it.
+/// A build to install, as its signed metadata describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// What it is.
+    /// The build.
     pub build: Installed,
-    /// Size of its file.
+    /// Size of its file in bytes.
     pub bytes: u64,
 }
 
-/// What an operator allows beyond what a device does by itself.
+/// Permissions of an operator for steps that a device refuses by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Permit {
-    /// A version below one that has run here.
+    /// Install a version below one that the device has confirmed, or leave a confirmed one.
     pub downgrade: bool,
-    /// A build that has failed its trial here.
+    /// Install a build that has failed its trial on this device.
     pub failed_before: bool,
 }
 
-/// The build that the service is to run.
+/// The build for the service to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// Its file.
+    /// Path of the build's file.
     pub path: PathBuf,
-    /// What it is.
+    /// The build.
     pub build: Installed,
-    /// Which slot it is in.
+    /// Slot that holds it.
     pub slot: Name,
-    /// Whether it still has to be confirmed.
+    /// The build still has to be confirmed.
     pub on_trial: bool,
-    /// Why this is not the build that was to run, for people.
+    /// Reason for the rollback that this start has caused, for people.
     pub went_back: Option<String>,
 }
 
 impl<D: Disk> Slots<D> {
-    /// The slots on a disk; of a new device they are empty.
+    /// Opens the slots on a disk. They are empty on a new device.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::State`].
+    /// [`Error::Io`], [`Error::State`], [`Error::NewerFormat`]. The file stays as it is.
     pub fn open(disk: D) -> Result<Self, Error> {
-        let path = disk.path(STATE);
-        let mut bytes = Vec::new();
-        let state = match disk.open(STATE).and_then(|mut file| file.read_to_end(&mut bytes)) {
-            Ok(_) => unseal(&bytes).map_err(|reason| Error::State { path, reason })?,
-            Err(error) if error.kind() == ErrorKind::NotFound => State::empty(),
-            Err(source) => return Err(Error::Io { path, source }),
-        };
+        let stored: Option<StoredState> = STATE.read(&disk)?;
+        let state = stored.map_or_else(State::empty, State::from);
         Ok(Self { disk, state })
     }
 
-    /// What is in the slots.
+    /// State of the slots.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// The build to run: to be asked once at every start of the service, before the build is
-    /// loaded, as starts on trial are counted. Goes back when a trial has failed, or when the build
-    /// in use is not what was installed.
+    /// Counts a start of the service and returns the build to run. Call it once for every start,
+    /// before the build is loaded. It rolls back if a trial has failed, or if the slot in use does
+    /// not hold the build that was installed in it.
     ///
     /// # Errors
     /// [`Error::NothingToRun`], [`Error::Io`].
     pub fn start(&mut self) -> Result<Running, Error> {
         let mut went_back = None;
         let mut state = self.state.clone();
-        if let Phase::Trial { starts } = &mut state.phase {
-            if *starts >= TRIAL_STARTS {
+        if let Phase::Trial { starts } = state.phase {
+            if starts >= TRIAL_STARTS {
                 went_back = Some(format!("it was not confirmed in {starts} starts"));
-                go_back(&mut state);
+                roll_back(&mut state);
             } else {
-                *starts += 1;
+                state.set_phase(Phase::Trial { starts: starts + 1 });
             }
         }
         let nothing = || Error::NothingToRun { folder: self.disk.path("") };
@@ -124,18 +118,18 @@ impl<D: Disk> Slots<D> {
             went_back = Some(format!("slot {current} does not hold what was installed in it"));
             state.put(current, None);
             state.current = Some(current.other());
-            state.phase = Phase::Settled;
+            state.set_phase(Phase::Settled);
         }
         self.replace(state)?;
         self.in_use(went_back)
     }
 
     /// Writes a build into the slot that is not in use and checks it there: size and SHA-256
-    /// against what was offered, then `accept`, which is told where it is. It stays unused until
-    /// [`Slots::switch`].
+    /// against the offer, then `accept`, which gets the path of its file. The build stays unused
+    /// until [`Slots::switch`].
     ///
     /// # Errors
-    /// Every [`Error`] but those of other methods. The slot in use is not touched.
+    /// Every [`Error`] except those of other methods. The slot in use is not touched.
     pub fn stage(
         &mut self,
         offer: &Offer,
@@ -145,11 +139,11 @@ impl<D: Disk> Slots<D> {
     ) -> Result<(), Error> {
         self.admit(offer, permit)?;
         let slot = self.state.unused();
-        // From here on nobody takes the slot for what was in it.
+        // From here on the slot counts as empty: a half-written file is never taken for a build.
         if self.state.slot(slot).is_some() {
             let mut state = self.state.clone();
             state.put(slot, None);
-            state.phase = Phase::Settled;
+            state.set_phase(Phase::Settled);
             self.replace(state)?;
         }
         self.fetch(offer, source)?;
@@ -159,12 +153,12 @@ impl<D: Disk> Slots<D> {
         self.rename(NEW_BUILD, slot.file())?;
         let mut state = self.state.clone();
         state.put(slot, Some(offer.build.clone()));
-        state.phase = Phase::Staged;
+        state.set_phase(Phase::Staged);
         self.replace(state)
     }
 
-    /// Uses the build that was staged, on trial. The first of a device is confirmed at once, as
-    /// there is no way back.
+    /// Uses the staged build, on trial. The first build of a device is confirmed at once, as there
+    /// is no previous build to roll back to.
     ///
     /// # Errors
     /// [`Error::Nothing`], [`Error::OnTrial`], [`Error::Io`].
@@ -176,14 +170,14 @@ impl<D: Disk> Slots<D> {
         let mut state = self.state.clone();
         let unused = state.unused();
         match state.current.replace(unused) {
-            Some(_) => state.phase = Phase::Trial { starts: 0 },
+            Some(_) => state.set_phase(Phase::Trial { starts: 0 }),
             None => confirm(&mut state),
         }
         self.replace(state)?;
         self.in_use(None)
     }
 
-    /// The build in use has been well for long enough. Nothing happens when it is confirmed.
+    /// Confirms the build in use. Nothing happens if it is confirmed already.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -195,8 +189,8 @@ impl<D: Disk> Slots<D> {
         self.replace(state)
     }
 
-    /// Goes back to the build before: from a trial, or with a permit for downgrades from one that
-    /// was confirmed, as long as it is there.
+    /// Rolls back to the previous build: from a build on trial, or with a permit for downgrades
+    /// from a confirmed one.
     ///
     /// # Errors
     /// [`Error::Confirmed`], [`Error::Nothing`], [`Error::Io`].
@@ -205,17 +199,17 @@ impl<D: Disk> Slots<D> {
         if let (Some(build), false) = (confirmed, permit.downgrade) {
             return Err(Error::Confirmed { build: build.to_string() });
         }
-        let Installed { name, version, .. } = self.before("rollback")?;
+        let Installed { name, version, .. } = self.previous("rollback")?;
         let mut state = self.state.clone();
-        go_back(&mut state);
-        // That is what the operator wants now: what comes after it is no downgrade.
+        roll_back(&mut state);
+        // The operator has chosen this version: a later one is no downgrade.
         state.floors.insert(name, version);
         self.replace(state)?;
         self.in_use(None)
     }
 
-    /// Uses the build of the other slot, on trial: the one that was staged, or else the one before,
-    /// without a fault of the one in use.
+    /// Uses the build of the other slot, on trial: the staged one, or else the previous one. The
+    /// build in use does not count as failed.
     ///
     /// # Errors
     /// [`Error::Nothing`], [`Error::OnTrial`], [`Error::Io`].
@@ -224,30 +218,32 @@ impl<D: Disk> Slots<D> {
             return self.switch();
         }
         self.not_on_trial()?;
-        self.before("change")?;
+        self.previous("change")?;
         let mut state = self.state.clone();
         state.current = Some(state.unused());
-        state.phase = Phase::Trial { starts: 0 };
+        state.set_phase(Phase::Trial { starts: 0 });
         self.replace(state)?;
         self.in_use(None)
     }
 
-    /// The build that was in use before.
-    fn before(&self, what: &'static str) -> Result<Installed, Error> {
+    /// The previous build, if it can be used again.
+    fn previous(&self, what: &'static str) -> Result<Installed, Error> {
         let nothing = |reason| Error::Nothing { what, reason };
         let slot = self.state.unused();
-        let before = self.state.slot(slot).filter(|_| self.state.phase != Phase::Staged);
-        let before = before.ok_or(nothing("there is no build before"))?;
-        if self.state.failed.contains(&before.sha256) {
-            return Err(nothing("the build before has failed on this device"));
+        let previous = self.state.slot(slot).filter(|_| self.state.phase != Phase::Staged);
+        let previous = previous.ok_or(nothing("there is no previous build"))?;
+        if self.state.failed.contains(&previous.sha256) {
+            return Err(nothing("the previous build has failed on this device"));
         }
         if !self.holds(slot)? {
-            return Err(nothing("the build before is not as it was installed"));
+            return Err(nothing(
+                "the file of the previous build has changed since it was installed",
+            ));
         }
-        Ok(before.clone())
+        Ok(previous.clone())
     }
 
-    /// The build that is used at present, without a start.
+    /// The build in use, without counting a start.
     ///
     /// # Errors
     /// [`Error::NothingToRun`].
@@ -263,7 +259,7 @@ impl<D: Disk> Slots<D> {
         Ok(Running { path, build, slot, on_trial: self.state.is_on_trial(), went_back })
     }
 
-    /// Whether a build may be installed at all.
+    /// Checks that a build may be installed at all.
     fn admit(&self, offer: &Offer, permit: Permit) -> Result<(), Error> {
         self.not_on_trial()?;
         let Installed { name, version, sha256 } = &offer.build;
@@ -286,7 +282,7 @@ impl<D: Disk> Slots<D> {
         Ok(())
     }
 
-    /// Writes what comes and holds it against what was offered.
+    /// Writes the bytes of a build and compares them with the offer.
     fn fetch(&mut self, offer: &Offer, source: &mut dyn Read) -> Result<(), Error> {
         let build = || offer.build.to_string();
         self.disk.create(NEW_BUILD).map_err(Error::io(&self.disk.path(NEW_BUILD)))?;
@@ -302,7 +298,8 @@ impl<D: Disk> Slots<D> {
             bytes += read as u64;
             if bytes > offer.bytes {
                 let found = format!("more than {} bytes", offer.bytes);
-                return Err(Error::Broken { build: build(), found, expected: "no more".into() });
+                let expected = format!("{} bytes", offer.bytes);
+                return Err(Error::Broken { build: build(), found, expected });
             }
             hash.update(&chunk[..read]);
             self.disk
@@ -322,7 +319,7 @@ impl<D: Disk> Slots<D> {
         self.disk.sync(NEW_BUILD).map_err(Error::io(&self.disk.path(NEW_BUILD)))
     }
 
-    /// Whether a slot holds the build that was installed in it.
+    /// Tests whether a slot holds the build that was installed in it.
     fn holds(&self, slot: Name) -> Result<bool, Error> {
         let Some(installed) = self.state.slot(slot) else { return Ok(false) };
         let mut file = match self.disk.open(slot.file()) {
@@ -336,7 +333,7 @@ impl<D: Disk> Slots<D> {
                 Ok(0) => break,
                 Ok(read) => hash.update(&chunk[..read]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A part of the disk that cannot be read any more: the other slot may be elsewhere.
+                // A broken sector: the other slot may be on a healthy part of the disk.
                 Err(_) => return Ok(false),
             }
         }
@@ -350,12 +347,12 @@ impl<D: Disk> Slots<D> {
         }
     }
 
-    /// The one place where anything takes effect.
+    /// Replaces the state: the only place where a change takes effect.
     fn replace(&mut self, state: State) -> Result<(), Error> {
         if state == self.state {
             return Ok(());
         }
-        replace(&mut self.disk, STATE, NEW_STATE, &seal(&state))?;
+        STATE.write(&mut self.disk, &StoredState::from(&state))?;
         self.state = state;
         Ok(())
     }
@@ -366,19 +363,19 @@ impl<D: Disk> Slots<D> {
     }
 }
 
-/// Back to the other slot; the one in use has failed.
-fn go_back(state: &mut State) {
+/// Rolls back to the other slot and remembers the build in use as failed.
+fn roll_back(state: &mut State) {
     if let Some(failed) = state.in_use() {
         let sha256 = failed.sha256.clone();
         state.remember_failed(sha256);
     }
     state.current = Some(state.unused());
-    state.phase = Phase::Settled;
+    state.set_phase(Phase::Settled);
 }
 
-/// The build in use is good.
+/// Confirms the build in use: older versions are refused from now on.
 fn confirm(state: &mut State) {
-    state.phase = Phase::Settled;
+    state.set_phase(Phase::Settled);
     if let Some(Installed { name, version, sha256 }) = state.in_use().cloned() {
         state.failed.retain(|failed| *failed != sha256);
         state.floors.insert(name, version);

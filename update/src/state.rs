@@ -1,87 +1,102 @@
-//! What a device remembers of its slots: one small file, replaced as a whole.
+//! State of the slots: which builds they hold, which one is in use, and how far an update is.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+
+use crate::durable::Unknown;
 
 /// One of the two slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
-    /// The first.
+    /// The first slot.
     A,
-    /// The second.
+    /// The second slot.
     B,
 }
 
-/// A build in a slot.
+/// A build: its identity in slots, repositories and reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Installed {
-    /// Its name.
+    /// Name of the build.
     pub name: String,
-    /// Its version.
+    /// Version of the build.
     pub version: Version,
-    /// SHA-256 of its file, in hex.
+    /// SHA-256 of the build's file, in hex.
     pub sha256: String,
 }
 
-/// What is in the slots, and which one is used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// State of the slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The slot that is used; `None` of a device that has never had a build.
+    /// The slot in use; `None` if the device has never had a build.
     pub current: Option<Name>,
-    /// How far an update is.
+    /// Progress of an update.
     pub phase: Phase,
-    /// What is in slot A.
+    /// Build in slot A.
     pub a: Option<Installed>,
-    /// What is in slot B.
+    /// Build in slot B.
     pub b: Option<Installed>,
-    /// The highest version that was confirmed, for each name of a build.
+    /// The highest confirmed version, by name of the build.
     pub floors: BTreeMap<String, Version>,
-    /// SHA-256 of builds that failed their trial, the latest last.
+    /// SHA-256 of the builds that failed their trial, the latest last.
     pub failed: Vec<String>,
+    /// Fields of the file that a newer program has added.
+    pub(crate) unknown: UnknownFields,
 }
 
-/// How far an update is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Progress of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// There is none: the build in use is confirmed, and the other slot holds the one before, if
-    /// any.
+    /// No update is under way: the build in use is confirmed, and the other slot holds the previous
+    /// one, if any.
     Settled,
     /// The other slot holds a build that can be switched to.
     Staged,
-    /// The build in use is on trial, and the other slot is the way back.
+    /// The build in use is on trial, and the other slot holds the build to roll back to.
     Trial {
-        /// How often the service has started with it.
+        /// Number of service starts with the build on trial.
         starts: u32,
     },
 }
 
-/// What a slot is for at present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Role of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
-    /// The service runs from it, and its build is confirmed.
+pub enum SlotRole {
+    /// The service runs its build, which is confirmed.
     InUse,
-    /// The service runs from it, and its build still has to be confirmed.
+    /// The service runs its build, which still has to be confirmed.
     OnTrial,
-    /// It can be switched to.
+    /// Its build can be switched to.
     Staged,
-    /// It is gone back to when the trial fails.
-    WayBack,
-    /// It was used before.
-    Before,
+    /// The service rolls back to its build if the trial fails.
+    #[serde(rename = "way-back")]
+    Rollback,
+    /// Its build was in use before the present one.
+    #[serde(rename = "before")]
+    Previous,
     /// Its build has failed its trial.
     Failed,
 }
 
-/// Failed builds that are remembered.
+/// Fields of the state's file that this program does not know, by where they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnknownFields {
+    /// Fields of the file.
+    pub file: Unknown,
+    /// Fields of the build in slot A: they go when the build goes.
+    pub a: Unknown,
+    /// Fields of the build in slot B.
+    pub b: Unknown,
+    /// Fields of the trial: they go when it ends.
+    pub trial: Unknown,
+}
+
+/// Number of failed builds that are remembered.
 const MAX_FAILED: usize = 16;
 
 impl Name {
@@ -93,7 +108,7 @@ impl Name {
         }
     }
 
-    /// The file in it.
+    /// Name of the slot's file.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::A => "a.medsa",
@@ -111,15 +126,15 @@ impl fmt::Display for Name {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for SlotRole {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::InUse => "in use, confirmed",
             Self::OnTrial => "in use, on trial",
             Self::Staged => "staged",
-            Self::WayBack => "the way back",
-            Self::Before => "the one before",
-            Self::Failed => "failed here",
+            Self::Rollback => "previous, for rollback",
+            Self::Previous => "previous",
+            Self::Failed => "failed on this device",
         })
     }
 }
@@ -131,13 +146,20 @@ impl fmt::Display for Installed {
 }
 
 impl State {
-    /// Of a device that has nothing yet.
+    /// State of a device that has never had a build.
     pub(crate) fn empty() -> Self {
-        let (floors, failed) = (BTreeMap::new(), Vec::new());
-        Self { current: None, phase: Phase::Settled, a: None, b: None, floors, failed }
+        Self {
+            current: None,
+            phase: Phase::Settled,
+            a: None,
+            b: None,
+            floors: BTreeMap::new(),
+            failed: Vec::new(),
+            unknown: UnknownFields::default(),
+        }
     }
 
-    /// What is in a slot.
+    /// Build in a slot.
     pub fn slot(&self, name: Name) -> Option<&Installed> {
         match name {
             Name::A => self.a.as_ref(),
@@ -150,38 +172,16 @@ impl State {
         self.slot(self.current?)
     }
 
-    /// What a slot is for; `None` when it is empty.
-    pub fn standing(&self, name: Name) -> Option<Standing> {
+    /// Role of a slot; `None` if it is empty.
+    pub fn standing(&self, name: Name) -> Option<SlotRole> {
         let failed = self.failed.contains(&self.slot(name)?.sha256);
         Some(match (self.current == Some(name), self.phase) {
-            (true, Phase::Trial { .. }) => Standing::OnTrial,
-            (true, _) => Standing::InUse,
-            (false, Phase::Staged) => Standing::Staged,
-            (false, Phase::Trial { .. }) => Standing::WayBack,
-            (false, Phase::Settled) if failed => Standing::Failed,
-            (false, Phase::Settled) => Standing::Before,
-        })
-    }
-
-    /// The same, for programs.
-    pub fn describe(&self) -> Value {
-        let slot = |name| {
-            self.slot(name).map(|Installed { name: build, version, sha256 }| {
-                let role = self.standing(name);
-                json!({ "name": build, "version": version, "sha256": sha256, "role": role })
-            })
-        };
-        json!({
-            "a": slot(Name::A),
-            "b": slot(Name::B),
-            "in_use": self.current,
-            "phase": match self.phase {
-                Phase::Settled => "settled",
-                Phase::Staged => "staged",
-                Phase::Trial { .. } => "trial",
-            },
-            "failed": self.failed,
-            "floors": self.floors,
+            (true, Phase::Trial { .. }) => SlotRole::OnTrial,
+            (true, _) => SlotRole::InUse,
+            (false, Phase::Staged) => SlotRole::Staged,
+            (false, Phase::Trial { .. }) => SlotRole::Rollback,
+            (false, Phase::Settled) if failed => SlotRole::Failed,
+            (false, Phase::Settled) => SlotRole::Previous,
         })
     }
 
@@ -190,18 +190,30 @@ impl State {
         matches!(self.phase, Phase::Trial { .. })
     }
 
-    /// The slot that is not used.
+    /// The slot that is not in use.
     pub(crate) fn unused(&self) -> Name {
         self.current.map_or(Name::A, Name::other)
     }
 
+    /// Puts a build into a slot, or empties the slot.
     pub(crate) fn put(&mut self, name: Name, installed: Option<Installed>) {
-        match name {
-            Name::A => self.a = installed,
-            Name::B => self.b = installed,
-        }
+        let (slot, unknown) = match name {
+            Name::A => (&mut self.a, &mut self.unknown.a),
+            Name::B => (&mut self.b, &mut self.unknown.b),
+        };
+        *slot = installed;
+        unknown.clear();
     }
 
+    /// Changes the phase. A trial that goes on stays the same trial.
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
+        if !(self.is_on_trial() && matches!(phase, Phase::Trial { .. })) {
+            self.unknown.trial.clear();
+        }
+        self.phase = phase;
+    }
+
+    /// Remembers that a build failed its trial.
     pub(crate) fn remember_failed(&mut self, sha256: String) {
         self.failed.retain(|known| *known != sha256);
         self.failed.push(sha256);

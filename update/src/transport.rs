@@ -1,4 +1,4 @@
-//! How files of a repository are reached: from a server, or from a folder.
+//! Transport of a repository's files, from a server or from a folder.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -12,18 +12,19 @@ use tough::{
 };
 use url::Url;
 
-/// Bytes that are read at once.
+/// Size in bytes of the chunks in which files are read.
 const CHUNK: usize = 1 << 16;
 
-/// A server, or plain files. tough's own transport takes the path of an address for that of a file,
-/// and so finds nothing on a stick with a space in its name; and it waits for who writes into a pipe.
+/// Transport for `https://`, `http://` and `file://`. tough's own transport for files does not decode
+/// the path of an address, and so finds nothing on a stick with a space in its name; and it would
+/// wait for ever at a pipe.
 #[derive(Clone, Debug)]
 pub(crate) struct Reach {
     server: DefaultTransport,
 }
 
 impl Reach {
-    /// `patience` is the longest time for a file from a server.
+    /// Creates the transport; `patience` is the longest time for a file from a server.
     pub fn new(patience: Duration) -> Self {
         let http = HttpTransportBuilder::new().timeout(patience);
         Self { server: DefaultTransport::new_with_http_settings(http) }
@@ -67,7 +68,7 @@ impl Transport for Reach {
 fn open(url: &Url) -> io::Result<File> {
     let refused = |reason| io::Error::new(ErrorKind::InvalidInput, reason);
     let path = url.to_file_path().map_err(|()| refused("not a path of this machine"))?;
-    // What was escaped may lead out of the folder once it is a path.
+    // An escaped `..` leads out of the folder once it is a path.
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(refused("not in the repository"));
     }

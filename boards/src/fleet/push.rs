@@ -1,4 +1,5 @@
-//! A build onto many devices, a few first: only when all of a wave are well with it comes the next.
+//! Push of a build to many devices in waves: a wave begins when all devices of the wave before have
+//! confirmed the build and are healthy.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -10,18 +11,19 @@ use anyhow::bail;
 use clap::Args;
 use medsa_update::Installed;
 use semver::Version;
-use serde_json::{Value, json};
 
-use super::parcel::Parcel;
-use super::report::{Build, Progress, Report};
+use super::each::each;
+use super::list::Fleet;
+use super::message::{PushEntry, PushReport};
+use super::payload::PushPayload;
+use super::report::{Progress, Report};
 use super::ssh::{Device, Update};
-use super::table::print;
-use super::{Fleet, each};
+use super::table;
 
-/// Time between two looks at devices that are waited for.
+/// Time between two questions to a device about its progress.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Send a build to devices, wave by wave, and wait until each has confirmed it
+/// Send a build to devices in waves, and wait until each device has confirmed it
 #[derive(Args)]
 pub struct Push {
     /// Folder of the repository
@@ -30,44 +32,49 @@ pub struct Push {
     /// Name of the build
     #[arg(long)]
     name: String,
-    /// Its version; the newest if it is not given
+    /// Version of the build [default: the newest]
     #[arg(long)]
     version: Option<Version>,
     #[command(flatten)]
     fleet: Fleet,
-    /// How many devices each wave has; another one takes all that are left
+    /// Number of devices in each wave; a last wave takes all others
     #[arg(long, value_name = "NUMBER", value_delimiter = ',', default_value = "1")]
     waves: Vec<NonZeroUsize>,
-    /// Minutes in which all devices of a wave have to be well with it, trial included
+    /// Minutes within which all devices of a wave have to confirm the build and be healthy
     #[arg(long, value_name = "MINUTES", default_value_t = 20.0)]
     within: f64,
-    /// Let devices take a version that is older than one that ran there
+    /// Install the build even on devices that have confirmed a newer version
     #[arg(long)]
     danger_allow_downgrade: bool,
-    /// Let devices take a build that failed its trial there
+    /// Install the build even on devices on which it has failed its trial
     #[arg(long)]
     again: bool,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A device, and how it fares.
+/// A device in the push.
 struct Row<'a> {
     device: &'a Device,
-    /// From 1.
+    /// Number of its wave, from 1.
     wave: usize,
-    /// What it said last.
+    /// Its last answer.
     report: Result<Report, String>,
     outcome: Outcome,
 }
 
-/// What became of a device.
+/// Outcome of the push for a device.
 enum Outcome {
+    /// The push ended before the wave of the device.
     NotBegun,
+    /// The device had confirmed the build before the push.
     HadIt,
+    /// The device has received the build and not confirmed it yet.
     Waiting(String),
+    /// The device has confirmed the build and is healthy.
     Confirmed,
+    /// The device has not confirmed the build, for this reason.
     Failed(String),
 }
 
@@ -80,7 +87,7 @@ pub fn push(args: &Push) -> anyhow::Result<()> {
     if !(args.within.is_finite() && args.within > 0.0 && args.within <= 10_080.0) {
         bail!("--within is {}, expected more than 0 minutes and at most 10080", args.within);
     }
-    let parcel = Parcel::open(&args.repository, &args.name, args.version.as_ref())?;
+    let payload = PushPayload::open(&args.repository, &args.name, args.version.as_ref())?;
     let reports = each(&devices, Device::status);
     let mut rows: Vec<_> = devices
         .iter()
@@ -93,7 +100,7 @@ pub fn push(args: &Push) -> anyhow::Result<()> {
         let wave = of_wave[0].wave;
         let names: Vec<_> = of_wave.iter().map(|row| &*row.device.ssh).collect();
         eprintln!("wave {wave} of {waves}: {}", names.join(", "));
-        run_wave(of_wave, &parcel, args);
+        run_wave(of_wave, &payload, args);
         let without =
             of_wave.iter().filter(|row| matches!(row.outcome, Outcome::Failed(_))).count();
         if without > 0 {
@@ -101,17 +108,17 @@ pub fn push(args: &Push) -> anyhow::Result<()> {
             break;
         }
     }
-    show(&rows, &parcel.build, args.json);
+    show(&rows, &payload.build, args.json)?;
     match failed {
         None => Ok(()),
         Some((wave, without)) => {
-            let rest = if wave < waves { ": the waves after it are not begun" } else { "" };
+            let rest = if wave < waves { ": later waves were not begun" } else { "" };
             bail!("wave {wave} of {waves}: {without} failed{rest}");
         }
     }
 }
 
-/// Numbers the waves; how many there are.
+/// Assigns devices to waves. Returns the number of waves.
 fn number(rows: &mut [Row], sizes: &[NonZeroUsize]) -> usize {
     let sizes = sizes.iter().map(|size| size.get()).chain(std::iter::once(usize::MAX));
     let waves = (1..).zip(sizes).flat_map(|(wave, size)| std::iter::repeat_n(wave, size));
@@ -123,10 +130,10 @@ fn number(rows: &mut [Row], sizes: &[NonZeroUsize]) -> usize {
     last
 }
 
-/// Sends the build to all that lack it, and waits for what comes of it.
-fn run_wave(rows: &mut [Row], parcel: &Parcel, args: &Push) {
+/// Sends the build to all devices that lack it, and waits for their outcomes.
+fn run_wave(rows: &mut [Row], payload: &PushPayload, args: &Push) {
     let until = Instant::now() + Duration::from_secs_f64(60.0 * args.within);
-    let update = Update { parcel, downgrade: args.danger_allow_downgrade, again: args.again };
+    let update = Update { payload, downgrade: args.danger_allow_downgrade, again: args.again };
     let begun = each(rows, |row| begin(row, &update, until));
     for (row, outcome) in rows.iter_mut().zip(begun) {
         set(row, outcome);
@@ -142,8 +149,8 @@ fn run_wave(rows: &mut [Row], parcel: &Parcel, args: &Push) {
         for (row, report) in waiting.iter_mut().zip(reports) {
             let outcome = match &report {
                 Err(reason) => Outcome::Waiting(reason.clone()),
-                Ok(report) => match report.progress(&parcel.build) {
-                    Progress::Well => Outcome::Confirmed,
+                Ok(report) => match report.progress(&payload.build) {
+                    Progress::Confirmed => Outcome::Confirmed,
                     Progress::Failed(reason) => Outcome::Failed(reason),
                     Progress::Waiting(reason) => Outcome::Waiting(reason),
                 },
@@ -152,9 +159,10 @@ fn run_wave(rows: &mut [Row], parcel: &Parcel, args: &Push) {
             set(
                 row,
                 match outcome {
-                    Outcome::Waiting(reason) if is_late => {
-                        Outcome::Failed(format!("not well within {} min: {reason}", args.within))
-                    }
+                    Outcome::Waiting(reason) if is_late => Outcome::Failed(format!(
+                        "not confirmed and healthy within {} min: {reason}",
+                        args.within
+                    )),
                     outcome => outcome,
                 },
             );
@@ -165,21 +173,21 @@ fn run_wave(rows: &mut [Row], parcel: &Parcel, args: &Push) {
     }
 }
 
-/// What a device is at when it has the build, or is to take it.
+/// Sends the build to a device unless it has it. Returns the first outcome.
 fn begin(row: &Row, update: &Update, until: Instant) -> Outcome {
-    let build = &update.parcel.build;
+    let build = &update.payload.build;
     match &row.report {
         Err(reason) => Outcome::Failed(reason.clone()),
         Ok(report) if report.has(build) => Outcome::HadIt,
         Ok(report) if report.uses(build) => Outcome::Waiting("on trial already".into()),
         Ok(_) => match row.device.update(update, until.saturating_duration_since(Instant::now())) {
-            Ok(()) => Outcome::Waiting("it has taken the build".into()),
+            Ok(()) => Outcome::Waiting("installed, on trial".into()),
             Err(reason) => Outcome::Failed(reason),
         },
     }
 }
 
-/// Sets it, and tells those who wait.
+/// Sets the outcome, and prints it if it has changed.
 fn set(row: &mut Row, outcome: Outcome) {
     if outcome.to_string() != row.outcome.to_string() {
         eprintln!("{}: {outcome}", row.device.ssh);
@@ -187,30 +195,35 @@ fn set(row: &mut Row, outcome: Outcome) {
     row.outcome = outcome;
 }
 
-fn show(rows: &[Row], build: &Installed, as_json: bool) {
-    let in_use = |row: &Row| row.report.as_ref().ok().and_then(|it| it.in_use().cloned());
-    if !as_json {
-        let cells = rows.iter().map(|row| {
-            let has = in_use(row).map_or("-".to_owned(), |build: Build| build.to_string());
-            vec![row.device.ssh.clone(), row.wave.to_string(), has, row.outcome.to_string()]
+/// Prints the outcomes of all devices.
+fn show(rows: &[Row], build: &Installed, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        let devices = rows.iter().map(|row| {
+            let (outcome, reason) = row.outcome.names();
+            let (ssh, wave, in_use) = (&*row.device.ssh, row.wave, row.in_use());
+            PushEntry { ssh, wave, in_use, outcome, reason }
         });
-        return print(&["ssh", "wave", "build", "outcome"], cells);
+        let report = PushReport { build, devices: devices.collect() };
+        println!("{}", serde_json::to_string(&report)?);
+        return Ok(());
     }
-    let devices = rows.iter().map(|row| {
-        let (outcome, reason) = row.outcome.names();
-        json!({
-            "ssh": row.device.ssh,
-            "wave": row.wave,
-            "in_use": in_use(row),
-            "outcome": outcome,
-            "reason": reason,
-        })
+    let cells = rows.iter().map(|row| {
+        let in_use = row.in_use().map_or("-".to_owned(), Installed::to_string);
+        vec![row.device.ssh.clone(), row.wave.to_string(), in_use, row.outcome.to_string()]
     });
-    println!("{}", json!({ "build": build, "devices": devices.collect::<Value>() }));
+    table::print(&["ssh", "wave", "build", "outcome"], cells);
+    Ok(())
+}
+
+impl Row<'_> {
+    /// Build that the device used when it last answered.
+    fn in_use(&self) -> Option<&Installed> {
+        self.report.as_ref().ok()?.in_use()
+    }
 }
 
 impl Outcome {
-    /// For programs.
+    /// Name and reason of the outcome, for scripts.
     fn names(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::NotBegun => ("not-begun", None),

@@ -1,19 +1,22 @@
-//! One device, by the system's `ssh`: who may log in, where its keys and ports are, is told there
-//! (`~/.ssh/config`), not here.
+//! One device, reached by the system's `ssh`. Users, keys and ports are set there (`~/.ssh/config`),
+//! not here.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use medsa_update::Installed;
+use wait_timeout::ChildExt;
 
-use super::PATIENCE;
-use super::parcel::Parcel;
+use super::payload::PushPayload;
 use super::report::Report;
 
-/// Nobody is asked for a password, and a device that is gone is given up, also in between.
+/// Longest time for an answer to a quick question.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Options of `ssh`: it asks for no password, and ends when the device disappears.
 const OPTIONS: [&str; 9] = [
     "-T",
     "-o",
@@ -26,8 +29,9 @@ const OPTIONS: [&str; 9] = [
     "ServerAliveCountMax=3",
 ];
 
-/// What takes a parcel on the device: unpacks what comes, runs the words behind it with the folder,
-/// and removes it whatever happens. The owner of the slots reads it, whoever has logged in.
+/// Script that receives a payload on the device: it unpacks its input into a folder, runs the command
+/// in its arguments with that folder, and removes the folder whatever happens. The folder is readable
+/// by the owner of the slots, who may be another user than the one who logged in.
 const UNPACK: &str = r#"set -eu
 umask 022
 folder=$(mktemp -d)
@@ -37,59 +41,56 @@ trap 'exit 1' HUP INT TERM
 tar -x -f - -C "$folder"
 "$@" --repository "$folder""#;
 
-/// Time between two looks at whether `ssh` has ended.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// A device.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Where it is, as `ssh` knows it.
+    /// Address of the device, as `ssh` knows it.
     pub ssh: String,
-    /// The service's configuration there.
+    /// Path of the service's configuration on the device.
     pub config: String,
-    /// The service's program there.
+    /// Program of the service on the device.
     pub edge: String,
 }
 
-/// What a device is to take.
+/// Update of a device.
 pub struct Update<'a> {
-    /// The build, with all that is signed about it.
-    pub parcel: &'a Parcel,
-    /// Also when it is older than one that ran there.
+    /// The build, with its signed metadata.
+    pub payload: &'a PushPayload,
+    /// Install it even if it is older than the confirmed one.
     pub downgrade: bool,
-    /// Also when it failed its trial there.
+    /// Install it even if it has failed its trial on the device.
     pub again: bool,
 }
 
 impl Device {
-    /// What it says of itself.
+    /// Asks for the device's status.
     ///
     /// # Errors
-    /// Why it says nothing, for people.
+    /// A message for people.
     pub fn status(&self) -> Result<Report, String> {
         let said = self.ask(&self.edge_words("status", &["--json"]), None, PATIENCE)?;
         Report::parse(&said)
     }
 
-    /// Lets it take a build; it is on trial there then.
+    /// Installs a build, which is on trial then.
     ///
     /// # Errors
-    /// What is wrong, for people. It has the build that it had.
+    /// A message for people. The device keeps its present build.
     pub fn update(&self, update: &Update, within: Duration) -> Result<(), String> {
-        let Installed { name, version, .. } = &update.parcel.build;
+        let Installed { name, version, .. } = &update.payload.build;
         let version = version.to_string();
         let mut more = vec!["--name", name, "--version", &version];
         more.extend(update.downgrade.then_some("--danger-allow-downgrade"));
         more.extend(update.again.then_some("--again"));
         let mut words = vec!["sh", "-c", UNPACK, "medsa-flash"];
         words.extend(self.edge_words("update", &more));
-        self.ask(&words, Some(update.parcel), within).map(drop)
+        self.ask(&words, Some(update.payload), within).map(drop)
     }
 
-    /// Lets it go back to the build before; what it did.
+    /// Rolls back to the previous build. Returns the output of the device.
     ///
     /// # Errors
-    /// What is wrong, for people.
+    /// A message for people.
     pub fn rollback(&self, from_confirmed: bool) -> Result<String, String> {
         let more: &[&str] = if from_confirmed { &["--danger-allow-downgrade"] } else { &[] };
         let said = self.ask(&self.edge_words("rollback", more), None, PATIENCE)?;
@@ -102,16 +103,16 @@ impl Device {
         words
     }
 
-    /// Runs a program there; what it prints.
+    /// Runs a command on the device and returns its output.
     fn ask(
         &self,
         words: &[&str],
-        send: Option<&Parcel>,
+        send: Option<&PushPayload>,
         within: Duration,
     ) -> Result<String, String> {
         let failed = |error: io::Error| format!("ssh: {error}");
         let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-        // Files, so that nobody has to read while it runs.
+        // Files: a pipe would have to be read while the command runs.
         let [mut printed, mut said] =
             [tempfile::tempfile().map_err(failed)?, tempfile::tempfile().map_err(failed)?];
         let mut ssh = Command::new("ssh");
@@ -122,18 +123,18 @@ impl Device {
         let mut child = ssh.spawn().map_err(failed)?;
         let pipe = child.stdin.take();
         let (ended, sent) = thread::scope(|scope| {
-            let sending = send.zip(pipe).map(|(parcel, mut pipe)| {
-                scope.spawn(move || parcel.write(&mut pipe).and_then(|()| pipe.flush()))
+            let sending = send.zip(pipe).map(|(payload, mut pipe)| {
+                scope.spawn(move || payload.write(&mut pipe).and_then(|()| pipe.flush()))
             });
             let ended = wait(&mut child, within);
             (ended, sending.map_or(Ok(()), |it| it.join().expect("writing does not panic")))
         });
         let status = ended.map_err(failed)?.ok_or_else(|| {
             let seconds = within.as_secs();
-            format!("it has not answered within {seconds} s")
+            format!("no answer within {seconds} s")
         })?;
         match sent {
-            // What there is to read of it is why the other end has closed the pipe.
+            // A broken pipe is a consequence: the output says why the device stopped reading.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
             _ if status.success() => whole(&mut printed),
             _ => Err(reason(&whole(&mut said)?, status)),
@@ -141,21 +142,15 @@ impl Device {
     }
 }
 
-/// Until it ends; `None` if it does not in time and is killed.
+/// Waits until the process ends; `None` if it did not end in time and was killed.
 fn wait(child: &mut Child, within: Duration) -> io::Result<Option<ExitStatus>> {
-    let until = Instant::now() + within;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= until {
-            // It may end by itself just now.
-            let _ = child.kill();
-            child.wait()?;
-            return Ok(None);
-        }
-        sleep(LOOK);
+    let ended = child.wait_timeout(within)?;
+    if ended.is_none() {
+        // It may have ended by itself just now.
+        let _ = child.kill();
+        child.wait()?;
     }
+    Ok(ended)
 }
 
 fn whole(file: &mut File) -> Result<String, String> {
@@ -165,15 +160,15 @@ fn whole(file: &mut File) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last that was said: before it there may be a greeting.
+/// The last line of the error output: a greeting may stand before it.
 fn reason(said: &str, status: ExitStatus) -> String {
     match said.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => line.strip_prefix("medsa-edge: ").unwrap_or(line).trim().to_owned(),
-        None => format!("ssh: {status}, and it says nothing"),
+        None => format!("ssh: {status}, without a message"),
     }
 }
 
-/// A word as a shell reads it: `ssh` hands over one line for the shell of the user there.
+/// A word in quotes of the shell: `ssh` passes one line to the shell of the user on the device.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

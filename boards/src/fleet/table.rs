@@ -1,6 +1,6 @@
-//! Rows of text under each other, for people.
+//! Tables on the terminal.
 
-/// Prints a head and rows with as many cells, aligned.
+/// Prints a head and rows in aligned columns. All have the same number of cells.
 pub fn print(head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let head = head.iter().map(|&cell| cell.to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();

@@ -1,7 +1,7 @@
-//! An operator's desk and devices: folders of this machine, behind one sshd that is the test's own.
+//! An operator's desk and devices: folders of this machine, behind one sshd of the test.
 //!
-//! On a device, repository and slots are verified by what does so on real ones; what runs there is
-//! played: the program by a script around `medsa-flash`, the service by a thread.
+//! Repositories and slots on a device are handled by the real code. The program on a device is a
+//! script around `medsa-flash`, and its service is a thread.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,30 +19,30 @@ use tempfile::TempDir;
 use crate::small;
 use crate::sshd::Sshd;
 
-/// How a shell would stumble over it.
+/// Name of the repository, with characters that a shell would misread.
 const REPOSITORY: &str = "it's a \"stick\"";
 
 const LIST: &str = "devices.toml";
 
-/// What a service does about a build on trial.
+/// Behaviour of a service with a build on trial.
 #[derive(Clone, Copy)]
 pub enum Service {
-    /// Finds it well.
+    /// Confirms the build.
     Confirms,
-    /// Does not get along with it.
-    GoesBack,
-    /// Neither.
-    Stands,
+    /// Rolls back.
+    RollsBack,
+    /// Leaves the build on trial.
+    Waits,
 }
 
-/// What a command has printed, and what it told beside that.
+/// Output of a command.
 #[derive(Debug)]
 pub struct Said {
-    pub printed: String,
-    pub told: String,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-/// All of it.
+/// Desk and devices.
 pub struct Field {
     folder: TempDir,
     devices: Vec<String>,
@@ -57,12 +57,12 @@ pub struct Services {
 }
 
 impl Field {
-    /// Devices that have liver 1.0.0; one that is called `gone` cannot be reached.
+    /// Devices with liver 1.0.0. One with the name `gone` cannot be reached.
     pub fn new(devices: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sshd = Sshd::start(folder.path());
         let devices = devices.iter().map(|&name| name.to_owned()).collect();
-        let does = Arc::new(Mutex::new(Service::Stands));
+        let does = Arc::new(Mutex::new(Service::Waits));
         let field = Self { folder, devices, does, sshd };
         field.run("keygen", &["--repository", REPOSITORY, "--keys", "keys"]).unwrap();
         field.publish("1.0.0");
@@ -96,12 +96,12 @@ impl Field {
         self.folder.path().join(name)
     }
 
-    /// The folder of a device, which is named in a way that asks for quotes.
+    /// Folder of a device, whose name needs quotes in a shell.
     pub fn device(&self, name: &str) -> PathBuf {
         self.path(&format!("{name}'s $HOME; exit")).join("medsa")
     }
 
-    /// Signs a build.
+    /// Publishes a build.
     pub fn publish(&self, version: &str) {
         let name = format!("{version}.medsa");
         let build = small::build(small::manifest("liver", version), Acceptance::default());
@@ -109,18 +109,18 @@ impl Field {
         self.run("publish", &["--repository", REPOSITORY, "--keys", "keys", &name]).unwrap();
     }
 
-    /// What a device does about acceptance vectors.
+    /// Sets the acceptance test of a device.
     pub fn accept(&self, device: &str, does: &str) {
         script(&self.device(device).join("accept"), &format!("#!/bin/sh\n{does}\n"));
     }
 
-    /// What the service of a device says of its health.
+    /// Sets the health report of a device's service.
     pub fn health(&self, device: &str, health: &str) {
         let reload = r#""reload":{"state":"idle","reason":null}"#;
         fs::write(self.device(device).join("health"), format!("{health},{reload}")).unwrap();
     }
 
-    /// Lets services run on all devices.
+    /// Starts services on all devices.
     pub fn services(&self, does: Service) -> Services {
         self.set_services(does);
         let end = Arc::new(AtomicBool::new(false));
@@ -138,7 +138,7 @@ impl Field {
         Services { threads: self.devices.iter().map(run).collect(), end }
     }
 
-    /// Changes what they do.
+    /// Changes the behaviour of the services.
     pub fn set_services(&self, does: Service) {
         *self.does.lock().unwrap() = does;
     }
@@ -149,24 +149,24 @@ impl Field {
         slots.state().in_use().unwrap().version.to_string()
     }
 
-    /// The files that a device was sent last.
+    /// Files of the last payload that a device received.
     pub fn sent(&self, device: &str) -> Vec<String> {
         let sent = fs::read_to_string(self.device(device).join("sent")).unwrap();
         sent.lines().map(str::to_owned).collect()
     }
 
-    /// Files and folders that lie about in the devices' folder for temporary ones.
+    /// Number of files in the devices' temporary folder.
     pub fn left_on_devices(&self) -> usize {
         fs::read_dir(self.path("tmp")).unwrap().count()
     }
 
-    /// Sends `liver` to all devices.
+    /// Pushes `liver` to all devices.
     pub fn push(&self, more: &[&str]) -> Result<Said, Said> {
         let arguments = ["--repository", REPOSITORY, "--name", "liver", "--devices", LIST];
         self.run("push", &[&arguments[..], more].concat())
     }
 
-    /// Asks all devices.
+    /// Runs a command for all devices.
     pub fn fleet(&self, command: &str, more: &[&str]) -> Result<Said, Said> {
         self.run(command, &[&["--devices", LIST], more].concat())
     }
@@ -184,13 +184,13 @@ impl Drop for Services {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // A service that fails has said so.
+            // A failed service has printed its panic.
             let _ = thread.join();
         }
     }
 }
 
-/// One look of a service at its slots. While the program works on them, it looks again later.
+/// One look of a service at its slots. It skips them while the program updates them.
 fn serve(slots: &Path, does: Service) {
     let is_on_trial = || Some(Slots::open(Folder::to_start(slots)).ok()?.state().is_on_trial());
     if is_on_trial() != Some(true) {
@@ -200,17 +200,17 @@ fn serve(slots: &Path, does: Service) {
     let mut slots = Slots::open(folder).unwrap();
     match does {
         Service::Confirms => slots.confirm().unwrap(),
-        Service::GoesBack => {
+        Service::RollsBack => {
             for _ in 0..=TRIAL_STARTS {
                 slots.start().unwrap();
             }
         }
-        Service::Stands => {}
+        Service::Waits => {}
     }
 }
 
 fn script(path: &Path, text: &str) {
-    // Anew, as one that still runs cannot be written.
+    // A script that still runs cannot be written: create a new file.
     let _ = fs::remove_file(path);
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -220,6 +220,6 @@ fn said(command: &mut Command) -> Result<Said, Said> {
     let output = command.output();
     let output = output.unwrap_or_else(|e| panic!("{command:?}: {e}: run tools/setup.sh test"));
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let said = Said { printed: text(output.stdout), told: text(output.stderr) };
+    let said = Said { stdout: text(output.stdout), stderr: text(output.stderr) };
     if output.status.success() { Ok(said) } else { Err(said) }
 }

@@ -1,4 +1,4 @@
-//! A real sshd of a test's own, for the present user, on this machine alone.
+//! A real sshd that a test starts for the present user, on loopback only.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -8,15 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// It runs until this is dropped.
+/// An sshd that runs until this is dropped.
 pub struct Sshd {
     child: Child,
     bin: PathBuf,
 }
 
 impl Sshd {
-    /// Starts it with keys of its own, which are put into `folder`. Every host is this machine, but
-    /// one that is called `gone`, where nobody listens.
+    /// Starts sshd with new keys in `folder`. Every host name leads to it, except `gone`, where
+    /// nothing listens.
     pub fn start(folder: &Path) -> Self {
         let at = |name: &str| folder.join(name).display().to_string();
         for key in ["host", "user"] {
@@ -53,7 +53,7 @@ impl Sshd {
         fs::write(&ssh, format!("#!/bin/sh\nPATH=${{PATH#*:}}\nexec ssh -F {config} \"$@\"\n"))
             .unwrap();
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
-        // Where an administrator's sshd leaves its rights behind; it may be there.
+        // Folder for the privilege separation of root's sshd; it may exist.
         let _ = fs::create_dir("/run/sshd");
         let mut sshd = Command::new("/usr/sbin/sshd");
         sshd.args(["-D", "-f", &at("sshd_config"), "-E", &at("sshd.log")]).stdin(Stdio::null());
@@ -70,7 +70,7 @@ impl Sshd {
         sshd
     }
 
-    /// Lets a command find an `ssh` that knows where this is.
+    /// Makes a command find an `ssh` that is configured for this sshd.
     pub fn known_to(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.bin.display()));

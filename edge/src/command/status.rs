@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use medsa_update::{Name, State};
-use serde_json::{Value, json};
+use medsa_update::{DeviceStatus, HealthStatus, Name, State};
+use serde_json::Map;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -31,24 +31,36 @@ pub async fn run(args: &Args) -> Result<String, Error> {
     let path = &config.build.path;
     let state = path.is_dir().then(|| slots_state(path)).transpose()?;
     let health = match &config.http {
-        Some(http) => http::health_of(http).await,
+        Some(http) => http::health_of(http).await.and_then(|report| {
+            let health = serde_json::from_value::<HealthStatus>(report);
+            health.map_err(|error| format!("its health report cannot be read: {error}"))
+        }),
         None => Err("not asked: the configuration has no [http]".to_owned()),
     };
     if !args.json {
         return Ok(for_people(&config, state.as_ref(), &health));
     }
-    let report = json!({
-        "device": config.device.to_string(),
-        "board": config.board,
-        "version": env!("CARGO_PKG_VERSION"),
-        "slots": state.as_ref().map(State::describe),
-        "health": health.as_ref().ok(),
-        "health_error": health.as_ref().err(),
-    });
-    Ok(report.to_string())
+    let (health, health_error) = match health {
+        Ok(health) => (Some(health), None),
+        Err(reason) => (None, Some(reason)),
+    };
+    let status = DeviceStatus {
+        device: config.device.to_string(),
+        board: config.board.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        slots: state.as_ref().map(State::describe),
+        health,
+        health_error,
+        unknown: Map::new(),
+    };
+    Ok(serde_json::to_string(&status).expect("texts and numbers are JSON"))
 }
 
-fn for_people(config: &Config, state: Option<&State>, health: &Result<Value, String>) -> String {
+fn for_people(
+    config: &Config,
+    state: Option<&State>,
+    health: &Result<HealthStatus, String>,
+) -> String {
     let (device, board) = (&config.device, &config.board);
     let mut report = format!("device {device}, board {board}\n");
     let mut line = |line: String| {
@@ -68,10 +80,8 @@ fn for_people(config: &Config, state: Option<&State>, health: &Result<Value, Str
     }
     line(match health {
         Err(reason) => format!("service: {reason}"),
-        Ok(health) => {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let (status, source) = (text(&health["status"]), text(&health["source"]["state"]));
-            format!("service: {status}, source {source}, build {}", text(&health["build"]))
+        Ok(HealthStatus { status, source, build, .. }) => {
+            format!("service: {status}, source {}, build {build}", source.state)
         }
     });
     report.trim_end().to_owned()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use medsa_engine::Engine;
+use medsa_update::StateAndReason;
 use medsa_wire::{
     BuildStatus, Degradation, Info, MAX_REASON_LEN, SourceStatus, StageLatency, Stats, Status,
 };
@@ -78,26 +79,17 @@ pub struct Condition {
     /// Version of the service.
     pub version: &'static str,
     /// State of the source: `starting`, `playing`, `ended`, `refused`, `lost`.
-    pub source: State,
+    pub source: StateAndReason,
     /// `running`, `frozen` or `paused`.
     pub activity: &'static str,
     /// Level of degradation.
     pub degradation: Degraded,
     /// Change to another build: `idle`, `loading`, `updating`, `failed`.
-    pub reload: State,
+    pub reload: StateAndReason,
     /// Connection to the broker.
     pub broker: LinkState,
     /// Failures of tasks since the start; tasks without any are missing.
     pub task_failures: BTreeMap<&'static str, TaskFailures>,
-}
-
-/// A state, and its reason if it is a bad one.
-#[derive(Clone, Debug, Serialize)]
-pub struct State {
-    /// Name of the state.
-    pub state: &'static str,
-    /// Reason, for people.
-    pub reason: Option<String>,
 }
 
 /// Degradation, as HTTP reports it.
@@ -128,7 +120,10 @@ impl Snapshot {
 
     /// Device state without numbers, as HTTP reports it.
     pub fn condition(&self) -> Condition {
-        let state = |state, reason: Option<&String>| State { state, reason: reason.cloned() };
+        let state = |state: &str, reason: Option<&String>| StateAndReason {
+            state: state.to_owned(),
+            reason: reason.cloned(),
+        };
         Condition {
             build: self.build.to_string(),
             version: env!("CARGO_PKG_VERSION"),

@@ -104,5 +104,5 @@ fn a_build_that_does_not_live_is_gone_back_from() {
     std::fs::write(place.folder.path().join("slots/a.medsa"), "spoilt").unwrap();
     start(&place).logged("back to build tiny 2.0.0 in slot B: slot A does not hold");
     std::fs::write(place.folder.path().join("slots/b.medsa"), "spoilt").unwrap();
-    start(&place).logged("neither slot holds a build that is as it was installed");
+    start(&place).logged("neither slot holds the build that was installed in it");
 }

@@ -236,7 +236,7 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     assert_eq!((&page["slots"]["a"]["role"], &page["update"]), (&"before".into(), &false.into()));
 
     let said = ward.run("rollback", &[]).unwrap_err();
-    assert!(said.contains("tiny 2.0.0 is confirmed; --danger-allow-downgrade"), "{said}");
+    assert!(said.contains("tiny 2.0.0 is confirmed; use --danger-allow-downgrade"), "{said}");
     let said = ward.run("rollback", &["--danger-allow-downgrade"]).unwrap();
     assert_eq!(said, "back to tiny 1.0.0 in slot A");
     edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
@@ -273,7 +273,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
     all().iter().for_each(|path| lchown(path, Some(1234), Some(1235)).unwrap());
     ward.publish(&right("2.0.0", 32));
     let refused = ward.update(&[]).unwrap_err();
-    assert!(refused.contains("as user 1234, whom "), "{refused}");
+    assert!(refused.contains("continuing as user 1234, the owner of "), "{refused}");
     assert!(refused.contains("build.new: Permission denied"), "{refused}");
     assert_eq!(fs::read_to_string(&precious).unwrap(), "of the administrator");
     fs::remove_file(path("slots/build.new")).unwrap();

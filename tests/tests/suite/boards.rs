@@ -1,5 +1,4 @@
-//! Packages for boards: their contents, the programs they refuse, and the masks of the packaged
-//! program.
+//! Packages for boards: content, refused programs, and the answers of the packaged program.
 
 use std::env;
 use std::fs;
@@ -13,10 +12,10 @@ use medsa_tests::needs;
 use medsa_tests::{place, program};
 use tempfile::TempDir;
 
-/// Variable that names a package for the test that runs its program.
+/// Variable with the path of a package, for the test that runs its program.
 const PACKAGE: &str = "MEDSA_PACKAGE";
 
-/// Variable that names the build for that test.
+/// Variable with the path of the build for that test.
 const BUILD: &str = "MEDSA_PACKAGE_BUILD";
 
 fn boards() -> PathBuf {
@@ -24,7 +23,7 @@ fn boards() -> PathBuf {
 }
 
 #[test]
-fn initial_configurations_are_accepted_by_the_service() {
+fn first_configuration_of_every_board_is_valid() {
     for (name, board) in Board::read_all(&boards()).unwrap() {
         let text = package::configuration(&boards().join("common"), &name, &board).unwrap();
         let config = Config::parse(Path::new("/etc/medsa/edge.toml"), &text).unwrap();
@@ -34,7 +33,7 @@ fn initial_configurations_are_accepted_by_the_service() {
 }
 
 #[test]
-fn package_contains_everything_the_service_needs() {
+fn package_holds_the_files_of_the_service() {
     needs!("arm", "dpkg");
     let folder = tempfile::tempdir().unwrap();
     let small = compiled(&folder, "int main(void) { return 0; }", &[]);
@@ -88,23 +87,22 @@ fn program_that_a_board_cannot_run_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(reason), "{board}: {said}");
     }
-    // The system of the previous board has the function.
+    // The other board has a newer C library.
     program::run(&mut flash("raspberry-pi-5", &newer, folder.path()));
 }
 
-/// `make arm` names the package and the build, because compiling the program takes too long for
-/// this test.
+/// `make arm` names the package and the build: compiling the program would take too long here.
 #[test]
 #[ignore = "run by tools/arm.sh"]
-fn packaged_program_gives_the_same_masks() {
+fn the_packaged_program_answers_as_this_one() {
     needs!("arm", "dicom", "dpkg");
     let [package, build] = [PACKAGE, BUILD].map(|name| env::var(name).expect(name));
     let folder = tempfile::tempdir().unwrap();
     let unpacked = folder.path().join("unpacked");
     program::run(Command::new("dpkg-deb").args(["--extract", &package]).arg(&unpacked));
     let clip = place::cine();
-    // A click in the left ventricle. Its outline is faint, so its mask would change with the last
-    // bits of the arithmetic, which are the same on every processor.
+    // A click in the left ventricle, which is faint: its mask depends on the last digits of the
+    // arithmetic, which are the same on all processors.
     let segment = |command: &mut Command, frame: u32| -> GrayImage {
         let mask = folder.path().join("mask.png");
         command.arg("segment").arg("--build").arg(&build).arg("--image").arg(&clip);

@@ -1,4 +1,4 @@
-//! Deploys a real build over ssh: two services that segment a clip, a signed repository, waves.
+//! A real build to devices over ssh: two services that segment a clip, a signed repository, waves.
 
 #[path = "../../../boards/tests/fleet/sshd.rs"]
 mod sshd;
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const DEVICES: [&str; 2] = ["bed-1", "bed-2"];
 
 #[test]
-fn devices_install_a_build_in_waves_and_keep_theirs_if_it_fails_acceptance() {
+fn segmenting_devices_take_a_build_in_waves_and_refuse_one_with_wrong_answers() {
     needs!("dicom", "litemedsam", "ssh");
     let ward = Ward::new();
     let _services = ward.services();
@@ -49,7 +49,7 @@ fn devices_install_a_build_in_waves_and_keep_theirs_if_it_fails_acceptance() {
         status["health"]["build"].as_str().is_some_and(|build| build.ends_with(" 1.0.0"))
     });
 
-    // The expected mask of this build is wrong.
+    // The expected masks are wrong.
     ward.publish("3.0.0", |vector| {
         let pixels = vector.mask_runs.iter().sum();
         vector.mask_runs = vec![0, pixels];
@@ -60,11 +60,11 @@ fn devices_install_a_build_in_waves_and_keep_theirs_if_it_fails_acceptance() {
     assert!(row(&said, "bed-2").ends_with("1.0.0  not begun"), "{said}");
 }
 
-/// Devices with one service each, and a workstation with a repository that they trust.
+/// Devices with a service each, and a desk with a repository that they trust.
 struct Ward {
     folder: TempDir,
     sshd: Sshd,
-    /// All published builds are variants of this one.
+    /// Build that is published under all versions.
     build: Build,
 }
 
@@ -123,7 +123,7 @@ impl Ward {
         DEVICES.map(start).into()
     }
 
-    /// Signs the build as another version, after changing its first acceptance vector.
+    /// Publishes the build as another version, with a changed first acceptance vector.
     fn publish(&self, version: &str, change: impl FnOnce(&mut AcceptanceVector)) {
         let manifest = self.build.manifest().clone();
         let names = manifest.files.keys().filter(|name| *name != Acceptance::FILE);
@@ -146,7 +146,7 @@ impl Ward {
         self.flash(command, &[&["--devices", "devices.toml"], more].concat())
     }
 
-    /// Output of a command, even if it fails.
+    /// Output of a command; that of a failed command is the error.
     fn flash(&self, command: &str, arguments: &[&str]) -> Result<String, String> {
         let mut flash = program::command("medsa-flash");
         flash.arg(command).args(arguments).current_dir(self.folder.path());
@@ -172,7 +172,7 @@ impl Ward {
     }
 }
 
-/// A real but small network, so that two services are fast enough.
+/// Exports a real network, small enough for two services.
 fn exported(folder: &Path) -> Build {
     let at = |name: &str| folder.join(name);
     run(command("medsa-train")

@@ -1,9 +1,9 @@
-//! Slots in a real folder.
+//! Slots in a folder of the file system.
 
 use std::io;
 use std::path::Path;
 
-use medsa_update::{Error, Folder, Name, Permit, Slots, Standing};
+use medsa_update::{Error, Folder, Name, Permit, SlotRole, Slots};
 
 use crate::{any, build, said};
 
@@ -19,21 +19,24 @@ fn slots(folder: &Path) -> Slots<Folder> {
 }
 
 #[test]
-fn a_build_is_staged_tried_confirmed_and_rolled_back() {
+fn build_is_staged_confirmed_and_rolled_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut there = slots(folder.path());
-    assert!(said(there.start()).contains("neither slot holds a build"));
+    assert!(said(there.start()).contains("neither slot holds the build that was installed"));
     assert_eq!(said(there.switch()), "switch: no build is staged");
     stage(&mut there, "1.0.0", Permit::default()).unwrap();
     let first = there.switch().unwrap();
     assert_eq!((first.slot, first.on_trial), (Name::A, false));
     assert_eq!(first.path, folder.path().join("a.medsa"));
     assert_eq!(std::fs::read(first.path).unwrap(), build("1.0.0").0);
-    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no build before");
+    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no previous build");
     let refused = said(there.roll_back(Permit::default()));
-    assert!(refused.starts_with("nerve 1.0.0 is confirmed; --danger-allow-downgrade"), "{refused}");
+    assert!(
+        refused.starts_with("nerve 1.0.0 is confirmed; use --danger-allow-downgrade"),
+        "{refused}"
+    );
     stage(&mut there, "2.0.0", Permit::default()).unwrap();
-    // Nothing has changed for who starts now.
+    // A start still gets the first build.
     drop(there);
     let mut there = slots(folder.path());
     assert_eq!(there.start().unwrap().build.version.to_string(), "1.0.0");
@@ -46,13 +49,13 @@ fn a_build_is_staged_tried_confirmed_and_rolled_back() {
     let back = there.roll_back(ANYWAY).unwrap();
     assert_eq!((back.slot, back.build.version.to_string().as_str()), (Name::A, "1.0.0"));
     assert!(!back.on_trial);
-    // The one that was gone back from does not count as a step back.
+    // The version that was rolled back from is no lower limit any more.
     stage(&mut there, "1.5.0", Permit::default()).unwrap();
-    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no build before");
+    assert_eq!(said(there.roll_back(ANYWAY)), "rollback: there is no previous build");
 }
 
 #[test]
-fn versions_go_back_only_when_an_operator_says_so() {
+fn downgrade_needs_the_permit_of_an_operator() {
     let folder = tempfile::tempdir().unwrap();
     let mut there = slots(folder.path());
     stage(&mut there, "1.4.0", Permit::default()).unwrap();
@@ -60,21 +63,21 @@ fn versions_go_back_only_when_an_operator_says_so() {
     let refused = said(stage(&mut there, "1.3.9", Permit::default()));
     assert_eq!(
         refused,
-        "nerve 1.3.9 is older than 1.4.0, which has run here; \
-         --danger-allow-downgrade installs it all the same"
+        "nerve 1.3.9 is older than 1.4.0, which this device has confirmed; \
+         use --danger-allow-downgrade to install it anyway"
     );
     let permit = Permit { downgrade: true, ..Permit::default() };
     stage(&mut there, "1.3.9", permit).unwrap();
     there.switch().unwrap();
     there.confirm().unwrap();
-    // Of another name, versions are other ones.
+    // Each name of a build has its own limit.
     let (bytes, mut offer) = build("0.1.0");
     offer.build.name = "vessel".into();
     there.stage(&offer, &mut &bytes[..], Permit::default(), &mut any).unwrap();
 }
 
 #[test]
-fn what_is_not_as_promised_is_refused_and_nothing_changes() {
+fn build_that_differs_from_its_offer_is_refused_and_nothing_changes() {
     let folder = tempfile::tempdir().unwrap();
     let mut there = slots(folder.path());
     stage(&mut there, "1.0.0", Permit::default()).unwrap();
@@ -87,12 +90,12 @@ fn what_is_not_as_promised_is_refused_and_nothing_changes() {
         |bytes: &mut dyn io::Read| said(there.stage(&offer, bytes, Permit::default(), &mut any));
     let sha256 = &offer.build.sha256;
     let refused = put(&mut &corrupt[..]);
-    assert!(refused.starts_with("nerve 2.0.0: SHA-256 "), "{refused}");
-    assert!(refused.ends_with(&format!(" came, SHA-256 {sha256} was promised")), "{refused}");
+    assert!(refused.starts_with("nerve 2.0.0: received SHA-256 "), "{refused}");
+    assert!(refused.ends_with(&format!(", expected SHA-256 {sha256}")), "{refused}");
     let refused = put(&mut &bytes[..199_999]);
-    assert_eq!(refused, "nerve 2.0.0: 199999 bytes came, 200000 bytes was promised");
+    assert_eq!(refused, "nerve 2.0.0: received 199999 bytes, expected 200000 bytes");
     let refused = put(&mut io::repeat(7));
-    assert_eq!(refused, "nerve 2.0.0: more than 200000 bytes came, no more was promised");
+    assert_eq!(refused, "nerve 2.0.0: received more than 200000 bytes, expected 200000 bytes");
     struct Gone;
     impl io::Read for Gone {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -106,19 +109,19 @@ fn what_is_not_as_promised_is_refused_and_nothing_changes() {
     let mut huge = offer.clone();
     huge.bytes = 1 << 60;
     let refused = said(there.stage(&huge, &mut &bytes[..], Permit::default(), &mut any));
-    assert!(refused.contains(" bytes are free, 1152921504623624192 are needed"), "{refused}");
+    assert!(refused.contains(" bytes free, and the update needs 1152921504623624192"), "{refused}");
     assert_eq!(*there.state(), before);
     assert_eq!(slots_after(there, folder.path()), "1.0.0");
 }
 
-/// The version that the next process starts with.
+/// Version that the next process starts with.
 fn slots_after(now: Slots<Folder>, folder: &Path) -> String {
     drop(now);
     slots(folder).start().unwrap().build.version.to_string()
 }
 
 #[test]
-fn one_process_at_a_time() {
+fn folder_is_open_in_one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = Folder::open(folder.path()).unwrap();
     let second = Folder::open(folder.path());
@@ -128,28 +131,28 @@ fn one_process_at_a_time() {
 }
 
 #[test]
-fn the_build_before_is_used_again_without_a_fault_of_the_other() {
+fn change_uses_the_previous_build_and_does_not_mark_the_other_as_failed() {
     let folder = tempfile::tempdir().unwrap();
     let mut there = slots(folder.path());
     let standing = |slots: &Slots<Folder>| [Name::A, Name::B].map(|n| slots.state().standing(n));
     stage(&mut there, "1.0.0", Permit::default()).unwrap();
     there.switch().unwrap();
-    assert_eq!(said(there.change()), "change: there is no build before");
+    assert_eq!(said(there.change()), "change: there is no previous build");
     stage(&mut there, "2.0.0", Permit::default()).unwrap();
-    assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Staged)]);
-    // Of one that is staged, it is the switch.
+    assert_eq!(standing(&there), [Some(SlotRole::InUse), Some(SlotRole::Staged)]);
+    // With a staged build, it is a switch.
     there.change().unwrap();
-    assert_eq!(standing(&there), [Some(Standing::WayBack), Some(Standing::OnTrial)]);
+    assert_eq!(standing(&there), [Some(SlotRole::Rollback), Some(SlotRole::OnTrial)]);
     assert_eq!(said(there.change()), "nerve 2.0.0 is on trial: confirm it or roll it back first");
     there.confirm().unwrap();
-    assert_eq!(standing(&there), [Some(Standing::Before), Some(Standing::InUse)]);
+    assert_eq!(standing(&there), [Some(SlotRole::Previous), Some(SlotRole::InUse)]);
     let first = there.change().unwrap();
     assert_eq!((first.slot, first.on_trial), (Name::A, true));
     there.confirm().unwrap();
     assert!(there.state().failed.is_empty());
     assert_eq!(there.change().unwrap().build.version.to_string(), "2.0.0");
-    // A trial that fails is a fault.
+    // A failed trial marks the build as failed.
     there.roll_back(Permit::default()).unwrap();
-    assert_eq!(standing(&there), [Some(Standing::InUse), Some(Standing::Failed)]);
-    assert_eq!(said(there.change()), "change: the build before has failed on this device");
+    assert_eq!(standing(&there), [Some(SlotRole::InUse), Some(SlotRole::Failed)]);
+    assert_eq!(said(there.change()), "change: the previous build has failed on this device");
 }

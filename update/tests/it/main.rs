@@ -1,6 +1,7 @@
-//! Slots on a real folder, and on one whose power can be cut at any point.
+//! Slots in a folder of the file system, and in a simulated one whose power can be cut at any point.
 
 mod folder;
+mod formats;
 mod power;
 mod simulated;
 
@@ -10,7 +11,7 @@ use medsa_update::{Error, Installed, Offer};
 use semver::Version;
 use sha2::{Digest, Sha256};
 
-/// A build of some bytes, and what is offered of it.
+/// Bytes of a build, and its offer.
 fn build(version: &str) -> (Vec<u8>, Offer) {
     let bytes: Vec<u8> = version.bytes().cycle().take(200_000).collect();
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -20,12 +21,12 @@ fn build(version: &str) -> (Vec<u8>, Offer) {
     (bytes, offer)
 }
 
-/// Accepts whatever comes.
+/// Acceptance test that every build passes.
 fn any(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// What an error says.
+/// Message of an error.
 fn said<T>(result: Result<T, Error>) -> String {
     match result {
         Ok(_) => "nothing".into(),

@@ -1,7 +1,7 @@
-//! A folder that remembers what would be left of it if the power went now.
+//! A folder that knows all the forms in which it can be left after a power cut.
 //!
-//! What was written and not synced may be there, in part, as zeros, or not at all; what was renamed
-//! or created and not synced may be there in part, and a later change without an earlier one.
+//! Bytes that were written and not synced may be there, in part, as zeros, or not at all. Files that
+//! were created or renamed and not synced may be there, and a later change without an earlier one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,28 +13,28 @@ use medsa_update::Disk;
 
 use crate::power::starts_with;
 
-/// What happens at one operation.
+/// Disturbance of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, and what comes after works.
+    /// The operation fails, and later ones work.
     Error,
-    /// The process ends before it.
+    /// The process ends before the operation.
     Kill,
-    /// The process stands still before it, and goes on when another one has started from the
-    /// folder.
+    /// The process hangs before the operation, and continues after another one has started from
+    /// the folder.
     Hang,
-    /// The power goes before it.
+    /// The power goes before the operation.
     CutBefore,
-    /// The power goes in the middle of it.
+    /// The power goes during the operation.
     CutInside,
 }
 
-/// What is left of what was not synced.
+/// Remains of changes that were not synced.
 #[derive(Clone, Copy, Debug)]
 pub struct Leftover {
-    /// How many changes of names.
+    /// Number of changes of names that are left.
     names: usize,
-    /// Whether it is only the last one of these.
+    /// Only the last one of these is left.
     last_only: bool,
     content: Content,
 }
@@ -58,12 +58,12 @@ struct Inner {
     files: Vec<File>,
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
-    /// Changes of names that are not synced: who goes, who comes.
+    /// Changes of names that are not synced: old name, new name, file.
     changes: Vec<(Option<String>, String, usize)>,
     operations: usize,
     fault: Option<(usize, Fault)>,
     dead: bool,
-    /// What a process started with while another one stood still.
+    /// Version that a process started with while another one hung.
     started_beside: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Simulated {
         Self(Rc::new(RefCell::new(self.0.borrow().clone())))
     }
 
-    /// From now on, the operation of this number meets a fault.
+    /// Disturbs the operation of this number, counted from now.
     pub fn meet(&self, operation: usize, fault: Fault) {
         let mut inner = self.0.borrow_mut();
         inner.operations = 0;
@@ -89,7 +89,7 @@ impl Simulated {
         self.0.borrow().operations
     }
 
-    /// All that can be left after a cut.
+    /// All forms in which the folder can be left after a cut.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let changes = self.0.borrow().changes.len();
         let mut all = Vec::new();
@@ -140,7 +140,7 @@ impl Simulated {
         copy
     }
 
-    /// What a process started with while another one stood still.
+    /// Version that a process started with while another one hung.
     pub fn started_beside(&self) -> Option<String> {
         self.0.borrow().started_beside.clone()
     }
@@ -151,8 +151,21 @@ impl Simulated {
         inner.files[inner.names[name]].now.clone()
     }
 
-    /// Spoils a file.
-    pub fn spoil(&self, name: &str) {
+    /// The content of a file, if there is one.
+    pub fn find(&self, name: &str) -> Option<Vec<u8>> {
+        let inner = self.0.borrow();
+        inner.names.get(name).map(|&file| inner.files[file].now.clone())
+    }
+
+    /// Replaces the content of a file, and syncs it.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let mut inner = self.0.borrow_mut();
+        let file = inner.names[name];
+        inner.files[file] = File { synced: bytes.to_owned(), now: bytes.to_owned() };
+    }
+
+    /// Flips a bit of a file.
+    pub fn damage(&self, name: &str) {
         let mut inner = self.0.borrow_mut();
         let file = inner.names[name];
         let File { now, synced } = &mut inner.files[file];
@@ -160,7 +173,7 @@ impl Simulated {
         synced.clone_from(now);
     }
 
-    /// Counts an operation; whether it is done half, and then never again.
+    /// Counts an operation. Returns whether the power goes during it.
     fn operation(&self) -> io::Result<bool> {
         let mut inner = self.0.borrow_mut();
         let dead = || Err(io::Error::other("the power is off"));

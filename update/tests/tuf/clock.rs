@@ -1,4 +1,4 @@
-//! A device that does not know the time: it knows at least when its time cannot be.
+//! Wrong clock: a device without a clock still knows that its time cannot be right.
 
 use jiff::{SignedDuration, Timestamp};
 use medsa_update::{Terms, WithoutClock};
@@ -10,23 +10,23 @@ fn in_days(days: i64) -> Terms {
 }
 
 #[test]
-fn a_clock_before_the_publication_is_wrong() {
+fn clock_before_the_publication_counts_as_wrong() {
     let lab = Lab::new();
     lab.publish_on("2.0.0", &in_days(10));
     assert_says(&lab.sees(), "the clock says");
-    // What it has seen it remembers, also when it is shown something else.
+    // The device remembers the later publication.
     lab.publish_on("3.0.0", &in_days(-1));
     assert_says(&lab.sees(), "the clock says");
 }
 
 #[test]
-fn an_operator_can_do_without_and_loses_expiry_only() {
+fn ignoring_expiry_keeps_the_protection_against_rollback() {
     let lab = Lab::new();
     let sees = || sees(lab.device_with(&lab.url(), WithoutClock::IgnoreExpiry));
     lab.publish_on("2.0.0", &in_days(10));
     assert_eq!(sees().unwrap(), "2.0.0");
     let old = lab.record();
-    // The clock is known to be wrong, so that nobody can say whether this has expired.
+    // The clock is known to be wrong, so that expiry cannot be checked.
     lab.publish_on("3.0.0", &Terms { online_days: -20, ..in_days(10) });
     assert_eq!(sees().unwrap(), "3.0.0");
     lab.replay(&old);
@@ -37,7 +37,7 @@ fn an_operator_can_do_without_and_loses_expiry_only() {
 }
 
 #[test]
-fn a_clock_that_can_be_right_is_believed_in_either_case() {
+fn plausible_clock_enforces_expiry() {
     let lab = Lab::new();
     lab.publish_on("2.0.0", &Terms { online_days: -1, ..Terms::default() });
     for without_clock in [WithoutClock::Refuse, WithoutClock::IgnoreExpiry] {

@@ -1,4 +1,4 @@
-//! Somebody sends without end, until memory or disk are full.
+//! Endless data: an attacker sends files without end, to fill memory or disk.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -7,26 +7,26 @@ use std::process::Command;
 
 use crate::lab::{Lab, assert_says};
 
-/// Lets a file be longer than anybody reads.
+/// Makes a file longer than any limit.
 fn never_ends(path: &Path) {
     File::options().create(true).append(true).open(path).unwrap().set_len(1 << 43).unwrap();
 }
 
 #[test]
-fn what_is_no_plain_file_is_not_opened() {
+fn devices_and_pipes_in_a_repository_are_not_opened() {
     let lab = Lab::new();
     let path = lab.metadata("timestamp.json");
     fs::remove_file(&path).unwrap();
     symlink("/dev/zero", &path).unwrap();
     assert_says(&lab.sees(), "not a plain file");
-    // Whoever opened it would wait for the one who writes.
+    // Opening a pipe would wait for a writer.
     fs::remove_file(&path).unwrap();
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     assert_says(&lab.sees(), "not a plain file");
 }
 
 #[test]
-fn metadata_without_end_is_refused() {
+fn endless_metadata_is_refused() {
     for name in ["2.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json"] {
         let lab = Lab::new();
         never_ends(&lab.metadata(name));
@@ -37,7 +37,7 @@ fn metadata_without_end_is_refused() {
 }
 
 #[test]
-fn a_build_without_end_is_refused() {
+fn endless_build_is_refused() {
     let lab = Lab::new();
     let target = fs::read_dir(lab.path("repository/targets")).unwrap().next().unwrap().unwrap();
     let bytes = fs::metadata(target.path()).unwrap().len();

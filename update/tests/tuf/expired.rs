@@ -1,4 +1,4 @@
-//! Every kind of metadata expires, and says so.
+//! Expiry of every kind of metadata.
 
 use medsa_update::{Role, Terms};
 

@@ -1,4 +1,5 @@
-//! Somebody who stole the online key counts versions up so far that the operator cannot follow.
+//! Fast-forward: a thief of the online key publishes the highest version, which the operator cannot
+//! exceed.
 
 use std::num::NonZeroU64;
 
@@ -8,7 +9,7 @@ use tough::schema::{Snapshot, Timestamp};
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn new_keys_bring_devices_back() {
+fn new_online_key_resets_the_versions() {
     let lab = Lab::new();
     let honest = lab.record();
     let last = NonZeroU64::MAX;
@@ -22,7 +23,7 @@ fn new_keys_bring_devices_back() {
     lab.sign(timestamp, &["online-1.pk8"]);
     assert_eq!(lab.sees().unwrap(), "1.0.0");
 
-    // What the operator publishes is older, and always will be.
+    // The operator's metadata is older now, and stays so.
     lab.replay(&honest);
     lab.publish("2.0.0");
     assert_says(&lab.sees(), "had previously fetched version 18446744073709551615");

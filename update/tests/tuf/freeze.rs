@@ -1,4 +1,4 @@
-//! Somebody lets a device see the same repository for ever, so that it learns of nothing new.
+//! Freeze: an attacker serves the same repository for ever, to hide newer builds.
 
 use jiff::{SignedDuration, Timestamp};
 use medsa_update::Terms;
@@ -6,7 +6,7 @@ use medsa_update::Terms;
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn what_was_the_latest_is_good_for_a_while_only() {
+fn unrenewed_repository_expires() {
     let lab = Lab::new();
     let ago = |days: i64| {
         let now = Timestamp::now() - SignedDuration::from_hours(24 * days);
@@ -21,7 +21,7 @@ fn what_was_the_latest_is_good_for_a_while_only() {
     // Two days later.
     lab.publish_on("2.1.0", &ago(91));
     assert_says(&lab.sees(), "timestamp metadata is expired");
-    // The operator signs anew, without anything new.
+    // The operator renews the metadata, without new builds.
     lab.repository.publish(&lab.keys(), &[], &Terms::default()).unwrap();
     assert_eq!(lab.sees().unwrap(), "2.1.0");
 }

@@ -1,4 +1,4 @@
-//! Keys that are lost, stolen or shared by several people.
+//! Lost and stolen keys, and keys of several people.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -9,10 +9,10 @@ use medsa_update::{Repository, Role, Terms};
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn two_people_have_to_sign() {
+fn publication_needs_keys_up_to_the_threshold() {
     let lab = Lab::with_keys(2, 3);
     let terms = Terms::default();
-    // The one has the online key and a key for each other role, the second has more.
+    // The first person has one key of each role, the second one more of root and targets.
     let (one, second) = (lab.path("one"), lab.path("second"));
     for (folder, names) in [
         (&one, &["root-1.pk8", "targets-1.pk8", "online-1.pk8", "root.json"][..]),
@@ -40,7 +40,7 @@ fn two_people_have_to_sign() {
 }
 
 #[test]
-fn keys_of_every_role_can_be_replaced_and_the_old_ones_are_of_no_use() {
+fn replaced_keys_of_every_role_no_longer_sign() {
     let lab = Lab::new();
     let terms = Terms::default();
     let stolen = lab.path("stolen");
@@ -61,13 +61,13 @@ fn keys_of_every_role_can_be_replaced_and_the_old_ones_are_of_no_use() {
     }
     let stolen = [stolen];
     lab.repository.replace_keys(Role::Root, &stolen, &lab.path("more"), &terms).unwrap_err();
-    // A device that was off all the time follows from the root that it came with.
+    // A device that was off all the time follows from the root that it was shipped with.
     fs::remove_dir_all(lab.path("device")).unwrap();
     assert_eq!(lab.sees().unwrap(), "4.0.0");
 }
 
 #[test]
-fn keys_are_their_owners_and_never_overwritten() {
+fn keys_are_readable_by_their_owner_only_and_never_overwritten() {
     let lab = Lab::new();
     for name in ["root-1.pk8", "targets-1.pk8", "online-1.pk8"] {
         let mode = fs::metadata(lab.path("keys").join(name)).unwrap().permissions().mode();
@@ -85,12 +85,12 @@ fn keys_are_their_owners_and_never_overwritten() {
 }
 
 #[test]
-fn a_replacement_that_is_broken_off_is_completed() {
+fn interrupted_replacement_of_keys_is_completed() {
     let lab = Lab::new();
     let before = lab.record();
     let terms = Terms::default();
     lab.repository.replace_keys(Role::Online, &lab.keys(), &lab.path("keys"), &terms).unwrap();
-    // As it is after the new root and before the timestamp that goes with it.
+    // An interruption between the new root and its timestamp.
     let unfinished = lab.path("repository/metadata.new");
     fs::create_dir(&unfinished).unwrap();
     fs::rename(lab.metadata("timestamp.json"), unfinished.join("timestamp.json")).unwrap();

@@ -1,4 +1,4 @@
-//! An operator, a device, and an attacker who holds what lies between them.
+//! An operator, a device, and an attacker who controls the repository between them.
 
 use std::fs;
 use std::num::NonZeroU64;
@@ -22,7 +22,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A repository with liver 1.0.0.
+    /// Creates a repository with liver 1.0.0.
     pub fn new() -> Self {
         Self::with_keys(1, 1)
     }
@@ -56,14 +56,14 @@ impl Lab {
         self.repository.publish(&self.keys(), &[path], terms).unwrap();
     }
 
-    /// The file of a build.
+    /// Writes the file of a build and returns its path.
     pub fn build(&self, name: &str, version: &str) -> PathBuf {
         let path = self.path(&format!("{name} {version}.medsa"));
         build(name, version, Vec::new()).write(&path).unwrap();
         path
     }
 
-    /// The device, as it is after each start: what it remembers is on its disk.
+    /// The device after a start: its memory is on its disk.
     pub fn device(&self) -> Client {
         self.device_with(&self.url(), WithoutClock::Refuse)
     }
@@ -76,7 +76,7 @@ impl Lab {
         Client::open(source, &self.path("device/trust")).unwrap()
     }
 
-    /// What the device is configured to.
+    /// Configuration of the device.
     pub fn source(&self) -> Source {
         Source {
             url: self.url(),
@@ -91,12 +91,12 @@ impl Lab {
         Url::from_directory_path(self.path("repository")).unwrap()
     }
 
-    /// The newest version that the device is offered, or what it says instead.
+    /// Newest version that the device is offered, or its error.
     pub fn sees(&self) -> Result<String, String> {
         sees(self.device())
     }
 
-    /// What the device says when it is to install the newest version.
+    /// Installs the newest version on the device.
     pub fn installs(&self) -> Result<String, Error> {
         let mut client = self.device();
         let listing = client.look()?;
@@ -110,14 +110,14 @@ impl Lab {
         Slots::open(Folder::open(&self.path("device")).unwrap()).unwrap()
     }
 
-    /// Everything that the repository serves now, for later.
+    /// Copies the present repository.
     pub fn record(&self) -> Recording {
         let folder = tempfile::tempdir().unwrap();
         copy(&self.path("repository"), folder.path());
         Recording(folder)
     }
 
-    /// Serves what was recorded, instead of what there is.
+    /// Replaces the repository by a copy.
     pub fn replay(&self, recording: &Recording) {
         fs::remove_dir_all(self.path("repository")).unwrap();
         copy(recording.0.path(), &self.path("repository"));
@@ -127,12 +127,12 @@ impl Lab {
         self.path("repository/metadata").join(name)
     }
 
-    /// Metadata as it is served.
+    /// Reads a file of metadata.
     pub fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> Signed<T> {
         serde_json::from_slice(&fs::read(self.metadata(name)).unwrap()).unwrap()
     }
 
-    /// Signs with whatever keys of the operator's the attacker has, and serves it.
+    /// Signs metadata with the operator's keys of these names, and publishes it.
     pub fn sign<T: Role + Serialize>(&self, role: T, keys: &[&str]) -> SignedRole<T> {
         let root: Signed<Root> = self.read("1.root.json");
         let keys = keys.iter().map(|name| {
@@ -148,7 +148,8 @@ impl Lab {
         })
     }
 
-    /// Serves the second list anew, changed and rightly signed with all that takes.
+    /// Changes the second list of targets, and signs it and all metadata that depends on it. Without
+    /// keys, the list keeps its old signatures.
     pub fn relist(&self, keys: &[&str], change: impl FnOnce(&mut Targets)) {
         let mut targets = self.read::<Targets>("2.targets.json").signed;
         change(&mut targets);
@@ -189,7 +190,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// A small build.
+/// Creates a small build.
 pub fn build(name: &str, version: &str, unfit: Vec<String>) -> Build {
     let manifest = Manifest { unfit, ..small::manifest(name, version) };
     small::build(manifest, Acceptance::default())
@@ -208,7 +209,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Asserts what an error says.
+/// Asserts that the result is an error with this text.
 #[track_caller]
 pub fn assert_says(found: &Result<String, String>, expected: &str) {
     let Err(said) = found else { panic!("accepted: {found:?}") };

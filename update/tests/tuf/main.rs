@@ -1,11 +1,11 @@
-//! A repository and a device, and between them everybody whom The Update Framework is against: one
-//! file for each threat.
+//! The threats of The Update Framework, one file each: an attacker between a repository and a device.
 
 mod arbitrary_package;
 mod clock;
 mod endless_data;
 mod expired;
 mod fast_forward;
+mod formats;
 mod freeze;
 mod keys;
 mod lab;

@@ -1,11 +1,11 @@
-//! Somebody serves the latest of some metadata together with older of other, each rightly signed.
+//! Mix and match: an attacker combines valid metadata of different publications.
 
 use std::fs;
 
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn metadata_that_never_was_together_is_refused() {
+fn metadata_of_different_publications_is_refused() {
     for role in ["targets", "snapshot"] {
         let lab = Lab::new();
         let old = lab.record();
@@ -19,7 +19,7 @@ fn metadata_that_never_was_together_is_refused() {
 }
 
 #[test]
-fn an_older_timestamp_finds_the_snapshot_of_its_time_only() {
+fn older_timestamp_with_a_newer_snapshot_is_refused() {
     let lab = Lab::new();
     let old = lab.record();
     lab.publish("2.0.0");

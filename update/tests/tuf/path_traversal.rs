@@ -1,4 +1,4 @@
-//! A target's name that leads out of where targets are kept, signed by somebody who may sign.
+//! Path traversal: a signed target whose name leads out of the folder of targets.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use tough::TargetName;
 
 use crate::lab::{Lab, assert_says};
 
-/// Lists the build under another name, in the list that is signed anew.
+/// Lists the build under another name, and signs the list.
 fn list_as(lab: &Lab, target: &str, name: &str) {
     lab.relist(&["targets-1.pk8"], |targets| {
         let (_, mut listed) = targets.targets.drain().next().unwrap();
@@ -16,7 +16,7 @@ fn list_as(lab: &Lab, target: &str, name: &str) {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn target_names_with_paths_are_refused() {
     for (target, name, expected) in [
         ("../../liver-1.0.0.medsa", "liver", "is not named as its build is"),
         ("/etc/liver-1.0.0.medsa", "liver", "is not named as its build is"),
@@ -37,7 +37,7 @@ fn names_that_lead_elsewhere_are_refused() {
         names.sort();
         assert_eq!(names, ["trust"]);
     }
-    // The same way, but with the name that it should have.
+    // Listed in the same way, under its right name.
     let lab = Lab::new();
     list_as(&lab, "liver-1.0.0.medsa", "liver");
     assert_eq!(lab.sees().unwrap(), "1.0.0");

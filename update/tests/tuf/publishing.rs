@@ -1,4 +1,4 @@
-//! What devices would refuse is not published, with the reason.
+//! Publication: builds that devices would refuse are refused with the reason.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,12 +37,12 @@ fn builds_that_devices_refuse_are_not_published() {
         let error = lab.repository.publish(&lab.keys(), &builds, &Terms::default()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
-    // Nothing of what was good beside them, either.
+    // The valid builds beside them are not published, either.
     assert_eq!(lab.sees().unwrap(), "1.0.0");
 }
 
 #[test]
-fn a_stick_may_have_any_name() {
+fn repository_on_a_stick_of_any_name_is_read() {
     let lab = Lab::new();
     let stick = lab.path("My Stick (ä, 100%)");
     fs::rename(lab.path("repository"), &stick).unwrap();
@@ -54,7 +54,7 @@ fn a_stick_may_have_any_name() {
 }
 
 #[test]
-fn a_version_means_one_build_for_ever() {
+fn published_version_cannot_be_replaced_by_another_build() {
     let lab = Lab::new();
     let path = lab.path("other.medsa");
     let other = build("liver", "1.0.0", Vec::new());
@@ -66,7 +66,7 @@ fn a_version_means_one_build_for_ever() {
     let error = lab.repository.publish(&lab.keys(), &[path], &Terms::default()).unwrap_err();
     let error = error.to_string();
     assert!(error.ends_with("liver-1.0.0.medsa is published with another content"), "{error}");
-    // The same once more is nothing new.
+    // The same build can be published again.
     lab.publish("1.0.0");
     assert_eq!(lab.sees().unwrap(), "1.0.0");
 }

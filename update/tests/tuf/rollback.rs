@@ -1,4 +1,4 @@
-//! Somebody serves what was the latest once, with a fault that is known by now.
+//! Rollback: an attacker serves an older repository, whose builds have known faults.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use medsa_update::{Role, Terms};
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn an_older_repository_than_was_seen_is_refused() {
+fn older_repository_is_refused() {
     let lab = Lab::new();
     let old = lab.record();
     lab.publish("2.0.0");
@@ -17,13 +17,13 @@ fn an_older_repository_than_was_seen_is_refused() {
         &lab.sees(),
         "Found version 2 of timestamp metadata when we had previously fetched version 3",
     );
-    // Who has seen nothing yet cannot know.
+    // A device without memory cannot know.
     fs::remove_dir_all(lab.path("device/trust")).unwrap();
     assert_eq!(lab.sees().unwrap(), "1.0.0");
 }
 
 #[test]
-fn also_after_keys_were_replaced() {
+fn older_repository_is_refused_after_keys_were_replaced() {
     let lab = Lab::new();
     let terms = Terms::default();
     lab.repository.replace_keys(Role::Online, &lab.keys(), &lab.path("keys"), &terms).unwrap();
@@ -39,23 +39,23 @@ fn also_after_keys_were_replaced() {
 }
 
 #[test]
-fn also_if_the_device_is_told_of_no_newer_root() {
+fn older_repository_is_refused_without_its_newer_root() {
     let lab = Lab::new();
     let old = lab.record();
     let terms = Terms::default();
     lab.repository.replace_keys(Role::Online, &lab.keys(), &lab.path("keys"), &terms).unwrap();
     assert_eq!(lab.sees().unwrap(), "1.0.0");
     lab.replay(&old);
-    // The keys of before are not believed any more.
+    // The old keys are no longer trusted.
     assert_says(&lab.sees(), "Failed to verify timestamp metadata");
 }
 
 #[test]
-fn a_damaged_memory_is_named_and_not_passed_over() {
+fn damaged_memory_of_the_repository_is_an_error() {
     let lab = Lab::new();
     lab.sees().unwrap();
     let trust = lab.path("device/trust/trust.json");
     let whole = fs::read(&trust).unwrap();
     fs::write(&trust, &whole[..whole.len() / 2]).unwrap();
-    assert_says(&lab.sees(), "trust.json: its content is not that of its checksum");
+    assert_says(&lab.sees(), "trust.json: its content does not match its checksum");
 }

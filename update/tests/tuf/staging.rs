@@ -1,4 +1,4 @@
-//! From a repository, on a disk or behind a server, into a slot.
+//! Builds from a repository, in a folder or on a server, into a slot.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ use url::Url;
 use crate::lab::{Lab, sees};
 
 #[test]
-fn a_build_comes_from_a_folder_into_a_slot() {
+fn build_is_installed_from_a_folder() {
     let lab = Lab::new();
     assert_eq!(lab.installs().unwrap(), "1.0.0");
     lab.slots().start().unwrap();
@@ -27,7 +27,7 @@ fn a_build_comes_from_a_folder_into_a_slot() {
 }
 
 #[test]
-fn a_build_comes_from_a_server_that_only_hands_out_files() {
+fn build_is_installed_from_a_plain_server_of_files() {
     let lab = Lab::new();
     let url = serve(lab.path("repository"));
     assert_eq!(sees(lab.device_with(&url, WithoutClock::Refuse)).unwrap(), "1.0.0");
@@ -40,9 +40,9 @@ fn a_build_comes_from_a_server_that_only_hands_out_files() {
 }
 
 #[test]
-fn who_is_not_there_is_named() {
+fn unreachable_server_is_named() {
     let lab = Lab::new();
-    // A port that was free a moment ago.
+    // A port that was just free.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = Url::parse(&format!("http://127.0.0.1:{port}/builds")).unwrap();
     let error = sees(lab.device_with(&url, WithoutClock::Refuse)).unwrap_err();
@@ -51,9 +51,9 @@ fn who_is_not_there_is_named() {
 }
 
 #[test]
-fn who_never_answers_is_not_waited_for() {
+fn silent_server_times_out() {
     let lab = Lab::new();
-    // The system takes the connection, and nobody ever looks at it.
+    // The system accepts the connection, and no program ever reads from it.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let patience = Duration::from_millis(200);
@@ -63,7 +63,7 @@ fn who_never_answers_is_not_waited_for() {
 }
 
 #[test]
-fn a_build_that_answers_wrongly_stays_unused() {
+fn build_that_fails_acceptance_is_not_used() {
     let lab = Lab::new();
     let mut device = lab.device();
     let listing = device.look().unwrap();
@@ -76,7 +76,7 @@ fn a_build_that_answers_wrongly_stays_unused() {
 }
 
 #[test]
-fn a_listed_build_that_is_larger_than_a_device_takes_is_not_fetched() {
+fn listed_build_above_the_limit_is_not_downloaded() {
     let lab = Lab::new();
     let limits = Limits { build_bytes: 5000, ..Limits::default() };
     let error = sees(lab.device_of(Source { limits, ..lab.source() })).unwrap_err();
@@ -85,7 +85,7 @@ fn a_listed_build_that_is_larger_than_a_device_takes_is_not_fetched() {
 }
 
 #[test]
-fn a_truncated_build_is_refused() {
+fn truncated_build_is_refused() {
     let lab = Lab::new();
     let target = fs::read_dir(lab.path("repository/targets")).unwrap().next().unwrap().unwrap();
     let whole = fs::read(target.path()).unwrap();
@@ -95,7 +95,7 @@ fn a_truncated_build_is_refused() {
 }
 
 #[test]
-fn what_is_signed_and_is_no_build_is_refused() {
+fn signed_file_that_is_no_build_is_refused() {
     let lab = Lab::new();
     let junk = vec![7u8; 4096];
     let sha256 = sha256_hex(&junk);
@@ -113,13 +113,13 @@ fn what_is_signed_and_is_no_build_is_refused() {
     );
 }
 
-/// Hands out the files in a folder over HTTP, as long as the test runs.
+/// Serves the files in a folder over HTTP until the test ends.
 fn serve(folder: PathBuf) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // Who asks may be gone again.
+            // The client may have closed the connection.
             let _ = answer(stream.unwrap(), &folder);
         }
     });

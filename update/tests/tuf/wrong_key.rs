@@ -1,4 +1,4 @@
-//! Somebody who has no key of the operator's signs with their own.
+//! Wrong keys: an attacker signs with keys of their own.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use tough::schema::{RoleType, Root};
 use crate::lab::{Lab, assert_says};
 
 #[test]
-fn a_repository_of_somebody_else_is_refused() {
+fn repository_with_other_keys_is_refused() {
     let (lab, other) = (Lab::new(), Lab::new());
     other.publish("6.6.6");
     lab.replay(&other.record());
@@ -16,7 +16,7 @@ fn a_repository_of_somebody_else_is_refused() {
 }
 
 #[test]
-fn a_root_of_somebody_else_is_refused() {
+fn root_with_other_keys_is_refused() {
     let (lab, other) = (Lab::new(), Lab::new());
     let terms = Terms::default();
     let keys = other.path("keys");
@@ -26,7 +26,7 @@ fn a_root_of_somebody_else_is_refused() {
 }
 
 #[test]
-fn nobody_publishes_without_the_keys() {
+fn publication_with_other_keys_is_refused() {
     let (lab, other) = (Lab::new(), Lab::new());
     let build = lab.build("liver", "6.6.6");
     let keys = other.keys();
@@ -36,10 +36,10 @@ fn nobody_publishes_without_the_keys() {
 }
 
 #[test]
-fn an_operator_signs_nothing_that_a_root_of_somebody_else_lets_in() {
+fn operator_does_not_sign_a_list_under_a_foreign_root() {
     let (lab, other) = (Lab::new(), Lab::new());
     let terms = Terms::default();
-    // A root that names the keys of both, signed by somebody who can write into the repository.
+    // A root with the keys of both, signed by an attacker who can write to the repository.
     let theirs = other.read::<Root>("1.root.json").signed;
     let mut root = lab.read::<Root>("1.root.json").signed;
     root.keys.extend(theirs.keys.clone());
@@ -54,7 +54,7 @@ fn an_operator_signs_nothing_that_a_root_of_somebody_else_lets_in() {
     fs::copy(other.metadata("1.root.json"), other.path("keys/root.json")).unwrap();
     let build = lab.build("liver", "6.6.6");
     lab.repository.publish(&other.keys(), &[build], &terms).unwrap();
-    // The operator would sign the list with that build in it.
+    // Without the check, the operator would sign a list with the attacker's build in it.
     let error = lab.repository.publish(&lab.keys(), &[], &terms).unwrap_err();
     assert!(error.to_string().contains("Failed to verify timestamp metadata"), "{error}");
     fs::write(lab.metadata("1.root.json"), genuine).unwrap();

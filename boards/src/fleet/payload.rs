@@ -1,4 +1,4 @@
-//! What a device is sent of a repository: all that is signed, and the one build.
+//! Payload of a push: the metadata of a repository, and one build.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,20 +12,20 @@ use semver::Version;
 use tar::{Builder, Header};
 use url::Url;
 
-/// A part of a repository. Devices verify it by the root that they came with; here it is only held
-/// against its own root, so that what is expired or broken is not sent at all.
-pub struct Parcel {
-    /// The build that it is about.
+/// A part of a repository. Devices verify it with the root that they were shipped with. Here it is
+/// only verified with the repository's own root, so that nothing expired or damaged is sent.
+pub struct PushPayload {
+    /// The build.
     pub build: Installed,
-    /// Files, and their names in the repository.
+    /// Files, with their names in the repository.
     files: Vec<(PathBuf, String)>,
 }
 
-impl Parcel {
-    /// For the build of that name and version, or the newest of that name.
+impl PushPayload {
+    /// Collects the files for the build of that name and version, or the newest of that name.
     ///
     /// # Errors
-    /// If it is not there, or what is there is not signed or has expired.
+    /// If the build is missing, or the metadata is invalid or expired.
     pub fn open(folder: &Path, name: &str, version: Option<&Version>) -> anyhow::Result<Self> {
         let root = Repository::open(folder)?.first_root();
         let at = |path: &Path, error: io::Error| anyhow!("{}: {error}", path.display());
@@ -53,15 +53,15 @@ impl Parcel {
         }
         let is_there = files.iter().any(|(_, name)| name.starts_with("targets/"));
         is_there.then_some(()).with_context(|| {
-            format!("{}: {build} is listed, and its file is missing", folder.display())
+            format!("{}: {build} is listed, but its file is missing", folder.display())
         })?;
         Ok(Self { build, files })
     }
 
-    /// Writes it as a tar file.
+    /// Writes the payload as a tar file.
     ///
     /// # Errors
-    /// The system's; of a file that cannot be read, with its name.
+    /// Those of the system; one about a file that cannot be read names it.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut archive = Builder::new(to);
         for (path, name) in &self.files {
