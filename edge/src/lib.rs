@@ -30,6 +30,7 @@ pub mod updates;
 pub mod vitals;
 pub mod watchdog;
 
+mod back_off;
 mod error;
 mod fault;
 mod files;

@@ -11,9 +11,7 @@ use super::connection::{self, Event, EventLoop, Requests};
 use super::lost::{LossCause, Lost};
 use super::message::Message;
 use super::options::LinkOptions;
-
-/// First wait after a connection is lost.
-const MIN_BACK_OFF: Duration = Duration::from_millis(250);
+use crate::back_off::BackOff;
 
 /// A connection that lasted as long was a good one: what ends it is new, and the first attempt
 /// comes soon. Otherwise a message that the broker keeps and that costs the connection each time
@@ -79,7 +77,7 @@ async fn drive(
     current: watch::Sender<Option<Requests>>,
     events: mpsc::Sender<LinkEvent>,
 ) {
-    let mut back_off = BackOff { wait: MIN_BACK_OFF, max: options.max_back_off };
+    let mut back_off = BackOff::new(options.max_back_off);
     loop {
         let (requests, event_loop) = connection::connect(&options);
         let mut attempt = Attempt { event_loop, requests: Some(requests), connected: None };
@@ -87,7 +85,7 @@ async fn drive(
         current.send_replace(None);
         let Some(Lost { reason, cause }) = ended else { return };
         let lasted = attempt.connected.map(|since| since.elapsed());
-        let retry_in = back_off.after(cause, lasted.unwrap_or_default());
+        let retry_in = wait_after(&mut back_off, cause, lasted.unwrap_or_default());
         // Closes the socket now, not after the wait.
         drop(attempt);
         if events.send(LinkEvent::Down { reason, cause, retry_in }).await.is_err() {
@@ -130,50 +128,41 @@ impl Attempt {
     }
 }
 
-/// Waits that double until a connection proves good.
-struct BackOff {
-    wait: Duration,
-    max: Duration,
-}
-
-impl BackOff {
-    /// The wait after a connection that `lasted` so long.
-    fn after(&mut self, cause: LossCause, lasted: Duration) -> Duration {
-        // Two clients of one name throw each other out after the other's wait, which says nothing
-        // of how good the connection is.
-        if lasted >= STABLE.max(self.wait * 4) {
-            self.wait = MIN_BACK_OFF;
-        }
-        if cause == LossCause::TakenOver {
-            self.wait = self.max;
-        }
-        let wait = self.wait;
-        self.wait = (wait * 2).min(self.max);
-        wait
+/// The wait after a connection that `lasted` so long.
+fn wait_after(back_off: &mut BackOff, cause: LossCause, lasted: Duration) -> Duration {
+    // Two clients of one name throw each other out after the other's wait, which says nothing of how
+    // good the connection is.
+    if lasted >= STABLE.max(back_off.upcoming() * 4) {
+        back_off.reset();
     }
+    if cause == LossCause::TakenOver {
+        back_off.lengthen();
+    }
+    back_off.wait()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BackOff, LossCause, MIN_BACK_OFF};
-    use std::time::Duration;
+    use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn waits_double_up_to_the_longest() {
-        let mut back_off = BackOff { wait: MIN_BACK_OFF, max: SECOND };
-        let waits = [(); 4].map(|()| back_off.after(LossCause::Other, SECOND).as_millis());
-        assert_eq!(waits, [250, 500, 1000, 1000]);
-        assert_eq!(back_off.after(LossCause::Other, 10 * SECOND), MIN_BACK_OFF);
+    fn a_good_connection_resets_the_wait() {
+        let mut back_off = BackOff::new(SECOND);
+        let mut after = |lasted| wait_after(&mut back_off, LossCause::Other, lasted).as_millis();
+        assert_eq!([SECOND; 4].map(&mut after), [250, 500, 1000, 1000]);
+        assert_eq!(after(10 * SECOND), 250);
     }
 
     /// Else two clients of one name would begin anew whenever they have calmed down.
     #[test]
     fn a_connection_that_lasted_for_one_wait_does_not_reset_it() {
-        let mut back_off = BackOff { wait: 30 * SECOND, max: 30 * SECOND };
-        assert_eq!(back_off.after(LossCause::Other, 31 * SECOND), 30 * SECOND);
-        assert_eq!(back_off.after(LossCause::Other, 120 * SECOND), MIN_BACK_OFF);
-        assert_eq!(back_off.after(LossCause::TakenOver, SECOND), 30 * SECOND);
+        let mut back_off = BackOff::new(30 * SECOND);
+        let mut after = |cause, lasted| wait_after(&mut back_off, cause, lasted);
+        assert_eq!(after(LossCause::TakenOver, SECOND), 30 * SECOND);
+        assert_eq!(after(LossCause::Other, 31 * SECOND), 30 * SECOND);
+        assert_eq!(after(LossCause::Other, 120 * SECOND).as_millis(), 250);
+        assert_eq!(after(LossCause::TakenOver, SECOND), 30 * SECOND);
     }
 }

@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::event::{Event, Loss, Received, Source};
+use crate::back_off::BackOff;
 use crate::config::Patience;
-
-/// Wait before the first new attempt; each doubles until a frame has come.
-const MIN_BACK_OFF: Duration = Duration::from_millis(250);
 
 /// What can be connected, again and again.
 pub(super) trait Dial: Send + 'static {
@@ -45,7 +43,8 @@ pub(super) struct Live<D: Dial> {
     dial: D,
     patience: Patience,
     link: Link<D::Connection>,
-    back_off: Duration,
+    /// Reset when a frame has come.
+    back_off: BackOff,
 }
 
 enum Link<C> {
@@ -73,7 +72,7 @@ struct Watched<C> {
 impl<D: Dial> Live<D> {
     pub(super) fn new(dial: D, patience: Patience) -> Self {
         let link = Link::Down { until: Instant::now(), closing: None };
-        Self { dial, patience, link, back_off: MIN_BACK_OFF }
+        Self { dial, patience, link, back_off: BackOff::new(patience.max_back_off) }
     }
 
     fn connect(&mut self) -> Event {
@@ -88,8 +87,7 @@ impl<D: Dial> Live<D> {
     }
 
     fn lose(&mut self, (loss, reason): (Loss, String)) -> Event {
-        let retry_in = self.back_off.min(self.patience.max_back_off);
-        self.back_off = retry_in * 2;
+        let retry_in = self.back_off.wait();
         let closing = match std::mem::replace(&mut self.link, Link::Dialing) {
             Link::Up(watched) => Some(watched.connection),
             _ => None,
@@ -117,7 +115,7 @@ impl<D: Dial> Source for Live<D> {
             Link::Up(watched) => match watched.receive(wait, self.patience.stall) {
                 Ok(event) => {
                     if matches!(event, Event::Frame(_)) {
-                        self.back_off = MIN_BACK_OFF;
+                        self.back_off.reset();
                     }
                     event
                 }

@@ -1,0 +1,65 @@
+//! Waits between attempts to connect.
+
+use std::iter::Peekable;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+/// First wait; each one doubles.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+
+/// Waits that double up to a longest one.
+pub(crate) struct BackOff {
+    waits: ExponentialBuilder,
+    next: Peekable<ExponentialBackoff>,
+    max: Duration,
+}
+
+impl BackOff {
+    /// Begins with the shortest wait; `max` is the longest.
+    pub(crate) fn new(max: Duration) -> Self {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(MIN_WAIT.min(max))
+            .with_max_delay(max)
+            .without_max_times();
+        Self { waits, next: waits.build().peekable(), max }
+    }
+
+    /// The next wait, before it begins.
+    pub(crate) fn upcoming(&mut self) -> Duration {
+        self.next.peek().copied().unwrap_or(self.max)
+    }
+
+    /// The next wait.
+    pub(crate) fn wait(&mut self) -> Duration {
+        // Invariant: their number is not limited.
+        self.next.next().unwrap_or(self.max)
+    }
+
+    /// Goes on with the longest wait.
+    pub(crate) fn lengthen(&mut self) {
+        self.next = self.waits.with_min_delay(self.max).build().peekable();
+    }
+
+    /// Begins again with the shortest wait.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.waits.build().peekable();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut back_off = BackOff::new(Duration::from_secs(1));
+        let mut waits = || [(); 4].map(|()| back_off.wait().as_millis());
+        assert_eq!(waits(), [250, 500, 1000, 1000]);
+        back_off.reset();
+        assert_eq!((back_off.upcoming(), back_off.wait()), (MIN_WAIT, MIN_WAIT));
+        back_off.lengthen();
+        assert_eq!(back_off.wait().as_secs(), 1);
+        assert_eq!(BackOff::new(Duration::from_millis(100)).wait().as_millis(), 100);
+    }
+}
