@@ -238,7 +238,7 @@ fn forward(sizes: &Sizes, parts: [Part; 3], bias: Option<&Tensor>) -> Result<Ten
                     let mut scores = vec![0.0; BLOCK * padded(keys)];
                     for (block, out) in attended.chunks_mut(BLOCK * width).enumerate() {
                         let (first, rows) = (block * BLOCK, out.len() / width);
-                        let shares = shares(
+                        let probabilities = attention_probabilities(
                             &mut scores,
                             q,
                             &keys_by_channel,
@@ -246,7 +246,7 @@ fn forward(sizes: &Sizes, parts: [Part; 3], bias: Option<&Tensor>) -> Result<Ten
                             bias.as_ref(),
                             [b, head, first, rows],
                         );
-                        add_product(out, shares, &v, [rows, keys, width], 1.0);
+                        add_product(out, probabilities, &v, [rows, keys, width], 1.0);
                     }
                     attended
                 },

@@ -24,7 +24,7 @@ pub fn dice_bce(logits: &Node, truth: &Tensor) -> Result<Node> {
     let dice = (&both / &either)?;
     let loss = (cross_entropy - &dice)?.affine(1.0, 1.0)?.mean_all()?;
     let backward = move |grad: &Tensor| {
-        let of_cross_entropy = (&share - &truth)?.affine(1.0 / pixels as f64, 0.0)?;
+        let of_cross_entropy = (&probability - &truth)?.affine(1.0 / pixels as f64, 0.0)?;
         // Gradient of the quotient, then through the sigmoid.
         let of_dice = truth.affine(2.0, 0.0)?.broadcast_sub(&dice)?.broadcast_div(&either)?;
         let slope = (&probability - probability.sqr()?)?;
