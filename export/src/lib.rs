@@ -23,7 +23,7 @@ mod runner;
 mod sbom;
 mod verify;
 
-pub use build::{Recipe, Step};
+pub use build::{Progress, Recipe};
 pub use error::Error;
 pub use folding::Folded;
 pub use inline::inline;

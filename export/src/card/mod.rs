@@ -7,5 +7,5 @@ mod region;
 mod verified;
 
 pub use build::BuildCard;
-pub use picture::{Scene, SceneAnswer};
+pub use picture::{Scene, ScenePrediction};
 pub use verified::{scenes, verified};

@@ -351,7 +351,8 @@ fn kernel_of_pixels_also_computes_patches() {
     // Only the stem is in int8, so that other layers do not hide its errors.
     let params = sam.stem_params();
     let stem = [(&params[0..2], [0.0, 1.0]), (&params[2..4], [-0.2, 2.0])];
-    let layers = stem.map(|(layer, range)| (layer[0].name().to_owned(), quantized(layer, range)));
+    let layers =
+        stem.map(|(layer, range)| (layer[0].name().to_owned(), quantized_layer(layer, range)));
     let int8 = Quantization { layers: layers.into(), ..Quantization::default() };
     let mut embeddings = Vec::new();
     for quantization in [Quantization::default(), int8] {
@@ -377,7 +378,7 @@ fn kernel_of_pixels_also_computes_patches() {
 }
 
 /// Quantizes a layer of weight `[out, in]` and bias to int8, for inputs from `low` to `high`.
-fn quantized(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
+fn quantized_layer(layer: &[Param], [low, high]: [f32; 2]) -> Int8Layer {
     let weight = layer[0].value().to_owned().into_dimensionality::<Ix2>().unwrap();
     let bias: Array1<f32> = layer[1].value().to_owned().into_dimensionality().unwrap();
     let input_scale = (high - low) / (2.0 * S8_MAX);

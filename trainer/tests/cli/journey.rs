@@ -44,7 +44,7 @@ fn images_are_trained_into_a_working_adapter() {
     assert_eq!(steps, [0, 1, 2, 3, 4, 5]);
     assert!(fs::read_to_string(folder.at("run/summary.md")).unwrap().contains("step 6 of 6"));
 
-    answers(&folder);
+    check_commands(&folder);
 }
 
 /// Checks the commands that use the adapter of the run.
