@@ -70,7 +70,7 @@ pub(super) fn softmax_row(scores: &mut [f32]) {
     let sum = sum_of(
         [scores],
         #[inline(always)]
-        |[share]| share,
+        |[probability]| probability,
     );
     let scale = 1.0 / sum;
     scores.iter_mut().for_each(|score| *score *= scale);
