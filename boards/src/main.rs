@@ -100,7 +100,10 @@ fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyh
         megabytes(made.program_bytes)
     );
     if made.program_bytes > PROGRAM_BYTES_GOAL {
-        eprintln!("warning: the program is larger than the goal of {:.0} MB", megabytes(PROGRAM_BYTES_GOAL));
+        eprintln!(
+            "warning: the program is larger than the goal of {:.0} MB",
+            megabytes(PROGRAM_BYTES_GOAL)
+        );
     }
     Ok(())
 }

@@ -159,9 +159,10 @@ fn run_wave(rows: &mut [Row], payload: &PushPayload, args: &Push) {
             set(
                 row,
                 match outcome {
-                    Outcome::Waiting(reason) if is_late => {
-                        Outcome::Failed(format!("not confirmed and healthy within {} min: {reason}", args.within))
-                    }
+                    Outcome::Waiting(reason) if is_late => Outcome::Failed(format!(
+                        "not confirmed and healthy within {} min: {reason}",
+                        args.within
+                    )),
                     outcome => outcome,
                 },
             );

@@ -83,7 +83,8 @@ impl Report {
     }
 
     fn is_healthy_with(&self, build: &Installed) -> bool {
-        let is_healthy = |health: &HealthStatus| health.is_ok() && health.build == build.to_string();
+        let is_healthy =
+            |health: &HealthStatus| health.is_ok() && health.build == build.to_string();
         self.0.health.as_ref().is_some_and(is_healthy)
     }
 

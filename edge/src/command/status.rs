@@ -56,7 +56,11 @@ pub async fn run(args: &Args) -> Result<String, Error> {
     Ok(serde_json::to_string(&status).expect("texts and numbers are JSON"))
 }
 
-fn for_people(config: &Config, state: Option<&State>, health: &Result<HealthStatus, String>) -> String {
+fn for_people(
+    config: &Config,
+    state: Option<&State>,
+    health: &Result<HealthStatus, String>,
+) -> String {
     let (device, board) = (&config.device, &config.board);
     let mut report = format!("device {device}, board {board}\n");
     let mut line = |line: String| {
