@@ -1,6 +1,6 @@
 #!/bin/sh
-# In bundles of RAUC for Raspberry Pis: the kernel that came with a firmware partition starts the
-# system beside it, not the one that the image was made with.
+# Hook in RAUC's bundles for Raspberry Pis: makes the kernel of a firmware partition start the system
+# beside it, instead of the one in the image.
 set -eu
 [ "$1" = slot-post-install ]
 case $RAUC_SLOT_DEVICE in

@@ -1,5 +1,5 @@
-//! Boards for the edge service: one folder each, with a `board.toml` that the build, the flasher, tests
-//! and benches read.
+//! Boards for the edge service: one folder each, with a `board.toml` that the build, the flasher,
+//! tests and benches read.
 //!
 //! **Architecture invariant:** this crate knows no tensor library and no runtime.
 #![forbid(unsafe_code)]

@@ -20,9 +20,9 @@ fn units_are_valid() {
     needs!("systemd");
     for name in ["medsa-edge.service", "medsa-kiosk.service"] {
         let output = Command::new("systemd-analyze").arg("verify").arg(unit(name)).output();
-        let told = String::from_utf8(output.unwrap().stderr).unwrap();
+        let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
         // The programs are on the device, not on this machine.
-        let wrong = told.lines().filter(|line| !line.contains("is not executable"));
+        let wrong = stderr.lines().filter(|line| !line.contains("is not executable"));
         let wrong: Vec<_> = wrong.collect();
         assert!(wrong.is_empty(), "{wrong:?}");
     }

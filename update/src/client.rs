@@ -4,9 +4,9 @@
 //! or of a root that these keys have signed. The name of a target is never used as a path here.
 //!
 //! # Without a clock
-//! Metadata expires, so that nobody can keep a device on an old repository for ever. A board without
-//! a battery does not know the time after a start. Its clock counts as unknown if it is earlier than
-//! the last successful look at the repository, or than the repository's publication.
+//! Metadata expires, so that nobody can keep a device on an old repository for ever. A board
+//! without a battery does not know the time after a start. Its clock counts as unknown if it is
+//! earlier than the last successful look at the repository, or than the repository's publication.
 //! [`WithoutClock`] decides then; signatures and versions are verified in either case.
 
 use std::io::{self, Read};

@@ -78,8 +78,8 @@ impl Folder {
         Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
-    /// The folder for a start of the service, without the lock: an update that hangs must not keep a
-    /// device from starting. A start writes only while a build is on trial or damaged, and then
+    /// The folder for a start of the service, without the lock: an update that hangs must not keep
+    /// a device from starting. A start writes only while a build is on trial or damaged, and then
     /// updates are refused.
     pub fn to_start(path: &Path) -> Self {
         Self { path: path.to_owned(), _lock: None }

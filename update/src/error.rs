@@ -28,7 +28,7 @@ pub enum Error {
     /// The state of the slots is damaged. The file is unchanged.
     #[error(
         "cannot read {path}: {reason}; the builds in the slots are unchanged: remove the file and \
-         stage a build anew"
+         stage a build again"
     )]
     State {
         /// File of the state.

@@ -1,11 +1,11 @@
-//! Updates of adapter builds: a [`Repository`] with signatures of The Update Framework, a [`Client`]
-//! that verifies it, and two [`Slots`], of which an update never touches the one in use.
+//! Updates of adapter builds: a [`Repository`] with signatures of The Update Framework, a
+//! [`Client`] that verifies it, and two [`Slots`], of which an update never touches the one in use.
 //!
 //! An update is [`Client::look`], [`Listing::find`], [`Listing::stage`] with the acceptance test of
 //! the device, and [`Slots::switch`]. A service that runs from the slots notices the switch.
 //!
-//! **Architecture invariant:** this crate knows no network runtime: the caller tests whether a build
-//! answers well, with [`ask`] if a program does so.
+//! **Architecture invariant:** this crate knows no network runtime: the caller runs the acceptance
+//! test of a build, with [`ask`] if a program does so.
 #![forbid(unsafe_code)]
 
 mod ask;

@@ -16,7 +16,7 @@ pub(crate) const STATE: Durable = Durable {
     // Format 1 is format 0 with the number.
     migrations: &[|_| ()],
     damaged: |path, reason| Error::State { path, reason },
-    otherwise: "remove the file and stage a build anew; the device then forgets which versions it \
+    otherwise: "remove the file and stage a build again; the device then forgets which versions it \
                 has confirmed and which have failed",
 };
 

@@ -15,9 +15,9 @@ use url::Url;
 /// Size in bytes of the chunks in which files are read.
 const CHUNK: usize = 1 << 16;
 
-/// Transport for `https://`, `http://` and `file://`. tough's own transport for files does not decode
-/// the path of an address, and so finds nothing on a stick with a space in its name; and it would
-/// wait for ever at a pipe.
+/// Transport for `https://`, `http://` and `file://`. tough's own transport for files does not
+/// decode the path of an address, and so finds nothing on a stick with a space in its name; and it
+/// would wait for ever at a pipe.
 #[derive(Clone, Debug)]
 pub(crate) struct Reach {
     server: DefaultTransport,

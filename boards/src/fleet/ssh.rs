@@ -1,5 +1,5 @@
-//! One device, reached by the system's `ssh`. Users, keys and ports are set there (`~/.ssh/config`),
-//! not here.
+//! One device, reached by the system's `ssh`. Users, keys and ports are set there
+//! (`~/.ssh/config`), not here.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -29,9 +29,9 @@ const OPTIONS: [&str; 9] = [
     "ServerAliveCountMax=3",
 ];
 
-/// Script that receives a payload on the device: it unpacks its input into a folder, runs the command
-/// in its arguments with that folder, and removes the folder whatever happens. The folder is readable
-/// by the owner of the slots, who may be another user than the one who logged in.
+/// Script that receives a payload on the device: it unpacks its input into a folder, runs the
+/// command in its arguments with that folder, and removes the folder whatever happens. The folder
+/// is readable by the owner of the slots, who may be another user than the one who logged in.
 const UNPACK: &str = r#"set -eu
 umask 022
 folder=$(mktemp -d)

@@ -78,7 +78,10 @@ impl Field {
                 &include_str!("medsa-edge.sh").replace("@FLASH@", flash),
             );
             field.accept(name, "exit 0");
-            field.health(name, r#""status":"ok","source":{"state":"playing","reason":null}"#);
+            field.health(
+                name,
+                r#""status":"ok","uptime_s":7,"source":{"state":"playing","reason":null}"#,
+            );
             let path = |name: &str| format!("'''{}'''", device.join(name).display());
             let (config, edge) = (path("edge.toml"), path("medsa-edge"));
             list += &format!("[[device]]\nssh = \"{name}\"\nconfig = {config}\nedge = {edge}\n");

@@ -131,6 +131,8 @@ fn unreachable_device_is_a_row_with_the_reason() {
     let said = field.fleet("status", &["--json"]).unwrap_err();
     let rows: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(rows[0]["status"]["slots"]["b"]["version"], "2.0.0");
+    // Fields that medsa-flash does not read are passed on.
+    assert_eq!(rows[0]["status"]["health"]["uptime_s"], 7);
     assert_eq!((&rows[0]["error"], &rows[1]["status"]), (&Value::Null, &Value::Null));
     assert!(rows[1]["error"].as_str().unwrap().contains("Connection refused"), "{rows}");
     assert_eq!(rows[2]["ssh"], "two");

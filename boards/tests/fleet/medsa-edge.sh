@@ -1,6 +1,6 @@
 #!/bin/sh
-# The service's program on a device, as far as it is asked from afar: what takes builds and goes
-# back is what does so on a device that is mounted.
+# The service's program on a device, with the commands that medsa-flash uses over ssh. Updates and
+# rollbacks are those of medsa-flash for a mounted device.
 set -eu
 command=$1 device=$(dirname "$3")
 [ "$2" = --config ] && [ -e "$3" ]
@@ -8,7 +8,7 @@ shift 3
 case $command in
 update)
     for repository; do :; done
-    # Whose the slots are may be another user.
+    # The owner of the slots may be another user.
     [ -z "$(find "$repository" ! -perm -o+r)" ]
     (cd "$repository" && find . -type f | sort) >"$device/sent"
     exec '@FLASH@' stage --device "$device/slots" --root "$device/root.json" \

@@ -9,7 +9,7 @@ use axum::http::{Request, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
@@ -49,13 +49,13 @@ async fn ask(config: &HttpConfig) -> Result<Value, String> {
         return get(stream, address).await;
     };
     let chain = pem::certificates(certificate).map_err(|error| error.to_string())?;
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let pinned =
         Arc::new(PinnedCertificate { certificate: chain[0].clone(), provider: provider.clone() });
-    // Invariant: ring supports the versions that rustls holds to be safe.
+    // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("ring supports TLS 1.2 and 1.3")
+        .expect("aws-lc-rs supports TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(pinned)
         .with_no_client_auth();

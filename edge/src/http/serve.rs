@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -34,10 +34,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// [`Error::File`], which names the file.
 pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let (chain, private) = (pem::certificates(certificate)?, pem::private_key(key)?);
-    // Invariant: ring supports the versions that rustls holds to be safe.
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring supports TLS 1.2 and 1.3")
+        .expect("aws-lc-rs supports TLS 1.2 and 1.3")
         .with_no_client_auth()
         .with_single_cert(chain, private);
     Ok(Arc::new(config.map_err(pem::misfit(certificate, key))?).into())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::error::Error;
@@ -36,10 +36,10 @@ impl Access {
             Some(path) => roots_of(path)?,
             None => system_roots()?,
         };
-        // Invariant: ring supports the versions that rustls holds to be safe.
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("ring supports TLS 1.2 and 1.3")
+            .expect("aws-lc-rs supports TLS 1.2 and 1.3")
             .with_root_certificates(roots);
         let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) else {
             return Ok(Arc::new(builder.with_no_client_auth()));

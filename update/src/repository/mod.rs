@@ -7,8 +7,8 @@
 //! thief of it can hold devices back, but not give them a build.
 //!
 //! Others can write to a repository: it is on a stick or a server. So publishing does not trust the
-//! root in the repository but `root.json` beside the keys. Otherwise an attacker could put a root of
-//! their own there, and the operator would sign a list with the attacker's build in it.
+//! root in the repository but `root.json` beside the keys. Otherwise an attacker could put a root
+//! of their own there, and the operator would sign a list with the attacker's build in it.
 
 mod files;
 mod keys;
@@ -107,8 +107,8 @@ impl Repository {
         Ok(repository)
     }
 
-    /// Adds builds, and signs the metadata again. Without builds, this renews the metadata before it
-    /// expires.
+    /// Adds builds, and signs the metadata again. Without builds, this renews the metadata before
+    /// it expires.
     ///
     /// # Errors
     /// [`Error::Unpublishable`] for a build that devices would refuse; nothing is published then.

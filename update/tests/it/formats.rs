@@ -128,7 +128,7 @@ fn newer_state_is_refused_and_stays_as_it_is() {
         format!(
             "cannot read {}: its format is 2, and this program supports formats up to 1. It needs \
              medsa-edge that supports format 2: install a newer one, or remove the file and stage \
-             a build anew; the device then forgets which versions it has confirmed and which have \
+             a build again; the device then forgets which versions it has confirmed and which have \
              failed",
             path.display()
         )

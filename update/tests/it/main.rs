@@ -1,9 +1,11 @@
-//! Slots in a folder of the file system, and in a simulated one whose power can be cut at any point.
+//! Slots in a folder of the file system, and in a simulated one whose power can be cut at any
+//! point.
 
 mod folder;
 mod formats;
 mod power;
 mod simulated;
+mod status;
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! Every state of an update, with an error, a kill, a hang and a power cut at every operation in it:
-//! the device always starts with the build that was installed, old or new, and can be updated again.
-//! This also holds for states that an older or a newer program has written.
+//! Every state of an update, with an error, a kill, a hang and a power cut at every operation in
+//! it: the device always starts with the build that was installed, old or new, and can be updated
+//! again. This also holds for states that an older or a newer program has written.
 
 use std::io;
 

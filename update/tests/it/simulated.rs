@@ -1,7 +1,8 @@
 //! A folder that knows all the forms in which it can be left after a power cut.
 //!
-//! Bytes that were written and not synced may be there, in part, as zeros, or not at all. Files that
-//! were created or renamed and not synced may be there, and a later change without an earlier one.
+//! Bytes that were written and not synced may be there, in part, as zeros, or not at all. Files
+//! that were created or renamed and not synced may be there, and a later change without an earlier
+//! one.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

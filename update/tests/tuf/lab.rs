@@ -148,8 +148,8 @@ impl Lab {
         })
     }
 
-    /// Changes the second list of targets, and signs it and all metadata that depends on it. Without
-    /// keys, the list keeps its old signatures.
+    /// Changes the second list of targets, and signs it and all metadata that depends on it.
+    /// Without keys, the list keeps its old signatures.
     pub fn relist(&self, keys: &[&str], change: impl FnOnce(&mut Targets)) {
         let mut targets = self.read::<Targets>("2.targets.json").signed;
         change(&mut targets);

@@ -1,4 +1,5 @@
-//! The threats of The Update Framework, one file each: an attacker between a repository and a device.
+//! The threats of The Update Framework, one file each: an attacker between a repository and a
+//! device.
 
 mod arbitrary_package;
 mod clock;
