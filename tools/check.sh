@@ -21,6 +21,9 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features 
 tools/lint-docs.sh
 git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
 
+say "import cycles between files"
+tools/imports sam bundle frames update wire edge export engine trainer boards tests
+
 say "licences, duplicate versions and sources of dependencies"
 "$cache/tools/bin/cargo-deny" --all-features --locked check --hide-inclusion-graph \
     licenses bans sources

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, FunctionProto, NodeProto, TensorProto};
 
-use super::schema::Mismatch;
+use super::mismatch::Mismatch;
 
 /// Number of hexadecimal digits of a hash.
 const DIGITS: usize = 32;

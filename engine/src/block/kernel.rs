@@ -14,8 +14,8 @@ use tract_onnx::pb::{FunctionProto, NodeProto};
 
 use super::canonical::shapes_before;
 use super::decoder::{Final, Head, Prompted, TwoWay};
+use super::mismatch::Mismatch;
 use super::operator::Operation;
-use super::schema::Mismatch;
 use super::weights::{Weights, at};
 
 /// The kernel of a call.

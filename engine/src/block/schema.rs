@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tract_onnx::pb::{FunctionProto, NodeProto};
 
 use super::canonical::canonical_hash;
+use super::mismatch::Mismatch;
 
 /// Bodies that kernels compute, one per line: hash and variant. Written by the test that exports
 /// every block.
@@ -22,30 +23,6 @@ pub(super) enum Reading {
     Known(BlockSchema),
     /// A block without a kernel, computed node by node; the text is the reason.
     Foreign(String),
-}
-
-/// A part of a block that does not match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Role of a weight, or field of the schema.
-    pub role: String,
-    /// Value found.
-    pub found: String,
-    /// Value expected.
-    pub expected: String,
-    /// True if the block is valid but exceeds the size limits of its kernel.
-    pub is_limit: bool,
-}
-
-impl Mismatch {
-    pub(super) fn new(
-        role: impl Into<String>,
-        found: impl Into<String>,
-        expected: impl Into<String>,
-    ) -> Self {
-        let (role, found, expected) = (role.into(), found.into(), expected.into());
-        Self { role, found, expected, is_limit: false }
-    }
 }
 
 /// Fields that all versions of the schema have.

@@ -8,7 +8,7 @@ use medsa_sam::block::{BlockSchema, part};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
-use super::schema::Mismatch;
+use super::mismatch::Mismatch;
 
 /// Weights of one call; each must be taken once.
 pub(super) struct Weights<'a> {

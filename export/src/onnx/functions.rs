@@ -9,7 +9,7 @@ use medsa_sam::block::{BlockKind, BlockSchema, DOMAIN, SCHEMA_ATTRIBUTE, SCHEMA_
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{FunctionProto, NodeProto, TensorProto};
 
-use super::graph::{OPSET, attribute_tensor, operator_set, string};
+use super::proto::{OPSET, attribute_tensor, operator_set, string};
 
 /// Largest number of values of an integer constant, such as a shape, that is stored in the function
 /// itself; single floats are, too. Weights are inputs of the function, so that blocks that differ

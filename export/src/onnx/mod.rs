@@ -2,6 +2,7 @@
 
 mod functions;
 mod graph;
+mod proto;
 mod reader;
 mod recorder;
 

@@ -15,7 +15,8 @@ use tract_onnx::pb::AttributeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::functions::Call;
-use super::graph::{Graph, cast_to, f32_tensor, float, i8_tensor, i64_tensor, int, ints};
+use super::graph::Graph;
+use super::proto::{cast_to, f32_tensor, float, i8_tensor, i64_tensor, int, ints};
 
 type Recorded = Result<Value, Infallible>;
 

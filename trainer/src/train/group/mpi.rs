@@ -5,7 +5,7 @@ use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
 use mpi::traits::{Communicator, CommunicatorCollectives, Equivalence};
 
-use super::GroupError;
+use super::error::GroupError;
 
 /// All processes that were started together. Dropping this ends MPI and waits for the other
 /// processes.

@@ -1,6 +1,6 @@
 //! Replacement of MPI in a build without it.
 
-use super::GroupError;
+use super::error::GroupError;
 
 /// The connected processes: never any.
 pub(super) enum World {}
