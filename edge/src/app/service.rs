@@ -33,6 +33,9 @@ const LAST_FRAME: Duration = Duration::from_secs(1);
 /// Time that an embedded broker gets to pass the last messages on: it does not tell when it has.
 const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
 
+/// Name of the task that holds the connection to the broker.
+const SESSION: &str = "session";
+
 /// Name of the task that ends with the last mask of the last frame.
 const PUBLISHER: &str = "publisher";
 
@@ -87,12 +90,17 @@ impl Service {
     /// [`Error::Thread`] when a thread of the pipeline panicked, [`Error::Task`] when a task failed
     /// that cannot be started again.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { config, reloader, link, messages, embedded, outbox, pipeline, masks, .. } = self;
-        let (objects, recorder, observer) = (self.objects, self.recorder, self.observer);
-        let meter = observer.meter.clone();
-        let mut tasks = Tasks::new(observer.failures.clone(), Restarts::default());
-        let leave = CancellationToken::new();
+        let mut running = self.start_tasks();
+        let ended = running.until(stop).await;
+        running.finish(ended).await
+    }
 
+    /// Starts every task that the configuration asks for.
+    fn start_tasks(self) -> Running {
+        let Self { config, reloader, link, messages, outbox, pipeline, recorder, observer, .. } =
+            self;
+        let (objects, meter) = (self.objects, observer.meter.clone());
+        let mut tasks = Tasks::new(observer.failures.clone(), Restarts::default());
         let captures = recorder.clone().map(|recorder| -> Arc<dyn Captures> { recorder });
         let control = Arc::new(Control {
             file: config.file.clone(),
@@ -128,7 +136,7 @@ impl Service {
         let publisher = Publisher {
             client: client.clone(),
             messages: messages.clone(),
-            masks,
+            masks: self.masks,
             onlookers,
             link: observer.broker.clone(),
             pace: config.source.pace(),
@@ -145,13 +153,15 @@ impl Service {
             state: self.broker,
             meter: meter.clone(),
         };
-        tasks.once("session", session.run(leave.clone()));
+        let leave = CancellationToken::new();
+        tasks.once(SESSION, session.run(leave.clone()));
         tasks.once(PUBLISHER, publisher.run());
         tasks.restartable("announcer", move || announcer.clone().run());
         if let Some(outbox) = outbox.clone() {
             let courier = Courier { outbox, client };
             tasks.restartable("courier", move || courier.clone().run());
         }
+
         if let Some(degrading) = self.degrading {
             tasks.restartable("degrading", move || degrading.clone().run());
         }
@@ -160,57 +170,83 @@ impl Service {
         if let Some(supervisor) = supervisor {
             tasks.restartable("updates", move || supervisor.clone().run());
         }
+        let (after_last, embedded) = (config.source.after_last(), self.embedded);
+        Running { tasks, leave, after_last, pipeline, recorder, outbox, embedded, observer }
+    }
+}
 
+/// A service whose tasks run.
+struct Running {
+    tasks: Tasks,
+    /// Makes the session say goodbye.
+    leave: CancellationToken,
+    after_last: AfterLast,
+    pipeline: Pipeline,
+    recorder: Option<Arc<Recorder>>,
+    outbox: Option<Arc<Outbox>>,
+    embedded: Option<Embedded>,
+    observer: Observer,
+}
+
+impl Running {
+    /// Waits until `stop` completes, the source ends, or a task fails that cannot be started again.
+    async fn until(&mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let mut stop = std::pin::pin!(stop);
-        let ended = loop {
+        loop {
             tokio::select! {
                 () = &mut stop => {
                     tracing::info!("told to stop");
-                    break Ok(());
+                    return Ok(());
                 }
-                event = tasks.next() => match event {
-                    Event::Failed(error) => break Err(error),
+                event = self.tasks.next() => match event {
+                    Event::Failed(error) => return Err(error),
                     Event::Finished(PUBLISHER) => {
-                        if config.source.after_last() != AfterLast::Stay || pipeline.is_stopped() {
+                        if self.after_last != AfterLast::Stay || self.pipeline.is_stopped() {
                             tracing::info!("the source has ended");
-                            break Ok(());
+                            return Ok(());
                         }
                         tracing::info!("the source has ended; the service stays");
                     }
                     Event::Finished(name) => {
                         let reason = "ended early".to_owned();
-                        break Err(Error::Task { name, reason });
+                        return Err(Error::Task { name, reason });
                     }
                 },
             }
-        };
+        }
+    }
+
+    /// Ends everything in order: the pipeline, open captures, announcements, the session, all other
+    /// tasks, and the threads.
+    async fn finish(mut self, ended: Result<(), Error>) -> Result<(), Error> {
         systemd::stopping();
-        pipeline.stop();
+        self.pipeline.stop();
         // Nothing that was captured is lost; the disk may take its time.
+        let recorder = self.recorder.take();
         let finish = move || recorder.iter().for_each(|recorder| recorder.finish());
         let _ = tokio::task::spawn_blocking(finish).await;
-        if *observer.broker.borrow() == LinkState::Up && ended.is_ok() {
-            if let Some(outbox) = &outbox {
+        if *self.observer.broker.borrow() == LinkState::Up && ended.is_ok() {
+            if let Some(outbox) = &self.outbox {
                 // What does not leave now is sent by the next start.
                 let _ = timeout(GOODBYE, outbox.drained()).await;
             }
-            leave.cancel();
-            if timeout(GOODBYE, goodbye(&mut tasks)).await.is_err() {
+            self.leave.cancel();
+            if timeout(GOODBYE, goodbye(&mut self.tasks)).await.is_err() {
                 let limit_s = GOODBYE.as_secs();
                 tracing::warn!("the broker did not confirm the goodbye in {limit_s} s");
             }
         }
-        tasks.abort().await;
-        if embedded.is_some() {
+        self.tasks.abort().await;
+        if self.embedded.is_some() {
             sleep(EMBEDDED_DRAIN).await;
         }
-        join(pipeline).await.and(ended)
+        join(self.pipeline).await.and(ended)
     }
 }
 
 /// Waits for the end of the session.
 async fn goodbye(tasks: &mut Tasks) {
-    while !matches!(tasks.next().await, Event::Finished("session") | Event::Failed(_)) {}
+    while !matches!(tasks.next().await, Event::Finished(SESSION) | Event::Failed(_)) {}
 }
 
 /// Waits for the threads, but not for a slow one.
