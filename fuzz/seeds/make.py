@@ -173,6 +173,8 @@ def main():
     write("slots", "settled", b"\0\5\3\4\0\n" + json.dumps(state).encode())
     write("slots", "staged", b"\1\0\2\n" + json.dumps(state | {"phase": "staged"}).encode())
     write("slots", "trial", b"\0\0\0\0\n" + json.dumps(state | {"phase": {"trial": {"starts": 1}}}).encode())
+    numbered = state | {"format": 1, "remark": [1], "phase": {"trial": {"starts": 1, "reason": "x"}}}
+    write("slots", "numbered", b"\0\2\0\n" + json.dumps(numbered).encode())
     write("slots", "empty", b"\0\n" + json.dumps(state | {"current": None, "a": None, "b": None}).encode())
 
     role = {"keyids": ["ab"], "threshold": 1}

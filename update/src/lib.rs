@@ -5,7 +5,7 @@
 //! the device, and [`Slots::switch`]. A service that runs from the slots notices the switch.
 //!
 //! **Architecture invariant:** this crate knows no network runtime: the caller runs the acceptance
-//! test of a build, with [`ask`] if a program does so.
+//! test of a build, with [`ask()`] if a program does so.
 #![forbid(unsafe_code)]
 
 mod ask;

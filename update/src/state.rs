@@ -185,7 +185,7 @@ impl State {
         })
     }
 
-    /// Whether the build in use still has to be confirmed.
+    /// Tests whether the build in use still has to be confirmed.
     pub fn is_on_trial(&self) -> bool {
         matches!(self.phase, Phase::Trial { .. })
     }

@@ -114,7 +114,7 @@ impl SlotsStatus {
 }
 
 impl HealthStatus {
-    /// Whether the service is healthy.
+    /// Tests whether the service is healthy.
     pub fn is_ok(&self) -> bool {
         self.status == "ok"
     }

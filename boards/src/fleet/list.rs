@@ -15,7 +15,7 @@ pub struct Fleet {
     /// Devices, as `ssh` knows them
     #[arg(long, value_name = "USER@HOST", num_args = 1.., conflicts_with = "devices")]
     to: Vec<String>,
-    /// File with a list of devices: [[device]], ssh = "user@host"
+    /// File with a list of devices: `[[device]]`, `ssh = "user@host"`
     #[arg(long, value_name = "FILE")]
     devices: Option<PathBuf>,
     /// Configuration of the service on a device, unless the file names another one

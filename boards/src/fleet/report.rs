@@ -30,7 +30,7 @@ impl Report {
         self.0.slots.as_ref()?.build_in_use()
     }
 
-    /// Whether the device uses `build`, confirmed.
+    /// Tests whether the device uses `build`, confirmed.
     pub fn has(&self, build: &Installed) -> bool {
         self.uses(build) && !self.is_on_trial()
     }
@@ -73,7 +73,7 @@ impl Report {
         [device.clone(), board.clone(), build, state.to_owned(), self.service()]
     }
 
-    /// Whether the device uses `build`.
+    /// Tests whether the device uses `build`.
     pub fn uses(&self, build: &Installed) -> bool {
         self.in_use().is_some_and(|in_use| in_use.sha256 == build.sha256)
     }
