@@ -120,17 +120,19 @@ impl Error {
     /// network.
     pub fn is_usage(&self) -> bool {
         use medsa_engine::Error::UnknownBoard;
-        match self {
+        matches!(
+            self,
             Self::Config(config::Error::Syntax { .. } | config::Error::Value { .. })
-            | Self::Source(
-                source::Error::FrameRefused { .. }
-                | source::Error::Config(config::Error::Syntax { .. } | config::Error::Value { .. }),
-            )
-            | Self::ConfiguredPrompt { .. }
-            | Self::Argument { .. }
-            | Self::Engine(UnknownBoard { .. })
-            | Self::Prompt(_) => true,
-            _ => false,
-        }
+                | Self::Source(
+                    source::Error::FrameRefused { .. }
+                        | source::Error::Config(
+                            config::Error::Syntax { .. } | config::Error::Value { .. }
+                        ),
+                )
+                | Self::ConfiguredPrompt { .. }
+                | Self::Argument { .. }
+                | Self::Engine(UnknownBoard { .. })
+                | Self::Prompt(_)
+        )
     }
 }

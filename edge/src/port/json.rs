@@ -25,7 +25,7 @@ impl ToJson for Status {}
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["record_sha256"] = hex::encode(&self.record_sha256).into();
+        value["record_sha256"] = hex::encode(self.record_sha256).into();
         value
     }
 }
@@ -33,7 +33,7 @@ impl ToJson for RecordMessage {
 impl ToJson for Info {
     fn to_json(&self) -> Value {
         let mut value = plain(self);
-        value["build_sha256"] = hex::encode(&self.build_sha256).into();
+        value["build_sha256"] = hex::encode(self.build_sha256).into();
         value
     }
 }

@@ -210,7 +210,7 @@ impl Record {
             build: RecordedBuild {
                 name: build.name.clone(),
                 version: build.version.clone(),
-                sha256: hex::encode(&build.sha256),
+                sha256: hex::encode(build.sha256),
                 classes: build.classes.clone(),
             },
             objects: outlined.iter().map(RecordedObject::from).collect(),

@@ -145,7 +145,7 @@ fn tiny_vit_block(
 fn attention_bias(w: &Weights, window: usize, heads: usize) -> Result<Vec<f32>, Mismatch> {
     let role = "attn.attention_biases";
     let (shape, biases) = w.floats(role)?;
-    let tokens = window.checked_mul(window).unwrap_or(usize::MAX);
+    let tokens = window.saturating_mul(window);
     if shape != [heads, tokens] || biases.is_empty() {
         let expected =
             format!("[{heads}, {tokens}], of {heads} heads and windows of side {window}");

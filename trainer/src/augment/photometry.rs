@@ -70,10 +70,10 @@ fn blur(width: usize, rgb: &mut [u8], sigma: f32) {
     let row = |y: usize| &rows[y.min(height - 1) * width * 3..][..width * 3];
     for (y, out) in rgb.chunks_exact_mut(width * 3).enumerate() {
         let mut sums: Vec<f32> = row(y).iter().map(|value| weights[0] * value + 0.5).collect();
-        for step in 1..=reach {
+        for (step, weight) in weights.iter().enumerate().skip(1) {
             let (above, below) = (row(y.saturating_sub(step)), row(y + step));
             for (sum, (above, below)) in sums.iter_mut().zip(above.iter().zip(below)) {
-                *sum += weights[step] * (above + below);
+                *sum += weight * (above + below);
             }
         }
         out.iter_mut().zip(&sums).for_each(|(value, &sum)| *value = sum as u8);

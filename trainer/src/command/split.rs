@@ -52,7 +52,7 @@ impl SplitCommand {
             validation_subjects: self.validation_groups,
             test_subjects: self.test_groups,
         };
-        let report = Split::new(&dataset, &plan)?;
+        let report = Split::make(&dataset, &plan)?;
         let split = &report.split;
         let counts = [&split.train, &split.validation, &split.test].map(Vec::len);
         let [train, validation, test] = counts;

@@ -39,7 +39,7 @@ pub enum StockError {
         /// Folder of the data set.
         folder: String,
         /// Error.
-        source: SplitError,
+        source: Box<SplitError>,
     },
     /// A part of the split is empty.
     #[error("{split}: no image for {part}")]
@@ -67,7 +67,7 @@ impl Stock {
         let parts = split.indices(&dataset).map_err(|source| StockError::Items {
             split: path.display().to_string(),
             folder: config.path.display().to_string(),
-            source,
+            source: source.into(),
         })?;
         let [train, validation, test] = parts;
         let stock = Self { config: config.clone(), dataset, train, validation, test };

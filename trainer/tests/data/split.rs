@@ -40,7 +40,7 @@ fn scans() -> Folder {
 /// A split by similarity without a test part.
 fn by_similarity(dataset: &Dataset, validation: f64, seed: u64) -> Split {
     let plan = SplitPlan { validation, seed, ..SplitPlan::default() };
-    Split::new(dataset, &plan).unwrap().split
+    Split::make(dataset, &plan).unwrap().split
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn subjects_stay_in_one_part_and_follow_the_plan() {
         test_subjects: vec!["03".into(), "07".into()],
         ..SplitPlan::default()
     };
-    let report = Split::new(&dataset, &plan).unwrap();
+    let report = Split::make(&dataset, &plan).unwrap();
     let Split { train, validation, test } = &report.split;
     assert_eq!(subject_of(test), ["03".to_owned(), "07".to_owned()].into());
     assert_eq!((train.len(), validation.len(), test.len()), (18, 6, 6));
@@ -181,17 +181,17 @@ fn subjects_stay_in_one_part_and_follow_the_plan() {
     assert!(subject_of(train).is_disjoint(&subject_of(validation)));
 
     let named = SplitPlan { validation_subjects: vec!["00".into()], ..plan.clone() };
-    let split = Split::new(&dataset, &named).unwrap().split;
+    let split = Split::make(&dataset, &named).unwrap().split;
     assert!(subject_of(&split.validation).contains("00"));
 
     let unknown = SplitPlan { test_subjects: vec!["99".into()], ..plan.clone() };
-    let error = Split::new(&dataset, &unknown).unwrap_err().to_string();
+    let error = Split::make(&dataset, &unknown).unwrap_err().to_string();
     assert!(error.contains("subject 99") && error.contains("00, 01, 02"), "{error}");
     let unmatched = SplitPlan { subject: Some("^[a-z]".parse().unwrap()), ..plan.clone() };
-    let error = Split::new(&dataset, &unmatched).unwrap_err().to_string();
+    let error = Split::make(&dataset, &unmatched).unwrap_err().to_string();
     assert!(error.contains("^[a-z]") && error.contains("00_0"), "{error}");
     let without = SplitPlan { subject: None, ..plan };
-    assert!(matches!(Split::new(&dataset, &without), Err(SplitError::NoPattern { .. })));
+    assert!(matches!(Split::make(&dataset, &without), Err(SplitError::NoPattern { .. })));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn similar_images_are_split_and_pairs_across_parts_are_counted() {
     let folder = subjects();
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
     let plan = SplitPlan { validation: 0.2, test: 0.2, ..SplitPlan::default() };
-    let report = Split::new(&dataset, &plan).unwrap();
+    let report = Split::make(&dataset, &plan).unwrap();
     let Split { train, validation, test } = &report.split;
     assert!(!train.is_empty() && !validation.is_empty() && !test.is_empty());
     let [a, b, c] = [train, validation, test].map(Vec::len);

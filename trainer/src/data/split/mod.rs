@@ -69,7 +69,7 @@ impl Split {
     ///
     /// # Errors
     /// A [`SplitError`]: an image cannot be read, or the plan does not match the names.
-    pub fn new(dataset: &Dataset, plan: &SplitPlan) -> Result<SplitReport, SplitError> {
+    pub fn make(dataset: &Dataset, plan: &SplitPlan) -> Result<SplitReport, SplitError> {
         let Groups { groups, alike } = groups(dataset, plan)?;
         let count =
             |share: f64| (share.clamp(0.0, 1.0) * dataset.items().len() as f64).round() as usize;
