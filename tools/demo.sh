@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 input_size=${INPUT_SIZE:-128}
-precision=${PRECISION:-f32}
+precision=${PRECISION:-int8}
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
 clip=$cache/assets/examples_ybr_color.dcm
 out=demo-out
@@ -15,7 +15,8 @@ say "1/5 installing missing requirements"
 tools/setup.sh demo
 
 say "2/5 building (the first time takes about ten minutes on two cores)"
-cargo build --release --workspace
+# The programs that the demo runs, and nothing else.
+cargo build --release -p medsa-trainer -p medsa-export -p medsa-edge --bins
 bin=${CARGO_TARGET_DIR:-target}/release
 mkdir -p "$out"
 
