@@ -30,7 +30,7 @@ fn a_configuration_that_can_be_run_is_told_so_and_nothing_is_changed() {
     assert_eq!(files(), before);
     // Also while it runs: records and outbox are its own.
     let mut edge = Edge::run(&config);
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     assert_eq!(check(&config).0, 0);
     edge.signal("TERM");
     assert!(edge.wait().success());

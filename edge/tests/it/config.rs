@@ -292,7 +292,7 @@ fn prompts_are_checked_one_by_one() {
     );
     assert_eq!(
         refusal(&prompt("object = 1\npoints = [\"1,2\"]\n[[prompt]]\nobject = 1\nbox = [0,0,1,1]")),
-        "edge.toml: prompt[1].object is 1, expected a number that no other prompt has"
+        "edge.toml: prompt[1].object is 1, expected a number that no other prompt uses"
     );
 }
 

@@ -18,7 +18,7 @@ fn a_log_in_files_goes_on_and_has_everything_to_the_end() {
         let output = edge_command(&["run", "--config", config.to_str().unwrap()]).output().unwrap();
         assert!(output.status.success());
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        assert_eq!(read().matches("the source plays").count(), run);
+        assert_eq!(read().matches("the source delivers frames").count(), run);
         assert_eq!(read().matches("the source has ended").count(), run);
     }
 }

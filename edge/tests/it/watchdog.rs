@@ -27,7 +27,7 @@ fn systemd_hears_that_the_service_runs_and_is_well_and_ends() {
         command.env("NOTIFY_SOCKET", told).env("WATCHDOG_USEC", "400000");
         let mut edge = Edge::spawn(&mut command);
         hear(&socket, "READY=1");
-        hear(&socket, "STATUS=the source plays");
+        hear(&socket, "STATUS=the source delivers frames");
         (0..3).for_each(|_| hear(&socket, "WATCHDOG=1"));
         edge.signal("TERM");
         hear(&socket, "STOPPING=1");

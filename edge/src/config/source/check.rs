@@ -1,4 +1,4 @@
-//! From what was typed in `[source]` to what it means.
+//! Conversion of the raw section `[source]` to checked values.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::config::check::Check;
 use crate::config::error::Error;
 use crate::config::intake::{Intake, Rectangle, Region};
 
-/// Most rectangles that are hidden.
+/// Largest number of rectangles to hide.
 const MAX_BLANK: usize = 64;
 
-/// Longest text of an OpenIGTLink device.
+/// Longest name of an OpenIGTLink device, in bytes.
 const MAX_DEVICE_NAME: usize = 20;
 
 const MAX_SIDE: i64 = MAX_SIDE_PX as i64;
@@ -273,7 +273,7 @@ impl Check<'_> {
 }
 
 impl RawKind {
-    /// As it is typed.
+    /// Name in the configuration file.
     fn name(self) -> &'static str {
         match self {
             Self::Dicom => "dicom",

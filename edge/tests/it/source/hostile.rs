@@ -50,7 +50,7 @@ fn a_header_that_makes_no_sense_costs_the_connection() {
         (huge, "TEXT message of 18446744073709551615 bytes, expected 51380224 at most"),
         (huge_image, "IMAGE message of 18446744073709551615 bytes, expected 51380224 at most"),
         (message(3, "IMAGE", b"x"), "OpenIGTLink header has version 3, expected 1 or 2"),
-        (nameless, "OpenIGTLink header without a readable type of message"),
+        (nameless, "OpenIGTLink header has no readable message type"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(3), "OpenIGTLink header has version 18516"),
     ] {
         let (mut source, server) = serve(&[&bytes], End::Open, "");

@@ -25,7 +25,7 @@ fn masks_come_again_after_the_program_was_killed() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let mut edge = Edge::run(&config(&place, CAMERA, &broker.url()));
     let first = program(&edge.logged("ffmpeg runs as process "));
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     let mask = observer.wait_for_mask("a mask", |_| true);
     // The part, not the picture.
     assert_eq!((mask.frame_width_px, mask.frame_height_px), (96, 80));
@@ -36,7 +36,7 @@ fn masks_come_again_after_the_program_was_killed() {
         "{line}"
     );
     let second = program(&edge.logged("ffmpeg runs as process "));
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     observer.wait_for_mask("a mask", |again| again.frame_id > mask.frame_id);
     edge.signal("TERM");
     observer.wait_for_availability(Availability::Offline);
