@@ -15,7 +15,7 @@ use crate::http::{self, Controls};
 use crate::meter::Meter;
 use crate::mqtt::outbox::{Courier, Outbox};
 use crate::mqtt::{Announcer, Embedded, Inbox, Link, LinkOptions, Messages, Publisher, Session};
-use crate::pipeline::{NewestMasks, Objects, Pipeline, Ready};
+use crate::pipeline::{NewestMasks, Objects, Pipeline, QueuedMask};
 use crate::port::{Builds, Captures, Control, LinkState, Observer};
 use crate::records::{OpenCaptures, Recorder};
 use crate::systemd;
@@ -45,7 +45,7 @@ pub struct Service {
     pub(super) embedded: Option<Embedded>,
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) pipeline: Pipeline,
-    pub(super) masks: mpsc::Receiver<Ready>,
+    pub(super) masks: mpsc::Receiver<QueuedMask>,
     pub(super) objects: Arc<Objects>,
     pub(super) recorder: Option<Arc<Recorder>>,
     pub(super) http: Option<Arc<http::Server>>,
@@ -102,7 +102,7 @@ impl Service {
             meter: meter.clone(),
         });
         let max_payload_bytes = config.broker.max_payload_bytes;
-        let (onlookers, masks_shown) = watch::channel(NewestMasks::default());
+        let (viewers, masks_shown) = watch::channel(NewestMasks::default());
         if let Some(server) = self.http {
             let controls = Controls {
                 control: control.clone(),
@@ -129,7 +129,7 @@ impl Service {
             client: client.clone(),
             messages: messages.clone(),
             masks,
-            onlookers,
+            viewers,
             link: observer.broker.clone(),
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,

@@ -32,7 +32,7 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
-use crate::pipeline::{Ready, Seen};
+use crate::pipeline::{FollowedFrame, QueuedMask};
 use crate::port::Condition;
 
 /// Longest wait for an answer of the client.
@@ -90,7 +90,7 @@ struct Client {
 #[derive(Default)]
 struct Sent {
     frame_id: Option<u64>,
-    masks: Vec<Option<Arc<Ready>>>,
+    masks: Vec<Option<Arc<QueuedMask>>>,
     status: Value,
     prompts: Value,
 }
@@ -226,7 +226,7 @@ fn prompts(state: &Guarded) -> Value {
 }
 
 /// `None` of a message that breaks a rule, which the log told when it was published.
-fn mask_message(ready: &Ready) -> Option<Vec<u8>> {
+fn mask_message(ready: &QueuedMask) -> Option<Vec<u8>> {
     let age_us = u32::try_from(ready.captured.elapsed().as_micros()).unwrap_or(u32::MAX);
     let message = MaskMessage { age_us, ..(*ready.message).clone() };
     let mut bytes = vec![MASK; 1 + MaskMessage::MAX_ENCODED_LEN];
@@ -236,7 +236,7 @@ fn mask_message(ready: &Ready) -> Option<Vec<u8>> {
 }
 
 /// `None` of a frame that no JPEG holds.
-fn frame_message(seen: &Seen) -> Option<Vec<u8>> {
+fn frame_message(seen: &FollowedFrame) -> Option<Vec<u8>> {
     let captured = &seen.captured;
     let frame = &captured.frame;
     let sides = [frame.width, frame.height].map(|side| u16::try_from(side).ok());

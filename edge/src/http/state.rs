@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
 use crate::config::IntendedUse;
-use crate::pipeline::{NewestMasks, Seen};
+use crate::pipeline::{FollowedFrame, NewestMasks};
 use crate::port::{Control, Observer};
 
 /// The port's input, and frames and masks for the page.
@@ -17,7 +17,7 @@ pub(crate) struct Controls {
     /// Largest body that is read, in bytes.
     pub max_body_bytes: usize,
     /// The newest frame.
-    pub frames: watch::Receiver<Option<Arc<Seen>>>,
+    pub frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
     /// The newest masks.
     pub masks: watch::Receiver<NewestMasks>,
 }

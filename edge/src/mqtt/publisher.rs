@@ -13,7 +13,7 @@ use super::message::Message;
 use super::messages::Messages;
 use crate::config::Pace;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{NewestMasks, Ready};
+use crate::pipeline::{NewestMasks, QueuedMask};
 use crate::port::{LinkState, Observer};
 use crate::watchdog::Beat;
 
@@ -24,9 +24,9 @@ pub struct Publisher {
     /// Formats of the messages.
     pub messages: Messages,
     /// Queue of masks.
-    pub masks: mpsc::Receiver<Ready>,
+    pub masks: mpsc::Receiver<QueuedMask>,
     /// Newest masks for the page, whether or not there is a broker.
-    pub onlookers: watch::Sender<NewestMasks>,
+    pub viewers: watch::Sender<NewestMasks>,
     /// State of the connection.
     pub link: watch::Receiver<LinkState>,
     /// Whether masks of every frame have to be published.
@@ -58,9 +58,9 @@ impl Publisher {
         self.publish_stats().await;
     }
 
-    async fn publish_mask(&mut self, ready: Ready) {
-        self.onlookers.send_modify(|newest| newest.update(&ready));
-        let Ready { captured, mut message } = ready;
+    async fn publish_mask(&mut self, ready: QueuedMask) {
+        self.viewers.send_modify(|newest| newest.update(&ready));
+        let QueuedMask { captured, mut message } = ready;
         if !self.may_publish().await {
             self.meter.count(Counter::MasksUnpublished);
             return;

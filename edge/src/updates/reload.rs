@@ -141,7 +141,7 @@ impl Inner {
         let loaded = catch_unwind(AssertUnwindSafe(|| self.load()));
         match loaded.unwrap_or(Err(threads::Error::Panicked { name }.into())) {
             Ok(Some(network)) => {
-                let (before, after) = (self.slot.whole().build.clone(), network.build.clone());
+                let (before, after) = (self.slot.primary().build.clone(), network.build.clone());
                 self.slot.replace(network);
                 tracing::info!("build {after} takes over from {before}");
                 self.state.send_replace(BuildState::Idle);
@@ -153,7 +153,7 @@ impl Inner {
             Err(error) => {
                 let reason = self.fail(&error);
                 slots::failed(&self.config.build.path);
-                let now = &self.slot.whole().build;
+                let now = &self.slot.primary().build;
                 tracing::error!("{path} is not taken, build {now} goes on: {reason}");
             }
         }
@@ -165,7 +165,7 @@ impl Inner {
         let threads = self.config.build.threads;
         // Made here, as they get the priority of who makes them.
         let workers = Workers::new(threads);
-        let running = self.slot.whole().build.sha256;
+        let running = self.slot.primary().build.sha256;
         let loaded = in_background("loading", || {
             let file = BuildFile::open(&slots::at_present(&self.config.build.path)?)?;
             if file.sha256 == running {

@@ -127,7 +127,7 @@ impl UpdateSupervisor {
 
     fn seen(&self) -> Seen {
         Seen {
-            sha256: hex::encode(&self.slot.whole().build.sha256),
+            sha256: hex::encode(&self.slot.primary().build.sha256),
             segmented: self.meter.get(Counter::FramesSegmented),
             failed: self.meter.get(Counter::FramesFailed),
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::config::{Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Activity, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
+    self, Activity, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
@@ -230,7 +230,7 @@ fn stages_that_wait_are_well() {
 /// A pipeline whose frames and pace the test decides.
 struct Bench {
     pipeline: Pipeline,
-    masks: tokio::sync::mpsc::Receiver<Ready>,
+    masks: tokio::sync::mpsc::Receiver<QueuedMask>,
     meter: Arc<Meter>,
     objects: Arc<Objects>,
     slot: Slot<Gated>,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::config::{Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
+    self, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Loss, Player, Received, Source, SourceState};
 use medsa_engine::{Decoded, MASKS};
@@ -74,7 +74,7 @@ fn the_time_of_capture_is_that_of_the_source() {
 struct Bench {
     events: Sender<Event>,
     state: watch::Receiver<SourceState>,
-    masks: mpsc::Receiver<Ready>,
+    masks: mpsc::Receiver<QueuedMask>,
     meter: Arc<Meter>,
     pipeline: Pipeline,
     runtime: tokio::runtime::Runtime,
