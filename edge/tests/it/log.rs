@@ -39,7 +39,7 @@ fn a_journal_that_does_not_answer_is_an_error() {
     let config = place.config("", &format!("{EMBEDDED}\n[log]\nto = \"journald\""));
     let config = config.to_str().unwrap();
     let mut edge = Edge::spawn(&mut without_journal(&["run", "--config", config]));
-    edge.logged("log.to is \"journald\", but the journal does not answer: ");
+    edge.logged("log.to is \"journald\", but the journal cannot be reached: ");
     assert_eq!(edge.wait().code(), Some(1));
     let output = without_journal(&["check", config]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("log: log.to is \"journald\""));
