@@ -54,7 +54,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             tracing::error!("{stage} is stuck for {worked_s:.1} s: the process ends");
             let lost = captures.wait(LAST_CAPTURES);
             if lost > 0 {
-                tracing::error!("the disk was too slow for {lost} captures: NOT kept");
+                tracing::error!("the disk was too slow for {lost} captures: NOT stored");
             }
             last_lines.finish();
             std::process::exit(STUCK);

@@ -72,7 +72,7 @@ fn another_build_takes_over_and_no_frame_is_without_a_mask() {
     assert!(get(address, "/metrics").1.contains(&build));
 
     observer.send("medsa/bench/command", &Command::Capture);
-    edge.logged("kept as record");
+    edge.logged("stored as record");
     edge.signal("TERM");
     assert!(edge.wait().success());
     assert!(edge.printed("frames failed").ends_with(" 0"));

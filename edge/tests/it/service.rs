@@ -289,7 +289,7 @@ fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
     observer.wait_for_availability(Availability::Online);
     observer.wait_for_mask("a mask", |_| true);
     observer.send("medsa/bench/command", &Command::Capture);
-    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
+    assert!(edge.logged("NOT stored").contains("source.blank is missing"));
     edge.signal("TERM");
     assert!(edge.wait().success());
     assert!(edge.printed("records refused").ends_with(" 1"));

@@ -196,7 +196,7 @@ fn a_capture_that_is_not_kept_is_not_called_captured() {
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
     browser.wait_until(&notice("NOT captured"));
-    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
+    assert!(edge.logged("NOT stored").contains("source.blank is missing"));
 }
 
 #[test]

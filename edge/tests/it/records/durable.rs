@@ -107,7 +107,7 @@ fn meets_the_end_of_the_disk() {
     keep(&capture()).unwrap();
     let before = names(folder);
     let error = keep(&without_objects((640, 480))).unwrap_err().to_string();
-    let reason = "the disk is full: File too large (os error 27): not kept";
+    let reason = "the disk is full: File too large (os error 27); not stored";
     assert!(
         error.starts_with(&format!("{}: no room for a record of ", folder.display())),
         "{error}"
@@ -134,8 +134,8 @@ fn records_beyond_the_budget_are_refused_until_others_are_moved_away() {
         records.list(9).unwrap().iter().map(|id| folder_bytes(&records.folder_of(id))).sum();
     assert!(error.starts_with(&format!("{}: no room for a record of ", folder.path().display())));
     let reason = format!(
-        " bytes: {used} bytes are used, expected at most {max_bytes} with it (records.max_bytes): \
-         not kept"
+        " bytes: {used} bytes are used, and with it at most {max_bytes} are allowed \
+         (records.max_bytes); not stored"
     );
     assert!(error.ends_with(&reason), "{error}");
     assert_eq!(names(folder.path()), before);
@@ -153,7 +153,7 @@ fn a_disk_that_must_stay_free_refuses_records() {
     let budget = Budget { min_free_bytes: u64::MAX / 2, ..AMPLE };
     let records = Records::open(folder.path(), budget).unwrap();
     let error = records.keep(&without_objects(SIZE)).unwrap_err().to_string();
-    let reason = "expected 9223372036854775807 to stay so (records.min_free_bytes): not kept";
+    let reason = "and 9223372036854775807 must stay free (records.min_free_bytes); not stored";
     assert!(error.ends_with(reason), "{error}");
     assert!(records.list(9).unwrap().is_empty());
 }

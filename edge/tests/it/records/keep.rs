@@ -109,8 +109,8 @@ fn a_frame_that_was_not_masked_is_refused_with_the_missing_key() {
     let deidentification = Deidentification::Unmasked;
     assert_refused(
         &Capture { deidentification, ..capture() },
-        "the frame is not de-identified: source.blank is missing, expected rectangles that hide \
-         what tells the patient: not kept",
+        "frame not stored, because it is not deidentified: source.blank is missing; set it to the \
+         rectangles that hide what identifies the patient, or to [] if there is nothing to hide",
     );
 }
 
@@ -134,7 +134,7 @@ fn captures_that_contradict_themselves_are_refused() {
         ),
         (
             changed(|c| c.objects[1].object = c.objects[0].object),
-            "capture: objects[1].object is 5, expected a number that no other object has",
+            "capture: objects[1].object is 5, expected a number that no other object uses",
         ),
         (
             changed(|c| c.objects[0].mask = ndarray::Array2::from_elem((61, 35), true)),
@@ -208,7 +208,7 @@ fn what_changed_in_a_record_is_named() {
     });
     assert_eq!(refusal("record.json"), ": a file named \"../frame.dcm\", expected a plain name");
     change("record.json", |bytes| bytes.truncate(100));
-    assert!(refusal("record.json").ends_with(", expected the record's description"));
+    assert!(refusal("record.json").ends_with(", expected the description of a record"));
 
     let other = RecordId::parse("00000007-20261123T064433.123456Z").unwrap();
     let error = records.read(&other).unwrap_err().to_string();
@@ -243,7 +243,7 @@ fn a_folder_serves_one_writer() {
     let folder = tempfile::tempdir().unwrap();
     let first = Records::open(folder.path(), AMPLE).unwrap();
     let Err(error) = Records::open(folder.path(), AMPLE) else { panic!("opened twice") };
-    let expected = "another process keeps records there, expected a folder of our own";
+    let expected = "another process uses this folder; each medsa-edge needs its own records.folder";
     assert_eq!(error.to_string(), format!("{}: {expected}", folder.path().display()));
     drop(first);
     Records::open(folder.path(), AMPLE).unwrap();
