@@ -67,7 +67,7 @@ pub struct DegradeConfig {
 pub struct Limits {
     /// Temperature from which the processor counts as hot, in degrees Celsius.
     pub hot_c: f64,
-    /// Temperature below which it counts as cool again, in degrees Celsius.
+    /// Highest temperature at which it counts as cool again, in degrees Celsius.
     pub cool_c: f64,
     /// Longest time of the encoder for one frame, in ms; `None` sets no limit.
     pub max_encoder_ms: Option<f64>,

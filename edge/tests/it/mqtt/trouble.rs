@@ -136,7 +136,7 @@ fn a_monstrous_retained_packet_costs_one_connection() {
     let observer = Observer::start(&broker.url(), Protocol::V5);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
     edge.logged("no broker");
-    edge.logged("what the broker keeps for medsa/bench/prompt is deleted");
+    edge.logged("deleting the message that the broker retains on medsa/bench/prompt");
     // The last will of the connection that was lost, and the greeting of the next.
     observer.wait_for_availability(Availability::Offline);
     observer.wait_for_availability(Availability::Online);
