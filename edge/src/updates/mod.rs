@@ -1,4 +1,4 @@
-//! Builds of this device: loading one, changing to another while frames go on, and looking after the
+//! Builds of this device: loading, replacing while frames are segmented, and supervision of the
 //! slots.
 
 mod build;

@@ -60,7 +60,7 @@ fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
         (level == Some(1) && version.as_deref() == Some("1.0.0")).then_some(())
     });
     wait_for_level(&observer, 0);
-    edge.logged("not degraded any more: 60.0 °C");
+    edge.logged("no longer degraded: 60.0 °C");
     observer.wait("a mask of it", |message| {
         as_mask(message).filter(|mask| mask.mask.width() == 64).map(drop)
     });

@@ -1,4 +1,4 @@
-//! One build takes over from another while frames go on.
+//! Replacement of the build while frames are segmented.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -92,7 +92,7 @@ fn a_frozen_frame_stays_with_its_build() {
     edge.logged("frozen");
     put(&place, &right("new", 32));
     edge.signal("HUP");
-    edge.logged("build tiny new takes over from tiny 1.0.0");
+    edge.logged("build tiny new replaces tiny 1.0.0");
     observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
     let mask = observer.wait_for_mask("an answer on the frozen frame", at_left);
     assert_eq!(mask.mask.width(), 64);
@@ -113,7 +113,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
     let mut edge = Edge::run(&config);
     observer.wait_for_mask("a mask", |_| true);
     edge.signal("HUP");
-    edge.logged("tiny.medsa is the build that runs already: nothing is to be done");
+    edge.logged("tiny.medsa is already in use; nothing to do");
 
     let mut corrupt = bytes(&right("new", 32));
     let middle = corrupt.len() / 2;
@@ -135,7 +135,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
             None => fs::remove_file(path).unwrap(),
         }
         observer.send("medsa/bench/command", &Command::Reload);
-        let line = edge.logged("is not taken, build tiny 1.0.0 goes on");
+        let line = edge.logged("was not accepted, build tiny 1.0.0 stays in use");
         assert!(line.contains(reason), "{line}");
         observer.wait_for_mask("a mask of the old build", |mask| mask.mask.width() == 64);
     }
@@ -143,7 +143,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
     let limits = LatencyLimits { encoder_ms: 0.0, decoder_ms: 0.0 };
     put(&place, &build("new", 32, |_| (), &[("tv", limits)]));
     edge.signal("HUP");
-    edge.logged("no limits for the board pi, expected one of tv: its times do not count");
+    edge.logged("no limits for the board pi, expected one of tv: its times are not checked");
     edge.logged("build tiny new takes over");
     observer.wait_for_mask("a mask of the new build", |mask| mask.mask.width() == 32);
     edge.signal("TERM");
@@ -173,7 +173,7 @@ fn objects_are_followed_while_another_build_is_asked() {
     let slow = Build::new(tiny::manifest("0.1.0"), files, acceptance);
     put(&place, &slow);
     edge.signal("HUP");
-    edge.logged("its times do not count");
+    edge.logged("its times are not checked");
     wait_for(&observer, |status| status.build == BuildStatus::Loading);
     let mut followed = 0;
     observer.wait_for_mask("masks that follow the picture", |mask| {
@@ -181,7 +181,7 @@ fn objects_are_followed_while_another_build_is_asked() {
         followed == 100
     });
     edge.signal("HUP");
-    edge.logged("a build is being loaded already");
+    edge.logged("another build is being loaded; try again later");
 }
 
 pub fn right(version: &str, side: usize) -> Build {

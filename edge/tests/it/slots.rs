@@ -60,8 +60,8 @@ fn a_build_that_is_well_is_confirmed() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     install(&place, &right("2.0.0", 32));
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     let state = state(&place);
     assert_eq!(state.phase, Phase::Settled);
     assert_eq!(state.in_use().unwrap().version.to_string(), "2.0.0");

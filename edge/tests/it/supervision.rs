@@ -111,7 +111,7 @@ fn builds_are_switched_again_after_a_panic() {
     let bench = Bench::start("updates");
     bench.assert_told("updates");
     install(&bench.place, &right("2.0.0", 32));
-    bench.edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    bench.edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
 }
 
 #[test]

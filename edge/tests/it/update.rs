@@ -143,14 +143,14 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     observer.send("medsa/bench/command", &Command::Update);
-    edge.logged("build that runs already: nothing is to be done");
+    edge.logged("already in use; nothing to do");
 
     ward.publish(&right("2.0.0", 32));
     observer.send("medsa/bench/command", &Command::Update);
-    edge.logged("a newer build is looked for in file:///");
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    edge.logged("looking for a newer build in file:///");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     observer.wait_for_mask("a mask of the newer build", |mask| mask.mask.width() == 32);
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
 
     // One that answers wrongly is not even tried.
@@ -159,7 +159,10 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     observer.send("medsa/bench/command", &Command::Update);
     let reason = wait_for(&observer, |status| matches!(status.build, BuildStatus::Failed { .. }));
     let BuildStatus::Failed { reason } = reason.build else { unreachable!() };
-    assert!(reason.starts_with("no newer build: tiny 3.0.0 is not accepted: "), "{reason}");
+    assert!(
+        reason.starts_with("cannot update the build: tiny 3.0.0 is not accepted: "),
+        "{reason}"
+    );
     assert_eq!(ward.role("b"), "in-use");
 
     // Back to the other one, which has done nothing wrong.
@@ -167,11 +170,11 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     let said = ward.update(&["--version", "4.0.0", "--stage"]).unwrap();
     assert_eq!(said, "tiny 4.0.0 is staged: signed, whole and accepted on this device");
     observer.send("medsa/bench/command", &Command::SwitchBuild);
-    edge.logged("build tiny 4.0.0 takes over from tiny 2.0.0");
-    edge.logged("build tiny 4.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 4.0.0 replaces tiny 2.0.0");
+    edge.logged("build tiny 4.0.0 was healthy on trial and is confirmed");
     observer.send("medsa/bench/command", &Command::SwitchBuild);
-    edge.logged("build tiny 2.0.0 takes over from tiny 4.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 replaces tiny 4.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
 }
 
@@ -183,16 +186,16 @@ fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
     ward.publish(&right("2.0.0", 32));
     let edge = ward.start();
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    edge.logged("schedule: a newer build is looked for in file:///");
+    edge.logged("schedule: looking for a newer build in file:///");
     wait_until("the build is staged", || ward.role("b") == "staged");
     // Looked for once more, and there.
-    edge.logged("schedule: a newer build is looked for in file:///");
+    edge.logged("schedule: looking for a newer build in file:///");
     let mask = observer.wait_for_mask("a mask", |_| true);
     assert_eq!((mask.mask.width(), ward.role("b").as_str()), (64, "staged"));
     let object = mask.object;
     let clear = PromptMessage { object, change: PromptChange::Clear };
     observer.send("medsa/bench/prompt", &clear);
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     assert_eq!(ward.role("b"), "on-trial");
 }
 
@@ -219,8 +222,8 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     ward.publish(&right("2.0.0", 32));
     let said = ward.update(&["--repository", &repository]).unwrap();
     assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until it has been well for a while");
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     let report = ward.status();
     assert_eq!(report["device"], "bench");
     assert_eq!(report["slots"]["in_use"], "b");
@@ -239,7 +242,7 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     assert!(said.contains("tiny 2.0.0 is confirmed; use --danger-allow-downgrade"), "{said}");
     let said = ward.run("rollback", &["--danger-allow-downgrade"]).unwrap();
     assert_eq!(said, "back to tiny 1.0.0 in slot A");
-    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     let said = ward.update(&["--repository", &repository]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 has failed on this device before"), "{said}");
     let said = ward.update(&["--repository", "nowhere"]).unwrap_err();

@@ -40,7 +40,7 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     // The card follows while it is open.
     browser.wait_until(&says("#card", "tiny 1.0.0: used again if the trial fails"));
     browser.wait_until(&says("#card", "tiny 2.0.0: in use, on trial"));
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     browser.wait_until(&says("#card", "tiny 1.0.0: used before"));
     browser.wait_until(&says("#other", "Use tiny 1.0.0"));
     browser.screenshot("builds");
@@ -53,9 +53,9 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     browser.wait_until("!document.querySelector('#sure').open");
     browser.tap("#other");
     browser.tap("#yes");
-    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     browser.wait_until(&says("#status", "tiny 1.0.0"));
-    edge.logged("build tiny 1.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 1.0.0 was healthy on trial and is confirmed");
 
     // What is not taken is told, with the reason.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);

@@ -189,7 +189,10 @@ fn without_the_token_nothing_is_heard() {
         request(&address, "POST", "/command", &headers, b"\"Freeze\"")
     };
     let missing = error(post(&address, "/command", &"Freeze".into()));
-    assert_eq!(missing, (401, "the token is missing, expected that of http.token_file".into()));
+    assert_eq!(
+        missing,
+        (401, "the token is missing, expected the token of http.token_file".into())
+    );
     for path in ["/records", "/records/0/thumbnail", "/build"] {
         assert_eq!(get(&address, path).0, 401, "{path}");
     }

@@ -205,7 +205,7 @@ fn pages_of_others_and_wrong_tokens_see_nothing() {
 }
 
 #[test]
-fn there_are_so_many_seats() {
+fn number_of_viewers_is_limited() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
