@@ -1,4 +1,4 @@
-//! The running service: its tasks, and their orderly end.
+//! The running service: its tasks, and their orderly shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,17 +23,18 @@ use crate::threads;
 use crate::updates::{Reloader, UpdateSupervisor};
 use crate::watchdog::Watch;
 
-/// Longest wait for the broker: to confirm announcements, and that the device left.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Longest wait for the broker at shutdown: for the outbox, and again for the confirmation that
+/// the device is offline.
+const BROKER_WAIT: Duration = Duration::from_secs(2);
 
-/// Longest wait for the threads: an encoder run cannot be interrupted, and the process does not
-/// wait for a slow one. Nothing is lost with it, as its mask could not be published any more.
+/// Longest wait for the threads at shutdown. An encoder run cannot be interrupted; its mask could
+/// no longer be published anyway.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 
-/// Time that an embedded broker gets to pass the last messages on: it does not tell when it has.
+/// Time for the embedded broker to pass on the last messages; it does not signal when it has.
 const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
 
-/// Name of the task that ends with the last mask of the last frame.
+/// Name of the task that ends after the last mask.
 const PUBLISHER: &str = "publisher";
 
 /// A service that is ready to run.
@@ -60,17 +61,17 @@ impl Service {
         self.observer.meter.clone()
     }
 
-    /// Changes the build.
+    /// Access to the replacement of the build.
     pub fn builds(&self) -> Arc<dyn Builds> {
         Arc::new(self.reloader.clone())
     }
 
-    /// State of the device.
+    /// Access to the state of the device.
     pub fn observer(&self) -> Observer {
         self.observer.clone()
     }
 
-    /// Signs of life of the stages.
+    /// Activity of the pipeline's stages, for the watchdog.
     pub fn watch(&self) -> Watch {
         self.pipeline.watch()
     }
@@ -80,12 +81,12 @@ impl Service {
         self.recorder.as_ref().map(|recorder| recorder.open()).unwrap_or_default()
     }
 
-    /// Publishes masks and answers messages until `stop` completes or the source ends, then says
-    /// goodbye.
+    /// Publishes masks and applies prompts and commands until `stop` completes or the source ends;
+    /// then shuts down.
     ///
     /// # Errors
-    /// [`Error::Thread`] when a thread of the pipeline panicked, [`Error::Task`] when a task failed
-    /// that cannot be started again.
+    /// [`Error::Thread`] if a thread of the pipeline panicked, [`Error::Task`] if a task failed
+    /// that cannot be restarted.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let Self { config, reloader, link, messages, embedded, outbox, pipeline, masks, .. } = self;
         let (objects, recorder, observer) = (self.objects, self.recorder, self.observer);
@@ -165,7 +166,7 @@ impl Service {
         let ended = loop {
             tokio::select! {
                 () = &mut stop => {
-                    tracing::info!("told to stop");
+                    tracing::info!("stopping on request");
                     break Ok(());
                 }
                 event = tasks.next() => match event {
@@ -175,7 +176,7 @@ impl Service {
                             tracing::info!("the source has ended");
                             break Ok(());
                         }
-                        tracing::info!("the source has ended; the service stays");
+                        tracing::info!("the source has ended; the service keeps running");
                     }
                     Event::Finished(name) => {
                         let reason = "ended early".to_owned();
@@ -186,18 +187,20 @@ impl Service {
         };
         systemd::stopping();
         pipeline.stop();
-        // Nothing that was captured is lost; the disk may take its time.
+        // Stores all accepted captures, however long the disk takes.
         let finish = move || recorder.iter().for_each(|recorder| recorder.finish());
         let _ = tokio::task::spawn_blocking(finish).await;
         if *observer.broker.borrow() == LinkState::Up && ended.is_ok() {
             if let Some(outbox) = &outbox {
-                // What does not leave now is sent by the next start.
-                let _ = timeout(GOODBYE, outbox.drained()).await;
+                // Messages that are not sent now are sent after the next start.
+                let _ = timeout(BROKER_WAIT, outbox.drained()).await;
             }
             leave.cancel();
-            if timeout(GOODBYE, goodbye(&mut tasks)).await.is_err() {
-                let limit_s = GOODBYE.as_secs();
-                tracing::warn!("the broker did not confirm the goodbye in {limit_s} s");
+            if timeout(BROKER_WAIT, session_end(&mut tasks)).await.is_err() {
+                let limit_s = BROKER_WAIT.as_secs();
+                tracing::warn!(
+                    "the broker did not confirm within {limit_s} s that the device is offline"
+                );
             }
         }
         tasks.abort().await;
@@ -209,21 +212,21 @@ impl Service {
 }
 
 /// Waits for the end of the session.
-async fn goodbye(tasks: &mut Tasks) {
+async fn session_end(tasks: &mut Tasks) {
     while !matches!(tasks.next().await, Event::Finished("session") | Event::Failed(_)) {}
 }
 
-/// Waits for the threads, but not for a slow one.
+/// Waits for the threads, at most [`LAST_FRAME`].
 async fn join(pipeline: Pipeline) -> Result<(), Error> {
     let (sender, joined) = oneshot::channel();
-    // Not one of the runtime's threads: those hold up the end of the process.
+    // Not on a thread of the runtime, which would delay the end of the process.
     threads::spawn("join", move || {
-        // Nobody listens any more when it took too long.
+        // The receiver is gone if it took too long.
         let _ = sender.send(pipeline.join());
     })?;
     match timeout(LAST_FRAME, joined).await {
         Ok(Ok(result)) => Ok(result?),
-        // The sender is not dropped before it has sent.
+        // Unreachable: the sender sends before it is dropped.
         Ok(Err(_)) => Ok(()),
         Err(_) => {
             tracing::info!("a frame is still being segmented; its mask is dropped");

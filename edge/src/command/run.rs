@@ -48,7 +48,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let last_lines = log.clone();
     let _supervisor = service.watch().supervise(
         stuck_after,
-        move || sign_of_life.well(),
+        move || sign_of_life.healthy(),
         move |Stuck { stage, worked }| {
             let worked_s = worked.as_secs_f32();
             tracing::error!("{stage} is stuck for {worked_s:.1} s: the process ends");

@@ -22,7 +22,7 @@ use super::slots;
 use crate::config::{Config, UpdateConfig};
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Network, Slot};
-use crate::port::{BuildState, Builds, Taking};
+use crate::port::{Activate, BuildState, Builds};
 use crate::threads::{self, in_background};
 
 /// Longest time for an update before the build is used; most of it is a download over a slow
@@ -74,16 +74,16 @@ impl Builds for Reloader {
 
     /// Runs `medsa-edge update` as a child process, so that no data of a repository can keep
     /// frames from being segmented.
-    fn update(&self, taking: Taking) -> Result<String, String> {
+    fn update(&self, activate: Activate) -> Result<String, String> {
         let file = self.0.config.file.display();
         let Some(UpdateConfig { repository: Some(repository), .. }) = &self.0.config.update else {
             return Err(format!(
                 "update.repository is missing in {file}; set it to get newer builds"
             ));
         };
-        self.0.begin(BuildState::Updating, move |reloader| match reloader.look(taking) {
+        self.0.begin(BuildState::Updating, move |reloader| match reloader.look(activate) {
             Err(error) => tracing::error!("{}", reloader.fail(&error)),
-            Ok(()) if taking == Taking::Now => reloader.take_over(),
+            Ok(()) if activate == Activate::Now => reloader.take_over(),
             Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
         })?;
         Ok(format!("looking for a newer build in {repository}"))
@@ -124,11 +124,11 @@ impl Inner {
     }
 
     /// Runs `medsa-edge update`.
-    fn look(&self, taking: Taking) -> Result<(), Error> {
+    fn look(&self, activate: Activate) -> Result<(), Error> {
         // This executable, even if the package was replaced in the meantime.
         let mut program = Command::new("/proc/self/exe");
         program.arg("update").arg("--config").arg(&self.config.file);
-        if taking == Taking::Later {
+        if activate == Activate::Later {
             program.arg("--stage");
         }
         in_background("updating", || ask(&mut program, LONGEST_UPDATE))?.map_err(|reason| {

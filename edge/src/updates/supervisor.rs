@@ -14,7 +14,7 @@ use super::slots;
 use crate::config::Config;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Objects, Slot};
-use crate::port::{BuildState, Builds, Taking};
+use crate::port::{Activate, BuildState, Builds};
 
 /// Time between two checks of the slots and of the build's health.
 const LOOK: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ impl UpdateSupervisor {
                 }
             }
             if next_look.is_some_and(|next| Instant::now() >= next)
-                && self.log("schedule", self.reloader.update(Taking::Later))
+                && self.log("schedule", self.reloader.update(Activate::Later))
             {
                 fetched = true;
                 next_look = self.every.map(|every| Instant::now() + every);

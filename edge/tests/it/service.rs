@@ -368,7 +368,7 @@ fn a_service_may_stay_after_its_source() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let source = "rate_fps = 240\nat_end = \"stay\"";
     let mut edge = Edge::run(&place.config(source, &external(&broker.url())));
-    edge.logged("the service stays");
+    edge.logged("the service keeps running");
     observer.wait_for_availability(Availability::Online);
     edge.signal("TERM");
     observer.wait_for_availability(Availability::Offline);

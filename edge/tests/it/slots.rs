@@ -77,7 +77,7 @@ fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask", |_| true);
     install(&place, &build("2.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]));
-    edge.logged("back to build tiny 1.0.0 in slot A");
+    edge.logged("rolled back to build tiny 1.0.0 in slot A");
     let state = state(&place);
     assert_eq!((state.phase, state.failed.len()), (Phase::Settled, 1));
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
@@ -96,13 +96,13 @@ fn a_build_that_does_not_live_is_gone_back_from() {
         edge.signal("KILL");
     }
     let edge = start(&place);
-    edge.logged("back to build tiny 1.0.0 in slot A: it was not confirmed in 3 starts");
+    edge.logged("rolled back to build tiny 1.0.0 in slot A: it was not confirmed in 3 starts");
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     // A spoilt file is found at the next start; without another build there is none.
     drop(edge);
     std::fs::write(place.folder.path().join("slots/a.medsa"), "spoilt").unwrap();
-    start(&place).logged("back to build tiny 2.0.0 in slot B: slot A does not hold");
+    start(&place).logged("rolled back to build tiny 2.0.0 in slot B: slot A does not hold");
     std::fs::write(place.folder.path().join("slots/b.medsa"), "spoilt").unwrap();
     start(&place).logged("neither slot holds the build that was installed in it");
 }

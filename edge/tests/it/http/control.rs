@@ -174,7 +174,7 @@ fn freezing_by_http_is_answered_and_done() {
     assert_eq!(post(&address, "/command", &"Freeze".into()), (204, String::new()));
     edge.logged("frozen");
     assert_eq!(post(&address, "/command", &"Unfreeze".into()), (204, String::new()));
-    edge.logged("goes on");
+    edge.logged("unfrozen");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn files_that_are_no_secrets_or_no_certificates_are_refused() {
     let line = encrypted(&format!(
         "ca_file = \"{ca}\"\nclient_cert = \"{client}\"\nclient_key = \"{other}\""
     ));
-    assert!(line.contains("client.pem: does not go with "), "{line}");
+    assert!(line.contains("client.pem: does not belong to the key "), "{line}");
 }
 
 fn certificates_required(pki: &Pki) -> Mosquitto {
