@@ -131,7 +131,7 @@ fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
     assert!(refused.contains("certificate"), "{refused}");
     let mut update = ward.command("update", &["--repository", &repository, "--stage"]);
     let staged = said(update.env("SSL_CERT_FILE", pki.path("ca.pem"))).unwrap();
-    assert_eq!(staged, "tiny 2.0.0 is staged: signed, whole and accepted on this device");
+    assert_eq!(staged, "tiny 2.0.0 is staged: signature verified and accepted on this device");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     // Back to the other one, which has done nothing wrong.
     ward.publish(&right("4.0.0", 32));
     let said = ward.update(&["--version", "4.0.0", "--stage"]).unwrap();
-    assert_eq!(said, "tiny 4.0.0 is staged: signed, whole and accepted on this device");
+    assert_eq!(said, "tiny 4.0.0 is staged: signature verified and accepted on this device");
     observer.send("medsa/bench/command", &Command::SwitchBuild);
     edge.logged("build tiny 4.0.0 replaces tiny 2.0.0");
     edge.logged("build tiny 4.0.0 was healthy on trial and is confirmed");
@@ -218,10 +218,10 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
 
     let repository = ward.place.path("repository");
     let said = ward.update(&["--repository", &repository]).unwrap();
-    assert_eq!(said, "tiny 1.0.0 is in use already");
+    assert_eq!(said, "tiny 1.0.0 is already in use");
     ward.publish(&right("2.0.0", 32));
     let said = ward.update(&["--repository", &repository]).unwrap();
-    assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until it has been well for a while");
+    assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until the service confirms it");
     edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     let report = ward.status();

@@ -31,7 +31,7 @@ fn masks_become_lines_and_pictures() {
         &strip,
         "--until-offline",
     ]);
-    watch.logged("listens");
+    watch.logged("subscribed");
     let source = "rate_fps = 240\npace = \"every-frame\"";
     let mut edge = Edge::run(&place.config(source, &external(&url)));
     let line = watch.printed("frame      3");
@@ -57,7 +57,7 @@ fn garbage_is_passed_over() {
     let broker = Mosquitto::start();
     let url = broker.url();
     let mut watch = Edge::start(&["watch", "--broker", &url, "--protocol", "5", "--count", "1"]);
-    watch.logged("listens");
+    watch.logged("subscribed");
     let observer = Observer::start(&url, Protocol::V4);
     observer.publish("medsa/bench/mask/0", &b"\x01\xff\xff"[..]);
     assert!(watch.logged("medsa/bench/mask/0: ").contains("mask"));

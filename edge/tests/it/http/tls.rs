@@ -111,7 +111,11 @@ fn certificates_that_cannot_be_used_are_named_before_the_start() {
     let (cert, key) = (pki.path("server.pem"), pki.path("server.key"));
     let good = fs::read(&key).unwrap();
     fs::copy(pki.path("client.key"), &key).unwrap();
-    assert!(told().contains(&format!("http: {cert}: does not belong to the key {key}: ")), "{}", told());
+    assert!(
+        told().contains(&format!("http: {cert}: does not belong to the key {key}: ")),
+        "{}",
+        told()
+    );
     fs::write(&key, "garbled").unwrap();
     assert!(told().contains(&format!("http: {key}: holds no private key, expected one in PEM")));
     fs::write(&key, good).unwrap();
