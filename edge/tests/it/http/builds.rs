@@ -47,7 +47,7 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
 
     // It asks first, and goes on when it is told not to.
     browser.tap("#other");
-    browser.wait_until(&says("#question", "Go over from tiny 2.0.0 to tiny 1.0.0?"));
+    browser.wait_until(&says("#question", "Switch from tiny 2.0.0 to tiny 1.0.0?"));
     browser.screenshot("sure");
     browser.tap("#sure .close");
     browser.wait_until("!document.querySelector('#sure').open");
@@ -61,7 +61,7 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
     ward.publish(&wrong);
     browser.tap("#update");
-    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.wait_until(&says("#status", "the other model was not accepted"));
     browser.wait_until(&says("#card", "tiny 3.0.0 is not accepted: "));
     browser.tap("#build .close");
     browser.wait_until(&fact("good"));
@@ -83,7 +83,7 @@ fn of_a_build_that_is_marked_as_unfit_it_warns() {
     let build = Build::new(manifest, files, Acceptance::default());
     build.write(Path::new(&place.path("tiny.medsa"))).unwrap();
     edge.signal("HUP");
-    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.wait_until(&says("#status", "the other model was not accepted"));
     browser.tap("#showBuild");
     let reason = "build tiny 2.0.0 is marked as unfit: mask IoU with f32 is 0.5";
     browser.wait_until(&says("#card", reason));

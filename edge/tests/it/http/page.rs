@@ -95,7 +95,7 @@ fn a_tap_becomes_a_mask() {
     browser.touch(&path);
     browser.wait_until(&fact("box"));
     browser.tap("#sign");
-    browser.wait_until("document.querySelector('#sign').textContent.includes('beside')");
+    browser.wait_until("document.querySelector('#sign').textContent.includes('outside')");
     let beside = on_page(&mut browser, 100.0, 80.0);
     browser.call("Fetch.enable", json!({ "patterns": patterns }));
     browser.touch(&[beside]);
@@ -121,7 +121,7 @@ fn a_tap_becomes_a_mask() {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
-    browser.wait_until(&notice("Captured."));
+    browser.wait_until(&notice("Saved."));
     browser.tap("#freeze");
     browser.wait_until(LIVE);
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
@@ -195,7 +195,7 @@ fn a_capture_that_is_not_kept_is_not_called_captured() {
     browser.wait_until(LIVE);
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
-    browser.wait_until(&notice("NOT captured"));
+    browser.wait_until(&notice("NOT saved"));
     assert!(edge.logged("NOT stored").contains("source.blank is missing"));
 }
 
@@ -213,13 +213,13 @@ fn what_was_captured_is_listed_with_its_picture_and_upload() {
     let list =
         |text: &str| format!("document.querySelector('#list').textContent.includes({text:?})");
     browser.tap("#showCaptures");
-    browser.wait_until(&list("Nothing is captured yet."));
+    browser.wait_until(&list("Nothing saved yet."));
     browser.tap("#captures > button");
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
-    browser.wait_until(&notice("Captured."));
+    browser.wait_until(&notice("Saved."));
     browser.tap("#showCaptures");
-    browser.wait_until(&list("↑ waits for the broker"));
+    browser.wait_until(&list("↑ waiting for the broker"));
     browser.wait_until(&list("1 object"));
     // Its picture is the frame's, which is bluish at the left and red at the right.
     browser.wait_until("document.querySelector('#list canvas').width === 128");
@@ -230,12 +230,12 @@ fn what_was_captured_is_listed_with_its_picture_and_upload() {
     browser.screenshot("captures");
     // It is told while the list is open.
     let _broker = Mosquitto::start_at(port);
-    browser.wait_until(&list("✓ announced to the broker"));
+    browser.wait_until(&list("✓ reported to the broker"));
     browser.tap("#captures > button");
     browser.wait_until("!document.querySelector('#captures').open");
     browser.tap("#showBuild");
     browser.wait_until("document.querySelector('#card').textContent.includes('tiny 1.0.0')");
-    browser.wait_until("document.querySelector('#card').textContent.includes('32 bits')");
+    browser.wait_until("document.querySelector('#card').textContent.includes('32-bit')");
     browser.screenshot("build");
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
