@@ -22,7 +22,7 @@ pub use ladder::{Ladder, Reading};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configured file holds no temperature.
-    #[error("degrade.thermal_file {}: no temperature, expected a number in thousandths of a degree Celsius", path.display())]
+    #[error("{}: no temperature, expected a number of thousandths of a degree Celsius", path.display())]
     Temperature {
         /// Path of the file.
         path: PathBuf,

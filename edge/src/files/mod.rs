@@ -29,7 +29,7 @@ pub enum Error {
     },
     /// The file holds a secret that every user of this machine can read.
     #[error(
-        "{}: every user of this machine can access this secret, because its mode is {mode:04o}; \
+        "{}: its mode is {mode:04o}, so every user of this machine can read this secret; \
          run chmod o= {}",
         path.display(),
         path.display()

@@ -491,7 +491,7 @@ fn what_a_broker_asks_for_goes_together() {
     let line = broker("kind = \"embedded\"\nca_file = \"ca.pem\"");
     assert!(line.starts_with("edge.toml: broker.ca_file is set, expected no such key"), "{line}");
     let line = broker("kind = \"embedded\"\nuser = \"u\"");
-    assert!(line.contains("knows neither TLS nor users"), "{line}");
+    assert!(line.contains("supports neither TLS nor users"), "{line}");
     assert_eq!(
         broker("kind = \"embedded\"\nclient_id = \"a b\""),
         "edge.toml: broker.client_id is \"a b\", expected 1 to 128 printable ASCII characters \

@@ -212,7 +212,10 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask", |mask| mask.mask.width() == 64);
     let said = ward.update(&[]).unwrap_err();
-    assert!(said.contains("update.repository is missing, expected where builds come"), "{said}");
+    assert!(
+        said.contains("update.repository is missing, expected a repository, here or"),
+        "{said}"
+    );
     observer.send("medsa/bench/command", &Command::Update);
     edge.logged("update.repository is missing in");
 
@@ -241,7 +244,7 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     let said = ward.run("rollback", &[]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 is confirmed; use --danger-allow-downgrade"), "{said}");
     let said = ward.run("rollback", &["--danger-allow-downgrade"]).unwrap();
-    assert_eq!(said, "back to tiny 1.0.0 in slot A");
+    assert_eq!(said, "rolled back to tiny 1.0.0 in slot A");
     edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     let said = ward.update(&["--repository", &repository]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 has failed on this device before"), "{said}");
@@ -284,7 +287,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
     let said = ward.update(&[]).unwrap();
     assert!(said.starts_with("tiny 2.0.0 is in use in slot B, on trial"), "{said}");
     assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
-    assert_eq!(ward.run("rollback", &[]).unwrap(), "back to tiny 1.0.0 in slot A");
+    assert_eq!(ward.run("rollback", &[]).unwrap(), "rolled back to tiny 1.0.0 in slot A");
     assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
 }
 

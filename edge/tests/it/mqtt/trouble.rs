@@ -103,7 +103,7 @@ fn two_clients_of_one_name_are_told_and_slow_down() {
         first.logged("connected to the broker");
         let second = Edge::run(&config);
         second.logged("connected to the broker");
-        let cause = "when another client comes with the id medsa-edge-bench";
+        let cause = "because another client connected with the id medsa-edge-bench";
         for wait in ["0.25 s", "0.50 s", "1.00 s", "2.00 s"] {
             let line = first.logged(cause);
             assert!(line.ends_with(&format!("next attempt in {wait}")), "{line}");

@@ -138,7 +138,7 @@ fn captures_that_contradict_themselves_are_refused() {
         ),
         (
             changed(|c| c.objects[0].mask = ndarray::Array2::from_elem((61, 35), true)),
-            "capture: objects[0].mask is (61, 35), expected (35, 61), rows and columns of \
+            "capture: objects[0].mask is (61, 35), expected (35, 61), the rows and columns of \
              the frame",
         ),
         (
@@ -156,7 +156,10 @@ fn captures_that_contradict_themselves_are_refused() {
     let no_number = changed(|c| c.objects[0].measured.as_mut().unwrap().longest_px = f32::NAN);
     let folder = tempfile::tempdir().unwrap();
     let error = Records::open(folder.path(), AMPLE).unwrap().keep(&no_number).unwrap_err();
-    assert!(error.to_string().starts_with("record.json of a record: "), "{error}");
+    assert!(
+        error.to_string().starts_with("record not stored: cannot encode record.json: "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn a_header_that_makes_no_sense_costs_the_connection() {
     let mut nameless = message(1, "", b"x");
     nameless[3] = b'E';
     for (bytes, expected) in [
-        (huge, "TEXT message of 18446744073709551615 bytes, expected 51380224 at most"),
-        (huge_image, "IMAGE message of 18446744073709551615 bytes, expected 51380224 at most"),
+        (huge, "TEXT message has 18446744073709551615 bytes, expected at most 51380224"),
+        (huge_image, "IMAGE message has 18446744073709551615 bytes, expected at most 51380224"),
         (message(3, "IMAGE", b"x"), "OpenIGTLink header has version 3, expected 1 or 2"),
         (nameless, "OpenIGTLink header has no readable message type"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(3), "OpenIGTLink header has version 18516"),

@@ -117,7 +117,7 @@ fn a_program_that_fails_is_tried_less_and_less_often_and_heard() {
     }
     let lines = "kind = \"pipe\"\ncommand = [\"no-such-program\"]\nformat = \"mjpeg\"";
     let (reason, _) = Played::open(folder.path(), lines).lost();
-    assert!(reason.starts_with("program no-such-program: cannot be started: "), "{reason}");
+    assert!(reason.starts_with("program no-such-program: cannot start it: "), "{reason}");
 }
 
 #[test]
