@@ -1,5 +1,5 @@
-//! A newer build out of a signed repository: asked for, by schedule, or put there by an operator
-//! beside a service that runs.
+//! Updates of the build from a signed repository: on command, by schedule, and by an operator while
+//! the service runs.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -24,14 +24,14 @@ use crate::reload::{build, right};
 use crate::service::LOOP;
 use crate::status::wait_for;
 
-/// A device with slots, beside a repository that it trusts.
+/// A device with slots, and a repository that it trusts.
 pub struct Ward {
     place: Place,
     config: PathBuf,
 }
 
 impl Ward {
-    /// With version 1.0.0 in use; `update` are more lines of `[update]`.
+    /// Starts with version 1.0.0 in use; `update` holds further lines of `[update]`.
     pub fn new(broker: &Mosquitto, settings: &str, update: &str) -> Self {
         let place = Place::new(2);
         let terms = Terms::default();
@@ -86,14 +86,14 @@ impl Ward {
     }
 }
 
-/// What a program prints, or says is wrong.
+/// Output of a program, or its error message.
 fn said(program: &mut process::Command) -> Result<String, String> {
     let Output { status, stdout, stderr } = program.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
     if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
 }
 
-/// Hands out the files of a folder by HTTPS.
+/// A server of the files of a folder over HTTPS.
 struct Server {
     child: process::Child,
     port: u16,
@@ -119,7 +119,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
+fn build_is_downloaded_from_a_trusted_https_server() {
     needs!("mosquitto", "openssl", "python3");
     let (broker, pki) = (Mosquitto::start(), Pki::new());
     let ward = Ward::new(&broker, "", "");
@@ -135,7 +135,7 @@ fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
 }
 
 #[test]
-fn a_newer_build_is_used_when_somebody_asks_for_it() {
+fn newer_build_is_used_on_command() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
@@ -153,7 +153,7 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
 
-    // One that answers wrongly is not even tried.
+    // A build with wrong masks is not even put on trial.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
     ward.publish(&wrong);
     observer.send("medsa/bench/command", &Command::Update);
@@ -165,7 +165,7 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     );
     assert_eq!(ward.role("b"), "in-use");
 
-    // Back to the other one, which has done nothing wrong.
+    // Switches to the other build, which has not failed.
     ward.publish(&right("4.0.0", 32));
     let said = ward.update(&["--version", "4.0.0", "--stage"]).unwrap();
     assert_eq!(said, "tiny 4.0.0 is staged: signature verified and accepted on this device");
@@ -179,7 +179,7 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
 }
 
 #[test]
-fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
+fn scheduled_update_waits_until_no_object_is_segmented() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"\nevery_h = 0.001");
@@ -188,7 +188,7 @@ fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     edge.logged("schedule: looking for a newer build in file:///");
     wait_until("the build is staged", || ward.role("b") == "staged");
-    // Looked for once more, and there.
+    // The next check finds the staged build.
     edge.logged("schedule: looking for a newer build in file:///");
     let mask = observer.wait_for_mask("a mask", |_| true);
     assert_eq!((mask.mask.width(), ward.role("b").as_str()), (64, "staged"));
@@ -200,7 +200,7 @@ fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
 }
 
 #[test]
-fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
+fn running_service_follows_commands_of_an_operator() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let port = free_port();
@@ -257,8 +257,8 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
 }
 
 #[test]
-fn an_administrator_updates_as_the_service_that_owns_the_slots() {
-    // Only root can give files away.
+fn root_updates_as_the_owner_of_the_slots() {
+    // Only root can change the owner of files.
     needs!("mosquitto", "root");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
@@ -272,7 +272,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
         inside.chain([path("slots")]).collect()
     };
     let owner = |path: PathBuf| path.symlink_metadata().unwrap().uid();
-    // As a service that somebody has taken over would do it.
+    // As an attacker who controls the service could do.
     let precious = path("precious");
     fs::write(&precious, "of the administrator").unwrap();
     symlink(&precious, path("slots/build.new")).unwrap();
@@ -292,7 +292,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
 }
 
 #[test]
-fn a_device_without_slots_says_so() {
+fn update_without_slots_is_refused() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = Place::new(2);
