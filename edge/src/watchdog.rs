@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::threads;
 
 /// Time between two checks of the stages.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Activity of all stages.
 #[derive(Clone)]
@@ -93,15 +93,15 @@ impl Watch {
         stuck: impl FnOnce(Stuck) + Send + 'static,
     ) -> Result<Supervisor, threads::Error> {
         let (end, ended) = channel::<()>();
-        let look = move || {
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let check = move || {
+            while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 match self.stuck(limit) {
                     None => healthy(),
                     Some(found) => return stuck(found),
                 }
             }
         };
-        threads::spawn("watchdog", look)?;
+        threads::spawn("watchdog", check)?;
         Ok(Supervisor { _end: end })
     }
 }

@@ -15,7 +15,7 @@ use crate::files;
 use crate::updates::open_slots;
 
 /// Longest time for a file from a server.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Downloads a build into the unused slot, verifies its signature, tests it here, and switches to
 /// it on trial. A running service loads it within a second, checks its times against the build's
@@ -109,7 +109,7 @@ fn repository(args: &Args, update: &UpdateConfig, config: &Config) -> Result<Url
 fn source(update: &UpdateConfig, url: Url) -> Result<Source, Error> {
     let root = std::fs::read(&update.root).map_err(files::Error::io(&update.root))?;
     let (without_clock, limits) = (update.without_clock, Limits::default());
-    Ok(Source { url, root, without_clock, limits, patience: PATIENCE })
+    Ok(Source { url, root, without_clock, limits, patience: TIMEOUT })
 }
 
 /// Runs the acceptance test in a child process that can be killed. Times are not checked, because

@@ -17,8 +17,8 @@ pub use broker::{Access, BrokerUrl, MAX_PACKET_BYTES, Misfit, Protocol, Security
 pub use error::Error;
 pub use intake::{Deidentification, Intake, Rectangle, Region};
 pub use source::{
-    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, Patience, PipeConfig, PipeFormat,
-    SourceConfig, SourceKind, V4l2Config, V4l2Format,
+    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
+    SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
 pub use values::{
     BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,

@@ -33,7 +33,7 @@ pub struct Ladder {
     /// Time since which the verdict has been the same at this level.
     since: Duration,
     /// Factor of the hold time before the level falls.
-    patience: u32,
+    hold_factor: u32,
     /// Time at which the level last fell.
     lowered: Option<Duration>,
 }
@@ -57,7 +57,7 @@ const HEALTHY_SHARE: f64 = 0.8;
 const SOON: u32 = 4;
 
 /// Largest factor of the hold time.
-const MAX_PATIENCE: u32 = 16;
+const MAX_HOLD_FACTOR: u32 = 16;
 
 impl Ladder {
     /// Starts without degradation.
@@ -68,7 +68,7 @@ impl Ladder {
             degradation: None,
             verdict: Verdict::Tolerable,
             since: Duration::ZERO,
-            patience: 1,
+            hold_factor: 1,
             lowered: None,
         }
     }
@@ -92,12 +92,13 @@ impl Ladder {
         {
             if let Some(lowered) = self.lowered.take() {
                 let again = at.saturating_sub(lowered) <= hold * SOON;
-                self.patience = if again { (self.patience * 2).min(MAX_PATIENCE) } else { 1 };
+                self.hold_factor =
+                    if again { (self.hold_factor * 2).min(MAX_HOLD_FACTOR) } else { 1 };
             }
             let level = if self.is_skipped(level + 1) { level + 2 } else { level + 1 };
             (self.degradation, self.since) = (Some(Degradation { level, cause }), at);
         }
-        if verdict == Verdict::Healthy && level > 0 && lasted >= hold * self.patience {
+        if verdict == Verdict::Healthy && level > 0 && lasted >= hold * self.hold_factor {
             let level = if self.is_skipped(level - 1) { level - 2 } else { level - 1 };
             let less = |before: Degradation| Degradation { level, ..before };
             self.degradation = self.degradation.map(less).filter(|_| level > 0);

@@ -30,7 +30,7 @@ pub enum Error {
 }
 
 /// Longest time between two readings.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sets the level of degradation.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ pub struct Degrading {
     slot: Slot<Engine>,
     meter: Arc<Meter>,
     ladder: Ladder,
-    look: Duration,
+    interval: Duration,
     thermal_file: Option<PathBuf>,
     /// Number of encoder runs so far, and their total duration.
     spent: (u64, Duration),
@@ -60,7 +60,7 @@ impl Degrading {
             slot,
             meter,
             ladder: Ladder::new(config.limits, config.smaller_build.is_some()),
-            look: LOOK.min(config.limits.hold / 4),
+            interval: POLL_INTERVAL.min(config.limits.hold / 4),
             thermal_file: config.thermal_file.clone(),
             spent,
         })
@@ -71,7 +71,7 @@ impl Degrading {
         let begun = Instant::now();
         let mut before = None;
         loop {
-            sleep(self.look).await;
+            sleep(self.interval).await;
             let reading = self.reading();
             let now = self.ladder.read(begun.elapsed(), &reading);
             if now != before {

@@ -22,7 +22,7 @@ use crate::config::{Encryption, HttpConfig};
 use crate::files::pem;
 
 /// Longest wait for the response.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest response, in bytes.
 const LONGEST: usize = 1 << 16;
@@ -32,8 +32,8 @@ const LONGEST: usize = 1 << 16;
 /// # Errors
 /// The reason why the state is unknown, for people.
 pub async fn health_of(config: &HttpConfig) -> Result<Value, String> {
-    let asked = timeout(PATIENCE, ask(config)).await;
-    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    let asked = timeout(TIMEOUT, ask(config)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
 }
 
 async fn ask(config: &HttpConfig) -> Result<Value, String> {

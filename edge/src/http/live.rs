@@ -37,10 +37,10 @@ use crate::pipeline::{FollowedFrame, QueuedMask};
 use crate::port::Condition;
 
 /// Longest wait for an answer of the client.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two checks for changes that are not signalled.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Largest message of a client, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024;
@@ -98,7 +98,7 @@ struct Sent {
 
 impl Client {
     async fn serve(&mut self, state: &Guarded, peer: SocketAddr) -> Result<(), Disconnected> {
-        let Ok(Some(Ok(Message::Text(token)))) = timeout(PATIENCE, self.socket.recv()).await else {
+        let Ok(Some(Ok(Message::Text(token)))) = timeout(TIMEOUT, self.socket.recv()).await else {
             return Err(Disconnected);
         };
         if let Err(Refused { status, reason }) = state.guard.check_token(peer.ip(), &token) {
@@ -108,7 +108,7 @@ impl Client {
             return self.send(Message::Close(Some(close))).await;
         }
         let (mut frames, mut masks) = (state.controls.frames.clone(), state.controls.masks.clone());
-        let mut look = interval(LOOK);
+        let mut ticks = interval(POLL_INTERVAL);
         let mut sent = Sent::default();
         let mut answer_by = Instant::now();
         loop {
@@ -117,7 +117,7 @@ impl Client {
                     self.send(message).await?;
                     self.unanswered += 1;
                 }
-                answer_by = Instant::now() + PATIENCE;
+                answer_by = Instant::now() + TIMEOUT;
             }
             let ready = self.unanswered == 0;
             tokio::select! {
@@ -130,14 +130,14 @@ impl Client {
                 },
                 changed = frames.changed(), if ready => changed.map_err(|_| Disconnected)?,
                 changed = masks.changed(), if ready => changed.map_err(|_| Disconnected)?,
-                _ = look.tick(), if ready => {}
+                _ = ticks.tick(), if ready => {}
                 () = sleep_until(answer_by), if !ready => return Err(Disconnected),
             }
         }
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Disconnected> {
-        let sent = timeout(PATIENCE, self.socket.send(message)).await;
+        let sent = timeout(TIMEOUT, self.socket.send(message)).await;
         sent.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 }

@@ -23,7 +23,7 @@ use crate::files::pem;
 
 /// Longest wait for the TLS handshake and for the head of a request, so that idle clients keep no
 /// connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Wait after a connection could not be accepted, as with too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor
     // Data is small or urgent. If this fails, it is only slower.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return answer(stream, router).await };
-    match timeout(PATIENCE, tls.accept(stream)).await {
+    match timeout(TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => answer(stream, router).await,
         Ok(Err(error)) => tracing::debug!("http: {peer}: {error}"),
         Err(_) => tracing::debug!("http: {peer} did not finish the TLS handshake"),
@@ -75,7 +75,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor
 async fn answer(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // The connection ends in either case; upgraded connections continue elsewhere.
     let _ = connection.with_upgrades().await;

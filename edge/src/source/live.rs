@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::event::{Event, Loss, Received, Source};
 use crate::back_off::BackOff;
-use crate::config::Patience;
+use crate::config::Timeouts;
 
 /// A source that can be connected repeatedly.
 pub(super) trait Dial: Send + 'static {
@@ -41,7 +41,7 @@ pub(super) enum Fault {
 /// A source that reconnects after every loss.
 pub(super) struct Live<D: Dial> {
     dial: D,
-    patience: Patience,
+    timeouts: Timeouts,
     link: Link<D::Connection>,
     /// Reset by every frame.
     back_off: BackOff,
@@ -70,15 +70,15 @@ struct Watched<C> {
 }
 
 impl<D: Dial> Live<D> {
-    pub(super) fn new(dial: D, patience: Patience) -> Self {
+    pub(super) fn new(dial: D, timeouts: Timeouts) -> Self {
         let link = Link::Down { until: Instant::now(), closing: None };
-        Self { dial, patience, link, back_off: BackOff::new(patience.max_back_off) }
+        Self { dial, timeouts, link, back_off: BackOff::new(timeouts.max_back_off) }
     }
 
     fn connect(&mut self) -> Event {
         match self.dial.connect() {
             Ok(connection) => {
-                let (quiet_since, limit) = (Instant::now(), self.patience.start);
+                let (quiet_since, limit) = (Instant::now(), self.timeouts.start);
                 self.link = Link::Up(Watched { connection, quiet_since, limit, damage: None });
                 Event::Nothing
             }
@@ -112,7 +112,7 @@ impl<D: Dial> Source for Live<D> {
                 Event::Starting
             }
             Link::Dialing => self.connect(),
-            Link::Up(watched) => match watched.receive(wait, self.patience.stall) {
+            Link::Up(watched) => match watched.receive(wait, self.timeouts.stall) {
                 Ok(event) => {
                     if matches!(event, Event::Frame(_)) {
                         self.back_off.reset();

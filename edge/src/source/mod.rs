@@ -57,9 +57,9 @@ pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
             let frame_size = Some((width as usize, height as usize));
             return Ok(Opened { source: Box::new(source), frame_size });
         }
-        SourceKind::Pipe(pipe) => Box::new(Live::new(pipe.clone(), pipe.patience)),
-        SourceKind::OpenIgtLink(server) => Box::new(Live::new(server.clone(), server.patience)),
-        SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.patience)),
+        SourceKind::Pipe(pipe) => Box::new(Live::new(pipe.clone(), pipe.timeouts)),
+        SourceKind::OpenIgtLink(server) => Box::new(Live::new(server.clone(), server.timeouts)),
+        SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.timeouts)),
     };
     Ok(Opened { source, frame_size: intake.known_size() })
 }

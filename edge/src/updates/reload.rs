@@ -54,7 +54,7 @@ impl Reloader {
 
 impl Builds for Reloader {
     fn reload(&self) -> Result<String, String> {
-        self.0.begin(BuildState::Loading, Inner::take_over)?;
+        self.0.begin(BuildState::Loading, Inner::replace_build)?;
         Ok(format!("loading {}", self.0.config.build.path.display()))
     }
 
@@ -65,7 +65,7 @@ impl Builds for Reloader {
         }
         self.0.begin(BuildState::Loading, |reloader| {
             match slots::change(&reloader.config.build.path) {
-                Ok(()) => reloader.take_over(),
+                Ok(()) => reloader.replace_build(),
                 Err(error) => tracing::error!("cannot switch builds: {}", reloader.fail(&error)),
             }
         })?;
@@ -81,10 +81,12 @@ impl Builds for Reloader {
                 "update.repository is missing in {file}; set it to get newer builds"
             ));
         };
-        self.0.begin(BuildState::Updating, move |reloader| match reloader.look(activate) {
-            Err(error) => tracing::error!("{}", reloader.fail(&error)),
-            Ok(()) if activate == Activate::Now => reloader.take_over(),
-            Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
+        self.0.begin(BuildState::Updating, move |reloader| {
+            match reloader.run_update(activate) {
+                Err(error) => tracing::error!("{}", reloader.fail(&error)),
+                Ok(()) if activate == Activate::Now => reloader.replace_build(),
+                Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
+            }
         })?;
         Ok(format!("looking for a newer build in {repository}"))
     }
@@ -124,7 +126,7 @@ impl Inner {
     }
 
     /// Runs `medsa-edge update`.
-    fn look(&self, activate: Activate) -> Result<(), Error> {
+    fn run_update(&self, activate: Activate) -> Result<(), Error> {
         // This executable, even if the package was replaced in the meantime.
         let mut program = Command::new("/proc/self/exe");
         program.arg("update").arg("--config").arg(&self.config.file);
@@ -137,7 +139,7 @@ impl Inner {
         })
     }
 
-    fn take_over(&self) {
+    fn replace_build(&self) {
         let path = self.config.build.path.display();
         let name = "reloading";
         let loaded = catch_unwind(AssertUnwindSafe(|| self.load()));

@@ -11,10 +11,10 @@ use super::error::Error;
 use crate::files;
 
 /// Longest wait for another process that changes the slots; it ends soon after its change.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two attempts to lock the slots.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The build file to start with. Counts the start of a build on trial, so call it once per start.
 ///
@@ -109,11 +109,11 @@ pub(super) fn failed(path: &Path) {
 /// # Errors
 /// [`Error::Slots`], [`Error::File`].
 pub(crate) fn open(path: &Path) -> Result<Slots<Folder>, Error> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         match Folder::open(path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
-                sleep(LOOK);
+                sleep(POLL_INTERVAL);
             }
             opened => return Ok(Slots::open(opened.map_err(files::Error::io(path))?)?),
         }

@@ -17,7 +17,7 @@ use crate::pipeline::{Objects, Slot};
 use crate::port::{Activate, BuildState, Builds};
 
 /// Time between two checks of the slots and of the build's health.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Supervises the slots.
 #[derive(Clone)]
@@ -67,16 +67,16 @@ impl UpdateSupervisor {
         let mut healthy_for = Duration::ZERO;
         // SHA-256 of a build that was tried and not accepted; it is not tried again.
         let mut tried = None;
-        let mut next_look = self.every.map(|_| Instant::now());
+        let mut next_check = self.every.map(|_| Instant::now());
         // True after an update fetched a build. One that an administrator only staged is not used.
         let mut fetched = false;
         loop {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             let now = self.progress();
             let is_healthy = now.sha256 == before.sha256
                 && now.segmented > before.segmented
                 && now.failed == before.failed;
-            healthy_for = if is_healthy { healthy_for + LOOK } else { Duration::ZERO };
+            healthy_for = if is_healthy { healthy_for + POLL_INTERVAL } else { Duration::ZERO };
             before = now;
             if healthy_for >= self.confirm_after {
                 healthy_for = Duration::ZERO;
@@ -99,11 +99,11 @@ impl UpdateSupervisor {
                     fetched = !self.log("newer build", self.reloader.switch_build());
                 }
             }
-            if next_look.is_some_and(|next| Instant::now() >= next)
+            if next_check.is_some_and(|next| Instant::now() >= next)
                 && self.log("schedule", self.reloader.update(Activate::Later))
             {
                 fetched = true;
-                next_look = self.every.map(|every| Instant::now() + every);
+                next_check = self.every.map(|every| Instant::now() + every);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use medsa_edge::config::{
     AfterLast, BrokerPlace, Budget, ClipConfig, Config, Deidentification, Encryption, Format,
-    HttpControl, Limits, LogFile, LogTo, Pace, Patience, PipeConfig, PipeFormat, Rectangle, Region,
-    SourceKind, V4l2Format,
+    HttpControl, Limits, LogFile, LogTo, Pace, PipeConfig, PipeFormat, Rectangle, Region,
+    SourceKind, Timeouts, V4l2Format,
 };
 
 const MINIMAL: &str = r#"
@@ -325,24 +325,24 @@ fn source_kind(lines: &str) -> SourceKind {
 #[test]
 fn every_kind_of_source_has_its_defaults() {
     let s = Duration::from_secs;
-    let patience = Patience { start: s(5), stall: s(1), max_back_off: s(5) };
+    let timeouts = Timeouts { start: s(5), stall: s(1), max_back_off: s(5) };
     let command = "kind = \"pipe\"\ncommand = [\"ffmpeg\", \"-i\", \"x\"]\n";
     let SourceKind::Pipe(pipe) = source_kind(&format!("{command}format = \"mjpeg\"")) else {
         panic!("no pipe");
     };
     assert_eq!((pipe.program.as_str(), pipe.arguments.len()), ("ffmpeg", 2));
-    assert_eq!((pipe.format, pipe.patience), (PipeFormat::Mjpeg, patience));
+    assert_eq!((pipe.format, pipe.timeouts), (PipeFormat::Mjpeg, timeouts));
     assert_eq!(pipe.folder, Path::new("there"));
     let lines = format!("{command}format = \"rgb24\"\nframe_size = [64, 48]\nstall_s = 0.5");
-    let SourceKind::Pipe(PipeConfig { format, patience: shorter, .. }) = source_kind(&lines) else {
+    let SourceKind::Pipe(PipeConfig { format, timeouts: shorter, .. }) = source_kind(&lines) else {
         panic!("no pipe");
     };
     assert_eq!(format, PipeFormat::Rgb24 { frame_size: (64, 48) });
-    assert_eq!(shorter, Patience { stall: Duration::from_millis(500), ..patience });
+    assert_eq!(shorter, Timeouts { stall: Duration::from_millis(500), ..timeouts });
     let server = "kind = \"openigtlink\"\nserver = \"probe:18944\"";
     let SourceKind::OpenIgtLink(client) = source_kind(server) else { panic!("no client") };
     assert_eq!((client.server.as_str(), client.device_name), ("probe:18944", None));
-    assert_eq!((client.window, client.patience), ([0, 65535], patience));
+    assert_eq!((client.window, client.timeouts), ([0, 65535], timeouts));
     let SourceKind::V4l2(device) = source_kind("kind = \"v4l2\"\ndevice = \"/dev/video0\"") else {
         panic!("no device");
     };
@@ -350,7 +350,7 @@ fn every_kind_of_source_has_its_defaults() {
         (device.device.as_path(), device.format),
         (Path::new("/dev/video0"), V4l2Format::Mjpeg)
     );
-    assert_eq!((device.frame_size, device.interval, device.patience), (None, None, patience));
+    assert_eq!((device.frame_size, device.interval, device.timeouts), (None, None, timeouts));
 }
 
 #[test]

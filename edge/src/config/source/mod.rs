@@ -96,7 +96,7 @@ pub struct PipeConfig {
     /// Format of the output.
     pub format: PipeFormat,
     /// Time limits of the source.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 /// Output format of a program.
@@ -121,7 +121,7 @@ pub struct OpenIgtLinkConfig {
     /// 16-bit sample values shown as black and as white.
     pub window: [u16; 2],
     /// Time limits of the source.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 /// A video device.
@@ -136,7 +136,7 @@ pub struct V4l2Config {
     /// Time between frames requested from the device; `None` keeps its present setting.
     pub interval: Option<Duration>,
     /// Time limits of the source.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 /// Pixel format of a video device.
@@ -150,7 +150,7 @@ pub enum V4l2Format {
 
 /// Time limits of a live source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// Longest wait for the first frame after connecting.
     pub start: Duration,
     /// Longest wait for each further frame.

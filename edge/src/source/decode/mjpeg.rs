@@ -54,7 +54,7 @@ impl MjpegSplitter {
     pub fn next_cut(&mut self) -> Option<Cut> {
         loop {
             if self.place_in_buffer() > MAX_JPEG_BYTES {
-                return Some(self.give_up(format!("more than {MAX_JPEG_BYTES} bytes")));
+                return Some(self.drop_image(format!("more than {MAX_JPEG_BYTES} bytes")));
             }
             let step = match self.place {
                 Place::Between => self.find_start(),
@@ -97,7 +97,7 @@ impl MjpegSplitter {
         let &[first, marker] = self.buffer.get(at..at + 2)? else { return None };
         if first != 0xff {
             let reason = format!("byte {at} is {first:#04x}, expected a marker");
-            return Some(Step::Cut(self.give_up(reason)));
+            return Some(Step::Cut(self.drop_image(reason)));
         }
         Some(match marker {
             0xff => Step::To(Place::Marker(at + 1)),
@@ -107,8 +107,8 @@ impl MjpegSplitter {
                 self.place = Place::Between;
                 Step::Cut(Cut::Whole(whole))
             }
-            SOI => Step::Cut(self.give_up(format!("cut short after {at} bytes by another"))),
-            0x00 => Step::Cut(self.give_up(format!("byte {at} is data, expected a marker"))),
+            SOI => Step::Cut(self.drop_image(format!("cut short after {at} bytes by another"))),
+            0x00 => Step::Cut(self.drop_image(format!("byte {at} is data, expected a marker"))),
             // Markers without a segment.
             0x01 | 0xd0..=0xd7 => Step::To(Place::Marker(at + 2)),
             _ => {
@@ -117,7 +117,7 @@ impl MjpegSplitter {
                 if length < 2 {
                     let reason =
                         format!("segment at byte {at} has length {length}, expected 2 or more");
-                    return Some(Step::Cut(self.give_up(reason)));
+                    return Some(Step::Cut(self.drop_image(reason)));
                 }
                 let after = at + 2 + length;
                 Step::To(if marker == SOS { Place::Scan(after) } else { Place::Marker(after) })
@@ -139,7 +139,7 @@ impl MjpegSplitter {
     }
 
     /// Drops what was read of the current image; the search goes on in what follows.
-    fn give_up(&mut self, reason: String) -> Cut {
+    fn drop_image(&mut self, reason: String) -> Cut {
         let read = self.place_in_buffer().min(self.buffer.len());
         self.buffer.drain(..read);
         self.place = Place::Between;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     /// An image with a thumbnail in a segment, and stuffing and a restart in its data.
-    fn picture() -> Vec<u8> {
+    fn image() -> Vec<u8> {
         let thumbnail = [0xff, SOI, 0xff, EOI];
         let mut jpeg = vec![0xff, SOI, 0xff, 0xe1, 0, 6];
         jpeg.extend(thumbnail);
@@ -178,21 +178,21 @@ mod tests {
 
     #[test]
     fn images_are_cut_out_for_any_chunk_size() {
-        let stream = [b"--boundary\r\n\xff".as_slice(), &picture(), b"\r\n", &picture()].concat();
+        let stream = [b"--boundary\r\n\xff".as_slice(), &image(), b"\r\n", &image()].concat();
         for size in 1..=stream.len() {
-            let expected = [Cut::Whole(picture()), Cut::Whole(picture())];
+            let expected = [Cut::Whole(image()), Cut::Whole(image())];
             assert_eq!(cuts(&stream, size), expected, "{size}");
         }
     }
 
     #[test]
     fn truncated_image_affects_no_other() {
-        let stream = [&picture()[..19], &picture()].concat();
+        let stream = [&image()[..19], &image()].concat();
         for size in 1..=stream.len() {
             let cuts = cuts(&stream, size);
             let Cut::Damaged(reason) = &cuts[0] else { panic!("{cuts:?}") };
             assert_eq!(reason, "JPEG stream: cut short after 19 bytes by another");
-            assert_eq!(cuts[1..], [Cut::Whole(picture())], "{size}");
+            assert_eq!(cuts[1..], [Cut::Whole(image())], "{size}");
         }
     }
 

@@ -24,10 +24,10 @@ const PART_BYTES: usize = 4096;
 const PIPE_PARTS: usize = 16;
 
 /// Longest wait for the program to end after it closed its output.
-const FAREWELL: Duration = Duration::from_millis(500);
+const EXIT_WAIT: Duration = Duration::from_millis(500);
 
 /// Time between two checks whether the program has ended.
-const GLANCE: Duration = Duration::from_millis(2);
+const EXIT_POLL: Duration = Duration::from_millis(2);
 
 /// A running program, killed and reaped when it is dropped.
 pub(super) struct Child {
@@ -97,8 +97,8 @@ impl Child {
     }
 
     /// The reason why the program closed its output.
-    pub(super) fn last_words(&mut self) -> String {
-        let deadline = Instant::now() + FAREWELL;
+    pub(super) fn exit_reason(&mut self) -> String {
+        let deadline = Instant::now() + EXIT_WAIT;
         let status = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(status) = self.status() {
@@ -108,9 +108,9 @@ impl Child {
                 break None;
             }
             // Standard error closes when the program ends, unless a child of it holds it open.
-            match self.wait_for_stderr(left.min(GLANCE)) {
+            match self.wait_for_stderr(left.min(EXIT_POLL)) {
                 Ok(true) => self.read_stderr(),
-                _ => thread::sleep(left.min(GLANCE)),
+                _ => thread::sleep(left.min(EXIT_POLL)),
             }
         };
         // Reads what the program wrote before it ended: at most what a pipe holds.

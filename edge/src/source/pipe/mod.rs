@@ -78,7 +78,7 @@ impl Connection for Pipe {
             match output.map_err(Fault::Lost)? {
                 Output::Bytes(_) => {}
                 Output::Nothing => return Ok(None),
-                Output::End => return Err(Fault::Lost(self.child.last_words())),
+                Output::End => return Err(Fault::Lost(self.child.exit_reason())),
             }
         }
     }
