@@ -27,7 +27,7 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
         let Loaded { build, network } = BuildFile::open(path)?.load(config, &workers)?;
         Ok::<_, updates::Error>((network.build.to_string(), check_vectors(&build)?))
     };
-    let build = updates::at_present(&config.build.path).and_then(|path| load(&path));
+    let build = updates::file_in_use(&config.build.path).and_then(|path| load(&path));
     let build = problems.keep("build.path", build);
     if let Some(configured) = &config.degrade {
         let smaller = configured.smaller_build.as_deref().map(load).transpose();

@@ -170,7 +170,7 @@ impl Inner {
         let workers = Workers::new(threads);
         let running = self.slot.primary().build.sha256;
         let loaded = in_background("loading", || {
-            let file = BuildFile::open(&slots::at_present(&self.config.build.path)?)?;
+            let file = BuildFile::open(&slots::file_in_use(&self.config.build.path)?)?;
             if file.sha256 == running {
                 return Ok(None);
             }

@@ -39,7 +39,7 @@ pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// [`Error::Slots`].
-pub(crate) fn at_present(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn file_in_use(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
