@@ -1,12 +1,11 @@
-//! How well objects are followed: plays pictures with known masks to the pipeline as a camera
-//! would, and compares what it says about each frame with what is there.
+//! Measures how well objects are followed: plays images with known masks to the pipeline at the
+//! rate of a camera, and compares the published masks with the known ones.
 //!
 //! `following BUILD IMAGES MASKS [--rate FPS] [--encoder-ms MS] [--motion] [--frames N]`
 //!
-//! IMAGES and MASKS are folders of pictures in the same order. `--encoder-ms` makes the encoder
-//! as slow as on a small board. `--motion` plays the first picture only, moved to and fro, turned
-//! and scaled, with its mask.
-//! Prints a table: followed, and each frame for itself.
+//! IMAGES and MASKS are folders of images in the same order. `--encoder-ms` makes the encoder as
+//! slow as on a small board. `--motion` plays the first image only, shifted, rotated and scaled back
+//! and forth, with its mask. Prints a table of results with and without following.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -42,7 +41,7 @@ struct Args {
     motion: bool,
     #[arg(long)]
     verbose: bool,
-    /// Prompt with the box of the first mask instead of a click in its middle.
+    /// Prompt with the bounding box of the first mask instead of a click at its centroid.
     #[arg(long)]
     bbox: bool,
     #[arg(long, default_value_t = 100)]
@@ -66,23 +65,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frames.push(frame);
     }
     println!(
-        "| way | frames told | IoU of boxes, mean | lowest tenth | IoU of masks, mean | jitter px | flagged lost |"
+        "| mode | frames with a mask | IoU of boxes, mean | lowest tenth | IoU of masks, mean | jitter px | flagged lost |"
     );
     println!("|---|---|---|---|---|---|---|");
     for (name, following, pace) in [
         ("followed, live", Following::On, Pace::Live),
-        ("each frame for itself, live", Following::Off, Pace::Live),
+        ("not followed, live", Following::Off, Pace::Live),
         ("followed, every frame segmented", Following::On, Pace::EveryFrame),
-        ("each frame for itself, every frame segmented", Following::Off, Pace::EveryFrame),
+        ("not followed, every frame segmented", Following::Off, Pace::EveryFrame),
     ] {
         let build = Build::read(&args.build, &Limits::default())?;
         let engine = Engine::load(&build, NonZeroUsize::new(1).ok_or("no thread")?)?;
         let encoder = Duration::from_millis(if pace == Pace::Live { args.encoder_ms } else { 0 });
         let interval = Duration::from_secs_f64(1.0 / args.rate);
-        let told =
+        let published =
             play(engine, encoder, frames.clone(), interval, following, pace, &truth[0], args.bbox)?;
         if args.verbose {
-            for (message, truth) in told.iter().zip(&truth) {
+            for (message, truth) in published.iter().zip(&truth) {
                 let Some(m) = message else { continue };
                 let found = in_frame(m, truth.dim());
                 let (a, b) = (bounds(&found), bounds(truth));
@@ -93,12 +92,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 );
             }
         }
-        println!("| {name} | {} |", report(&told, &truth));
+        println!("| {name} | {} |", report(&published, &truth));
     }
     Ok(())
 }
 
-/// What is on the screen while each frame is.
+/// Plays the frames; returns the mask on the screen during each frame.
 #[allow(clippy::too_many_arguments)]
 fn play(
     engine: Engine,
@@ -122,7 +121,7 @@ fn play(
     };
     let object = ObjectId::new(0).unwrap_or_else(|_| unreachable!("0 is an object"));
     objects.change(object, change)?;
-    let mut told: Vec<Option<MaskMessage>> = vec![None; frames.len()];
+    let mut published: Vec<Option<MaskMessage>> = vec![None; frames.len()];
     let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
     let player = Player::new(Box::new(source), pace, Intake::default());
     let segmenter = Slowed { engine, encoder };
@@ -132,26 +131,26 @@ fn play(
     while let Some(ready) = masks.blocking_recv() {
         let message = *ready.message;
         let frame_id = message.frame_id as usize;
-        // What is on the screen while a frame is: the newest word by the time that the next comes.
+        // The mask shown with a frame is the newest one published before the next frame.
         let age = ready.captured.elapsed().as_secs_f64() / interval.as_secs_f64();
         let seen_from = if pace == Pace::Live { frame_id + age as usize } else { frame_id };
-        for shown in told.iter_mut().skip(seen_from) {
+        for shown in published.iter_mut().skip(seen_from) {
             if shown.as_ref().is_none_or(|shown| shown.frame_id <= message.frame_id) {
                 *shown = Some(message.clone());
             }
         }
     }
     pipeline.join()?;
-    Ok(told)
+    Ok(published)
 }
 
-fn report(told: &[Option<MaskMessage>], truth: &[Array2<bool>]) -> String {
+fn report(published: &[Option<MaskMessage>], truth: &[Array2<bool>]) -> String {
     let mut boxes = Vec::new();
     let mut masks = Vec::new();
     let mut centroids = Vec::new();
     let mut lost = 0;
     let mut count = 0;
-    for (message, truth) in told.iter().zip(truth) {
+    for (message, truth) in published.iter().zip(truth) {
         let Some(message) = message else { continue };
         count += 1;
         if message.state == MaskState::Lost {
@@ -209,7 +208,7 @@ impl Source for Camera {
     }
 }
 
-/// An engine whose encoder takes at least so long.
+/// An engine whose encoder takes at least `encoder` per frame.
 struct Slowed {
     engine: Engine,
     encoder: Duration,
@@ -243,8 +242,8 @@ impl Segmenter for Slowed {
     }
 }
 
-/// Where the picture has moved to at a frame: to and fro by a tenth of its width, turned by up to
-/// ten degrees, scaled by a tenth.
+/// Motion of the image at a frame: shifted back and forth by a tenth of its width, rotated by up to
+/// ten degrees, scaled by up to a tenth.
 fn motion(index: usize, frame: Frame) -> Motion {
     let time = index as f32 / 20.0;
     let (width, height) = (frame.width as f32, frame.height as f32);

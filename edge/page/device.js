@@ -1,4 +1,4 @@
-// The connection: what the device shows, and what it is told.
+// The connection to the device: receives frames, masks and state, sends prompts and commands.
 
 import { decodeFrame, decodeMask } from './wire.js';
 
@@ -7,7 +7,7 @@ const WRONG_TOKEN = 4401;
 const TOO_MANY_TOKENS = 4429;
 
 export class Device {
-  /** `on` has a function for each: frame, mask, status, prompts, lost, unauthorized. */
+  /** `on` has a handler for each event: frame, mask, status, prompts, lost, unauthorized. */
   constructor(on) {
     this.on = on;
     this.token = sessionStorage.getItem('token') ?? '';
@@ -24,7 +24,7 @@ export class Device {
     const socket = new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}/live`);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => socket.send(this.token);
-    // In turn: a picture takes time to decode, and what follows belongs to it.
+    // One after the other: decoding an image takes time, and later messages refer to it.
     let turn = Promise.resolve();
     socket.onmessage = ({ data }) => {
       turn = turn.then(() => this.take(data)).catch(console.error).then(() => {
@@ -53,7 +53,7 @@ export class Device {
     }
   }
 
-  /** Sends one after the other, so that changes arrive in the order of the taps. */
+  /** Sends requests one after the other, so that changes arrive in the order of the taps. */
   post(path, body) {
     const answer = this.last.then(() => this.postNow(path, body));
     this.last = answer.catch(() => {});
@@ -65,7 +65,7 @@ export class Device {
     return this.get(path, { method: 'POST', headers, body: JSON.stringify(body) });
   }
 
-  /** An answer that is not a refusal. */
+  /** Returns the response; throws if the request was refused. */
   async get(path, { headers = {}, ...request } = {}) {
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const answer = await fetch(path, { headers, ...request });

@@ -1,11 +1,11 @@
-// What is shown beside the picture when it is asked for: captures, and what is known of the build.
+// Content of the dialogs: saved captures, and the description of the build.
 
 /** The list of captures, newest first. */
 export class Captures {
-  /** `list`: where they go. */
+  /** `list`: the element that shows the captures. */
   constructor(device, list, text, language) {
     Object.assign(this, { device, list, text, language });
-    /** By record: small pictures that were asked for already. */
+    /** Thumbnails requested so far, by record. */
     this.pictures = new Map();
   }
 
@@ -16,7 +16,7 @@ export class Captures {
     this.pictures = new Map(records.map(({ id }) => [id, before.get(id) ?? document.createElement('canvas')]));
     const items = records.map((record) => this.item(record));
     this.list.replaceChildren(...(items.length ? items : [item('', this.text.noCaptures)]));
-    // One after the other: the device has masks to make, too.
+    // One after the other, to leave the device time for masks.
     for (const { id } of missing) {
       await this.draw(id).catch((error) => {
         this.pictures.delete(id);
@@ -51,13 +51,13 @@ function item(picture, ...lines) {
   return entry;
 }
 
-/** The build that can be used instead, where there is one. */
+/** The build that can be switched to, if there is one. */
 export function otherOf(slots) {
   const roles = ['staged', 'before'];
   return [slots?.a, slots?.b].find((build) => build && roles.includes(build.role));
 }
 
-/** What is known of the build, as terms and what they are. */
+/** Description of the build as terms and values. */
 export function describe({ name, version, classes, base, adapter, precision, agreement, slots }, reload, text, language) {
   const percent = (part) => part.toLocaleString(language, { style: 'percent', maximumFractionDigits: 1 });
   const agrees = agreement && text.agrees(percent(agreement.mean_iou), percent(agreement.min_iou), agreement.masks);

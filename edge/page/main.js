@@ -1,4 +1,4 @@
-// The page: what is tapped becomes prompts and commands, what comes becomes a picture.
+// The page: sends prompts and commands, and shows frames, masks and the state of the device.
 
 import { Device } from './device.js';
 import { Captures, describe, otherOf } from './lists.js';
@@ -9,7 +9,7 @@ import de from './de.js';
 
 const STALE_MS = 1000;
 const NOTICE_MS = 4000;
-/** Further than this, a touch is no tap but a box. */
+/** A touch that moves farther than this draws a box instead of a tap. */
 const DRAG_PX = 14;
 const LOOK_MS = 200;
 const CARD_MS = 2000;
@@ -42,16 +42,16 @@ const device = new Device({
     redraw();
   },
   mask(mask) {
-    // One that was under way when its object was cleared is no answer to the next tap.
+    // A mask sent before its object was cleared must not appear as the answer to the next tap.
     if (prompts.has(mask.object)) masks.set(mask.object, mask);
     redraw();
   },
   status(message) {
     connected = true;
     const [before, now] = [status?.records, message.records];
-    // Not when it is asked for: only what is on the disk is captured.
-    if (before && now.refused > before.refused) tell(text.notCaptured);
-    else if (before && now.kept > before.kept) tell(text.captured);
+    // Reported when the counters change: a requested capture is not on the disk yet.
+    if (before && now.refused > before.refused) showNotice(text.notCaptured);
+    else if (before && now.kept > before.kept) showNotice(text.captured);
     const changed = (key) => JSON.stringify(status?.[key]) !== JSON.stringify(message[key]);
     const [stored, another] = [changed('records'), changed('build') || changed('reload')];
     status = message;
@@ -60,7 +60,7 @@ const device = new Device({
     redraw();
   },
   prompts({ objects }) {
-    prompts.tell(objects);
+    prompts.update(objects);
     redraw();
   },
   lost() {
@@ -71,7 +71,7 @@ const device = new Device({
   unauthorized(reason) {
     for (const open of document.querySelectorAll('dialog[open]')) open.close();
     element('ask').showModal();
-    say(element('refused'), text[reason] ?? '');
+    setText(element('refused'), text[reason] ?? '');
   },
 });
 const prompts = new Prompts(device, notDone);
@@ -88,7 +88,7 @@ function state() {
   return age() > STALE_MS ? 'stale' : 'live';
 }
 
-/** Masks that belong to the picture: not of objects that are gone, nor of a time long past. */
+/** Masks to show: those of present objects, captured within a second of the frame. */
 function shown() {
   const now = state();
   if (now !== 'live' && now !== 'frozen') return [];
@@ -105,27 +105,27 @@ function redraw() {
     const opacity = element('opacity').value / 100;
     const visible = state() === 'live' || state() === 'frozen' ? all : [];
     view.draw({ masks: shown(), prompts: visible, drag, cursor, filled, opacity });
-    tellState();
-    tellFacts();
+    showState();
+    showFacts();
   });
 }
 
-/** Changes a text only where it is another: screen readers speak what changes. */
-function say(target, words) {
+/** Sets a text only if it differs, because screen readers speak every change. */
+function setText(target, words) {
   if (target.textContent !== words) target.textContent = words;
 }
 
-function tellState() {
+function showState() {
   const now = state();
   element('stage').dataset.state = now;
   const seconds = view.frame ? (age() / 1000).toFixed(1) : '';
   const words = view.frame ? [text.age(seconds)].concat(now === 'frozen' ? text.frozen : []) : [];
-  say(element('age'), words.join(' · '));
+  setText(element('age'), words.join(' · '));
   const warning = notice ?? reasonFor(now);
   element('notice').hidden = !warning;
-  say(element('notice'), warning ?? '');
-  const goesOn = status?.activity === 'running' || !status;
-  say(element('freeze'), goesOn ? text.freeze : text.goOn);
+  setText(element('notice'), warning ?? '');
+  const running = status?.activity === 'running' || !status;
+  setText(element('freeze'), running ? text.freeze : text.goOn);
   element('capture').disabled = !status?.records;
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
@@ -135,7 +135,7 @@ function tellState() {
   const slowed = level ? [text.slowed(text.cause[cause], level)] : [];
   const news = [...slowed, ...(reload.state === 'idle' ? [] : [text.reload[reload.state]])];
   const line = [status.build, ...news, ...latency, rate, text.broker[status.broker]];
-  say(element('status'), line.join(' · '));
+  setText(element('status'), line.join(' · '));
 }
 
 function reasonFor(now) {
@@ -155,7 +155,7 @@ function grade(mask) {
   return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
 }
 
-function tellFacts() {
+function showFacts() {
   const visible = new Set(shown());
   const maskOf = (object) => {
     const mask = masks.get(object);
@@ -163,7 +163,7 @@ function tellFacts() {
   };
   for (const [object, button] of [...element('objects').children].entries()) {
     const [, symbol, word] = prompts.has(object) ? grade(maskOf(object)) : ['', '', ''];
-    say(button, `${object + 1} ${symbol}`.trim());
+    setText(button, `${object + 1} ${symbol}`.trim());
     button.setAttribute('aria-label', `${text.object} ${object + 1} ${word}`.trim());
     button.setAttribute('aria-pressed', object === selected);
   }
@@ -189,7 +189,7 @@ function tellFacts() {
 
 function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
-  // Thousands are not grouped: 1.804 could be read as little more than one.
+  // No thousands separator: 1.804 could be read as a decimal fraction.
   const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
   const number = (value, digits) => value.toLocaleString(language, format(digits));
   if (physical) {
@@ -205,7 +205,7 @@ function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   ];
 }
 
-function tell(words) {
+function showNotice(words) {
   notice = words;
   redraw();
   setTimeout(() => {
@@ -214,9 +214,9 @@ function tell(words) {
   }, NOTICE_MS);
 }
 
-function notDone(error) { tell(`${text.notDone}: ${error.message}`); }
+function notDone(error) { showNotice(`${text.notDone}: ${error.message}`); }
 
-/** How far from a marker a finger still means it: half of what it needs to hit a button. */
+/** Largest distance at which a tap hits a marker: half the size of a button. */
 function reach() {
   return parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--target')) / 2;
 }
@@ -235,7 +235,7 @@ function setBox(from, to) {
   redraw();
 }
 
-/** Whether what is tapped is what is seen. */
+/** True if the shown image is current, so that a tap refers to it. */
 function mayPrompt() {
   return view.frame && (state() === 'live' || state() === 'frozen');
 }
@@ -293,7 +293,7 @@ canvas.addEventListener('blur', () => {
   redraw();
 });
 
-// A gloved finger rests long or slips a little: browsers make no click of that.
+// Gloved fingers rest long or slip a little, which browsers do not treat as a click.
 document.addEventListener('touchend', (event) => {
   const button = event.target.closest('button');
   if (!button || !event.cancelable) return;
@@ -324,14 +324,14 @@ async function readBuild() {
   element('other').hidden = !other;
   element('update').hidden = !build.update;
   if (!other) return;
-  say(element('other'), text.use(`${other.name} ${other.version}`));
-  say(element('question'), text.sure(`${other.name} ${other.version}`, `${build.name} ${build.version}`));
+  setText(element('other'), text.use(`${other.name} ${other.version}`));
+  setText(element('question'), text.sure(`${other.name} ${other.version}`, `${build.name} ${build.version}`));
 }
 
 function labelSwitches() {
-  say(element('sign'), positive ? text.positive : text.negative);
+  setText(element('sign'), positive ? text.positive : text.negative);
   element('sign').setAttribute('aria-pressed', !positive);
-  say(element('style'), filled ? text.outline : text.fill);
+  setText(element('style'), filled ? text.outline : text.fill);
 }
 
 onPress('sign', () => { positive = !positive; labelSwitches(); });
@@ -352,7 +352,7 @@ element('ask').addEventListener('submit', (event) => {
   event.preventDefault();
   element('ask').close();
 });
-// However it is closed: without the token there is nothing to see, and the device asks again.
+// Sends the token however the dialog is closed; if it is wrong, the device asks again.
 element('ask').addEventListener('close', () => {
   device.setToken(element('token').value);
   element('token').value = '';
@@ -360,7 +360,7 @@ element('ask').addEventListener('close', () => {
 element('opacity').addEventListener('input', redraw);
 
 document.documentElement.lang = language;
-for (const labelled of document.querySelectorAll('[data-text]')) say(labelled, text[labelled.dataset.text]);
+for (const labelled of document.querySelectorAll('[data-text]')) setText(labelled, text[labelled.dataset.text]);
 for (const labelled of document.querySelectorAll('[data-label]')) {
   labelled.setAttribute('aria-label', text[labelled.dataset.label]);
 }
@@ -374,6 +374,6 @@ labelSwitches();
 redraw();
 new ResizeObserver(redraw).observe(canvas);
 setInterval(redraw, LOOK_MS);
-// A trial ends without a word.
+// The end of a trial is not signalled, so the card is refreshed periodically.
 setInterval(() => { if (connected && element('build').open) showBuild(); }, CARD_MS);
 device.connect();

@@ -1,20 +1,20 @@
-// Points and boxes: what the device says, and what was tapped since and is not answered yet.
+// Points and boxes: those that the device reports, and local changes not confirmed yet.
 
-/** A changed prompt is shown for so long, if the device does not tell of it. */
-const UNTOLD_MS = 1000;
+/** Longest time that a local change is shown without confirmation by the device, in ms. */
+const UNCONFIRMED_MS = 1000;
 const NOTHING = { points: [], box: null };
 
 export class Prompts {
   constructor(device, failed) {
     this.device = device;
     this.failed = failed;
-    this.told = new Map();
-    /** By object: prompt, number of requests under way, and when it stops to count. */
+    this.reported = new Map();
+    /** By object: prompt, number of pending requests, and the time when the change expires. */
     this.tapped = new Map();
   }
 
   of(object) {
-    return this.tapped.get(object)?.prompt ?? this.told.get(object) ?? NOTHING;
+    return this.tapped.get(object)?.prompt ?? this.reported.get(object) ?? NOTHING;
   }
 
   has(object) {
@@ -22,8 +22,8 @@ export class Prompts {
     return points.length > 0 || box !== null;
   }
 
-  tell(objects) {
-    this.told = new Map(objects.map(({ object, points, box }) => [object, { points, box }]));
+  update(objects) {
+    this.reported = new Map(objects.map(({ object, points, box }) => [object, { points, box }]));
     for (const [object, { underWay }] of this.tapped) {
       if (underWay === 0) this.tapped.delete(object);
     }
@@ -68,6 +68,6 @@ export class Prompts {
     entry.underWay -= 1;
     setTimeout(() => {
       if (entry.underWay === 0 && this.tapped.get(object) === entry) this.tapped.delete(object);
-    }, UNTOLD_MS);
+    }, UNCONFIRMED_MS);
   }
 }

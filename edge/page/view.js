@@ -1,4 +1,4 @@
-// The canvas: picture, masks, markers. Places are in frame pixels, (0, 0) the middle of the first.
+// The canvas: image, masks, markers. Positions are in frame pixels; (0, 0) is the centre of the first.
 
 export const COLOURS = [
   '#ffd400', '#00c8ff', '#ff7ad9', '#5ee05e', '#ff9d3c', '#b99cff', '#ff8080', '#ffffff',
@@ -11,7 +11,7 @@ export class View {
     this.frame = null;
   }
 
-  /** Where the frame is, in CSS pixels of the canvas. */
+  /** Position of the frame, in CSS pixels of the canvas. */
   place() {
     const { clientWidth, clientHeight } = this.canvas;
     const scale = Math.min(clientWidth / this.frame.width, clientHeight / this.frame.height);
@@ -33,7 +33,7 @@ export class View {
     return [left + (x + 0.5) * scale, top + (y + 0.5) * scale];
   }
 
-  /** Which of `points` is within reach of a finger, or -1. */
+  /** Index of the point within `reach` of the position, or -1. */
   markerAt(points, x, y, reach) {
     const distances = points.map((point) => {
       const [px, py] = this.toCanvas(point);
@@ -43,7 +43,7 @@ export class View {
     return nearest <= reach ? distances.indexOf(nearest) : -1;
   }
 
-  /** `masks`: those to be shown; `prompts`: [object, prompt, selected]; `drag`: two corners. */
+  /** `masks`: masks to show; `prompts`: [object, prompt, selected]; `drag`: two corners of a box. */
   draw({ masks, prompts, drag, cursor, filled, opacity }) {
     const { canvas, frame } = this;
     const ratio = window.devicePixelRatio;
@@ -76,7 +76,7 @@ export class View {
   }
 
   outline(pen, mask, place, opacity) {
-    // The measured outline is the smoother one, but only of the largest part.
+    // The measured contour is smoother, but covers the largest part only.
     const contour = mask.measured?.parts === 1 ? mask.measured.contour : [];
     const path = new Path2D();
     if (contour.length > 2) {
@@ -87,13 +87,13 @@ export class View {
       const [w, h] = [place.width / mask.width, place.height / mask.height];
       path.addPath(mask.edges, new DOMMatrix([w, 0, 0, h, place.left, place.top]));
     }
-    // A line hides less than a fill.
+    // An outline hides less of the image than a fill.
     pen.globalAlpha = Math.min(1, 2 * opacity);
     this.stroke(pen, path, COLOURS[mask.object], 2.5);
     pen.globalAlpha = 1;
   }
 
-  /** With a dark rim, to be seen on bright tissue. */
+  /** Draws a line with a dark rim, visible on bright tissue. */
   stroke(pen, path, colour, width) {
     pen.lineJoin = 'round';
     for (const [style, rim] of [['#000', 2.5], [colour, 0]]) {
@@ -111,7 +111,7 @@ export class View {
     pen.setLineDash([]);
   }
 
-  /** A disc, of the selected object a large one with + or −. */
+  /** Draws a marker: a disc, for the selected object a larger one with + or −. */
   marker(pen, point, colour, selected) {
     const [x, y] = this.toCanvas(point);
     const radius = selected ? MARKER_PX : MARKER_PX / 2;
@@ -140,7 +140,7 @@ export class View {
   }
 }
 
-/** The cells as a picture of their own. */
+/** The cells of a mask as an image. */
 function picture({ bits, width, height, object }) {
   const canvas = new OffscreenCanvas(width, height);
   const pen = canvas.getContext('2d');
@@ -153,7 +153,7 @@ function picture({ bits, width, height, object }) {
   return canvas;
 }
 
-/** Where cells inside and outside meet, in cells. */
+/** Edges between inside and outside cells, in cells. */
 function edges({ bits, width, height }) {
   const path = new Path2D();
   const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && bits[y * width + x] === 1;

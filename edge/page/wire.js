@@ -1,4 +1,4 @@
-// Decodes mask messages, as wire/SPEC.md tells, and the frames of /live.
+// Decoding of mask messages (wire/SPEC.md) and of the frames of /live.
 
 const VERSION = 3;
 const STATES = ['segmented', 'followed', 'lost'];
@@ -23,7 +23,7 @@ class Reader {
   place() { return [this.f32(), this.f32()]; }
 }
 
-/** A mask message; `bits` holds a 1 for each cell inside. */
+/** Decodes a mask message; `bits` holds 1 for each cell inside. */
 export function decodeMask(buffer, offset) {
   const r = new Reader(buffer, offset);
   const version = r.u8();
@@ -57,7 +57,7 @@ export function decodeMask(buffer, offset) {
   return mask;
 }
 
-/** Header of a frame and the JPEG behind it. */
+/** Decodes the header of a frame and the JPEG after it. */
 export function decodeFrame(buffer) {
   const view = new DataView(buffer);
   return {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// First wait; each one doubles.
+/// First wait; the next ones double.
 const MIN_WAIT: Duration = Duration::from_millis(250);
 
-/// Waits that double up to a longest one.
+/// Waits that double up to a maximum.
 pub(crate) struct BackOff {
     waits: ExponentialBuilder,
     next: Peekable<ExponentialBackoff>,
@@ -16,7 +16,7 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
-    /// Begins with the shortest wait; `max` is the longest.
+    /// Starts with the shortest wait; `max` is the longest.
     pub(crate) fn new(max: Duration) -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(MIN_WAIT.min(max))
@@ -25,23 +25,23 @@ impl BackOff {
         Self { waits, next: waits.build().peekable(), max }
     }
 
-    /// The next wait, before it begins.
+    /// The next wait, without using it up.
     pub(crate) fn upcoming(&mut self) -> Duration {
         self.next.peek().copied().unwrap_or(self.max)
     }
 
-    /// The next wait.
+    /// Returns the next wait.
     pub(crate) fn wait(&mut self) -> Duration {
-        // Invariant: their number is not limited.
+        // Invariant: the number of waits is not limited.
         self.next.next().unwrap_or(self.max)
     }
 
-    /// Goes on with the longest wait.
+    /// Continues with the longest wait.
     pub(crate) fn lengthen(&mut self) {
         self.next = self.waits.with_min_delay(self.max).build().peekable();
     }
 
-    /// Begins again with the shortest wait.
+    /// Starts again with the shortest wait.
     pub(crate) fn reset(&mut self) {
         self.next = self.waits.build().peekable();
     }

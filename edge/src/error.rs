@@ -1,10 +1,10 @@
-//! The error of the program: one variant for each module, and those of the commands.
+//! Top-level error: one variant for each module, and those of the commands.
 
 use std::path::PathBuf;
 
 use crate::{config, degrade, files, http, log, mqtt, pipeline, records, source, threads, updates};
 
-/// Errors of this crate.
+/// Error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration.
@@ -60,23 +60,23 @@ pub enum Error {
     ConfiguredPrompt {
         /// Number of the object.
         object: u8,
-        /// The prompt's fault.
+        /// Reason why it does not fit.
         source: pipeline::Error,
     },
-    /// A task of the service failed again and again, or cannot be restarted.
-    #[error("the task {name} {reason}: the service ends")]
+    /// A task of the service keeps failing, or cannot be restarted.
+    #[error("the task {name} {reason}; the service ends")]
     Task {
         /// Name of the task.
         name: &'static str,
-        /// How it failed.
+        /// Reason of the failure.
         reason: String,
     },
-    /// Something that a key of the configuration names cannot be used.
+    /// A file or value named in the configuration cannot be used.
     #[error("{key}: {source}")]
-    Needed {
-        /// The key or section.
+    Unusable {
+        /// Key or section of the configuration.
         key: &'static str,
-        /// What is wrong.
+        /// Reason.
         source: Box<Error>,
     },
     /// The configuration cannot be run.
@@ -87,27 +87,27 @@ pub enum Error {
         problems.iter().map(Error::to_string).collect::<Vec<_>>().join("\n")
     )]
     NotReady {
-        /// The configuration.
+        /// Configuration file.
         file: PathBuf,
-        /// Everything that is wrong.
+        /// All problems.
         problems: Vec<Error>,
     },
-    /// Two arguments of a command that do not go together.
+    /// Two arguments of a command contradict each other.
     #[error("{argument} is {found}, expected {expected}")]
     Argument {
         /// Name of the argument.
         argument: String,
-        /// Its value, or that it is missing.
+        /// Its value, or `missing`.
         found: String,
-        /// Values that would go with the others.
+        /// Accepted values.
         expected: &'static str,
     },
-    /// A picture cannot be written.
+    /// An image cannot be written.
     #[error("{}: {source}", path.display())]
     Picture {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The encoder's answer.
+        /// Error of the encoder.
         source: image::ImageError,
     },
     /// Signals cannot be received.
@@ -116,7 +116,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether an argument or the configuration is at fault, and not a file, the machine or the
+    /// True if an argument or the configuration is at fault, and not a file, the machine or the
     /// network.
     pub fn is_usage(&self) -> bool {
         use medsa_engine::Error::UnknownBoard;

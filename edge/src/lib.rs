@@ -1,12 +1,12 @@
-//! The device service: frames in, masks out over MQTT.
+//! The device service: segments frames and publishes masks over MQTT.
 //!
-//! [`command`] holds what the binary `medsa-edge` does: `segment` one frame, `accept` a build, `run`
-//! the service, `watch` what devices say. [`overlay`] draws
-//! and [`records`] keeps what people capture; each stands alone.
+//! [`command`] holds the commands of the program `medsa-edge`: among others `segment` one frame,
+//! `accept` a build, `run` the service, and `watch` devices. [`overlay`] draws images and
+//! [`records`] stores captures; both work without the service.
 //!
-//! **Architecture invariants:** the inference thread does no I/O; the newest frame wins and
-//! dropped frames are counted; a picture with an outline carries frame number and age; pixels
-//! never leave the device by MQTT.
+//! **Architecture invariants:** the inference threads do no I/O; the newest frame replaces older
+//! ones, and dropped frames are counted; every image with an outline states frame number and age;
+//! pixels never leave the device over MQTT.
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

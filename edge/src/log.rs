@@ -1,4 +1,4 @@
-//! Where the log goes: to standard error, to journald, or to files that do not fill the disk.
+//! Log of the process: to standard error, to journald, or to files of limited size.
 
 mod rotating;
 
@@ -14,38 +14,38 @@ use crate::config::{LogConfig, LogTo};
 use crate::files;
 use rotating::Rotating;
 
-/// The embedded broker reports every client that leaves as an error, and tract what it thinks of a
-/// model: what matters of both comes back as our own errors.
+/// Default filter. The embedded broker logs every disconnect as an error, and tract logs details of
+/// the model; relevant failures of both are reported by our own errors.
 const DEFAULT: &str = "info,rumqttd=off,tract_core=error,tract_onnx=error,tract_hir=error";
 
-/// A log that cannot be opened.
+/// The log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no journal to log to.
-    #[error("log.to is \"journald\", but the journal does not answer: {0}")]
+    /// The journal cannot be reached.
+    #[error("log.to is \"journald\", but the journal cannot be reached: {0}")]
     Journald(io::Error),
     /// The file cannot be opened.
     #[error(transparent)]
     File(#[from] files::Error),
 }
 
-/// The log; what was told is written when this is dropped.
+/// The log; pending lines are written when it is dropped.
 pub struct Log(Mutex<Option<WorkerGuard>>);
 
 impl Log {
-    /// Writes everything that was told, as before the end of the process.
+    /// Writes all pending lines, before the end of the process.
     pub fn finish(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
-/// Sends the log of this process where `config` says, one line per event. `MEDSA_LOG` says what is
-/// of interest, as in `MEDSA_LOG=debug`, and wins over the configuration. Once for a process.
+/// Sends the log of this process to the destination in `config`, one line per event. `MEDSA_LOG`
+/// overrides the level, as in `MEDSA_LOG=debug`. Call it once per process.
 ///
 /// # Errors
 /// [`Error`].
 pub fn install(config: &LogConfig) -> Result<Log, Error> {
-    // What is said later wins.
+    // Later directives override earlier ones.
     let level = format!("{DEFAULT},{}", config.level.as_deref().unwrap_or_default());
     let filter = EnvFilter::try_from_env("MEDSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
@@ -60,7 +60,7 @@ pub fn install(config: &LogConfig) -> Result<Log, Error> {
             registry.with(tracing_journald::layer().map_err(Error::Journald)?).init();
         }
         LogTo::File(file) => {
-            // A thread of its own writes: no stage waits for the disk.
+            // A separate thread writes, so that no stage waits for the disk.
             let (writer, writing) = NonBlocking::new(Rotating::open(file)?);
             guard = Some(writing);
             registry.with(lines().with_ansi(false).with_writer(writer)).init();
@@ -69,7 +69,7 @@ pub fn install(config: &LogConfig) -> Result<Log, Error> {
     Ok(Log(Mutex::new(guard)))
 }
 
-/// Whether [`install`] could do so, changing nothing.
+/// Checks that [`install`] would succeed, without changing anything.
 ///
 /// # Errors
 /// Those of [`install`].

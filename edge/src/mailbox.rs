@@ -1,4 +1,4 @@
-//! One slot between a producer and a consumer, where the newest wins.
+//! A slot for one item between a producer and a consumer; a new item replaces an old one.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ pub struct Mailbox<T> {
 
 struct State<T> {
     slot: Option<T>,
-    /// Whether a consumer waits for the slot to be filled.
+    /// True while a consumer waits for an item.
     wanted: bool,
     end: End,
 }
@@ -20,7 +20,7 @@ struct State<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Open,
-    /// Nothing more is put; what is in the slot is still taken.
+    /// Nothing more is put in; the item in the slot can still be taken.
     Finished,
     /// Both sides stop at once.
     Stopped,
@@ -33,7 +33,7 @@ impl<T> Mailbox<T> {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Puts an item in the place of the one that waits, which is returned.
+    /// Puts an item in; returns the item it replaces.
     pub fn replace(&self, item: T) -> Option<T> {
         let mut state = self.lock();
         state.wanted = false;
@@ -41,7 +41,7 @@ impl<T> Mailbox<T> {
         state.slot.replace(item)
     }
 
-    /// Waits until somebody waits for an item, so that it is new when it is taken.
+    /// Waits until a consumer waits for an item.
     pub fn until_wanted(&self) -> Wake {
         let mut state = self.lock();
         while !state.wanted {
@@ -53,8 +53,8 @@ impl<T> Mailbox<T> {
         Wake::Due
     }
 
-    /// Puts an item at the producer's pace: at once when it is live, otherwise when somebody
-    /// waits for it. The item whose place it took, if one was there.
+    /// Puts an item in: at once with live pace, otherwise when a consumer waits. Returns the item
+    /// it replaces.
     pub fn pass(&self, item: T, pace: Pace) -> Option<T> {
         if pace == Pace::EveryFrame && self.until_wanted() == Wake::Stopped {
             return None;
@@ -62,7 +62,7 @@ impl<T> Mailbox<T> {
         self.replace(item)
     }
 
-    /// The item, if one is there. Otherwise it counts as waited for, by other means.
+    /// Takes the item, if there is one. If not, marks the slot as wanted without blocking.
     pub fn poll(&self) -> Polled<T> {
         let mut state = self.lock();
         match (state.end, state.slot.take()) {
@@ -76,7 +76,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Waits for an item; `None` when no more will come.
+    /// Waits for an item; `None` if no more will come.
     pub fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -93,7 +93,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Says that nothing more will be put.
+    /// Marks that nothing more will be put in.
     pub fn finish(&self) {
         let mut state = self.lock();
         if state.end == End::Open {
@@ -102,18 +102,18 @@ impl<T> Mailbox<T> {
         self.changed.notify_all();
     }
 
-    /// Stops both sides; what is in the slot is lost.
+    /// Stops both sides; the item in the slot is lost.
     pub fn stop(&self) {
         self.lock().end = End::Stopped;
         self.changed.notify_all();
     }
 
-    /// Whether it was stopped.
+    /// True after [`Mailbox::stop`].
     pub fn is_stopped(&self) -> bool {
         self.lock().end == End::Stopped
     }
 
-    /// A panic of the other side leaves the slot whole: it is only ever assigned.
+    /// A panic of the other side cannot leave the slot inconsistent, because it is only assigned.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,21 +129,21 @@ impl<T> Default for Mailbox<T> {
     }
 }
 
-/// What a look into the mailbox found.
+/// Result of [`Mailbox::poll`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Polled<T> {
-    /// An item, taken out.
+    /// An item.
     Item(T),
-    /// Nothing yet.
+    /// No item yet.
     Nothing,
-    /// Nothing, and nothing more will come.
+    /// No item, and no more will come.
     Ended,
 }
 
-/// Why a wait ended.
+/// Reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// What was waited for has come.
+    /// The event occurred.
     Due,
     /// The mailbox was stopped.
     Stopped,
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_item_wins() {
+    fn newest_item_replaces_older_one() {
         let mailbox = Mailbox::new();
         assert_eq!(mailbox.replace(1), None);
         assert_eq!(mailbox.replace(2), Some(1));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_the_end_is_taken() {
+    fn item_before_the_end_is_taken() {
         let mailbox = Mailbox::new();
         mailbox.replace(1);
         mailbox.finish();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_wanted_once_somebody_waits_for_it() {
+    fn item_is_wanted_once_a_consumer_waits() {
         let mailbox = Mailbox::new();
         std::thread::scope(|scope| {
             let consumer = scope.spawn(|| mailbox.take());

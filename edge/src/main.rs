@@ -1,4 +1,4 @@
-//! `medsa-edge`: see `medsa-edge --help`.
+//! The program `medsa-edge`; see `medsa-edge --help`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use medsa_edge::command::{accept, check, rollback, run, segment, status, update,
 use medsa_edge::config::LogConfig;
 use medsa_edge::{Error, log};
 
-/// Outlines structures in medical images on the device, and tells over MQTT.
+/// Segments structures in medical images on the device and publishes the masks over MQTT.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
@@ -32,13 +32,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let Err(error) = run(&cli.command) else { return ExitCode::SUCCESS };
     eprintln!("medsa-edge: {error}");
-    // As clap does for what it refuses itself.
+    // The same exit code as clap uses for invalid arguments.
     let usage = error.downcast_ref::<Error>().is_some_and(Error::is_usage);
     ExitCode::from(if usage { 2 } else { 1 })
 }
 
 fn run(command: &Command) -> anyhow::Result<()> {
-    // The service's goes where its configuration says; this one needs no closing.
+    // The service logs as its configuration says. This log needs no closing.
     if !matches!(command, Command::Run(_)) {
         log::install(&LogConfig::default())?;
     }
@@ -62,7 +62,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
 }
 
 fn tokio_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Two threads belong to the pipeline; all that is left to do here is waiting.
+    // The pipeline has its own threads; tasks here mostly wait.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -1,5 +1,5 @@
-//! What systemd hears, where it started the service with `Type=notify`: that it runs, how it is,
-//! and, with `WatchdogSec=`, that it gets on. Elsewhere nothing is sent.
+//! Messages to systemd for a service of `Type=notify`: ready, status, stopping, and with
+//! `WatchdogSec=` signs of life. Without systemd nothing is sent.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,54 +9,54 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-/// The service runs.
+/// Reports that the service is ready.
 pub(crate) fn ready() {
-    tell("READY=1");
+    notify("READY=1");
 }
 
-/// How the service is.
+/// Reports the status of the service.
 pub(crate) fn status(text: &str) {
-    // One line is one statement.
-    tell(&format!("STATUS={}", text.replace('\n', " ")));
+    // A newline would start another assignment.
+    notify(&format!("STATUS={}", text.replace('\n', " ")));
 }
 
-/// The service ends.
+/// Reports that the service is stopping.
 pub(crate) fn stopping() {
-    tell("STOPPING=1");
+    notify("STOPPING=1");
 }
 
-/// Says again and again that the service is well, as often as systemd wants to hear it.
+/// Sends signs of life to systemd, as often as it expects them.
 pub(crate) struct SignOfLife {
-    /// `None` when systemd does not want to hear it.
+    /// Time between two signs of life; `None` if systemd expects none.
     interval: Option<Duration>,
     last: Option<Instant>,
 }
 
 impl SignOfLife {
-    /// As systemd wishes.
+    /// Reads the interval from `WATCHDOG_USEC`.
     pub(crate) fn new() -> Self {
         let number = |name| env::var(name).ok()?.parse::<u64>().ok();
-        // Children inherit the wish, which is not about them.
+        // Child processes inherit the variables, which are not meant for them.
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
         let limit_us = number("WATCHDOG_USEC").filter(|_| ours);
-        // Half the time after which it acts, as its manual recommends.
+        // Half the timeout, as the manual of systemd recommends.
         Self { interval: limit_us.map(|us| Duration::from_micros(us / 2)), last: None }
     }
 
-    /// The service is well: tells so when it is due.
-    pub(crate) fn well(&mut self) {
+    /// Sends a sign of life if one is due.
+    pub(crate) fn healthy(&mut self) {
         let due = |interval| self.last.is_none_or(|last| last.elapsed() >= interval);
         if self.interval.is_some_and(due) {
             self.last = Some(Instant::now());
-            tell("WATCHDOG=1");
+            notify("WATCHDOG=1");
         }
     }
 }
 
-fn tell(statement: &str) {
+fn notify(statement: &str) {
     let Some(socket) = env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&socket, statement) {
-        tracing::warn!("NOTIFY_SOCKET {}: {error}: not told {statement}", socket.display());
+        tracing::warn!("cannot send {statement} to NOTIFY_SOCKET {}: {error}", socket.display());
     }
 }
 
@@ -66,7 +66,7 @@ fn send(socket: &OsStr, statement: &str) -> io::Result<()> {
         None => SocketAddr::from_pathname(socket)?,
     };
     let from = UnixDatagram::unbound()?;
-    // Whoever does not read does not hold up the service.
+    // A full socket must not block the service.
     from.set_nonblocking(true)?;
     from.send_to_addr(statement.as_bytes(), &address).map(drop)
 }

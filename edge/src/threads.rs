@@ -1,4 +1,4 @@
-//! Threads of the service: named, and optionally of lower priority.
+//! Threads of the service: named, and optionally with lower priority.
 
 use std::thread::JoinHandle;
 
@@ -7,18 +7,18 @@ use crate::fault;
 /// Difference in nice value between background and live work.
 const LOWER_BY: i32 = 10;
 
-/// A thread that did not do its work.
+/// A thread could not be started, or panicked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system does not start another thread.
+    /// The system refuses another thread.
     #[error("cannot start the thread {name}: {source}")]
     Start {
         /// Name of the thread.
         name: &'static str,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// A defect of this program.
+    /// The thread panicked, because of a defect of this program.
     #[error("the thread {name} panicked")]
     Panicked {
         /// Name of the thread.
@@ -42,8 +42,8 @@ pub(crate) fn spawn<T: Send + 'static>(
     thread.map_err(|source| Error::Start { name, source })
 }
 
-/// Runs `work` on a thread of lower priority and waits for it. Threads that it starts have that
-/// priority too, and cannot be given a higher one.
+/// Runs `work` on a thread of lower priority and waits for it. Threads that it starts inherit the
+/// priority and cannot raise it.
 ///
 /// # Errors
 /// [`Error`].
@@ -52,9 +52,9 @@ pub(crate) fn in_background<T: Send>(
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, Error> {
     let lower = move || {
-        // On Linux, the nice value is one of the thread.
+        // On Linux, the nice value applies to the calling thread.
         if let Err(error) = rustix::process::nice(LOWER_BY) {
-            tracing::warn!("{name} goes on without a lower priority: {error}");
+            tracing::warn!("cannot lower the priority of {name}: {error}");
         }
         work()
     };
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn background_work_alone_has_a_lower_priority() {
+    fn only_background_work_has_lower_priority() {
         let priority = || getpriority_process(None).unwrap();
         let before = priority();
         let within = in_background("test", priority).unwrap();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_error() {
+    fn panic_is_an_error() {
         let panicked = in_background("test", || panic!("as work may")).map(|(): ()| ());
         assert!(matches!(panicked, Err(Error::Panicked { name: "test" })));
     }

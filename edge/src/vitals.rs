@@ -1,23 +1,23 @@
-//! How the machine is: temperature, throttling, memory. What a machine does not tell is left out.
+//! State of the machine: temperature, throttling, memory. Values that it does not offer are `None`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the machine tells at one moment.
+/// State of the machine at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vitals {
-    /// The hottest of its sensors, in degrees Celsius.
+    /// Highest temperature of all sensors, in degrees Celsius.
     pub temperature_c: Option<f64>,
-    /// The slowest processor's clock as a share of the fastest that it may have.
+    /// Lowest clock of all processors, as a share of its maximum.
     pub clock_share: Option<f64>,
-    /// Whether the firmware holds the clock down, for heat or for want of power.
+    /// True while the firmware limits the clock because of heat or low voltage.
     pub throttled: Option<bool>,
-    /// Memory of this process that is in use, in bytes.
+    /// Resident memory of this process, in bytes.
     pub memory_bytes: Option<u64>,
 }
 
 impl Vitals {
-    /// Reads them from `/sys` and `/proc` under `root`, which is `/` but in tests.
+    /// Reads the values from `/sys` and `/proc` under `root`; tests use another root than `/`.
     pub fn read(root: &Path) -> Self {
         let zones = entries(&root.join("sys/class/thermal"), "thermal_zone");
         let temperatures = zones.iter().filter_map(|zone| temperature_c(&zone.join("temp")));
@@ -35,15 +35,15 @@ impl Vitals {
     }
 }
 
-/// Temperature in degrees Celsius from a file with thousandths of one, as the kernel's are.
+/// Temperature in degrees Celsius from a file that holds thousandths of a degree.
 pub fn temperature_c(file: &Path) -> Option<f64> {
     number(file).map(|thousandths| thousandths / 1e3)
 }
 
-/// Where the firmware of a Raspberry Pi tells, as a hexadecimal number.
+/// File in which the firmware of a Raspberry Pi reports throttling, as a hexadecimal number.
 const RASPBERRY_PI: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
 
-/// Its bits of a clock that is capped, throttled, or at the soft limit of temperature now.
+/// Bits for a clock that is capped, throttled, or at the soft temperature limit now.
 const HELD_DOWN: u32 = 0b1110;
 
 fn throttled(file: &Path) -> Option<bool> {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hottest_sensor_and_the_slowest_processor_count() {
+    fn hottest_sensor_and_slowest_processor_are_reported() {
         let root = tempfile::tempdir().unwrap();
         let write = |file: &str, text: &str| {
             let path = root.path().join(file);
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(vitals.clock_share, Some(0.25));
         assert_eq!(vitals.throttled, Some(true));
         assert_eq!(vitals.memory_bytes, Some(2 << 20));
-        // What was once is not now; want of power alone holds nothing down.
+        // Bits of past events, and low voltage alone, do not count as throttled.
         write(RASPBERRY_PI, "0xf0001");
         assert_eq!(Vitals::read(root.path()).throttled, Some(false));
     }

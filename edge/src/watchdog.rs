@@ -1,8 +1,8 @@
-//! Whether the stages of the service get on: one that works at a piece for longer than a limit is
-//! stuck, and only a new process helps, as no thread can be ended from outside.
+//! Detection of stuck stages. A stage that works on one piece for longer than a limit is stuck.
+//! Only a new process helps then, because a thread cannot be ended from outside.
 //!
-//! Waiting is never stuck: for a frame, for another stage, for the broker or the disk. What a
-//! source takes to deliver is the source's own affair, which has limits of its own.
+//! Waiting does not count: for a frame, another stage, the broker or the disk. The source has
+//! time limits of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::threads;
 
-/// Time between two looks at the stages.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time between two checks of the stages.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What all stages are doing.
+/// Activity of all stages.
 #[derive(Clone)]
 pub struct Watch {
     started: Instant,
@@ -26,41 +26,41 @@ struct Stage {
     working: Arc<AtomicU64>,
 }
 
-/// A stage's sign of life.
+/// Handle with which a stage reports its work and its waits.
 pub struct Beat {
     started: Instant,
-    /// Milliseconds from `started` to when the piece of work began, and one more; 0: it waits.
+    /// Time from `started` to the beginning of the piece of work, in ms, plus 1; 0 while waiting.
     working: Arc<AtomicU64>,
 }
 
-/// A piece of work, which ends when this is dropped.
+/// A piece of work; it ends when this is dropped.
 #[must_use = "the work ends when this is dropped"]
 pub struct Work<'a> {
     beat: &'a Beat,
     outer: u64,
 }
 
-/// A stage that works longer than it may.
+/// A stuck stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck {
-    /// Its name.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// How long it has worked at one piece.
+    /// Time it has worked on one piece.
     pub worked: Duration,
 }
 
-/// The thread that looks; it ends when this is dropped.
+/// The thread that checks the stages; it ends when this is dropped.
 pub struct Supervisor {
     _end: Sender<()>,
 }
 
 impl Watch {
-    /// Without stages.
+    /// Starts without stages.
     pub fn new() -> Self {
         Self { started: Instant::now(), stages: Arc::default() }
     }
 
-    /// Another stage, which waits.
+    /// Adds a stage, which is waiting at first.
     pub fn beat(&self, name: &'static str) -> Beat {
         let working = Arc::<AtomicU64>::default();
         let stage = Stage { name, working: working.clone() };
@@ -68,40 +68,40 @@ impl Watch {
         Beat { started: self.started, working }
     }
 
-    /// The stage that has worked longest at one piece, if that is longer than `limit`.
+    /// The stage that has worked longest on one piece, if that is longer than `limit`.
     pub fn stuck(&self, limit: Duration) -> Option<Stuck> {
         let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck = stages.iter().filter_map(|Stage { name, working }| {
             let begun_ms = working.load(Ordering::Relaxed).checked_sub(1)?;
             let begun = Duration::from_millis(begun_ms);
-            // Later than now when it has only just begun.
+            // The work may have begun after the clock was read.
             let worked = self.started.elapsed().saturating_sub(begun);
             (worked > limit).then_some(Stuck { stage: name, worked })
         });
         stuck.max_by_key(|stuck| stuck.worked)
     }
 
-    /// Looks several times a second: `well` is called when no stage works longer than `limit`,
-    /// otherwise `stuck`, once.
+    /// Checks every 100 ms: calls `healthy` if no stage works longer than `limit`, otherwise calls
+    /// `stuck` once and ends.
     ///
     /// # Errors
     /// [`threads::Error`].
     pub fn supervise(
         self,
         limit: Duration,
-        mut well: impl FnMut() + Send + 'static,
+        mut healthy: impl FnMut() + Send + 'static,
         stuck: impl FnOnce(Stuck) + Send + 'static,
     ) -> Result<Supervisor, threads::Error> {
         let (end, ended) = channel::<()>();
-        let look = move || {
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let check = move || {
+            while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 match self.stuck(limit) {
-                    None => well(),
+                    None => healthy(),
                     Some(found) => return stuck(found),
                 }
             }
         };
-        threads::spawn("watchdog", look)?;
+        threads::spawn("watchdog", check)?;
         Ok(Supervisor { _end: end })
     }
 }
@@ -113,21 +113,21 @@ impl Default for Watch {
 }
 
 impl Beat {
-    /// Begins a piece of work. Within another, each piece counts for itself.
+    /// Begins a piece of work. A nested piece has its own time.
     pub fn work(&self) -> Work<'_> {
         Work { beat: self, outer: self.working.swap(self.now(), Ordering::Relaxed) }
     }
 
-    /// Waits for others in the midst of work.
+    /// Runs a wait, which does not count as work.
     pub fn wait<T>(&self, wait: impl FnOnce() -> T) -> T {
         let outer = self.working.swap(0, Ordering::Relaxed);
         let done = wait();
-        self.go_on(outer);
+        self.resume(outer);
         done
     }
 
-    /// Back to what it was doing, at a new piece if that was work.
-    fn go_on(&self, outer: u64) {
+    /// Restores the previous state; the time of a piece of work starts again.
+    fn resume(&self, outer: u64) {
         let working = if outer == 0 { 0 } else { self.now() };
         self.working.store(working, Ordering::Relaxed);
     }
@@ -139,7 +139,7 @@ impl Beat {
 
 impl Drop for Work<'_> {
     fn drop(&mut self) {
-        self.beat.go_on(self.outer);
+        self.beat.resume(self.outer);
     }
 }
 
@@ -147,19 +147,19 @@ impl Drop for Work<'_> {
 mod tests {
     use super::*;
 
-    /// The stage that is found to work, as soon as the clock shows that it does.
+    /// Waits until a stage is seen to work, and returns its name.
     fn found(watch: &Watch) -> &'static str {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             match watch.stuck(Duration::ZERO) {
                 Some(stuck) => return stuck.stage,
-                None => assert!(Instant::now() < deadline, "nobody works"),
+                None => assert!(Instant::now() < deadline, "no stage works"),
             }
         }
     }
 
     #[test]
-    fn who_works_for_too_long_is_stuck_and_who_waits_is_not() {
+    fn stage_that_works_too_long_is_stuck_and_waiting_stage_is_not() {
         let watch = Watch::new();
         let (_waits, beat) = (watch.beat("following"), watch.beat("encoding"));
         assert_eq!(watch.stuck(Duration::ZERO), None);
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(found(&watch), "encoding");
         assert_eq!(watch.stuck(Duration::from_secs(60)), None);
         beat.wait(|| assert_eq!(watch.stuck(Duration::ZERO), None));
-        // Works again, at a piece that has only begun now.
+        // It works again, on a piece that has just begun.
         assert_eq!(found(&watch), "encoding");
         let piece = beat.work();
         drop(piece);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_panics_is_not_stuck() {
+    fn panicked_stage_is_not_stuck() {
         let watch = Watch::new();
         let beat = watch.beat("decoding");
         let panicked = std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! Whether a configuration could be run: everything that the start needs is looked at, and nothing
-//! is changed, listened to or connected.
+//! Check of a configuration: everything that the start needs is tested, without changing anything,
+//! listening or connecting.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use crate::mqtt::outbox::Outbox;
 use crate::updates::{self, BuildFile, Loaded};
 use crate::{degrade, http, log, source};
 
-/// What would stand in the way of [`Service::start`](super::Service::start), all of it; without
-/// any, the build's name and version and the number of its acceptance vectors.
+/// Checks everything that [`Service::start`](super::Service::start) needs. Returns the name and
+/// version of the build and the number of its acceptance vectors.
 ///
 /// # Errors
-/// One [`Error::Needed`] for each key.
+/// All problems: one [`Error::Unusable`] per key.
 pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     let mut problems = Problems(Vec::new());
     let load = |path: &Path| {
@@ -27,46 +27,46 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
         let Loaded { build, network } = BuildFile::open(path)?.load(config, &workers)?;
         Ok::<_, updates::Error>((network.build.to_string(), check_vectors(&build)?))
     };
-    let build = updates::at_present(&config.build.path).and_then(|path| load(&path));
-    let build = problems.kept("build.path", build);
+    let build = updates::file_in_use(&config.build.path).and_then(|path| load(&path));
+    let build = problems.keep("build.path", build);
     if let Some(configured) = &config.degrade {
         let smaller = configured.smaller_build.as_deref().map(load).transpose();
-        problems.kept("degrade.smaller_build", smaller);
-        problems.kept("degrade.thermal_file", degrade::check(configured));
+        problems.keep("degrade.smaller_build", smaller);
+        problems.keep("degrade.thermal_file", degrade::check(configured));
     }
-    if let Some(size) = problems.kept("source", source::check(&config.source, &config.file)) {
-        problems.kept("prompt", objects(config, size, Arc::default()));
+    if let Some(size) = problems.keep("source", source::check(&config.source, &config.file)) {
+        problems.keep("prompt", objects(config, size, Arc::default()));
     }
     if let BrokerPlace::External { url, access } = &config.broker.place {
-        problems.kept("broker", access.load(url));
+        problems.keep("broker", access.load(url));
     }
     if let Some(config) = &config.http {
-        problems.kept("http", http::check(config));
+        problems.keep("http", http::check(config));
     }
     if let Some(records) = &config.records {
-        problems.kept("records.folder", check_writable(&records.folder));
+        problems.keep("records.folder", check_writable(&records.folder));
     }
     if let Some(outbox) = &config.outbox {
-        problems.kept("outbox.path", Outbox::check(&outbox.path));
+        problems.keep("outbox.path", Outbox::check(&outbox.path));
     }
     if let Some(update) = &config.update {
         let root = std::fs::read(&update.root).map_err(files::Error::io(&update.root));
-        problems.kept("update.root", root);
+        problems.keep("update.root", root);
     }
-    problems.kept("log", log::check(&config.log));
+    problems.keep("log", log::check(&config.log));
     match build {
         Some(build) if problems.0.is_empty() => Ok(build),
         _ => Err(problems.0),
     }
 }
 
-/// What stands in the way.
+/// Problems found so far.
 struct Problems(Vec<Error>);
 
 impl Problems {
-    /// What a key names, unless it cannot be had.
-    fn kept<T>(&mut self, key: &'static str, checked: Result<T, impl Into<Error>>) -> Option<T> {
-        let problem = |source: Error| Error::Needed { key, source: source.into() };
+    /// Returns the result, or records the problem with the key.
+    fn keep<T>(&mut self, key: &'static str, checked: Result<T, impl Into<Error>>) -> Option<T> {
+        let problem = |source: Error| Error::Unusable { key, source: source.into() };
         checked.map_err(|error| self.0.push(problem(error.into()))).ok()
     }
 }

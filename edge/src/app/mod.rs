@@ -1,5 +1,5 @@
-//! The application: the one place that builds the parts of the service from the configuration,
-//! connects them, and supervises their tasks.
+//! The application: builds the parts of the service from the configuration, connects them, and
+//! supervises their tasks.
 
 mod check;
 mod objects;

@@ -1,4 +1,4 @@
-//! Objects of the configuration.
+//! Objects with prompts from the configuration.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::pipeline::{Bell, Change, Objects};
 
-/// Width and height that no frame exceeds.
+/// Largest frame size, `(width, height)`.
 const LARGEST_FRAME: (usize, usize) = (MAX_SIDE_PX as usize, MAX_SIDE_PX as usize);
 
-/// The objects of the configuration, for frames of a size, where it is known.
+/// Creates the configured objects, for frames of `frame_size` if it is known.
 pub(super) fn objects(
     config: &Config,
     frame_size: Option<(usize, usize)>,
     bell: Arc<Bell>,
 ) -> Result<Objects, Error> {
     let objects = Objects::new(bell, config.following);
-    // Of a source that may come later, the first frame decides which prompts fit.
+    // If the size is not known yet, the first frame decides which prompts fit.
     objects.fit(frame_size.unwrap_or(LARGEST_FRAME), |_, _| {});
     for prompt in &config.prompts {
         let change = Change::Set { points: prompt.points.clone(), bbox: prompt.bbox };

@@ -1,4 +1,4 @@
-//! The running service: its tasks, and their orderly end.
+//! The running service: its tasks, and their orderly shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::http::{self, Controls};
 use crate::meter::Meter;
 use crate::mqtt::outbox::{Courier, Outbox};
 use crate::mqtt::{Announcer, Embedded, Inbox, Link, LinkOptions, Messages, Publisher, Session};
-use crate::pipeline::{NewestMasks, Objects, Pipeline, Ready};
+use crate::pipeline::{NewestMasks, Objects, Pipeline, QueuedMask};
 use crate::port::{Builds, Captures, Control, LinkState, Observer};
 use crate::records::{OpenCaptures, Recorder};
 use crate::systemd;
@@ -23,20 +23,21 @@ use crate::threads;
 use crate::updates::{Reloader, UpdateSupervisor};
 use crate::watchdog::Watch;
 
-/// Longest wait for the broker: to confirm announcements, and that the device left.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Longest wait for the broker at shutdown: for the outbox, and again for the confirmation that
+/// the device is offline.
+const BROKER_WAIT: Duration = Duration::from_secs(2);
 
-/// Longest wait for the threads: an encoder run cannot be interrupted, and the process does not
-/// wait for a slow one. Nothing is lost with it, as its mask could not be published any more.
+/// Longest wait for the threads at shutdown. An encoder run cannot be interrupted; its mask could
+/// no longer be published anyway.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 
-/// Time that an embedded broker gets to pass the last messages on: it does not tell when it has.
+/// Time for the embedded broker to pass on the last messages; it does not signal when it has.
 const EMBEDDED_DRAIN: Duration = Duration::from_millis(300);
 
 /// Name of the task that holds the connection to the broker.
 const SESSION: &str = "session";
 
-/// Name of the task that ends with the last mask of the last frame.
+/// Name of the task that ends after the last mask.
 const PUBLISHER: &str = "publisher";
 
 /// A service that is ready to run.
@@ -48,7 +49,7 @@ pub struct Service {
     pub(super) embedded: Option<Embedded>,
     pub(super) outbox: Option<Arc<Outbox>>,
     pub(super) pipeline: Pipeline,
-    pub(super) masks: mpsc::Receiver<Ready>,
+    pub(super) masks: mpsc::Receiver<QueuedMask>,
     pub(super) objects: Arc<Objects>,
     pub(super) recorder: Option<Arc<Recorder>>,
     pub(super) http: Option<Arc<http::Server>>,
@@ -63,17 +64,17 @@ impl Service {
         self.observer.meter.clone()
     }
 
-    /// Changes the build.
+    /// Access to the replacement of the build.
     pub fn builds(&self) -> Arc<dyn Builds> {
         Arc::new(self.reloader.clone())
     }
 
-    /// State of the device.
+    /// Access to the state of the device.
     pub fn observer(&self) -> Observer {
         self.observer.clone()
     }
 
-    /// Signs of life of the stages.
+    /// Activity of the pipeline's stages, for the watchdog.
     pub fn watch(&self) -> Watch {
         self.pipeline.watch()
     }
@@ -83,12 +84,12 @@ impl Service {
         self.recorder.as_ref().map(|recorder| recorder.open()).unwrap_or_default()
     }
 
-    /// Publishes masks and answers messages until `stop` completes or the source ends, then says
-    /// goodbye.
+    /// Publishes masks and applies prompts and commands until `stop` completes or the source ends;
+    /// then shuts down.
     ///
     /// # Errors
-    /// [`Error::Thread`] when a thread of the pipeline panicked, [`Error::Task`] when a task failed
-    /// that cannot be started again.
+    /// [`Error::Thread`] if a thread of the pipeline panicked, [`Error::Task`] if a task failed
+    /// that cannot be restarted.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let mut running = self.start_tasks();
         let ended = running.until(stop).await;
@@ -110,7 +111,7 @@ impl Service {
             meter: meter.clone(),
         });
         let max_payload_bytes = config.broker.max_payload_bytes;
-        let (onlookers, masks_shown) = watch::channel(NewestMasks::default());
+        let (viewers, masks_shown) = watch::channel(NewestMasks::default());
         if let Some(server) = self.http {
             let controls = Controls {
                 control: control.clone(),
@@ -137,7 +138,7 @@ impl Service {
             client: client.clone(),
             messages: messages.clone(),
             masks: self.masks,
-            onlookers,
+            viewers,
             link: observer.broker.clone(),
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,
@@ -178,7 +179,7 @@ impl Service {
 /// A service whose tasks run.
 struct Running {
     tasks: Tasks,
-    /// Makes the session say goodbye.
+    /// Makes the session announce that the device is offline, and end.
     leave: CancellationToken,
     after_last: AfterLast,
     pipeline: Pipeline,
@@ -189,13 +190,13 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until `stop` completes, the source ends, or a task fails that cannot be started again.
+    /// Waits until `stop` completes, the source ends, or a task fails that cannot be restarted.
     async fn until(&mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => {
-                    tracing::info!("told to stop");
+                    tracing::info!("stopping on request");
                     return Ok(());
                 }
                 event = self.tasks.next() => match event {
@@ -205,7 +206,7 @@ impl Running {
                             tracing::info!("the source has ended");
                             return Ok(());
                         }
-                        tracing::info!("the source has ended; the service stays");
+                        tracing::info!("the source has ended; the service keeps running");
                     }
                     Event::Finished(name) => {
                         let reason = "ended early".to_owned();
@@ -216,24 +217,26 @@ impl Running {
         }
     }
 
-    /// Ends everything in order: the pipeline, open captures, announcements, the session, all other
+    /// Shuts down in order: the pipeline, open captures, announcements, the session, all other
     /// tasks, and the threads.
     async fn finish(mut self, ended: Result<(), Error>) -> Result<(), Error> {
         systemd::stopping();
         self.pipeline.stop();
-        // Nothing that was captured is lost; the disk may take its time.
+        // Stores all accepted captures, however long the disk takes.
         let recorder = self.recorder.take();
         let finish = move || recorder.iter().for_each(|recorder| recorder.finish());
         let _ = tokio::task::spawn_blocking(finish).await;
         if *self.observer.broker.borrow() == LinkState::Up && ended.is_ok() {
             if let Some(outbox) = &self.outbox {
-                // What does not leave now is sent by the next start.
-                let _ = timeout(GOODBYE, outbox.drained()).await;
+                // Messages that are not sent now are sent after the next start.
+                let _ = timeout(BROKER_WAIT, outbox.drained()).await;
             }
             self.leave.cancel();
-            if timeout(GOODBYE, goodbye(&mut self.tasks)).await.is_err() {
-                let limit_s = GOODBYE.as_secs();
-                tracing::warn!("the broker did not confirm the goodbye in {limit_s} s");
+            if timeout(BROKER_WAIT, session_end(&mut self.tasks)).await.is_err() {
+                let limit_s = BROKER_WAIT.as_secs();
+                tracing::warn!(
+                    "the broker did not confirm within {limit_s} s that the device is offline"
+                );
             }
         }
         self.tasks.abort().await;
@@ -245,21 +248,21 @@ impl Running {
 }
 
 /// Waits for the end of the session.
-async fn goodbye(tasks: &mut Tasks) {
+async fn session_end(tasks: &mut Tasks) {
     while !matches!(tasks.next().await, Event::Finished(SESSION) | Event::Failed(_)) {}
 }
 
-/// Waits for the threads, but not for a slow one.
+/// Waits for the threads, at most [`LAST_FRAME`].
 async fn join(pipeline: Pipeline) -> Result<(), Error> {
     let (sender, joined) = oneshot::channel();
-    // Not one of the runtime's threads: those hold up the end of the process.
+    // Not on a thread of the runtime, which would delay the end of the process.
     threads::spawn("join", move || {
-        // Nobody listens any more when it took too long.
+        // The receiver is gone if it took too long.
         let _ = sender.send(pipeline.join());
     })?;
     match timeout(LAST_FRAME, joined).await {
         Ok(Ok(result)) => Ok(result?),
-        // The sender is not dropped before it has sent.
+        // Unreachable: the sender sends before it is dropped.
         Ok(Err(_)) => Ok(()),
         Err(_) => {
             tracing::info!("a frame is still being segmented; its mask is dropped");

@@ -1,4 +1,4 @@
-//! From a configuration to a service that is ready to run.
+//! Construction of the service from a configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,11 @@ use crate::updates::{self, BuildFile, Reloader};
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
 impl Service {
-    /// Opens the source, loads the build and starts the pipeline. The embedded broker comes
-    /// first, so that others can connect while the build loads.
+    /// Opens the source, loads the build and starts the pipeline. The embedded broker starts
+    /// first, so that clients can connect while the build loads.
     ///
     /// # Errors
-    /// Everything that the configuration names and that cannot be used.
+    /// The first part of the configuration that cannot be used.
     pub fn start(config: Config) -> Result<Self, Error> {
         let messages = Messages { device: config.device.clone(), format: config.output.format };
         let (embedded, link) = connection(&config, &messages)?;
@@ -131,7 +131,7 @@ fn connection(
         BrokerPlace::External { url, access } => (None, url.clone(), access.load(url)?),
     };
     if credentials.has_password() && broker.security == Security::Plain && !broker.is_local() {
-        tracing::warn!("{broker}: the password is sent where others can read it: use mqtts://");
+        tracing::warn!("{broker}: the password is sent without encryption; use mqtts://");
     }
     let last_will = messages.availability(Availability::Offline).map_err(crate::mqtt::Error::from);
     let link = LinkOptions {

@@ -1,5 +1,5 @@
-//! The tasks of the service, supervised: a task that panics or ends early is logged, counted, shown in
-//! `/health`, and started again; the service ends where that is not possible or does not help.
+//! Supervision of the service's tasks: a task that panics or ends early is logged, counted, shown
+//! in `/health`, and restarted. The service ends if that is not possible or does not help.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -13,20 +13,20 @@ use crate::error::Error;
 use crate::fault;
 use crate::port::Failures;
 
-/// Failures in a row after which the service ends.
+/// Number of consecutive failures of a task after which the service ends.
 const MAX_FAILURES: u32 = 6;
 
-/// Times of restarts.
+/// Timing of restarts.
 #[derive(Clone, Copy)]
 pub(super) struct Restarts {
-    /// First wait before a failed task is started again; each one doubles.
+    /// First wait before a failed task is restarted; it doubles with each failure.
     pub min_wait: Duration,
-    /// Time without a failure after which earlier ones do not count.
+    /// Time without a failure after which earlier failures do not count.
     pub stable: Duration,
 }
 
 impl Default for Restarts {
-    /// The service ends about 3 s after the first of the failures in a row.
+    /// With these values the service ends about 3 s after the first of consecutive failures.
     fn default() -> Self {
         Self { min_wait: Duration::from_millis(100), stable: Duration::from_secs(60) }
     }
@@ -48,17 +48,17 @@ struct Task {
 }
 
 enum Kind {
-    /// Runs until it is aborted, and can be started again.
+    /// Runs until it is aborted, and can be restarted.
     Restartable { start: Box<dyn Fn() -> Work + Send>, in_a_row: u32, since: Instant },
-    /// Ends by itself, and cannot be started again.
+    /// Ends by itself, and cannot be restarted.
     Once,
 }
 
-/// End of a task that the service has to know.
+/// End of a task that concerns the service.
 pub(super) enum Event {
-    /// A task that ends by itself has done its work.
+    /// A task that ends by itself has finished.
     Finished(&'static str),
-    /// The service has to end.
+    /// The service must end.
     Failed(Error),
 }
 
@@ -67,7 +67,7 @@ impl Tasks {
         Self { running: JoinSet::new(), known: HashMap::new(), failures, restarts }
     }
 
-    /// Runs a task that never ends by itself; `start` starts it, again after a failure.
+    /// Runs a task that never ends by itself; `start` is called again after a failure.
     pub(super) fn restartable<W: Future<Output = ()> + Send + 'static>(
         &mut self,
         name: &'static str,
@@ -82,7 +82,7 @@ impl Tasks {
         );
     }
 
-    /// Runs a task that ends by itself. A panic of it ends the service.
+    /// Runs a task that ends by itself. If it panics, the service ends.
     pub(super) fn once(
         &mut self,
         name: &'static str,
@@ -91,12 +91,12 @@ impl Tasks {
         self.spawn(Duration::ZERO, Box::pin(work), Task { name, kind: Kind::Once });
     }
 
-    /// Waits for the end of a task that the service has to know, and starts others again meanwhile.
-    /// Can be dropped and called again.
+    /// Waits for the end of a task that concerns the service, and restarts others meanwhile.
+    /// Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Event {
         loop {
             let Some(ended) = self.running.join_next_with_id().await else {
-                // Nothing runs: nothing ends any more.
+                // Nothing is running, so nothing can end.
                 std::future::pending::<()>().await;
                 continue;
             };
@@ -104,7 +104,7 @@ impl Tasks {
                 Ok((id, ())) => *id,
                 Err(error) => error.id(),
             };
-            // Invariant: every task is known.
+            // Invariant: every running task is in `known`.
             let Some(Task { name, kind }) = self.known.remove(&id) else { continue };
             match (ended, kind) {
                 (Ok(_), Kind::Once) => return Event::Finished(name),
@@ -150,7 +150,7 @@ impl Tasks {
     }
 }
 
-/// How a task failed, after its name.
+/// Reason of a failure, to follow the name of the task.
 fn reason(error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(panic) => format!("panicked: {}", message(&*panic)),
@@ -180,56 +180,57 @@ mod tests {
     const NO_WAIT: Restarts =
         Restarts { min_wait: Duration::ZERO, stable: Duration::from_secs(3600) };
 
-    /// A task that panics at first, then ends early, `times` in all, and tells when it runs well.
+    /// Starts a task that panics first, then ends early, `times` times in all, and then signals
+    /// that it keeps running.
     fn fail(tasks: &mut Tasks, times: u32) -> Arc<Notify> {
-        let (runs, well) = (AtomicU32::new(0), Arc::new(Notify::new()));
-        let told = well.clone();
+        let (runs, healthy) = (AtomicU32::new(0), Arc::new(Notify::new()));
+        let signal = healthy.clone();
         tasks.restartable("restless", move || {
-            let (run, well) = (runs.fetch_add(1, Ordering::Relaxed), told.clone());
+            let (run, healthy) = (runs.fetch_add(1, Ordering::Relaxed), signal.clone());
             async move {
                 assert!(run != 0, "at first");
                 if run >= times {
-                    well.notify_one();
+                    healthy.notify_one();
                     std::future::pending::<()>().await;
                 }
             }
         });
-        well
+        healthy
     }
 
-    async fn end_of(tasks: &mut Tasks, well: Arc<Notify>) -> Event {
-        tasks.once("signal", async move { well.notified().await });
+    async fn end_of(tasks: &mut Tasks, healthy: Arc<Notify>) -> Event {
+        tasks.once("signal", async move { healthy.notified().await });
         tasks.next().await
     }
 
     #[tokio::test]
-    async fn a_task_that_panics_or_ends_early_is_started_again() {
+    async fn task_that_panics_or_ends_early_is_restarted() {
         let mut tasks = Tasks::new(Failures::default(), NO_WAIT);
-        let well = fail(&mut tasks, 2);
-        assert!(matches!(end_of(&mut tasks, well).await, Event::Finished("signal")));
+        let healthy = fail(&mut tasks, 2);
+        assert!(matches!(end_of(&mut tasks, healthy).await, Event::Finished("signal")));
         assert_eq!(failures(&tasks, "restless"), (2, "ended early".into()));
     }
 
     #[tokio::test]
-    async fn a_task_that_goes_on_failing_ends_the_service() {
+    async fn task_that_keeps_failing_ends_the_service() {
         let mut tasks = Tasks::new(Failures::default(), NO_WAIT);
         tasks.restartable("broken", || async { panic!("again") });
         let Event::Failed(error) = tasks.next().await else { panic!("expected a failure") };
-        assert_eq!(error.to_string(), "the task broken panicked: again: the service ends");
+        assert_eq!(error.to_string(), "the task broken panicked: again; the service ends");
         assert_eq!(failures(&tasks, "broken").0, u64::from(MAX_FAILURES));
     }
 
     #[tokio::test]
-    async fn failures_long_ago_do_not_count() {
+    async fn old_failures_do_not_count() {
         let restarts = Restarts { stable: Duration::ZERO, ..NO_WAIT };
         let mut tasks = Tasks::new(Failures::default(), restarts);
-        let well = fail(&mut tasks, 2 * MAX_FAILURES);
-        assert!(matches!(end_of(&mut tasks, well).await, Event::Finished("signal")));
+        let healthy = fail(&mut tasks, 2 * MAX_FAILURES);
+        assert!(matches!(end_of(&mut tasks, healthy).await, Event::Finished("signal")));
         assert_eq!(failures(&tasks, "restless").0, u64::from(2 * MAX_FAILURES));
     }
 
     #[tokio::test]
-    async fn a_panic_of_a_task_that_cannot_be_started_again_ends_the_service() {
+    async fn panic_of_task_that_cannot_be_restarted_ends_the_service() {
         let mut tasks = Tasks::new(Failures::default(), NO_WAIT);
         tasks.once("only", async { panic!("now") });
         assert!(matches!(tasks.next().await, Event::Failed(Error::Task { name: "only", .. })));

@@ -1,4 +1,4 @@
-//! `medsa-edge accept`: whether a build may run here.
+//! `medsa-edge accept`: acceptance test of a build.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,22 +9,22 @@ use crate::error::Error;
 use medsa_engine::Engine;
 use medsa_engine::acceptance::{Accepted, accept, limits_of};
 
-/// Asks a build what it answered where it was made, prints overlaps and median times as JSON, and
-/// fails if one of them is not accepted.
+/// Tests whether a build may run on this machine: compares its masks with its acceptance vectors,
+/// prints overlaps and median times as JSON, and fails if a result is not accepted.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The build (`.medsa`).
+    /// Build to test (`.medsa`).
     #[arg(long, value_name = "FILE")]
     build: PathBuf,
-    /// Hold the times to the build's limits for this board; without it they are only printed.
+    /// Check the times against the build's limits for this board; by default they are only printed.
     #[arg(long, value_name = "NAME")]
     board: Option<String>,
-    /// Threads of the runtime; all cores when not given.
+    /// Threads of the runtime, 1 to 64; by default all cores.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: Option<u8>,
 }
 
-/// Runs the command; `print` is given the answers before they are judged.
+/// Runs the command; `print` receives the results before they are checked.
 ///
 /// # Errors
 /// [`Error`].
@@ -33,7 +33,7 @@ pub fn run<E: From<Error>>(
     print: impl FnOnce(&Accepted) -> Result<(), E>,
 ) -> Result<(), E> {
     let build = Build::read(&args.build, &Limits::default()).map_err(Error::from)?;
-    // Before anything is asked: it takes no time.
+    // Checked first, because it takes no time.
     let board = args.board.as_deref();
     let limits = board
         .map(|board| Ok::<_, medsa_engine::Error>((board, limits_of(&build, board)?)))

@@ -1,4 +1,4 @@
-//! `medsa-edge check`: whether a configuration could be run.
+//! `medsa-edge check`: check of a configuration.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use crate::app;
 use crate::config::Config;
 use crate::error::Error;
 
-/// Looks at everything that `run` would need (values, build, source, files, folders), and names
-/// all that is wrong. Nothing is changed, listened to or connected; the build is loaded, which
-/// takes as much memory as the service.
+/// Checks everything that `run` needs (values, build, source, files, folders) and lists all
+/// problems. Changes nothing, opens no port and makes no connection. Loads the build, which takes
+/// as much memory as the service.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration.
+    /// Configuration file.
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
 }
 
-/// Runs the command; a summary in one line.
+/// Runs the command; returns a summary of one line.
 ///
 /// # Errors
-/// [`Error::NotReady`] with all that is wrong.
+/// [`Error::NotReady`] with all problems.
 pub fn run(args: &Args) -> Result<String, Error> {
     let file = args.config.clone();
     let checked = Config::read_all(&file)

@@ -13,23 +13,24 @@ use crate::log;
 use crate::systemd::{self, SignOfLife};
 use crate::watchdog::Stuck;
 
-/// Exit code of a process that ends because a stage is stuck: EX_SOFTWARE of sysexits.h.
+/// Exit code if a stage is stuck: EX_SOFTWARE of sysexits.h.
 const STUCK: i32 = 70;
 
-/// Longest wait for the disk then: together with the limit of `[watchdog]` less than 5 s.
+/// Longest wait for accepted captures if a stage is stuck. With the default of `[watchdog]`, the
+/// process ends within 5 s.
 const LAST_CAPTURES: Duration = Duration::from_millis(800);
 
-/// Runs the service until its source ends, or SIGTERM or SIGINT tells it to stop.
+/// Runs the service until its source ends, or until SIGTERM or SIGINT.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration; `edge.example.toml` documents every key.
+    /// Configuration file; `edge.example.toml` documents every key.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
-/// Runs the command; SIGHUP reads the build again, and SIGUSR1 prints the table of counters and
-/// latencies, as the end does. When a stage is stuck, the process ends with code 70, for systemd to
-/// start it again.
+/// Runs the command. SIGHUP loads the build again. SIGUSR1 prints the table of counters and
+/// latencies; the table is also printed at the end. If a stage is stuck, the process ends with
+/// code 70, so that systemd restarts it.
 ///
 /// # Errors
 /// [`Error`].
@@ -48,13 +49,13 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let last_lines = log.clone();
     let _supervisor = service.watch().supervise(
         stuck_after,
-        move || sign_of_life.well(),
+        move || sign_of_life.healthy(),
         move |Stuck { stage, worked }| {
             let worked_s = worked.as_secs_f32();
-            tracing::error!("{stage} is stuck for {worked_s:.1} s: the process ends");
+            tracing::error!("{stage} is stuck for {worked_s:.1} s; the process ends");
             let lost = captures.wait(LAST_CAPTURES);
             if lost > 0 {
-                tracing::error!("the disk was too slow for {lost} captures: NOT kept");
+                tracing::error!("the disk was too slow: {lost} captures were NOT stored");
             }
             last_lines.finish();
             std::process::exit(STUCK);
@@ -79,10 +80,10 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     }
 }
 
-/// Completes at SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`Error::Signal`] when the system refuses the handlers.
+/// [`Error::Signal`] if the handlers cannot be installed.
 pub fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;

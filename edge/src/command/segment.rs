@@ -1,4 +1,4 @@
-//! `medsa-edge segment`: one frame, one prompt, one mask.
+//! `medsa-edge segment`: segmentation of one frame.
 
 use medsa_sam::typed::{parse_box, parse_point};
 use std::num::NonZeroUsize;
@@ -20,33 +20,33 @@ use medsa_engine::frame_view;
 /// Segments one frame and prints score, area and the latency of each stage as JSON.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The build (`.medsa`).
+    /// Build to run (`.medsa`).
     #[arg(long, value_name = "FILE")]
     build: PathBuf,
-    /// DICOM file, PNG, JPEG, or folder of pictures.
+    /// DICOM file, PNG, JPEG, or folder of images.
     #[arg(long, value_name = "PATH")]
     image: PathBuf,
-    /// Which frame of it, from 0.
+    /// Number of the frame, from 0.
     #[arg(long, default_value_t = 0)]
     frame: usize,
-    /// A click in frame pixels, on the structure (`X,Y`) or beside it (`X,Y,-`); repeatable.
+    /// A click in frame pixels, on the structure (`X,Y`) or outside it (`X,Y,-`); repeatable.
     #[arg(long = "point", value_name = "X,Y[,-]", value_parser = parse_point, allow_hyphen_values = true)]
     points: Vec<Point>,
     /// A box around the structure, in frame pixels.
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = parse_box, allow_hyphen_values = true)]
     bbox: Option<BoxXyxy>,
-    /// Where the mask goes: a PNG of the frame's size, 0 or 255.
+    /// PNG for the mask: size of the frame, values 0 and 255.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where a picture with outline and prompts goes: a PNG.
+    /// PNG for the frame with outline and prompts.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
-    /// Threads of the runtime; all cores when not given.
+    /// Threads of the runtime, 1 to 64; by default all cores.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: Option<u8>,
 }
 
-/// What is printed.
+/// Printed result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Intersection over union that the network predicts.
@@ -55,22 +55,22 @@ pub struct Report {
     pub area_px: usize,
     /// Size of the frame.
     pub frame: FrameReport,
-    /// Time of each stage.
+    /// Duration of each stage in ms.
     pub latency_ms: LatencyReport,
 }
 
 /// Size of the frame.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct FrameReport {
-    /// Its number in the file.
+    /// Number of the frame in the file.
     pub index: usize,
-    /// Width.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Height.
+    /// Height in pixels.
     pub height_px: u32,
 }
 
-/// Time of each stage.
+/// Duration of each stage in ms.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct LatencyReport {
     /// Reading, checking and optimizing the build.
@@ -83,11 +83,11 @@ pub struct LatencyReport {
     pub encode: f64,
     /// Prompt encoder and mask decoder.
     pub decode: f64,
-    /// Mask in frame pixels.
+    /// Resampling the mask to frame pixels.
     pub postprocess: f64,
 }
 
-/// Runs the command. Files are written when everything else has succeeded.
+/// Runs the command. Files are written only after everything else succeeded.
 ///
 /// # Errors
 /// [`Error`].
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<Report, Error> {
         let begun = std::mem::replace(&mut lap, Instant::now());
         begun.elapsed().as_secs_f64() * 1e3
     };
-    // The prompt first: it takes no time, and nor does telling that it does not fit.
+    // The prompt is checked before the build is loaded, so that a wrong one is reported at once.
     let clip = Clip::open(&args.image)?;
     let frame = clip.frame(args.frame)?;
     let decode_frame = lap_ms();

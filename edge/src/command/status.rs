@@ -1,4 +1,4 @@
-//! `medsa-edge status`: the builds of this device, and how the service is.
+//! `medsa-edge status`: builds of this device, and state of the service.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -11,21 +11,21 @@ use crate::error::Error;
 use crate::http;
 use crate::updates::slots_state;
 
-/// Tells what is in the slots, and how the service is that runs with this configuration.
+/// Prints the builds in the slots and the state of the service with this configuration.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration of the service.
+    /// Configuration file of the service.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// For programs.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the command; the report.
+/// Runs the command; returns the report.
 ///
 /// # Errors
-/// [`Error`]. A service that does not run is part of the report.
+/// A service that does not run is part of the report, not an error.
 pub async fn run(args: &Args) -> Result<String, Error> {
     let config = Config::read(&args.config)?;
     let path = &config.build.path;
@@ -33,9 +33,9 @@ pub async fn run(args: &Args) -> Result<String, Error> {
     let health = match &config.http {
         Some(http) => http::health_of(http).await.and_then(|report| {
             let health = serde_json::from_value::<HealthStatus>(report);
-            health.map_err(|error| format!("its health report cannot be read: {error}"))
+            health.map_err(|error| format!("cannot read its health report: {error}"))
         }),
-        None => Err("not asked: the configuration has no [http]".to_owned()),
+        None => Err("unknown, because the configuration has no section [http]".to_owned()),
     };
     if !args.json {
         return Ok(for_people(&config, state.as_ref(), &health));
@@ -64,7 +64,7 @@ fn for_people(
     let (device, board) = (&config.device, &config.board);
     let mut report = format!("device {device}, board {board}\n");
     let mut line = |line: String| {
-        // A string takes all that is written.
+        // Invariant: writing to a string cannot fail.
         let _ = writeln!(report, "{line}");
     };
     match state {

@@ -1,4 +1,4 @@
-//! `medsa-edge update`: another build out of a repository into a slot of this device.
+//! `medsa-edge update`: installation of a build from a repository into a slot of this device.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,62 +15,66 @@ use crate::files;
 use crate::updates::open_slots;
 
 /// Longest time for a file from a server.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Fetches a build into the slot that is not in use, verifies it, lets it answer its acceptance
-/// vectors here, and uses it, on trial. A service that runs notices by itself, holds its times to
-/// the build's limits for this board, and confirms it when it has been well, or goes back.
+/// Downloads a build into the unused slot, verifies its signature, tests it here, and switches to
+/// it on trial. A running service loads it within a second, checks its times against the build's
+/// limits for this board, and confirms it after a healthy trial, or rolls back.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The configuration of the service.
+    /// Configuration file of the service.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder or address of the repository; `update.repository` when not given.
+    /// Folder or URL of the repository; by default `update.repository`.
     #[arg(long, value_name = "REPOSITORY")]
     repository: Option<String>,
-    /// Name of the build; `update.name`, or that of the build in use, when not given.
+    /// Name of the build; by default `update.name`, or else that of the build in use.
     #[arg(long)]
     name: Option<String>,
-    /// Its version; the newest when not given.
+    /// Version of the build; by default the newest.
     #[arg(long)]
     version: Option<Version>,
-    /// Only stage it.
+    /// Only stage the build, without switching to it.
     #[arg(long)]
     stage: bool,
-    /// Seconds in which the build has to have answered.
+    /// Longest time for the acceptance test in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     within: u64,
-    /// Take a version that is older than one that ran here.
+    /// Accept a version that is older than one that ran here.
     #[arg(long)]
     danger_allow_downgrade: bool,
-    /// Take a build that failed its trial here.
+    /// Accept a build that failed its trial here.
     #[arg(long)]
     again: bool,
 }
 
-/// Runs the command; what was done.
+/// Runs the command; returns a description of the result.
 ///
 /// # Errors
-/// [`Error`]; the build in use stays in use.
+/// The build in use stays in use.
 pub fn run(args: &Args) -> Result<String, Error> {
     let config = Config::read(&args.config)?;
     let misses = |key, expected: &str| config::Error::value(&config.file, key, "missing", expected);
     let Some(update) = &config.update else {
-        return Err(misses("update", "a section that names the root of who signs builds").into());
+        return Err(misses(
+            "update",
+            "a section with update.root, the root metadata of the repository",
+        )
+        .into());
     };
     continue_as_owner(&config.build.path, |who| tracing::info!("{who}"))?;
     let mut slots = open_slots(&config.build.path)?;
     let in_use = slots.state().in_use().cloned();
     let name = args.name.clone().or(update.name.clone());
     let name = name.or_else(|| in_use.as_ref().map(|build| build.name.clone()));
-    let name = name.ok_or_else(|| misses("update.name", "a name, as no build is in use"))?;
+    let name = name.ok_or_else(|| misses("update.name", "a name, because no build is in use"))?;
     let source = source(update, repository(args, update, &config)?)?;
     let mut client = Client::open(source, &config.build.path.join("trust"))?;
     let listing = client.look()?;
     let offer = listing.find(&name, args.version.as_ref())?;
     let build = &offer.build;
     if in_use.as_ref() == Some(build) {
-        return Ok(format!("{build} is in use already"));
+        return Ok(format!("{build} is already in use"));
     }
     let state = slots.state();
     let staged =
@@ -81,10 +85,10 @@ pub fn run(args: &Args) -> Result<String, Error> {
         listing.stage(offer, &mut slots, permit, &mut |file| accept(args, &config, file))?;
     }
     if args.stage {
-        return Ok(format!("{build} is staged: signed, whole and accepted on this device"));
+        return Ok(format!("{build} is staged: signature verified and accepted on this device"));
     }
     let Running { slot, on_trial, .. } = slots.switch()?;
-    let trial = if on_trial { ", on trial until it has been well for a while" } else { "" };
+    let trial = if on_trial { ", on trial until the service confirms it" } else { "" };
     Ok(format!("{build} is in use in slot {slot}{trial}"))
 }
 
@@ -96,7 +100,7 @@ fn repository(args: &Args, update: &UpdateConfig, config: &Config) -> Result<Url
             &config.file,
             "update.repository",
             "missing",
-            "where builds come from, here or as --repository",
+            "a repository, here or as --repository",
         )
         .into()),
     }
@@ -105,11 +109,11 @@ fn repository(args: &Args, update: &UpdateConfig, config: &Config) -> Result<Url
 fn source(update: &UpdateConfig, url: Url) -> Result<Source, Error> {
     let root = std::fs::read(&update.root).map_err(files::Error::io(&update.root))?;
     let (without_clock, limits) = (update.without_clock, Limits::default());
-    Ok(Source { url, root, without_clock, limits, patience: PATIENCE })
+    Ok(Source { url, root, without_clock, limits, patience: TIMEOUT })
 }
 
-/// Lets the build answer, in a process that can be ended. Its times are those beside a service that
-/// runs, and say nothing.
+/// Runs the acceptance test in a child process that can be killed. Times are not checked, because
+/// the service may be running at the same time.
 fn accept(args: &Args, config: &Config, build: &Path) -> Result<(), String> {
     let mut program = Command::new("/proc/self/exe");
     program.args(["accept", "--build"]).arg(build);

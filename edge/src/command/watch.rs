@@ -1,4 +1,4 @@
-//! `medsa-edge watch`: what devices say, in lines and pictures.
+//! `medsa-edge watch`: masks and reports of devices, as text and images.
 
 mod album;
 
@@ -19,48 +19,48 @@ use crate::config::{Access, BrokerUrl, Misfit, Protocol};
 use crate::error::Error;
 use crate::mqtt::{Link, LinkEvent, LinkOptions, Message};
 
-/// Prints a line for every mask that comes by, and draws what it shows.
+/// Prints a line for every mask that devices publish, and draws the masks.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The broker.
+    /// URL of the broker.
     #[arg(long, value_name = "mqtt[s]://HOST:PORT", value_parser = str::parse::<BrokerUrl>)]
     broker: BrokerUrl,
     #[command(flatten)]
     access: Access,
-    /// Name of this client at the broker. Default: medsa-watch-PID.
+    /// MQTT client id. Default: medsa-watch-PID.
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// Version of MQTT: 4 (3.1.1) or 5.
     #[arg(long, default_value = "4", value_parser = str::parse::<Protocol>)]
     protocol: Protocol,
-    /// One device only.
+    /// Watch only this device.
     #[arg(long, value_parser = DeviceId::parse)]
     device: Option<DeviceId>,
-    /// The clip that the device plays, to draw masks over its frames. Looped or not, frame
-    /// number modulo length is the frame.
+    /// Recording that the device plays, to draw masks over its frames. The frame number modulo the
+    /// length of the recording selects the frame, so it may be looped.
     #[arg(long, value_name = "PATH")]
     clip: Option<PathBuf>,
-    /// Folder for one picture (PNG) per frame. Pictures are of the first device that is seen.
+    /// Folder for one image (PNG) per frame, of the first device seen.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// An animation of the pictures.
+    /// File for an animation (GIF) of the images.
     #[arg(long, value_name = "FILE")]
     gif: Option<PathBuf>,
-    /// A sheet of up to twelve of the pictures (PNG).
+    /// File for a sheet (PNG) of up to twelve of the images.
     #[arg(long, value_name = "FILE")]
     strip: Option<PathBuf>,
-    /// Ends after this many masks.
+    /// End after this many masks.
     #[arg(long)]
     count: Option<u64>,
-    /// Ends when a device that was online goes offline.
+    /// End when a device that was online goes offline.
     #[arg(long)]
     until_offline: bool,
 }
 
-/// Runs the command until it has seen enough or is told to stop.
+/// Runs the command until a limit is reached or a signal arrives.
 ///
 /// # Errors
-/// [`Error`]; messages that cannot be decoded are told and passed over.
+/// Messages that cannot be decoded are not errors; they are logged and skipped.
 pub async fn run(args: &Args) -> Result<(), Error> {
     args.access.check(&args.broker).map_err(|Misfit { key, found, expected }| Error::Argument {
         argument: format!("--{}", key.replace('_', "-")),
@@ -84,7 +84,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
         client_id: client_id.unwrap_or_else(|| format!("medsa-watch-{}", std::process::id())),
         keep_alive: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
-        // Somebody is waiting.
+        // A user is waiting.
         max_back_off: Duration::from_secs(1),
         last_will: None,
     });
@@ -98,7 +98,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 tracing::info!("connected to {}", args.broker);
                 let device = args.device.as_ref().map_or("+", DeviceId::as_str);
                 let filter = format!("{}/{device}/#", medsa_wire::topic::ROOT);
-                // A connection that has no room for this any more is told by the link.
+                // If this fails, the connection is lost, and the link reports that.
                 let _ = link.client.subscribe(&filter);
             }
             Some(LinkEvent::Down { reason, retry_in, .. }) => {
@@ -106,16 +106,16 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 tracing::warn!("no broker: {reason}; next attempt in {retry_s:.2} s");
             }
             Some(LinkEvent::Message(message)) => {
-                let seen = watcher.see(&message)?;
+                let outcome = watcher.handle(&message)?;
                 let enough = args.count.is_some_and(|count| watcher.masks >= count);
-                if enough || (args.until_offline && seen == Seen::Farewell) {
+                if enough || (args.until_offline && outcome == Outcome::WentOffline) {
                     break;
                 }
             }
             Some(LinkEvent::SubscriptionRefused) => {
-                tracing::error!("the broker does not let this client listen");
+                tracing::error!("the broker refuses the subscription; check its access rules");
             }
-            Some(LinkEvent::Subscribed) => tracing::info!("listens"),
+            Some(LinkEvent::Subscribed) => tracing::info!("subscribed"),
             None => break,
         }
     }
@@ -128,35 +128,35 @@ struct Watcher {
     online: HashSet<DeviceId>,
 }
 
-/// What a message meant for the end of watching.
+/// Effect of a message on the end of watching.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    /// A device that was online said that it is not any more.
-    Farewell,
-    Something,
+enum Outcome {
+    /// A device that was online went offline.
+    WentOffline,
+    Other,
 }
 
 impl Watcher {
-    /// Prints and draws; garbage is told and passed over.
-    fn see(&mut self, message: &Message) -> Result<Seen, Error> {
+    /// Prints and draws a message; one that cannot be decoded is logged and skipped.
+    fn handle(&mut self, message: &Message) -> Result<Outcome, Error> {
         if message.topic.ends_with("/json") {
-            // The same in other words.
-            return Ok(Seen::Something);
+            // A copy of the postcard message.
+            return Ok(Outcome::Other);
         }
         let topic = match Topic::parse(&message.topic) {
             Ok(topic) => topic,
             Err(error) => {
                 tracing::warn!("{}: {error}", message.topic);
-                return Ok(Seen::Something);
+                return Ok(Outcome::Other);
             }
         };
         let payload = &message.payload;
-        let told = match topic.channel {
+        let handled = match topic.channel {
             Channel::Mask(_) => match MaskMessage::decode(payload) {
                 Ok(mask) => {
                     self.masks += 1;
                     println!("{}", mask_line(&topic.device, &mask));
-                    return self.album.add(&topic.device, mask).map(|()| Seen::Something);
+                    return self.album.add(&topic.device, mask).map(|()| Outcome::Other);
                 }
                 Err(error) => Err(error),
             },
@@ -165,30 +165,30 @@ impl Watcher {
                 match availability {
                     Availability::Online => self.online.insert(topic.device.clone()),
                     Availability::Offline if self.online.remove(&topic.device) => {
-                        return Seen::Farewell;
+                        return Outcome::WentOffline;
                     }
                     Availability::Offline => false,
                 };
-                Seen::Something
+                Outcome::Other
             }),
             Channel::Info => Info::decode(payload).map(|info| {
                 println!("{}  build {} {}", topic.device, info.build_name, info.build_version);
-                Seen::Something
+                Outcome::Other
             }),
             Channel::Stats => Stats::decode(payload).map(|stats| {
                 println!("{}", stats_line(&topic.device, &stats));
-                Seen::Something
+                Outcome::Other
             }),
             Channel::Status => Status::decode(payload).map(|status| {
                 println!("{}", status_line(&topic.device, &status));
-                Seen::Something
+                Outcome::Other
             }),
-            // To the device, or not for us.
-            Channel::Prompt | Channel::Command | Channel::Record => Ok(Seen::Something),
+            // Messages to the device, or not of interest here.
+            Channel::Prompt | Channel::Command | Channel::Record => Ok(Outcome::Other),
         };
-        Ok(told.unwrap_or_else(|error| {
+        Ok(handled.unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", message.topic);
-            Seen::Something
+            Outcome::Other
         }))
     }
 }
@@ -200,8 +200,8 @@ fn status_line(device: &DeviceId, status: &Status) -> String {
     let build = match build {
         BuildStatus::Idle => String::new(),
         BuildStatus::Loading => "  another build is being loaded".into(),
-        BuildStatus::Updating => "  a newer build is being looked for".into(),
-        BuildStatus::Failed { reason } => format!("  the last build was not taken: {reason}"),
+        BuildStatus::Updating => "  looking for a newer build".into(),
+        BuildStatus::Failed { reason } => format!("  the last build was not accepted: {reason}"),
     };
     format!("{device}  source {source:?}  {activity:?}{}{build}", level.unwrap_or_default())
 }

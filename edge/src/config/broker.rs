@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Address of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerUrl {
-    /// Whether the connection is encrypted.
+    /// Encryption of the connection.
     pub security: Security,
     /// Name or address; an IPv6 address without brackets.
     pub host: String,
@@ -15,17 +15,17 @@ pub struct BrokerUrl {
     pub port: u16,
 }
 
-/// Whether a connection is encrypted.
+/// Encryption of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
-    /// `mqtt://`
+    /// `mqtt://`: not encrypted.
     Plain,
-    /// `mqtts://`: encrypted, and the broker proves that it is the host of the URL.
+    /// `mqtts://`: encrypted; the broker's certificate must be valid for the host of the URL.
     Tls,
 }
 
 impl BrokerUrl {
-    /// Whether the broker is on this machine, so that nobody can listen on the way.
+    /// True if the broker runs on this machine, so that nobody can intercept the connection.
     pub fn is_local(&self) -> bool {
         self.host == "localhost"
             || self.host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
@@ -48,7 +48,7 @@ impl FromStr for BrokerUrl {
         };
         let address = address.strip_suffix('/').unwrap_or(address);
         let (host, port) = match address.rsplit_once(':') {
-            // The colons of a bare IPv6 address are no port's.
+            // A colon inside the brackets of an IPv6 address does not start a port.
             Some((host, port)) if !port.contains(']') => {
                 (host, port.parse().map_err(|_| EXPECTED)?)
             }
@@ -77,40 +77,41 @@ impl fmt::Display for BrokerUrl {
     }
 }
 
-/// Files and names that say who may connect to whom. Secrets are in files of their own, which
-/// only their owner and group can read.
+/// Credentials for the broker. Secrets are in separate files, which only their owner and group
+/// may read.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Access {
-    /// Certificates (PEM) that the broker's has to be signed by. Default: those of the system.
+    /// CA certificates (PEM) that must have signed the broker's certificate. Default: those of the
+    /// system.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Certificate (PEM) of this client, where the broker asks for one.
+    /// Certificate (PEM) of this client, if the broker requires one.
     #[arg(long, value_name = "FILE", requires = "client_key")]
     pub client_cert: Option<PathBuf>,
-    /// Private key (PEM) of that certificate.
+    /// Private key (PEM) of the client certificate.
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub client_key: Option<PathBuf>,
-    /// User at the broker.
+    /// User name at the broker.
     #[arg(long)]
     pub user: Option<String>,
-    /// File that holds the user's password, and nothing else.
+    /// File that holds the user's password and nothing else.
     #[arg(long, value_name = "FILE", requires = "user")]
     pub password_file: Option<PathBuf>,
 }
 
-/// A key of [`Access`] that does not go with the others.
+/// Error about a key of [`Access`] that contradicts another key or the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// Name of the field.
     pub key: &'static str,
-    /// Its value, or that it is missing.
+    /// Its value, or `missing`.
     pub found: String,
-    /// What would go with the others.
+    /// Accepted value.
     pub expected: &'static str,
 }
 
 impl Access {
-    /// Checks that no key is there without the one that it needs.
+    /// Checks that every key comes with the keys it requires.
     ///
     /// # Errors
     /// The first [`Misfit`].
@@ -124,7 +125,7 @@ impl Access {
             (broker.security, files.into_iter().find(|(_, path)| path.is_some()))
         {
             let found = format!("{:?}", path.display().to_string());
-            let expected = "no such key with mqtt://, which is not encrypted: use mqtts://";
+            let expected = "no such key with mqtt://, which is not encrypted; use mqtts://";
             return Err(Misfit { key, found, expected });
         }
         let missing = |key, expected| Err(Misfit { key, found: "missing".into(), expected });
@@ -143,17 +144,17 @@ impl Access {
     }
 }
 
-/// Largest packet that is taken off the wire or put there. A larger one costs the connection, so
-/// this is far above what the service's own limit refuses without losing it.
+/// Largest packet sent or received, in bytes. A larger incoming packet closes the connection, so
+/// this is far above the payload limit of the service, which only drops the message.
 pub const MAX_PACKET_BYTES: usize = 1 << 20;
 
 /// Version of MQTT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// 3.1.1, whose version number on the wire is 4.
+    /// MQTT 3.1.1; its version number on the wire is 4.
     #[default]
     V4,
-    /// 5.
+    /// MQTT 5.
     V5,
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-/// A configuration that cannot be used.
+/// Error in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -13,31 +13,31 @@ pub enum Error {
     /// The file is not TOML, or a key is unknown, missing or of the wrong type.
     #[error("{}:{line}: `{text}`: {reason}", file.display())]
     Syntax {
-        /// The configuration.
+        /// Configuration file.
         file: PathBuf,
         /// Number of the line, from 1.
         line: usize,
-        /// The line.
+        /// Text of the line.
         text: String,
-        /// What is wrong in it.
+        /// Reason from the TOML parser.
         reason: String,
     },
-    /// A value is out of its range.
+    /// A value is not accepted.
     #[error("{}: {key} is {found}, expected {expected}", file.display())]
     Value {
-        /// The configuration.
+        /// Configuration file.
         file: PathBuf,
-        /// The key, as in `source.rate_fps`.
+        /// Key, such as `source.rate_fps`.
         key: String,
-        /// Its value.
+        /// Value found.
         found: String,
-        /// Values that are accepted.
+        /// Accepted values.
         expected: String,
     },
 }
 
 impl Error {
-    /// A value of `file` that is out of its range.
+    /// Error about a value in `file` that is not accepted.
     pub(crate) fn value(
         file: &Path,
         key: &str,

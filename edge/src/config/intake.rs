@@ -1,22 +1,22 @@
-//! Values of `[source]` about every frame: its size, what has to be hidden, the region of interest.
+//! Values of `[source]` that apply to every frame: size, rectangles to hide, region of interest.
 
-/// What is done to every frame of a source.
+/// Cropping, hiding and scale applied to every frame of a source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Intake {
-    /// The only width and height that frames may have. Rectangles were drawn for one layout of
-    /// the screen: in another size, names may stand elsewhere.
+    /// Required width and height of frames. Rectangles are drawn for one layout of the screen; at
+    /// another size, names may be elsewhere.
     pub frame_size: Option<(u32, u32)>,
-    /// Rectangles that become black. `None`: nobody has said what has to be hidden. An empty
-    /// list: somebody has said that nothing has to be.
+    /// Rectangles to paint black. `None`: the administrator has not stated what must be hidden.
+    /// Empty: nothing has to be hidden.
     pub blank: Option<Vec<Rectangle>>,
-    /// The part that is kept.
+    /// Part of the frame to keep; `None` keeps all of it.
     pub region: Option<Region>,
-    /// Distance between neighbouring pixels in mm, down the rows and along a row; wins over what
-    /// the source states.
+    /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`; overrides the
+    /// value that the source states.
     pub pixel_spacing_mm: Option<[f32; 2]>,
 }
 
-/// Pixels from `(x0, y0)` up to, but not including, `(x1, y1)`.
+/// Rectangle from `(x0, y0)` up to, but not including, `(x1, y1)`, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rectangle {
     /// First column.
@@ -29,7 +29,7 @@ pub struct Rectangle {
     pub y1: u32,
 }
 
-/// A part of a frame.
+/// Region of interest of a frame, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First column.
@@ -42,18 +42,18 @@ pub struct Region {
     pub height: u32,
 }
 
-/// Whether somebody has said what has to be hidden in a frame. Pixels of an unmasked frame are
-/// shown on the device and never stored.
+/// State of deidentification of a frame. Pixels of an unmasked frame are shown on the device but
+/// never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deidentification {
-    /// It is hidden.
+    /// The configured rectangles are hidden.
     Masked,
-    /// Nobody has: the frame may show whose it is.
+    /// No rectangles are configured: the frame may identify the patient.
     Unmasked,
 }
 
 impl Intake {
-    /// What this says about the frames that it was applied to.
+    /// Deidentification state of the frames that this was applied to.
     pub fn deidentification(&self) -> Deidentification {
         match self.blank {
             Some(_) => Deidentification::Masked,
@@ -61,7 +61,7 @@ impl Intake {
         }
     }
 
-    /// Width and height that every frame has afterwards, where that is certain.
+    /// Width and height of every frame after cropping, if the configuration determines them.
     pub fn known_size(&self) -> Option<(usize, usize)> {
         let region = self.region.map(|region| (region.width, region.height));
         let (width, height) = region.or(self.frame_size)?;

@@ -1,5 +1,5 @@
 //! The configuration of the service: the text of the file (`raw`), checked and converted to values
-//! ([`Config`]). It knows none of the modules that it configures.
+//! ([`Config`]). It does not depend on the modules that it configures.
 
 mod broker;
 mod check;
@@ -17,8 +17,8 @@ pub use broker::{Access, BrokerUrl, MAX_PACKET_BYTES, Misfit, Protocol, Security
 pub use error::Error;
 pub use intake::{Deidentification, Intake, Rectangle, Region};
 pub use source::{
-    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, Patience, PipeConfig, PipeFormat,
-    SourceConfig, SourceKind, V4l2Config, V4l2Format,
+    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
+    SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
 pub use values::{
     BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,
@@ -27,19 +27,18 @@ pub use values::{
 };
 
 impl Config {
-    /// Reads and checks a configuration; relative paths in it start at its folder.
+    /// Reads and checks a configuration file; relative paths in it start at its folder.
     ///
     /// # Errors
-    /// [`Error`], which names the file and
-    /// the line or key.
+    /// The first [`Error`]; it names the file and the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         Self::read_all(path).map_err(first)
     }
 
-    /// As [`Config::read`], with what is wrong in every section.
+    /// Like [`Config::read`], but reports the first error of every section.
     ///
     /// # Errors
-    /// As [`Config::read`], one at least.
+    /// As [`Config::read`]; the list is never empty.
     pub fn read_all(path: &Path) -> Result<Self, Vec<Error>> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| vec![files::Error::io(path)(error).into()])?;
@@ -56,6 +55,6 @@ impl Config {
 }
 
 fn first(mut problems: Vec<Error>) -> Error {
-    // Invariant: what is wrong is at least one thing.
+    // Invariant: the list of errors is never empty.
     problems.swap_remove(0)
 }

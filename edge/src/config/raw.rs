@@ -1,4 +1,4 @@
-//! The configuration as it is typed: keys, types and defaults, nothing judged.
+//! The configuration file as written: keys, types and defaults, not yet checked.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Values of the configuration, all in range.
+//! Checked values of the configuration.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -13,98 +13,98 @@ use url::Url;
 use super::broker::{Access, BrokerUrl, Protocol};
 use super::source::SourceConfig;
 
-/// A configuration whose every value is in range.
+/// A configuration with all values checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file that it was read from, for messages.
+    /// Path of the file, for messages.
     pub file: PathBuf,
     /// Name of the device, a level of every topic.
     pub device: DeviceId,
-    /// Name of the board, told in `info`.
+    /// Name of the board, published in `info`; at most 32 bytes.
     pub board: heapless::String<32>,
     /// The build to run.
     pub build: BuildConfig,
-    /// Where frames come from.
+    /// Source of frames.
     pub source: SourceConfig,
-    /// Prompts that are there from the first frame on.
+    /// Prompts that apply from the first frame.
     pub prompts: Vec<ConfiguredPrompt>,
-    /// Whether objects are followed between runs of the encoder.
+    /// Following of objects between runs of the encoder.
     pub following: Following,
-    /// What is told and heard over HTTP.
+    /// HTTP server; `None` runs none.
     pub http: Option<HttpConfig>,
-    /// Where masks go.
+    /// Broker for masks, prompts and commands.
     pub broker: BrokerConfig,
-    /// Formats, queues and reports.
+    /// Message formats, queues and reports.
     pub output: OutputConfig,
-    /// Where captures are kept; without it they are refused.
+    /// Folder for captures; `None` refuses captures.
     pub records: Option<RecordsConfig>,
-    /// Where captured records wait for the broker.
+    /// Outbox for captured records that wait for the broker; `None` keeps none.
     pub outbox: Option<OutboxConfig>,
-    /// What is given up when the device is hot or slow; without it, nothing is.
+    /// Degradation when the device is hot or slow; `None` never degrades.
     pub degrade: Option<DegradeConfig>,
-    /// Where newer builds come from.
+    /// Source of newer builds.
     pub update: Option<UpdateConfig>,
-    /// Time at one piece of work after which a stage is stuck.
+    /// Time on one piece of work after which a stage counts as stuck.
     pub stuck_after: Duration,
-    /// Where the log goes.
+    /// Destination and level of the log.
     pub log: LogConfig,
 }
 
-/// What is given up when the device is hot or slow.
+/// Degradation when the device is hot or slow.
 #[derive(Clone, Debug)]
 pub struct DegradeConfig {
-    /// When.
+    /// Limits that trigger degradation.
     pub limits: Limits,
-    /// A build to fall back on.
+    /// Smaller build for level 2 and above.
     pub smaller_build: Option<PathBuf>,
-    /// Where the temperature is read, in thousandths of a degree Celsius; `None` for the hottest
-    /// of all sensors.
+    /// Path of the temperature sensor's file, in thousandths of a degree Celsius; `None` uses the
+    /// hottest of all sensors.
     pub thermal_file: Option<PathBuf>,
 }
 
-/// When steps are taken.
+/// Limits that trigger degradation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Temperature from which on the processor is hot, in degrees Celsius.
+    /// Temperature from which the processor counts as hot, in degrees Celsius.
     pub hot_c: f64,
-    /// Temperature up to which it is cool.
+    /// Highest temperature at which it counts as cool again, in degrees Celsius.
     pub cool_c: f64,
-    /// Longest time of the encoder for a frame; any when not given.
+    /// Longest time of the encoder for one frame, in ms; `None` sets no limit.
     pub max_encoder_ms: Option<f64>,
-    /// How long trouble lasts before a step is taken, and how long all is well before one is
-    /// taken back.
+    /// Time that trouble must last before the level rises, and that the device must be healthy
+    /// before the level falls.
     pub hold: Duration,
 }
 
-/// Whether objects are followed from frame to frame, and what the network finds is judged and
-/// smoothed by that.
+/// Following of objects from frame to frame by optical flow, which also checks and smooths the
+/// masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Following {
-    /// They are.
+    /// Objects are followed.
     On,
-    /// Every frame is for itself, and prompts stay where they are.
+    /// Each frame is independent, and prompts stay in place.
     Off,
 }
 
-/// Limits of a folder of records.
+/// Limits of the records folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Bytes that all records may take.
+    /// Largest size of all records, in bytes.
     pub max_bytes: u64,
-    /// Bytes that must stay free on their disk.
+    /// Bytes that must stay free on the disk of the folder.
     pub min_free_bytes: u64,
 }
 
-/// Where the log goes.
+/// Destination and level of the log.
 #[derive(Clone, Debug, Default)]
 pub struct LogConfig {
-    /// To whom.
+    /// Destination.
     pub to: LogTo,
-    /// What is of interest, as in `MEDSA_LOG`.
+    /// Filter in the syntax of `MEDSA_LOG`.
     pub level: Option<String>,
 }
 
-/// To whom the log goes.
+/// Destination of the log.
 #[derive(Clone, Debug, Default)]
 pub enum LogTo {
     /// Standard error.
@@ -116,72 +116,72 @@ pub enum LogTo {
     File(LogFile),
 }
 
-/// Files of a log.
+/// Rotated log files.
 #[derive(Clone, Debug)]
 pub struct LogFile {
-    /// The newest; older ones have a number behind it.
+    /// Path of the newest file; older ones have a number appended.
     pub path: PathBuf,
-    /// Size of each.
+    /// Largest size of each file, in bytes.
     pub max_bytes: u64,
-    /// Older files that are kept.
+    /// Number of older files to keep.
     pub keep: u64,
 }
 
-/// What is told and heard over HTTP.
+/// HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Where it listens; port 0 picks a free one.
+    /// Address of the server; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where it listens besides, for who uses this machine: a loopback address.
+    /// Second address for users of this machine: a loopback address without token and encryption.
     pub kiosk: Option<SocketAddr>,
-    /// Who may see pictures, and prompt.
+    /// Access to frames, prompts and commands.
     pub control: HttpControl,
-    /// Who sees to it that others on the network cannot read what is sent.
+    /// Transport encryption.
     pub encryption: Encryption,
-    /// What the page may be used for.
+    /// Intended use that the page states.
     pub intended_use: IntendedUse,
 }
 
 impl HttpConfig {
-    /// Whether others than this machine's users see what there is to see.
+    /// True if users of other machines can reach the server.
     pub fn is_shared(&self) -> bool {
         !self.listen.ip().is_loopback() || self.encryption == Encryption::Proxy
     }
 }
 
-/// What the page may be used for.
+/// Intended use that the page states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntendedUse {
-    /// Not for diagnosis, as the page says.
+    /// Not for diagnosis; the page says so.
     NotDiagnostic,
-    /// Also for diagnosis: whoever configures it answers for that.
+    /// Also for diagnosis; the administrator who sets this is responsible.
     Diagnostic,
 }
 
-/// Who encrypts HTTP.
+/// Transport encryption of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Nobody.
+    /// None.
     Off,
-    /// A proxy, through which others come.
+    /// A proxy in front of the service encrypts.
     Proxy,
-    /// The service itself.
+    /// The service encrypts.
     Own {
-        /// Its certificate, and those that lead to one that clients know.
+        /// Certificate of the device, followed by its chain.
         certificate: PathBuf,
-        /// The certificate's private key.
+        /// Private key of the certificate.
         key: PathBuf,
     },
 }
 
-/// Who may see pictures, and prompt, over HTTP.
+/// Access to frames, prompts and commands over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpControl {
-    /// Nobody: only metrics and health are there.
+    /// None: the server offers metrics and health only.
     Off,
-    /// Whoever uses this machine; only with a loopback address.
+    /// Users of this machine; requires a loopback address.
     ThisMachine,
-    /// Who knows the token in this file.
+    /// Clients that send the token in this file.
     Token(PathBuf),
 }
 
@@ -190,28 +190,29 @@ pub enum HttpControl {
 pub struct BuildConfig {
     /// The `.medsa` file, or a folder of slots.
     pub path: PathBuf,
-    /// How long a build from a slot has to be well on trial.
+    /// Time that a build on trial must be healthy before it is confirmed.
     pub confirm_after: Duration,
-    /// Threads of the runtime.
+    /// Number of threads of the runtime.
     pub threads: NonZeroUsize,
 }
 
-/// Where newer builds come from.
+/// Source of newer builds.
 #[derive(Clone, Debug)]
 pub struct UpdateConfig {
-    /// The root that came with the device.
+    /// Path of the root metadata that came with the device.
     pub root: PathBuf,
-    /// The repository, unless somebody names another one.
+    /// Repository; `None` if it is given with each update.
     pub repository: Option<Url>,
-    /// Name of the build; that of the one in use when there is none.
+    /// Name of the build; `None` for that of the build in use.
     pub name: Option<String>,
-    /// Time between two looks by itself; without it, somebody has to ask.
+    /// Time between two automatic checks; `None` for updates on request only.
     pub every: Option<Duration>,
-    /// What happens when the time is not known.
+    /// Behaviour when the clock is not set.
     pub without_clock: WithoutClock,
 }
 
-/// A prompt from the configuration; whether it fits the frames is known when the first is there.
+/// A prompt from the configuration. Whether it lies inside the frame is checked at the first
+/// frame.
 #[derive(Clone, Debug)]
 pub struct ConfiguredPrompt {
     /// The object.
@@ -222,76 +223,76 @@ pub struct ConfiguredPrompt {
     pub bbox: Option<BoxXyxy>,
 }
 
-/// Where masks go.
+/// Broker and protocol.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
-    /// Which broker.
+    /// Location of the broker.
     pub place: BrokerPlace,
     /// Version of MQTT.
     pub protocol: Protocol,
-    /// Name of the client at the broker.
+    /// MQTT client id.
     pub client_id: String,
     /// Time without traffic after which the connection is tested.
     pub keep_alive: Duration,
-    /// Longest time that connecting takes.
+    /// Longest time for connecting.
     pub connect_timeout: Duration,
-    /// Largest payload that is looked at.
+    /// Largest payload accepted, in bytes.
     pub max_payload_bytes: usize,
 }
 
-/// Which broker.
+/// Location of the broker.
 #[derive(Clone, Debug)]
 pub enum BrokerPlace {
-    /// One in this process; port 0 picks a free one.
+    /// A broker in this process; port 0 picks a free one.
     Embedded {
         /// Address that it listens on.
         listen: SocketAddr,
     },
-    /// One elsewhere.
+    /// An external broker.
     External {
         /// Its address.
         url: BrokerUrl,
-        /// What it and the device show each other; paths start at the working directory.
+        /// Credentials; relative paths start at the working directory.
         access: Access,
     },
 }
 
-/// Formats, queues and reports.
+/// Message formats, queues and reports.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
-    /// How messages are written.
+    /// Encoding of messages.
     pub format: Format,
-    /// Masks that wait for the broker at most.
+    /// Largest number of masks that wait for the broker.
     pub queue_masks: usize,
-    /// Time between two statistics.
+    /// Time between two `stats` messages.
     pub stats_interval: Duration,
 }
 
-/// Where captures are kept.
+/// Storage of captures.
 #[derive(Clone, Debug)]
 pub struct RecordsConfig {
-    /// A folder of their own.
+    /// Folder that holds records only.
     pub folder: PathBuf,
-    /// How much room they may take.
+    /// Size limits.
     pub budget: Budget,
 }
 
-/// How messages are written.
+/// Encoding of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As the wire format says.
+    /// Postcard, as in `wire/SPEC.md`.
     Postcard,
-    /// As JSON on `<topic>/json`.
+    /// JSON on `<topic>/json`.
     Json,
-    /// Both, each on its topic.
+    /// Both, each on its own topic.
     Both,
 }
 
-/// Where messages wait that must not be lost.
+/// Storage for messages that must not be lost.
 #[derive(Clone, Debug)]
 pub struct OutboxConfig {
-    /// The file.
+    /// Database file.
     pub path: PathBuf,
-    /// Messages that it holds at most.
+    /// Largest number of messages.
     pub max_messages: u64,
 }

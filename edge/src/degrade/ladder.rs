@@ -1,9 +1,9 @@
-//! What a device gives up when it is hot or slow, step by step, so that it goes on at all: whether
-//! to, from what is read of it, and nothing else.
+//! Level of degradation of a device that is hot or slow, computed from readings of the device and
+//! nothing else.
 //!
-//! A step is taken when trouble has lasted, and taken back when all has been well for as long. A
-//! step that had to be taken again soon after it was taken back is kept twice as long as before:
-//! what made it necessary is still there, and only cannot be seen while it is taken.
+//! The level rises when trouble has lasted for the hold time, and falls when the device has been
+//! healthy for as long. If a level is needed again soon after it was left, the next hold is twice
+//! as long: the cause persists and is only hidden while the device is degraded.
 
 use std::time::Duration;
 
@@ -11,75 +11,75 @@ use medsa_wire::{Cause, Degradation, MAX_DEGRADATION};
 
 use crate::config::Limits;
 
-/// What is read of the device at one moment; what it does not tell is no trouble.
+/// Reading of the device at one moment. Unknown values count as healthy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Temperature of the processor in degrees Celsius.
     pub temperature_c: Option<f64>,
-    /// Whether the processor's clock is held down.
+    /// True while the firmware limits the processor's clock.
     pub throttled: Option<bool>,
-    /// Time of the encoder for a frame, of late; `None` when there was no frame.
+    /// Mean time of the encoder per frame since the last reading, in ms; `None` without frames.
     pub encoder_ms: Option<f64>,
 }
 
-/// Decides from one reading after the other.
+/// Computes the level from one reading after the other.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     limits: Limits,
-    /// Whether there is a smaller build: without, that step would give up nothing.
+    /// True if there is a smaller build; without one, level 2 is skipped.
     smaller: bool,
     degradation: Option<Degradation>,
     verdict: Verdict,
-    /// Since when the verdict has been the same on this step.
+    /// Time since which the verdict has been the same at this level.
     since: Duration,
-    /// How many times as long as usual a step is kept.
-    patience: u32,
-    /// When a step was last taken back.
+    /// Factor of the hold time before the level falls.
+    hold_factor: u32,
+    /// Time at which the level last fell.
     lowered: Option<Duration>,
 }
 
-/// What a reading says.
+/// Evaluation of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Trouble,
-    /// Neither so bad that more is given up, nor so good that less is.
-    Bearable,
-    Well,
+    /// Neither trouble nor healthy: the level stays.
+    Tolerable,
+    Healthy,
 }
 
-/// The smaller build's step.
+/// Level from which the smaller build is used.
 const SMALLER: u8 = 2;
 
-/// Share of the longest time that the encoder takes when all is well.
-const WELL_WITHIN: f64 = 0.8;
+/// Largest share of the encoder's time limit at which the encoder counts as fast again.
+const HEALTHY_SHARE: f64 = 0.8;
 
-/// How many times the usual time after it was taken back a step is taken again soon.
+/// Number of hold times within which a repeated rise counts as soon.
 const SOON: u32 = 4;
 
-/// Most times as long as usual that a step is kept.
-const MAX_PATIENCE: u32 = 16;
+/// Largest factor of the hold time.
+const MAX_HOLD_FACTOR: u32 = 16;
 
 impl Ladder {
-    /// Nothing is given up.
+    /// Starts without degradation.
     pub fn new(limits: Limits, smaller: bool) -> Self {
         Self {
             limits,
             smaller,
             degradation: None,
-            verdict: Verdict::Bearable,
+            verdict: Verdict::Tolerable,
             since: Duration::ZERO,
-            patience: 1,
+            hold_factor: 1,
             lowered: None,
         }
     }
 
-    /// What is to be given up after a reading `at` a time since any beginning, later ones later.
+    /// Degradation after a reading at time `at`, which must not decrease.
     pub fn read(&mut self, at: Duration, reading: &Reading) -> Option<Degradation> {
         let trouble = self.trouble(reading);
         let verdict = match trouble {
             Some(_) => Verdict::Trouble,
-            None if self.is_well(reading) => Verdict::Well,
-            None => Verdict::Bearable,
+            None if self.is_healthy(reading) => Verdict::Healthy,
+            None => Verdict::Tolerable,
         };
         if verdict != self.verdict {
             (self.verdict, self.since) = (verdict, at);
@@ -92,13 +92,14 @@ impl Ladder {
         {
             if let Some(lowered) = self.lowered.take() {
                 let again = at.saturating_sub(lowered) <= hold * SOON;
-                self.patience = if again { (self.patience * 2).min(MAX_PATIENCE) } else { 1 };
+                self.hold_factor =
+                    if again { (self.hold_factor * 2).min(MAX_HOLD_FACTOR) } else { 1 };
             }
-            let level = if self.is_passed_over(level + 1) { level + 2 } else { level + 1 };
+            let level = if self.is_skipped(level + 1) { level + 2 } else { level + 1 };
             (self.degradation, self.since) = (Some(Degradation { level, cause }), at);
         }
-        if verdict == Verdict::Well && level > 0 && lasted >= hold * self.patience {
-            let level = if self.is_passed_over(level - 1) { level - 2 } else { level - 1 };
+        if verdict == Verdict::Healthy && level > 0 && lasted >= hold * self.hold_factor {
+            let level = if self.is_skipped(level - 1) { level - 2 } else { level - 1 };
             let less = |before: Degradation| Degradation { level, ..before };
             self.degradation = self.degradation.map(less).filter(|_| level > 0);
             (self.since, self.lowered) = (at, Some(at));
@@ -106,7 +107,7 @@ impl Ladder {
         self.degradation
     }
 
-    fn is_passed_over(&self, level: u8) -> bool {
+    fn is_skipped(&self, level: u8) -> bool {
         level == SMALLER && !self.smaller
     }
 
@@ -122,9 +123,9 @@ impl Ladder {
         }
     }
 
-    fn is_well(&self, reading: &Reading) -> bool {
+    fn is_healthy(&self, reading: &Reading) -> bool {
         let Limits { cool_c, max_encoder_ms, .. } = self.limits;
-        let fast = |(took, max): (f64, f64)| took <= max * WELL_WITHIN;
+        let fast = |(took, max): (f64, f64)| took <= max * HEALTHY_SHARE;
         reading.temperature_c.is_none_or(|temperature_c| temperature_c <= cool_c)
             && reading.encoder_ms.zip(max_encoder_ms).is_none_or(fast)
     }
@@ -141,10 +142,10 @@ mod tests {
         hold: Duration::from_secs(10),
     };
 
-    const WELL: Reading =
+    const HEALTHY: Reading =
         Reading { temperature_c: Some(60.0), throttled: Some(false), encoder_ms: Some(50.0) };
 
-    /// A ladder that is read every second.
+    /// A ladder with one reading per second.
     struct Bench {
         ladder: Ladder,
         now_s: u64,
@@ -155,7 +156,7 @@ mod tests {
             Self { ladder: Ladder::new(LIMITS, smaller), now_s: 0 }
         }
 
-        /// Level and cause after reading the same for some seconds.
+        /// Level and cause after the same reading for some seconds.
         fn read(&mut self, seconds: u64, reading: Reading) -> Option<(u8, Cause)> {
             let mut read = None;
             for _ in 0..seconds {
@@ -165,7 +166,7 @@ mod tests {
             read.map(|Degradation { level, cause }| (level, cause))
         }
 
-        /// Seconds until the level is another.
+        /// Number of seconds until the level changes.
         fn until_another(&mut self, reading: Reading) -> u64 {
             let before = self.ladder.degradation;
             let begun = self.now_s;
@@ -178,19 +179,19 @@ mod tests {
     }
 
     fn at(temperature_c: f64) -> Reading {
-        Reading { temperature_c: Some(temperature_c), ..WELL }
+        Reading { temperature_c: Some(temperature_c), ..HEALTHY }
     }
 
     #[test]
-    fn steps_are_taken_while_it_is_hot_and_taken_back_when_it_is_cool() {
+    fn level_rises_while_hot_and_falls_when_cool() {
         let mut bench = Bench::new(true);
-        assert_eq!(bench.read(60, WELL), None);
+        assert_eq!(bench.read(60, HEALTHY), None);
         assert_eq!(bench.read(10, at(80.0)), None);
         assert_eq!(bench.read(1, at(80.0)), Some((1, Cause::Heat)));
         assert_eq!(bench.read(9, at(90.0)), Some((1, Cause::Heat)));
         assert_eq!(bench.read(1, at(90.0)), Some((2, Cause::Heat)));
         assert_eq!(bench.read(10, at(90.0)), Some((3, Cause::Heat)));
-        // There is nothing more to give up.
+        // The highest level.
         assert_eq!(bench.read(1000, at(90.0)), Some((3, Cause::Heat)));
         assert_eq!(bench.read(11, at(70.0)), Some((2, Cause::Heat)));
         assert_eq!(bench.read(10, at(70.0)), Some((1, Cause::Heat)));
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn between_hot_and_cool_nothing_changes() {
+    fn level_stays_between_hot_and_cool() {
         let mut bench = Bench::new(true);
         assert_eq!(bench.read(1000, at(79.9)), None);
         bench.read(11, at(80.0));
@@ -208,23 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_last_is_no_reason() {
+    fn short_changes_do_not_change_the_level() {
         let mut bench = Bench::new(true);
         for _ in 0..20 {
             assert_eq!(bench.read(9, at(90.0)), None);
-            assert_eq!(bench.read(1, WELL), None);
+            assert_eq!(bench.read(1, HEALTHY), None);
         }
         bench.read(11, at(90.0));
         for _ in 0..20 {
-            assert_eq!(bench.read(9, WELL), Some((1, Cause::Heat)));
+            assert_eq!(bench.read(9, HEALTHY), Some((1, Cause::Heat)));
             assert_eq!(bench.read(1, at(75.0)), Some((1, Cause::Heat)));
         }
     }
 
     #[test]
-    fn each_kind_of_trouble_is_named_and_heat_before_all() {
-        let throttled = Reading { throttled: Some(true), ..WELL };
-        let slow = Reading { encoder_ms: Some(100.1), ..WELL };
+    fn cause_is_named_and_heat_comes_first() {
+        let throttled = Reading { throttled: Some(true), ..HEALTHY };
+        let slow = Reading { encoder_ms: Some(100.1), ..HEALTHY };
         let all = Reading { temperature_c: Some(90.0), throttled: Some(true), ..slow };
         for (reading, cause) in [
             (at(90.0), Cause::Heat),
@@ -235,52 +236,52 @@ mod tests {
         ] {
             assert_eq!(Bench::new(true).read(11, reading), Some((1, cause)));
         }
-        let just = Reading { encoder_ms: Some(100.0), ..WELL };
+        let just = Reading { encoder_ms: Some(100.0), ..HEALTHY };
         assert_eq!(Bench::new(true).read(1000, just), None);
     }
 
     #[test]
-    fn what_is_not_told_is_no_trouble() {
+    fn unknown_values_are_no_trouble() {
         let mut bench = Bench::new(true);
         assert_eq!(bench.read(1000, Reading::default()), None);
         bench.read(11, at(90.0));
         assert_eq!(bench.read(11, Reading::default()), None);
         let limits = Limits { max_encoder_ms: None, ..LIMITS };
         let mut bench = Bench { ladder: Ladder::new(limits, true), now_s: 0 };
-        assert_eq!(bench.read(1000, Reading { encoder_ms: Some(1e9), ..WELL }), None);
+        assert_eq!(bench.read(1000, Reading { encoder_ms: Some(1e9), ..HEALTHY }), None);
     }
 
     #[test]
-    fn one_that_was_slow_is_well_again_with_time_to_spare() {
+    fn slow_encoder_is_healthy_again_below_four_fifths() {
         let mut bench = Bench::new(true);
-        let taking = |ms| Reading { encoder_ms: Some(ms), ..WELL };
+        let taking = |ms| Reading { encoder_ms: Some(ms), ..HEALTHY };
         bench.read(11, taking(101.0));
         assert_eq!(bench.read(1000, taking(81.0)), Some((1, Cause::Slowness)));
         assert_eq!(bench.read(11, taking(80.0)), None);
     }
 
     #[test]
-    fn without_a_smaller_build_its_step_is_passed_over() {
+    fn level_2_is_skipped_without_smaller_build() {
         let mut bench = Bench::new(false);
         assert_eq!(bench.read(11, at(90.0)), Some((1, Cause::Heat)));
         assert_eq!(bench.read(10, at(90.0)), Some((3, Cause::Heat)));
-        assert_eq!(bench.read(11, WELL), Some((1, Cause::Heat)));
-        assert_eq!(bench.read(10, WELL), None);
+        assert_eq!(bench.read(11, HEALTHY), Some((1, Cause::Heat)));
+        assert_eq!(bench.read(10, HEALTHY), None);
     }
 
-    /// A smaller build is fast, and the larger one as slow as before.
+    /// The smaller build is fast, and the larger one still slow.
     #[test]
-    fn a_step_that_is_needed_again_and_again_is_kept_for_longer_each_time() {
+    fn level_needed_repeatedly_is_held_longer_each_time() {
         let mut bench = Bench::new(true);
         bench.read(11, at(90.0));
         for kept in [11, 21, 41, 81, 161, 161] {
-            assert_eq!(bench.until_another(WELL), kept);
+            assert_eq!(bench.until_another(HEALTHY), kept);
             assert_eq!(bench.until_another(at(90.0)), 11);
         }
-        // After a long time of which nothing is left, it is as at the beginning.
-        bench.until_another(WELL);
-        assert_eq!(bench.read(100, WELL), None);
+        // After a long healthy time without degradation, the hold time is the usual one.
+        bench.until_another(HEALTHY);
+        assert_eq!(bench.read(100, HEALTHY), None);
         bench.until_another(at(90.0));
-        assert_eq!(bench.until_another(WELL), 11);
+        assert_eq!(bench.until_another(HEALTHY), 11);
     }
 }

@@ -1,5 +1,5 @@
-//! Degradation: the service gives up accuracy or frame rate while the device is hot or slow. The task
-//! ([`Degrading`]) reads the device, and the [`Ladder`] decides.
+//! Degradation: less accuracy or a lower frame rate while the device is hot or slow. The task
+//! ([`Degrading`]) reads the device, and the [`Ladder`] computes the level.
 
 mod ladder;
 
@@ -18,19 +18,19 @@ use crate::vitals::{Vitals, temperature_c};
 
 pub use ladder::{Ladder, Reading};
 
-/// A device whose state cannot be read.
+/// The state of the device cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file without a temperature.
-    #[error("{}: no temperature, expected a number of thousandths of a degree", path.display())]
+    /// The configured file holds no temperature.
+    #[error("{}: no temperature, expected a number of thousandths of a degree Celsius", path.display())]
     Temperature {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// Longest time between two looks.
-const LOOK: Duration = Duration::from_secs(1);
+/// Longest time between two readings.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sets the level of degradation.
 #[derive(Clone)]
@@ -38,14 +38,14 @@ pub struct Degrading {
     slot: Slot<Engine>,
     meter: Arc<Meter>,
     ladder: Ladder,
-    look: Duration,
+    interval: Duration,
     thermal_file: Option<PathBuf>,
-    /// Runs of the encoder so far, and how long they took.
+    /// Number of encoder runs so far, and their total duration.
     spent: (u64, Duration),
 }
 
 impl Degrading {
-    /// Nothing is given up yet.
+    /// Starts without degradation.
     ///
     /// # Errors
     /// [`Error::Temperature`].
@@ -60,7 +60,7 @@ impl Degrading {
             slot,
             meter,
             ladder: Ladder::new(config.limits, config.smaller_build.is_some()),
-            look: LOOK.min(config.limits.hold / 4),
+            interval: POLL_INTERVAL.min(config.limits.hold / 4),
             thermal_file: config.thermal_file.clone(),
             spent,
         })
@@ -71,11 +71,11 @@ impl Degrading {
         let begun = Instant::now();
         let mut before = None;
         loop {
-            sleep(self.look).await;
+            sleep(self.interval).await;
             let reading = self.reading();
             let now = self.ladder.read(begun.elapsed(), &reading);
             if now != before {
-                tell(now, &reading);
+                log_change(now, &reading);
                 self.slot.degrade(now);
                 before = now;
             }
@@ -98,7 +98,7 @@ impl Degrading {
     }
 }
 
-/// Whether what is configured can be read.
+/// Checks that the configured file can be read.
 ///
 /// # Errors
 /// [`Error::Temperature`].
@@ -111,7 +111,7 @@ pub(crate) fn check(config: &DegradeConfig) -> Result<(), Error> {
     }
 }
 
-fn tell(now: Option<Degradation>, reading: &Reading) {
+fn log_change(now: Option<Degradation>, reading: &Reading) {
     let Reading { temperature_c, encoder_ms, .. } = reading;
     let number =
         |value: &Option<f64>| value.map_or("unknown".into(), |value| format!("{value:.1}"));
@@ -120,7 +120,7 @@ fn tell(now: Option<Degradation>, reading: &Reading) {
         Some(Degradation { level, cause }) => {
             tracing::warn!("degraded to level {level} because of {}: {read}", cause_name(cause));
         }
-        None => tracing::info!("not degraded any more: {read}"),
+        None => tracing::info!("no longer degraded: {read}"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Names that survive a power cut: a file that was synced may still have none; and folders that
-//! names can be put into.
+//! File names that survive a power cut (syncing a file does not sync its name), and folders that
+//! can be written.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use rustix::fs::{Access, access};
 
 use super::Error;
 
-/// Brings the names in a folder to the disk.
+/// Syncs the names in a folder to the disk.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -17,18 +17,18 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder))
 }
 
-/// Brings the name of a file or folder to the disk.
+/// Syncs the name of a file or folder to the disk.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
-    // A relative path of one part has the empty one as parent.
+    // A relative path with one component has an empty parent.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync_folder(parent.unwrap_or(Path::new(".")))
 }
 
-/// Whether files can be put into a folder, or into the nearest that is there, where it is still to
-/// be made. Changes nothing.
+/// Checks that files can be created in a folder, or in its nearest existing ancestor if the folder
+/// does not exist yet. Changes nothing.
 ///
 /// # Errors
 /// [`Error::Io`].

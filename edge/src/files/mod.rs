@@ -8,36 +8,36 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use disk::{check_writable, sync_folder, sync_parent};
 
-/// A file that cannot be used.
+/// A file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system cannot read or write the file.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// The file should hold a certificate, key or password, and does not.
+    /// The file does not hold the expected certificate, key or password.
     #[error("{}: {reason}", path.display())]
     Credential {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What was found and expected.
+        /// Content found and expected.
         reason: String,
     },
     /// The file holds a secret that every user of this machine can read.
     #[error(
-        "{}: its mode is {mode:04o}, so that everybody can use this secret, expected no access \
-         for others: chmod o= {}",
+        "{}: its mode is {mode:04o}, so every user of this machine can read this secret; \
+         run chmod o= {}",
         path.display(),
         path.display()
     )]
     Exposed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its permissions.
+        /// Permissions of the file.
         mode: u32,
     },
 }

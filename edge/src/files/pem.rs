@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Error, secret};
 
-/// All certificates of a file, one at least.
+/// All certificates of a file, at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let file = File::open(path).map_err(Error::io(path))?;
     let bad = |error: &pem::Error| bad(path, "certificate", error);
@@ -17,17 +17,17 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     if found.is_empty() { Err(bad(&pem::Error::NoItemsFound)) } else { Ok(found) }
 }
 
-/// The private key of a file, unless others can read it too.
+/// The private key in a file that only its owner and group can read.
 pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let file = secret::open(path)?;
     PrivateKeyDer::from_pem_reader(file).map_err(|error| bad(path, "private key", &error))
 }
 
-/// What `rustls` says of a certificate and a key that it cannot use together.
+/// Converts an error of `rustls` about a certificate and a key that do not belong together.
 pub(crate) fn misfit(certificate: &Path, key: &Path) -> impl FnOnce(rustls::Error) -> Error {
     let (path, key) = (certificate.to_owned(), key.to_owned());
     move |error| {
-        let reason = format!("does not go with {}: {error}", key.display());
+        let reason = format!("does not belong to the key {}: {error}", key.display());
         Error::Credential { path, reason }
     }
 }

@@ -1,4 +1,4 @@
-//! Files that hold secrets, which only their owner and group can read.
+//! Files that hold secrets, which only their owner and group may read.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::Error;
 
-/// Reads a file whose one line is a secret; `what` names it in messages.
+/// Reads a file with one line, a secret; `what` names it in messages.
 pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, Error> {
     let text = io::read_to_string(open(path)?).map_err(Error::io(path))?;
-    // Editors end a file with a line break, which is no part of it.
+    // A final line break, which editors add, is not part of the secret.
     let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let line = line.unwrap_or(&text);
     if line.is_empty() || line.contains('\n') {
@@ -20,7 +20,7 @@ pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, Error> {
     Ok(line.to_owned())
 }
 
-/// Opens a file unless others can read it too.
+/// Opens a file; refuses one that other users can read.
 pub(crate) fn open(path: &Path) -> Result<File, Error> {
     let mode = fs::metadata(path).map_err(Error::io(path))?.permissions().mode();
     if mode & 0o007 != 0 {

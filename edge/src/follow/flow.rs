@@ -1,30 +1,32 @@
-//! Where points of one frame are in another: Lucas and Kanade's method on a pyramid (Bouguet's
-//! form), forward and back.
+//! Optical flow of single points: the method of Lucas and Kanade on a pyramid (Bouguet's
+//! form), with a check by following each point back.
 
 use ndarray::Array2;
 
 use super::pyramid::Pyramid;
 
-/// Half the side of the window that is compared, without its middle.
+/// Half the side of the compared window in pixels, without its centre.
 const RADIUS: usize = 6;
 const SIDE: usize = 2 * RADIUS + 1;
 const AREA: f32 = (SIDE * SIDE) as f32;
 
-/// Most steps on one level; few need more, and those that do are not found anyway.
+/// Largest number of iterations per level. Few points need more, and those are unreliable.
 const STEPS: usize = 12;
 
-/// A step shorter than this is the last, in pixels of the level.
+/// Iterations end with a step shorter than this, in pixels of the level.
 const SHORT_STEP_PX: f32 = 0.02;
 
-/// Least texture: the smaller eigenvalue of the mean of gradients' products, in grey values
-/// squared. In flatter places the method sees noise.
+/// Least texture: the smaller eigenvalue of the window's mean structure tensor, in grey values
+/// squared. Below it, noise dominates.
 const TEXTURE: f32 = 1.5;
 
-/// Farthest from where it started that a point may come back to, in pixels of the finest level.
+/// Largest distance between a point and its position after following it there and back, in
+/// pixels of the finest level.
 const RETURN_PX: f32 = 1.0;
 
-/// Where a point of `from` is in `to`, both in frame pixels, starting at `guess`; `None` where
-/// there is too little texture, it leaves the frame, or the way back leads elsewhere.
+/// Finds the position in `to` of a point of `from`, both in frame pixels, starting at `guess`.
+/// `None` if there is too little texture, the point leaves the frame, or following it back ends
+/// elsewhere.
 pub(super) fn find(
     from: &Pyramid,
     to: &Pyramid,
@@ -48,7 +50,7 @@ fn search(from: &Pyramid, to: &Pyramid, point: [f32; 2], guess: [f32; 2]) -> Opt
         };
         let here = on_level(found);
         let Some(refined) = refine(from, to, on_level(point), here) else {
-            // Coarse levels lack texture or reach over the edge sooner: the finest decides.
+            // Coarse levels lack texture or cross the edge sooner; only the finest level decides.
             if level == 0 {
                 return None;
             }
@@ -60,7 +62,7 @@ fn search(from: &Pyramid, to: &Pyramid, point: [f32; 2], guess: [f32; 2]) -> Opt
     Some(found)
 }
 
-/// Moves `guess` until the window around it in `to` looks as that around `point` in `from`.
+/// Moves `guess` until the window around it in `to` matches that around `point` in `from`.
 fn refine(
     from: &Array2<u8>,
     to: &Array2<u8>,
@@ -89,7 +91,7 @@ fn refine(
     let mut found = guess;
     for _ in 0..STEPS {
         let seen: [[f32; SIDE]; SIDE] = window(to, found)?;
-        // Brightness may change as a whole: gain follows depth and pressure.
+        // The mean brightness may change, because gain follows depth and pressure.
         let mut difference = 0.0;
         let (mut ex, mut ey, mut gx_sum, mut gy_sum) = (0.0, 0.0, 0.0, 0.0);
         for y in 0..SIDE {
@@ -114,8 +116,8 @@ fn refine(
     Some(found)
 }
 
-/// A square of `N` x `N` pixels around `centre`, between pixels where need be; `None` where it
-/// reaches over the edge.
+/// A square of `N` x `N` pixels around `centre`, interpolated between pixels; `None` if it
+/// crosses the edge.
 fn window<const N: usize>(level: &Array2<u8>, centre: [f32; 2]) -> Option<[[f32; N]; N]> {
     let (height, width) = level.dim();
     let corner = centre.map(|p| p - (N / 2) as f32);
@@ -126,7 +128,7 @@ fn window<const N: usize>(level: &Array2<u8>, centre: [f32; 2]) -> Option<[[f32;
     }
     let [fx, fy] = [corner[0] - whole[0], corner[1] - whole[1]];
     let (left, top) = (whole[0] as usize, whole[1] as usize);
-    // Invariant: levels are in standard layout, and the square lies within.
+    // Invariant: levels are in standard layout, and the square lies within the level.
     let row = |y: usize| &level.as_slice().unwrap_or_default()[(top + y) * width + left..][..N + 1];
     let mut window = [[0.0; N]; N];
     for (y, out) in window.iter_mut().enumerate() {

@@ -1,7 +1,7 @@
-//! Following a structure from frame to frame, at the rate of the camera: cheap, and without the
-//! network.
+//! Following of structures from frame to frame at the rate of the camera, without the network.
 //!
-//! Points on the structure are found again by optical flow; those that agree tell how it moved.
+//! Points on the structure are found again by optical flow; the motion is fitted to those that
+//! agree.
 
 mod flow;
 mod motion;
@@ -12,27 +12,27 @@ pub use motion::{Motion, Pair};
 pub use pyramid::Pyramid;
 pub use trail::Trail;
 
-/// Points that are asked for: enough to outvote those that go astray.
+/// Number of points followed per structure: enough to outvote outliers.
 pub const POINTS: usize = 64;
 
-/// Least share of the points that has to agree on a motion.
+/// Smallest share of the points that must agree on a motion.
 const AGREEING: f32 = 0.35;
 
-/// Fewest points that have to.
+/// Smallest number of points that must agree.
 const FEWEST: usize = 6;
 
-/// How far a point that agrees may be from where the motion takes it, as a share of the
-/// structure's own size; soft tissue bends.
+/// Largest distance of an agreeing point from the fitted motion, as a share of the structure's
+/// size; soft tissue deforms.
 const BEND: f32 = 0.06;
 
-/// The same for small structures, in frame pixels.
+/// Lower limit of that distance, in frame pixels, for small structures.
 const BEND_PX: f32 = 2.0;
 
-/// Rounds of fitting, each with the points weighed by how well they agreed in the last.
+/// Rounds of fitting; each weighs the points by their residuals in the previous round.
 const ROUNDS: usize = 6;
 
-/// How the structure under `points` of one frame, in frame pixels, moved to another; `None` where
-/// too few points are found again or they disagree. `guess` is where it may have moved to.
+/// Motion of the structure under `points`, in frame pixels, from one frame to another; `None` if
+/// too few points are found again or agree. `guess` is the expected motion.
 pub fn follow(from: &Pyramid, to: &Pyramid, points: &[[f32; 2]], guess: &Motion) -> Option<Motion> {
     let found = |&point: &[f32; 2]| {
         flow::find(from, to, point, guess.apply(point)).map(|there| (point, there))
@@ -43,7 +43,7 @@ pub fn follow(from: &Pyramid, to: &Pyramid, points: &[[f32; 2]], guess: &Motion)
         return None;
     }
     let bend_px = BEND_PX.max(BEND * spread_px(points));
-    // The middle of all shifts is right while more than half of the points are.
+    // The median shift is right as long as more than half of the points are.
     let middle = [0, 1].map(|axis| {
         let mut shifts: Vec<_> = pairs.iter().map(|(p, q)| q[axis] - p[axis]).collect();
         let middle = shifts.len() / 2;
@@ -63,7 +63,7 @@ pub fn follow(from: &Pyramid, to: &Pyramid, points: &[[f32; 2]], guess: &Motion)
     (agreeing >= needed).then_some(motion)
 }
 
-/// The longer side of the box around the points.
+/// Longer side of the bounding box of the points.
 fn spread_px(points: &[[f32; 2]]) -> f32 {
     let side = |axis: usize| {
         let values = points.iter().map(|point| point[axis]);
@@ -82,7 +82,7 @@ mod tests {
 
     const SIDE: usize = 200;
 
-    /// Blobs at fixed places, seen after `motion`.
+    /// A fixed pattern of waves after `motion`.
     fn picture(motion: Motion, gain: f32) -> Pyramid {
         let back = motion.inverse();
         let rgb: Vec<u8> = (0..SIDE * SIDE)
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn shifts_turns_and_scales_are_found_within_half_a_pixel() {
+    fn shift_rotation_and_scale_are_found_within_half_a_pixel() {
         let still = picture(Motion::NONE, 1.0);
         for (angle, scale, shift) in
             [(0.0, 1.0, [4.0, -2.5]), (0.06, 1.0, [0.0, 1.0]), (-0.03, 1.04, [2.0, 3.0])]
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trail_leads_back_through_the_frames_that_it_keeps() {
+    fn trail_follows_points_back_through_kept_frames() {
         let trail = Trail::default();
         let at = |frame: u64| Motion::shift([3.0 * frame as f32, 0.0]);
         for frame in 0..8 {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn another_picture_is_not_followed() {
+    fn unrelated_image_is_not_followed() {
         let still = picture(Motion::NONE, 1.0);
         let rgb: Vec<u8> = (0..SIDE * SIDE * 3).map(|i| (i * i / 7 % 251) as u8).collect();
         let other = Pyramid::new(RgbView::new(SIDE, SIDE, &rgb).unwrap());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_structure_that_leaves_the_frame_is_not_followed() {
+    fn structure_that_leaves_the_frame_is_not_followed() {
         let still = picture(Motion::NONE, 1.0);
         let gone = picture(Motion::shift([150.0, 0.0]), 1.0);
         assert_eq!(follow(&still, &gone, &points(), &Motion::shift([150.0, 0.0])), None);

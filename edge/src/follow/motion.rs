@@ -1,9 +1,9 @@
-//! Motion of a structure from one frame to another: shifted, turned and scaled.
+//! Motion of a structure from one frame to another: translation, rotation and uniform scale.
 
-/// A position and where it went.
+/// A position before and after a motion.
 pub type Pair = ([f32; 2], [f32; 2]);
 
-/// x' = a x - b y + shift, y' = b x + a y + shift, in frame pixels.
+/// x' = a x - b y + shift_x, y' = b x + a y + shift_y, in frame pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Motion {
     a: f32,
@@ -15,13 +15,13 @@ impl Motion {
     /// No motion.
     pub const NONE: Self = Self { a: 1.0, b: 0.0, shift: [0.0; 2] };
 
-    /// A shift.
+    /// A translation.
     pub fn shift(shift: [f32; 2]) -> Self {
         Self { shift, ..Self::NONE }
     }
 
-    /// The motion that takes each pair's first position nearest to its second, by least squares
-    /// with a weight for each pair; `None` when the pairs do not tell.
+    /// The motion that maps each pair's first position closest to its second, by weighted least
+    /// squares. `None` if the pairs do not determine it.
     pub fn fit(pairs: &[Pair], weights: &[f32]) -> Option<Self> {
         let total: f32 = weights.iter().sum();
         let mean = |position: fn(&Pair) -> [f32; 2]| {
@@ -41,7 +41,7 @@ impl Motion {
             across += weight * (px * qy - py * qx);
             spread += weight * (px * px + py * py);
         }
-        // One place only: how it turned cannot be known.
+        // All pairs at one position do not determine a rotation.
         let (a, b) =
             if spread > 1e-3 * total { (along / spread, across / spread) } else { (1.0, 0.0) };
         let shift = [to[0] - a * from[0] + b * from[1], to[1] - b * from[0] - a * from[1]];
@@ -49,12 +49,12 @@ impl Motion {
         [a, b, shift[0], shift[1]].iter().all(|value| value.is_finite()).then_some(motion)
     }
 
-    /// Where a position goes.
+    /// Maps a position.
     pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [self.a * x - self.b * y + self.shift[0], self.b * x + self.a * y + self.shift[1]]
     }
 
-    /// This motion and then another.
+    /// This motion followed by another.
     pub fn then(&self, next: &Self) -> Self {
         Self {
             a: next.a * self.a - next.b * self.b,
@@ -63,7 +63,7 @@ impl Motion {
         }
     }
 
-    /// The motion back; that of a motion that shrinks everything to a point is none.
+    /// The inverse motion; [`Motion::NONE`] for one that shrinks everything to a point.
     pub fn inverse(&self) -> Self {
         let square = self.a * self.a + self.b * self.b;
         if square < 1e-12 {
@@ -74,7 +74,7 @@ impl Motion {
         Self { shift, ..back }
     }
 
-    /// How many times longer things become.
+    /// Scale factor of lengths.
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_motion_is_found_from_what_it_does() {
+    fn fit_recovers_the_motion() {
         let motion = Motion { a: 1.1, b: 0.2, shift: [5.0, -3.0] };
         let from = [[0.0, 0.0], [10.0, 0.0], [3.0, 8.0], [7.0, 2.0]];
         let pairs = from.map(|p| (p, motion.apply(p)));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_tells_a_shift_and_none_tells_nothing() {
+    fn one_pair_determines_a_shift_and_none_determines_nothing() {
         let found = Motion::fit(&[([2.0, 3.0], [5.0, 1.0])], &[1.0]).unwrap();
         assert_eq!(found, Motion::shift([3.0, -2.0]));
         assert_eq!(Motion::fit(&[], &[]), None);

@@ -1,32 +1,32 @@
-//! A frame in grey, at halving sizes.
+//! Grey-value pyramid of a frame.
 
 use medsa_sam::image::RgbView;
 use ndarray::Array2;
 
-/// Longest side of the finest level in pixels. Structures move by a few pixels of it from frame
-/// to frame, and finer ones cost more than they tell.
+/// Longest side of the finest level in pixels. Structures move by a few such pixels from frame to
+/// frame; finer levels cost more and add little.
 const LONGEST_SIDE_PX: usize = 320;
 
-/// A level is not smaller.
+/// Shortest side of the coarsest level, in pixels.
 const SHORTEST_SIDE_PX: usize = 24;
 
-/// Most levels.
+/// Largest number of levels.
 const LEVELS: usize = 4;
 
-/// A frame in grey values 0 to 255, each level half as wide and high as the one before.
+/// A frame in grey values 0 to 255; each level is half as wide and high as the previous one.
 #[derive(Clone, Debug)]
 pub struct Pyramid {
-    /// `[H, W]`, finest first; at least one.
+    /// Levels `[H, W]`, finest first; at least one.
     levels: Vec<Array2<u8>>,
-    /// Pixels of the finest level for each pixel of the frame.
+    /// Pixels of the finest level per frame pixel.
     scale: f32,
 }
 
 impl Pyramid {
-    /// The pyramid of a frame.
+    /// Computes the pyramid of a frame.
     pub fn new(frame: RgbView) -> Self {
         let (width, height) = frame.size();
-        // Whole blocks of pixels are averaged: fast, and no finer than is needed.
+        // Averages whole blocks of pixels, which is fast.
         let block = width.max(height).div_ceil(LONGEST_SIDE_PX);
         let mut levels = vec![grey(frame, block)];
         while levels.len() < LEVELS {
@@ -40,25 +40,25 @@ impl Pyramid {
         Self { levels, scale: 1.0 / block as f32 }
     }
 
-    /// The levels `[H, W]`, finest first.
+    /// Levels `[H, W]`, finest first.
     pub(super) fn levels(&self) -> &[Array2<u8>] {
         &self.levels
     }
 
-    /// A position in frame pixels on the finest level; both count from the middle of the first
-    /// pixel.
+    /// Converts a position in frame pixels to the finest level. (0, 0) is the centre of the first
+    /// pixel in both.
     pub(super) fn position(&self, position: [f32; 2]) -> [f32; 2] {
         position.map(|p| (p + 0.5) * self.scale - 0.5)
     }
 
-    /// A position on the finest level in frame pixels.
+    /// Converts a position on the finest level to frame pixels.
     pub(super) fn in_frame(&self, position: [f32; 2]) -> [f32; 2] {
         position.map(|p| (p + 0.5) / self.scale - 0.5)
     }
 }
 
-/// Means of blocks of `block` x `block` pixels; what remains at the right and lower edge is left
-/// out. A frame narrower than a block keeps one.
+/// Means of blocks of `block` x `block` pixels; incomplete blocks at the right and lower edge are
+/// ignored, except in a frame smaller than a block.
 fn grey(frame: RgbView, block: usize) -> Array2<u8> {
     let (width, height) = frame.size();
     let data = frame.data();
@@ -74,18 +74,18 @@ fn grey(frame: RgbView, block: usize) -> Array2<u8> {
         }
     }
     let divisor = 16 * (block.min(width) * block.min(height)) as u32;
-    // A mean of bytes is a byte.
+    // The mean of bytes fits a byte.
     sums.mapv(|sum| ((sum + divisor / 2) / divisor).min(255) as u8)
 }
 
-/// Half as wide and high, each pixel the mean of four.
+/// Half as wide and high; each pixel is the mean of four.
 fn halved(level: &Array2<u8>) -> Array2<u8> {
     let (height, width) = level.dim();
     Array2::from_shape_fn((height / 2, width / 2), |(y, x)| {
         let (y, x) = (2 * y, 2 * x);
         let four = [[y, x], [y, x + 1], [y + 1, x], [y + 1, x + 1]];
         let sum: u16 = four.iter().map(|&at| u16::from(level[at])).sum();
-        // A mean of bytes is a byte.
+        // The mean of bytes fits a byte.
         ((sum + 2) / 4) as u8
     })
 }

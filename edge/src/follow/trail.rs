@@ -1,14 +1,14 @@
-//! The last frames, to follow a structure through what has already passed.
+//! Pyramids of the last frames, to follow a structure back in time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Motion, Pyramid, follow};
 
-/// Frames that are kept: at 20 a second, three seconds, 6 MB.
+/// Number of frames kept: three seconds at 20 fps, about 6 MB.
 const KEPT: usize = 60;
 
-/// The pyramids of the last frames, by number.
+/// Pyramids of the last frames, by frame number.
 #[derive(Default)]
 pub struct Trail {
     frames: Mutex<VecDeque<(u64, Arc<Pyramid>)>>,
@@ -24,9 +24,9 @@ impl Trail {
         frames.push_back((frame_id, pyramid));
     }
 
-    /// Follows what is under `points` of frame `to` back to the earlier frame `from`: for each
-    /// frame after `from` up to `to`, oldest first, its number and the motion to it from the one
-    /// before. `None` where a frame is not kept any more or following fails.
+    /// Follows the structure under `points` of frame `to` back to the earlier frame `from`. For
+    /// each frame after `from` up to `to`, oldest first, returns its number and the motion to it
+    /// from the previous one. `None` if a frame is no longer kept or following fails.
     pub fn back(&self, to: u64, from: u64, points: &[[f32; 2]]) -> Option<Vec<(u64, Motion)>> {
         let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let between: Vec<_> =

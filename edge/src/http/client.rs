@@ -1,4 +1,4 @@
-//! Asking the service on this device how it is.
+//! Client for the health report of the service on this device.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Encryption, HttpConfig};
 use crate::files::pem;
 
-/// Longest wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the response.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest answer, in bytes.
+/// Longest response, in bytes.
 const LONGEST: usize = 1 << 16;
 
-/// What `/health` of the service with this configuration says.
+/// Fetches `/health` of the service with this configuration.
 ///
 /// # Errors
-/// Why nothing is known, for people.
+/// The reason why the state is unknown, for people.
 pub async fn health_of(config: &HttpConfig) -> Result<Value, String> {
-    let asked = timeout(PATIENCE, ask(config)).await;
-    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    let asked = timeout(TIMEOUT, ask(config)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
 }
 
 async fn ask(config: &HttpConfig) -> Result<Value, String> {
@@ -52,7 +52,7 @@ async fn ask(config: &HttpConfig) -> Result<Value, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pinned =
         Arc::new(PinnedCertificate { certificate: chain[0].clone(), provider: provider.clone() });
-    // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
+    // Invariant: aws-lc-rs supports the versions that rustls considers safe.
     let client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs supports TLS 1.2 and 1.3")
@@ -77,10 +77,10 @@ async fn get(
     let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
     let body = to_bytes(Body::new(answer.into_body()), LONGEST).await;
     let body = body.map_err(|error| failed(&error))?;
-    serde_json::from_slice(&body).map_err(|error| format!("{address} is no medsa-edge: {error}"))
+    serde_json::from_slice(&body).map_err(|error| format!("{address} is not a medsa-edge: {error}"))
 }
 
-/// Where this machine reaches what listens there.
+/// Address at which this machine reaches a server that listens on `listen`.
 fn here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -90,7 +90,7 @@ fn here(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Accepts the certificate that the configuration names, whatever name and time are in it.
+/// Accepts exactly the certificate that the configuration names, whatever name and dates it has.
 #[derive(Debug)]
 struct PinnedCertificate {
     certificate: CertificateDer<'static>,

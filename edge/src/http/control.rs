@@ -1,4 +1,4 @@
-//! Prompts, commands, the list of records and what the build says about itself.
+//! Routes for prompts, commands, the list of records and the description of the build.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::state::Guarded;
 use super::{live, thumbnail};
 use crate::port::{self, Trigger};
 
-/// Records that are listed at most.
+/// Largest number of records in the list.
 const LISTED: usize = 100;
 
 /// All guarded routes.
@@ -34,12 +34,13 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/build", get(build))
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
-        // Asks for the token in its first message: a browser sends no header of ours.
+        // Without `admit`: it expects the token in its first message, because browsers cannot send
+        // custom headers with a WebSocket.
         .route("/live", get(live::live))
         .with_state(state)
 }
 
-/// Lets in who may, and counts what was refused, here or further on.
+/// Admits authorized requests, and counts refused ones.
 async fn admit(
     State(state): State<Arc<Guarded>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -65,7 +66,7 @@ fn check(guard: &Guard, peer: SocketAddr, request: &Request) -> Result<(), Refus
         return Ok(());
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    // Also keeps out the forms of other origins, which can send all but this.
+    // Also blocks HTML forms of other origins, which cannot send this type.
     match kind.map(|kind| kind.split(';').next().unwrap_or_default().trim()) {
         Some("application/json") => Ok(()),
         found => {
@@ -86,8 +87,8 @@ async fn prompt(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A capture is accepted when it is on its way to the disk, and another build when it is looked for:
-/// `record` and `status` tell what became of them.
+/// A capture is accepted once it is queued for the disk, another build once it is being loaded;
+/// `record` and `status` report the result.
 async fn command(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
@@ -111,7 +112,7 @@ async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refus
     Ok(Json(json!({ "records": listed })))
 }
 
-/// The frame of a record, small.
+/// The frame of a record as a small JPEG.
 async fn thumbnail(
     State(state): State<Arc<Guarded>>,
     Path(id): Path<String>,
@@ -148,7 +149,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
     })))
 }
 
-/// Runs work that waits for the disk on a thread of its own.
+/// Runs disk work on a separate thread.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Refused> {
@@ -173,7 +174,7 @@ impl Guarded {
     }
 }
 
-/// It can be read, but not be done now.
+/// Refusal of a message that was decoded but cannot be applied now.
 fn unfit(reason: String) -> Refused {
     Refused::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
 }

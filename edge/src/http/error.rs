@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 
 use crate::files;
 
-/// A server that cannot be started.
+/// The server cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file with the token, the certificate or its key cannot be used.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The address is taken, or is not one of this machine.
-    #[error("http.listen {listen}: {source}")]
+    /// The address is in use, or does not belong to this machine.
+    #[error("cannot listen on http.listen {listen}: {source}")]
     Listen {
-        /// The address.
+        /// Address of the server.
         listen: SocketAddr,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
 }

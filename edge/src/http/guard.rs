@@ -1,4 +1,4 @@
-//! Who may see pictures and prompt.
+//! Authorization of requests that show frames or change something.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,18 +15,18 @@ use super::error::Error;
 use crate::config::HttpControl;
 use crate::files::{self, secret};
 
-/// Wrong tokens in a row that an address may send.
+/// Number of consecutive wrong tokens after which an address is locked out.
 const WRONG_TOKENS: u32 = 5;
 
-/// Time without an attempt after which an address may try again.
+/// Time without an attempt after which an address is admitted again.
 const LOCKED: Duration = Duration::from_secs(10);
 
-/// Addresses that are remembered; beyond, new ones count as having tried too often.
+/// Largest number of addresses remembered; further ones count as locked out.
 const ADDRESSES: usize = 1024;
 
-/// Judges who asks.
+/// Checks tokens and origins.
 pub(super) struct Guard {
-    /// `None`: whoever uses this machine.
+    /// `None`: no token is required, for users of this machine.
     token: Option<String>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
 }
@@ -38,7 +38,7 @@ struct Failures {
 }
 
 impl Guard {
-    /// The guard that the configuration asks for; `None` when there is nothing to guard.
+    /// Creates the configured guard; `None` if there is nothing to guard.
     ///
     /// # Errors
     /// [`Error::File`], which names the token's file.
@@ -60,16 +60,16 @@ impl Guard {
         Ok(Some(Self { token: Some(token), failures: Mutex::default() }))
     }
 
-    /// The guard of what only this machine reaches.
+    /// A guard without token, for addresses that only this machine reaches.
     pub(super) fn of_this_machine() -> Self {
         Self { token: None, failures: Mutex::default() }
     }
 
-    /// Refuses pages of other origins, which a browser would let ask in the name of its user.
+    /// Refuses pages of other origins: a browser would send their requests on behalf of its user.
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let host = text(headers, &header::HOST).unwrap_or_default();
         if self.token.is_none() && !is_local_name(host) {
-            // Any name can be made to lead here, with a page of that name's origin.
+            // Against DNS rebinding: a foreign name may resolve to this address.
             let reason = format!("Host is {host:?}, expected localhost or an IP address");
             return Err(Refused { status: StatusCode::FORBIDDEN, reason });
         }
@@ -82,28 +82,28 @@ impl Guard {
         Err(Refused { status: StatusCode::FORBIDDEN, reason })
     }
 
-    /// Checks the token of a request.
+    /// Checks the bearer token of a request.
     pub(super) fn check_bearer(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refused> {
         let bearer = text(headers, &header::AUTHORIZATION).unwrap_or_default();
         self.check_token(peer, bearer.strip_prefix("Bearer ").unwrap_or_default())
     }
 
-    /// Checks a token; after some wrong ones in a row, not even the right one is looked at for a
-    /// while.
+    /// Checks a token. After [`WRONG_TOKENS`] wrong ones in a row, even the right one is refused
+    /// for [`LOCKED`].
     pub(super) fn check_token(&self, peer: IpAddr, token: &str) -> Result<(), Refused> {
         self.check_token_at(Instant::now(), peer, token)
     }
 
     fn check_token_at(&self, now: Instant, peer: IpAddr, token: &str) -> Result<(), Refused> {
         let Some(expected) = &self.token else { return Ok(()) };
-        // Whole after every statement.
+        // The map is consistent after every statement.
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.retain(|_, failures| now.duration_since(failures.last) < LOCKED);
         let full = failures.len() >= ADDRESSES;
         let locked = failures.get(&peer).map_or(full, |past| past.count >= WRONG_TOKENS);
         if locked {
             let (status, seconds) = (StatusCode::TOO_MANY_REQUESTS, LOCKED.as_secs());
-            let reason = format!("too many wrong tokens, expected none for {seconds} s");
+            let reason = format!("too many wrong tokens; try again after {seconds} s");
             return Err(Refused { status, reason });
         }
         if bool::from(token.as_bytes().ct_eq(expected.as_bytes())) {
@@ -115,17 +115,17 @@ impl Guard {
             *past = Failures { count: past.count + 1, last: now };
         }
         let found = if token.is_empty() { "missing" } else { "wrong" };
-        let reason = format!("the token is {found}, expected that of http.token_file");
+        let reason = format!("the token is {found}, expected the token of http.token_file");
         Err(Refused { status: StatusCode::UNAUTHORIZED, reason })
     }
 }
 
-/// A header of one line of text.
+/// A header as text.
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Whether no name server says where this leads.
+/// True for `localhost` and IP addresses, which no name server resolves.
 fn is_local_name(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
@@ -134,11 +134,11 @@ fn is_local_name(host: &str) -> bool {
     name.is_some_and(|name| name == "localhost" || name.parse::<IpAddr>().is_ok())
 }
 
-/// A request that is not served.
+/// A refused request.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub status: StatusCode,
-    /// What was found and expected.
+    /// Values found and expected.
     pub reason: String,
 }
 
@@ -149,7 +149,7 @@ impl Refused {
 }
 
 impl IntoResponse for Refused {
-    /// JSON, with the refusal itself as an extension, for whoever counts them.
+    /// JSON, with the refusal itself as an extension, for counting.
     fn into_response(self) -> Response {
         let mut response =
             (self.status, Json(json!({ "error": self.reason.clone() }))).into_response();
@@ -160,7 +160,7 @@ impl IntoResponse for Refused {
             }
             _ => None,
         };
-        // Invariant: digits and letters are a header's value.
+        // Invariant: digits and letters are valid in a header.
         if let Some((name, Ok(value))) = header.map(|(name, value)| (name, value.parse())) {
             response.headers_mut().insert(name, value);
         }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_guesses_is_locked_out_for_a_while() {
+    fn address_with_wrong_tokens_is_locked_out_for_a_while() {
         let (guard, begun) = (guard(Some("a-token-of-length")), Instant::now());
         let status = |now, peer, token: &str| {
             guard.check_token_at(now, peer, token).map_err(|refused| refused.status.as_u16())
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_token_forgives_wrong_ones() {
+    fn right_token_resets_wrong_ones() {
         let (guard, now) = (guard(Some("a-token-of-length")), Instant::now());
         for _ in 0..4 * WRONG_TOKENS {
             assert!(guard.check_token_at(now, PEER, "a guess").is_err());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_the_device_may_ask() {
+    fn only_pages_of_the_device_are_admitted() {
         let local = guard(None);
         for host in ["localhost:9090", "127.0.0.1:9090", "[::1]:9090"] {
             assert!(local.check_origin(&headers(host, None)).is_ok(), "{host}");
@@ -221,7 +221,7 @@ mod tests {
                 assert!(local.check_origin(&headers(host, Some(other))).is_err(), "{other}");
             }
         }
-        // A name that was made to lead here.
+        // A name that resolves to this device (DNS rebinding).
         let rebound = headers("evil.example:9090", Some("http://evil.example:9090"));
         assert!(local.check_origin(&rebound).is_err());
         // With a token, the device may have a name.

@@ -1,17 +1,18 @@
-//! The picture and its masks, as they come: the WebSocket `/live`.
+//! Live frames and masks: the WebSocket `/live`.
 //!
-//! The client's first message is the token, or an empty text where none is asked for. It answers
-//! each message of the device with one of its own, whatever it holds; nothing more is sent until
-//! all were answered, and then what is newest. So a slow client gets fewer frames, and not older
-//! ones; one that does not answer for 10 s is disconnected. Masks come also while no broker is
-//! there. Who sends a wrong token is told by the close code: 4401, or 4429 after too many.
+//! The client's first message is the token, or an empty text if none is required. The client
+//! answers each message of the device with any message of its own. The device sends nothing more
+//! until all are answered, and then the newest data. A slow client therefore gets fewer frames, but
+//! not older ones; a client that does not answer for 10 s is disconnected. Masks are sent with or
+//! without a broker. After a wrong token the socket is closed with code 4401, or 4429 after too
+//! many.
 //!
-//! | message | is |
+//! | message | content |
 //! |---|---|
 //! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, all little-endian; then a JPEG |
-//! | binary, first byte 2 | a mask: then the bytes of a mask message, as `wire/SPEC.md` tells |
-//! | text, `"kind": "status"` | how the service is, when that has changed |
-//! | text, `"kind": "prompts"` | points and boxes in force, in pixels of the newest frame, likewise |
+//! | binary, first byte 2 | a mask: then the bytes of a mask message, see `wire/SPEC.md` |
+//! | text, `"kind": "status"` | state of the service, when it has changed |
+//! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, when they changed |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,26 +33,26 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
-use crate::pipeline::{Ready, Seen};
+use crate::pipeline::{FollowedFrame, QueuedMask};
 use crate::port::Condition;
 
 /// Longest wait for an answer of the client.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often is looked for changes that nothing announces.
-const LOOK: Duration = Duration::from_millis(200);
+/// Time between two checks for changes that are not signalled.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a client says is short.
-const MAX_HEARD_BYTES: usize = 1024;
+/// Largest message of a client, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024;
 
 const FRAME: u8 = 1;
 
 const MASK: u8 = 2;
 
-/// Of 100; enough for outlines to be judged by.
+/// JPEG quality of frames, of 100; high enough to judge outlines.
 const JPEG_QUALITY: u8 = 85;
 
-/// Lets a client look on.
+/// Serves one client.
 pub(super) async fn live(
     State(state): State<Arc<Guarded>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -65,58 +66,58 @@ pub(super) async fn live(
     if let Err(refused) = state.guard.check_origin(&headers) {
         return refuse(refused);
     }
-    let Ok(seat) = state.seats.clone().try_acquire_owned() else {
-        let reason = "too many look on already";
+    let Ok(permit) = state.viewers.clone().try_acquire_owned() else {
+        let reason = "too many pages are connected";
         return refuse(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
     };
-    upgrade.max_message_size(MAX_HEARD_BYTES).on_upgrade(move |socket| async move {
+    upgrade.max_message_size(MAX_ANSWER_BYTES).on_upgrade(move |socket| async move {
         let mut client = Client { socket, unanswered: 0 };
-        // Either way, it is over.
+        // The connection ends in either case.
         let _ = client.serve(&state, peer).await;
-        drop(seat);
+        drop(permit);
     })
 }
 
-/// The connection is over.
-struct Gone;
+/// The connection has ended.
+struct Disconnected;
 
 struct Client {
     socket: WebSocket,
-    /// Messages that it did not answer yet.
+    /// Number of messages that the client has not answered yet.
     unanswered: usize,
 }
 
-/// What a client was sent last.
+/// Data last sent to a client.
 #[derive(Default)]
 struct Sent {
     frame_id: Option<u64>,
-    masks: Vec<Option<Arc<Ready>>>,
+    masks: Vec<Option<Arc<QueuedMask>>>,
     status: Value,
     prompts: Value,
 }
 
 impl Client {
-    async fn serve(&mut self, state: &Guarded, peer: SocketAddr) -> Result<(), Gone> {
-        let Ok(Some(Ok(Message::Text(token)))) = timeout(PATIENCE, self.socket.recv()).await else {
-            return Err(Gone);
+    async fn serve(&mut self, state: &Guarded, peer: SocketAddr) -> Result<(), Disconnected> {
+        let Ok(Some(Ok(Message::Text(token)))) = timeout(TIMEOUT, self.socket.recv()).await else {
+            return Err(Disconnected);
         };
         if let Err(Refused { status, reason }) = state.guard.check_token(peer.ip(), &token) {
             state.controls.control.refused(format!("/live from {}", peer.ip()), &reason);
-            // Four digits are those of applications.
+            // Close codes from 4000 on are for applications.
             let close = CloseFrame { code: 4000 + status.as_u16(), reason: reason.into() };
             return self.send(Message::Close(Some(close))).await;
         }
         let (mut frames, mut masks) = (state.controls.frames.clone(), state.controls.masks.clone());
-        let mut look = interval(LOOK);
+        let mut ticks = interval(POLL_INTERVAL);
         let mut sent = Sent::default();
         let mut answer_by = Instant::now();
         loop {
             if self.unanswered == 0 {
-                for message in sent.news(state).await {
+                for message in sent.changes(state).await {
                     self.send(message).await?;
                     self.unanswered += 1;
                 }
-                answer_by = Instant::now() + PATIENCE;
+                answer_by = Instant::now() + TIMEOUT;
             }
             let ready = self.unanswered == 0;
             tokio::select! {
@@ -125,34 +126,34 @@ impl Client {
                         self.unanswered = self.unanswered.saturating_sub(1);
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    _ => return Err(Gone),
+                    _ => return Err(Disconnected),
                 },
-                changed = frames.changed(), if ready => changed.map_err(|_| Gone)?,
-                changed = masks.changed(), if ready => changed.map_err(|_| Gone)?,
-                _ = look.tick(), if ready => {}
-                () = sleep_until(answer_by), if !ready => return Err(Gone),
+                changed = frames.changed(), if ready => changed.map_err(|_| Disconnected)?,
+                changed = masks.changed(), if ready => changed.map_err(|_| Disconnected)?,
+                _ = ticks.tick(), if ready => {}
+                () = sleep_until(answer_by), if !ready => return Err(Disconnected),
             }
         }
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Gone> {
-        let sent = timeout(PATIENCE, self.socket.send(message)).await;
-        sent.map_err(|_| Gone)?.map_err(|_| Gone)
+    async fn send(&mut self, message: Message) -> Result<(), Disconnected> {
+        let sent = timeout(TIMEOUT, self.socket.send(message)).await;
+        sent.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 }
 
 impl Sent {
-    /// What has changed since the last time.
-    async fn news(&mut self, state: &Guarded) -> Vec<Message> {
-        let mut news = Vec::new();
+    /// Messages about everything that changed since the last call.
+    async fn changes(&mut self, state: &Guarded) -> Vec<Message> {
+        let mut changes = Vec::new();
         let status = status(state);
         if self.status != status {
-            news.push(Message::Text(status.to_string()));
+            changes.push(Message::Text(status.to_string()));
             self.status = status;
         }
         let prompts = prompts(state);
         if self.prompts != prompts {
-            news.push(Message::Text(prompts.to_string()));
+            changes.push(Message::Text(prompts.to_string()));
             self.prompts = prompts;
         }
         let masks = state.controls.masks.borrow().masks().to_vec();
@@ -162,18 +163,18 @@ impl Sent {
             if known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &mask)) {
                 continue;
             }
-            news.extend(mask_message(&mask).map(Message::Binary));
+            changes.extend(mask_message(&mask).map(Message::Binary));
             *known = Some(mask);
         }
         let newest = state.controls.frames.borrow().clone();
         if let Some(seen) = newest
             && self.frame_id.replace(seen.captured.frame_id) != Some(seen.captured.frame_id)
         {
-            // Compressing takes milliseconds, which others would wait for on this thread.
+            // Compression takes milliseconds and would block other tasks of this thread.
             let frame = tokio::task::spawn_blocking(move || frame_message(&seen)).await;
-            news.extend(frame.ok().flatten().map(Message::Binary));
+            changes.extend(frame.ok().flatten().map(Message::Binary));
         }
-        news
+        changes
     }
 }
 
@@ -193,7 +194,7 @@ struct Status {
 struct RecordCounts {
     kept: u64,
     refused: u64,
-    /// Announcements that wait for the broker.
+    /// Number of announcements that wait for the broker.
     waiting: Option<u64>,
 }
 
@@ -211,7 +212,7 @@ fn status(state: &Guarded) -> Value {
         }),
         diagnostic: state.intended_use == IntendedUse::Diagnostic,
     };
-    // Invariant: all keys are texts.
+    // Invariant: all keys are strings.
     serde_json::to_value(status).unwrap_or_default()
 }
 
@@ -225,8 +226,8 @@ fn prompts(state: &Guarded) -> Value {
     json!({ "kind": "prompts", "objects": objects.collect::<Vec<_>>() })
 }
 
-/// `None` of a message that breaks a rule, which the log told when it was published.
-fn mask_message(ready: &Ready) -> Option<Vec<u8>> {
+/// `None` for a message that violates the wire format; the publisher logs this.
+fn mask_message(ready: &QueuedMask) -> Option<Vec<u8>> {
     let age_us = u32::try_from(ready.captured.elapsed().as_micros()).unwrap_or(u32::MAX);
     let message = MaskMessage { age_us, ..(*ready.message).clone() };
     let mut bytes = vec![MASK; 1 + MaskMessage::MAX_ENCODED_LEN];
@@ -235,8 +236,8 @@ fn mask_message(ready: &Ready) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// `None` of a frame that no JPEG holds.
-fn frame_message(seen: &Seen) -> Option<Vec<u8>> {
+/// `None` for a frame that does not fit a JPEG.
+fn frame_message(seen: &FollowedFrame) -> Option<Vec<u8>> {
     let captured = &seen.captured;
     let frame = &captured.frame;
     let sides = [frame.width, frame.height].map(|side| u16::try_from(side).ok());
@@ -245,7 +246,7 @@ fn frame_message(seen: &Seen) -> Option<Vec<u8>> {
     JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
         .encode(&frame.rgb, frame.width, frame.height, ExtendedColorType::Rgb8)
         .ok()?;
-    // Of the moment when it leaves, with the time that compressing took.
+    // Age at the time of sending, including compression.
     let age_us = u32::try_from(captured.captured.elapsed().as_micros()).unwrap_or(u32::MAX);
     let mut bytes = vec![FRAME];
     bytes.extend(captured.frame_id.to_le_bytes());

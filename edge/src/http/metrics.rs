@@ -1,4 +1,4 @@
-//! The service's numbers in the text format of OpenMetrics, which Prometheus reads.
+//! Metrics of the service in the text format of OpenMetrics, which Prometheus reads.
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::port::{LinkState, Observer};
 use crate::source::SourceState;
 use crate::vitals::Vitals;
 
-/// All numbers as text.
+/// All metrics as text.
 pub(super) fn text(observer: &Observer) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("medsa");
     registry.register_collector(Box::new(Scrape(observer.clone())));
@@ -22,7 +22,7 @@ pub(super) fn text(observer: &Observer) -> Result<String, fmt::Error> {
     Ok(page)
 }
 
-/// Collects all numbers at one moment.
+/// Collector of all metrics at one moment.
 struct Scrape(Observer);
 
 impl Collector for Scrape {
@@ -41,14 +41,14 @@ impl Collector for Scrape {
             let mut metric = tasks.encode_family(&label)?;
             metric.encode_counter::<NoLabelSet, _, u64>(&failures.count, None)?;
         }
-        let help = "Frames, and in the last two stages masks, that were given up";
+        let help = "Dropped frames, in the last two stages dropped masks";
         let mut drops = encoder.encode_descriptor("dropped", help, None, MetricType::Counter)?;
         for (counter, place) in DROPS {
             let label = [("stage", place)];
             let mut metric = drops.encode_family(&label)?;
             metric.encode_counter::<NoLabelSet, _, u64>(&counts.get(counter), None)?;
         }
-        let help = "How long a stage takes";
+        let help = "Duration of a stage";
         let kind = MetricType::Histogram;
         let mut stages = encoder.encode_descriptor("stage", help, Some(&Unit::Seconds), kind)?;
         for stage in self.0.meter.stages() {
@@ -61,7 +61,7 @@ impl Collector for Scrape {
         let sha256 = hex::encode(build.sha256);
         let (name, version) = (build.name.as_str(), build.version.as_str());
         let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
-        let help = "The build that segments";
+        let help = "The build in use";
         encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)?;
         let playing = matches!(snapshot.source, SourceState::Playing);
         let connected = snapshot.broker == LinkState::Up;
@@ -69,25 +69,35 @@ impl Collector for Scrape {
         let (waiting, level) = (snapshot.outbox_messages, snapshot.degradation);
         let is = |fact: bool| Some(f64::from(u8::from(fact)));
         for (name, help, unit, value) in [
-            ("source_up", "Whether frames come", None, is(playing)),
+            ("source_up", "1 while frames arrive", None, is(playing)),
             (
                 "degradation_level",
-                "What is given up, 0 to 3",
+                "Level of degradation, 0 to 3",
                 None,
                 Some(level.map_or(0.0, |degradation| f64::from(degradation.level))),
             ),
-            ("broker_up", "Whether the broker is connected", None, is(connected)),
+            ("broker_up", "1 while the broker is connected", None, is(connected)),
             (
                 "outbox_messages",
                 "Messages that wait for the broker",
                 None,
                 waiting.map(|n| n as f64),
             ),
-            ("temperature", "Hottest sensor", Some(Unit::Celsius), vitals.temperature_c),
-            ("clock_share", "Slowest processor's clock of its fastest", None, vitals.clock_share),
+            (
+                "temperature",
+                "Highest sensor temperature",
+                Some(Unit::Celsius),
+                vitals.temperature_c,
+            ),
+            (
+                "clock_share",
+                "Lowest processor clock as a share of its maximum",
+                None,
+                vitals.clock_share,
+            ),
             (
                 "memory",
-                "Memory of the process in use",
+                "Resident memory of the process",
                 Some(Unit::Bytes),
                 vitals.memory_bytes.map(|bytes| bytes as f64),
             ),

@@ -1,9 +1,9 @@
-//! The HTTP adapter: `/metrics` for Prometheus, `/health` for supervisors, and, where the
-//! configuration wants it, the touchscreen page with prompts, commands and live frames.
+//! The HTTP adapter: `/metrics` for Prometheus, `/health` for supervisors, and, if configured, the
+//! touchscreen page with prompts, commands and live frames.
 //!
-//! **Architecture invariant:** everything that changes something, or shows a frame, is behind the
-//! [`Guard`](guard::Guard): never there unless configured, never for pages of other origins, and
-//! only for clients with the token, where there is one.
+//! **Architecture invariant:** everything that changes something or shows a frame is behind the
+//! [`Guard`](guard::Guard). It is served only if configured, never to pages of other origins, and
+//! only to clients with the token, if one is required.
 
 mod client;
 mod control;

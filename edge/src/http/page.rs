@@ -1,4 +1,4 @@
-//! The page for touchscreens. Its files are part of the binary, and it loads nothing else.
+//! The touchscreen page. Its files are part of the binary; it loads nothing from elsewhere.
 
 use axum::Router;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
@@ -9,7 +9,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Path, type and content.
+/// Path, content type and content of each file.
 const FILES: [(&str, &str, &str); 10] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
@@ -23,12 +23,12 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/de.js", SCRIPT, include_str!("../../page/de.js")),
 ];
 
-/// Nothing from elsewhere, nothing within others.
+/// Content Security Policy: nothing from other origins, and no embedding in other pages.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// The files. They tell nothing of any picture, so everybody may have them.
+/// Routes of the files. They contain no patient data, so they need no token.
 pub(super) fn router() -> Router {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
         let headers = [
@@ -36,7 +36,7 @@ pub(super) fn router() -> Router {
             (CONTENT_SECURITY_POLICY, POLICY),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
-            // After an update, a page of before would not fit the service.
+            // A cached page might not fit the service after an update.
             (CACHE_CONTROL, "no-cache"),
         ];
         router.route(path, get(move || async move { (headers, content) }))
@@ -48,7 +48,7 @@ mod tests {
     use medsa_wire::FORMAT_VERSION;
 
     #[test]
-    fn the_page_reads_the_wire_format_of_this_version() {
+    fn page_reads_this_version_of_the_wire_format() {
         let version = format!("const VERSION = {FORMAT_VERSION};");
         assert!(include_str!("../../page/wire.js").contains(&version), "{version}");
     }

@@ -1,4 +1,4 @@
-//! Connections: accepted, encrypted where the configuration wants it, and answered.
+//! Connections: accepting, TLS if configured, and serving.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -21,20 +21,20 @@ use tokio_rustls::TlsAcceptor;
 use super::error::Error;
 use crate::files::pem;
 
-/// Longest wait for a client to agree on keys, and for the head of a request: whoever says nothing
-/// does not keep a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for the TLS handshake and for the head of a request, so that idle clients keep no
+/// connection.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Wait after the system could not accept, as when too many files are open.
+/// Wait after a connection could not be accepted, as with too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What encrypts with the certificate and key in these files.
+/// TLS with the certificate and key in these files.
 ///
 /// # Errors
 /// [`Error::File`], which names the file.
 pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let (chain, private) = (pem::certificates(certificate)?, pem::private_key(key)?);
-    // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
+    // Invariant: aws-lc-rs supports the versions that rustls considers safe.
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs supports TLS 1.2 and 1.3")
@@ -43,7 +43,7 @@ pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, 
     Ok(Arc::new(config.map_err(pem::misfit(certificate, key))?).into())
 }
 
-/// Answers whoever connects.
+/// Serves all connections.
 pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -62,21 +62,21 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, router: Router) {
-    // What is sent is small or urgent. Without, it comes a little later.
+    // Data is small or urgent. If this fails, it is only slower.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return answer(stream, router).await };
-    match timeout(PATIENCE, tls.accept(stream)).await {
+    match timeout(TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => answer(stream, router).await,
         Ok(Err(error)) => tracing::debug!("http: {peer}: {error}"),
-        Err(_) => tracing::debug!("http: {peer} does not agree on keys"),
+        Err(_) => tracing::debug!("http: {peer} did not finish the TLS handshake"),
     }
 }
 
 async fn answer(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // Either way, it is over; upgraded ones go on elsewhere.
+    // The connection ends in either case; upgraded connections continue elsewhere.
     let _ = connection.with_upgrades().await;
 }

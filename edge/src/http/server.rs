@@ -1,4 +1,4 @@
-//! The server: addresses, routes, and who may use which.
+//! The HTTP server: addresses, routes and their guards.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use super::{control, metrics, page, serve};
 use crate::config::{Encryption, HttpConfig, IntendedUse};
 use crate::port::Observer;
 
-/// Clients of `/live` at the same time: each costs the time to compress every frame.
-const SEATS: usize = 4;
+/// Largest number of clients of `/live`; each costs the time to compress every frame.
+const MAX_VIEWERS: usize = 4;
 
-/// A server that listens.
+/// A listening server.
 pub struct Server {
-    doors: Vec<Door>,
+    endpoints: Vec<Endpoint>,
     intended_use: IntendedUse,
 }
 
 /// An address that the server listens on.
-struct Door {
+struct Endpoint {
     listener: TcpListener,
-    /// `None` when there is nothing but metrics and health.
+    /// `None` if only metrics and health are served.
     guard: Option<Arc<Guard>>,
-    /// `None` when this service does not encrypt.
+    /// `None` without TLS.
     tls: Option<TlsAcceptor>,
 }
 
-impl Door {
+impl Endpoint {
     fn open(
         listen: SocketAddr,
         guard: Option<Guard>,
@@ -56,7 +56,7 @@ impl Door {
     }
 }
 
-/// Content of the files that the configuration names.
+/// Contents of the files that the configuration names.
 struct Secrets {
     guard: Option<Guard>,
     tls: Option<TlsAcceptor>,
@@ -72,7 +72,7 @@ impl Secrets {
     }
 }
 
-/// Checks everything that [`Server::listen`] needs, but for the address.
+/// Checks everything that [`Server::listen`] needs, except the address.
 ///
 /// # Errors
 /// As [`Server::listen`].
@@ -81,28 +81,28 @@ pub(crate) fn check(config: &HttpConfig) -> Result<(), Error> {
 }
 
 impl Server {
-    /// Listens.
+    /// Opens the sockets.
     ///
     /// # Errors
     /// [`Error`].
     pub fn listen(config: &HttpConfig) -> Result<Self, Error> {
         let Secrets { guard, tls } = Secrets::read(config)?;
-        let mut doors = vec![Door::open(config.listen, guard, tls)?];
+        let mut endpoints = vec![Endpoint::open(config.listen, guard, tls)?];
         if let Some(kiosk) = config.kiosk {
-            doors.push(Door::open(kiosk, Some(Guard::of_this_machine()), None)?);
+            endpoints.push(Endpoint::open(kiosk, Some(Guard::of_this_machine()), None)?);
         }
-        Ok(Self { doors, intended_use: config.intended_use })
+        Ok(Self { endpoints, intended_use: config.intended_use })
     }
 
-    /// Answers until it is dropped. It can be called again after that.
+    /// Serves until it is dropped. It can be called again afterwards.
     pub(crate) async fn run(self: Arc<Self>, observer: Observer, controls: Controls) {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
             .with_state(Arc::new(observer.clone()));
-        let seats = Arc::new(Semaphore::new(SEATS));
+        let viewers = Arc::new(Semaphore::new(MAX_VIEWERS));
         let mut serving = JoinSet::new();
-        for Door { listener, guard, tls } in &self.doors {
+        for Endpoint { listener, guard, tls } in &self.endpoints {
             let mut router = router.clone();
             if let Some(guard) = guard {
                 let guarded = Guarded {
@@ -110,14 +110,14 @@ impl Server {
                     guard: guard.clone(),
                     observer: observer.clone(),
                     intended_use: self.intended_use,
-                    seats: seats.clone(),
+                    viewers: viewers.clone(),
                 };
                 router = router.merge(control::router(guarded)).merge(page::router());
             }
-            // A copy, so that the address stays ours if this task has to be started again.
+            // A copy, so that the socket stays open if this task has to be restarted.
             match listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
                 Ok(listener) => drop(serving.spawn(serve::serve(listener, tls.clone(), router))),
-                Err(error) => tracing::error!("HTTP is not served: {error}"),
+                Err(error) => tracing::error!("cannot serve HTTP: {error}"),
             }
         }
         serving.join_all().await;

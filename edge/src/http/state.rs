@@ -6,18 +6,18 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
 use crate::config::IntendedUse;
-use crate::pipeline::{NewestMasks, Seen};
+use crate::pipeline::{FollowedFrame, NewestMasks};
 use crate::port::{Control, Observer};
 
-/// The port's input, and frames and masks for the page.
+/// Control of the service, and frames and masks for the page.
 #[derive(Clone)]
 pub(crate) struct Controls {
     /// Applies prompts and commands.
     pub control: Arc<Control>,
-    /// Largest body that is read, in bytes.
+    /// Largest request body, in bytes.
     pub max_body_bytes: usize,
     /// The newest frame.
-    pub frames: watch::Receiver<Option<Arc<Seen>>>,
+    pub frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
     /// The newest masks.
     pub masks: watch::Receiver<NewestMasks>,
 }
@@ -28,6 +28,6 @@ pub(super) struct Guarded {
     pub guard: Arc<Guard>,
     pub observer: Observer,
     pub intended_use: IntendedUse,
-    /// One for each client of `/live`.
-    pub seats: Arc<Semaphore>,
+    /// Permits for clients of `/live`.
+    pub viewers: Arc<Semaphore>,
 }

@@ -1,15 +1,15 @@
-//! Pictures of records that are small enough for a list of them.
+//! Thumbnails of records.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageFormat, ImageResult};
 
-/// Longest side in pixels; smaller frames stay as they are.
+/// Longest side in pixels; smaller frames keep their size.
 const SIDE_PX: u32 = 192;
 
-/// Of 100.
+/// JPEG quality, of 100.
 const QUALITY: u8 = 80;
 
-/// A small JPEG of a PNG.
+/// Converts a PNG to a small JPEG.
 pub(super) fn jpeg(png: &[u8]) -> ImageResult<Vec<u8>> {
     let mut picture = image::load_from_memory_with_format(png, ImageFormat::Png)?;
     if picture.width().max(picture.height()) > SIDE_PX {

@@ -1,4 +1,4 @@
-//! A file that is put aside when it is full, and the oldest of those removed.
+//! A log file of limited size: full files are renamed, and the oldest is removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::LogFile;
 use crate::files::{self, check_writable};
 
-/// Files of a log: `edge.log`, the one before it `edge.log.1`, and so on.
+/// Files of a log: `edge.log`, the previous one `edge.log.1`, and so on.
 pub(super) struct Rotating {
     config: LogFile,
     file: File,
@@ -15,7 +15,7 @@ pub(super) struct Rotating {
 }
 
 impl Rotating {
-    /// Goes on where the file ends.
+    /// Opens the file and continues at its end.
     pub(super) fn open(config: &LogFile) -> Result<Self, files::Error> {
         let config = config.clone();
         let open = || -> io::Result<_> {
@@ -29,7 +29,7 @@ impl Rotating {
 
     fn rotate(&mut self) -> io::Result<()> {
         let path = &self.config.path;
-        // The oldest is overwritten.
+        // The oldest file is overwritten.
         for number in (1..self.config.keep).rev() {
             rename(&aside(path, number), &aside(path, number + 1))?;
         }
@@ -41,7 +41,8 @@ impl Rotating {
 }
 
 impl Write for Rotating {
-    /// Writes a line whole. When the files cannot be rotated, it is lost: a full disk is worse.
+    /// Writes a whole line. If the files cannot be rotated, the line is lost rather than the disk
+    /// filled.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.bytes > 0 && self.bytes + line.len() as u64 > self.config.max_bytes {
             self.rotate()?;
@@ -56,7 +57,7 @@ impl Write for Rotating {
     }
 }
 
-/// Whether the file could be opened; changes nothing.
+/// Checks that the file could be opened, without changing anything.
 pub(super) fn check(config: &LogFile) -> Result<(), files::Error> {
     let path = &config.path;
     if path.exists() {
@@ -75,7 +76,7 @@ fn aside(path: &Path, number: u64) -> PathBuf {
     name.into()
 }
 
-/// A file that is not there yet is none to rename.
+/// Renames a file; one that does not exist is skipped.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_lines_go_and_no_file_is_larger_than_allowed() {
+    fn old_files_are_removed_and_none_exceeds_max_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edge.log");
         let config = LogFile { path: path.clone(), max_bytes: 20, keep: 2 };
@@ -99,7 +100,7 @@ mod tests {
         }
         assert_eq!(read(&path), "line 4\n");
         assert_eq!(read(&aside(&path, 1)), "line 2\nline 3\n");
-        // Another process goes on, and what is too old goes.
+        // Another process continues the file, and the oldest file is removed.
         drop(log);
         let mut log = Rotating::open(&config).unwrap();
         for number in 5..9 {

@@ -1,18 +1,18 @@
-//! The outer outline of a part of a mask.
+//! Outer contour of a part of a mask.
 
 use medsa_wire::MAX_CONTOUR_POINTS;
 use ndarray::ArrayView2;
 
-/// How far the simplified outline may lie from the traced one, in pixels.
+/// Largest distance of the simplified contour from the traced one, in pixels.
 const TOLERANCE_PX: f32 = 0.5;
 
-/// Outward directions of a pixel's sides, clockwise on the screen from the upper one.
+/// Outward directions of a pixel's sides, clockwise on the screen, starting at the top.
 const OUTWARD: [[isize; 2]; 4] = [[0, -1], [1, 0], [0, 1], [-1, 0]];
 
-/// Follows the outline of the part whose first pixel in reading order is `first`, clockwise:
-/// one point for every side that a pixel inside shares with one outside, where the logits
-/// interpolated between their middles are zero. What lies beyond the frame is as far outside as
-/// the pixel is inside.
+/// Traces the contour of the part whose first pixel in reading order is `first`, clockwise. It
+/// has one point for every side that an inside pixel shares with an outside one, at the
+/// interpolated zero of the logits between their centres. Beyond the frame, the logit is that of
+/// the border pixel with opposite sign.
 pub(super) fn trace(logits: ArrayView2<f32>, first: [usize; 2]) -> Vec<[f32; 2]> {
     let at = |[x, y]: [isize; 2]| {
         let [x, y] = [usize::try_from(x).ok()?, usize::try_from(y).ok()?];
@@ -24,7 +24,7 @@ pub(super) fn trace(logits: ArrayView2<f32>, first: [usize; 2]) -> Vec<[f32; 2]>
     let (mut pixel, mut side) = start;
     loop {
         let outward = OUTWARD[side];
-        // An outside that is no number is far outside.
+        // A logit that is not finite counts as far outside.
         let share = match (at(pixel), at(add(pixel, outward))) {
             (Some(inner), Some(outer)) if outer.is_finite() && inner.is_finite() => {
                 inner / (inner - outer)
@@ -46,8 +46,8 @@ pub(super) fn trace(logits: ArrayView2<f32>, first: [usize; 2]) -> Vec<[f32; 2]>
     }
 }
 
-/// The outline with as few points as keep it within half a pixel (Douglas and Peucker), or
-/// within more where the message would not hold them.
+/// Simplifies a contour to within half a pixel (Douglas and Peucker), or more coarsely if it would
+/// not fit the message.
 pub(super) fn simplify(outline: &[[f32; 2]]) -> Vec<[f32; 2]> {
     let mut tolerance = TOLERANCE_PX;
     loop {
@@ -61,7 +61,7 @@ pub(super) fn simplify(outline: &[[f32; 2]]) -> Vec<[f32; 2]> {
 
 fn within(outline: &[[f32; 2]], tolerance: f32) -> Vec<[f32; 2]> {
     let Some(&start) = outline.first() else { return Vec::new() };
-    // A ring is cut in two at its first point and the one farthest from it.
+    // Cuts the ring at its first point and the one farthest from it.
     let distances = outline.iter().map(|&point| length(sub(point, start)));
     let (opposite, _) = farthest(distances);
     let mut kept = vec![false; outline.len()];
@@ -81,7 +81,7 @@ fn within(outline: &[[f32; 2]], tolerance: f32) -> Vec<[f32; 2]> {
     outline.iter().zip(kept).filter_map(|(&point, kept)| kept.then_some(point)).collect()
 }
 
-/// Index and distance of the farthest; 0 and 0 of none.
+/// Index and distance of the farthest point; (0, 0) if there are none.
 fn farthest(distances: impl Iterator<Item = f32>) -> (usize, f32) {
     distances.enumerate().fold((0, 0.0), |a, b| if b.1 > a.1 { b } else { a })
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::measure::parts::Parts;
 
-    /// Whether `polygon` holds a point: its ray to the right crosses the outline an odd number
+    /// True if `polygon` contains the point: a ray to the right crosses the contour an odd number
     /// of times.
     fn holds(polygon: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
         let edges = polygon.iter().zip(polygon.iter().cycle().skip(1));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outline_holds_the_middles_of_the_pixels_that_it_is_of() {
+    fn contour_contains_the_centres_of_its_pixels() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         for share in [0.45, 0.6, 0.9] {
             for _ in 0..30 {
@@ -134,7 +134,7 @@ mod tests {
                 });
                 let Some(part) = Parts::of(logits.view()).largest() else { continue };
                 let outline = trace(logits.view(), part.first);
-                // Holes are held too; pixels of other parts and the outside are not.
+                // Holes are inside; pixels of other parts and of the outside are not.
                 let reached = reached_from_outside(&logits, part.first);
                 for ((y, x), &outside) in reached.indexed_iter() {
                     let held = holds(&outline, [x as f32, y as f32 + 1e-4]);
@@ -144,8 +144,8 @@ mod tests {
         }
     }
 
-    /// Pixels that are reached from beyond the frame without entering the part at `first`.
-    /// Corners are enough to pass, as the part is of pixels that touch by their sides.
+    /// Pixels reachable from outside the frame without entering the part at `first`. Steps over
+    /// corners are allowed, because pixels of a part touch by their sides.
     fn reached_from_outside(logits: &Array2<f32>, first: [usize; 2]) -> Array2<bool> {
         let mut part = Array2::from_elem(logits.dim(), false);
         let mut open = vec![first];
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_simple_outline_is_within_half_a_pixel_and_fits_the_message() {
+    fn simplified_contour_is_within_half_a_pixel_and_fits_the_message() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
         let disc = Array2::from_shape_fn((300, 300), |(y, x)| {
             100.0 - (x as f32 - 150.0).hypot(y as f32 - 150.0)
@@ -185,7 +185,7 @@ mod tests {
             let nearest = edges.map(|(&a, &b)| to_segment(point, [a, b])).fold(f32::MAX, f32::min);
             assert!(nearest <= TOLERANCE_PX, "{point:?} is {nearest} px away");
         }
-        // A ragged one is made to fit.
+        // A ragged contour is simplified until it fits.
         let ragged: Vec<_> = (0..6000u16)
             .map(|i| {
                 let angle = f32::from(i) / 6000.0 * std::f32::consts::TAU;

@@ -1,14 +1,14 @@
-//! Diameters of an outline.
+//! Feret diameters of a contour.
 
-/// Largest and smallest Feret diameter of the points: how far apart two parallel lines are at
-/// most, and at least, that hold them between.
+/// Largest and smallest Feret diameter of the points: largest and smallest distance between two
+/// parallel lines that enclose them.
 pub(super) fn feret(points: &[[f32; 2]]) -> (f32, f32) {
     let hull = convex_hull(points);
     let longest = hull
         .iter()
         .flat_map(|a| hull.iter().map(|b| (a[0] - b[0]).hypot(a[1] - b[1])))
         .fold(0.0, f32::max);
-    // The narrowest strip lies along one of the hull's edges.
+    // The narrowest strip is parallel to one of the hull's edges.
     let edges = hull.iter().zip(hull.iter().cycle().skip(1));
     let widths = edges.filter(|(a, b)| a != b).map(|(a, b)| {
         let length = (b[0] - a[0]).hypot(b[1] - a[1]);
@@ -46,7 +46,7 @@ fn half_hull(points: impl Iterator<Item = [f32; 2]>) -> Vec<[f32; 2]> {
     chain
 }
 
-/// Twice the area of the triangle; its sign tells on which side of a to b the point is.
+/// Twice the signed area of the triangle; the sign gives the side of a-b on which the point lies.
 fn cross(a: [f32; 2], b: [f32; 2], point: [f32; 2]) -> f32 {
     (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
 }
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rectangle_has_its_diagonal_and_its_shorter_side() {
+    fn feret_diameters_of_rectangle_are_diagonal_and_shorter_side() {
         let corners = [[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 3.0], [2.0, 1.0]];
         assert_eq!(feret(&corners), (5.0, 3.0));
     }
 
     #[test]
-    fn few_points_have_diameters_too() {
+    fn fewer_than_three_points_have_diameters() {
         assert_eq!(feret(&[]), (0.0, 0.0));
         assert_eq!(feret(&[[2.0, 2.0]]), (0.0, 0.0));
         assert_eq!(feret(&[[0.0, 0.0], [3.0, 4.0]]), (5.0, 0.0));

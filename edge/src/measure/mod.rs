@@ -1,7 +1,7 @@
-//! What can be measured of a mask: area, diameters, centroid, outline.
+//! Measurements of a mask: area, diameters, centroid, contour.
 //!
-//! Positions are frame pixels as prompts count them: (0, 0) is the middle of the first pixel, at
-//! the top left, so a structure that fills the frame reaches from -0.5 to its sides less 0.5.
+//! Positions are in frame pixels, as those of prompts: (0, 0) is the centre of the first pixel at
+//! the top left. A structure that fills the frame extends from -0.5 to width - 0.5.
 
 mod contour;
 mod diameter;
@@ -11,30 +11,30 @@ use ndarray::ArrayView2;
 
 use parts::Parts;
 
-/// A structure on one frame. All of it is about the largest part of the mask (pixels that
-/// touch by their sides); [`Measured::parts`] tells whether there are others.
+/// Measurements of a structure on one frame. They refer to the largest part of the mask (pixels
+/// that touch by their sides); [`Measured::parts`] counts all parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// Parts of the mask, at least 1.
+    /// Number of parts of the mask, at least 1.
     pub parts: u32,
-    /// Pixels inside.
+    /// Area in pixels.
     pub area_px: u32,
-    /// Mean position of the pixels, x and y.
+    /// Centroid `[x, y]`.
     pub centroid_px: [f32; 2],
-    /// Longest distance between two points of the outline (largest Feret diameter).
+    /// Largest Feret diameter: longest distance between two points of the contour.
     pub longest_px: f32,
-    /// Least distance between two parallel lines that hold the outline between them (smallest
-    /// Feret diameter).
+    /// Smallest Feret diameter: smallest distance between two parallel lines that enclose the
+    /// contour.
     pub shortest_px: f32,
-    /// The same in mm, where the frame has a pixel spacing.
+    /// The same in mm, if the frame has a pixel spacing.
     pub physical: Option<Physical>,
-    /// The outer outline as a polygon, x and y, clockwise on the screen, the first point not
-    /// repeated; simplified by at most half a pixel, or more where
-    /// [`MAX_CONTOUR_POINTS`](medsa_wire::MAX_CONTOUR_POINTS) would not do.
+    /// Outer contour as a polygon of `[x, y]`, clockwise on the screen; the first point is not
+    /// repeated. It is simplified to within half a pixel, or more coarsely if it would exceed
+    /// [`MAX_CONTOUR_POINTS`](medsa_wire::MAX_CONTOUR_POINTS).
     pub contour_px: Vec<[f32; 2]>,
 }
 
-/// Lengths and areas of a structure in mm.
+/// Lengths and area of a structure in mm and mm².
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Physical {
     /// Area.
@@ -46,9 +46,9 @@ pub struct Physical {
 }
 
 impl Measured {
-    /// Measures what is inside where `logits` `[H, W]`, in frame pixels, are above zero; `None`
-    /// when nothing is. The outline passes between pixels where the logits, interpolated, are
-    /// zero. `pixel_spacing_mm` is the distance of neighbours down a column and along a row.
+    /// Measures the pixels of `logits` `[H, W]`, in frame pixels, that are above zero; `None` if
+    /// there are none. The contour passes between pixels at the interpolated zero of the logits.
+    /// `pixel_spacing_mm` is `[down a column, along a row]`.
     pub fn of(logits: ArrayView2<f32>, pixel_spacing_mm: Option<[f32; 2]>) -> Option<Self> {
         let parts = Parts::of(logits);
         let largest = parts.largest()?;
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// Logits of an ellipse: half axes `a` and `b`, turned by `angle`.
+    /// Logits of an ellipse with half axes `a` and `b`, rotated by `angle`.
     fn ellipse(centre: [f32; 2], [a, b]: [f32; 2], angle: f32) -> Array2<f32> {
         Array2::from_shape_fn((120, 160), |(y, x)| {
             let (dx, dy) = (x as f32 - centre[0], y as f32 - centre[1]);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ellipse_has_the_measures_of_an_ellipse() {
+    fn ellipse_is_measured_exactly() {
         for angle in [0.0, 0.4, 1.3] {
             let logits = ellipse([70.3, 55.8], [40.0, 22.0], angle);
             let measured = Measured::of(logits.view(), None).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_in_mm_follow_the_spacing_of_each_direction() {
+    fn lengths_in_mm_use_the_spacing_of_each_axis() {
         let logits = ellipse([80.0, 60.0], [40.0, 22.0], 0.0);
         let physical = Measured::of(logits.view(), Some([0.5, 0.1])).unwrap().physical.unwrap();
         // In mm the structure is higher than wide.
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_part_is_measured_and_the_others_are_counted() {
+    fn largest_part_is_measured_and_all_are_counted() {
         let small = ellipse([20.0, 20.0], [5.0, 5.0], 0.0);
         let large = ellipse([100.0, 70.0], [20.0, 30.0], 0.0);
         let both = ndarray::Zip::from(&small).and(&large).map_collect(|a, b| a.max(*b));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes_are_measured() {
+    fn empty_full_and_single_pixel_masks_are_measured() {
         assert_eq!(Measured::of(Array2::from_elem((9, 7), -1.0).view(), None), None);
         let everything = Measured::of(Array2::ones((9, 7)).view(), None).unwrap();
         assert_eq!(everything.area_px, 63);
@@ -137,7 +137,7 @@ mod tests {
         let pixel = Measured::of(array![[1.0f32]].view(), None).unwrap();
         assert_eq!((pixel.area_px, pixel.centroid_px), (1, [0.0, 0.0]));
         close(pixel.longest_px, 1.0, 1e-5);
-        // What touches by corners only is apart.
+        // Pixels that touch only by corners are separate parts.
         let corners = Measured::of(array![[1.0f32, -1.0], [-1.0, 1.0]].view(), None).unwrap();
         assert_eq!((corners.parts, corners.area_px), (2, 1));
     }

@@ -1,4 +1,4 @@
-//! Parts of a mask: pixels above zero that touch by their sides.
+//! Connected parts of a mask: pixels above zero that touch by their sides.
 
 use ndarray::ArrayView2;
 
@@ -7,21 +7,21 @@ pub(super) struct Parts {
     parts: Vec<Part>,
 }
 
-/// One part.
+/// One connected part.
 #[derive(Clone, Copy)]
 pub(super) struct Part {
-    /// Its first pixel in reading order, x and y.
+    /// First pixel in reading order, `[x, y]`.
     pub first: [usize; 2],
     pub area_px: u32,
     sum: [f64; 2],
 }
 
-/// Pixels of one row that follow one another.
+/// Consecutive pixels of one row.
 #[derive(Clone, Copy)]
 struct Run {
     start: usize,
     end: usize,
-    /// Index of its part, or of one that was joined to it.
+    /// Index of its part, or of a part that was joined to it.
     part: usize,
 }
 
@@ -33,7 +33,7 @@ impl Parts {
         let mut row_runs: Vec<Run> = Vec::new();
         for (y, row) in logits.rows().into_iter().enumerate() {
             row_runs.clear();
-            // The runs above that end before this one begins touch none of those that follow.
+            // Runs above that end before this one cannot touch the following ones either.
             let mut candidates = above.as_slice();
             let mut x = 0;
             while x < row.len() {
@@ -57,19 +57,19 @@ impl Parts {
         Self { parts: joined.into_parts() }
     }
 
-    /// How many there are.
+    /// Number of parts.
     pub fn count(&self) -> u32 {
         self.parts.len() as u32
     }
 
-    /// The one with most pixels; the first of equals.
+    /// The part with the most pixels; the first if several are equal.
     pub fn largest(&self) -> Option<Part> {
         self.parts.iter().copied().reduce(|a, b| if b.area_px > a.area_px { b } else { a })
     }
 }
 
 impl Part {
-    /// Mean position of its pixels, x and y.
+    /// Centroid `[x, y]`.
     pub fn centroid_px(&self) -> [f32; 2] {
         self.sum.map(|sum| (sum / f64::from(self.area_px)) as f32)
     }
@@ -81,7 +81,7 @@ impl Part {
     }
 }
 
-/// Parts as they are found; those that turn out to be one point to the earliest.
+/// Parts found so far (union-find); joined parts point to the earliest.
 #[derive(Default)]
 struct Joined {
     parts: Vec<Part>,
@@ -89,7 +89,7 @@ struct Joined {
 }
 
 impl Joined {
-    /// Adds pixels that touch the parts `touching`; the part that they all are now.
+    /// Adds pixels that touch the parts `touching`; returns the part they now belong to.
     fn add(&mut self, pixels: Part, touching: impl Iterator<Item = usize>) -> usize {
         let mut part = self.parts.len();
         self.parts.push(pixels);

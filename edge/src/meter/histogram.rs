@@ -1,14 +1,14 @@
-//! Latencies in logarithmic buckets: fixed memory, quantiles within 3 %.
+//! Latency histogram with logarithmic buckets: constant memory, quantiles within 3 %.
 
 use std::time::Duration;
 
-/// Width of a bucket: each begins 5 % above the one before.
+/// Ratio of two neighbouring bucket limits (5 %).
 const RATIO: f64 = 1.05;
 
-/// Reaches from 1 µs past one hour.
+/// Number of buckets: 1 µs to more than one hour.
 const BUCKETS: usize = 452;
 
-/// Counts of latencies.
+/// Histogram of latencies.
 #[derive(Clone)]
 pub struct Histogram {
     counts: [u32; BUCKETS],
@@ -30,13 +30,13 @@ impl Histogram {
         self.sum = self.sum.saturating_add(latency);
     }
 
-    /// Sum of the latencies counted.
+    /// Sum of all latencies.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// How many lie in each of the ranges that end at `bounds`, in ascending order, and after the
-    /// last; to the width of a bucket.
+    /// Number of latencies in each of the ranges that end at `bounds` (ascending), and above the
+    /// last; accurate to one bucket.
     pub fn within(&self, bounds: &[Duration]) -> Vec<u64> {
         let mut ranges = vec![0; bounds.len() + 1];
         for (bucket, &count) in self.counts.iter().enumerate() {
@@ -47,13 +47,13 @@ impl Histogram {
         ranges
     }
 
-    /// Latencies counted.
+    /// Number of latencies.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The latency in microseconds that a share `quantile` of all stays below; 0 when nothing was
-    /// counted.
+    /// Latency in microseconds below which the share `quantile` of all lies; 0 if the histogram is
+    /// empty.
     pub fn quantile_us(&self, quantile: f64) -> u32 {
         let rank = (self.total as f64 * quantile).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_hold_what_lies_between_their_bounds() {
+    fn ranges_count_latencies_between_their_bounds() {
         let mut histogram = Histogram::new();
         for ms in [1, 7, 8, 30, 500] {
             histogram.record(Duration::from_millis(ms));

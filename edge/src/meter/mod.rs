@@ -1,4 +1,4 @@
-//! What the service counts and how long its stages take.
+//! Counters and stage latencies of the service.
 
 mod histogram;
 
@@ -19,56 +19,55 @@ pub struct Meter {
 }
 
 struct Latencies {
-    /// Since the last statistics.
+    /// Since the last `stats` message.
     recent: [Histogram; STAGES.len()],
     /// Since the start.
     all: [Histogram; STAGES.len()],
 }
 
-/// What is counted. Frames in are those segmented, failed, and dropped somewhere, but for the few
-/// that are on their way.
+/// Counters. Frames in are the sum of segmented, failed and dropped frames, and the few still in
+/// the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Frames that the source delivered, or knows to have missed.
+    /// Frames that the source delivered or missed.
     FramesIn,
-    /// Frames that the network has answered all prompts on.
+    /// Frames on which all prompts were decoded.
     FramesSegmented,
     /// Frames that could not be read, decoded or segmented.
     FramesFailed,
-    /// Frames that the source knows to have missed.
+    /// Frames that the source reports as missed.
     FramesMissed,
-    /// Frames that a newer one replaced before they were followed.
+    /// Frames replaced by a newer one before following.
     ReplacedBeforeFollow,
-    /// Frames that were replaced before they were encoded, or given up there by a device that is
-    /// degraded.
+    /// Frames replaced before the encoder, or skipped there by a degraded device.
     ReplacedBeforeEncoder,
-    /// Frames that were replaced after they were encoded.
+    /// Frames replaced after the encoder.
     ReplacedBeforeDecoder,
-    /// Frames that came while the service was paused or frozen.
+    /// Frames that arrived while the service was paused or frozen.
     FramesPaused,
     /// Masks made.
     MasksOut,
-    /// Masks handed to the connection.
+    /// Masks passed to the connection.
     MasksPublished,
-    /// Masks that found the queue to the broker full.
+    /// Masks dropped because the queue to the broker was full.
     MasksDropped,
-    /// Masks from the queue that were not published: the connection was down or slow.
+    /// Masks from the queue that were not published, because the connection was down or slow.
     MasksUnpublished,
-    /// Times that an object could not be segmented on a frame.
+    /// Failed attempts to segment an object on a frame.
     AnswersFailed,
     /// Incoming messages that were refused.
     MessagesRefused,
-    /// Captures that are on the disk.
+    /// Captures stored on the disk.
     RecordsKept,
-    /// Captures that could not be kept.
+    /// Captures that could not be stored.
     RecordsRefused,
-    /// Times that another build was not taken.
+    /// Builds that were not accepted.
     ReloadsFailed,
-    /// Times that the connection was lost or could not be made.
+    /// Losses of the connection to the broker, and failed attempts to connect.
     LinkDown,
 }
 
-/// Counters of frames and masks that were dropped, with the stage that dropped them.
+/// Counters of dropped frames and masks, with the stage that drops them.
 pub const DROPS: [(Counter, &str); 7] = [
     (Counter::FramesMissed, "source"),
     (Counter::ReplacedBeforeFollow, "follow"),
@@ -86,7 +85,7 @@ pub const COUNTERS: [Described; 11] = [
         Counter::FramesSegmented,
         "frames_segmented",
         "frames segmented",
-        "Frames on which all prompts were answered",
+        "Frames on which all prompts were decoded",
     ),
     described(
         Counter::FramesFailed,
@@ -99,13 +98,13 @@ pub const COUNTERS: [Described; 11] = [
         Counter::MasksPublished,
         "masks_published",
         "masks published",
-        "Masks handed to the connection",
+        "Masks passed to the connection",
     ),
     described(
         Counter::AnswersFailed,
         "answers_failed",
         "answers failed",
-        "Times that an object could not be segmented",
+        "Failed attempts to segment an object on a frame",
     ),
     described(
         Counter::MessagesRefused,
@@ -113,29 +112,24 @@ pub const COUNTERS: [Described; 11] = [
         "messages refused",
         "Incoming messages that were refused",
     ),
-    described(
-        Counter::RecordsKept,
-        "records_kept",
-        "records kept",
-        "Captures that are on the disk",
-    ),
+    described(Counter::RecordsKept, "records_kept", "records kept", "Captures stored on the disk"),
     described(
         Counter::RecordsRefused,
         "records_refused",
         "records refused",
-        "Captures that could not be kept",
+        "Captures that could not be stored",
     ),
     described(
         Counter::ReloadsFailed,
         "reload_failed",
         "reloads failed",
-        "Times that another build was refused",
+        "Builds that were not accepted",
     ),
     described(
         Counter::LinkDown,
         "broker_losses",
         "connection lost",
-        "Times that the broker was lost or not reached",
+        "Losses of the broker and failed attempts to connect",
     ),
 ];
 
@@ -143,11 +137,11 @@ pub const COUNTERS: [Described; 11] = [
 pub struct Described {
     /// The counter.
     pub counter: Counter,
-    /// Its name in `/metrics`.
+    /// Name in `/metrics`.
     pub metric: &'static str,
-    /// Its name in the table for people.
+    /// Label in the table for people.
     pub label: &'static str,
-    /// Its description.
+    /// Description in `/metrics`.
     pub help: &'static str,
 }
 
@@ -170,7 +164,7 @@ impl Counts {
         self.0[counter as usize]
     }
 
-    /// Frames that were dropped before the network answered, by stage.
+    /// Frames dropped before they were segmented, by stage.
     pub fn frames_dropped(&self) -> FramesDropped {
         FramesDropped {
             source: self.get(Counter::FramesMissed),
@@ -184,7 +178,7 @@ impl Counts {
 
 const ALL: usize = Counter::LinkDown as usize + 1;
 
-/// Stages in the order of a frame's way.
+/// Stages in the order in which a frame passes them.
 const STAGES: [(Stage, &str); 8] = [
     (Stage::Source, "source"),
     (Stage::Follow, "follow"),
@@ -198,17 +192,17 @@ const STAGES: [(Stage, &str); 8] = [
 
 /// Latencies of a stage.
 pub struct StageHistogram {
-    /// What people call the stage.
+    /// Name of the stage.
     pub name: &'static str,
-    /// Latencies counted.
+    /// Number of latencies.
     pub total: u64,
-    /// Their sum.
+    /// Sum of the latencies.
     pub sum: Duration,
-    /// Ends of ranges in seconds, and how many lie in each.
+    /// Upper limit of each range in seconds, and the number of latencies in it.
     pub buckets: Vec<(f64, u64)>,
 }
 
-/// Where the ranges of [`Meter::stages`] end, in milliseconds.
+/// Upper limits of the ranges of [`Meter::stages`], in milliseconds.
 const BOUNDS_MS: [f64; 12] =
     [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0];
 
@@ -220,17 +214,17 @@ impl Meter {
         Self { started: Instant::now(), counts: Default::default(), latencies }
     }
 
-    /// Counts one.
+    /// Increments a counter.
     pub fn count(&self, counter: Counter) {
         self.counts[counter as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was counted.
+    /// Value of a counter.
     pub fn get(&self, counter: Counter) -> u64 {
         self.counts[counter as usize].load(Ordering::Relaxed)
     }
 
-    /// Records how long a stage took.
+    /// Records the duration of a stage.
     pub fn record(&self, stage: Stage, latency: Duration) {
         let Some(index) = STAGES.iter().position(|(known, _)| *known == stage) else { return };
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,7 +237,7 @@ impl Meter {
         Counts(std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed)))
     }
 
-    /// Latencies of the stages since the last call.
+    /// Latencies of the stages since the last call; resets them.
     pub fn take_recent(&self) -> Vec<StageLatency> {
         let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = &mut latencies.recent;
@@ -255,12 +249,12 @@ impl Meter {
         latency.collect()
     }
 
-    /// Time since the start.
+    /// Time since the start of the service.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// How often a stage ran since the start, and how long in all.
+    /// Number of runs of a stage since the start, and their total duration.
     pub fn spent(&self, stage: Stage) -> (u64, Duration) {
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let index = STAGES.iter().position(|(known, _)| *known == stage);
@@ -286,10 +280,10 @@ impl Meter {
         latencies.all.iter().zip(STAGES).map(stage).collect()
     }
 
-    /// Everything since the start, for people.
+    /// Table of all counters and latencies since the start, for people.
     pub fn table(&self) -> String {
         let mut table = String::new();
-        // Writing to a string does not fail.
+        // Invariant: writing to a string cannot fail.
         for Described { counter, label, .. } in COUNTERS {
             let _ = writeln!(table, "{label:<20}{:>10}", self.get(counter));
         }

@@ -1,4 +1,4 @@
-//! What a broker and a client show each other to be let in: certificates, user and password.
+//! Credentials for the broker: certificates, user and password.
 
 use std::fmt;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::config::{Access, BrokerUrl, Security};
 use crate::files::{self, pem, secret};
 
 impl Access {
-    /// Reads the files.
+    /// Reads the files of the credentials.
     ///
     /// # Errors
-    /// [`Error::File`], which names the file.
+    /// [`Error::File`], which names the file, or [`Error::NoSystemRoots`].
     pub fn load(&self, broker: &BrokerUrl) -> Result<Credentials, Error> {
         let tls = match broker.security {
             Security::Plain => None,
@@ -36,7 +36,7 @@ impl Access {
             Some(path) => roots_of(path)?,
             None => system_roots()?,
         };
-        // Invariant: aws-lc-rs supports the versions that rustls holds to be safe.
+        // Invariant: aws-lc-rs supports the versions that rustls considers safe.
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("aws-lc-rs supports TLS 1.2 and 1.3")
@@ -50,16 +50,16 @@ impl Access {
     }
 }
 
-/// What [`Access::load`] read.
+/// Credentials read by [`Access::load`].
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// With [`Security::Tls`].
+    /// Present with [`Security::Tls`].
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) login: Option<Login>,
 }
 
 impl Credentials {
-    /// Whether a password would be sent.
+    /// True if a password would be sent.
     pub fn has_password(&self) -> bool {
         self.login.as_ref().is_some_and(|login| !login.password.is_empty())
     }
@@ -72,7 +72,7 @@ pub(super) struct Login {
 }
 
 impl fmt::Debug for Login {
-    /// Without the password, which is for no log.
+    /// Omits the password, which must not get into a log.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }

@@ -14,11 +14,11 @@ use super::messages::Messages;
 use crate::pipeline::Network;
 use crate::port::{LinkState, Observer, change, info};
 
-/// Shortest time between two announcements; of several changes in between, the newest is published.
+/// Shortest time between two announcements; only the newest of several changes is published.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Publishes changes while there is a connection; a new connection begins with
-/// [`Announcer::all`].
+/// Publishes changes of the device's state while connected. On every new connection the session
+/// publishes [`Announcer::all`].
 #[derive(Clone)]
 pub struct Announcer {
     /// Name of the board.
@@ -36,7 +36,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// All retained messages, as they are now.
+    /// All retained messages, with their present content.
     pub(super) fn all(&self) -> Result<Vec<Message>, String> {
         Ok([self.info()?, self.status()?].concat())
     }
@@ -48,8 +48,8 @@ impl Announcer {
                 () = change(&mut self.networks) => Self::info,
                 () = self.observer.changed() => Self::status,
             };
-            // A message that does not leave with this connection is not needed: the next one begins
-            // anew.
+            // A message lost with the connection is not needed: the next connection starts with
+            // all of them.
             while let Err(reason) = self.publish(announcement).await {
                 tracing::debug!("not announced yet: {reason}");
                 sleep(INTERVAL).await;

@@ -1,4 +1,4 @@
-//! The sending half of a link.
+//! Sending half of a link.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use super::connection::Requests;
 use super::message::Message;
 use super::receipt::{NotQueued, Receipt};
 
-/// Time to the next look for room: the queue of a connection does not tell when it has some.
+/// Time between two checks for room; the queue of a connection does not signal it.
 const ROOM: Duration = Duration::from_millis(10);
 
-/// Sends through whatever connection a [`super::Link`] has at the moment.
+/// Sends through the present connection of a [`super::Link`].
 #[derive(Clone)]
 pub struct Client {
     pub(super) current: watch::Receiver<Option<Requests>>,
 }
 
-/// One connection: what is sent through it never goes out through the next.
+/// One connection. Messages sent through it never go out through the next one.
 pub struct Connection {
     requests: Requests,
-    /// Its value has changed since `requests` was taken from it when the connection is lost.
+    /// Has changed since `requests` was taken from it if the connection was lost.
     current: watch::Receiver<Option<Requests>>,
 }
 
 impl Connection {
-    /// As [`Client::deliver`].
+    /// Like [`Client::deliver`].
     ///
     /// # Errors
     /// [`NotQueued`].
@@ -33,19 +33,19 @@ impl Connection {
         self.requests.deliver(message)
     }
 
-    /// Whether the connection has not been lost.
+    /// True until the connection is lost.
     pub fn is_up(&self) -> bool {
         matches!(self.current.has_changed(), Ok(false))
     }
 }
 
-/// The link has ended, so that no message will ever leave.
+/// Error: the link has ended, so the message will never be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection to the broker has been given up")]
+#[error("the connection to the broker has been closed")]
 pub struct LinkEnded;
 
 impl Client {
-    /// Publishes a message if there is a connection with room for it, and never waits.
+    /// Publishes a message if there is a connection with room for it; never waits.
     ///
     /// # Errors
     /// [`NotQueued`].
@@ -53,7 +53,7 @@ impl Client {
         self.requests()?.publish(message).map(drop)
     }
 
-    /// Publishes a message as soon as there is a connection with room for it.
+    /// Publishes a message, after waiting for a connection with room for it.
     ///
     /// # Errors
     /// [`LinkEnded`].
@@ -67,8 +67,8 @@ impl Client {
         }
     }
 
-    /// Publishes a message at QoS 1, if there is a connection with room for it, and tells what
-    /// became of it.
+    /// Publishes a message at QoS 1 if there is a connection with room for it, and returns a
+    /// receipt for the broker's confirmation.
     ///
     /// # Errors
     /// [`NotQueued`].
@@ -84,7 +84,7 @@ impl Client {
         self.requests()?.subscribe(filter)
     }
 
-    /// Disconnects after what was sent before; the broker does not send the last will.
+    /// Disconnects after all earlier messages were sent; the broker does not publish the last will.
     ///
     /// # Errors
     /// [`NotQueued`].

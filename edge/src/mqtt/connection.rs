@@ -1,8 +1,8 @@
-//! One connection over rumqttc's two clients, which differ in types and not in meaning.
+//! One connection, over rumqttc's clients for MQTT 3.1.1 and 5, which differ in types only.
 //!
-//! A client of rumqttc would connect again by itself, but then it keeps some of what was asked of
-//! it and forgets the rest, so that nobody can tell which message a confirmation is for. So each
-//! connection has a client of its own, which ends with it.
+//! A client of rumqttc would reconnect by itself, but then keeps some pending requests and drops
+//! others, so that confirmations cannot be assigned to messages. Therefore each connection has its
+//! own client, which ends with it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +19,11 @@ use super::options::{options_v4, options_v5, qos_v4, qos_v5};
 use super::receipt::{Confirmation, NotQueued, Receipt};
 use crate::config::Protocol;
 
-/// Requests that wait for the connection at most: at 20 frames/s, masks of eight objects for less
-/// than half a second.
+/// Largest number of requests that wait for the connection: at 20 fps, masks of eight objects for
+/// less than half a second.
 const REQUESTS: usize = 64;
 
-/// Asks the [`EventLoop`] of one connection.
+/// Sends requests to the [`EventLoop`] of one connection.
 #[derive(Clone)]
 pub(super) struct Requests {
     sender: Sender,
@@ -36,16 +36,16 @@ enum Sender {
     V5(v5::AsyncClient),
 }
 
-/// Who waits for the confirmation of messages that have no packet identifier yet, in the order in
-/// which they were asked for, which is that in which they are sent.
+/// Receivers of confirmations for messages without packet identifier yet, in the order of the
+/// requests, which is the order of sending.
 type Tickets = Arc<Mutex<VecDeque<oneshot::Sender<Confirmation>>>>;
 
 impl Requests {
-    /// A receipt for [`Delivery::AtLeastOnce`].
+    /// Publishes a message; returns a receipt for [`Delivery::AtLeastOnce`].
     pub(super) fn publish(&self, message: Message) -> Result<Option<Receipt>, NotQueued> {
         let Message { topic, payload, retention, delivery } = message;
         let retain = retention == Retention::Retained;
-        // Held until the ticket is there: the event loop must not send the message before.
+        // Locked until the ticket is stored, so that the event loop cannot send the message before.
         let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.sender {
             Sender::V4(client) => client
@@ -65,7 +65,7 @@ impl Requests {
 
     pub(super) fn deliver(&self, message: Message) -> Result<Receipt, NotQueued> {
         let message = Message { delivery: Delivery::AtLeastOnce, ..message };
-        // Invariant: there is a receipt for what is delivered at least once.
+        // Invariant: `publish` returns a receipt for at-least-once delivery.
         self.publish(message)?.ok_or(NotQueued)
     }
 
@@ -89,29 +89,29 @@ impl Requests {
     }
 }
 
-/// What happened on the connection.
+/// Event on the connection.
 pub(super) enum Event {
     /// The broker accepted the client.
     Connected,
     /// The broker granted a subscription.
     Subscribed,
-    /// The broker did not.
+    /// The broker refused a subscription.
     SubscriptionRefused,
-    /// A message came in.
+    /// A message arrived.
     Message(Message),
-    /// The client said goodbye and all before it has left.
+    /// The client disconnected, after all earlier messages were sent.
     Disconnected,
 }
 
-/// The other end of [`Requests`].
+/// Receiving half of a connection.
 pub(super) struct EventLoop {
     client: Inner,
     client_id: String,
     connect_timeout: Duration,
     unsent: Tickets,
-    /// By packet identifier.
+    /// Receivers of confirmations, by packet identifier.
     unconfirmed: HashMap<u16, oneshot::Sender<Confirmation>>,
-    /// Why the connection has ended, while what came before it is still handed out.
+    /// Reason why the connection ended, while earlier events are still delivered.
     lost: Option<Lost>,
 }
 
@@ -120,16 +120,16 @@ enum Inner {
     V5(Box<v5::EventLoop>),
 }
 
-/// Events of the two clients.
-enum Told {
+/// Event of a client of rumqttc.
+enum ClientEvent {
     Event(Event),
-    /// A message left; its packet identifier is 0 when nobody confirms it.
+    /// A message was sent; its packet identifier is 0 if it will not be confirmed.
     Sent(u16),
     Confirmed(u16, Confirmation),
     Other,
 }
 
-/// A connection, which is made at the first call of [`EventLoop::next`].
+/// Creates a connection; the first call of [`EventLoop::next`] connects.
 pub(super) fn connect(options: &LinkOptions) -> (Requests, EventLoop) {
     let (sender, client) = match options.protocol {
         Protocol::V4 => {
@@ -155,21 +155,21 @@ pub(super) fn connect(options: &LinkOptions) -> (Requests, EventLoop) {
 }
 
 impl EventLoop {
-    /// The next event; after an error there is none.
+    /// The next event; there are none after an error.
     pub(super) async fn next(&mut self) -> Result<Event, Lost> {
         loop {
-            match self.told().await? {
-                Told::Event(event) => return Ok(event),
-                Told::Sent(0) | Told::Other => {}
-                Told::Sent(packet_id) => {
+            match self.client_event().await? {
+                ClientEvent::Event(event) => return Ok(event),
+                ClientEvent::Sent(0) | ClientEvent::Other => {}
+                ClientEvent::Sent(packet_id) => {
                     let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(ticket) = unsent.pop_front() {
                         self.unconfirmed.insert(packet_id, ticket);
                     }
                 }
-                Told::Confirmed(packet_id, confirmation) => {
+                ClientEvent::Confirmed(packet_id, confirmation) => {
                     if let Some(ticket) = self.unconfirmed.remove(&packet_id) {
-                        // Not everybody waits for the answer.
+                        // The receiver may be gone.
                         let _ = ticket.send(confirmation);
                     }
                 }
@@ -177,45 +177,45 @@ impl EventLoop {
         }
     }
 
-    async fn told(&mut self) -> Result<Told, Lost> {
+    async fn client_event(&mut self) -> Result<ClientEvent, Lost> {
         if self.lost.is_none() {
-            // A ping is told at least: a client that says nothing for so long waits for a peer
-            // that takes nothing off the wire.
+            // At least pings cause events. A client without events for this long waits for a peer
+            // that reads nothing.
             let silence = self.client.keep_alive() + self.connect_timeout;
             match timeout(silence, self.client.poll(&self.client_id)).await {
-                Ok(Ok(told)) => return Ok(told),
+                Ok(Ok(event)) => return Ok(event),
                 Ok(Err(lost)) => self.lost = Some(lost),
                 Err(_) => self.lost = Some(Lost::silent()),
             }
         }
-        // What came in before the end is good.
+        // Events received before the end are still delivered.
         match (self.client.buffered(), &self.lost) {
             (None, Some(lost)) => Err(lost.clone()),
-            (told, _) => Ok(told.unwrap_or(Told::Other)),
+            (event, _) => Ok(event.unwrap_or(ClientEvent::Other)),
         }
     }
 }
 
 impl Inner {
-    async fn poll(&mut self, client_id: &str) -> Result<Told, Lost> {
+    async fn poll(&mut self, client_id: &str) -> Result<ClientEvent, Lost> {
         match self {
             Self::V4(events) => {
-                events.poll().await.map(told_v4).map_err(|error| lost_v4(&error, client_id))
+                events.poll().await.map(event_v4).map_err(|error| lost_v4(&error, client_id))
             }
             Self::V5(events) => {
-                events.poll().await.map(told_v5).map_err(|error| lost_v5(&error, client_id))
+                events.poll().await.map(event_v5).map_err(|error| lost_v5(&error, client_id))
             }
         }
     }
 
-    fn buffered(&mut self) -> Option<Told> {
+    fn buffered(&mut self) -> Option<ClientEvent> {
         match self {
-            Self::V4(events) => events.state.events.pop_front().map(told_v4),
-            Self::V5(events) => events.state.events.pop_front().map(told_v5),
+            Self::V4(events) => events.state.events.pop_front().map(event_v4),
+            Self::V5(events) => events.state.events.pop_front().map(event_v5),
         }
     }
 
-    /// The broker may have another opinion of it than the options.
+    /// Keep-alive in use, which the broker may have changed.
     fn keep_alive(&self) -> Duration {
         match self {
             Self::V4(events) => events.mqtt_options.keep_alive(),
@@ -224,32 +224,32 @@ impl Inner {
     }
 }
 
-fn told_v4(event: rumqttc::Event) -> Told {
+fn event_v4(event: rumqttc::Event) -> ClientEvent {
     use rumqttc::{Event as V4, Packet, QoS, SubscribeReasonCode};
-    Told::Event(match event {
+    ClientEvent::Event(match event {
         V4::Incoming(Packet::ConnAck(_)) => Event::Connected,
         V4::Incoming(Packet::SubAck(answer)) => {
             let refused = answer.return_codes.contains(&SubscribeReasonCode::Failure);
             if refused { Event::SubscriptionRefused } else { Event::Subscribed }
         }
-        V4::Incoming(Packet::PubAck(answer)) => return Told::Confirmed(answer.pkid, Ok(())),
+        V4::Incoming(Packet::PubAck(answer)) => return ClientEvent::Confirmed(answer.pkid, Ok(())),
         V4::Incoming(Packet::Publish(publish)) => Event::Message(Message {
             topic: publish.topic,
             payload: publish.payload,
             retention: retention(publish.retain),
             delivery: delivery(publish.qos != QoS::AtMostOnce),
         }),
-        V4::Outgoing(Outgoing::Publish(packet_id)) => return Told::Sent(packet_id),
+        V4::Outgoing(Outgoing::Publish(packet_id)) => return ClientEvent::Sent(packet_id),
         V4::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-        _ => return Told::Other,
+        _ => return ClientEvent::Other,
     })
 }
 
-fn told_v5(event: v5::Event) -> Told {
+fn event_v5(event: v5::Event) -> ClientEvent {
     use v5::Event as V5;
     use v5::mqttbytes::QoS;
     use v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
-    Told::Event(match event {
+    ClientEvent::Event(match event {
         V5::Incoming(Packet::ConnAck(_)) => Event::Connected,
         V5::Incoming(Packet::SubAck(answer)) => {
             let granted = |code: &_| matches!(code, SubscribeReasonCode::Success(_));
@@ -261,7 +261,7 @@ fn told_v5(event: v5::Event) -> Told {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
                 refusal => Err(format!("{refusal:?}")),
             };
-            return Told::Confirmed(answer.pkid, confirmation);
+            return ClientEvent::Confirmed(answer.pkid, confirmation);
         }
         V5::Incoming(Packet::Publish(publish)) => Event::Message(Message {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
@@ -269,9 +269,9 @@ fn told_v5(event: v5::Event) -> Told {
             retention: retention(publish.retain),
             delivery: delivery(publish.qos != QoS::AtMostOnce),
         }),
-        V5::Outgoing(Outgoing::Publish(packet_id)) => return Told::Sent(packet_id),
+        V5::Outgoing(Outgoing::Publish(packet_id)) => return ClientEvent::Sent(packet_id),
         V5::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
-        _ => return Told::Other,
+        _ => return ClientEvent::Other,
     })
 }
 

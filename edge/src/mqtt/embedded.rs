@@ -1,4 +1,4 @@
-//! A broker in this process, for a device that stands alone and for demonstrations.
+//! A broker inside this process, for stand-alone devices and demonstrations.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,10 +11,10 @@ use super::error::Error;
 use crate::config::{BrokerUrl, MAX_PACKET_BYTES, Protocol, Security};
 use crate::threads;
 
-/// Longest wait for the broker to listen.
+/// Longest wait until the broker listens.
 const START: Duration = Duration::from_secs(10);
 
-/// A running broker. It has no way to be stopped and ends with the process.
+/// A running broker. It cannot be stopped and ends with the process.
 pub struct Embedded {
     listen: SocketAddr,
 }
@@ -24,11 +24,11 @@ impl Embedded {
     /// picks a free port.
     ///
     /// # Errors
-    /// [`Error::Listen`] when the address cannot be had, [`Error::EmbeddedBroker`] when the broker
-    /// does not begin to listen, [`Error::Thread`].
+    /// [`Error::Listen`] if the address cannot be used, [`Error::EmbeddedBroker`] if the broker
+    /// does not start to listen, [`Error::Thread`].
     pub fn start(listen: SocketAddr, protocol: Protocol) -> Result<Self, Error> {
-        // The broker binds by itself and only logs when it cannot, so the address is tried here,
-        // which also finds the free port.
+        // The broker binds its socket itself and only logs failures, so the address is tried
+        // here; this also finds a free port.
         let listen = TcpListener::bind(listen)
             .and_then(|listener| listener.local_addr())
             .map_err(|source| Error::Listen { listen, source })?;
@@ -45,7 +45,7 @@ impl Embedded {
             } else if Instant::now() > deadline {
                 format!("it did not listen within {} s", START.as_secs())
             } else {
-                // It says nowhere when it is ready.
+                // The broker does not signal when it is ready.
                 thread::sleep(Duration::from_millis(5));
                 continue;
             };
@@ -54,7 +54,7 @@ impl Embedded {
         Ok(Self { listen })
     }
 
-    /// Where clients of this machine reach it.
+    /// URL of the broker for clients on this machine.
     pub fn url(&self) -> BrokerUrl {
         let address = reachable(self.listen);
         BrokerUrl {
@@ -65,7 +65,7 @@ impl Embedded {
     }
 }
 
-/// Loopback in place of "all addresses", which nobody can connect to.
+/// The address to connect to: loopback in place of "all addresses".
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let mut address = listen;
     if address.ip().is_unspecified() {
@@ -102,7 +102,7 @@ fn settings(listen: SocketAddr, protocol: Protocol) -> rumqttd::Config {
         router: RouterConfig {
             max_connections: 64,
             max_outgoing_packet_count: 200,
-            // Per topic; it holds what slow subscribers have yet to read.
+            // Per topic; holds what slow subscribers have not read yet.
             max_segment_size: 1 << 18,
             max_segment_count: 4,
             ..RouterConfig::default()

@@ -5,68 +5,68 @@ use std::path::PathBuf;
 
 use crate::{files, threads};
 
-/// A broker that cannot be used, or a message that cannot be sent.
+/// Error of the broker or of a message.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that the configuration names cannot be used.
+    /// A file named in the configuration cannot be used.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The address of the embedded broker is taken, or is not one of this machine.
-    #[error("broker.listen {listen}: {source}")]
+    /// The address of the embedded broker is in use, or does not belong to this machine.
+    #[error("cannot listen on broker.listen {listen}: {source}")]
     Listen {
-        /// The address.
+        /// Address of the broker.
         listen: SocketAddr,
-        /// The system's answer.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// The embedded broker ended, or does not listen.
+    /// The embedded broker ended or does not listen.
     #[error("embedded broker on {listen}: {reason}")]
     EmbeddedBroker {
-        /// Its address.
+        /// Address of the broker.
         listen: SocketAddr,
-        /// What happened.
+        /// Reason.
         reason: String,
     },
-    /// `mqtts://` without `ca_file` on a system without certificates.
+    /// `mqtts://` without `ca_file` on a system without CA certificates.
     #[error(
-        "the system has no certificates to check the broker's with, expected a ca_file, or the \
-         package ca-certificates"
+        "the system has no CA certificates to check the broker's certificate; set broker.ca_file \
+         or install the package ca-certificates"
     )]
     NoSystemRoots,
     /// The outbox cannot be read or written.
     #[error("{}: outbox: {reason}", path.display())]
     Outbox {
-        /// Its file.
+        /// Database file.
         path: PathBuf,
-        /// The database's answer.
+        /// Error of the database.
         reason: String,
     },
-    /// The broker was away for so long that the outbox is full.
+    /// The broker was unreachable for so long that the outbox is full.
     #[error(
         "{}: the outbox is full: {limit} messages wait for the broker (outbox.max_messages); \
          nothing was added",
         path.display()
     )]
     OutboxFull {
-        /// Its file.
+        /// Database file.
         path: PathBuf,
         /// Largest number of messages.
         limit: u64,
     },
-    /// A message is larger than a packet.
-    #[error("message on {topic}: {found} bytes with its topic, at most {limit} can be sent")]
+    /// A message is larger than the largest packet.
+    #[error("message on {topic}: {found} bytes with its topic, but at most {limit} can be sent")]
     OutboxMessage {
-        /// Its topic.
+        /// Topic of the message.
         topic: String,
-        /// Bytes of topic and payload.
+        /// Size of topic and payload in bytes.
         found: usize,
-        /// Largest number of bytes.
+        /// Largest size in bytes.
         limit: usize,
     },
-    /// A message breaks a rule of the wire format.
+    /// A message violates the wire format.
     #[error(transparent)]
     Wire(#[from] medsa_wire::WireError),
-    /// A thread cannot be started.
+    /// A thread could not be started.
     #[error(transparent)]
     Thread(#[from] threads::Error),
 }

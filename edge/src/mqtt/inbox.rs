@@ -1,4 +1,4 @@
-//! The incoming half of MQTT: what comes on the topics of prompts and commands.
+//! Incoming messages: prompts and commands.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use medsa_wire::topic::{Channel, DeviceId, Topic};
 use super::message::Message;
 use crate::port::{Control, Trigger, json};
 
-/// Reads messages and has them applied.
+/// Decodes messages and applies them.
 pub struct Inbox {
     /// Name of the device.
     pub device: DeviceId,
@@ -18,7 +18,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Applies a message, or refuses it.
+    /// Applies a message, or reports why it is refused.
     pub(super) fn handle(&self, message: &Message) {
         match self.apply(message) {
             Ok(done) => tracing::info!("{done}"),
@@ -43,12 +43,12 @@ impl Inbox {
             Channel::Command if topic.device == self.device => {
                 self.control.command(form.decode(payload)?, Trigger::Mqtt)
             }
-            _ => Err("not a topic that this device listens to".into()),
+            _ => Err("the device does not subscribe to this topic".into()),
         }
     }
 }
 
-/// How an incoming message is written.
+/// Encoding of an incoming message.
 #[derive(Clone, Copy)]
 enum Form {
     Postcard,

@@ -1,4 +1,4 @@
-//! A connection that comes back.
+//! A connection that reconnects by itself.
 
 use std::time::Duration;
 
@@ -13,46 +13,47 @@ use super::message::Message;
 use super::options::LinkOptions;
 use crate::back_off::BackOff;
 
-/// A connection that lasted as long was a good one: what ends it is new, and the first attempt
-/// comes soon. Otherwise a message that the broker keeps and that costs the connection each time
-/// would have the device come and go several times a second.
+/// Time after which a connection counts as stable and resets the wait. Otherwise a retained
+/// message that breaks the connection each time would make the device reconnect several times a
+/// second.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Events that wait for the service at most; the connection is not read while it is full.
+/// Largest number of events that wait for the service; the connection is not read while it is
+/// full.
 const EVENTS: usize = 64;
 
-/// What a service has to know of its connection.
+/// Event of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// Connected, for the first time or again: subscriptions have to be made anew.
+    /// Connected or reconnected: subscriptions have to be renewed.
     Up,
     /// The connection was lost or could not be made.
     Down {
-        /// What the network or the broker said.
+        /// Reason from the network or the broker.
         reason: String,
-        /// What can be done about.
+        /// Kind of cause.
         cause: LossCause,
-        /// Time to the next attempt.
+        /// Time until the next attempt.
         retry_in: Duration,
     },
     /// The broker granted a subscription.
     Subscribed,
     /// The broker did not grant a subscription.
     SubscriptionRefused,
-    /// A message came in.
+    /// A message arrived.
     Message(Message),
 }
 
-/// A connection that comes back until the client disconnects it.
+/// A connection that reconnects until the client disconnects.
 pub struct Link {
-    /// Sends messages. Those that have not left when the connection is lost are lost with it.
+    /// Sends messages. Messages not sent when the connection is lost are lost with it.
     pub client: Client,
     events: mpsc::Receiver<LinkEvent>,
     task: JoinHandle<()>,
 }
 
 impl Link {
-    /// Begins to connect.
+    /// Starts to connect.
     pub fn start(options: LinkOptions) -> Self {
         let (sender, events) = mpsc::channel(EVENTS);
         let (current, watched) = watch::channel(None);
@@ -86,7 +87,7 @@ async fn drive(
         let Some(Lost { reason, cause }) = ended else { return };
         let lasted = attempt.connected.map(|since| since.elapsed());
         let retry_in = wait_after(&mut back_off, cause, lasted.unwrap_or_default());
-        // Closes the socket now, not after the wait.
+        // Closes the socket before the wait.
         drop(attempt);
         if events.send(LinkEvent::Down { reason, cause, retry_in }).await.is_err() {
             return;
@@ -95,16 +96,16 @@ async fn drive(
     }
 }
 
-/// One connection, from its first packet to its last.
+/// One connection from its first packet to its last.
 struct Attempt {
     event_loop: EventLoop,
-    /// Handed out once the broker has accepted the client.
+    /// Passed on once the broker has accepted the client.
     requests: Option<Requests>,
     connected: Option<Instant>,
 }
 
 impl Attempt {
-    /// Runs until the connection is lost; `None` when nobody wants it any more.
+    /// Runs until the connection is lost; `None` if the client disconnected or the link is gone.
     async fn run(
         &mut self,
         current: &watch::Sender<Option<Requests>>,
@@ -128,10 +129,10 @@ impl Attempt {
     }
 }
 
-/// The wait after a connection that `lasted` so long.
+/// Wait after a connection that lasted for `lasted`.
 fn wait_after(back_off: &mut BackOff, cause: LossCause, lasted: Duration) -> Duration {
-    // Two clients of one name throw each other out after the other's wait, which says nothing of how
-    // good the connection is.
+    // Two clients with one id disconnect each other once per wait, so the time a connection lasted
+    // then says nothing about its quality.
     if lasted >= STABLE.max(back_off.upcoming() * 4) {
         back_off.reset();
     }
@@ -148,16 +149,16 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_good_connection_resets_the_wait() {
+    fn stable_connection_resets_the_wait() {
         let mut back_off = BackOff::new(SECOND);
         let mut after = |lasted| wait_after(&mut back_off, LossCause::Other, lasted).as_millis();
         assert_eq!([SECOND; 4].map(&mut after), [250, 500, 1000, 1000]);
         assert_eq!(after(10 * SECOND), 250);
     }
 
-    /// Else two clients of one name would begin anew whenever they have calmed down.
+    /// Otherwise two clients with one id would start over whenever their waits have grown.
     #[test]
-    fn a_connection_that_lasted_for_one_wait_does_not_reset_it() {
+    fn connection_that_lasted_one_wait_does_not_reset_it() {
         let mut back_off = BackOff::new(30 * SECOND);
         let mut after = |cause, lasted| wait_after(&mut back_off, cause, lasted);
         assert_eq!(after(LossCause::TakenOver, SECOND), 30 * SECOND);

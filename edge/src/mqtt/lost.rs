@@ -1,4 +1,4 @@
-//! Why a connection ended, in words for the log.
+//! Reasons why a connection ended, as texts for the log.
 
 use std::error::Error;
 use std::io;
@@ -6,28 +6,28 @@ use std::io;
 use rumqttc::v5;
 use rustls::CertificateError;
 
-/// Why there is no connection.
+/// Loss of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
     pub reason: String,
     pub cause: LossCause,
 }
 
-/// Causes that something can be done about.
+/// Causes of a loss that are handled differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
-    /// A packet above [`crate::config::MAX_PACKET_BYTES`] came in.
+    /// A packet above [`crate::config::MAX_PACKET_BYTES`] arrived.
     OversizedPacket,
-    /// Another client came with the same name. Brokers of MQTT 5 say so, but rumqttc 0.25 only
-    /// understands those that add properties to it; mosquitto adds none.
+    /// Another client connected with the same id. MQTT 5 brokers report this, but rumqttc 0.25
+    /// understands it only with properties, which mosquitto does not send.
     TakenOver,
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
 impl Lost {
     pub(super) fn silent() -> Self {
-        Self::other("the broker has gone silent: it takes nothing off the wire")
+        Self::other("the broker has gone silent: it reads nothing from the connection")
     }
 
     fn other(reason: impl Into<String>) -> Self {
@@ -54,11 +54,11 @@ impl Lost {
         Self { reason: innermost(error), cause: LossCause::OversizedPacket }
     }
 
-    /// Brokers of MQTT 3.1.1 close without a word, whatever the reason.
+    /// MQTT 3.1.1 brokers close the connection without a reason.
     fn closed(client_id: &str) -> Self {
         Self::other(format!(
-            "the broker closed the connection, as it does when it stops, or when another client \
-             comes with the id {client_id}"
+            "the broker closed the connection, because it stopped or because another client \
+             connected with the id {client_id}"
         ))
     }
 
@@ -99,7 +99,9 @@ pub(super) fn lost_v5(error: &v5::ConnectionError, client_id: &str) -> Lost {
             reason_code: DisconnectReasonCode::SessionTakenOver,
             ..
         }) => Lost {
-            reason: format!("another client came with the id {client_id}: each needs its own"),
+            reason: format!(
+                "another client connected with the id {client_id}; each client needs its own"
+            ),
             cause: LossCause::TakenOver,
         },
         ConnectionError::MqttState(StateError::AwaitPingResp) => Lost::unanswered_ping(),
@@ -109,7 +111,7 @@ pub(super) fn lost_v5(error: &v5::ConnectionError, client_id: &str) -> Lost {
             code @ (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized),
         ) => Lost::refused_login(&format!("{code:?}")),
         ConnectionError::ConnectionRefused(code) => Lost::refused(&format!("{code:?}")),
-        // It does not name this as its source.
+        // This error is not exposed as a source.
         ConnectionError::MqttState(StateError::Deserialization(error)) => {
             Lost::from_error(error, client_id)
         }
@@ -117,7 +119,7 @@ pub(super) fn lost_v5(error: &v5::ConnectionError, client_id: &str) -> Lost {
     }
 }
 
-/// Whether the peer hung up.
+/// True if the peer closed the connection.
 fn is_closed(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     sources(error)
@@ -125,7 +127,7 @@ fn is_closed(error: &(dyn Error + 'static)) -> bool {
         .any(|source| matches!(source.kind(), BrokenPipe | ConnectionReset | UnexpectedEof))
 }
 
-/// What the layers above only wrap.
+/// The innermost error, or the TLS error if there is one.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let of_tls = sources(error).find_map(|source| {
         source.downcast_ref::<rustls::Error>().or_else(|| {

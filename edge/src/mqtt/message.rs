@@ -1,4 +1,4 @@
-//! What is published.
+//! Messages to publish.
 
 use bytes::Bytes;
 
@@ -9,22 +9,22 @@ pub struct Message {
     pub topic: String,
     /// The payload.
     pub payload: Bytes,
-    /// Whether the broker keeps it for those who come later.
+    /// Retention by the broker.
     pub retention: Retention,
-    /// Whether the receiver confirms it.
+    /// Quality of service.
     pub delivery: Delivery,
 }
 
-/// Whether a broker keeps a message for those who come later.
+/// Retention of a message by the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
-    /// It goes to those who are there.
+    /// Sent to present subscribers only.
     Passing,
-    /// The last one is kept.
+    /// The last message is kept for later subscribers.
     Retained,
 }
 
-/// Whether a receiver confirms a message.
+/// Quality of service of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// Sent once (QoS 0).

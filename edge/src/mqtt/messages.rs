@@ -8,7 +8,7 @@ use super::message::{Delivery, Message, Retention};
 use crate::config::Format;
 use crate::port::json::{self, ToJson};
 
-/// Encodes messages of a device.
+/// Encodes the messages of a device.
 #[derive(Clone)]
 pub struct Messages {
     /// Name of the device.
@@ -45,8 +45,8 @@ impl Messages {
         self.messages(channel, message, Retention::Passing, Delivery::AtLeastOnce)
     }
 
-    /// The message `availability`, in one format: a client has one last will, so a second format
-    /// would report a device that broke down as online for ever.
+    /// The `availability` message, in one format only: a client has one last will, so a second
+    /// format would report a crashed device as online for ever.
     ///
     /// # Errors
     /// None: the message has a fixed size.
@@ -68,8 +68,8 @@ impl Messages {
         Ok(Message { topic, payload, retention, delivery })
     }
 
-    /// Topics of a channel that the device listens to, one for each format.
-    pub(super) fn heard(&self, channel: Channel) -> [String; 2] {
+    /// Topics of a channel to subscribe to, one for each format.
+    pub(super) fn subscriptions(&self, channel: Channel) -> [String; 2] {
         let topic = self.topic(channel);
         [json::topic(&topic), topic]
     }

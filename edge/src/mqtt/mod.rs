@@ -1,10 +1,10 @@
-//! The MQTT adapter: a connection that comes back ([`Link`]), and what goes through it: prompts and
-//! commands in (`inbox`), masks, statistics and state out (`publisher`, `announcer`), and the
-//! announcements of records, which must arrive ([`outbox`]).
+//! The MQTT adapter: a connection that reconnects ([`Link`]), incoming prompts and commands
+//! (`inbox`), outgoing masks, statistics and state (`publisher`, `announcer`), and announcements
+//! of records, which must arrive ([`outbox`]).
 //!
-//! MQTT 3.1.1 and 5 are behind one client. Sessions are always clean: a broker that kept one would
-//! hand over, minutes later, prompts that were meant for another picture. What must arrive waits in
-//! the device's own outbox, which needs no session.
+//! MQTT 3.1.1 and 5 are behind one client. Sessions are always clean: a persistent one would
+//! deliver, minutes later, prompts meant for another image. Messages that must arrive wait in the
+//! device's own outbox, which needs no session.
 
 mod access;
 mod announcer;

@@ -1,4 +1,4 @@
-//! Options of a connection, and of rumqttc's two clients for it, every limit by name.
+//! Options of a connection, and their conversion for rumqttc's two clients.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::config::{BrokerUrl, MAX_PACKET_BYTES, Protocol};
 pub struct LinkOptions {
     /// The broker.
     pub broker: BrokerUrl,
-    /// What the two show each other.
+    /// Credentials of the client and the broker.
     pub credentials: Credentials,
     /// Version of MQTT.
     pub protocol: Protocol,
-    /// Name of the client at the broker; a second client of the same name throws the first out.
+    /// MQTT client id; a second client with the same id disconnects the first.
     pub client_id: String,
-    /// Time without traffic after which a ping is sent; when it is not answered in the same time,
-    /// either side gives the connection up.
+    /// Time without traffic after which a ping is sent. If it is not answered within the same
+    /// time, the connection counts as lost.
     pub keep_alive: Duration,
-    /// Longest time from the first packet to the broker's consent, TLS included, in whole seconds.
+    /// Longest time until the broker accepts the connection, TLS included; whole seconds.
     pub connect_timeout: Duration,
-    /// Longest wait between two attempts to connect; the first is short and each doubles.
+    /// Longest wait between two attempts to connect; the wait starts short and doubles.
     pub max_back_off: Duration,
-    /// What the broker says when the connection breaks.
+    /// Message that the broker publishes when the connection breaks.
     pub last_will: Option<Message>,
 }
 
-/// Messages that wait for their confirmation at most, far above what the service lets come to
-/// that: the clients stop sending anything when it is reached.
+/// Largest number of unconfirmed messages. The service stays far below it, because the clients
+/// stop sending anything once it is reached.
 const MAX_UNCONFIRMED: u16 = 100;
 
 pub(super) fn options_v4(link: &LinkOptions) -> rumqttc::MqttOptions {
@@ -61,7 +61,7 @@ pub(super) fn options_v5(link: &LinkOptions) -> v5::MqttOptions {
     options.set_clean_start(true);
     options.set_keep_alive(link.keep_alive);
     options.set_connection_timeout(link.connect_timeout.as_secs());
-    // Told to the broker too, which then drops a larger packet instead of sending it.
+    // The broker learns this limit and drops larger packets instead of sending them.
     options.set_max_packet_size(Some(MAX_PACKET_BYTES as u32));
     options.set_outgoing_inflight_upper_limit(MAX_UNCONFIRMED);
     options.set_transport(transport(link));

@@ -13,7 +13,7 @@ use super::message::Message;
 use super::messages::Messages;
 use crate::config::Pace;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{NewestMasks, Ready};
+use crate::pipeline::{NewestMasks, QueuedMask};
 use crate::port::{LinkState, Observer};
 use crate::watchdog::Beat;
 
@@ -24,14 +24,14 @@ pub struct Publisher {
     /// Formats of the messages.
     pub messages: Messages,
     /// Queue of masks.
-    pub masks: mpsc::Receiver<Ready>,
-    /// Newest masks for the page, whether or not there is a broker.
-    pub onlookers: watch::Sender<NewestMasks>,
+    pub masks: mpsc::Receiver<QueuedMask>,
+    /// Newest masks for the page, with or without a broker.
+    pub viewers: watch::Sender<NewestMasks>,
     /// State of the connection.
     pub link: watch::Receiver<LinkState>,
-    /// Whether masks of every frame have to be published.
+    /// Decides whether masks wait for the connection.
     pub pace: Pace,
-    /// Time between two messages `stats`.
+    /// Time between two `stats` messages.
     pub stats_interval: Duration,
     /// Counters and latencies.
     pub meter: Arc<Meter>,
@@ -42,7 +42,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Ends after the last mask, with the last statistics.
+    /// Publishes until the last mask, then the last statistics.
     pub async fn run(mut self) {
         let mut ticks = interval_at(Instant::now() + self.stats_interval, self.stats_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,9 +58,9 @@ impl Publisher {
         self.publish_stats().await;
     }
 
-    async fn publish_mask(&mut self, ready: Ready) {
-        self.onlookers.send_modify(|newest| newest.update(&ready));
-        let Ready { captured, mut message } = ready;
+    async fn publish_mask(&mut self, ready: QueuedMask) {
+        self.viewers.send_modify(|newest| newest.update(&ready));
+        let QueuedMask { captured, mut message } = ready;
         if !self.may_publish().await {
             self.meter.count(Counter::MasksUnpublished);
             return;
@@ -96,12 +96,13 @@ impl Publisher {
             return;
         }
         if let Ok(messages) = self.messages.passing(Channel::Stats, &stats) {
-            // The next ones tell what these would have.
+            // Lost statistics are covered by the next ones.
             let _ = messages.into_iter().try_for_each(|message| self.client.try_publish(message));
         }
     }
 
-    /// Whether all messages were taken. Live masks do not wait for a slow connection either.
+    /// Sends messages; returns true if all were taken. Live masks do not wait for a slow
+    /// connection.
     async fn send(&self, messages: Vec<Message>) -> bool {
         match self.pace {
             Pace::Live => messages.into_iter().try_for_each(|m| self.client.try_publish(m)).is_ok(),
@@ -116,8 +117,8 @@ impl Publisher {
         }
     }
 
-    /// Live masks do not wait for a connection: by then they would be old. Those of a recording
-    /// do.
+    /// True if there is a connection. Live masks do not wait for one, because they would be
+    /// outdated; masks of a recording with every-frame pace do.
     async fn may_publish(&mut self) -> bool {
         match self.pace {
             Pace::Live => *self.link.borrow() == LinkState::Up,

@@ -1,30 +1,29 @@
-//! The broker's answers to messages.
+//! Confirmations of the broker.
 
 use tokio::sync::oneshot;
 
-/// The message was not taken.
+/// Error: the message was not queued.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no connection to the broker, or it is too slow for another message")]
 pub struct NotQueued;
 
-/// The broker's answer to one message, when it comes.
+/// Pending confirmation of one message.
 #[derive(Debug)]
 pub struct Receipt {
     answer: Option<Confirmation>,
     coming: oneshot::Receiver<Confirmation>,
 }
 
-/// What a broker answers to a message.
+/// Answer of the broker to a message.
 pub(super) type Confirmation = Result<(), String>;
 
-/// Why a message does not count as delivered.
+/// Reason why a message does not count as delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unconfirmed {
-    /// The connection was lost before the broker confirmed the message: whether it has it is not
-    /// known.
+    /// The connection was lost before the broker confirmed the message; it may have arrived.
     #[error("the connection was lost before the broker confirmed the message")]
     ConnectionLost,
-    /// The broker does not take the message (MQTT 5 only; brokers of 3.1.1 cannot say so).
+    /// The broker refused the message (MQTT 5 only; 3.1.1 brokers cannot).
     #[error("the broker refuses the message: {0}")]
     Refused(String),
 }
@@ -34,7 +33,7 @@ impl Receipt {
         Self { answer: None, coming }
     }
 
-    /// Whether the broker has confirmed the message by now.
+    /// True if the broker has confirmed the message.
     pub fn is_confirmed(&mut self) -> bool {
         if self.answer.is_none() {
             self.answer = self.coming.try_recv().ok();

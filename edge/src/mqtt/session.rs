@@ -1,5 +1,5 @@
-//! The task that holds the connection: it subscribes and announces the device whenever it is
-//! connected, hands incoming messages to the inbox, and says goodbye at the end.
+//! The task that keeps the connection: on every connection it subscribes and announces the
+//! device, passes incoming messages to the inbox, and reports the device as offline at the end.
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use super::receipt::NotQueued;
 use crate::meter::{Counter, Meter};
 use crate::port::LinkState;
 
-/// The device's session at the broker.
+/// The device's connection to the broker.
 pub struct Session {
     /// The connection.
     pub link: Link,
     /// Formats of the messages.
     pub messages: Messages,
-    /// Retained messages of a new connection.
+    /// Retained messages to publish on every new connection.
     pub announcer: Announcer,
-    /// Takes incoming messages.
+    /// Handler of incoming messages.
     pub inbox: Inbox,
-    /// State of the connection, for others.
+    /// State of the connection, for other tasks.
     pub state: watch::Sender<LinkState>,
     /// Counters.
     pub meter: Arc<Meter>,
@@ -39,8 +39,8 @@ pub struct Session {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetainedMessages {
     Welcome,
-    /// Too large a packet has just ended the connection: if the broker retains it, it would do so
-    /// with each subscription.
+    /// An oversized packet has just ended the connection. The broker may have retained it and
+    /// would then send it again with each subscription.
     TooLarge,
 }
 
@@ -57,8 +57,8 @@ impl Session {
                 None => return,
                 Some(LinkEvent::Up) => {
                     tracing::info!("connected to the broker");
-                    // Others may prompt a device that is online: subscriptions come first.
-                    self.state.send_replace(self.greet(retained));
+                    // Clients may prompt a device that is online, so it subscribes first.
+                    self.state.send_replace(self.subscribe_and_announce(retained));
                     retained = RetainedMessages::Welcome;
                 }
                 Some(LinkEvent::Down { reason, cause, retry_in }) => {
@@ -73,46 +73,48 @@ impl Session {
                 }
                 Some(LinkEvent::Message(message)) => self.inbox.handle(&message),
                 Some(LinkEvent::SubscriptionRefused) => tracing::error!(
-                    "the broker does not let this device listen to its prompts or commands: see \
+                    "the broker refuses the subscription to prompts or commands; check \
                      the broker's access rules"
                 ),
                 Some(LinkEvent::Subscribed) => {}
             }
         }
         if *self.state.borrow() == LinkState::Up {
-            self.say_goodbye().await;
+            self.go_offline().await;
         }
     }
 
     /// Subscribes, then announces the device.
-    fn greet(&self, retained: RetainedMessages) -> LinkState {
+    fn subscribe_and_announce(&self, retained: RetainedMessages) -> LinkState {
         let announcement = self.announcer.all().and_then(|mut messages| {
             let online = self.messages.availability(Availability::Online);
             messages.push(online.map_err(|error| error.to_string())?);
             Ok(messages)
         });
         let announcement = announcement.unwrap_or_else(|reason| {
-            tracing::error!("the device is not announced: {reason}");
+            tracing::error!("cannot announce the device: {reason}");
             Vec::new()
         });
         let client = &self.link.client;
-        let heard = [Channel::Prompt, Channel::Command];
-        let greeting = || -> Result<(), NotQueued> {
-            for topic in heard.into_iter().flat_map(|channel| self.messages.heard(channel)) {
+        let channels = [Channel::Prompt, Channel::Command];
+        let sent = || -> Result<(), NotQueued> {
+            for topic in
+                channels.into_iter().flat_map(|channel| self.messages.subscriptions(channel))
+            {
                 if retained == RetainedMessages::TooLarge {
-                    tracing::warn!("what the broker keeps for {topic} is deleted");
+                    tracing::warn!("deleting the message that the broker retains on {topic}");
                     client.try_publish(deletion(&topic))?;
                 }
                 client.subscribe(&topic)?;
             }
             announcement.into_iter().try_for_each(|message| client.try_publish(message))
         };
-        // A new connection has room for this; the link reports one that is lost again.
-        if greeting().is_ok() { LinkState::Up } else { LinkState::Down }
+        // A new connection has room for these messages; if it is lost, the link reports that.
+        if sent().is_ok() { LinkState::Up } else { LinkState::Down }
     }
 
     /// Publishes that the device is offline, waits until the broker confirms it, and disconnects.
-    async fn say_goodbye(&mut self) {
+    async fn go_offline(&mut self) {
         let Ok(offline) = self.messages.availability(Availability::Offline) else { return };
         let Ok(receipt) = self.link.client.deliver(offline) else { return };
         let mut confirmed = std::pin::pin!(receipt.confirmed());
@@ -122,7 +124,7 @@ impl Session {
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                // The connection is only read while its events are.
+                // The connection makes progress only while its events are read.
                 event = self.link.next() => if event.is_none() { return },
             }
         }
@@ -134,7 +136,7 @@ impl Session {
     }
 }
 
-/// An empty message in place of the one that the broker retains.
+/// An empty message, which deletes the one that the broker retains.
 fn deletion(topic: &str) -> Message {
     Message {
         topic: topic.to_owned(),

@@ -1,4 +1,4 @@
-//! Drawing on a picture: masks, boxes, clicks and a caption, with soft edges.
+//! Drawing on an image: masks, boxes, clicks and a caption, anti-aliased.
 
 use image::{Rgb, RgbImage};
 use ndarray::Array2;
@@ -26,7 +26,7 @@ impl Canvas {
         Self { picture }
     }
 
-    /// Translucent inside, clear outline.
+    /// Draws a mask: translucent area, solid outline.
     pub(super) fn draw_mask(&mut self, mask: &Array2<bool>, colour: [u8; 3]) {
         if mask.is_empty() {
             return;
@@ -36,7 +36,7 @@ impl Canvas {
         for ((y, x), _) in inside.indexed_iter().filter(|(_, inside)| **inside) {
             self.blend(x as i64, y as i64, colour, FILL);
         }
-        // Strokes overlap along the line: the strongest counts, once.
+        // Strokes overlap along the line; each pixel takes the strongest, once.
         let mut stroke = Array2::<f32>::zeros(inside.dim());
         for (y, x) in edge(&inside) {
             let centre = [x as f32 + 0.5, y as f32 + 0.5];
@@ -53,7 +53,7 @@ impl Canvas {
         }
     }
 
-    /// A dashed box.
+    /// Draws a dashed box.
     pub(super) fn draw_box(&mut self, [x0, y0, x1, y1]: [f32; 4]) {
         let corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]];
         for (radius, colour, strength) in [(1.6, DARK, RIM), (0.7, WHITE, 0.95)] {
@@ -63,7 +63,7 @@ impl Canvas {
         }
     }
 
-    /// A plus in green for a click on the structure, a minus in red for one beside it.
+    /// Draws a click: a green plus on the structure, a red minus outside it.
     pub(super) fn draw_point(&mut self, [x, y]: [f32; 2], positive: bool) {
         let colour = if positive { POSITIVE } else { NEGATIVE };
         self.draw_disc([x, y], MARK_RADIUS_PX + 2.5, DARK, RIM);
@@ -78,13 +78,13 @@ impl Canvas {
         }
     }
 
-    /// The picture with its caption below.
+    /// The image with its caption below.
     pub(super) fn finish(self, caption: &str) -> RgbImage {
         if caption.is_empty() {
             return self.picture;
         }
         let (width, height) = self.picture.dimensions();
-        // A caption that is too wide for large letters gets small ones.
+        // A caption that is too wide for large letters is set in small ones.
         let scale = if text::width_px(caption, 2) + 2 * MARGIN_PX <= width { 2 } else { 1 };
         let footer = text::HEIGHT_PX * scale + 2 * MARGIN_PX;
         let mut page = RgbImage::from_pixel(width, height + footer, Rgb([18, 22, 28]));
@@ -136,7 +136,7 @@ impl Canvas {
 
 const MARGIN_PX: u32 = 6;
 
-/// How much of a pixel at `distance` a disc of `radius` covers.
+/// Share of a pixel at `distance` that a disc of `radius` covers.
 fn cover(radius: f32, distance: f32) -> f32 {
     (radius + 0.5 - distance).clamp(0.0, 1.0)
 }
@@ -152,8 +152,8 @@ fn around([x, y]: [f32; 2], reach: f32) -> impl Iterator<Item = (i64, i64, f32)>
     })
 }
 
-/// Pixels inside that have a neighbour outside. The border of the picture is no edge of the
-/// structure.
+/// Inside pixels with an outside neighbour. The border of the image does not count as an edge of
+/// the structure.
 fn edge(inside: &Array2<bool>) -> Vec<(usize, usize)> {
     let outside = |y: usize, x: usize| inside.get([y, x]).is_some_and(|inside| !inside);
     let is_edge = |&(y, x): &(usize, usize)| {
@@ -166,7 +166,7 @@ fn edge(inside: &Array2<bool>) -> Vec<(usize, usize)> {
     inside.indexed_iter().map(|(at, _)| at).filter(is_edge).collect()
 }
 
-/// The mask in another size, interpolated so that enlarged edges are not stairs.
+/// Resizes a mask with interpolation, so that enlarged edges are smooth.
 fn enlarge(mask: &Array2<bool>, width: usize, height: usize) -> Array2<bool> {
     let (rows, columns) = mask.dim();
     let at = |y: usize, x: usize| f32::from(u8::from(mask[[y, x]]));

@@ -1,4 +1,4 @@
-//! Pictures for people: the frame, the outline of each structure, and what was prompted.
+//! Images for people: the frame, the outline of each structure, and the prompts.
 
 mod canvas;
 mod text;
@@ -11,17 +11,17 @@ use ndarray::Array2;
 
 use canvas::Canvas;
 
-/// Small frames are enlarged, by a whole number, until their longest side reaches this: an
-/// outline that is one pixel of a small frame wide hides what it outlines.
+/// Small frames are enlarged by an integer factor until their longest side reaches this, because
+/// an outline one pixel wide would hide the structures of a small frame.
 const MIN_LONGEST_PX: u32 = 640;
 
-/// Largest enlargement.
+/// Largest enlargement factor.
 const MAX_ENLARGEMENT: u32 = 4;
 
-/// One structure in a picture.
+/// One structure on an image.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Number of the object; it decides the colour.
+    /// Number of the object, which determines the colour.
     pub object: u8,
     /// Mask `[H, W]` of any resolution, stretched over the whole frame.
     pub mask: Array2<bool>,
@@ -31,8 +31,8 @@ pub struct Layer {
     pub bbox: Option<BoxXyxy>,
 }
 
-/// Draws the layers over a frame. The caption goes below it, where it hides no anatomy; letters
-/// are shown as capitals.
+/// Draws the layers over a frame. The caption goes below the frame, where it hides no anatomy, in
+/// capital letters.
 pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
     let (width, height) = frame.size();
     let (width, height) = (width as u32, height as u32);
@@ -60,7 +60,7 @@ pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
     canvas.finish(caption)
 }
 
-/// Pictures side by side in rows of at most `columns`, each `width_px` wide.
+/// Arranges images in rows of at most `columns`, each `width_px` wide.
 pub fn contact_sheet(pictures: &[&RgbImage], columns: u32, width_px: u32) -> RgbImage {
     const GAP_PX: u32 = 4;
     let small: Vec<_> = pictures.iter().map(|picture| scaled(picture, width_px)).collect();
@@ -77,14 +77,14 @@ pub fn contact_sheet(pictures: &[&RgbImage], columns: u32, width_px: u32) -> Rgb
     sheet
 }
 
-/// The picture, `width_px` wide.
+/// Resizes the image to `width_px`.
 pub fn scaled(picture: &RgbImage, width_px: u32) -> RgbImage {
     let height = u64::from(picture.height()) * u64::from(width_px);
     let height = height.div_ceil(u64::from(picture.width().max(1))).max(1) as u32;
     imageops::resize(picture, width_px, height, FilterType::Triangle)
 }
 
-/// Bright colours that differ in lightness too, as not everybody tells all hues apart.
+/// Bright colours that also differ in lightness, for people with colour vision deficiency.
 fn colour(object: u8) -> [u8; 3] {
     const COLOURS: [[u8; 3]; 8] = [
         [0, 230, 118],
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_outline_follows_the_mask_and_the_rest_stays() {
+    fn outline_follows_the_mask_and_other_pixels_stay() {
         let pixels = vec![100u8; 700 * 10 * 3];
         let frame = RgbView::new(700, 10, &pixels).unwrap();
         let mask = Array2::from_shape_fn((10, 700), |(_, x)| x >= 350);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn small_frames_are_enlarged_and_captions_go_below() {
+    fn small_frames_are_enlarged_and_captions_are_below() {
         let pixels = vec![0u8; 100 * 50 * 3];
         let picture = draw(RgbView::new(100, 50, &pixels).unwrap(), &[], "frame 1");
         assert_eq!(picture.width(), 400);

@@ -1,12 +1,12 @@
-//! A small font, so that a picture says which frame it shows and how old it is.
+//! A small bitmap font for captions with the frame's number and age.
 
-/// Height of a letter of scale 1.
+/// Height of a letter at scale 1.
 pub(super) const HEIGHT_PX: u32 = 7;
 
 const WIDTH_PX: u32 = 5;
 const ADVANCE_PX: u32 = WIDTH_PX + 1;
 
-/// Pixels of `text`, the upper left corner of the first letter at (0, 0).
+/// Pixels of `text`; the first letter's top left corner is at (0, 0).
 pub(super) fn pixels(text: &str, scale: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
     let letters = (0..).zip(text.chars());
     letters.flat_map(move |(index, letter)| {
@@ -25,7 +25,7 @@ pub(super) fn width_px(text: &str, scale: u32) -> u32 {
     text.chars().count() as u32 * ADVANCE_PX * scale
 }
 
-/// Seven rows, the leftmost pixel in bit 4; other characters are blank.
+/// Seven rows with the leftmost pixel in bit 4; unsupported characters are blank.
 fn glyph(letter: char) -> [u8; HEIGHT_PX as usize] {
     match letter {
         '0' => [0x0e, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0e],

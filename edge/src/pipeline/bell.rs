@@ -1,8 +1,8 @@
-//! Wakes a thread that waits for one of several things.
+//! A counter that wakes threads which wait for one of several changes.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Rung when something has changed; who waits looks for itself what.
+/// Rung when something changed; the waiting thread checks what.
 #[derive(Default)]
 pub struct Bell {
     rings: Mutex<u64>,
@@ -10,13 +10,13 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Wakes those who wait.
+    /// Wakes all waiting threads.
     pub fn ring(&self) {
         *self.rings.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.rung.notify_all();
     }
 
-    /// Waits until it was rung more often than `heard` times; how often it was.
+    /// Waits until the bell was rung more than `heard` times; returns the number of rings.
     pub fn wait(&self, heard: u64) -> u64 {
         let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
         let rings = self.rung.wait_while(rings, |rings| *rings <= heard);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_before_the_wait_is_heard() {
+    fn ring_before_wait_is_not_lost() {
         let bell = Bell::default();
         bell.ring();
         bell.ring();

@@ -1,5 +1,5 @@
-//! The thread that answers prompts: on every frame that was encoded, and at once when a prompt
-//! changes, on the frame that is there. No I/O.
+//! The thread that runs the decoder: for every encoded frame, and again on the same frame when a
+//! prompt changes. It does no I/O.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use super::describe;
 use super::encoding::Encoded;
 use super::error::Error;
 use super::object::{Question, Verdict};
-use super::objects::{Activity, Asked, Objects};
+use super::objects::{Activity, DecodeRequest, Objects};
 use super::output::{Closed, Output};
 use super::segmenter::Segmenter;
 use super::shot::{Newest, Shot, ShotObject};
 use crate::mailbox::{Mailbox, Polled};
 use crate::meter::{Counter, Meter};
 
-/// Answers until no frame comes any more or nobody wants masks.
+/// Decodes until frames end or the receiver of masks is gone.
 pub(super) fn run<S: Segmenter>(
     encoded: &Mailbox<Encoded<S>>,
     objects: &Objects,
@@ -30,9 +30,9 @@ pub(super) fn run<S: Segmenter>(
     let mut heard = 0;
     let mut current: Option<Encoded<S>> = None;
     let mut found = BTreeMap::new();
-    // The newest prompt that was answered on the frame that is there.
+    // Newest prompt revision decoded on the current frame.
     let mut answered = 0;
-    // Whether the frame that is there was not answered at all: it came during a pause.
+    // True while nothing was decoded on the current frame, because it arrived during a pause.
     let mut unanswered = false;
     loop {
         let polled = encoded.poll();
@@ -85,21 +85,21 @@ pub(super) fn run<S: Segmenter>(
             objects: found.clone(),
             build: frame.network.build.clone(),
         });
-        answered = open.iter().map(Asked::revision).max().unwrap_or(0).max(answered);
+        answered = open.iter().map(DecodeRequest::revision).max().unwrap_or(0).max(answered);
     }
 }
 
-/// What is to be told about one object on one frame, and kept of it.
+/// Result for one object on one frame.
 struct Answer {
     message: Box<MaskMessage>,
-    /// `None` of one that is lost.
+    /// `None` for a lost object.
     object: Option<ShotObject>,
 }
 
-/// Asks the network about one object on one frame; `None` when nothing is to be told.
+/// Decodes one object on one frame; `None` if there is nothing to publish.
 fn answer<S: Segmenter>(
     frame: &Encoded<S>,
-    asked: &Asked,
+    asked: &DecodeRequest,
     objects: &Objects,
     meter: &Meter,
 ) -> Result<Option<Answer>, Error> {

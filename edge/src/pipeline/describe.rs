@@ -1,4 +1,4 @@
-//! From logits to the message that tells of a mask.
+//! Conversion of logits to mask messages.
 
 use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position};
 use ndarray::s;
@@ -8,10 +8,10 @@ use super::object::Shown;
 use crate::measure::Measured;
 use crate::source::Captured;
 
-/// The message about an object that was found on a frame.
+/// Message about an object that was found on a frame.
 ///
 /// # Errors
-/// [`Error::Wire`] when the frame is too large for a message.
+/// [`Error::Wire`] if the frame is too large for a message.
 pub(super) fn mask(
     captured: &Captured,
     object: u8,
@@ -30,7 +30,7 @@ pub(super) fn mask(
     Ok(Box::new(MaskMessage { state, score, agreement, measured, ..empty(captured, object, mask) }))
 }
 
-/// The message about an object that is lost.
+/// Message about a lost object.
 ///
 /// # Errors
 /// As [`mask`].
@@ -68,12 +68,12 @@ fn measurements(measured: &Measured) -> Measurements {
             longest_mm: physical.longest_mm,
             shortest_mm: physical.shortest_mm,
         }),
-        // Made to fit.
+        // Invariant: the contour was limited to the capacity of the message.
         contour_px: measured.contour_px.iter().copied().map(position).collect(),
     }
 }
 
-/// A side that is too long for a message becomes 0, which the message's own check refuses.
+/// Converts a side; one too long for a message becomes 0, which the check of the message refuses.
 fn side(length: usize) -> u16 {
     u16::try_from(length).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! The thread that runs the encoder on the newest frame: no I/O.
+//! The thread that runs the encoder on the newest frame; it does no I/O.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use medsa_wire::Stage;
 
 use super::bell::Bell;
 use super::error::Error;
-use super::following::Seen;
+use super::following::FollowedFrame;
 use super::segmenter::Segmenter;
 use super::slot::{Network, Slot};
 use crate::config::Pace;
@@ -17,30 +17,30 @@ use crate::meter::{Counter, Meter};
 use crate::watchdog::Beat;
 use medsa_engine::frame_view;
 
-/// A frame as the decoder needs it.
+/// An encoded frame, ready for the decoder.
 pub(super) struct Encoded<S: Segmenter> {
-    pub seen: Arc<Seen>,
+    pub seen: Arc<FollowedFrame>,
     pub embedding: S::Embedding,
     pub geometry: Geometry,
-    /// The only one that understands the embedding.
+    /// The network that made the embedding; no other can decode it.
     pub network: Arc<Network<S>>,
 }
 
-/// Encodes what comes in `seen` until it ends. `bell` is rung for each frame, and at the end.
+/// Encodes frames of `seen` until it ends. `bell` is rung for each frame and at the end.
 pub(super) fn run<S: Segmenter>(
     slot: &Slot<S>,
     pace: Pace,
-    seen: &Mailbox<Arc<Seen>>,
+    seen: &Mailbox<Arc<FollowedFrame>>,
     encoded: &Mailbox<Encoded<S>>,
     bell: &Bell,
     beat: &Beat,
     meter: &Meter,
 ) {
-    let mut sparing = Sparing { spared: 0, until: Instant::now() };
+    let mut throttle = Throttle { skipped: 0, until: Instant::now() };
     while let Some(seen) = seen.take() {
-        // A recording waits for every frame.
-        let one_of = if pace == Pace::Live { slot.one_of() } else { 1 };
-        if sparing.spares(one_of) {
+        // With every-frame pace no frame is skipped.
+        let encode_every = if pace == Pace::Live { slot.encode_every() } else { 1 };
+        if throttle.skips(encode_every) {
             meter.count(Counter::ReplacedBeforeEncoder);
             continue;
         }
@@ -50,7 +50,7 @@ pub(super) fn run<S: Segmenter>(
         let begun = Instant::now();
         let frame = encode(slot.current(), seen, meter);
         drop(turn);
-        sparing.ran(begun.elapsed(), one_of);
+        throttle.ran(begun.elapsed(), encode_every);
         match frame {
             Ok(frame) => {
                 if beat.wait(|| encoded.pass(frame, pace)).is_some() {
@@ -68,28 +68,29 @@ pub(super) fn run<S: Segmenter>(
     bell.ring();
 }
 
-/// Which frames a degraded device leaves to following: all but one of so many, and so many that
-/// the encoder rests in proportion, where frames come faster than it can take them.
-struct Sparing {
-    spared: u32,
+/// Skips frames on a degraded device. Between two encoded frames it skips at least N - 1, and more
+/// while the encoder rests for N - 1 times its last run.
+struct Throttle {
+    skipped: u32,
     until: Instant,
 }
 
-impl Sparing {
-    fn spares(&mut self, one_of: u32) -> bool {
-        let rests = self.spared + 1 < one_of || (one_of > 1 && Instant::now() < self.until);
-        self.spared = if rests { self.spared + 1 } else { 0 };
+impl Throttle {
+    fn skips(&mut self, encode_every: u32) -> bool {
+        let rests =
+            self.skipped + 1 < encode_every || (encode_every > 1 && Instant::now() < self.until);
+        self.skipped = if rests { self.skipped + 1 } else { 0 };
         rests
     }
 
-    fn ran(&mut self, took: Duration, one_of: u32) {
-        self.until = Instant::now() + took * (one_of - 1);
+    fn ran(&mut self, took: Duration, encode_every: u32) {
+        self.until = Instant::now() + took * (encode_every - 1);
     }
 }
 
 fn encode<S: Segmenter>(
     network: Arc<Network<S>>,
-    seen: Arc<Seen>,
+    seen: Arc<FollowedFrame>,
     meter: &Meter,
 ) -> Result<Encoded<S>, Error> {
     let segmenter = &network.segmenter;
@@ -107,15 +108,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_but_one_of_so_many_frames_are_spared_and_more_while_the_encoder_rests() {
-        let mut sparing = Sparing { spared: 0, until: Instant::now() };
-        for (one_of, expected) in [(1, "EEEEEE"), (2, "sEsEsE"), (4, "sssEsssE")] {
-            let spared: String =
-                expected.chars().map(|_| if sparing.spares(one_of) { 's' } else { 'E' }).collect();
-            assert_eq!(spared, expected, "one of {one_of}");
+    fn one_of_n_frames_is_encoded_and_none_while_the_encoder_rests() {
+        let mut throttle = Throttle { skipped: 0, until: Instant::now() };
+        for (encode_every, expected) in [(1, "EEEEEE"), (2, "sEsEsE"), (4, "sssEsssE")] {
+            let skipped: String = expected
+                .chars()
+                .map(|_| if throttle.skips(encode_every) { 's' } else { 'E' })
+                .collect();
+            assert_eq!(skipped, expected, "one of {encode_every}");
         }
-        sparing.ran(Duration::from_secs(3600), 2);
-        assert!((0..100).all(|_| sparing.spares(2)));
-        assert!(!sparing.spares(1));
+        throttle.ran(Duration::from_secs(3600), 2);
+        assert!((0..100).all(|_| throttle.skips(2)));
+        assert!(!throttle.skips(1));
     }
 }

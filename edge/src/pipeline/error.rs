@@ -2,13 +2,13 @@
 
 use crate::threads;
 
-/// A frame that cannot be segmented, or a pipeline that does not run.
+/// Error of the pipeline: a frame cannot be segmented, a prompt is refused, or a thread failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The engine cannot compute.
     #[error(transparent)]
     Engine(#[from] medsa_engine::Error),
-    /// The network predicts an IoU that is not a number.
+    /// The network predicts an IoU that is not finite.
     #[error("decoder.onnx: output iou is {score} for object {object}, expected a finite number")]
     Score {
         /// The predicted IoU.
@@ -16,19 +16,19 @@ pub enum Error {
         /// Number of the object.
         object: u8,
     },
-    /// The preprocessing refuses the frame.
+    /// The frame cannot be preprocessed.
     #[error(transparent)]
     Frame(#[from] medsa_sam::Error),
-    /// The mask breaks a rule of the wire format.
+    /// The mask violates the wire format.
     #[error(transparent)]
     Wire(#[from] medsa_wire::WireError),
-    /// A prompt that does not fit the frame.
+    /// The prompt does not fit the frame.
     #[error(transparent)]
     Prompt(#[from] medsa_sam::PromptError),
-    /// A prompt that came before the first frame; it can be sent again.
-    #[error("no frame has come yet that a prompt could be about")]
+    /// A prompt arrived before the first frame; it can be sent again.
+    #[error("no frame has arrived yet; send the prompt again when frames arrive")]
     NoFrameYet,
-    /// A thread cannot be started, or panicked.
+    /// A thread could not be started, or panicked.
     #[error(transparent)]
     Thread(#[from] threads::Error),
 }

@@ -17,24 +17,24 @@ use crate::meter::{Counter, Meter};
 use crate::source::Captured;
 use medsa_engine::frame_view;
 
-/// A frame, and what following made of it.
-pub struct Seen {
+/// A frame to which the objects were followed.
+pub struct FollowedFrame {
     /// The frame.
     pub captured: Captured,
     pyramid: Arc<Pyramid>,
 }
 
-/// Follows objects on what comes in `frames` until it ends or nobody wants masks any more. The
-/// newest frame is shown to `onlookers`, who are not waited for.
+/// Follows objects from frame to frame until `frames` ends or the receiver of masks is gone. The
+/// newest frame goes to `viewers`, without waiting for them.
 pub(super) fn run(
     frames: &Mailbox<Captured>,
-    seen: &Mailbox<Arc<Seen>>,
-    onlookers: &watch::Sender<Option<Arc<Seen>>>,
+    seen: &Mailbox<Arc<FollowedFrame>>,
+    viewers: &watch::Sender<Option<Arc<FollowedFrame>>>,
     objects: &Objects,
     output: &Output,
     meter: &Meter,
 ) -> Result<(), Closed> {
-    let mut before: Option<Arc<Seen>> = None;
+    let mut before: Option<Arc<FollowedFrame>> = None;
     while let Some(captured) = frames.take() {
         if objects.activity() != Activity::Running {
             meter.count(Counter::FramesPaused);
@@ -54,13 +54,13 @@ pub(super) fn run(
             meter.count(Counter::MessagesRefused);
             tracing::warn!("prompt of object {object} removed: {error}");
         });
-        let now = Arc::new(Seen { pyramid: Arc::new(Pyramid::new(view)), captured });
+        let now = Arc::new(FollowedFrame { pyramid: Arc::new(Pyramid::new(view)), captured });
         if let Some(before) = before.replace(now.clone()) {
             follow(&before, &now, objects, output, meter)?;
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
-        onlookers.send_replace(Some(now.clone()));
+        viewers.send_replace(Some(now.clone()));
         if output.beat.wait(|| seen.pass(now, output.pace)).is_some() {
             meter.count(Counter::ReplacedBeforeEncoder);
         }
@@ -71,8 +71,8 @@ pub(super) fn run(
 
 /// Moves all objects from one frame to the next.
 fn follow(
-    before: &Seen,
-    now: &Seen,
+    before: &FollowedFrame,
+    now: &FollowedFrame,
     objects: &Objects,
     output: &Output,
     meter: &Meter,
@@ -81,7 +81,7 @@ fn follow(
     for place in objects.places() {
         let step = follow::follow(&before.pyramid, &now.pyramid, &place.points, &Motion::NONE);
         let shown = objects.step(&place, captured.frame_id, step);
-        // Of a recording, every frame is segmented: one mask is enough.
+        // With every-frame pace each frame is segmented too; a second mask would be redundant.
         let Some((object, shown)) = shown.filter(|_| output.pace == Pace::Live) else { continue };
         match describe::mask(captured, object, MaskState::Followed, &shown) {
             Ok(message) => output.send(captured, message, meter)?,

@@ -1,12 +1,13 @@
-//! From frames to masks, in threads with a slot between each two, in which the newest wins:
+//! The segmentation pipeline: threads connected by slots that hold the newest item only:
 //!
 //! source -> following -> encoding -> decoding -> queue of masks
 //!
-//! Following runs at the rate of the source, encoding as fast as it can, and decoding also when
-//! a prompt changes: an answer costs one run of the decoder, whatever the encoder is at.
+//! The following thread runs at the rate of the source, the encoder as fast as it can. The decoder
+//! also runs when a prompt changes, so a new mask takes one run of the decoder, even while the
+//! encoder is busy.
 //!
-//! **Architecture invariant:** encoding and decoding do no I/O. What they have made waits in a
-//! bounded queue; a broker that is slow or gone costs masks, which are counted, and never time.
+//! **Architecture invariant:** encoding and decoding do no I/O. Their masks wait in a bounded
+//! queue; if the broker is slow or unreachable, masks are dropped and counted, and no thread waits.
 
 mod bell;
 mod decoding;
@@ -36,27 +37,27 @@ use output::{Closed, Output};
 
 pub use bell::Bell;
 pub use error::Error;
-pub use following::Seen;
+pub use following::FollowedFrame;
 pub use object::Shown;
 pub use objects::{Activity, Change, Objects};
-pub use output::{NewestMasks, Ready};
+pub use output::{NewestMasks, QueuedMask};
 pub use segmenter::Segmenter;
 pub use shot::{Newest, Shot, ShotObject};
 pub use slot::{BuildIdentity, Network, Slot};
 
-/// The running threads; they end when the source does, when the receiver of masks is gone, or by
+/// The running threads. They end with the source, when the receiver of masks is dropped, or by
 /// [`Pipeline::stop`].
 pub struct Pipeline {
     stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
     newest: Newest,
-    frames: watch::Receiver<Option<Arc<Seen>>>,
+    frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
     watch: Watch,
 }
 
 impl Pipeline {
-    /// Starts all threads; at most `queue` masks wait in the receiver. `bell` is the one that
-    /// `objects` rings, `slot` where the network is.
+    /// Starts all threads. At most `queue` masks wait in the receiver. `bell` must be the one that
+    /// `objects` rings; `slot` holds the network.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -67,7 +68,7 @@ impl Pipeline {
         bell: Arc<Bell>,
         meter: Arc<Meter>,
         queue: usize,
-    ) -> Result<(Self, mpsc::Receiver<Ready>), Error> {
+    ) -> Result<(Self, mpsc::Receiver<QueuedMask>), Error> {
         let pace = player.pace();
         let (queue, masks) = mpsc::channel(queue);
         let watch = Watch::new();
@@ -78,7 +79,7 @@ impl Pipeline {
             encoded: Mailbox::<Encoded<S>>::new(),
             bell,
         });
-        let (onlookers, frames) = watch::channel(None);
+        let (viewers, frames) = watch::channel(None);
         let mut pipeline = Self {
             stages: stages.clone(),
             threads: Vec::new(),
@@ -109,7 +110,7 @@ impl Pipeline {
             let output = output("following");
             move || {
                 let Stages { frames, seen, .. } = &*stages;
-                let run = following::run(frames, seen, &onlookers, &objects, &output, &meter);
+                let run = following::run(frames, seen, &viewers, &objects, &output, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -123,29 +124,28 @@ impl Pipeline {
         self.newest.clone()
     }
 
-    /// The newest frame that was followed, for those who look on; older ones are not kept for
-    /// them. `None` before the first.
-    pub fn frames(&self) -> watch::Receiver<Option<Arc<Seen>>> {
+    /// The newest followed frame, for viewers; they may miss frames. `None` before the first.
+    pub fn frames(&self) -> watch::Receiver<Option<Arc<FollowedFrame>>> {
         self.frames.clone()
     }
 
-    /// What the threads are doing.
+    /// Activity of the threads, for the watchdog.
     pub fn watch(&self) -> Watch {
         self.watch.clone()
     }
 
-    /// Asks all threads to end. A frame that is being encoded is finished first: the runtime
-    /// cannot be interrupted.
+    /// Asks all threads to end. A frame that is being encoded is finished first, because the
+    /// runtime cannot be interrupted.
     pub fn stop(&self) {
         self.stages.stop();
     }
 
-    /// Whether it was stopped, by [`Pipeline::stop`] or because a thread panicked.
+    /// True after [`Pipeline::stop`] or after a thread panicked.
     pub fn is_stopped(&self) -> bool {
         self.stages.is_stopped()
     }
 
-    /// Waits for all threads.
+    /// Waits for all threads to end.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -177,15 +177,15 @@ impl Drop for Pipeline {
     }
 }
 
-/// What stands between the threads.
+/// Connections between the threads.
 struct Stages<S: Segmenter> {
     frames: Mailbox<Captured>,
-    seen: Mailbox<Arc<Seen>>,
+    seen: Mailbox<Arc<FollowedFrame>>,
     encoded: Mailbox<Encoded<S>>,
     bell: Arc<Bell>,
 }
 
-/// All stages, whatever they hold.
+/// All stages, independent of the type of the network.
 trait Stop: Send + Sync {
     fn stop(&self);
     fn is_stopped(&self) -> bool;
@@ -204,7 +204,7 @@ impl<S: Segmenter> Stop for Stages<S> {
     }
 }
 
-/// Stops the other threads when one panics, so that nobody waits for it for ever.
+/// Stops the other threads when one panics, so that none waits for it for ever.
 struct StopOnPanic(Arc<dyn Stop>);
 
 impl Drop for StopOnPanic {

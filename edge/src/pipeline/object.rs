@@ -1,4 +1,4 @@
-//! One object: what was asked for, where it went, and what was last found.
+//! One object: its prompts, its motion, and its last mask.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,45 +11,46 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::follow::{Motion, POINTS};
 
-/// Prompts that are remembered to be taken back to.
+/// Number of prompts kept for undo.
 const HISTORY: usize = 32;
 
-/// Frames whose motion is remembered: at 60 a second, ten seconds, longer than any encoder run.
+/// Number of frames whose motion is kept: ten seconds at 60 fps, longer than any encoder run.
 const REMEMBERED: usize = 600;
 
-/// A network that predicts less for its mask has not found the object.
+/// Lowest predicted IoU at which an object counts as found.
 const LEAST_SCORE: f32 = 0.3;
 
-/// What the network finds and what following expects are two things when they overlap less.
+/// Lowest overlap of the predicted mask with the followed one at which they count as the same
+/// object.
 const LEAST_AGREEMENT: f32 = 0.4;
 
-/// Times in a row that an object is not found before it counts as lost.
+/// Number of consecutive failures after which an object counts as lost.
 const STRIKES: u32 = 2;
 
-/// Agreement from which a mask is smoothed with the one before: less means that something moved
-/// or changed, which should show at once.
+/// Overlap from which a mask is smoothed with the previous one. Below it, something moved or
+/// changed, which should show at once.
 const SMOOTHED: f32 = 0.6;
 
-/// Share of the new mask's logits in a smoothed one.
+/// Weight of the new mask's logits in a smoothed one.
 const NEW: f32 = 0.6;
 
-/// A box that keeps less of its area in the frame is not the object's any more.
+/// Smallest share of a box's area that must stay in the frame; below it the object is lost.
 const LEAST_OF_BOX: f32 = 0.25;
 
-/// How far around a click is followed before there is a mask, as a share of the frame's shorter
-/// side.
+/// Half side of the square followed around a click before there is a mask, as a share of the
+/// frame's shorter side.
 const SURROUNDINGS: f32 = 0.1;
 
-/// A logit that is surely outside, for cells that no mask was made for.
+/// Logit of cells that no mask covers: certainly outside.
 const OUTSIDE: f32 = -10.0;
 
-/// One object. Prompts are in pixels of the newest frame: they move with the picture.
+/// One object. Its prompts are in pixels of the newest frame and move with the image.
 pub(super) struct Object {
-    /// The last is in force; never empty.
+    /// Prompts; the last is in force. Never empty.
     history: Vec<Prompt>,
-    /// Changes when people change the prompt.
+    /// Number of the last change of the prompt.
     pub revision: u64,
-    /// When they did, until it is answered.
+    /// Time of the last change, until a mask was decoded for it.
     pub asked: Option<Instant>,
     path: Path,
     found: Option<Found>,
@@ -57,14 +58,14 @@ pub(super) struct Object {
     strikes: u32,
 }
 
-/// Whether what is known of an object's place is shown.
+/// Reliability of the object's known position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    /// It is.
+    /// The position is shown.
     Good,
-    /// Following failed: the network has to confirm the place first.
+    /// Following failed; the network must confirm the position first.
     Doubtful,
-    /// The network did not, or the object has left the frame.
+    /// The network did not confirm it, or the object left the frame.
     Lost,
 }
 
@@ -72,51 +73,51 @@ enum Trust {
 struct Found {
     frame_id: u64,
     mask: Shown,
-    /// Places on the structure, in pixels of that frame.
+    /// Points on the structure, in pixels of that frame.
     points: Arc<[[f32; 2]]>,
 }
 
-/// A mask to show.
+/// A mask to publish.
 #[derive(Clone)]
 pub struct Shown {
     /// Logits `[h, w]`.
     pub logits: Arc<Array2<f32>>,
-    /// Where the frame lies in them.
+    /// Position of the frame within the logits.
     pub geometry: Geometry,
     /// Intersection over union that the network predicts.
     pub score: f32,
-    /// Overlap of what the network found and what following expected.
+    /// Overlap (IoU) of the predicted mask with the followed one.
     pub agreement: Option<f32>,
 }
 
-/// What the network is asked on a frame.
+/// Decoder input for an object on a frame.
 pub(super) struct Question {
     pub prompt: Prompt,
-    /// Where following expects the mask, as logits `[h, w]`.
+    /// The followed mask, as logits `[h, w]`.
     pub expected: Option<Array2<f32>>,
-    /// Whether the network is told what is expected.
+    /// True if the decoder gets the followed mask as its mask input.
     pub hint: bool,
 }
 
-/// The time before an object was asked for.
+/// Frames between the one being decoded and the one on which the object was prompted.
 pub(super) struct Gap {
-    /// The frame that it was asked for on.
+    /// Number of the frame on which the object was prompted.
     pub begins: u64,
-    /// Places around it, in pixels of that frame.
+    /// Points around it, in pixels of that frame.
     pub places: Vec<[f32; 2]>,
 }
 
-/// What became of the network's answer.
+/// Evaluation of a prediction.
 pub(super) enum Verdict {
     Found(Shown),
-    /// Not for sure: nothing is shown.
+    /// Not certain: nothing is published.
     Doubtful,
-    /// Not any more.
+    /// The object counts as lost.
     Lost,
 }
 
 impl Object {
-    /// An object that people have just prompted for, in pixels of frame `newest`.
+    /// A newly prompted object, in pixels of frame `newest`.
     pub fn new(prompt: Prompt, revision: u64, newest: u64) -> Self {
         Self {
             history: vec![prompt],
@@ -135,20 +136,20 @@ impl Object {
         &self.history[self.history.len() - 1]
     }
 
-    /// A prompt for something else: what was found is forgotten.
+    /// Replaces the prompt by one for another structure and forgets the mask.
     pub fn set(&mut self, prompt: Prompt, revision: u64, newest: u64) {
         let history = std::mem::take(&mut self.history);
         *self = Self { history, ..Self::new(prompt.clone(), revision, newest) };
         self.remember(prompt);
     }
 
-    /// A better prompt for the same thing.
+    /// Refines the prompt for the same structure.
     pub fn correct(&mut self, prompt: Prompt, revision: u64) {
         self.remember(prompt);
         self.renew(revision);
     }
 
-    /// Takes the last change back; `None` when nothing is left.
+    /// Undoes the last change; `None` if no prompt is left.
     pub fn undone(mut self, revision: u64, newest: u64) -> Option<Self> {
         self.history.pop();
         let prompt = self.history.last()?.clone();
@@ -170,11 +171,11 @@ impl Object {
         self.strikes = 0;
     }
 
-    /// Keeps only prompts that fit frames of `size` = (width, height), and forgets what was found
-    /// on others.
+    /// Keeps only prompts that fit frames of `size` = (width, height), and forgets the mask found
+    /// on frames of another size.
     ///
     /// # Errors
-    /// Why the prompt in force does not fit; the object is as it was.
+    /// The reason why the prompt in force does not fit; the object is unchanged.
     pub fn fit(&mut self, size: (usize, usize), newest: u64) -> Result<(), PromptError> {
         let fitted = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size);
         fitted(self.prompt())?;
@@ -184,8 +185,8 @@ impl Object {
         Ok(())
     }
 
-    /// Places to follow, in pixels of the newest frame of `size` = (width, height); `None` when
-    /// there is nothing to.
+    /// Points to follow, in pixels of the newest frame of `size` = (width, height); `None` if the
+    /// object is not to be followed.
     pub fn places(&self, size: (usize, usize)) -> Option<Vec<[f32; 2]>> {
         if self.trust != Trust::Good {
             return None;
@@ -195,7 +196,8 @@ impl Object {
         Some(found.points.iter().map(|&point| moved.apply(point)).collect())
     }
 
-    /// Where the path begins, when that is after a frame, and places to follow back from there.
+    /// The gap before the first known motion, if that begins after `frame_id`, with points to
+    /// follow back from there.
     pub fn unknown_since(&self, frame_id: u64, size: (usize, usize)) -> Option<Gap> {
         let begins = self.path.begins;
         if begins <= frame_id {
@@ -207,7 +209,7 @@ impl Object {
         Some(Gap { begins, places })
     }
 
-    /// Fills the path from a frame to where it began.
+    /// Fills the path between a frame and the gap's beginning.
     pub fn fill(&mut self, gap: &Gap, frame_id: u64, steps: Vec<(u64, Motion)>) {
         if self.path.begins == gap.begins {
             self.path.begins = frame_id;
@@ -215,8 +217,8 @@ impl Object {
         }
     }
 
-    /// Moves the object along to a new frame of `size` = (width, height); `None` when following
-    /// failed. The mask as it is there.
+    /// Moves the object to a new frame of `size` = (width, height) and returns its mask there;
+    /// `None` if following failed or there is no mask yet.
     pub fn step(
         &mut self,
         frame_id: u64,
@@ -242,9 +244,9 @@ impl Object {
         Some(Shown { logits, ..found.mask.clone() })
     }
 
-    /// What to ask a network whose masks have `side` pixels, on a frame of `geometry`; `None` when
-    /// the object is lost or not in it. A mask of another side came from another network: what it
-    /// found is expected again, but its logits are no hint.
+    /// Decoder input for a network whose masks have `side` pixels, on a frame of `geometry`;
+    /// `None` if the object is lost or not in the frame. A mask of another side came from another
+    /// network: it is still used for comparison, but not as mask input.
     pub fn question(&self, frame_id: u64, geometry: &Geometry, side: usize) -> Option<Question> {
         if self.trust == Trust::Lost {
             return None;
@@ -259,12 +261,12 @@ impl Object {
         Some(Question { prompt, expected, hint: fits && self.trust == Trust::Good })
     }
 
-    /// Whether the object is lost.
+    /// True if the object is lost.
     pub fn is_lost(&self) -> bool {
         self.trust == Trust::Lost
     }
 
-    /// Takes the network's answer on a frame in: logits `[h, w]` and their score.
+    /// Evaluates a prediction on a frame: logits `[h, w]` and their score.
     pub fn answer(
         &mut self,
         question: &Question,
@@ -296,7 +298,7 @@ impl Object {
         Verdict::Found(mask)
     }
 
-    /// Follows a mask of the network from here on.
+    /// Stores a mask and follows it from this frame on.
     pub fn follow(&mut self, frame_id: u64, mask: Shown) {
         let points = places(mask.logits.view(), &mask.geometry);
         self.found = Some(Found { frame_id, mask, points });
@@ -304,15 +306,15 @@ impl Object {
 }
 
 impl Shown {
-    /// Logits after a motion of the frame, as a network of another `geometry` and `side` in pixels
-    /// would give them: `[side, side]`.
+    /// Logits after a motion of the frame, resampled to the `geometry` and `side` of another
+    /// network: `[side, side]`.
     fn moved(&self, motion: &Motion, geometry: &Geometry, side: usize) -> Array2<f32> {
         let (height, width) = self.logits.dim();
         let (from, onto) = ((width, height), (side, side));
         let (known_width, known_height) = self.geometry.mask_size(from);
         let (part_width, part_height) = geometry.mask_size(onto);
         let back = motion.inverse();
-        // Motion and scaling are linear: what happens to three cells tells what happens to all.
+        // The mapping is linear, so three cells determine it.
         let source = |x: f32, y: f32| {
             self.geometry.to_cell(back.apply(geometry.from_cell([x, y], onto)), from)
         };
@@ -346,9 +348,9 @@ impl Shown {
 
 /// Motion from frame to frame.
 struct Path {
-    /// The frame before the first step.
+    /// Number of the frame before the first step.
     begins: u64,
-    /// Number of each frame, and how the object moved to it from the one before.
+    /// Number of each frame, and the motion from the previous one.
     steps: VecDeque<(u64, Motion)>,
 }
 
@@ -364,15 +366,15 @@ impl Path {
         self.steps.push_back((frame_id, step));
     }
 
-    /// Motion from a frame to the newest; none as far as it is not known.
+    /// Motion from a frame to the newest; frames without known motion count as still.
     fn since(&self, frame_id: u64) -> Motion {
         let later = self.steps.iter().filter(|(id, _)| *id > frame_id);
         later.fold(Motion::NONE, |moved, (_, step)| moved.then(step))
     }
 }
 
-/// A prompt after a motion, in a frame of `size` = (width, height); `None` when what it marks has
-/// left. Points beside the structure may leave.
+/// A prompt after a motion, in a frame of `size` = (width, height); `None` if the structure has
+/// left the frame. Negative points may leave.
 fn carry(prompt: &Prompt, motion: &Motion, size: (usize, usize)) -> Option<Prompt> {
     let (width, height) = (size.0 as f32, size.1 as f32);
     let inside = |p: &Point| (0.0..=width).contains(&p.x) && (0.0..=height).contains(&p.y);
@@ -385,7 +387,7 @@ fn carry(prompt: &Prompt, motion: &Motion, size: (usize, usize)) -> Option<Promp
     let bbox = match prompt.bbox() {
         None => None,
         Some([x0, y0, x1, y1]) => {
-            // Boxes stay upright.
+            // Boxes stay axis-aligned.
             let [x, y] = motion.apply([(x0 + x1) / 2.0, (y0 + y1) / 2.0]);
             let half = [x1 - x0, y1 - y0].map(|side| side / 2.0 * motion.scale());
             let kept = [
@@ -407,7 +409,7 @@ fn carry(prompt: &Prompt, motion: &Motion, size: (usize, usize)) -> Option<Promp
     Prompt::new(points, bbox, size).ok()
 }
 
-/// Intersection over union of what is above zero; 1 when nothing is.
+/// Intersection over union of the cells above zero; 1 if there are none.
 fn overlap(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f32 {
     let (mut both, mut either) = (0u32, 0u32);
     for (&a, &b) in a.iter().zip(b) {
@@ -417,8 +419,7 @@ fn overlap(a: ArrayView2<f32>, b: ArrayView2<f32>) -> f32 {
     if either == 0 { 1.0 } else { both as f32 / either as f32 }
 }
 
-/// Places to follow by before there is a mask: all over the box, or around the points on the
-/// structure.
+/// Points to follow before there is a mask: all over the box, or around the positive points.
 fn surroundings(prompt: &Prompt, (width, height): (usize, usize)) -> Vec<[f32; 2]> {
     let [x0, y0, x1, y1] = prompt.bbox().unwrap_or_else(|| {
         let positive = || prompt.points().iter().filter(|p| p.positive);
@@ -435,8 +436,8 @@ fn surroundings(prompt: &Prompt, (width, height): (usize, usize)) -> Vec<[f32; 2
         .collect()
 }
 
-/// Places to follow a mask by, in frame pixels: half of them within, half along its edge, where
-/// there is most to see.
+/// Points to follow a mask by, in frame pixels: half inside, half along the edge, where there is
+/// most texture.
 fn places(logits: ArrayView2<f32>, geometry: &Geometry) -> Arc<[[f32; 2]]> {
     let (height, width) = logits.dim();
     let (part_width, part_height) = geometry.mask_size((width, height));
@@ -481,7 +482,7 @@ mod tests {
         Prompt::new(vec![Point { x, y, positive: true }], None, FRAME).unwrap()
     }
 
-    /// A disc of ten cells' radius around a place in frame pixels.
+    /// A disc with a radius of ten cells, centred on a point in frame pixels.
     fn disc(x: f32, y: f32) -> Array2<f32> {
         let [x, y] = geometry().to_cell([x, y], (64, 64));
         Array2::from_shape_fn((64, 64), |(row, column)| {
@@ -499,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_on_an_old_frame_is_carried_to_the_newest() {
+    fn mask_of_older_frame_is_moved_to_newest() {
         let mut object = Object::new(click(160.0, 120.0), 0, 0);
         let right = Motion::shift([5.0, 0.0]);
         assert!(matches!(found(&mut object, 0, &disc(160.0, 120.0), 0.9), Verdict::Found(_)));
@@ -519,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_not_found_twice_is_lost_until_it_is_prompted_anew() {
+    fn object_not_found_twice_is_lost_until_prompted_again() {
         let far = disc(60.0, 60.0);
         let empty = Array2::from_elem((64, 64), -1.0);
         for (logits, score) in [(&far, 0.9), (&disc(160.0, 120.0), 0.1), (&empty, 0.9)] {
@@ -535,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn where_following_fails_the_network_has_to_confirm_the_place() {
+    fn network_must_confirm_position_after_following_failed() {
         let mut object = Object::new(click(160.0, 120.0), 0, 0);
         found(&mut object, 0, &disc(160.0, 120.0), 0.9);
         assert!(object.step(1, None, FRAME).is_none());
@@ -547,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_of_another_side_is_expected_where_it_was_but_is_no_hint() {
+    fn mask_of_another_side_is_compared_but_no_decoder_input() {
         let mut object = Object::new(click(160.0, 120.0), 0, 0);
         found(&mut object, 0, &disc(160.0, 120.0), 0.9);
         let small = Geometry::new(FRAME, 64);
@@ -566,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_leaves_the_frame_is_lost() {
+    fn object_that_leaves_the_frame_is_lost() {
         let mut object = Object::new(click(300.0, 120.0), 0, 0);
         found(&mut object, 0, &disc(300.0, 120.0), 0.9);
         assert!(object.step(1, Some(Motion::shift([30.0, 0.0])), FRAME).is_none());
@@ -574,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_taken_back_at_the_place_where_the_structure_is() {
+    fn undo_restores_prompts_at_the_moved_position() {
         let mut object = Object::new(click(100.0, 100.0), 0, 0);
         object.correct(click(110.0, 100.0), 1);
         object.step(1, Some(Motion::shift([0.0, 7.0])), FRAME);
@@ -584,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_keeps_its_middle_on_the_structure() {
+    fn box_moves_with_its_centre() {
         let bbox = Prompt::new(vec![], Some([100.0, 100.0, 140.0, 120.0]), FRAME).unwrap();
         let moved = carry(&bbox, &Motion::shift([10.0, -5.0]), FRAME).unwrap();
         assert_eq!(moved.bbox(), Some([110.0, 95.0, 150.0, 115.0]));

@@ -1,4 +1,4 @@
-//! The objects that people asked for, shared by those who ask, who follow, and who segment.
+//! The prompted objects, shared by the modules that change prompts and the pipeline's threads.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use crate::follow::{Motion, Pyramid, Trail};
 
 const OBJECTS: usize = MAX_OBJECT as usize + 1;
 
-/// One prompt per object, where each object is, and whether frames are segmented at all.
+/// Prompt and position of each object, and the activity of the pipeline.
 pub struct Objects {
     state: Mutex<State>,
     activity: watch::Sender<Activity>,
@@ -30,23 +30,23 @@ pub struct Objects {
 }
 
 struct State {
-    /// Width and height that the prompts fit; `None` before the first frame.
+    /// Width and height of the frames, which prompts must fit; `None` before the first frame.
     frame: Option<(usize, usize)>,
-    /// Number of the newest frame that was followed.
+    /// Number of the newest followed frame.
     newest: u64,
     objects: [Option<Object>; OBJECTS],
-    /// Changes of prompts so far.
+    /// Number of prompt changes so far.
     revision: u64,
 }
 
-/// Whether frames are segmented.
+/// Activity of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// They are.
+    /// Frames are segmented.
     Running,
-    /// The frame that is there stays, and prompts are answered on it; new ones are dropped.
+    /// The current frame stays, and prompts are decoded on it; new frames are dropped.
     Frozen,
-    /// They are dropped, and prompts are not answered.
+    /// Frames are dropped, and prompts are not decoded.
     Paused,
 }
 
@@ -60,50 +60,50 @@ pub enum Change {
         /// Box.
         bbox: Option<BoxXyxy>,
     },
-    /// Adds a click, or begins with it.
+    /// Adds a click; creates the object if there is none.
     Add(Point),
-    /// Takes the last change back.
+    /// Undoes the last change.
     Undo,
     /// Removes the object.
     Clear,
 }
 
-/// An object to be followed from the frame before.
+/// An object to follow from the previous frame.
 pub(super) struct Place {
     object: usize,
     revision: u64,
-    /// Places on the structure in pixels of the frame before.
+    /// Points on the structure, in pixels of the previous frame.
     pub points: Vec<[f32; 2]>,
 }
 
-/// An object to be segmented.
-pub(super) struct Asked {
+/// An object to decode.
+pub(super) struct DecodeRequest {
     object: usize,
     revision: u64,
-    /// `None` when the object is known to be lost.
+    /// `None` if the object is lost.
     pub question: Option<Question>,
 }
 
-impl Asked {
-    /// The object's number.
+impl DecodeRequest {
+    /// Number of the object.
     pub fn number(&self) -> u8 {
         self.object as u8
     }
 
-    /// Which prompt it is; larger numbers are later ones.
+    /// Revision of the prompt; later prompts have larger numbers.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 }
 
-/// What became of an answer, and since when it was awaited, if somebody awaited it.
-pub(super) struct Answered {
+/// Result of a prediction, and the time since which a changed prompt waited for it.
+pub(super) struct Outcome {
     pub verdict: Verdict,
     pub asked: Option<Instant>,
 }
 
 impl Objects {
-    /// No objects yet. `bell` is rung when a prompt changes.
+    /// Starts without objects. `bell` is rung when a prompt changes.
     pub fn new(bell: Arc<Bell>, following: Following) -> Self {
         let objects = std::array::from_fn(|_| None);
         let state = Mutex::new(State { frame: None, newest: 0, objects, revision: 0 });
@@ -111,11 +111,11 @@ impl Objects {
         Self { state, activity, bell, following, trail: Trail::default() }
     }
 
-    /// Changes the prompt of an object; a change that is refused changes nothing.
+    /// Changes the prompt of an object. A refused change has no effect.
     ///
     /// # Errors
-    /// [`Error::Prompt`] when it does not fit the frames that come at present,
-    /// [`Error::NoFrameYet`] before the first.
+    /// [`Error::Prompt`] if the prompt does not fit the current frames,
+    /// [`Error::NoFrameYet`] before the first frame.
     pub fn change(&self, object: ObjectId, change: Change) -> Result<(), Error> {
         let mut state = self.lock();
         let size = state.frame.ok_or(Error::NoFrameYet)?;
@@ -149,31 +149,31 @@ impl Objects {
         Ok(())
     }
 
-    /// Runs, freezes or pauses.
+    /// Sets the activity.
     pub fn set_activity(&self, activity: Activity) {
         self.activity.send_replace(activity);
         self.bell.ring();
     }
 
-    /// Whether frames are segmented.
+    /// The present activity.
     pub fn activity(&self) -> Activity {
         *self.activity.borrow()
     }
 
-    /// The same, for those who have to tell when it changes.
+    /// Subscribes to the activity.
     pub fn activities(&self) -> watch::Receiver<Activity> {
         self.activity.subscribe()
     }
 
-    /// The prompts in force, in pixels of the newest frame.
+    /// The current prompts, in pixels of the newest frame.
     pub fn prompts(&self) -> Vec<(u8, Prompt)> {
         let state = self.lock();
         let objects = (0..).zip(&state.objects);
         objects.filter_map(|(number, o)| Some((number, o.as_ref()?.prompt().clone()))).collect()
     }
 
-    /// Takes note of the size of the frames that come. When it has changed, prompts that do not
-    /// fit any more are removed and handed to `refused`.
+    /// Sets the size of the frames. When it has changed, removes prompts that no longer fit and
+    /// passes them to `refused`.
     pub fn fit(&self, size: (usize, usize), mut refused: impl FnMut(u8, PromptError)) {
         let mut state = self.lock();
         if state.frame.replace(size) == Some(size) {
@@ -189,7 +189,7 @@ impl Objects {
         }
     }
 
-    /// What to follow to the next frame.
+    /// Objects to follow to the next frame.
     pub(super) fn places(&self) -> Vec<Place> {
         let state = self.lock();
         let (Following::On, Some(size)) = (self.following, state.frame) else { return Vec::new() };
@@ -201,14 +201,14 @@ impl Objects {
         objects.filter_map(place).collect()
     }
 
-    /// Takes note of a frame whose objects have been followed to it.
+    /// Stores a frame to which all objects were followed.
     pub(super) fn followed(&self, frame_id: u64, pyramid: Arc<Pyramid>) {
         self.trail.push(frame_id, pyramid);
         self.lock().newest = frame_id;
     }
 
-    /// How a place moved to frame `frame_id`, or that it could not be followed; number and mask
-    /// of the object there. A prompt that was changed meanwhile is not moved.
+    /// Stores the motion of an object to frame `frame_id`, or that following failed. Returns its
+    /// number and mask there. An object whose prompt changed meanwhile is not moved.
     pub(super) fn step(
         &self,
         place: &Place,
@@ -224,10 +224,15 @@ impl Objects {
         Some((place.object as u8, known.step(frame_id, step, size)?))
     }
 
-    /// What to segment on frame `frame_id`, in order of the objects' numbers. Objects that have
-    /// left that frame are not asked for. `geometry` is the frame's, for a network whose masks
-    /// have `side` pixels.
-    pub(super) fn asked(&self, frame_id: u64, geometry: &Geometry, side: usize) -> Vec<Asked> {
+    /// Objects to decode on frame `frame_id`, in the order of their numbers, without those that
+    /// have left the frame. `geometry` is that of the frame, for a network whose masks have
+    /// `side` pixels.
+    pub(super) fn asked(
+        &self,
+        frame_id: u64,
+        geometry: &Geometry,
+        side: usize,
+    ) -> Vec<DecodeRequest> {
         if self.following == Following::On {
             self.fill_gaps(frame_id, geometry.frame);
         }
@@ -237,12 +242,12 @@ impl Objects {
             let known = slot.as_ref()?;
             let question = known.question(frame_id, geometry, side);
             let wanted = question.is_some() || known.is_lost();
-            wanted.then_some(Asked { object, revision: known.revision, question })
+            wanted.then_some(DecodeRequest { object, revision: known.revision, question })
         };
         objects.filter_map(asked).collect()
     }
 
-    /// Follows objects that were asked for after frame `frame_id` back to it.
+    /// Follows objects that were prompted after frame `frame_id` back to it.
     fn fill_gaps(&self, frame_id: u64, size: (usize, usize)) {
         let gap = |object: usize| {
             let state = self.lock();
@@ -251,7 +256,7 @@ impl Objects {
         };
         for object in 0..OBJECTS {
             let Some((revision, gap)) = gap(object) else { continue };
-            // Where that fails, the object is taken to have been still.
+            // If that fails, the object is assumed not to have moved.
             let steps = self.trail.back(gap.begins, frame_id, &gap.places).unwrap_or_default();
             if let Some(known) = &mut self.lock().objects[object]
                 && known.revision == revision
@@ -261,16 +266,16 @@ impl Objects {
         }
     }
 
-    /// Takes the network's answer in: logits `[h, w]` and their score. `None` when the prompt was
-    /// changed meanwhile.
+    /// Evaluates a prediction of the network: logits `[h, w]` and their score. `None` if the
+    /// prompt was changed meanwhile.
     pub(super) fn answer(
         &self,
-        asked: &Asked,
+        asked: &DecodeRequest,
         frame_id: u64,
         logits: ArrayView2<f32>,
         score: f32,
         geometry: Geometry,
-    ) -> Option<Answered> {
+    ) -> Option<Outcome> {
         let mut state = self.lock();
         let known = state.objects[asked.object].as_mut()?;
         if known.revision != asked.revision {
@@ -281,10 +286,10 @@ impl Objects {
         if let (Following::On, Verdict::Found(mask)) = (self.following, &verdict) {
             known.follow(frame_id, mask.clone());
         }
-        Some(Answered { verdict, asked: since })
+        Some(Outcome { verdict, asked: since })
     }
 
-    /// A panic elsewhere leaves the state whole: its parts are only ever assigned.
+    /// A panic elsewhere cannot leave the state inconsistent, because its parts are only assigned.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -305,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_is_refused_leaves_the_old_one() {
+    fn refused_prompt_leaves_previous_one() {
         let objects = objects((100, 100));
         let object = ObjectId::new(3).unwrap();
         objects.change(object, click(50.0)).unwrap();
@@ -318,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn smaller_frames_refuse_prompts_that_no_longer_fit() {
+    fn prompts_outside_smaller_frames_are_removed() {
         let objects = objects((100, 100));
         objects.change(ObjectId::new(0).unwrap(), click(90.0)).unwrap();
         objects.change(ObjectId::new(1).unwrap(), click(10.0)).unwrap();
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_added_and_taken_back_until_nothing_is_left() {
+    fn points_are_added_and_undone_one_by_one() {
         let objects = objects((100, 100));
         let object = ObjectId::new(0).unwrap();
         for x in [10.0, 20.0, 30.0] {

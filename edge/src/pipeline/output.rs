@@ -1,4 +1,4 @@
-//! Where masks leave the pipeline.
+//! Masks that leave the pipeline.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,40 +13,41 @@ use crate::watchdog::Beat;
 
 /// A mask that waits for the broker.
 #[derive(Debug)]
-pub struct Ready {
-    /// When its frame was captured.
+pub struct QueuedMask {
+    /// Time of capture of its frame.
     pub captured: Instant,
-    /// The message; its age is filled in when it leaves.
+    /// The message; its age is filled in when it is sent.
     pub message: Box<MaskMessage>,
 }
 
-/// The newest mask of each object, for those who look on.
+/// The newest mask of each object, for viewers.
 #[derive(Clone, Debug, Default)]
 pub struct NewestMasks {
-    masks: [Option<Arc<Ready>>; MAX_OBJECT as usize + 1],
+    masks: [Option<Arc<QueuedMask>>; MAX_OBJECT as usize + 1],
     latency: Option<Duration>,
 }
 
 impl NewestMasks {
-    /// Takes a mask in, unless a later frame's is there: the network is slower than following.
-    pub fn update(&mut self, ready: &Ready) {
-        let Ready { captured, message } = ready;
+    /// Stores a mask, unless that of a later frame is stored already: masks of the network are
+    /// later than followed ones.
+    pub fn update(&mut self, ready: &QueuedMask) {
+        let QueuedMask { captured, message } = ready;
         if message.state == MaskState::Segmented {
             self.latency = Some(captured.elapsed());
         }
         let Some(slot) = self.masks.get_mut(usize::from(message.object)) else { return };
         if slot.as_ref().is_none_or(|known| known.message.frame_id <= message.frame_id) {
             let (captured, message) = (*captured, message.clone());
-            *slot = Some(Arc::new(Ready { captured, message }));
+            *slot = Some(Arc::new(QueuedMask { captured, message }));
         }
     }
 
-    /// The masks, by number.
-    pub fn masks(&self) -> &[Option<Arc<Ready>>] {
+    /// The masks, by object number.
+    pub fn masks(&self) -> &[Option<Arc<QueuedMask>>] {
         &self.masks
     }
 
-    /// Time from capture to mask of the last one that the network made.
+    /// Time from capture to mask of the last mask that the network made.
     pub fn latency(&self) -> Option<Duration> {
         self.latency
     }
@@ -54,17 +55,17 @@ impl NewestMasks {
 
 /// A bounded queue of masks.
 pub(super) struct Output {
-    pub queue: mpsc::Sender<Ready>,
+    pub queue: mpsc::Sender<QueuedMask>,
     pub pace: Pace,
-    /// Of the stage that masks come from.
+    /// Sign of life of the stage that sends masks.
     pub beat: Beat,
 }
 
-/// Nobody takes masks any more.
+/// Error: the receiver of masks is gone.
 pub(super) struct Closed;
 
 impl Output {
-    /// Hands a mask over; what a live queue has no room for is dropped and counted.
+    /// Queues a mask. If the queue of a live source is full, the mask is dropped and counted.
     pub fn send(
         &self,
         captured: &Captured,
@@ -72,10 +73,10 @@ impl Output {
         meter: &Meter,
     ) -> Result<(), Closed> {
         meter.count(Counter::MasksOut);
-        let ready = Ready { captured: captured.captured, message };
+        let ready = QueuedMask { captured: captured.captured, message };
         let sent = match self.pace {
             Pace::Live => self.queue.try_send(ready),
-            // Waits for room, so that nothing of a recording is lost.
+            // Waits for room, so that no mask of a recording is lost.
             Pace::EveryFrame => self
                 .beat
                 .wait(|| self.queue.blocking_send(ready))

@@ -1,4 +1,4 @@
-//! The network, as the pipeline sees it.
+//! Interface between the pipeline and the network.
 
 use medsa_engine::{Decoded, Embedding, Engine};
 use medsa_sam::image::Preprocess;
@@ -7,28 +7,28 @@ use ndarray::{Array4, ArrayView2};
 
 use super::error::Error;
 
-/// What turns frames and prompts into masks: the engine, or a stand-in whose pace a test sets.
-/// Frames are encoded on one thread and prompts answered on another.
+/// A network that converts frames and prompts to masks: the engine, or a stand-in whose speed a
+/// test controls. Frames are encoded on one thread and prompts decoded on another.
 pub trait Segmenter: Send + Sync + 'static {
-    /// What the encoder makes of a frame.
+    /// Output of the encoder for one frame.
     type Embedding: Send + 'static;
 
-    /// From a frame to the encoder's input.
+    /// Preprocessing from a frame to the encoder's input.
     fn preprocess(&self) -> &Preprocess;
 
-    /// Side of its square masks, in pixels.
+    /// Side of the square masks, in pixels.
     fn mask_side_px(&self) -> usize;
 
-    /// The embedding of an image `[1, 3, S, S]`.
+    /// Computes the embedding of an image `[1, 3, S, S]`.
     ///
     /// # Errors
-    /// The runtime's.
+    /// Errors of the runtime.
     fn encode(&self, image: &Array4<f32>) -> Result<Self::Embedding, Error>;
 
-    /// Masks for one prompt; `previous_mask` `[4h, 4w]` holds logits that they refine.
+    /// Predicts masks for one prompt; `previous_mask` `[4h, 4w]` holds logits that they refine.
     ///
     /// # Errors
-    /// The runtime's.
+    /// Errors of the runtime.
     fn decode(
         &self,
         embedding: &Self::Embedding,

@@ -1,40 +1,40 @@
-//! The newest segmented frame, for those who want to keep it.
+//! The newest segmented frame, for captures.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use medsa_sam::prompt::Prompt;
 
-use super::following::Seen;
+use super::following::FollowedFrame;
 use super::object::Shown;
 use super::slot::BuildIdentity;
 
-/// A frame and what the network found on it.
+/// A frame and the masks found on it.
 #[derive(Clone)]
 pub struct Shot {
-    /// The frame.
-    pub seen: Arc<Seen>,
-    /// What was found, by number.
+    /// The followed frame.
+    pub seen: Arc<FollowedFrame>,
+    /// Objects found, by number.
     pub objects: BTreeMap<u8, ShotObject>,
-    /// The build of the network that found it.
+    /// Build of the network that segmented it.
     pub build: Arc<BuildIdentity>,
 }
 
-/// An object on a frame.
+/// An object on a segmented frame.
 #[derive(Clone)]
 pub struct ShotObject {
-    /// What the network was asked, in pixels of the frame.
+    /// Prompt given to the network, in pixels of the frame.
     pub prompt: Prompt,
-    /// What it answered, smoothed.
+    /// Mask, smoothed.
     pub shown: Shown,
 }
 
-/// Where the newest shot is.
+/// Holder of the newest shot.
 #[derive(Clone, Default)]
 pub struct Newest(Arc<Mutex<Option<Arc<Shot>>>>);
 
 impl Newest {
-    /// The newest shot; `None` before the first frame was segmented.
+    /// The newest shot; `None` before the first frame is segmented.
     pub fn shot(&self) -> Option<Arc<Shot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

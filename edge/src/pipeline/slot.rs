@@ -1,4 +1,4 @@
-//! The network in use, which can be replaced while frames go on.
+//! The network in use, which can be replaced while frames are segmented.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,16 +7,16 @@ use medsa_bundle::Manifest;
 use medsa_wire::{Degradation, MAX_DEGRADATION};
 use tokio::sync::watch;
 
-/// What tells a build from others.
+/// Identity of a build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BuildIdentity {
-    /// Its name.
+    /// Name of the build.
     pub name: String,
-    /// Its version.
+    /// Version of the build.
     pub version: String,
-    /// SHA-256 of its file.
+    /// SHA-256 of the build file.
     pub sha256: [u8; 32],
-    /// Names of the structures that it was trained on.
+    /// Names of the structures that the build was trained on.
     pub classes: Vec<String>,
 }
 
@@ -26,86 +26,86 @@ impl fmt::Display for BuildIdentity {
     }
 }
 
-/// A network, and the build that it was made of.
+/// A network and the build that it comes from.
 pub struct Network<S> {
-    /// What turns frames and prompts into masks.
+    /// Converts frames and prompts to masks.
     pub segmenter: S,
-    /// What tells its build from others.
+    /// Identity of the build.
     pub build: Arc<BuildIdentity>,
-    /// What its build says about itself; `None` of a stand-in, which has no build.
+    /// Manifest of the build; `None` for a stand-in in tests.
     pub manifest: Option<Manifest>,
 }
 
-/// Where the network in use is, and how much it is used. A frame is encoded and its prompts are
-/// answered by the one that was there when its encoding began.
+/// The network in use and its degradation. Each frame is encoded and decoded by the network that
+/// was in use when its encoding began.
 pub struct Slot<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
     choice: Mutex<Choice<S>>,
     current: watch::Sender<Arc<Network<S>>>,
     degradation: watch::Sender<Option<Degradation>>,
-    /// Held by who computes with an encoder. Tokio's, because it is fair: of two who want it again
-    /// and again, both get it.
+    /// Held while an encoder runs. The Tokio mutex is fair, so the pipeline and an acceptance test
+    /// take turns.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What there is to choose from.
+/// Available networks.
 struct Choice<S> {
-    whole: Arc<Network<S>>,
+    primary: Arc<Network<S>>,
     smaller: Option<Arc<Network<S>>>,
 }
 
-/// The level of degradation from which on the smaller network is used.
+/// Degradation level from which the smaller network is used.
 const SMALLER_FROM: u8 = 2;
 
 impl<S> Slot<S> {
-    /// Begins with a network; `smaller` is one to fall back on.
+    /// Starts with `network`; `smaller` is used from degradation level 2.
     pub fn new(network: Network<S>, smaller: Option<Network<S>>) -> Self {
-        let whole = Arc::new(network);
+        let primary = Arc::new(network);
         Self(Arc::new(Inner {
-            current: watch::Sender::new(whole.clone()),
-            choice: Mutex::new(Choice { whole, smaller: smaller.map(Arc::new) }),
+            current: watch::Sender::new(primary.clone()),
+            choice: Mutex::new(Choice { primary, smaller: smaller.map(Arc::new) }),
             degradation: watch::Sender::new(None),
             turn: tokio::sync::Mutex::new(()),
         }))
     }
 
-    /// The network for a frame.
+    /// The network in use, for the next frame.
     pub fn current(&self) -> Arc<Network<S>> {
         self.0.current.borrow().clone()
     }
 
     /// The network that is used unless the device is degraded.
-    pub fn whole(&self) -> Arc<Network<S>> {
-        self.choice().whole.clone()
+    pub fn primary(&self) -> Arc<Network<S>> {
+        self.choice().primary.clone()
     }
 
-    /// Puts another in the place of [`Slot::whole`], from the next frame on.
+    /// Replaces [`Slot::primary`], from the next frame on.
     pub fn replace(&self, network: Network<S>) {
         let mut choice = self.choice();
-        choice.whole = Arc::new(network);
+        choice.primary = Arc::new(network);
         self.choose(&choice);
     }
 
-    /// Gives up as much as that, from the next frame on.
+    /// Sets the degradation, from the next frame on.
     pub fn degrade(&self, degradation: Option<Degradation>) {
         let choice = self.choice();
         self.0.degradation.send_replace(degradation);
         self.choose(&choice);
     }
 
-    /// The network in use, for those who have to tell when it is another.
+    /// Subscribes to the network in use.
     pub fn changes(&self) -> watch::Receiver<Arc<Network<S>>> {
         self.0.current.subscribe()
     }
 
-    /// What is given up.
+    /// Subscribes to the degradation.
     pub fn degradation(&self) -> watch::Receiver<Option<Degradation>> {
         self.0.degradation.subscribe()
     }
 
-    /// Of how many frames that could be encoded live one is.
-    pub fn one_of(&self) -> u32 {
+    /// Encode one of every N eligible live frames: 1, 2 or 4.
+    pub fn encode_every(&self) -> u32 {
         match self.level() {
             0 => 1,
             1..MAX_DEGRADATION => 2,
@@ -113,8 +113,8 @@ impl<S> Slot<S> {
         }
     }
 
-    /// Waits until no encoder runs, and keeps it so until what this returns is dropped. Not to be
-    /// called on a thread of the asynchronous runtime.
+    /// Waits until no encoder runs, and blocks other encoders until the returned guard is
+    /// dropped. Must not be called on a thread of the asynchronous runtime.
     pub fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.turn.blocking_lock()
     }
@@ -125,7 +125,7 @@ impl<S> Slot<S> {
 
     fn choose(&self, choice: &Choice<S>) {
         let smaller = choice.smaller.as_ref().filter(|_| self.level() >= SMALLER_FROM);
-        let chosen = smaller.unwrap_or(&choice.whole);
+        let chosen = smaller.unwrap_or(&choice.primary);
         self.0.current.send_if_modified(|current| {
             let another = !Arc::ptr_eq(current, chosen);
             *current = chosen.clone();
@@ -133,7 +133,7 @@ impl<S> Slot<S> {
         });
     }
 
-    /// A panic elsewhere leaves it whole: its parts are only ever assigned.
+    /// A panic elsewhere cannot leave it inconsistent, because its parts are only assigned.
     fn choice(&self) -> MutexGuard<'_, Choice<S>> {
         self.0.choice.lock().unwrap_or_else(PoisonError::into_inner)
     }

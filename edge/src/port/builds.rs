@@ -1,60 +1,60 @@
-//! Changes of the build in use.
+//! Replacement of the build in use.
 
 use medsa_update::State;
 
-/// Loads another build while the one in use goes on.
+/// Loads another build while the one in use keeps segmenting.
 pub trait Builds: Send + Sync {
-    /// Begins to read the configured build again; the log and [`BuildState`] report the outcome.
+    /// Starts to load the configured build again; the log and [`BuildState`] report the result.
     ///
     /// # Errors
-    /// When another build is being loaded already, or no thread can be started.
+    /// Another build is being loaded, or no thread can be started.
     fn reload(&self) -> Result<String, String>;
 
-    /// Begins to switch to the build of the other slot; the log and [`BuildState`] report the
-    /// outcome.
+    /// Starts to switch to the build in the other slot; the log and [`BuildState`] report the
+    /// result.
     ///
     /// # Errors
-    /// As [`Builds::reload`], and when the build is a file.
+    /// As [`Builds::reload`]; or the build is a file.
     fn switch_build(&self) -> Result<String, String>;
 
-    /// Begins to look for a newer build in the repository; the log and [`BuildState`] report the
-    /// outcome.
+    /// Starts to look for a newer build in the repository; the log and [`BuildState`] report the
+    /// result.
     ///
     /// # Errors
-    /// As [`Builds::reload`], and when the configuration names no repository.
-    fn update(&self, taking: Taking) -> Result<String, String>;
+    /// As [`Builds::reload`]; or the configuration names no repository.
+    fn update(&self, activate: Activate) -> Result<String, String>;
 
-    /// Content of the device's slots; `None` when the build is a file.
+    /// State of the slots; `None` if the build is a file.
     ///
     /// # Errors
-    /// Why the slots cannot be read.
+    /// The reason why the slots cannot be read.
     fn slots(&self) -> Result<Option<State>, String>;
 
-    /// Whether the configuration names a repository of newer builds.
+    /// True if the configuration names a repository of builds.
     fn can_update(&self) -> bool;
 }
 
-/// Time at which a newer build is taken.
+/// Time at which a newer build is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taking {
+pub enum Activate {
     /// At once.
     Now,
-    /// On command: it is staged until then.
+    /// On command; until then it is staged.
     Later,
 }
 
-/// State of the change to another build.
+/// State of the replacement of the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildState {
-    /// No other build is expected.
+    /// No replacement is running.
     Idle,
-    /// Another build is loaded and passes its acceptance test.
+    /// Another build is being loaded and tested.
     Loading,
-    /// A newer build is looked for, downloaded and tested.
+    /// The service is looking for, downloading or testing a newer build.
     Updating,
-    /// The last one was refused; the build before goes on.
+    /// The last replacement failed; the previous build stays in use.
     Failed {
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
 }

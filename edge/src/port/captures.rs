@@ -1,32 +1,32 @@
-//! Captures: records of frames that a person wants kept.
+//! Captures: records of frames that a user wants to keep.
 
 use serde::{Deserialize, Serialize};
 
 use super::announcements::Upload;
 
-/// Keeps captures on the disk.
+/// Storage of captures.
 pub trait Captures: Send + Sync {
-    /// Keeps the newest segmented frame as soon as the disk has time; the log and the counters
-    /// report the outcome.
+    /// Queues the newest segmented frame for the disk; the log and the counters report the
+    /// result.
     ///
     /// # Errors
-    /// When there is no frame yet, or too many captures wait.
+    /// No frame was segmented yet, or too many captures wait.
     fn capture(&self, trigger: Trigger) -> Result<(), String>;
 
     /// The newest records, at most `limit`, newest first.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// The folder cannot be read.
     fn list(&self, limit: usize) -> Result<Vec<CaptureSummary>, String>;
 
-    /// The frame of a record as PNG; `None` when there is no such record.
+    /// The frame of a record as PNG; `None` if there is no such record.
     ///
     /// # Errors
-    /// When the record is damaged or cannot be read.
+    /// The record is damaged or cannot be read.
     fn frame_png(&self, id: &str) -> Result<Option<Vec<u8>>, String>;
 }
 
-/// Way on which a request for a capture came.
+/// Origin of a request for a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trigger {
@@ -43,7 +43,7 @@ pub enum Trigger {
 pub struct CaptureSummary {
     /// Name of the record.
     pub id: String,
-    /// Its description, or why it cannot be read.
+    /// Description of the record, or why it cannot be read.
     #[serde(flatten)]
     pub described: Described,
 }
@@ -52,11 +52,11 @@ pub struct CaptureSummary {
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Described {
-    /// The record is whole.
+    /// The record is readable.
     Whole {
         /// Time of capture in microseconds since 1970-01-01 00:00 UTC.
         captured_us: u64,
-        /// Delivery of its announcement.
+        /// Delivery state of its announcement.
         upload: Upload,
         /// Number of the frame.
         frame_id: u64,
@@ -65,7 +65,7 @@ pub enum Described {
     },
     /// The record cannot be read.
     Damaged {
-        /// Why.
+        /// Reason.
         error: String,
     },
 }
@@ -73,12 +73,12 @@ pub enum Described {
 /// Object of a record.
 #[derive(Clone, Debug, Serialize)]
 pub struct DescribedObject {
-    /// Its number.
+    /// Number of the object.
     pub object: u8,
-    /// Its label.
+    /// Name of the structure.
     pub label: String,
-    /// IoU that the network predicts for its mask.
+    /// IoU that the network predicts for the mask.
     pub score: f32,
-    /// Pixels of its mask.
+    /// Area of the mask in pixels.
     pub area_px: u32,
 }

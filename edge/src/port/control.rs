@@ -1,4 +1,4 @@
-//! Prompts and commands, wherever they come from.
+//! Prompts and commands from all adapters.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -8,37 +8,37 @@ use medsa_sam::prompt::Point;
 use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
-use super::builds::{Builds, Taking};
+use super::builds::{Activate, Builds};
 use super::captures::{Captures, Trigger};
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Activity, Change, Objects};
 
-/// Applies prompts and commands, or refuses them.
+/// Applies or refuses prompts and commands.
 pub struct Control {
-    /// The configuration, for messages.
+    /// Path of the configuration, for messages.
     pub file: PathBuf,
     /// Objects with a prompt.
     pub objects: Arc<Objects>,
-    /// Records; `None` without a folder for them.
+    /// Storage of captures; `None` without a folder for records.
     pub captures: Option<Arc<dyn Captures>>,
-    /// Changes of the build.
+    /// Replacement of the build.
     pub builds: Arc<dyn Builds>,
     /// Counters.
     pub meter: Arc<Meter>,
 }
 
 impl Control {
-    /// Changes the prompt of an object and returns what was done.
+    /// Changes the prompt of an object and describes the change.
     ///
     /// # Errors
-    /// Why the prompt is refused, for people.
+    /// The reason why the prompt is refused, for people.
     pub fn prompt(&self, message: PromptMessage) -> Result<String, String> {
         let object = ObjectId::new(message.object).map_err(|error| error.to_string())?;
         let point = |p: &PromptPoint| Point { x: p.x, y: p.y, positive: p.positive };
         let (change, done) = match message.change {
             PromptChange::Clear => (Change::Clear, "cleared".to_owned()),
-            PromptChange::Undo => (Change::Undo, "taken back by one change".to_owned()),
-            PromptChange::Add(added) => (Change::Add(point(&added)), "has one point more".into()),
+            PromptChange::Undo => (Change::Undo, "undone by one change".to_owned()),
+            PromptChange::Add(added) => (Change::Add(point(&added)), "has one more point".into()),
             PromptChange::Set { points, bbox } => {
                 let points: Vec<_> = points.iter().map(point).collect();
                 let bbox = bbox.map(|b| [b.x0, b.y0, b.x1, b.y1]);
@@ -51,10 +51,10 @@ impl Control {
         Ok(format!("prompt of object {} {done}", object.get()))
     }
 
-    /// Obeys a command and returns what was done.
+    /// Executes a command and describes the result.
     ///
     /// # Errors
-    /// Why the command is refused, for people.
+    /// The reason why the command is refused, for people.
     pub fn command(&self, command: Command, trigger: Trigger) -> Result<String, String> {
         let (activity, done) = match command {
             Command::Capture => {
@@ -62,13 +62,13 @@ impl Control {
                 return captures.capture(trigger).map(|()| "captured".to_owned());
             }
             Command::Reload => return self.builds.reload(),
-            Command::Update => return self.builds.update(Taking::Now),
+            Command::Update => return self.builds.update(Activate::Now),
             Command::SwitchBuild => return self.builds.switch_build(),
             Command::Pause => (Activity::Paused, "paused"),
             Command::Resume => (Activity::Running, "resumed"),
             Command::Freeze => (Activity::Frozen, "frozen"),
-            Command::Unfreeze => (Activity::Running, "goes on"),
-            other => return Err(format!("{other:?} is not a command that this version knows")),
+            Command::Unfreeze => (Activity::Running, "unfrozen"),
+            other => return Err(format!("this version does not support the command {other:?}")),
         };
         self.objects.set_activity(activity);
         Ok(done.to_owned())
@@ -82,8 +82,8 @@ impl Control {
 
     fn no_records(&self) -> String {
         format!(
-            "{}: the section [records] is missing, expected one with records.folder: captures are \
-             refused without",
+            "{}: captures are refused because the section [records] is missing; add it with \
+             records.folder",
             self.file.display()
         )
     }

@@ -28,16 +28,16 @@ impl Failures {
             failures.count += 1;
             failures.last = reason.to_owned();
         }
-        // A failure that is in the log is in every report.
+        // Only now, so that a logged failure is also in every report.
         tracing::error!("the task {task} {reason}");
     }
 
-    /// Failures since the start; tasks without any are missing.
+    /// Failures since the start; tasks without failures are not listed.
     pub fn all(&self) -> BTreeMap<&'static str, TaskFailures> {
         self.lock().clone()
     }
 
-    /// Entries are whole after every statement.
+    /// The entries are consistent after every statement.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, TaskFailures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,14 +1,14 @@
-//! Messages as JSON, for those who do not decode the wire format: a browser, Node-RED.
+//! Messages as JSON, for clients that do not decode the wire format, such as browsers and Node-RED.
 //!
-//! Fields are those of the wire format, by name. Three things are made easier: a mask's cells are
-//! numbers (`runs`: lengths of runs in row order, background and object in turn, background
-//! first), a hash is hexadecimal, and a number has the digits of the `f32` that it is.
+//! Field names are those of the wire format. Three things differ: the cells of a mask are lengths
+//! of runs (`runs`: in row order, background first, then alternating), hashes are hexadecimal, and
+//! numbers have as few digits as identify an `f32`.
 
 use bytes::Bytes;
 use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
 use serde_json::{Number, Value, json};
 
-/// A message that goes out as JSON too.
+/// An outgoing message that has a JSON form.
 pub(crate) trait ToJson: Message {
     /// The message as JSON.
     fn to_json(&self) -> Value {
@@ -48,25 +48,25 @@ impl ToJson for MaskMessage {
     }
 }
 
-/// Topic of the JSON form of what is on `topic`.
+/// Topic of the JSON form of the messages on `topic`.
 pub(crate) fn topic(topic: &str) -> String {
     format!("{topic}{SUFFIX}")
 }
 
-/// The topic whose JSON form is on `topic`.
+/// The topic whose JSON form is on `topic`; `None` if it is not a JSON topic.
 pub(crate) fn of_json(topic: &str) -> Option<&str> {
     topic.strip_suffix(SUFFIX)
 }
 
 const SUFFIX: &str = "/json";
 
-/// The payload of a message's JSON form.
+/// Payload of the JSON form of a message.
 pub(crate) fn encode(message: &impl ToJson) -> Bytes {
     message.to_json().to_string().into()
 }
 
-/// Reads what an incoming message's JSON form says, with the checks of the wire format. A key
-/// that is not known is refused: it may be a misspelt one that is optional.
+/// Decodes the JSON form of an incoming message and checks it as the wire format does. An unknown
+/// key is refused, because it may be a misspelt optional one.
 pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
     let mut unknown = Vec::new();
     let mut text = serde_json::Deserializer::from_slice(payload);
@@ -77,19 +77,19 @@ pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
         return Err(format!("unknown key {}", unknown.join(", ")));
     }
     let mut buffer = vec![0; M::MAX_ENCODED_LEN];
-    // Encoding is what checks.
+    // Encoding checks the values.
     message.encode(&mut buffer).map_err(|error| error.to_string())?;
     Ok(message)
 }
 
 fn plain<M: Message>(message: &M) -> Value {
-    // Invariant: maps of the wire format have texts as keys, all that JSON cannot do without.
+    // Invariant: JSON can represent the wire format, whose maps have string keys.
     let mut value = serde_json::to_value(message).unwrap_or_default();
     shorten(&mut value);
     value
 }
 
-/// Gives numbers that were `f32` the digits that tell them from their neighbours: 0.9 and not
+/// Shortens numbers that were `f32` to the digits that identify them: 0.9 instead of
 /// 0.8999999761581421.
 fn shorten(value: &mut Value) {
     match value {
@@ -129,7 +129,7 @@ mod tests {
     use super::{ToJson, decode};
 
     #[test]
-    fn a_mask_is_numbers() {
+    fn mask_is_encoded_as_run_lengths() {
         let message = MaskMessage {
             frame_id: 7,
             captured_us: 1_700_000_000_000_000,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_is_checked_as_the_wire_format_is() {
+    fn incoming_json_is_checked_like_the_wire_format() {
         let refusal = |text: &str| decode::<PromptMessage>(text.as_bytes()).unwrap_err();
         let set = r#"{"object":1,"change":{"Set":{"points":[{"x":1,"y":2,"positive":true}]}}}"#;
         assert_eq!(decode::<PromptMessage>(set.as_bytes()).unwrap().object, 1);

@@ -1,9 +1,9 @@
-//! The one port between the core and its adapters (HTTP, MQTT, records, updates).
+//! The port between the core and its adapters (HTTP, MQTT, records, updates).
 //!
-//! In: [`Control`] applies prompts and commands, wherever they come from. Out: [`Observer`] takes a
-//! [`Snapshot`] of the device's state, of which every report is a projection: the messages `status`,
-//! `info` and `stats`, `/health`, `/metrics`, the page, and the line for systemd. Adapters do not
-//! know each other; what one needs of another is a trait here.
+//! In: [`Control`] applies prompts and commands from all adapters. Out: [`Observer`] takes a
+//! [`Snapshot`] of the device's state; every report is derived from it: the messages `status`,
+//! `info` and `stats`, `/health`, `/metrics`, the page, and the status line for systemd. Adapters
+//! do not depend on each other; interfaces between them are traits here.
 
 mod announcements;
 mod builds;
@@ -15,7 +15,7 @@ mod observer;
 mod snapshot;
 
 pub use announcements::{Announcements, Upload};
-pub use builds::{BuildState, Builds, Taking};
+pub use builds::{Activate, BuildState, Builds};
 pub use captures::{CaptureSummary, Captures, Described, DescribedObject, Trigger};
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};

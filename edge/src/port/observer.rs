@@ -1,4 +1,4 @@
-//! The places that hold the device's state.
+//! Access to the device's state.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ pub struct Observer {
     pub meter: Arc<Meter>,
     /// State of the source.
     pub source: watch::Receiver<SourceState>,
-    /// Whether frames are segmented.
+    /// Activity of the pipeline.
     pub activity: watch::Receiver<Activity>,
     /// Level of degradation.
     pub degradation: watch::Receiver<Option<Degradation>>,
-    /// State of the change to another build.
+    /// State of the replacement of the build.
     pub builds: watch::Receiver<BuildState>,
     /// State of the connection to the broker.
     pub broker: watch::Receiver<LinkState>,
@@ -39,7 +39,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// The state now.
+    /// Takes a snapshot of the present state.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             build: self.slot.current().build.clone(),
@@ -55,7 +55,7 @@ impl Observer {
         }
     }
 
-    /// Waits until something changes that the message `status` holds.
+    /// Waits until the content of the `status` message changes.
     pub async fn changed(&mut self) {
         let Self { source, activity, degradation, builds, .. } = self;
         tokio::select! {
@@ -67,7 +67,7 @@ impl Observer {
     }
 }
 
-/// Waits for a change; for ever when none can come, as of a source that has ended.
+/// Waits for a change; waits for ever if none can come, as after the end of the source.
 pub(crate) async fn change<T>(of: &mut watch::Receiver<T>) {
     if of.changed().await.is_err() {
         pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The device's state at one moment, and its projections.
+//! The device's state at one moment, and the reports derived from it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::meter::{Counter, Counts};
 use crate::pipeline::{Activity, BuildIdentity, Network};
 use crate::source::{Loss, SourceState};
 
-/// Device state at one moment.
+/// State of the device at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Build in use.
@@ -28,15 +28,15 @@ pub struct Snapshot {
     pub uptime: Duration,
     /// State of the source.
     pub source: SourceState,
-    /// Whether frames are segmented.
+    /// Activity of the pipeline.
     pub activity: Activity,
     /// Level of degradation and its cause.
     pub degradation: Option<Degradation>,
-    /// State of the change to another build.
+    /// State of the replacement of the build.
     pub builds: BuildState,
     /// State of the connection to the broker.
     pub broker: LinkState,
-    /// Messages that wait in the outbox; `None` without one.
+    /// Number of messages that wait in the outbox; `None` without one.
     pub outbox_messages: Option<u64>,
     /// Counters.
     pub counts: Counts,
@@ -47,31 +47,31 @@ pub struct Snapshot {
 /// State of the connection to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum LinkState {
-    /// Messages can leave.
+    /// Connected.
     #[serde(rename = "connected")]
     Up,
-    /// There is no connection.
+    /// Not connected.
     #[serde(rename = "away")]
     Down,
 }
 
-/// Body of `/health`. The service is healthy unless its source fails: it goes on without a broker.
+/// Body of `/health`. The service is healthy unless its source fails; it works without a broker.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
     /// `ok` or `impaired`.
     pub status: &'static str,
-    /// Everything but numbers.
+    /// State of the device without counters.
     #[serde(flatten)]
     pub condition: Condition,
-    /// Seconds since the start.
+    /// Seconds since the start of the service.
     pub uptime_s: u64,
-    /// Frames that the source delivered or missed.
+    /// Number of frames that the source delivered or missed.
     pub frames: u64,
-    /// Masks made.
+    /// Number of masks made.
     pub masks: u64,
 }
 
-/// Device state without numbers, as HTTP reports it.
+/// State of the device without counters, as reported over HTTP.
 #[derive(Clone, Debug, Serialize)]
 pub struct Condition {
     /// Name and version of the build.
@@ -84,25 +84,25 @@ pub struct Condition {
     pub activity: &'static str,
     /// Level of degradation.
     pub degradation: Degraded,
-    /// Change to another build: `idle`, `loading`, `updating`, `failed`.
+    /// Replacement of the build: `idle`, `loading`, `updating`, `failed`.
     pub reload: StateAndReason,
     /// Connection to the broker.
     pub broker: LinkState,
-    /// Failures of tasks since the start; tasks without any are missing.
+    /// Failures of tasks since the start; tasks without failures are not listed.
     pub task_failures: BTreeMap<&'static str, TaskFailures>,
 }
 
-/// Degradation, as HTTP reports it.
+/// Degradation, as reported over HTTP.
 #[derive(Clone, Debug, Serialize)]
 pub struct Degraded {
-    /// 0 (none) to 3.
+    /// Level, 0 (none) to 3.
     pub level: u8,
     /// `heat`, `throttling` or `slowness`.
     pub cause: Option<&'static str>,
 }
 
 impl Snapshot {
-    /// Whether the source does its work.
+    /// True unless the source is lost or its frames are refused.
     pub fn is_healthy(&self) -> bool {
         !matches!(self.source, SourceState::Refused { .. } | SourceState::Lost { .. })
     }
@@ -118,7 +118,7 @@ impl Snapshot {
         }
     }
 
-    /// Device state without numbers, as HTTP reports it.
+    /// State of the device without counters, as reported over HTTP.
     pub fn condition(&self) -> Condition {
         let state = |state: &str, reason: Option<&String>| StateAndReason {
             state: state.to_owned(),
@@ -181,7 +181,7 @@ impl Snapshot {
         }
     }
 
-    /// The MQTT message `stats`; `latency` holds that of each stage since the message before.
+    /// The MQTT message `stats`; `latency` holds the stage latencies since the previous message.
     pub fn stats(&self, latency: &[StageLatency]) -> Stats {
         let count = |counter| self.counts.get(counter);
         Stats {
@@ -200,7 +200,7 @@ impl Snapshot {
     }
 }
 
-/// The state in one line, for people.
+/// The state as one line, for people.
 impl fmt::Display for Snapshot {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}", self.source)?;
@@ -215,8 +215,10 @@ impl fmt::Display for Snapshot {
         match &self.builds {
             BuildState::Idle => Ok(()),
             BuildState::Loading => to.write_str("; another build is being loaded"),
-            BuildState::Updating => to.write_str("; a newer build is being looked for"),
-            BuildState::Failed { reason } => write!(to, "; the last build was not taken: {reason}"),
+            BuildState::Updating => to.write_str("; looking for a newer build"),
+            BuildState::Failed { reason } => {
+                write!(to, "; the last build was not accepted: {reason}")
+            }
         }
     }
 }
@@ -224,7 +226,7 @@ impl fmt::Display for Snapshot {
 /// The MQTT message `info` of a device on `board` that runs `network`.
 ///
 /// # Errors
-/// [`medsa_engine::Error::Manifest`] when a text of the build is longer than the message allows.
+/// [`medsa_engine::Error::Manifest`] if a text of the build is too long for the message.
 pub fn info(
     board: &heapless::String<32>,
     network: &Network<Engine>,
@@ -244,7 +246,7 @@ pub fn info(
     })
 }
 
-/// A text that fits the message.
+/// Converts a text for the message; one that is too long is an error.
 fn bounded<const N: usize>(
     key: &'static str,
     text: &str,
@@ -256,10 +258,10 @@ fn bounded<const N: usize>(
     })
 }
 
-/// The longest beginning of a text that fits.
+/// Cuts a text to the length that fits the message.
 fn beginning(text: &str) -> heapless::String<MAX_REASON_LEN> {
     let mut beginning = heapless::String::new();
-    // Ends at the first character that does not fit.
+    // Stops at the first character that does not fit.
     let _ = text.chars().try_for_each(|c| beginning.push(c));
     beginning
 }
@@ -269,7 +271,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_reason_is_cut_between_two_characters() {
+    fn long_reason_is_cut_between_characters() {
         let reason = beginning(&format!("x{}", "ß".repeat(100)));
         assert_eq!(reason.len(), 119);
         assert_eq!(beginning("short"), "short");

@@ -1,37 +1,35 @@
-//! How much room records may take.
+//! Size limits of the records.
 
 use std::io;
 
 use crate::config::Budget;
 
-/// Why a record does not fit.
+/// Reason why a record does not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum Shortage {
-    /// The records would take more than they may.
-    #[error("{used} bytes are used, expected at most {max} with it (records.max_bytes)")]
+    /// The records would exceed `records.max_bytes`.
+    #[error("{used} bytes are used, and with it at most {max} are allowed (records.max_bytes)")]
     Used {
-        /// What the records take.
+        /// Size of all records, in bytes.
         used: u64,
-        /// What they may take.
+        /// Largest size allowed, in bytes.
         max: u64,
     },
-    /// Their disk would have less room than it must.
-    #[error(
-        "{free} bytes of the disk are free, expected {min} to stay so (records.min_free_bytes)"
-    )]
+    /// The disk would have less than `records.min_free_bytes` free.
+    #[error("{free} bytes of the disk are free, and {min} must stay free (records.min_free_bytes)")]
     Free {
-        /// What is free.
+        /// Free space on the disk, in bytes.
         free: u64,
-        /// What must stay free.
+        /// Space that must stay free, in bytes.
         min: u64,
     },
-    /// Something else filled the disk first.
+    /// The disk became full while writing.
     #[error("the disk is full: {0}")]
     Disk(io::Error),
 }
 
 impl Budget {
-    /// Why `needed` bytes do not fit.
+    /// Reason why `needed` bytes do not fit, if they do not.
     pub(super) fn shortage(&self, used: u64, free: u64, needed: u64) -> Option<Shortage> {
         let Self { max_bytes: max, min_free_bytes: min } = *self;
         if used.saturating_add(needed) > max {
@@ -49,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_byte_may_be_used() {
+    fn record_may_use_the_last_byte() {
         let budget = Budget { max_bytes: 100, min_free_bytes: 50 };
         assert!(budget.shortage(60, 90, 40).is_none());
         assert!(matches!(budget.shortage(60, 90, 41), Some(Shortage::Used { used: 60, max: 100 })));

@@ -1,4 +1,4 @@
-//! What a caller hands over to be kept.
+//! Input of a record.
 
 use chrono::{DateTime, Datelike, Utc};
 use medsa_frames::{Frame, MAX_SIDE_PX};
@@ -13,62 +13,62 @@ use crate::measure::Measured;
 use crate::pipeline::BuildIdentity;
 use crate::port::Trigger;
 
-/// A frame that a person wants kept, with all that was known about it at that moment.
+/// A frame that a user wants to keep, with all that was known about it at that moment.
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// The frame.
     pub frame: Frame,
-    /// What happened to the frame's pixels before.
+    /// Deidentification state of the pixels.
     pub deidentification: Deidentification,
-    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    /// Time of capture, in microseconds since 1970-01-01 00:00 UTC.
     pub captured_us: u64,
-    /// Number of the frame, counted by the device from its start.
+    /// Number of the frame since the start of the service.
     pub frame_id: u64,
-    /// How the person asked for it.
+    /// Origin of the request.
     pub trigger: Trigger,
     /// Name of the device.
     pub device: DeviceId,
     /// Name of the board.
     pub board: String,
-    /// Version of the edge service.
+    /// Version of medsa-edge.
     pub edge_version: String,
-    /// The build that segmented.
+    /// Build that segmented the frame.
     pub build: BuildIdentity,
-    /// What was outlined, at most one entry per number.
+    /// Objects, at most one per number.
     pub objects: Vec<CapturedObject>,
 }
 
 /// One structure on the frame.
 #[derive(Clone, Debug)]
 pub struct CapturedObject {
-    /// Its number.
+    /// Number of the object.
     pub object: ObjectId,
-    /// What it is: a class of the build.
+    /// Name of the structure: a class of the build.
     pub label: String,
-    /// Its pixels, `[H, W]` as the frame's.
+    /// Mask `[H, W]`, of the size of the frame.
     pub mask: Array2<bool>,
-    /// What the person pointed at.
+    /// Prompt of the user.
     pub prompt: Prompt,
-    /// Intersection over union that the network predicts for the mask; near 0 to 1.
+    /// Intersection over union that the network predicts for the mask, about 0 to 1.
     pub score: f32,
-    /// How the mask came about.
+    /// Origin of the mask.
     pub state: ObjectState,
-    /// What was measured of the mask; nothing of an empty one.
+    /// Measurements of the mask; `None` for an empty one.
     pub measured: Option<Measured>,
 }
 
-/// How a mask came about.
+/// Origin of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectState {
     /// The network segmented this frame.
     Segmented,
-    /// It was moved along with the picture since the network's last run.
+    /// Optical flow moved the last mask of the network to this frame.
     Followed,
 }
 
 impl Capture {
-    /// Checks that it may be kept and does not contradict itself; tells when it was captured.
+    /// Checks that the capture may be stored and is consistent; returns its time of capture.
     pub(super) fn check(&self) -> Result<DateTime<Utc>, Error> {
         if self.deidentification == Deidentification::Unmasked {
             return Err(Error::NotDeidentified);
@@ -99,10 +99,10 @@ impl Capture {
                 others.iter().all(|o| o.object != *object),
                 key("object"),
                 object.get(),
-                || "a number that no other object has".into(),
+                || "a number that no other object uses".into(),
             )?;
             expect(mask.dim() == size, key("mask"), format!("{:?}", mask.dim()), || {
-                format!("{size:?}, rows and columns of the frame")
+                format!("{size:?}, the rows and columns of the frame")
             })?;
             expect(score.is_finite(), key("score"), score, || "a finite number".into())?;
         }
@@ -112,7 +112,7 @@ impl Capture {
     fn captured(&self) -> Result<DateTime<Utc>, Error> {
         let captured = i64::try_from(self.captured_us).ok();
         let captured = captured.and_then(DateTime::from_timestamp_micros);
-        // DICOM writes years in four digits.
+        // DICOM writes years with four digits.
         captured.filter(|captured| captured.year() <= 9999).ok_or_else(|| Error::Capture {
             key: "captured_us".into(),
             found: self.captured_us.to_string(),

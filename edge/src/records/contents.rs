@@ -1,4 +1,4 @@
-//! The files of a record, as bytes.
+//! Contents of the files of a record.
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
@@ -14,14 +14,14 @@ use super::outlined::{Outlined, outlined};
 use super::record::{FRAME_PNG, Record, mask_file};
 use super::storage::NewFile;
 
-/// All of a record before it is written.
+/// Files of a record before they are written, and the message that announces it.
 pub(super) struct Contents {
     pub files: Vec<NewFile>,
     pub message: RecordMessage,
 }
 
 impl Contents {
-    /// The files of a checked capture.
+    /// Creates the files of a checked capture.
     pub(super) fn new(id: &RecordId, capture: &Capture) -> Result<Self, Error> {
         let outlined = outlined(&capture.objects);
         let segmented = outlined.iter().any(|o| o.segment.is_some());
@@ -49,7 +49,7 @@ impl Contents {
     }
 }
 
-/// White on black.
+/// Mask as white on black.
 fn grey(mask: &Array2<bool>) -> Vec<u8> {
     mask.iter().map(|&inside| if inside { 255 } else { 0 }).collect()
 }
@@ -78,10 +78,10 @@ fn message(id: &RecordId, capture: &Capture, outlined: &[Outlined], json: &[u8])
         id: id.to_string().as_str().try_into().expect("a name of at most 44 bytes"),
         captured_us: capture.captured_us,
         frame_id: capture.frame_id,
-        // Checked: at most 4096.
+        // Checked: sides are at most 4096.
         frame_width_px: capture.frame.width as u16,
         frame_height_px: capture.frame.height as u16,
-        // Invariant: no number twice, as was checked.
+        // Invariant: numbers are unique, as was checked.
         objects: outlined.iter().map(object).collect(),
         record_sha256: Sha256::digest(json).into(),
     }

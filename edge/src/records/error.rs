@@ -5,64 +5,64 @@ use std::path::PathBuf;
 use super::budget::Shortage;
 use crate::{files, threads};
 
-/// A capture that is not kept, or a record that cannot be read.
+/// A capture cannot be stored, or a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder of the records cannot be used.
+    /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// Pixels that may identify the patient are not kept.
+    /// The frame may identify the patient, so it is not stored.
     #[error(
-        "the frame is not de-identified: source.blank is missing, expected rectangles that hide \
-         what tells the patient: not kept"
+        "frame not stored, because it is not deidentified: source.blank is missing; set it to the \
+         rectangles that hide what identifies the patient, or to [] if there is nothing to hide"
     )]
     NotDeidentified,
-    /// The capture contradicts itself.
+    /// Values of the capture contradict each other.
     #[error("capture: {key} is {found}, expected {expected}")]
     Capture {
-        /// Part of the capture.
+        /// Field of the capture.
         key: String,
-        /// Its value.
+        /// Value found.
         found: String,
-        /// Values that are accepted.
+        /// Accepted values.
         expected: String,
     },
-    /// There is no room for another record. Older ones are never deleted for it: an operator moves
-    /// some elsewhere, or raises the limit.
-    #[error("{}: no room for a record of {needed} bytes: {shortage}: not kept", folder.display())]
+    /// There is no room for another record. Older ones are never deleted; an administrator moves
+    /// some elsewhere or raises the limit.
+    #[error("{}: no room for a record of {needed} bytes: {shortage}; not stored", folder.display())]
     Full {
-        /// The folder of records.
+        /// Folder of the records.
         folder: PathBuf,
-        /// Bytes of the record.
+        /// Size of the record.
         needed: u64,
-        /// The limit that it would exceed.
+        /// Limit that it would exceed.
         shortage: Shortage,
     },
     /// Another process uses the folder.
     #[error(
-        "{}: another process keeps records there, expected a folder of our own",
+        "{}: another process uses this folder; each medsa-edge needs its own records.folder",
         folder.display()
     )]
     InUse {
-        /// The folder.
+        /// Folder of the records.
         folder: PathBuf,
     },
     /// A file of the record cannot be encoded.
-    #[error("{file} of a record: {reason}: not kept")]
+    #[error("record not stored: cannot encode {file}: {reason}")]
     Encoding {
-        /// The file.
+        /// Name of the file.
         file: String,
-        /// The encoder's answer.
+        /// Reason from the encoder.
         reason: String,
     },
-    /// A file of the record is not what was written.
+    /// A file of the record has changed since it was written.
     #[error("{}: {found}, expected {expected}", path.display())]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its content.
+        /// Content found.
         found: String,
-        /// The content that was written.
+        /// Content expected.
         expected: String,
     },
     /// The record was written by a newer program.
@@ -72,17 +72,17 @@ pub enum Error {
         path.display()
     )]
     NewerFormat {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its format.
+        /// Format found.
         found: u32,
-        /// Newest format that this program reads.
+        /// Newest format that this program supports.
         supported: u32,
     },
-    /// The record is kept, and cannot be announced.
-    #[error("the record is kept but not announced: {0}")]
+    /// The record is stored, but could not be announced.
+    #[error("the record is stored but not announced: {0}")]
     NotAnnounced(String),
-    /// The thread that keeps records cannot be started.
+    /// The thread that stores records could not be started, or panicked.
     #[error(transparent)]
     Thread(#[from] threads::Error),
 }

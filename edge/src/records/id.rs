@@ -1,14 +1,14 @@
-//! Names of records.
+//! Identifiers of records.
 
 use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
-/// Name of a record and of its folder, as in `00000042-20261123T064433.123456Z`: a number that
-/// counts up, and when the frame was captured.
+/// Name of a record and of its folder, as in `00000042-20261123T064433.123456Z`: a serial number
+/// and the time of capture.
 ///
-/// Names sort in the order of keeping. The number sees to that, and to their being unique, where
-/// a clock was set back.
+/// Names sort in the order in which records were stored. The number makes them unique and keeps
+/// the order even if the clock is set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
     number: u64,
@@ -16,7 +16,7 @@ pub struct RecordId {
 }
 
 impl RecordId {
-    /// A name; of `captured`, microseconds count.
+    /// Creates a name; `captured` is used to the microsecond.
     pub(super) fn new(number: u64, captured: DateTime<Utc>) -> Self {
         Self { number, captured }
     }
@@ -26,16 +26,16 @@ impl RecordId {
         let (number, captured) = text.split_once('-')?;
         let captured = NaiveDateTime::parse_from_str(captured, TIME).ok()?.and_utc();
         let id = Self { number: number.parse().ok()?, captured };
-        // One name each: no signs, no fewer digits.
+        // Only the canonical form is accepted: no signs, no missing digits.
         (id.to_string() == text).then_some(id)
     }
 
-    /// Its number.
+    /// Serial number.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// When the frame was captured.
+    /// Time of capture.
     pub fn captured(&self) -> DateTime<Utc> {
         self.captured
     }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn names_come_back() {
+    fn names_survive_formatting_and_parsing() {
         let first = id(42, 1_795_416_273_123_456);
         assert_eq!(first.to_string(), "00000042-20261123T064433.123456Z");
         for id in [first, id(0, 0), id(99_999_999, 253_402_300_799_999_999)] {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_names() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "..",

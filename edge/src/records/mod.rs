@@ -1,16 +1,17 @@
-//! What people capture and what is kept of it: one folder per record, with the frame, the masks,
-//! and all that is known about them.
+//! Captures on the disk: one folder per record, with the frame, the masks, and a description of
+//! both.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `frame.dcm` | the frame, as DICOM Secondary Capture |
 //! | `segmentation.dcm` | the masks, if any, as DICOM Segmentation: a segment per object |
-//! | `frame.png`, `mask-N.png` | the same for people: N is the object's number |
-//! | `record.json` | prompts, measurements, versions, and the hashes of the other files |
+//! | `frame.png`, `mask-N.png` | the same as ordinary images; N is the number of the object |
+//! | `record.json` | prompts, measurements, versions, and hashes of the other files |
 //!
-//! **Architecture invariants:** a record's folder is there whole or not at all, whatever is killed
-//! or cut. [`Records::keep`] returns once it would survive that. No record is ever dropped for
-//! another: without room, new ones are refused. Frames that were not de-identified are refused.
+//! **Architecture invariants:** the folder of a record exists completely or not at all, even after
+//! a kill or a power cut. [`Records::keep`] returns once the record would survive one. No record
+//! is ever deleted to make room: new ones are refused. Frames that are not deidentified are
+//! refused.
 
 mod budget;
 mod capture;

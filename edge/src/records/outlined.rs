@@ -1,24 +1,24 @@
-//! Objects of a capture, as a record numbers them.
+//! Objects of a capture in the order and numbering of its record.
 
 use super::capture::CapturedObject;
 use super::dicom;
 
-/// An object of a checked capture, as its record counts it.
+/// An object of a checked capture, with its area and segment.
 pub(super) struct Outlined<'a> {
     pub object: &'a CapturedObject,
     pub area_px: u32,
-    /// Of the DICOM Segmentation; none for an empty mask.
+    /// Segment in the DICOM Segmentation; `None` for an empty mask.
     pub segment: Option<Segment>,
 }
 
-/// Where the DICOM Segmentation has an object.
+/// Segment of an object in the DICOM Segmentation.
 pub(super) struct Segment {
-    /// From 1.
+    /// Segment number, from 1.
     pub number: u16,
     pub tracking_uid: String,
 }
 
-/// By ascending number; those with pixels become segments in that order.
+/// Objects by ascending number; those with pixels get segment numbers in that order.
 pub(super) fn outlined(objects: &[CapturedObject]) -> Vec<Outlined<'_>> {
     let mut objects: Vec<&CapturedObject> = objects.iter().collect();
     objects.sort_by_key(|object| object.object);

@@ -1,5 +1,5 @@
-//! `record.json`: everything about a record but its pixels. Its names are those of the file and
-//! stay when types elsewhere change.
+//! `record.json`: description of a record, without pixels. The field names are part of the file
+//! format and do not change with types elsewhere.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,99 +20,99 @@ use crate::files;
 use crate::measure::Measured;
 use crate::port::Trigger;
 
-/// What `record.json` holds.
+/// Content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this format, see [`Record::FORMAT`].
     pub format: u32,
     /// Name of the record.
     pub id: String,
-    /// When the frame was captured: microseconds since 1970-01-01 00:00 UTC.
+    /// Time of capture, in microseconds since 1970-01-01 00:00 UTC.
     pub captured_us: u64,
-    /// How the person asked for it.
+    /// Origin of the request.
     pub trigger: Trigger,
     /// The frame.
     pub frame: RecordedFrame,
     /// The device.
     pub device: RecordedDevice,
-    /// The build that segmented.
+    /// Build that segmented the frame.
     pub build: RecordedBuild,
-    /// What was outlined, by ascending number.
+    /// Objects, by ascending number.
     pub objects: Vec<RecordedObject>,
-    /// Identifiers of the DICOM files.
+    /// UIDs of the DICOM files.
     pub dicom: DicomUids,
-    /// The record's other files.
+    /// Other files of the record, by name.
     pub files: BTreeMap<String, FileEntry>,
 }
 
-/// The frame, but its pixels.
+/// Frame, without its pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedFrame {
-    /// Number of the frame, counted by the device from its start.
+    /// Number of the frame since the start of the service.
     pub id: u64,
-    /// Width.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Height.
+    /// Height in pixels.
     pub height_px: u32,
-    /// Distance between the middles of neighbouring pixels: down the rows, along a row.
+    /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`.
     pub pixel_spacing_mm: Option<[f32; 2]>,
 }
 
-/// The device.
+/// Device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedDevice {
-    /// Its name.
+    /// Name of the device.
     pub id: String,
-    /// Name of its board.
+    /// Name of the board.
     pub board: String,
-    /// Version of its service.
+    /// Version of medsa-edge.
     pub edge_version: String,
 }
 
-/// The build that segmented.
+/// Build that segmented the frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedBuild {
-    /// Its name.
+    /// Name of the build.
     pub name: String,
-    /// Its version.
+    /// Version of the build.
     pub version: String,
-    /// SHA-256 of its file, in hex.
+    /// SHA-256 of the build file, in hex.
     pub sha256: String,
     /// Names of the structures that it was trained on.
     pub classes: Vec<String>,
 }
 
-/// One object, but its pixels.
+/// Object, without its pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedObject {
-    /// Its number.
+    /// Number of the object.
     pub object: u8,
-    /// What it is.
+    /// Name of the structure.
     pub label: String,
-    /// How its mask came about.
+    /// Origin of the mask.
     pub state: ObjectState,
-    /// Intersection over union that the network predicts for its mask.
+    /// Intersection over union that the network predicts for the mask.
     pub score: f32,
-    /// Pixels of its mask.
+    /// Area of the mask in pixels.
     pub area_px: u32,
-    /// What the person pointed at.
+    /// Prompt of the user.
     pub prompt: RecordedPrompt,
-    /// What was measured of its mask.
+    /// Measurements of the mask.
     pub measured: Option<RecordedMeasures>,
-    /// File of its mask: white on black. None for an empty mask, as the two that follow.
+    /// File of the mask, white on black. `None` for an empty mask, as are the next two.
     pub mask: Option<String>,
-    /// Its segment in the DICOM Segmentation, from 1.
+    /// Segment number in the DICOM Segmentation, from 1.
     pub segment: Option<u16>,
-    /// The segment's tracking UID.
+    /// Tracking UID of the segment.
     pub tracking_uid: Option<String>,
 }
 
 /// Clicks and box, in frame pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedPrompt {
-    /// The clicks.
+    /// Clicks.
     pub points: Vec<RecordedPoint>,
-    /// The box: left, top, right, bottom.
+    /// Box: left, top, right, bottom.
     #[serde(rename = "box")]
     pub bbox: Option<[f32; 4]>,
 }
@@ -124,62 +124,62 @@ pub struct RecordedPoint {
     pub x: f32,
     /// Row.
     pub y: f32,
-    /// Whether it is on the structure, or beside it.
+    /// True for a click on the structure, false for one outside it.
     pub positive: bool,
 }
 
-/// What was measured of a mask; see [`Measured`].
+/// Measurements of a mask; see [`Measured`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedMeasures {
-    /// Parts of the mask; all below is about the largest.
+    /// Number of parts of the mask; the other fields refer to the largest.
     pub parts: u32,
-    /// Its pixels.
+    /// Area in pixels.
     pub area_px: u32,
-    /// Its pixels' mean position, x and y.
+    /// Centroid `[x, y]`.
     pub centroid_px: [f32; 2],
-    /// Its largest Feret diameter.
+    /// Largest Feret diameter in pixels.
     pub longest_px: f32,
-    /// Its smallest Feret diameter.
+    /// Smallest Feret diameter in pixels.
     pub shortest_px: f32,
-    /// Its area, where the frame has a pixel spacing.
+    /// Area in mm², if the frame has a pixel spacing.
     pub area_mm2: Option<f32>,
-    /// Its largest Feret diameter, likewise.
+    /// Largest Feret diameter in mm, likewise.
     pub longest_mm: Option<f32>,
-    /// Its smallest Feret diameter, likewise.
+    /// Smallest Feret diameter in mm, likewise.
     pub shortest_mm: Option<f32>,
-    /// Its outline as a polygon, x and y.
+    /// Contour as a polygon of `[x, y]`.
     pub contour_px: Vec<[f32; 2]>,
 }
 
-/// A file of the record.
+/// Entry for a file of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Its length.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its SHA-256, in hex.
+    /// SHA-256 in hex.
     pub sha256: String,
 }
 
-/// The part of `record.json` that all formats have.
+/// The part of `record.json` that all format versions share.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
 }
 
-/// The frame as a picture.
+/// File of the frame as PNG.
 pub(super) const FRAME_PNG: &str = "frame.png";
 
-/// The mask of an object as a picture.
+/// File of an object's mask as PNG.
 pub(super) fn mask_file(object: ObjectId) -> String {
     format!("mask-{}.png", object.get())
 }
 
 impl Record {
-    /// The format that this program writes, and the newest that it reads. Fields that older programs
-    /// can ignore are added without a new number.
+    /// Format version that this program writes, and the newest that it reads. Fields that older
+    /// programs can ignore are added without a new version.
     pub const FORMAT: u32 = 1;
 
-    /// Its file.
+    /// Name of the file.
     pub const FILE: &'static str = "record.json";
 
     pub(super) fn new(
@@ -219,14 +219,15 @@ impl Record {
         }
     }
 
-    /// Its text, which can be read again: JSON has no word for what is not a finite number.
+    /// Serializes the record and checks that it can be read again: JSON cannot represent numbers
+    /// that are not finite.
     pub(super) fn to_json(&self) -> Result<Vec<u8>, Error> {
         let written = serde_json::to_vec_pretty(self)
             .and_then(|json| serde_json::from_slice::<Self>(&json).map(|_| json));
         written.map_err(|e| Error::Encoding { file: Self::FILE.to_owned(), reason: e.to_string() })
     }
 
-    /// Reads what the record in `folder` says of itself.
+    /// Reads `record.json` of the record in `folder`.
     pub(super) fn describe(folder: &Path, id: &RecordId) -> Result<Self, Error> {
         let path = folder.join(Self::FILE);
         let damaged = |found: String, expected: &str| Error::Damaged {
@@ -236,8 +237,8 @@ impl Record {
         };
         let json = fs::read(&path).map_err(files::Error::io(&path))?;
         let no_record =
-            |error: serde_json::Error| damaged(error.to_string(), "the record's description");
-        // Of a newer format, nothing else is known.
+            |error: serde_json::Error| damaged(error.to_string(), "the description of a record");
+        // Nothing else is known about a newer format.
         let Format { format } = serde_json::from_slice(&json).map_err(no_record)?;
         if format > Self::FORMAT {
             return Err(Error::NewerFormat { path, found: format, supported: Self::FORMAT });
@@ -249,7 +250,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Reads the record in `folder` and holds its files to their hashes.
+    /// Reads the record in `folder` and checks its files against their hashes.
     pub(super) fn read(folder: &Path, id: &RecordId) -> Result<Self, Error> {
         let record = Self::describe(folder, id)?;
         for (name, expected) in &record.files {
@@ -264,7 +265,7 @@ impl Record {
         Ok(record)
     }
 
-    /// The frame of the record in `folder`, held to its hash.
+    /// The frame of the record in `folder`, checked against its hash.
     pub(super) fn frame_png(folder: &Path, id: &RecordId) -> Result<Vec<u8>, Error> {
         let record = Self::describe(folder, id)?;
         let entry = record.files.get(FRAME_PNG).ok_or_else(|| Error::Damaged {
@@ -277,7 +278,7 @@ impl Record {
 }
 
 impl FileEntry {
-    /// Reads the file, which has to be this one.
+    /// Reads the file and checks it against this entry.
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let bytes = fs::read(path).map_err(files::Error::io(path))?;
         let found = Self::of(&bytes);

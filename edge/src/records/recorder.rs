@@ -1,4 +1,4 @@
-//! The thread that keeps captures, as that waits for the disk.
+//! The thread that stores captures, so that no other thread waits for the disk.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,35 +25,35 @@ use crate::{fault, files, threads};
 /// Name of the thread.
 const NAME: &str = "records";
 
-/// Captures that wait for the disk; one is a press of a button.
+/// Largest number of captures that wait for the disk; each is one request of a user.
 const WAITING: usize = 16;
 
-/// Hands captures to the thread that keeps them.
+/// Queues captures for the thread that stores them.
 pub struct Recorder {
     newest: Newest,
     records: Arc<Records>,
     announcements: Option<Arc<dyn Announcements>>,
-    /// `None` once it is finished.
-    keeping: Mutex<Option<Keeping>>,
+    /// `None` after [`Recorder::finish`].
+    running: Mutex<Option<Running>>,
     open: OpenCaptures,
 }
 
-struct Keeping {
-    orders: SyncSender<Order>,
+struct Running {
+    jobs: SyncSender<CaptureJob>,
     thread: JoinHandle<()>,
 }
 
-struct Order {
+struct CaptureJob {
     shot: Arc<Shot>,
     trigger: Trigger,
 }
 
-/// Captures that were asked for and are not on the disk yet.
+/// Number of accepted captures that are not on the disk yet.
 #[derive(Clone, Default)]
 pub struct OpenCaptures(Arc<(Mutex<usize>, Condvar)>);
 
 impl OpenCaptures {
-    /// Waits until there is none, but not longer than `limit`; how many there still are.
+    /// Waits until there are none, at most `limit`; returns the number left.
     pub fn wait(&self, limit: Duration) -> usize {
         let (count, changed) = &*self.0;
         let count = count.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,13 +69,13 @@ impl OpenCaptures {
     }
 }
 
-/// Device of the captures, and how it reports.
+/// Device of the captures, and destinations of reports.
 pub struct RecorderOptions {
     /// Name of the device.
     pub device: DeviceId,
     /// Name of its board.
     pub board: String,
-    /// Announces records, where there is an outbox.
+    /// Announces records, if there is an outbox.
     pub announcements: Option<Arc<dyn Announcements>>,
     /// Counters.
     pub meter: Arc<Meter>,
@@ -93,41 +93,43 @@ impl Recorder {
         newest: Newest,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
-        let (orders, received) = sync_channel(WAITING);
+        let (jobs, received) = sync_channel(WAITING);
         let (records, open) = (Arc::new(records), OpenCaptures::default());
         let announcements = options.announcements.clone();
-        let keeper = Keeper { records: records.clone(), options, open: open.clone() };
-        let thread = threads::spawn(NAME, move || keeper.run(&received))?;
-        let keeping = Mutex::new(Some(Keeping { orders, thread }));
-        Ok(Self { newest, records, announcements, keeping, open })
+        let writer = Writer { records: records.clone(), options, open: open.clone() };
+        let thread = threads::spawn(NAME, move || writer.run(&received))?;
+        let running = Mutex::new(Some(Running { jobs, thread }));
+        Ok(Self { newest, records, announcements, running, open })
     }
 
-    /// Captures that are not on the disk yet.
+    /// Accepted captures that are not on the disk yet.
     pub fn open(&self) -> OpenCaptures {
         self.open.clone()
     }
 
-    /// Waits until everything that was asked for is kept; from here on, captures are refused.
+    /// Waits until all accepted captures are stored; later captures are refused.
     pub fn finish(&self) {
-        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Keeping { orders, thread }) = keeping else { return };
-        drop(orders);
-        // It has said what went wrong.
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { jobs, thread }) = running else { return };
+        drop(jobs);
+        // The thread has reported its failures.
         let _ = thread.join();
     }
 }
 
 impl Captures for Recorder {
     fn capture(&self, trigger: Trigger) -> Result<(), String> {
-        let shot = self.newest.shot().ok_or("no frame was segmented yet")?;
-        let keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let keeping = keeping.as_ref().ok_or("the service is about to end")?;
+        let shot = self.newest.shot().ok_or("no frame has been segmented yet")?;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = running.as_ref().ok_or("the service is shutting down")?;
         self.open.change(|count| count + 1);
-        keeping.orders.try_send(Order { shot, trigger }).map_err(|error| {
+        running.jobs.try_send(CaptureJob { shot, trigger }).map_err(|error| {
             self.open.change(|count| count - 1);
             match error {
-                TrySendError::Full(_) => format!("{WAITING} captures wait for the disk already"),
-                TrySendError::Disconnected(_) => "records cannot be kept any more".into(),
+                TrySendError::Full(_) => {
+                    format!("{WAITING} captures are already waiting for the disk")
+                }
+                TrySendError::Disconnected(_) => "the thread that stores records has ended".into(),
             }
         })
     }
@@ -176,30 +178,30 @@ impl Recorder {
     }
 }
 
-struct Keeper {
+struct Writer {
     records: Arc<Records>,
     options: RecorderOptions,
     open: OpenCaptures,
 }
 
-impl Keeper {
-    fn run(&self, orders: &Receiver<Order>) {
+impl Writer {
+    fn run(&self, jobs: &Receiver<CaptureJob>) {
         let RecorderOptions { meter, failures, .. } = &self.options;
-        for order in orders {
-            let frame_id = order.shot.seen.captured.frame_id;
-            // A panic costs this capture and not those that follow.
-            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(&order)));
+        for job in jobs {
+            let frame_id = job.shot.seen.captured.frame_id;
+            // A panic loses this capture only.
+            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(&job)));
             match kept.unwrap_or(Err(threads::Error::Panicked { name: NAME }.into())) {
                 Ok(id) => {
                     meter.count(Counter::RecordsKept);
-                    tracing::info!("frame {frame_id} kept as record {id}");
+                    tracing::info!("frame {frame_id} stored as record {id}");
                 }
                 Err(error) => {
                     meter.count(Counter::RecordsRefused);
                     match error {
                         Error::Thread(_) => failures.record(NAME, "panicked"),
                         Error::NotAnnounced(_) => tracing::error!("frame {frame_id}: {error}"),
-                        _ => tracing::error!("frame {frame_id} NOT kept: {error}"),
+                        _ => tracing::error!("frame {frame_id} NOT stored: {error}"),
                     }
                 }
             }
@@ -207,16 +209,16 @@ impl Keeper {
         }
     }
 
-    fn keep(&self, order: &Order) -> Result<RecordId, Error> {
+    fn keep(&self, job: &CaptureJob) -> Result<RecordId, Error> {
         fault::inject("a capture");
-        let kept = self.records.keep(&self.capture(order)?)?;
+        let kept = self.records.keep(&self.capture(job)?)?;
         if let Some(announcements) = &self.options.announcements {
             announcements.announce(&kept.message).map_err(Error::NotAnnounced)?;
         }
         Ok(kept.id)
     }
 
-    fn capture(&self, Order { shot, trigger }: &Order) -> Result<Capture, Error> {
+    fn capture(&self, CaptureJob { shot, trigger }: &CaptureJob) -> Result<Capture, Error> {
         let captured = &shot.seen.captured;
         let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {
@@ -224,7 +226,7 @@ impl Keeper {
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
             Some(CapturedObject {
                 object: ObjectId::new(*number).ok()?,
-                // Builds of one class know what it is; others do not tell which it was.
+                // With a single class the object's structure is known; with several it is not.
                 label: match &build.classes[..] {
                     [class] => class.clone(),
                     _ => format!("object {number}"),
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_for_captures_does_so_until_none_is_open_or_time_is_up() {
+    fn wait_ends_when_no_capture_is_open_or_time_is_up() {
         let open = OpenCaptures::default();
         assert_eq!(open.wait(Duration::MAX), 0);
         open.change(|count| count + 2);

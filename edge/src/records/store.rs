@@ -1,4 +1,4 @@
-//! The folder of all records.
+//! Storage of all records.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::record::Record;
 use super::storage::{self, Storage};
 use crate::config::Budget;
 
-/// A folder of records.
+/// Folder of records.
 pub struct Records {
     storage: Storage,
     budget: Budget,
@@ -21,25 +21,25 @@ pub struct Records {
 }
 
 struct State {
-    /// What all records take.
+    /// Size of all records, in bytes.
     used_bytes: u64,
-    /// Of the next record.
+    /// Number of the next record.
     number: u64,
 }
 
-/// A record that is on the disk.
+/// A stored record.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// Its name.
+    /// Name of the record.
     pub id: RecordId,
-    /// Its folder.
+    /// Folder of the record.
     pub folder: PathBuf,
-    /// What is to be told about it.
+    /// Message that announces it.
     pub message: RecordMessage,
 }
 
 impl Records {
-    /// Opens `folder`, or makes it, and removes what a killed process left unfinished.
+    /// Opens `folder`, or creates it, and removes incomplete records of a killed process.
     ///
     /// # Errors
     /// [`Error::InUse`] while another `Records` holds the folder, [`Error::File`].
@@ -51,19 +51,19 @@ impl Records {
         Ok(Self { storage, budget, state: Mutex::new(State { used_bytes, number }) })
     }
 
-    /// Keeps a capture. When this returns, its record is on the disk and survives a power cut; it
-    /// blocks for as long as that takes.
+    /// Stores a capture. Blocks until its record is on the disk and survives a power cut.
     ///
-    /// An object whose mask is empty is kept with its prompt, without a segment and a mask file.
+    /// An object with an empty mask is stored with its prompt, but without a segment and a mask
+    /// file.
     ///
     /// # Errors
-    /// Nothing is kept of what is refused: [`Error::NotDeidentified`], [`Error::Capture`],
-    /// [`Error::Full`], [`Error::File`].
+    /// [`Error::NotDeidentified`], [`Error::Capture`], [`Error::Full`], [`Error::Encoding`],
+    /// [`Error::File`]; nothing is stored then.
     pub fn keep(&self, capture: &Capture) -> Result<Kept, Error> {
         let captured = capture.check()?;
         let mut state = self.lock();
         let id = RecordId::new(state.number, captured);
-        // Also if this one fails: a name is never used twice.
+        // Even if this record fails: a name is never used twice.
         state.number = state.number.saturating_add(1);
         let Contents { files, message } = Contents::new(&id, capture)?;
         let needed = storage::total_bytes(&files);
@@ -84,15 +84,15 @@ impl Records {
         Ok(ids)
     }
 
-    /// Reads `record.json` and holds all files of the record to its hashes.
+    /// Reads `record.json` and checks all files of the record against its hashes.
     ///
     /// # Errors
-    /// [`Error::Damaged`] names the file, [`Error::File`].
+    /// [`Error::Damaged`], which names the file, [`Error::NewerFormat`] or [`Error::File`].
     pub fn read(&self, id: &RecordId) -> Result<Record, Error> {
         Record::read(&self.storage.folder_of(id), id)
     }
 
-    /// Reads `record.json` alone.
+    /// Reads `record.json` only.
     ///
     /// # Errors
     /// As [`Records::read`].
@@ -100,7 +100,7 @@ impl Records {
         Record::describe(&self.storage.folder_of(id), id)
     }
 
-    /// The frame of a record, as PNG.
+    /// The frame of a record as PNG.
     ///
     /// # Errors
     /// As [`Records::read`].
@@ -115,7 +115,7 @@ impl Records {
 
     fn check_room(&self, state: &mut State, needed: u64) -> Result<(), Error> {
         if state.used_bytes.saturating_add(needed) > self.budget.max_bytes {
-            // Somebody may have moved records away since they were counted.
+            // Records may have been moved away since they were counted.
             state.used_bytes = self.storage.used_bytes()?;
         }
         let free_bytes = self.storage.free_bytes()?;
@@ -126,7 +126,7 @@ impl Records {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Whole after every statement.
+        // The state is consistent after every statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

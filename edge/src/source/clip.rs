@@ -13,7 +13,7 @@ use super::event::{Event, Received, Source};
 use crate::config::{self, AfterLast, ClipConfig, ClipFormat};
 use crate::files;
 
-/// Time from frame to frame of a clip that does not know its own.
+/// Time between frames of a recording that does not state its own.
 const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Plays a recorded clip.
@@ -21,16 +21,17 @@ pub struct ClipSource {
     clip: Clip,
     next: usize,
     interval: Duration,
-    /// When the next frame is to be played.
+    /// Time at which the next frame is due.
     due: Instant,
     after_last: AfterLast,
 }
 
 impl ClipSource {
-    /// Opens the clip that `config` describes; `file` names the configuration in messages.
+    /// Opens the recording that `config` describes; `file` names the configuration in messages.
     ///
     /// # Errors
-    /// [`Error::Clip`], or [`Error::Config`] when it is of another kind.
+    /// [`Error::Clip`], [`Error::File`], or [`Error::Config`] if the format is another than the
+    /// configured one.
     pub fn open(config: &ClipConfig, file: &Path) -> Result<Self, Error> {
         let clip = Clip::open(&config.path)?;
         let found = if is_dicom(&config.path)? { ClipFormat::Dicom } else { ClipFormat::Images };
@@ -41,7 +42,7 @@ impl ClipSource {
         Ok(Self::new(clip, config.interval, config.after_last))
     }
 
-    /// The frames of `clip`, at `interval` or else at the clip's own rate.
+    /// Plays the frames of `clip`, at `interval` or else at the clip's own rate.
     pub fn new(clip: Clip, interval: Option<Duration>, after_last: AfterLast) -> Self {
         let own = clip.frame_interval_ms().filter(|ms| ms.is_finite() && *ms >= 1.0);
         let own = own.map(|ms| Duration::from_secs_f64(ms / 1e3));
@@ -56,7 +57,7 @@ impl ClipSource {
         self.clip.len()
     }
 
-    /// The first frame, which is played nevertheless.
+    /// The first frame. The source still plays it.
     ///
     /// # Errors
     /// [`Error::Source`].

@@ -4,7 +4,7 @@ use medsa_frames::FramesError;
 
 use crate::{config, files};
 
-/// A source or a frame that cannot be used.
+/// Error of a source or of one frame.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The recording cannot be opened.
@@ -13,31 +13,31 @@ pub enum Error {
     /// The recording cannot be read.
     #[error(transparent)]
     File(#[from] files::Error),
-    /// The configuration names something that is not there.
+    /// The configuration names something that does not exist.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// The source cannot be reached, or was lost.
     #[error("{name}: {reason}")]
     Lost {
-        /// The source.
+        /// Name of the source.
         name: String,
-        /// What happened.
+        /// Reason.
         reason: String,
     },
     /// One frame is damaged; the next may be good.
     #[error("damaged frame: {reason}")]
     DamagedFrame {
-        /// What was found and expected.
+        /// Values found and expected.
         reason: String,
     },
-    /// The configuration is made for frames of another size.
+    /// The frame does not have the configured size.
     #[error("{key}: frame is {found}, expected {expected}")]
     FrameRefused {
-        /// The key in the configuration.
+        /// Key in the configuration.
         key: &'static str,
         /// Size of the frame.
         found: String,
-        /// Sizes that are accepted.
+        /// Accepted sizes.
         expected: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What sources deliver.
+//! Events that sources deliver.
 
 use std::time::{Duration, Instant};
 
@@ -6,57 +6,57 @@ use medsa_frames::Frame;
 
 use super::error::Error;
 
-/// Where frames come from.
+/// A source of frames.
 pub trait Source: Send + 'static {
-    /// What happens next, waiting no longer than `wait`.
+    /// Returns the next event, waiting at most `wait`.
     fn next(&mut self, wait: Duration) -> Event;
 }
 
-/// What happens at a source.
+/// An event of a source.
 #[derive(Debug)]
 pub enum Event {
-    /// A frame has come.
+    /// A frame arrived.
     Frame(Received),
-    /// A frame came that cannot be used; the others are not affected.
+    /// A frame arrived that cannot be used; others are not affected.
     Damaged(Error),
-    /// Nothing, for as long as was waited.
+    /// Nothing happened within the wait.
     Nothing,
-    /// The source is about to be connected.
+    /// The source is about to connect.
     Starting,
-    /// The source was lost, or could not be connected.
+    /// The source was lost, or could not be connected to.
     Lost {
-        /// What kind of loss it is.
+        /// Kind of loss.
         loss: Loss,
-        /// What happened.
+        /// Reason.
         reason: Error,
-        /// Time to the next attempt.
+        /// Time until the next attempt.
         retry_in: Duration,
     },
-    /// The last frame was given.
+    /// The last frame was delivered.
     Ended,
 }
 
-/// How a source was lost.
+/// Kind of loss of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// It could not be connected.
+    /// The connection could not be made.
     Unreachable,
-    /// It was connected, and no undamaged frame came for too long.
+    /// It was connected, but no undamaged frame arrived within the limit.
     Stalled,
-    /// It ended, or its connection did.
+    /// The source or its connection ended.
     Broken,
 }
 
-/// A frame as it comes from the source.
+/// A frame as the source delivers it.
 #[derive(Debug)]
 pub struct Received {
-    /// The whole picture, with the pixel spacing that the source states.
+    /// The whole image, with the pixel spacing that the source states.
     pub frame: Frame,
-    /// When it was captured, as closely as this machine's clock knows: by the driver, or else
-    /// when the last of its bytes had come.
+    /// Time of capture on this machine's clock: the driver's time, or else the time at which the
+    /// last byte arrived.
     pub captured: Instant,
-    /// When it was captured by the source's own clock, in microseconds since that clock's zero.
+    /// Time of capture on the source's own clock, in microseconds since that clock's zero.
     pub source_us: Option<u64>,
-    /// Frames that were lost since the one before, where the source counts them.
+    /// Number of frames lost since the previous one, if the source counts them.
     pub missed: u32,
 }

@@ -1,5 +1,5 @@
-//! What happens to every frame before anything else sees it: its size is checked, what has to be
-//! hidden is hidden, the region of interest is cut out.
+//! Checks and edits applied to every frame before any other module sees it: check of the size,
+//! hiding of the configured rectangles, cropping to the region of interest.
 
 use medsa_frames::Frame;
 
@@ -7,11 +7,11 @@ use super::error::Error;
 use crate::config::{Intake, Rectangle, Region};
 
 impl Intake {
-    /// Does it to one frame.
+    /// Checks one frame, hides the rectangles and crops it to the region.
     ///
     /// # Errors
-    /// [`Error::FrameRefused`] when the frame is not of the size that the configuration is made
-    /// for, [`Error::DamagedFrame`] when its pixels do not fill it.
+    /// [`Error::FrameRefused`] if the frame has another size than configured,
+    /// [`Error::DamagedFrame`] if its number of bytes does not match its size.
     pub fn apply(&self, mut frame: Frame) -> Result<Frame, Error> {
         let (width, height) = (frame.width, frame.height);
         let expected = 3 * width as usize * height as usize;
@@ -51,7 +51,7 @@ impl Intake {
 }
 
 impl Rectangle {
-    /// Makes its pixels black; it must lie within the frame.
+    /// Paints the rectangle black; it must lie within the frame.
     fn fill(self, frame: &mut Frame) {
         let row_bytes = 3 * frame.width as usize;
         let columns = 3 * self.x0 as usize..3 * self.x1 as usize;
@@ -63,7 +63,7 @@ impl Rectangle {
 }
 
 impl Region {
-    /// Keeps its pixels; it must lie within the frame.
+    /// Crops the frame to the region, which must lie within it.
     fn cut_out(self, frame: &mut Frame) {
         let row_bytes = 3 * frame.width as usize;
         let kept_bytes = 3 * self.width as usize;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::config::Deidentification;
 
-    /// Every pixel holds its own column and row.
+    /// A frame whose pixels hold their own column and row.
     fn frame(width: u32, height: u32) -> Frame {
         let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 9]));
         Frame { width, height, rgb: pixels.collect(), pixel_spacing_mm: Some([0.5, 0.5]) }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_are_hidden_in_pixels_of_the_source_before_the_region_is_cut_out() {
+    fn rectangles_are_hidden_in_source_pixels_before_cropping() {
         let intake = Intake {
             frame_size: Some((8, 6)),
             blank: Some(vec![Rectangle { x0: 0, y0: 0, x1: 4, y1: 2 }]),
@@ -103,7 +103,7 @@ mod tests {
         let seen = intake.apply(frame(8, 6)).unwrap();
         assert_eq!((seen.width, seen.height, seen.rgb.len()), (4, 5, 60));
         assert_eq!(seen.pixel_spacing_mm, Some([0.1, 0.2]));
-        // Column 3 and row 1 of the source are the last that are hidden.
+        // Column 3 and row 1 of the source are the last hidden ones.
         assert_eq!(pixel(&seen, 0, 0), [0, 0, 0]);
         assert_eq!(pixel(&seen, 1, 0), [4, 1, 9]);
         assert_eq!(pixel(&seen, 0, 1), [3, 2, 9]);
@@ -120,7 +120,7 @@ mod tests {
         let intake = Intake { region, ..Intake::default() };
         let error = intake.apply(frame(8, 6)).unwrap_err().to_string();
         assert_eq!(error, "source.region: frame is 8 x 6 px, expected 9 x 6 px at least");
-        // Even where no size was stated, nothing that should be hidden is shown.
+        // Without `frame_size`, a frame that a rectangle does not fit is refused too.
         let blank = Some(vec![Rectangle { x0: 0, y0: 4, x1: 4, y1: 7 }]);
         let intake = Intake { blank, ..Intake::default() };
         let error = intake.apply(frame(8, 6)).unwrap_err().to_string();
@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn only_who_says_so_gets_masked_frames() {
+    fn frames_are_masked_only_if_blank_is_configured() {
         assert_eq!(Intake::default().deidentification(), Deidentification::Unmasked);
         let nothing_to_hide = Intake { blank: Some(Vec::new()), ..Intake::default() };
         assert_eq!(nothing_to_hide.deidentification(), Deidentification::Masked);
     }
 
     #[test]
-    fn frames_that_are_not_full_are_damaged() {
+    fn frames_with_missing_bytes_are_damaged() {
         let short = Frame { width: 8, height: 6, rgb: vec![0; 100], pixel_spacing_mm: None };
         let error = Intake::default().apply(short).unwrap_err().to_string();
         assert_eq!(error, "damaged frame: 100 bytes of pixels, expected 144");

@@ -1,4 +1,4 @@
-//! Sources that come and go: connected, watched, and connected again.
+//! Live sources: connecting, watching and reconnecting.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,79 +6,79 @@ use std::time::{Duration, Instant};
 use super::error::Error;
 use super::event::{Event, Loss, Received, Source};
 use crate::back_off::BackOff;
-use crate::config::Patience;
+use crate::config::Timeouts;
 
-/// What can be connected, again and again.
+/// A source that can be connected repeatedly.
 pub(super) trait Dial: Send + 'static {
-    /// What it is then.
+    /// Connection to the source.
     type Connection: Connection;
 
-    /// For messages.
+    /// Name of the source in messages.
     fn name(&self) -> String;
 
     /// Connects.
     ///
     /// # Errors
-    /// Why it is not possible now.
+    /// The reason why it is not possible now.
     fn connect(&self) -> Result<Self::Connection, String>;
 }
 
-/// A connected source. Dropping it ends the connection, and what belongs to it.
+/// A connected source. Dropping it closes the connection and ends any child process.
 pub(super) trait Connection: Send + 'static {
-    /// The next frame; `None` when none comes within `wait`.
+    /// The next frame; `None` if none arrives within `wait`.
     fn receive(&mut self, wait: Duration) -> Result<Option<Received>, Fault>;
 }
 
-/// What went wrong with a connection, in words.
+/// Error of a connection, with its reason.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// One frame is damaged; the next can be received.
+    /// One frame is damaged; the next can still be received.
     Damaged(String),
-    /// Nothing can be received any more.
+    /// The connection is unusable.
     Lost(String),
 }
 
-/// A source that is connected again whenever it is lost.
+/// A source that reconnects after every loss.
 pub(super) struct Live<D: Dial> {
     dial: D,
-    patience: Patience,
+    timeouts: Timeouts,
     link: Link<D::Connection>,
-    /// Reset when a frame has come.
+    /// Reset by every frame.
     back_off: BackOff,
 }
 
 enum Link<C> {
     Down {
-        /// When the next attempt is due.
+        /// Time of the next attempt.
         until: Instant,
-        /// Closed only after the loss was announced: that may take its time.
+        /// The old connection. It is closed after the loss was reported, because closing may block.
         closing: Option<C>,
     },
     Dialing,
     Up(Watched<C>),
 }
 
-/// A connection, and how long it has been quiet.
+/// A connection and the time since its last good frame.
 struct Watched<C> {
     connection: C,
-    /// When the last good frame came, or the connection.
+    /// Time of the last good frame, or of connecting.
     quiet_since: Instant,
     /// Longest time without a good frame.
     limit: Duration,
-    /// What was wrong with the frame before, if anything was.
+    /// Reason why the previous frame was damaged, if it was.
     damage: Option<String>,
 }
 
 impl<D: Dial> Live<D> {
-    pub(super) fn new(dial: D, patience: Patience) -> Self {
+    pub(super) fn new(dial: D, timeouts: Timeouts) -> Self {
         let link = Link::Down { until: Instant::now(), closing: None };
-        Self { dial, patience, link, back_off: BackOff::new(patience.max_back_off) }
+        Self { dial, timeouts, link, back_off: BackOff::new(timeouts.max_back_off) }
     }
 
     fn connect(&mut self) -> Event {
         match self.dial.connect() {
             Ok(connection) => {
-                let (quiet_since, limit) = (Instant::now(), self.patience.start);
+                let (quiet_since, limit) = (Instant::now(), self.timeouts.start);
                 self.link = Link::Up(Watched { connection, quiet_since, limit, damage: None });
                 Event::Nothing
             }
@@ -112,7 +112,7 @@ impl<D: Dial> Source for Live<D> {
                 Event::Starting
             }
             Link::Dialing => self.connect(),
-            Link::Up(watched) => match watched.receive(wait, self.patience.stall) {
+            Link::Up(watched) => match watched.receive(wait, self.timeouts.stall) {
                 Ok(event) => {
                     if matches!(event, Event::Frame(_)) {
                         self.back_off.reset();
@@ -126,8 +126,8 @@ impl<D: Dial> Source for Live<D> {
 }
 
 impl<C: Connection> Watched<C> {
-    /// What happens within `wait`, or why the connection is lost; `stall` is the limit from the
-    /// first frame on.
+    /// The next event within `wait`, or the reason why the connection is lost. `stall` is the
+    /// longest wait for every frame after the first.
     fn receive(&mut self, wait: Duration, stall: Duration) -> Result<Event, (Loss, String)> {
         let left = self.limit.saturating_sub(self.quiet_since.elapsed());
         let event = match self.connection.receive(wait.min(left)) {
@@ -142,7 +142,7 @@ impl<C: Connection> Watched<C> {
                 Event::Damaged(Error::DamagedFrame { reason })
             }
         };
-        // Damaged frames are no sign of life: nobody can see them.
+        // Damaged frames do not count as a sign of life: they cannot be shown.
         if self.quiet_since.elapsed() < self.limit {
             return Ok(event);
         }

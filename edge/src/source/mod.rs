@@ -1,13 +1,13 @@
-//! Frames from outside: recorded clips, child processes, OpenIGTLink servers, video devices.
+//! Frames from outside: recordings, child processes, OpenIGTLink servers, video devices.
 //!
-//! A [`Source`] tells what happens next; kinds that can be lost are `Live`: connected, watched,
-//! and connected again. [`Player`] plays a source on a thread of its own and passes every frame
-//! through the [`Intake`], which hides what has to be hidden.
+//! A [`Source`] reports events. Sources that can be lost are wrapped in `Live`, which connects
+//! them, watches them, and reconnects. [`Player`] runs a source on its own thread and passes every
+//! frame through the [`Intake`], which hides the configured rectangles.
 //!
-//! **Architecture invariants:** what comes from outside is hostile: sizes are checked against
-//! [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX) before memory is spent, and a damaged frame costs
-//! that frame only. No source waits longer than it is told to, so one that has stalled holds up
-//! nobody. No frame gets past the intake.
+//! **Architecture invariants:** input is treated as hostile: sizes are checked against
+//! [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX) before memory is allocated, and a damaged frame
+//! affects no other frame. No source waits longer than it is told to, so a stalled source blocks
+//! no other thread. No frame bypasses the intake.
 
 mod clip;
 pub mod decode;
@@ -32,19 +32,20 @@ pub use error::Error;
 pub use event::{Event, Loss, Received, Source};
 pub use player::{Captured, Player, SourceState};
 
-/// A source that is ready to be played.
+/// A source that is ready to play.
 pub struct Opened {
     /// The source.
     pub source: Box<dyn Source>,
-    /// Width and height of its frames after the intake, where they are known beforehand.
+    /// Width and height of its frames after the intake, if known beforehand.
     pub frame_size: Option<(usize, usize)>,
 }
 
-/// Opens the source that `config` describes. A clip has to be there and its first frame has to
-/// pass the intake; other sources may come later. `file` names the configuration in messages.
+/// Opens the source that `config` describes. A recording must exist and its first frame must pass
+/// the intake; a live source may connect later. `file` names the configuration in messages.
 ///
 /// # Errors
-/// [`Error::Clip`], [`Error::Config`], [`Error::FrameRefused`]: all about clips.
+/// [`Error::Clip`], [`Error::File`], [`Error::Config`] or [`Error::FrameRefused`]; only for
+/// recordings.
 pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
     let intake = &config.intake;
     let source: Box<dyn Source> = match &config.kind {
@@ -56,26 +57,26 @@ pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
             let frame_size = Some((width as usize, height as usize));
             return Ok(Opened { source: Box::new(source), frame_size });
         }
-        SourceKind::Pipe(pipe) => Box::new(Live::new(pipe.clone(), pipe.patience)),
-        SourceKind::OpenIgtLink(server) => Box::new(Live::new(server.clone(), server.patience)),
-        SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.patience)),
+        SourceKind::Pipe(pipe) => Box::new(Live::new(pipe.clone(), pipe.timeouts)),
+        SourceKind::OpenIgtLink(server) => Box::new(Live::new(server.clone(), server.timeouts)),
+        SourceKind::V4l2(device) => Box::new(Live::new(device.clone(), device.timeouts)),
     };
     Ok(Opened { source, frame_size: intake.known_size() })
 }
 
-/// Whether the source is there, as far as that can be known without connecting it: a server may
-/// come later. Width and height of its frames, where they are known.
+/// Checks that the source exists, without connecting to it: a server may start later. Returns the
+/// width and height of its frames, if known.
 ///
 /// # Errors
-/// Those of [`open`]; [`Error::Config`] when a program or a device is missing.
+/// Those of [`open`]; [`Error::Config`] if a program or a device is missing.
 pub fn check(config: &SourceConfig, file: &Path) -> Result<Option<(usize, usize)>, Error> {
     match &config.kind {
         SourceKind::Pipe(pipe) if !pipe.is_there() => {
-            let expected = "a program that is there and may be run";
+            let expected = "an existing program that may be executed";
             Err(config::Error::value(file, "source.command", &pipe.program, expected).into())
         }
         SourceKind::V4l2(V4l2Config { device, .. }) if !device.exists() => {
-            let expected = "a video device that is there";
+            let expected = "an existing video device";
             Err(config::Error::value(file, "source.device", device.display(), expected).into())
         }
         _ => Ok(open(config, file)?.frame_size),

@@ -14,10 +14,10 @@ use crate::mailbox::{Mailbox, Wake};
 use crate::meter::{Counter, Meter};
 use crate::watchdog::Beat;
 
-/// Longest wait for a source at a time: within it, the thread notices that it shall stop.
+/// Longest single wait for a source, so that the thread notices a stop within this time.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// A source, and what is done with its frames.
+/// Plays a source and passes its frames on.
 pub struct Player {
     source: Box<dyn Source>,
     pace: Pace,
@@ -25,62 +25,63 @@ pub struct Player {
     state: watch::Sender<SourceState>,
 }
 
-/// How a source is.
+/// State of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceState {
-    /// It is being connected, or its first frame is awaited.
+    /// It is connecting, or waiting for its first frame.
     Starting,
-    /// Frames come.
+    /// Frames arrive.
     Playing,
-    /// Frames come that the configuration is not made for; none is passed on.
+    /// Frames do not have the configured size; none is passed on.
     Refused {
-        /// What they are, and what was expected.
+        /// Size found and size expected.
         reason: String,
     },
-    /// It has ended, stalled or vanished, or could not be connected.
+    /// It ended, stalled or vanished, or could not be connected to.
     Lost {
-        /// What kind of loss it is.
+        /// Kind of loss.
         loss: Loss,
-        /// What happened.
+        /// Reason.
         reason: String,
-        /// Time to the next attempt.
+        /// Time until the next attempt.
         retry_in: Duration,
     },
     /// The last frame of a recording was played.
     Ended,
 }
 
-/// A frame on its way.
+/// A captured frame on its way through the pipeline.
 #[derive(Debug)]
 pub struct Captured {
-    /// Position in the order of play, from 0; goes on when a source is connected again. Frames
-    /// that are dropped, damaged, refused or missed have one too, and a looped clip counts on:
-    /// frame `i` of a clip of `n` frames has the numbers `i`, `i + n`, `i + 2n`...
+    /// Number in the order of play, from 0; counts on after a reconnect. Dropped, damaged,
+    /// refused and missed frames are counted too, and a looped recording counts on: frame `i` of
+    /// a recording of `n` frames has the numbers `i`, `i + n`, `i + 2n`...
     pub frame_id: u64,
-    /// When it was captured.
+    /// Time of capture.
     pub captured: Instant,
-    /// The same in microseconds since 1970.
+    /// Time of capture in microseconds since 1970 (UTC).
     pub captured_us: u64,
-    /// The same by the source's own clock, where it tells: microseconds since that clock's zero.
+    /// Time of capture on the source's own clock, in microseconds since that clock's zero, if the
+    /// source states it.
     pub source_us: Option<u64>,
-    /// Whether the pixels may be stored.
+    /// Deidentification state, which decides whether the pixels may be stored.
     pub deidentification: Deidentification,
-    /// The picture, after the intake.
+    /// The image, after the intake.
     pub frame: Frame,
 }
 
 impl Player {
-    /// Frames of `source` go through `intake`.
+    /// Plays `source` through `intake`.
     pub fn new(source: Box<dyn Source>, pace: Pace, intake: Intake) -> Self {
         Self { source, pace, intake, state: watch::Sender::new(SourceState::Starting) }
     }
 
-    /// Whether frames wait for their segmentation.
+    /// Behaviour when frames arrive faster than they are segmented.
     pub fn pace(&self) -> Pace {
         self.pace
     }
 
-    /// How the source is, from now on.
+    /// Subscribes to the state of the source.
     pub fn state(&self) -> watch::Receiver<SourceState> {
         self.state.subscribe()
     }
@@ -90,11 +91,11 @@ impl Player {
         let mut frame_id = 0;
         let mut damaged_before = false;
         while !mailbox.is_stopped() {
-            // Then nothing is replaced, and a frame is no older than its own segmentation.
+            // Waiting here means that no frame is replaced and none ages in the mailbox.
             if self.pace == Pace::EveryFrame && mailbox.until_wanted() == Wake::Stopped {
                 break;
             }
-            // What the source takes is its own affair: it may wait for a disk or a network.
+            // The wait for the source does not count as work: it may wait for a disk or a network.
             let event = self.source.next(SLICE);
             let _work = beat.work();
             match event {
@@ -111,7 +112,7 @@ impl Player {
                 Event::Damaged(error) => {
                     meter.count(Counter::FramesIn);
                     meter.count(Counter::FramesFailed);
-                    // A source may damage frame after frame for hours.
+                    // Warn once only: a source may send damaged frames for hours.
                     if damaged_before {
                         tracing::debug!("frame {frame_id} skipped: {error}");
                     } else {
@@ -160,7 +161,7 @@ impl Player {
         })
     }
 
-    /// Announces a state, once.
+    /// Sets and logs a state, if it is new.
     fn enter(&self, state: SourceState) {
         if *self.state.borrow() == state {
             return;
@@ -168,7 +169,7 @@ impl Player {
         match &state {
             SourceState::Starting | SourceState::Playing => tracing::info!("{state}"),
             SourceState::Refused { .. } | SourceState::Lost { .. } => tracing::warn!("{state}"),
-            // The service says so when the last mask was published.
+            // The service logs the end after it has published the last mask.
             SourceState::Ended => {}
         }
         self.state.send_replace(state);
@@ -178,8 +179,8 @@ impl Player {
 impl fmt::Display for SourceState {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Starting => to.write_str("the source is being connected"),
-            Self::Playing => to.write_str("the source plays"),
+            Self::Starting => to.write_str("connecting to the source"),
+            Self::Playing => to.write_str("the source delivers frames"),
             Self::Refused { reason } => write!(to, "frames are refused: {reason}"),
             Self::Lost { reason, retry_in, .. } => {
                 let retry_s = retry_in.as_secs_f32();
@@ -190,7 +191,7 @@ impl fmt::Display for SourceState {
     }
 }
 
-/// A moment in microseconds since 1970; 0 on a machine whose clock is before that.
+/// The moment in microseconds since 1970; 0 if the machine's clock is before that.
 fn unix_us(moment: Instant) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(moment.elapsed()).as_micros() as u64
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_unmasked_unless_the_configuration_says_what_to_hide() {
+    fn frames_are_unmasked_unless_blank_is_configured() {
         let captured = played(Intake::default());
         assert_eq!(captured.deidentification, Deidentification::Unmasked);
         assert_eq!((captured.frame_id, captured.source_us), (2, Some(5)));

@@ -1,4 +1,4 @@
-//! Video devices of Linux: USB grabbers and cameras.
+//! Linux video devices: USB grabbers and cameras.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,16 +20,17 @@ use super::event::Received;
 use super::live::{Connection, Dial, Fault};
 use crate::config::{V4l2Config, V4l2Format};
 
-/// Buffers that are asked for: one is being read, the others are being filled.
+/// Number of buffers requested: one is read while the others are filled.
 const BUFFERS: u32 = 4;
 
-/// What `poll` is asked for: data (`POLLIN`).
+/// Event that `poll` waits for: data (`POLLIN`).
 const READABLE: i16 = 1;
 
-/// A larger gap in the numbers of frames is a device that counts anew.
+/// Largest plausible gap in the driver's frame numbers; a larger one means that the device
+/// restarted its count.
 const MAX_MISSED: u32 = 1000;
 
-/// An older time of capture is another clock's.
+/// Largest plausible age of a driver timestamp; an older one belongs to another clock.
 const MAX_AGE: Duration = Duration::from_secs(2);
 
 impl Dial for V4l2Config {
@@ -40,9 +41,11 @@ impl Dial for V4l2Config {
     }
 
     fn connect(&self) -> Result<Grabber, String> {
-        // The crate panics at values of drivers that it does not know.
+        // The crate panics on driver values that it does not know.
         let connected = catch_unwind(AssertUnwindSafe(|| self.open()));
-        connected.unwrap_or_else(|_| Err("the driver gave a value that is not known".into()))
+        connected.unwrap_or_else(|_| {
+            Err("the driver returned a value that the V4L2 library does not know".into())
+        })
     }
 }
 
@@ -51,53 +54,53 @@ impl V4l2Config {
         let device = Device::with_path(&self.device).map_err(|error| error.to_string())?;
         let capabilities = device.query_caps().map_err(|error| error.to_string())?.capabilities;
         if !capabilities.contains(Capability::VIDEO_CAPTURE | Capability::STREAMING) {
-            return Err("is no device that streams captured pictures".into());
+            return Err("the device cannot stream captured frames".into());
         }
         let format = self.negotiate(&device)?;
         self.set_rate(&device);
         let (width, height, fourcc) = (format.width, format.height, format.fourcc);
         tracing::info!("{}: {fourcc} of {width} x {height} px", self.device.display());
         let mut stream = Stream::with_buffers(&device, Type::VideoCapture, BUFFERS)
-            .map_err(|error| format!("buffers: {error}"))?;
-        // The first is queued when it is waited for, which leaves as many as the driver granted.
+            .map_err(|error| format!("cannot allocate buffers: {error}"))?;
+        // `next` queues the first buffer itself, so the driver must accept the others here.
         let queued = (1..BUFFERS).take_while(|&index| stream.queue(index as usize).is_ok()).count();
         if queued == 0 {
-            return Err("the driver grants one buffer, expected two at least".into());
+            return Err("the driver grants one buffer, expected at least two".into());
         }
-        stream.start().map_err(|error| format!("cannot start: {error}"))?;
+        stream.start().map_err(|error| format!("cannot start the stream: {error}"))?;
         Ok(Grabber { stream: Some(stream), decoding: self.decoding(&format), last_sequence: None })
     }
 
-    /// Asks for format and size; the driver answers with what it does instead.
+    /// Requests format and size. The driver may answer with others, which is an error.
     fn negotiate(&self, device: &Device) -> Result<Format, String> {
-        let now = device.format().map_err(|error| format!("format: {error}"))?;
+        let now = device.format().map_err(|error| format!("cannot read the format: {error}"))?;
         let (width, height) = self.frame_size.unwrap_or((now.width, now.height));
         let wanted = match self.format {
             V4l2Format::Mjpeg => FourCC::new(b"MJPG"),
             V4l2Format::Yuyv => FourCC::new(b"YUYV"),
         };
-        let granted = device
-            .set_format(&Format::new(width, height, wanted))
-            .map_err(|error| format!("format {wanted} of {width} x {height} px: {error}"))?;
+        let granted = device.set_format(&Format::new(width, height, wanted)).map_err(|error| {
+            format!("cannot set format {wanted} of {width} x {height} px: {error}")
+        })?;
         let found = (granted.width, granted.height, granted.fourcc);
         let too_large = width.max(height) > MAX_SIDE_PX;
         if too_large || found != (width, height, wanted) {
             let (granted_width, granted_height, fourcc) = found;
             return Err(format!(
                 "gives {fourcc} of {granted_width} x {granted_height} px, expected {wanted} of \
-                 {width} x {height} px, {MAX_SIDE_PX} px at most"
+                 {width} x {height} px, at most {MAX_SIDE_PX} px"
             ));
         }
         Ok(granted)
     }
 
-    /// Asks for the rate; not every device has several.
+    /// Requests the frame rate; not every device supports this.
     fn set_rate(&self, device: &Device) {
         let Some(interval) = self.interval else { return };
         let fraction = Fraction::new(interval.as_micros() as u32, 1_000_000);
         let name = self.device.display();
         match device.set_params(&Parameters::new(fraction)) {
-            Ok(granted) => tracing::info!("{name}: {} s from frame to frame", granted.interval),
+            Ok(granted) => tracing::info!("{name}: frame interval {} s", granted.interval),
             Err(error) => tracing::warn!("{name}: rate_fps has no effect: {error}"),
         }
     }
@@ -115,7 +118,7 @@ impl V4l2Config {
     }
 }
 
-/// What the numbers of a format mean, by the rules of V4L2 where the driver leaves it open.
+/// Encoding of the samples; where the driver leaves it open, the defaults of V4L2 apply.
 fn encoding(format: &Format) -> YuvEncoding {
     match (format.quantization, format.colorspace) {
         (Quantization::FullRange, _) | (Quantization::Default, Colorspace::JPEG) => {
@@ -126,9 +129,9 @@ fn encoding(format: &Format) -> YuvEncoding {
     }
 }
 
-/// A device that captures.
+/// A device that is capturing.
 pub(super) struct Grabber {
-    /// There until it is dropped.
+    /// `None` only while dropping.
     stream: Option<Stream<'static>>,
     decoding: Decoding,
     last_sequence: Option<u32>,
@@ -142,13 +145,13 @@ enum Decoding {
 
 impl Connection for Grabber {
     fn receive(&mut self, wait: Duration) -> Result<Option<Received>, Fault> {
-        // Waiting is done here and not in the crate, whose stream is of no use after it has
-        // waited in vain. An unplugged device is readable, and then refuses.
+        // Waits here and not in the crate, whose stream is unusable after a timeout. An unplugged
+        // device reports that it is readable, and then fails.
         if !self.is_readable(wait)? {
             return Ok(None);
         }
         let (mut bytes, mut about) = self.dequeue()?;
-        // The newest wins: decoding what waits behind it would only make it older.
+        // Use the newest frame: decoding older ones first would only add delay.
         for _ in 1..BUFFERS {
             if !self.is_readable(Duration::ZERO)? {
                 break;
@@ -157,7 +160,7 @@ impl Connection for Grabber {
         }
         let missed = self.missed(about.sequence);
         if about.flags.contains(Flags::ERROR) {
-            return Err(Fault::Damaged("the driver marks it as damaged".into()));
+            return Err(Fault::Damaged("the driver marks the frame as damaged".into()));
         }
         let frame = self.decoding.decode(&bytes).map_err(Fault::Damaged)?;
         let timestamp = Duration::from(about.timestamp);
@@ -173,7 +176,7 @@ impl Connection for Grabber {
 impl Grabber {
     fn is_readable(&self, wait: Duration) -> Result<bool, Fault> {
         let Some(stream) = &self.stream else { return Ok(false) };
-        // Part of a millisecond is a whole one: 0 would not wait.
+        // Rounds up to whole milliseconds: 0 would not wait.
         let wait_ms = wait.as_micros().div_ceil(1000) as i32;
         match stream.handle().poll(READABLE, wait_ms) {
             Ok(ready) => Ok(ready > 0),
@@ -182,15 +185,17 @@ impl Grabber {
         }
     }
 
-    /// Takes a frame from the driver, which gets the buffer of the one before.
+    /// Takes a frame from the driver and returns the previous buffer to it.
     fn dequeue(&mut self) -> Result<(Vec<u8>, Metadata), Fault> {
-        let Some(stream) = &mut self.stream else { return Err(Fault::Lost("is closed".into())) };
+        let Some(stream) = &mut self.stream else {
+            return Err(Fault::Lost("the device is closed".into()));
+        };
         let (buffer, about) = stream.next().map_err(|error| Fault::Lost(error.to_string()))?;
         let used = buffer.get(..about.bytesused as usize).unwrap_or(buffer);
         Ok((used.to_vec(), *about))
     }
 
-    /// Frames between the last one and this, by the driver's count.
+    /// Number of frames lost before this one, according to the driver's count.
     fn missed(&mut self, sequence: u32) -> u32 {
         let last = self.last_sequence.replace(sequence);
         let gap = last.map_or(0, |last| sequence.wrapping_sub(last).wrapping_sub(1));
@@ -200,10 +205,10 @@ impl Grabber {
 
 impl Drop for Grabber {
     fn drop(&mut self) {
-        // The crate panics when a device that is half gone does not stop.
+        // The crate panics when a device that is being unplugged does not stop.
         let stream = self.stream.take();
         if catch_unwind(AssertUnwindSafe(|| drop(stream))).is_err() {
-            tracing::warn!("a video device did not stop");
+            tracing::warn!("the video device did not stop cleanly");
         }
     }
 }
@@ -218,14 +223,14 @@ impl Decoding {
                 match splitter.next_cut() {
                     Some(Cut::Whole(jpeg)) => decode_jpeg(&jpeg),
                     Some(Cut::Damaged(reason)) => Err(reason),
-                    None => Err(format!("{} bytes that are no whole JPEG stream", bytes.len())),
+                    None => Err(format!("{} bytes are not a complete JPEG stream", bytes.len())),
                 }
             }
         }
     }
 }
 
-/// When a frame was captured by this machine's clock: as the driver says, or else now.
+/// Time of capture on this machine's clock: the driver's time if it uses the same clock, else now.
 fn captured(about: &Metadata, timestamp: Duration) -> Instant {
     let now = Instant::now();
     if about.flags & Flags::TIMESTAMP_MASK != Flags::TIMESTAMP_MONOTONIC {
@@ -245,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jpeg_may_be_padded_and_has_to_be_whole() {
+    fn padded_jpeg_is_decoded_and_truncated_jpeg_is_refused() {
         let mut jpeg = Vec::new();
         let grey = RgbImage::from_pixel(32, 16, image::Rgb([90; 3]));
         JpegEncoder::new(&mut jpeg).encode_image(&grey).unwrap();
@@ -255,20 +260,20 @@ mod tests {
         assert!(frame.rgb.iter().all(|byte| byte.abs_diff(90) <= 2));
         let bytes = jpeg.len() - 2;
         let error = Decoding::Mjpeg.decode(&jpeg[..bytes]).unwrap_err();
-        assert_eq!(error, format!("{bytes} bytes that are no whole JPEG stream"));
+        assert_eq!(error, format!("{bytes} bytes are not a complete JPEG stream"));
     }
 
     #[test]
-    fn gaps_in_the_drivers_count_are_missed_frames() {
+    fn gaps_in_driver_sequence_are_missed_frames() {
         let mut grabber = Grabber { stream: None, decoding: Decoding::Mjpeg, last_sequence: None };
         let sequence = [7, 8, 11, 11, u32::MAX, 1, 2];
         let missed = sequence.map(|sequence| grabber.missed(sequence));
-        // The same number twice, and a leap, are a device that counts anew.
+        // A repeated number or a large leap means that the device restarted its count.
         assert_eq!(missed, [0, 0, 2, 0, 0, 1, 0]);
     }
 
     #[test]
-    fn the_drivers_time_counts_if_it_is_of_our_clock() {
+    fn driver_timestamp_is_used_only_with_monotonic_clock() {
         let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap();
         let old = now.saturating_sub(Duration::from_millis(800));
         let about =
@@ -280,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_mean_what_v4l2_says() {
+    fn yuv_encoding_follows_v4l2_defaults() {
         let format = Format::new(64, 48, FourCC::new(b"YUYV"));
         let with =
             |quantization, colorspace| encoding(&Format { quantization, colorspace, ..format });

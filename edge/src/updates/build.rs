@@ -16,7 +16,7 @@ use crate::files;
 use crate::pipeline::{BuildIdentity, Network};
 use crate::port::info;
 
-/// The file of a build, which may be put in another's place at any time: this one stays open.
+/// An open build file. It stays open, even if another file replaces it at its path.
 pub(crate) struct BuildFile {
     path: PathBuf,
     file: File,
@@ -33,7 +33,7 @@ pub(crate) struct Loaded {
 }
 
 impl BuildFile {
-    /// The file that is at `path` at present.
+    /// Opens the file at `path`.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -47,12 +47,12 @@ impl BuildFile {
     /// Loads the build, which computes on `workers`.
     ///
     /// # Errors
-    /// Those of the build.
+    /// The build is damaged or unsupported, or its masks or description do not fit a message.
     pub fn load(&self, config: &Config, workers: &Workers) -> Result<Loaded, Error> {
         let build = Build::read_file(&self.file, &self.path, &Limits::default())?;
         let engine = Engine::load_on(&build, workers)?;
         for Inlined { block, reason } in engine.inlined() {
-            tracing::warn!("block {block} is computed node by node, slowly: {reason}");
+            tracing::warn!("block {block} runs node by node, which is slow: {reason}");
         }
         let found = engine.mask_side_px();
         if found > usize::from(MAX_MASK_SIDE) {
@@ -65,14 +65,14 @@ impl BuildFile {
         let identity = Arc::new(BuildIdentity { name, version, sha256, classes });
         let manifest = Some(manifest.clone());
         let network = Network { segmenter: engine, build: identity, manifest };
-        // A build that the message `info` cannot describe is refused here.
+        // Refuses a build that the `info` message cannot describe.
         info(&config.board, &network)?;
         Ok(Loaded { build, network })
     }
 }
 
 fn sha256(file: &File) -> io::Result<[u8; 32]> {
-    // A file that is longer is refused when it is read.
+    // A longer file is refused when it is read.
     let mut reader = BufReader::new(file.take(Limits::default().build_bytes));
     let mut hash = Sha256::new();
     loop {

@@ -1,4 +1,4 @@
-//! Builds of this device: loading one, changing to another while frames go on, and looking after the
+//! Builds of this device: loading, replacing while frames are segmented, and supervision of the
 //! slots.
 
 mod build;
@@ -10,5 +10,5 @@ mod supervisor;
 pub(crate) use build::{BuildFile, Loaded};
 pub use error::Error;
 pub use reload::Reloader;
-pub(crate) use slots::{at_present, open as open_slots, state as slots_state, to_start};
+pub(crate) use slots::{file_in_use, open as open_slots, state as slots_state, to_start};
 pub use supervisor::UpdateSupervisor;

@@ -1,9 +1,9 @@
-//! Goes over to another build while the one in use goes on, on a thread of its own.
+//! Replacement of the build in use by another one, on a separate thread.
 //!
-//! The new one is loaded at a lower priority and asked all that a build says it must answer, in
-//! turns with the frames of the live encoder, whose objects are followed meanwhile: its times are
-//! then those that it will have. Limits for this board are held where the build has any, as by
-//! `medsa-edge accept --board`; a build without is judged by its answers alone.
+//! The new build is loaded at low priority and must pass its acceptance test, in turns with the
+//! encoder in use while objects are followed, so that its measured times are realistic. If the
+//! build has limits for this board, it must meet them, as with `medsa-edge accept --board`; a build
+//! without limits is judged by its masks alone.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -22,14 +22,14 @@ use super::slots;
 use crate::config::{Config, UpdateConfig};
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Network, Slot};
-use crate::port::{BuildState, Builds, Taking};
+use crate::port::{Activate, BuildState, Builds};
 use crate::threads::{self, in_background};
 
-/// Longest time for everything that an update does before it is used: fetching a build over a slow
-/// line is most of it.
+/// Longest time for an update before the build is used; most of it is a download over a slow
+/// line.
 const LONGEST_UPDATE: Duration = Duration::from_secs(3600);
 
-/// Changes to another build.
+/// Replaces the build.
 #[derive(Clone)]
 pub struct Reloader(Arc<Inner>);
 
@@ -41,12 +41,12 @@ struct Inner {
 }
 
 impl Reloader {
-    /// Changes the build in `slot`.
+    /// Creates a reloader for `slot`.
     pub fn new(config: Arc<Config>, slot: Slot<Engine>, meter: Arc<Meter>) -> Self {
         Self(Arc::new(Inner { config, slot, meter, state: watch::Sender::new(BuildState::Idle) }))
     }
 
-    /// State of the change, from now on.
+    /// Subscribes to the state of the replacement.
     pub fn state(&self) -> watch::Receiver<BuildState> {
         self.0.state.subscribe()
     }
@@ -54,37 +54,41 @@ impl Reloader {
 
 impl Builds for Reloader {
     fn reload(&self) -> Result<String, String> {
-        self.0.begin(BuildState::Loading, Inner::take_over)?;
-        Ok(format!("{} is read again", self.0.config.build.path.display()))
+        self.0.begin(BuildState::Loading, Inner::replace_build)?;
+        Ok(format!("loading {}", self.0.config.build.path.display()))
     }
 
     fn switch_build(&self) -> Result<String, String> {
         let path = &self.0.config.build.path;
         if !path.is_dir() {
-            return Err(format!("{} has no slots: it is a file", path.display()));
+            return Err(format!("{} has no slots, because it is a file", path.display()));
         }
         self.0.begin(BuildState::Loading, |reloader| {
             match slots::change(&reloader.config.build.path) {
-                Ok(()) => reloader.take_over(),
-                Err(error) => tracing::error!("no other build: {}", reloader.fail(&error)),
+                Ok(()) => reloader.replace_build(),
+                Err(error) => tracing::error!("cannot switch builds: {}", reloader.fail(&error)),
             }
         })?;
-        Ok("the build in the other slot is loaded".to_owned())
+        Ok("loading the build in the other slot".to_owned())
     }
 
-    /// Looks in a process of its own, so that nothing that a repository sends can keep frames from
-    /// being segmented.
-    fn update(&self, taking: Taking) -> Result<String, String> {
+    /// Runs `medsa-edge update` as a child process, so that no data of a repository can keep
+    /// frames from being segmented.
+    fn update(&self, activate: Activate) -> Result<String, String> {
         let file = self.0.config.file.display();
         let Some(UpdateConfig { repository: Some(repository), .. }) = &self.0.config.update else {
-            return Err(format!("update.repository is missing in {file}: no newer builds"));
+            return Err(format!(
+                "update.repository is missing in {file}; set it to get newer builds"
+            ));
         };
-        self.0.begin(BuildState::Updating, move |reloader| match reloader.look(taking) {
-            Err(error) => tracing::error!("{}", reloader.fail(&error)),
-            Ok(()) if taking == Taking::Now => reloader.take_over(),
-            Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
+        self.0.begin(BuildState::Updating, move |reloader| {
+            match reloader.run_update(activate) {
+                Err(error) => tracing::error!("{}", reloader.fail(&error)),
+                Ok(()) if activate == Activate::Now => reloader.replace_build(),
+                Ok(()) => drop(reloader.state.send_replace(BuildState::Idle)),
+            }
         })?;
-        Ok(format!("a newer build is looked for in {repository}"))
+        Ok(format!("looking for a newer build in {repository}"))
     }
 
     fn slots(&self) -> Result<Option<State>, String> {
@@ -99,7 +103,7 @@ impl Builds for Reloader {
 }
 
 impl Inner {
-    /// Does `work`, which ends in another state, on a thread of its own.
+    /// Runs `work`, which ends in another state, on a separate thread.
     fn begin(
         self: &Arc<Self>,
         state: BuildState,
@@ -114,19 +118,19 @@ impl Inner {
             !busy
         });
         if busy {
-            return Err("a build is being loaded already".to_owned());
+            return Err("another build is being loaded; try again later".to_owned());
         }
         let reloader = self.clone();
         let thread = threads::spawn("reloading", move || work(&reloader));
         thread.map(drop).map_err(|error| self.fail(&error.into()))
     }
 
-    /// Lets `medsa-edge update` look.
-    fn look(&self, taking: Taking) -> Result<(), Error> {
-        // Also when the package was replaced since.
+    /// Runs `medsa-edge update`.
+    fn run_update(&self, activate: Activate) -> Result<(), Error> {
+        // This executable, even if the package was replaced in the meantime.
         let mut program = Command::new("/proc/self/exe");
         program.arg("update").arg("--config").arg(&self.config.file);
-        if taking == Taking::Later {
+        if activate == Activate::Later {
             program.arg("--stage");
         }
         in_background("updating", || ask(&mut program, LONGEST_UPDATE))?.map_err(|reason| {
@@ -135,39 +139,38 @@ impl Inner {
         })
     }
 
-    fn take_over(&self) {
+    fn replace_build(&self) {
         let path = self.config.build.path.display();
         let name = "reloading";
         let loaded = catch_unwind(AssertUnwindSafe(|| self.load()));
         match loaded.unwrap_or(Err(threads::Error::Panicked { name }.into())) {
             Ok(Some(network)) => {
-                let (before, after) = (self.slot.whole().build.clone(), network.build.clone());
+                let (before, after) = (self.slot.primary().build.clone(), network.build.clone());
                 self.slot.replace(network);
-                tracing::info!("build {after} takes over from {before}");
+                tracing::info!("build {after} replaces {before}");
                 self.state.send_replace(BuildState::Idle);
             }
             Ok(None) => {
-                tracing::info!("{path} is the build that runs already: nothing is to be done");
+                tracing::info!("{path} is already in use; nothing to do");
                 self.state.send_replace(BuildState::Idle);
             }
             Err(error) => {
                 let reason = self.fail(&error);
                 slots::failed(&self.config.build.path);
-                let now = &self.slot.whole().build;
-                tracing::error!("{path} is not taken, build {now} goes on: {reason}");
+                let now = &self.slot.primary().build;
+                tracing::error!("{path} was not accepted, build {now} stays in use: {reason}");
             }
         }
     }
 
-    /// The network of the build that the configuration names at present; `None` when it is the
-    /// one in use.
+    /// Loads the configured build; `None` if it is the one in use.
     fn load(&self) -> Result<Option<Network<Engine>>, Error> {
         let threads = self.config.build.threads;
-        // Made here, as they get the priority of who makes them.
+        // Created here, because threads inherit the priority of the thread that creates them.
         let workers = Workers::new(threads);
-        let running = self.slot.whole().build.sha256;
+        let running = self.slot.primary().build.sha256;
         let loaded = in_background("loading", || {
-            let file = BuildFile::open(&slots::at_present(&self.config.build.path)?)?;
+            let file = BuildFile::open(&slots::file_in_use(&self.config.build.path)?)?;
             if file.sha256 == running {
                 return Ok(None);
             }
@@ -176,17 +179,18 @@ impl Inner {
         let Some(Loaded { build, network }) = loaded? else { return Ok(None) };
         let board = self.config.board.as_str();
         let limits = limits_of(&build, board);
-        let limits = limits.inspect_err(|error| tracing::warn!("{error}: its times do not count"));
+        let limits =
+            limits.inspect_err(|error| tracing::warn!("{error}: its times are not checked"));
         let accepted = accept_in_turns(&build, &network.segmenter, || self.slot.turn())?;
         accepted.check(limits.ok().map(|limits| (board, limits)))?;
-        // A stage that takes longer ends the process.
+        // A stage that takes longer would end the process.
         let stuck_ms = self.config.stuck_after.as_secs_f64() * 1e3;
         let limits = LatencyLimits { encoder_ms: stuck_ms, decoder_ms: stuck_ms };
         accepted.check(Some(("watchdog.stuck_s", limits)))?;
         Ok(Some(network))
     }
 
-    /// Tells that no other build takes over, and why.
+    /// Records why no other build is used.
     fn fail(&self, error: &Error) -> String {
         self.meter.count(Counter::ReloadsFailed);
         let reason = error.to_string();

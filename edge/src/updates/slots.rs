@@ -1,4 +1,4 @@
-//! The place of the build: a file, or a folder of slots.
+//! Location of the build: a file, or a folder of two slots.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use medsa_update::{Folder, Permit, Running, Slots, State};
 use super::error::Error;
 use crate::files;
 
-/// Longest wait for another process that works on the slots: it ends soon after it has switched.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for another process that changes the slots; it ends soon after its change.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time between two looks at whether it has ended.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two attempts to lock the slots.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The file that the service is to start with. A start on trial is counted, so this is asked once.
+/// The build file to start with. Counts the start of a build on trial, so call it once per start.
 ///
 /// # Errors
 /// [`Error::Slots`].
@@ -27,7 +27,7 @@ pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
     let Running { path, build, slot, on_trial, went_back } =
         Slots::open(Folder::to_start(path))?.start()?;
     if let Some(reason) = went_back {
-        tracing::error!("back to build {build} in slot {slot}: {reason}");
+        tracing::error!("rolled back to build {build} in slot {slot}: {reason}");
     }
     if on_trial {
         tracing::info!("build {build} in slot {slot} is on trial");
@@ -35,18 +35,18 @@ pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// The file in use at present.
+/// The build file in use.
 ///
 /// # Errors
 /// [`Error::Slots`].
-pub(crate) fn at_present(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn file_in_use(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
     Ok(Slots::open(Folder::to_start(path))?.running()?.path)
 }
 
-/// What is in the slots, whoever works on them.
+/// State of the slots, even while another process changes them.
 ///
 /// # Errors
 /// [`Error::Slots`].
@@ -54,7 +54,7 @@ pub(crate) fn state(folder: &Path) -> Result<State, Error> {
     Ok(Slots::open(Folder::to_start(folder))?.state().clone())
 }
 
-/// Uses the build of the other slot.
+/// Switches to the build in the other slot.
 ///
 /// # Errors
 /// [`Error::Slots`], [`Error::File`].
@@ -62,7 +62,7 @@ pub(super) fn change(path: &Path) -> Result<(), Error> {
     Ok(open(path)?.change().map(drop)?)
 }
 
-/// Confirms the build in use, if it is the one of that SHA-256 and on trial.
+/// Confirms the build in use, if it has this SHA-256 and is on trial.
 ///
 /// # Errors
 /// [`Error::Slots`], [`Error::File`].
@@ -77,12 +77,12 @@ pub(super) fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
     if is_it(slots.state()) {
         slots.confirm()?;
         let Running { build, .. } = slots.running()?;
-        tracing::info!("build {build} has been well, and is confirmed");
+        tracing::info!("build {build} was healthy on trial and is confirmed");
     }
     Ok(())
 }
 
-/// The build that is on trial, if any, does not take over: the one before is in use again.
+/// Rolls back to the previous build if the build in use is on trial.
 pub(super) fn failed(path: &Path) {
     let back = || -> Result<Option<Running>, Error> {
         let mut slots = open(path)?;
@@ -97,23 +97,23 @@ pub(super) fn failed(path: &Path) {
     }
     match back() {
         Ok(Some(Running { build, slot, .. })) => {
-            tracing::warn!("back to build {build} in slot {slot}");
+            tracing::warn!("rolled back to build {build} in slot {slot}");
         }
         Ok(None) => {}
-        Err(error) => tracing::error!("the build before cannot be used again: {error}"),
+        Err(error) => tracing::error!("cannot roll back to the previous build: {error}"),
     }
 }
 
-/// The slots, to change what is in them.
+/// Locks the slots, for changes.
 ///
 /// # Errors
 /// [`Error::Slots`], [`Error::File`].
 pub(crate) fn open(path: &Path) -> Result<Slots<Folder>, Error> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         match Folder::open(path) {
             Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
-                sleep(LOOK);
+                sleep(POLL_INTERVAL);
             }
             opened => return Ok(Slots::open(opened.map_err(files::Error::io(path))?)?),
         }

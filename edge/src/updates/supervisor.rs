@@ -1,5 +1,5 @@
-//! The task that looks after the slots: it loads a build that was switched to, confirms one that is
-//! healthy, and looks for newer ones from time to time.
+//! The task that supervises the slots: it loads a build that was switched to, confirms a healthy
+//! one, and checks for newer builds periodically.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use super::slots;
 use crate::config::Config;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Objects, Slot};
-use crate::port::{BuildState, Builds, Taking};
+use crate::port::{Activate, BuildState, Builds};
 
-/// Time between two looks at the slots and at the build's health.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two checks of the slots and of the build's health.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks after the slots.
+/// Supervises the slots.
 #[derive(Clone)]
 pub struct UpdateSupervisor {
     folder: PathBuf,
     confirm_after: Duration,
-    /// Time between two looks for newer builds.
+    /// Time between two checks for newer builds.
     every: Option<Duration>,
     reloader: Reloader,
     slot: Slot<Engine>,
@@ -32,15 +32,15 @@ pub struct UpdateSupervisor {
     objects: Arc<Objects>,
 }
 
-/// Work of a build so far.
-struct Seen {
+/// Frames that a build has processed so far.
+struct Progress {
     sha256: String,
     segmented: u64,
     failed: u64,
 }
 
 impl UpdateSupervisor {
-    /// `None` when the build is a file.
+    /// Creates the supervisor; `None` if the build is a file.
     pub fn new(
         config: &Config,
         reloader: Reloader,
@@ -63,55 +63,55 @@ impl UpdateSupervisor {
 
     /// Runs until it is aborted.
     pub async fn run(self) {
-        let mut before = self.seen();
-        let mut well = Duration::ZERO;
-        // Of a build that was loaded and not taken, once is enough.
+        let mut before = self.progress();
+        let mut healthy_for = Duration::ZERO;
+        // SHA-256 of a build that was tried and not accepted; it is not tried again.
         let mut tried = None;
-        let mut next_look = self.every.map(|_| Instant::now());
-        // What somebody has only staged is not for the service to use.
+        let mut next_check = self.every.map(|_| Instant::now());
+        // True after an update fetched a build. One that an administrator only staged is not used.
         let mut fetched = false;
         loop {
-            sleep(LOOK).await;
-            let now = self.seen();
-            let is_well = now.sha256 == before.sha256
+            sleep(POLL_INTERVAL).await;
+            let now = self.progress();
+            let is_healthy = now.sha256 == before.sha256
                 && now.segmented > before.segmented
                 && now.failed == before.failed;
-            well = if is_well { well + LOOK } else { Duration::ZERO };
+            healthy_for = if is_healthy { healthy_for + POLL_INTERVAL } else { Duration::ZERO };
             before = now;
-            if well >= self.confirm_after {
-                well = Duration::ZERO;
+            if healthy_for >= self.confirm_after {
+                healthy_for = Duration::ZERO;
                 self.confirm(before.sha256.clone()).await;
             }
             if *self.reloader.state().borrow() == BuildState::Loading {
                 continue;
             }
-            // What is wrong with the slots was told at the start, and is told by who changes them.
+            // Errors of the slots are reported at the start and by the process that changes them.
             let Ok(state) = slots::state(&self.folder) else { continue };
             let in_use = state.in_use().map(|build| build.sha256.clone());
             if in_use.as_ref() != Some(&before.sha256) && in_use != tried {
-                if self.tell("slots", self.reloader.reload()) {
+                if self.log("slots", self.reloader.reload()) {
                     tried = in_use;
                 }
             } else if in_use.as_ref() == Some(&before.sha256) {
                 tried = None;
-                // Nobody who outlines something gets another model in the middle of it.
+                // Not while an object is segmented: the model must not change in the middle of it.
                 if fetched && state.phase == Phase::Staged && self.objects.prompts().is_empty() {
-                    fetched = !self.tell("a newer build", self.reloader.switch_build());
+                    fetched = !self.log("newer build", self.reloader.switch_build());
                 }
             }
-            if next_look.is_some_and(|next| Instant::now() >= next)
-                && self.tell("schedule", self.reloader.update(Taking::Later))
+            if next_check.is_some_and(|next| Instant::now() >= next)
+                && self.log("schedule", self.reloader.update(Activate::Later))
             {
                 fetched = true;
-                next_look = self.every.map(|every| Instant::now() + every);
+                next_check = self.every.map(|every| Instant::now() + every);
             }
         }
     }
 
-    fn tell(&self, why: &str, begun: Result<String, String>) -> bool {
+    fn log(&self, why: &str, begun: Result<String, String>) -> bool {
         match &begun {
             Ok(begun) => tracing::info!("{why}: {begun}"),
-            // It is tried again.
+            // The action is tried again.
             Err(reason) => tracing::debug!("{why}: {reason}"),
         }
         begun.is_ok()
@@ -121,13 +121,13 @@ impl UpdateSupervisor {
         let folder = self.folder.clone();
         let confirm = move || slots::confirm(&folder, &sha256);
         if let Ok(Err(error)) = tokio::task::spawn_blocking(confirm).await {
-            tracing::error!("a build is well and cannot be confirmed: {error}");
+            tracing::error!("a build is healthy on trial but cannot be confirmed: {error}");
         }
     }
 
-    fn seen(&self) -> Seen {
-        Seen {
-            sha256: hex::encode(&self.slot.whole().build.sha256),
+    fn progress(&self) -> Progress {
+        Progress {
+            sha256: hex::encode(&self.slot.primary().build.sha256),
             segmented: self.meter.get(Counter::FramesSegmented),
             failed: self.meter.get(Counter::FramesFailed),
         }

@@ -1,4 +1,4 @@
-//! `medsa-edge check`: all that is wrong with a configuration, before it is run.
+//! `medsa-edge check`: all problems of a configuration, before it is run.
 
 use std::fs;
 use std::path::Path;
@@ -17,29 +17,29 @@ fn check(config: &Path) -> (i32, String, String) {
 }
 
 #[test]
-fn a_configuration_that_can_be_run_is_told_so_and_nothing_is_changed() {
+fn valid_configuration_is_reported_and_nothing_is_changed() {
     let place = Place::new(2);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
     let config = place.config(LOOP, &format!("{EMBEDDED}\n{kept}"));
     let files = || fs::read_dir(place.folder.path()).unwrap().count();
     let before = files();
-    let (code, told, _) = check(&config);
+    let (code, printed, _) = check(&config);
     assert_eq!(code, 0);
     let expected = "ready to run: device bench, build tiny 1.0.0 with 0 acceptance vectors\n";
-    assert!(told.ends_with(expected), "{told}");
+    assert!(printed.ends_with(expected), "{printed}");
     assert_eq!(files(), before);
-    // Also while it runs: records and outbox are its own.
+    // Also while the service runs and holds records and outbox.
     let mut edge = Edge::run(&config);
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     assert_eq!(check(&config).0, 0);
     edge.signal("TERM");
     assert!(edge.wait().success());
-    // And after it has run: there is an outbox now.
+    // And after it has run: the outbox exists now.
     assert_eq!(check(&config).0, 0);
 }
 
 #[test]
-fn everything_that_is_missing_is_named_at_once() {
+fn all_missing_files_are_reported_at_once() {
     let place = Place::new(2);
     place.write("file", "no folder");
     place.write("outbox.redb", &"no database".repeat(1000));
@@ -48,8 +48,8 @@ fn everything_that_is_missing_is_named_at_once() {
     let broker = "kind = \"external\"\nurl = \"mqtts://localhost\"\nca_file = \"missing.pem\"";
     let degrade = "[degrade]\nsmaller_build = \"small.medsa\"\nthermal_file = \"file\"";
     let config = place.config("frame_size = [9, 9]", &format!("{broker}\n{kept}\n{degrade}"));
-    let (code, told, wrong) = check(&config);
-    assert_eq!((code, told.as_str()), (1, ""));
+    let (code, printed, wrong) = check(&config);
+    assert_eq!((code, printed.as_str()), (1, ""));
     assert!(wrong.contains("edge.toml: 7 problems found\n"), "{wrong}");
     for (key, what) in [
         ("build.path", "tiny.medsa"),
@@ -63,12 +63,12 @@ fn everything_that_is_missing_is_named_at_once() {
         let line = wrong.lines().find(|line| line.starts_with(&format!("{key}: ")));
         assert!(line.is_some_and(|line| line.contains(what)), "{key}: {wrong}");
     }
-    // The damaged outbox is where it was.
+    // The damaged outbox was not moved.
     assert!(fs::read_to_string(place.path("outbox.redb")).unwrap().starts_with("no database"));
 }
 
 #[test]
-fn values_are_wrong_in_several_sections_at_once() {
+fn wrong_values_of_several_sections_are_reported_at_once() {
     let place = Place::new(1);
     let sections = "[http]\nlisten = \"here\"\n[watchdog]\nstuck_s = 0.5";
     let (code, _, wrong) =
@@ -81,7 +81,7 @@ fn values_are_wrong_in_several_sections_at_once() {
 }
 
 #[test]
-fn prompts_builds_programs_and_devices_are_looked_at() {
+fn prompts_builds_programs_and_devices_are_checked() {
     let place = Place::new(1);
     let (code, _, wrong) = check(&place.config("region = [0, 0, 20, 20]", EMBEDDED));
     assert_eq!(code, 1);
@@ -104,6 +104,6 @@ fn prompts_builds_programs_and_devices_are_looked_at() {
 }
 
 #[test]
-fn what_is_no_command_line_is_told_with_code_2() {
+fn invalid_command_line_exits_with_code_2() {
     assert_eq!(edge_command(&["check"]).output().unwrap().status.code(), Some(2));
 }

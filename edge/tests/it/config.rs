@@ -1,12 +1,12 @@
-//! What is typed is checked, and what is wrong is named.
+//! Checks of the configuration, and their messages.
 
 use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
     AfterLast, BrokerPlace, Budget, ClipConfig, Config, Deidentification, Encryption, Format,
-    HttpControl, Limits, LogFile, LogTo, Pace, Patience, PipeConfig, PipeFormat, Rectangle, Region,
-    SourceKind, V4l2Format,
+    HttpControl, Limits, LogFile, LogTo, Pace, PipeConfig, PipeFormat, Rectangle, Region,
+    SourceKind, Timeouts, V4l2Format,
 };
 
 const MINIMAL: &str = r#"
@@ -32,7 +32,7 @@ fn with(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_example_is_right() {
+fn example_is_valid() {
     let path = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("edge.example.toml");
     let config = Config::read(&path).unwrap();
     assert_eq!(config.prompts.len(), 1);
@@ -46,9 +46,9 @@ fn the_example_is_right() {
     assert_eq!(intake.pixel_spacing_mm, Some([0.25, 0.25]));
 }
 
-/// The example claims to hold every key, and to tell the defaults.
+/// The example states that it lists every key and the defaults.
 #[test]
-fn the_example_holds_every_key_with_its_default() {
+fn example_lists_every_key_with_its_default() {
     let example = include_str!("../../edge.example.toml");
     let keys = [
         "id",
@@ -160,7 +160,7 @@ fn the_example_holds_every_key_with_its_default() {
 }
 
 #[test]
-fn control_over_http_is_asked_for_and_guarded() {
+fn http_control_is_off_by_default_and_guarded() {
     let control_of = |source: &str, lines: &str| {
         let text = format!("{}\n[http]\n{lines}\n", MINIMAL.replace("[source]", source));
         let config = Config::parse(Path::new("etc/edge.toml"), &text);
@@ -185,7 +185,7 @@ fn control_over_http_is_asked_for_and_guarded() {
     );
     let refused = control(&format!("{here}\n{token}")).unwrap_err();
     assert!(refused.contains("no such key without control = true"), "{refused}");
-    // Pictures are shown here, but not elsewhere, before somebody has said what is to be hidden.
+    // Frames are shown on this machine without `blank`, but not to others.
     assert_eq!(control_of("[source]", &format!("{here}\n{on}\n{token}")), guarded);
     let shown = format!("{everywhere_with_tls}\n{on}\n{token}");
     let refused = control_of("[source]", &shown).unwrap_err();
@@ -193,7 +193,7 @@ fn control_over_http_is_asked_for_and_guarded() {
 }
 
 #[test]
-fn what_leaves_the_machine_over_http_is_encrypted() {
+fn http_for_other_machines_must_be_encrypted() {
     let encryption = |lines: &str| {
         let source = "[source]\nblank = []";
         let text = format!("{}\n[http]\n{lines}\n", MINIMAL.replace("[source]", source));
@@ -203,7 +203,7 @@ fn what_leaves_the_machine_over_http_is_encrypted() {
     let (here, everywhere) = ("listen = \"[::1]:0\"", "listen = \"0.0.0.0:80\"");
     let (cert, key) = ("certificate = \"http.pem\"", "key = \"http.key\"");
     let (control, proxy) = ("control = true\ntoken_file = \"http.token\"", "behind_proxy = true");
-    // Metrics and health alone tell of no picture.
+    // Metrics and health contain no patient data.
     assert_eq!(encryption(everywhere), Ok(Encryption::Off));
     let own = Encryption::Own { certificate: "etc/http.pem".into(), key: "etc/http.key".into() };
     assert_eq!(encryption(&format!("{everywhere}\n{control}\n{cert}\n{key}")), Ok(own));
@@ -292,7 +292,7 @@ fn prompts_are_checked_one_by_one() {
     );
     assert_eq!(
         refusal(&prompt("object = 1\npoints = [\"1,2\"]\n[[prompt]]\nobject = 1\nbox = [0,0,1,1]")),
-        "edge.toml: prompt[1].object is 1, expected a number that no other prompt has"
+        "edge.toml: prompt[1].object is 1, expected a number that no other prompt uses"
     );
 }
 
@@ -325,24 +325,24 @@ fn source_kind(lines: &str) -> SourceKind {
 #[test]
 fn every_kind_of_source_has_its_defaults() {
     let s = Duration::from_secs;
-    let patience = Patience { start: s(5), stall: s(1), max_back_off: s(5) };
+    let timeouts = Timeouts { start: s(5), stall: s(1), max_back_off: s(5) };
     let command = "kind = \"pipe\"\ncommand = [\"ffmpeg\", \"-i\", \"x\"]\n";
     let SourceKind::Pipe(pipe) = source_kind(&format!("{command}format = \"mjpeg\"")) else {
         panic!("no pipe");
     };
     assert_eq!((pipe.program.as_str(), pipe.arguments.len()), ("ffmpeg", 2));
-    assert_eq!((pipe.format, pipe.patience), (PipeFormat::Mjpeg, patience));
+    assert_eq!((pipe.format, pipe.timeouts), (PipeFormat::Mjpeg, timeouts));
     assert_eq!(pipe.folder, Path::new("there"));
     let lines = format!("{command}format = \"rgb24\"\nframe_size = [64, 48]\nstall_s = 0.5");
-    let SourceKind::Pipe(PipeConfig { format, patience: shorter, .. }) = source_kind(&lines) else {
+    let SourceKind::Pipe(PipeConfig { format, timeouts: shorter, .. }) = source_kind(&lines) else {
         panic!("no pipe");
     };
     assert_eq!(format, PipeFormat::Rgb24 { frame_size: (64, 48) });
-    assert_eq!(shorter, Patience { stall: Duration::from_millis(500), ..patience });
+    assert_eq!(shorter, Timeouts { stall: Duration::from_millis(500), ..timeouts });
     let server = "kind = \"openigtlink\"\nserver = \"probe:18944\"";
     let SourceKind::OpenIgtLink(client) = source_kind(server) else { panic!("no client") };
     assert_eq!((client.server.as_str(), client.device_name), ("probe:18944", None));
-    assert_eq!((client.window, client.patience), ([0, 65535], patience));
+    assert_eq!((client.window, client.timeouts), ([0, 65535], timeouts));
     let SourceKind::V4l2(device) = source_kind("kind = \"v4l2\"\ndevice = \"/dev/video0\"") else {
         panic!("no device");
     };
@@ -350,11 +350,11 @@ fn every_kind_of_source_has_its_defaults() {
         (device.device.as_path(), device.format),
         (Path::new("/dev/video0"), V4l2Format::Mjpeg)
     );
-    assert_eq!((device.frame_size, device.interval, device.patience), (None, None, patience));
+    assert_eq!((device.frame_size, device.interval, device.timeouts), (None, None, timeouts));
 }
 
 #[test]
-fn sources_that_cannot_be_are_refused() {
+fn invalid_sources_are_refused() {
     let pipe = "kind = \"pipe\"\ncommand = [\"x\"]\nformat = \"mjpeg\"\n";
     let server = "kind = \"openigtlink\"\nserver = \"a:1\"\n";
     let device = "kind = \"v4l2\"\ndevice = \"/dev/video0\"\n";
@@ -426,7 +426,7 @@ fn sources_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_is_hidden_and_kept_has_to_fit() {
+fn blank_and_region_must_fit_the_frame() {
     let dicom = "kind = \"dicom\"\npath = \"c.dcm\"\n";
     let sized = format!("{dicom}frame_size = [64, 48]\n");
     for (lines, expected) in [
@@ -470,7 +470,7 @@ fn clip(config: &Config) -> &ClipConfig {
 }
 
 #[test]
-fn what_a_broker_asks_for_goes_together() {
+fn broker_credentials_must_be_consistent() {
     let broker = |lines: &str| refusal(&with("kind = \"embedded\"", lines));
     let plain = "kind = \"external\"\nurl = \"mqtt://b\"\n";
     let encrypted = "kind = \"external\"\nurl = \"mqtts://b\"\n";
@@ -491,7 +491,7 @@ fn what_a_broker_asks_for_goes_together() {
     let line = broker("kind = \"embedded\"\nca_file = \"ca.pem\"");
     assert!(line.starts_with("edge.toml: broker.ca_file is set, expected no such key"), "{line}");
     let line = broker("kind = \"embedded\"\nuser = \"u\"");
-    assert!(line.contains("knows neither TLS nor users"), "{line}");
+    assert!(line.contains("supports neither TLS nor users"), "{line}");
     assert_eq!(
         broker("kind = \"embedded\"\nclient_id = \"a b\""),
         "edge.toml: broker.client_id is \"a b\", expected 1 to 128 printable ASCII characters \
@@ -500,7 +500,7 @@ fn what_a_broker_asks_for_goes_together() {
 }
 
 #[test]
-fn a_typed_password_is_not_repeated() {
+fn password_is_not_repeated_in_messages() {
     let broker = |lines: &str| refusal(&with("kind = \"embedded\"", lines));
     let line = broker("kind = \"external\"\nurl = \"mqtt://u:sesame@b\"");
     assert!(line.contains("\"mqtt://...@b\"") && !line.contains("sesame"), "{line}");
@@ -509,7 +509,7 @@ fn a_typed_password_is_not_repeated() {
 }
 
 #[test]
-fn a_log_is_checked_for_keys_that_go_together() {
+fn log_keys_must_be_consistent() {
     let log = |lines: &str| format!("{MINIMAL}[log]\n{lines}\n");
     assert_eq!(
         refusal(&log("file = \"a.log\"")),

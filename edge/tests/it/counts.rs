@@ -1,4 +1,4 @@
-//! Every frame ends in exactly one way, and every mask too.
+//! Counters: every frame and every mask ends in exactly one way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use ndarray::{Array3, Array4, ArrayView2};
 use crate::harness::{LIMIT, wait_until};
 use crate::tiny::{PREPROCESS, SIDE};
 
-/// All ways in which a frame ends.
+/// All ways in which a frame can end.
 const ENDS: [Counter; 7] = [
     Counter::FramesSegmented,
     Counter::FramesFailed,
@@ -32,7 +32,7 @@ const ENDS: [Counter; 7] = [
 ];
 
 #[test]
-fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
+fn every_frame_and_mask_is_counted_exactly_once() {
     let bell = Arc::new(Bell::default());
     let objects = Arc::new(Objects::new(bell.clone(), Following::On));
     objects.fit((SIDE, SIDE), |_, _| {});
@@ -69,8 +69,8 @@ fn frames_in_are_frames_that_ended_and_masks_out_are_masks_that_did() {
     assert_eq!(received, segmented + failed + dropped);
 }
 
-/// A source that does not wait for anybody, misses frames and damages some, and that is paused now
-/// and then. It ends when frames have ended in every way.
+/// A source that does not wait, misses and damages some frames, and is paused now and then. It ends
+/// when frames have ended in every way.
 struct Flood {
     played: u64,
     until: Instant,
@@ -104,7 +104,7 @@ impl Source for Flood {
     }
 }
 
-/// A network that takes so long that others pass by, and fails now and then.
+/// A network that is slow enough for frames to be replaced, and fails now and then.
 struct Slow {
     meter: Arc<Meter>,
     ended: Arc<AtomicBool>,
@@ -112,7 +112,7 @@ struct Slow {
 }
 
 impl Slow {
-    /// Waits until there are more of `counter` than there were.
+    /// Waits until `counter` has increased.
     fn outwait(&self, counter: Counter) {
         let before = self.meter.get(counter);
         wait_until("others pass by", || {

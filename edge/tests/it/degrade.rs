@@ -1,4 +1,4 @@
-//! A device that becomes hot gives up some of what it does, and takes it up again.
+//! Degradation of a hot device, and its end.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::service::LOOP;
 use crate::status::as_status;
 
 #[test]
-fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
+fn level_follows_the_temperature_and_masks_continue() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     fs::write(place.path("small.medsa"), bytes(&right("small", 32))).unwrap();
@@ -60,14 +60,14 @@ fn levels_rise_with_heat_and_fall_again_and_masks_go_on() {
         (level == Some(1) && version.as_deref() == Some("1.0.0")).then_some(())
     });
     wait_for_level(&observer, 0);
-    edge.logged("not degraded any more: 60.0 °C");
+    edge.logged("no longer degraded: 60.0 °C");
     observer.wait("a mask of it", |message| {
         as_mask(message).filter(|mask| mask.mask.width() == 64).map(drop)
     });
 }
 
 #[test]
-fn a_file_without_a_temperature_stops_the_start() {
+fn thermal_file_without_temperature_stops_the_start() {
     let place = Place::new(1);
     fs::write(place.path("temp"), "warm").unwrap();
     let more = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"\n[degrade]\nthermal_file = \"temp\"";
@@ -77,7 +77,7 @@ fn a_file_without_a_temperature_stops_the_start() {
     assert!(!edge.wait().success());
 }
 
-/// Waits for a status of a level; 0 is none.
+/// Waits for a status with this level; 0 is none.
 fn wait_for_level(observer: &Observer, level: u8) {
     let expected = (level > 0).then_some(Degradation { level, cause: Cause::Heat });
     observer.wait(&format!("level {level}"), |message| {

@@ -1,5 +1,5 @@
-//! Processes, brokers and observers. Everything waits for an event, with a time-out that only
-//! says that something is broken.
+//! Processes, brokers and observers. All waits are for events; a time-out means that something is
+//! broken.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const FRAME: (u32, u32) = (128, 96);
 
-/// A mosquitto of its own, killed at the end. Tests that use it need `mosquitto`.
+/// A mosquitto for one test, killed at the end. Tests that use it need `mosquitto`.
 pub struct Mosquitto {
     pub port: u16,
     child: Child,
@@ -41,11 +41,11 @@ impl Mosquitto {
         Self::configured(port, "allow_anonymous true")
     }
 
-    /// With lines of its configuration.
+    /// Starts with additional lines of configuration.
     pub fn configured(port: u16, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("mosquitto.conf");
-        // As root it would become another user, who cannot read the files of a test.
+        // As root, mosquitto would switch to a user that cannot read the files of a test.
         let text = format!("user root\nlistener {port} 127.0.0.1\npersistence false\n{lines}\n");
         std::fs::write(&config, text).unwrap();
         let program = medsa_test_inputs::program("mosquitto");
@@ -65,13 +65,13 @@ impl Mosquitto {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    /// Ends it and starts another at the same port.
+    /// Stops it and starts another on the same port.
     pub fn restart(mut self) -> Self {
         self.kill();
         Self::start_at(self.port)
     }
 
-    /// Tells it to end and waits until it has.
+    /// Stops it and waits for its end.
     pub fn end(mut self) {
         signal("TERM", self.child.id());
         self.child.wait().unwrap();
@@ -127,7 +127,7 @@ impl Edge {
         find_line(&self.stdout, text)
     }
 
-    /// All lines of the output that nobody has looked for, once the process has ended.
+    /// All remaining lines of the output, once the process has ended.
     pub fn rest(&self) -> String {
         self.stdout.iter().map(|line| line + "\n").collect()
     }
@@ -136,7 +136,7 @@ impl Edge {
         signal(name, self.id());
     }
 
-    /// Number of its process.
+    /// Process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -170,7 +170,7 @@ pub fn edge_command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Another client of the broker, which hears everything.
+/// Another client of the broker, subscribed to everything.
 pub struct Observer {
     client: Client,
     messages: Receiver<Message>,
@@ -222,7 +222,7 @@ impl Observer {
         Self { client, messages, runtime }
     }
 
-    /// The first message from here on that `choose` takes.
+    /// The first message from here on that `choose` accepts.
     pub fn wait<T>(&self, what: &str, mut choose: impl FnMut(&Message) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -328,8 +328,8 @@ pub fn external(url: &str) -> String {
     format!("kind = \"external\"\nurl = \"{url}\"")
 }
 
-/// A port that nobody listens at, and that no other test of this run was given: between the
-/// question and its use, the system would name it twice.
+/// A free port that no other test of this run was given. Without the memory, the system could
+/// return one port twice before it is used.
 pub fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
@@ -365,7 +365,7 @@ fn find_line(lines: &Receiver<String>, text: &str) -> String {
     }
 }
 
-/// For what the system gives no event for: looks again and again.
+/// Polls until `done`; for conditions without an event.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !done() {

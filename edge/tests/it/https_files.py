@@ -1,4 +1,4 @@
-"""Hands out the files of a folder by HTTPS, on a free port that it prints: FOLDER CERTIFICATE KEY."""
+"""Serves the files of a folder over HTTPS, on a free port that it prints: FOLDER CERTIFICATE KEY."""
 import functools
 import http.server
 import ssl

@@ -88,7 +88,7 @@ fn modules_import_only_layers_below_their_own() {
         let layer = layers.get(&module);
         let layer = layer.unwrap_or_else(|| panic!("{module} is not in the table"));
         for import in imports(&fs::read_to_string(&path).unwrap()) {
-            // The crate's error has a short name.
+            // The crate's error is imported by its short name.
             let import = if import == "Error" { "error".to_owned() } else { import };
             if import != module && layers.get(&import).is_none_or(|below| below <= layer) {
                 wrong.push(format!("{} imports {import}", path.display()));

@@ -1,4 +1,4 @@
-//! Where the service's log goes.
+//! Destinations of the service's log.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::harness::{Edge, Place, edge_command};
 const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
 
 #[test]
-fn a_log_in_files_goes_on_and_has_everything_to_the_end() {
+fn log_file_continues_and_is_complete() {
     let place = Place::new(2);
     let log = "[log]\nto = \"file\"\nfile = \"edge.log\"\nlevel = \"medsa_edge=debug\"";
     let config = place.config("loop = false", &format!("{EMBEDDED}\n{log}"));
@@ -18,13 +18,13 @@ fn a_log_in_files_goes_on_and_has_everything_to_the_end() {
         let output = edge_command(&["run", "--config", config.to_str().unwrap()]).output().unwrap();
         assert!(output.status.success());
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        assert_eq!(read().matches("the source plays").count(), run);
+        assert_eq!(read().matches("the source delivers frames").count(), run);
         assert_eq!(read().matches("the source has ended").count(), run);
     }
 }
 
 #[test]
-fn what_keeps_the_service_from_starting_is_told_on_standard_error() {
+fn start_errors_are_printed_on_standard_error() {
     let place = Place::new(1);
     fs::remove_file(&place.build).unwrap();
     let log = "[log]\nto = \"file\"\nfile = \"edge.log\"";
@@ -34,18 +34,18 @@ fn what_keeps_the_service_from_starting_is_told_on_standard_error() {
 }
 
 #[test]
-fn a_journal_that_does_not_answer_is_an_error() {
+fn unreachable_journal_is_an_error() {
     let place = Place::new(1);
     let config = place.config("", &format!("{EMBEDDED}\n[log]\nto = \"journald\""));
     let config = config.to_str().unwrap();
     let mut edge = Edge::spawn(&mut without_journal(&["run", "--config", config]));
-    edge.logged("log.to is \"journald\", but the journal does not answer: ");
+    edge.logged("log.to is \"journald\", but the journal cannot be reached: ");
     assert_eq!(edge.wait().code(), Some(1));
     let output = without_journal(&["check", config]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("log: log.to is \"journald\""));
 }
 
-/// The program where no journal answers: with an empty folder over the journal's, if there is one.
+/// The program without a journal: an empty folder covers the journal's, if there is one.
 fn without_journal(arguments: &[&str]) -> Command {
     let edge = edge_command(arguments);
     let journal = Path::new("/run/systemd/journal");

@@ -1,5 +1,4 @@
-//! The service and its binary against real brokers, with a network small enough for
-//! milliseconds.
+//! The service and its binary against real brokers, with a network that takes only milliseconds.
 
 mod check;
 mod config;

@@ -1,4 +1,4 @@
-//! What is in the outbox arrives, whatever is cut or killed.
+//! The outbox delivers every message, despite broken connections and kills.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::service::LOOP;
 const RECORDS: u32 = 50;
 
 #[test]
-fn every_record_arrives_though_the_process_is_killed_again_and_again() {
+fn every_record_arrives_despite_kills() {
     needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, port) = (Place::new(2), free_port());
@@ -36,7 +36,7 @@ fn every_record_arrives_though_the_process_is_killed_again_and_again() {
         kill(edge);
         let broker = Mosquitto::start_at(port);
         let observer = Observer::start(&broker.url(), protocol);
-        // Killed after so many bytes: in the middle of a record, or of its confirmation.
+        // The connection breaks after this many bytes, inside a record or its confirmation.
         let cuts = [(900, usize::MAX), (2300, usize::MAX), (usize::MAX, 43), (4100, usize::MAX)];
         for (to_broker, from_broker) in cuts.into_iter().chain([(usize::MAX, 58)]) {
             wire.limit(to_broker, from_broker);
@@ -64,7 +64,7 @@ fn every_record_arrives_though_the_process_is_killed_again_and_again() {
 }
 
 #[test]
-fn a_connection_that_breaks_costs_no_record() {
+fn broken_connection_loses_no_record() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let wire = Wire::to(broker.port);
@@ -87,7 +87,7 @@ fn a_connection_that_breaks_costs_no_record() {
 }
 
 #[test]
-fn what_was_never_put_in_is_not_taken_for_delivered() {
+fn unknown_names_do_not_count_as_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox.redb");
     let outbox = Outbox::open(&path, 2).unwrap();
@@ -100,7 +100,7 @@ fn what_was_never_put_in_is_not_taken_for_delivered() {
 }
 
 #[test]
-fn a_full_outbox_takes_nothing_and_says_so() {
+fn full_outbox_refuses_messages() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox.redb");
     let outbox = Outbox::open(&path, 3).unwrap();
@@ -121,7 +121,7 @@ fn a_full_outbox_takes_nothing_and_says_so() {
 }
 
 #[test]
-fn a_damaged_outbox_is_kept_aside_and_replaced() {
+fn damaged_outbox_is_moved_aside_and_replaced() {
     for damage in [Damage::Text, Damage::Halved, Damage::Zeroed] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.redb");
@@ -140,11 +140,11 @@ fn a_damaged_outbox_is_kept_aside_and_replaced() {
 
 #[derive(Clone, Copy, Debug)]
 enum Damage {
-    /// Another file.
+    /// Replaced by other content.
     Text,
     /// The end is missing.
     Halved,
-    /// All but the first page.
+    /// All but the first page is missing.
     Zeroed,
 }
 

@@ -1,4 +1,4 @@
-//! Which frames are segmented when the network is slow, with a network that waits for the test.
+//! Frames segmented by a slow network; the test controls its pace.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::config::{Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Activity, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
+    self, Activity, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
@@ -23,11 +23,11 @@ use crate::harness::{LIMIT, wait_until};
 use crate::tiny::{PREPROCESS, SIDE};
 
 #[test]
-fn the_newest_frame_wins_and_the_others_are_counted() {
+fn newest_frame_is_segmented_and_others_are_counted() {
     let mut bench = Bench::start(Pace::Live, 8);
     bench.frames(1);
     bench.wait_until_encoding();
-    // These five come while frame 0 is in the network: only the last is still there afterwards.
+    // These five arrive while frame 0 is being encoded; only the last remains.
     bench.frames(5);
     bench.wait_until_dropped(4);
     bench.release();
@@ -48,22 +48,22 @@ fn every_frame_is_segmented_when_the_source_waits() {
         bench.release();
         assert_eq!(bench.mask().frame_id, frame_id);
     }
-    // Counted once its masks are out.
+    // Counted once its masks are published.
     bench.wait_until_counted(Counter::FramesSegmented, 20);
     bench.end();
 }
 
 #[test]
-fn a_full_queue_drops_masks_and_does_not_stop_the_network() {
+fn full_queue_drops_masks_and_does_not_block() {
     let mut bench = Bench::start(Pace::Live, 1);
     for count in 1..=3 {
         bench.frames(1);
         bench.wait_until_encoding();
         bench.release();
-        // So that the next does not replace it before the decoder.
+        // So that the next frame does not replace it before the decoder.
         bench.wait_until_counted(Counter::FramesSegmented, count);
     }
-    // The fourth comes to the network although nobody has taken a mask.
+    // The fourth is encoded although no mask was taken.
     bench.frames(1);
     bench.wait_until_encoding();
     bench.wait_until_counted(Counter::MasksDropped, 2);
@@ -73,21 +73,21 @@ fn a_full_queue_drops_masks_and_does_not_stop_the_network() {
 }
 
 #[test]
-fn frames_that_cannot_be_read_are_counted_and_skipped() {
+fn unreadable_frames_are_counted_and_skipped() {
     let mut bench = Bench::start(Pace::EveryFrame, 8);
     let broken = source::Error::DamagedFrame { reason: "a hole".into() };
     bench.send(vec![Ok(frame()), Err(broken), Ok(frame())]);
     bench.release();
     bench.release();
     assert_eq!(bench.mask().frame_id, 0);
-    // The frame that could not be read keeps its number.
+    // The unreadable frame keeps its number.
     assert_eq!(bench.mask().frame_id, 2);
     assert_eq!(bench.meter.get(Counter::FramesFailed), 1);
     bench.end();
 }
 
 #[test]
-fn a_paused_service_drops_frames() {
+fn paused_service_drops_frames() {
     let mut bench = Bench::start(Pace::EveryFrame, 8);
     bench.objects.set_activity(Activity::Paused);
     bench.frames(3);
@@ -97,7 +97,7 @@ fn a_paused_service_drops_frames() {
 }
 
 #[test]
-fn a_prompt_is_answered_while_the_next_frame_is_in_the_encoder() {
+fn prompt_is_decoded_while_the_encoder_is_busy() {
     let mut bench = Bench::start(Pace::Live, 8);
     bench.frames(1);
     bench.release();
@@ -112,7 +112,7 @@ fn a_prompt_is_answered_while_the_next_frame_is_in_the_encoder() {
 }
 
 #[test]
-fn a_frozen_frame_answers_prompts_and_new_frames_are_dropped() {
+fn frozen_frame_is_decoded_again_and_new_frames_are_dropped() {
     let mut bench = Bench::start(Pace::Live, 8);
     bench.frames(1);
     bench.release();
@@ -130,7 +130,7 @@ fn a_frozen_frame_answers_prompts_and_new_frames_are_dropped() {
 }
 
 #[test]
-fn a_degraded_device_leaves_frames_to_following() {
+fn degraded_device_skips_the_encoder() {
     let mut bench = Bench::start(Pace::Live, 8);
     for (level, spared) in [(1, 1), (2, 1), (3, 3), (0, 0)] {
         let degradation = Degradation { level, cause: Cause::Heat };
@@ -140,10 +140,10 @@ fn a_degraded_device_leaves_frames_to_following() {
             let mut dropped = before;
             bench.release();
             let given_up = loop {
-                // Each is given up or segmented before the next comes, so that none is replaced.
+                // Each frame is skipped or segmented before the next, so that none is replaced.
                 bench.frames(1);
                 let mut mask = None;
-                wait_until("the frame is given up or segmented", || {
+                wait_until("the frame is skipped or segmented", || {
                     mask = bench.masks.try_recv().ok();
                     mask.is_some() || bench.meter.get(Counter::ReplacedBeforeEncoder) > dropped
                 });
@@ -152,7 +152,7 @@ fn a_degraded_device_leaves_frames_to_following() {
                 }
                 dropped += 1;
             };
-            // More, where the encoder rests in proportion to its time.
+            // More are skipped while the encoder rests in proportion to its time.
             assert!(
                 if level > 0 { given_up >= spared } else { given_up == 0 },
                 "{level}: {given_up}"
@@ -163,7 +163,7 @@ fn a_degraded_device_leaves_frames_to_following() {
 }
 
 #[test]
-fn a_recording_is_not_degraded() {
+fn every_frame_recording_is_not_degraded() {
     let mut bench = Bench::start(Pace::EveryFrame, 1);
     bench.slot.degrade(Some(Degradation { level: 3, cause: Cause::Heat }));
     bench.send((0..5).map(|_| Ok(frame())).collect());
@@ -175,7 +175,7 @@ fn a_recording_is_not_degraded() {
 }
 
 #[test]
-fn a_pipeline_is_stopped_while_everything_waits() {
+fn pipeline_stops_while_all_stages_wait() {
     let mut bench = Bench::start(Pace::EveryFrame, 1);
     bench.send((0..5).map(|_| Ok(frame())).collect());
     bench.wait_until_encoding();
@@ -186,51 +186,51 @@ fn a_pipeline_is_stopped_while_everything_waits() {
 }
 
 #[test]
-fn a_stage_that_works_for_too_long_is_stuck() {
+fn stage_that_works_too_long_is_stuck() {
     let mut bench = Bench::start(Pace::Live, 8);
     bench.frames(1);
     bench.wait_until_encoding();
-    let (tell, told) = channel();
-    let act = move |stuck: Stuck| tell.send(stuck).unwrap();
+    let (report, reported) = channel();
+    let act = move |stuck: Stuck| report.send(stuck).unwrap();
     let limit = Duration::from_millis(50);
     let _supervisor = bench.pipeline.watch().supervise(limit, || {}, act).unwrap();
-    let stuck = told.recv_timeout(LIMIT).unwrap();
+    let stuck = reported.recv_timeout(LIMIT).unwrap();
     assert_eq!(stuck.stage, "encoding");
     assert!(stuck.worked > limit);
-    // What it was called for is called once.
-    assert!(told.recv().is_err());
+    // The callback runs once.
+    assert!(reported.recv().is_err());
     bench.release();
     assert_eq!(bench.mask().frame_id, 0);
     bench.end();
 }
 
 #[test]
-fn stages_that_wait_are_well() {
+fn waiting_stages_are_healthy() {
     let mut bench = Bench::start(Pace::EveryFrame, 1);
     bench.send((0..5).map(|_| Ok(frame())).collect());
     (0..3).for_each(|_| bench.release());
-    // Nobody takes the first mask, so that the second has no room: everything waits.
+    // The first mask is not taken, so that the second has no room and all stages wait.
     bench.wait_until_counted(Counter::MasksOut, 2);
     bench.wait_until_encoding();
     bench.wait_until_encoding();
     bench.wait_until_encoding();
-    let (tell, told) = channel();
-    // The test may not listen any more.
-    let well = move || _ = tell.send(());
+    let (report, reported) = channel();
+    // The receiver may be gone.
+    let healthy = move || _ = report.send(());
     let limit = Duration::from_millis(300);
     let act = |stuck| panic!("{stuck:?}");
-    let supervisor = bench.pipeline.watch().supervise(limit, well, act).unwrap();
+    let supervisor = bench.pipeline.watch().supervise(limit, healthy, act).unwrap();
     for _ in 0..8 {
-        told.recv_timeout(LIMIT).expect("no stage is stuck");
+        reported.recv_timeout(LIMIT).expect("no stage is stuck");
     }
     drop(supervisor);
     bench.end();
 }
 
-/// A pipeline whose frames and pace the test decides.
+/// A pipeline whose frames and pace the test controls.
 struct Bench {
     pipeline: Pipeline,
-    masks: tokio::sync::mpsc::Receiver<Ready>,
+    masks: tokio::sync::mpsc::Receiver<QueuedMask>,
     meter: Arc<Meter>,
     objects: Arc<Objects>,
     slot: Slot<Gated>,
@@ -273,7 +273,7 @@ impl Bench {
         self.objects.change(ObjectId::new(0).unwrap(), change).unwrap();
     }
 
-    /// Threads of their own count.
+    /// Waits for a counter, which other threads increment.
     fn wait_until_counted(&self, counter: Counter, count: u64) {
         let deadline = Instant::now() + LIMIT;
         while self.meter.get(counter) < count {
@@ -282,7 +282,7 @@ impl Bench {
         }
     }
 
-    /// Frames dropped anywhere: where depends on the threads' pace.
+    /// Frames dropped by all stages; which stage drops one depends on timing.
     fn dropped(&self) -> u64 {
         self.meter.counts().frames_dropped().total()
     }
@@ -291,7 +291,7 @@ impl Bench {
         wait_until("frames are dropped", || self.dropped() >= count);
     }
 
-    /// Plays frames and returns when the source has passed on the last of them.
+    /// Plays frames and returns when the source has delivered the last.
     fn frames(&mut self, count: usize) {
         for _ in 0..count {
             self.send(vec![Ok(frame())]);
@@ -329,7 +329,7 @@ impl Bench {
     }
 }
 
-/// A source that plays what the test sends, and says each time it asks for more.
+/// A source that plays what the test sends, and reports each request for more.
 struct Script {
     frames: Receiver<Result<Frame, source::Error>>,
     asked: Sender<()>,
@@ -337,7 +337,7 @@ struct Script {
 
 impl Source for Script {
     fn next(&mut self, _: Duration) -> Event {
-        // The test may not listen any more.
+        // The receiver may be gone.
         let _ = self.asked.send(());
         match self.frames.recv() {
             Ok(Ok(frame)) => {
@@ -350,7 +350,7 @@ impl Source for Script {
     }
 }
 
-/// A network that says when a frame enters and keeps it until the test lets it go.
+/// A network that reports each frame it gets and holds it until the test releases it.
 struct Gated {
     entered: Mutex<Sender<()>>,
     gate: Mutex<Receiver<()>>,

@@ -1,4 +1,4 @@
-//! One build takes over from another while frames go on.
+//! Replacement of the build while frames are segmented.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +27,7 @@ use crate::tiny;
 const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\nblank = []";
 
 #[test]
-fn another_build_takes_over_and_no_frame_is_without_a_mask() {
+fn build_is_replaced_without_losing_a_mask() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(4), Mosquitto::start());
     let [old, new] = [("old", 64), ("new", 32)].map(|(version, side)| {
@@ -48,31 +48,31 @@ fn another_build_takes_over_and_no_frame_is_without_a_mask() {
     switch(&place, "new");
     let json = "Content-Type: application/json\r\n";
     assert_eq!(request(address, "POST", "/command", json, b"\"Reload\"").0, 202);
-    let (mut seen, mut told, mut after) = (BTreeSet::from([first]), None, 0);
+    let (mut seen, mut received, mut after) = (BTreeSet::from([first]), None, 0);
     observer.wait("masks of the new build", |message| {
-        told = as_info(message).or(told.take());
+        received = as_info(message).or(received.take());
         if let Some(mask) = as_mask(message).filter(|mask| mask.frame_id > first) {
             assert_ne!(mask.state, MaskState::Lost);
             assert!(at_left(&mask), "frame {}", mask.frame_id);
-            // Never back again.
+            // The old build never returns.
             assert!(after == 0 || mask.mask.width() == 32);
             after += u32::from(mask.mask.width() == 32);
             seen.insert(mask.frame_id);
         }
-        (told.is_some() && after > 50).then_some(())
+        (received.is_some() && after > 50).then_some(())
     });
     let last = *seen.last().unwrap();
     let missing: Vec<_> = (first..last).filter(|frame_id| !seen.contains(frame_id)).collect();
     assert!(missing.is_empty(), "{missing:?} of {first} to {last}");
-    let told = told.unwrap();
-    assert_eq!((hex(&told.build_sha256), told.input_size_px), (new.clone(), 32));
+    let received = received.unwrap();
+    assert_eq!((hex(&received.build_sha256), received.input_size_px), (new.clone(), 32));
     let health: serde_json::Value = serde_json::from_str(&get(address, "/health").1).unwrap();
     assert_eq!(health["build"], "tiny new");
     let build = format!("medsa_build_info{{name=\"tiny\",version=\"new\",sha256=\"{new}\"}} 1");
     assert!(get(address, "/metrics").1.contains(&build));
 
     observer.send("medsa/bench/command", &Command::Capture);
-    edge.logged("kept as record");
+    edge.logged("stored as record");
     edge.signal("TERM");
     assert!(edge.wait().success());
     assert!(edge.printed("frames failed").ends_with(" 0"));
@@ -82,7 +82,7 @@ fn another_build_takes_over_and_no_frame_is_without_a_mask() {
 }
 
 #[test]
-fn a_frozen_frame_stays_with_its_build() {
+fn frozen_frame_keeps_its_build() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -92,7 +92,7 @@ fn a_frozen_frame_stays_with_its_build() {
     edge.logged("frozen");
     put(&place, &right("new", 32));
     edge.signal("HUP");
-    edge.logged("build tiny new takes over from tiny 1.0.0");
+    edge.logged("build tiny new replaces tiny 1.0.0");
     observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
     let mask = observer.wait_for_mask("an answer on the frozen frame", at_left);
     assert_eq!(mask.mask.width(), 64);
@@ -103,7 +103,7 @@ fn a_frozen_frame_stays_with_its_build() {
 }
 
 #[test]
-fn a_build_that_does_not_prove_itself_is_not_taken() {
+fn build_that_fails_acceptance_is_not_used() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -113,7 +113,7 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
     let mut edge = Edge::run(&config);
     observer.wait_for_mask("a mask", |_| true);
     edge.signal("HUP");
-    edge.logged("tiny.medsa is the build that runs already: nothing is to be done");
+    edge.logged("tiny.medsa is already in use; nothing to do");
 
     let mut corrupt = bytes(&right("new", 32));
     let middle = corrupt.len() / 2;
@@ -135,15 +135,15 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
             None => fs::remove_file(path).unwrap(),
         }
         observer.send("medsa/bench/command", &Command::Reload);
-        let line = edge.logged("is not taken, build tiny 1.0.0 goes on");
+        let line = edge.logged("was not accepted, build tiny 1.0.0 stays in use");
         assert!(line.contains(reason), "{line}");
         observer.wait_for_mask("a mask of the old build", |mask| mask.mask.width() == 64);
     }
-    // Of another board's limits this device does not know whether it holds them.
+    // The device does not apply another board's limits.
     let limits = LatencyLimits { encoder_ms: 0.0, decoder_ms: 0.0 };
     put(&place, &build("new", 32, |_| (), &[("tv", limits)]));
     edge.signal("HUP");
-    edge.logged("no limits for the board pi, expected one of tv: its times do not count");
+    edge.logged("no limits for the board pi, expected one of tv: its times are not checked");
     edge.logged("build tiny new takes over");
     observer.wait_for_mask("a mask of the new build", |mask| mask.mask.width() == 32);
     edge.signal("TERM");
@@ -152,11 +152,11 @@ fn a_build_that_does_not_prove_itself_is_not_taken() {
 }
 
 #[test]
-fn objects_are_followed_while_another_build_is_asked() {
+fn objects_are_followed_during_the_acceptance_test() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     for index in 0..2 {
-        // Something that can be followed.
+        // A texture that can be followed.
         let wave = |x: u32, slope: f32| 60.0 * (x as f32 * slope).sin();
         let grey = |x, y| (128.0 + wave(x, 0.5) + wave(y, 0.4)) as u8;
         let picture =
@@ -173,7 +173,7 @@ fn objects_are_followed_while_another_build_is_asked() {
     let slow = Build::new(tiny::manifest("0.1.0"), files, acceptance);
     put(&place, &slow);
     edge.signal("HUP");
-    edge.logged("its times do not count");
+    edge.logged("its times are not checked");
     wait_for(&observer, |status| status.build == BuildStatus::Loading);
     let mut followed = 0;
     observer.wait_for_mask("masks that follow the picture", |mask| {
@@ -181,14 +181,14 @@ fn objects_are_followed_while_another_build_is_asked() {
         followed == 100
     });
     edge.signal("HUP");
-    edge.logged("a build is being loaded already");
+    edge.logged("another build is being loaded; try again later");
 }
 
 pub fn right(version: &str, side: usize) -> Build {
     build(version, side, |_| (), &[])
 }
 
-/// A build with one vector, after a change of it, and limits for boards.
+/// A build with one changed acceptance vector, and limits for boards.
 pub fn build(
     version: &str,
     side: usize,
@@ -221,7 +221,7 @@ fn files(side: usize) -> BTreeMap<String, Vec<u8>> {
     ])
 }
 
-/// What the tiny network of a side answers.
+/// Output of the tiny network with an input of this side.
 fn vector(side: usize) -> AcceptanceVector {
     let files = files(side);
     let (encoder, decoder) = (&files[Manifest::ENCODER], &files[Manifest::DECODER]);
@@ -251,18 +251,18 @@ pub fn bytes(build: &Build) -> Vec<u8> {
     build.write_to(Vec::new()).unwrap()
 }
 
-/// Puts a build in the place of the one that the configuration names.
+/// Replaces the configured build file.
 fn put(place: &Place, build: &Build) {
     fs::write(place.path("tiny.medsa"), bytes(build)).unwrap();
 }
 
-/// As an updater does: in one step.
+/// Switches like an updater, in one step.
 fn switch(place: &Place, to: &str) {
     symlink(to, place.path("next")).unwrap();
     fs::rename(place.path("next"), place.path("tiny.medsa")).unwrap();
 }
 
-/// Whether the disc is at (20, 20), whatever the size of the mask.
+/// True if the disc is at (20, 20), for masks of any size.
 fn at_left(mask: &MaskMessage) -> bool {
     let width = usize::from(mask.mask.width());
     mask.mask.bits().nth(20 * width / 128 * (width + 1)) == Some(true)

@@ -1,4 +1,4 @@
-//! `medsa-edge segment` from its command line.
+//! The command `medsa-edge segment`.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn segment(place: &Place, image: &str, more: &[&str]) -> Output {
     edge_command(&arguments).output().unwrap()
 }
 
-/// The message of a run that has to fail; nothing may have been written.
+/// The message of a run that must fail and write nothing.
 fn refusal(place: &Place, image: &str, more: &[&str]) -> String {
     let output = segment(place, image, more);
     assert!(!output.status.success());
@@ -25,7 +25,7 @@ fn refusal(place: &Place, image: &str, more: &[&str]) -> String {
 }
 
 #[test]
-fn a_click_gives_a_mask_a_picture_and_a_report() {
+fn click_gives_mask_overlay_and_report() {
     let place = Place::new(3);
     let (clip, overlay) = (place.clip.to_str().unwrap(), place.path("overlay.png"));
     let output =
@@ -47,7 +47,7 @@ fn a_click_gives_a_mask_a_picture_and_a_report() {
 }
 
 #[test]
-fn clicks_and_a_box_go_together() {
+fn clicks_and_box_can_be_combined() {
     let place = Place::new(1);
     let more = ["--box", "20,20,100,80", "--point", "30,40", "--point", "10,10,-"];
     let output = segment(&place, place.clip.to_str().unwrap(), &more);
@@ -57,7 +57,7 @@ fn clicks_and_a_box_go_together() {
 }
 
 #[test]
-fn a_click_outside_the_frame_is_refused() {
+fn invalid_prompts_are_refused() {
     let place = Place::new(1);
     let clip = place.clip.to_str().unwrap();
     let output = segment(&place, clip, &["--point", "400,10"]);
@@ -71,7 +71,7 @@ fn a_click_outside_the_frame_is_refused() {
 }
 
 #[test]
-fn files_that_are_no_pictures_are_named() {
+fn unreadable_images_are_reported() {
     let place = Place::new(1);
     let text = place.write("notes.txt", "nothing to see");
     let click = ["--point", "1,1"];
@@ -82,7 +82,7 @@ fn files_that_are_no_pictures_are_named() {
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let message = refusal(&place, cut.to_str().unwrap(), &click);
     assert!(message.contains("cut.png"), "{message}");
-    // The preamble of DICOM, and then nothing.
+    // The preamble of DICOM, and nothing else.
     let mut dicom = vec![0; 128];
     dicom.extend(b"DICM\x02\x00");
     let truncated = place.folder.path().join("cut.dcm");
@@ -95,7 +95,7 @@ fn files_that_are_no_pictures_are_named() {
 }
 
 #[test]
-fn builds_that_are_not_whole_are_named() {
+fn damaged_builds_are_reported() {
     let place = Place::new(1);
     let (clip, click) = (place.clip.to_str().unwrap(), ["--point", "1,1"]);
     tiny::build_of(place.folder.path(), b"no model".to_vec(), tiny::decoder(), "0.1.0");

@@ -41,7 +41,7 @@ fn masks_arrive(protocol: Protocol, number: u8) {
     assert_eq!((mask.object, mask.frame_width_px, mask.frame_height_px), (0, 128, 96));
     assert_eq!((mask.mask.width(), mask.mask.height()), (64, 48));
     assert!(mask.age_us > 0 && (mask.score - 0.9).abs() < 1e-3);
-    // 32 cells of two pixels, so an area of four times the cells.
+    // 32 cells of two by two pixels: the area is four times the cells.
     let measured = mask.measured.unwrap();
     let ratio = f64::from(measured.area_px) / f64::from(mask.mask.area_cells());
     assert!((ratio - 4.0).abs() < 0.2, "{ratio}");
@@ -75,12 +75,12 @@ fn masks_arrive_at_the_embedded_broker() {
 }
 
 #[test]
-fn availability_and_info_are_there_for_those_who_come_later() {
+fn availability_and_info_are_retained() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
     edge.logged("connected to the broker");
-    // The masks of a first observer say that all before them has arrived.
+    // A first observer's masks show that everything before has been published.
     Observer::start(&broker.url(), Protocol::V4).wait_for_mask("a mask", |_| true);
     let late = Observer::start(&broker.url(), Protocol::V4);
     let mut online = None;
@@ -105,7 +105,7 @@ fn availability_and_info_are_there_for_those_who_come_later() {
 }
 
 #[test]
-fn a_killed_device_is_declared_offline_by_its_last_will() {
+fn last_will_reports_killed_device_as_offline() {
     needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, broker) = (Place::new(1), Mosquitto::start());
@@ -119,7 +119,7 @@ fn a_killed_device_is_declared_offline_by_its_last_will() {
 }
 
 #[test]
-fn a_broker_that_appears_late_gets_masks() {
+fn late_broker_gets_masks() {
     needs!("mosquitto");
     let (place, port) = (Place::new(2), free_port());
     let url = format!("mqtt://127.0.0.1:{port}");
@@ -132,7 +132,7 @@ fn a_broker_that_appears_late_gets_masks() {
 }
 
 #[test]
-fn a_broker_that_restarts_gets_masks_again() {
+fn restarted_broker_gets_masks_again() {
     needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         broker_restarts(protocol, number);
@@ -152,13 +152,13 @@ fn broker_restarts(protocol: Protocol, number: u8) {
     let observer = Observer::start(&broker.url(), protocol);
     let after = observer.wait_for_mask("a mask", |mask| mask.frame_id > before.frame_id);
     assert!(after.frame_id > before.frame_id);
-    // And it listens again.
+    // It has subscribed again.
     observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
     observer.wait_for_mask("the new place", is_left);
 }
 
 #[test]
-fn a_prompt_by_mqtt_moves_the_object_and_clears_it() {
+fn mqtt_prompt_moves_and_clears_the_object() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -170,7 +170,7 @@ fn a_prompt_by_mqtt_moves_the_object_and_clears_it() {
     observer.send("medsa/bench/prompt", &second);
     observer.wait_for_mask("the second object", |mask| mask.object == 5);
     observer.send("medsa/bench/prompt", &PromptMessage { object: 0, change: PromptChange::Clear });
-    // Two masks of the second object in a row: the first object is gone.
+    // Two masks of the second object in a row: the first object is cleared.
     let mut last = 0;
     observer.wait_for_mask("the second object alone", |mask| {
         last = if mask.object == 5 { last + 1 } else { 0 };
@@ -195,7 +195,7 @@ fn garbage_and_wrong_prompts_are_refused_and_counted() {
         assert!(edge.logged("refused").contains("point (500, 20) is outside"));
         observer.publish("medsa/bench/prompt", vec![1; 100_000]);
         assert!(edge.logged("refused").contains("100000 bytes, at most 4096 are accepted"));
-        // Counted, and the connection is the same: the masks go on and nothing was lost.
+        // Refused messages are counted, and the connection stays: no mask was lost.
         let stats = observer.wait("the count", |message| {
             let stats = Stats::decode(&message.payload).ok()?;
             (message.topic.ends_with("/stats") && stats.refused_messages == 4).then_some(stats)
@@ -206,9 +206,9 @@ fn garbage_and_wrong_prompts_are_refused_and_counted() {
     }
 }
 
-/// A packet that the protocol itself refuses costs the connection, which comes back.
+/// A packet that the protocol itself refuses breaks the connection, which is then reopened.
 #[test]
-fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
+fn oversized_packet_is_counted_and_the_connection_reopens() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -216,7 +216,7 @@ fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
     observer.wait_for_availability(Availability::Online);
     observer.publish("medsa/bench/prompt", vec![1; (1 << 20) - 100]);
     assert!(edge.logged("refused").contains("at most 4096"));
-    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100, false);
+    publish_oversized(broker.port, "medsa/bench/prompt", (1 << 20) + 100, false);
     edge.logged("no broker");
     edge.logged("connected to the broker");
     observer.wait_for_availability(Availability::Online);
@@ -226,7 +226,7 @@ fn a_monstrous_packet_is_counted_and_the_connection_comes_back() {
 }
 
 #[test]
-fn pause_and_resume() {
+fn pause_and_resume_stop_and_start_masks() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -244,7 +244,7 @@ fn pause_and_resume() {
 }
 
 #[test]
-fn a_capture_is_kept_and_announced() {
+fn capture_is_stored_and_announced() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -253,7 +253,7 @@ fn a_capture_is_kept_and_announced() {
     let mut edge = Edge::run(&place.config(&format!("{LOOP}\nblank = []"), &settings));
     observer.wait_for_mask("a mask", |_| true);
     observer.send("medsa/bench/command", &Command::Capture);
-    let told = observer.wait("the record", |message| {
+    let received = observer.wait("the record", |message| {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
@@ -261,21 +261,21 @@ fn a_capture_is_kept_and_announced() {
     assert!(edge.wait().success());
     let records = Records::open(Path::new(&place.path("kept")), BUDGET).unwrap();
     let id = records.list(10).unwrap().pop().unwrap();
-    assert_eq!(id.to_string(), told.id.as_str());
+    assert_eq!(id.to_string(), received.id.as_str());
     let record = records.read(&id).unwrap();
-    assert_eq!(record.frame.id, told.frame_id);
-    assert_eq!(told.objects.len(), 1);
+    assert_eq!(record.frame.id, received.frame_id);
+    assert_eq!(received.objects.len(), 1);
     let object = &record.objects[0];
     assert_eq!((object.object, object.prompt.points[0].x), (0, 64.0));
     let area = object.measured.as_ref().unwrap().area_px;
-    assert_eq!(area, told.objects[0].area_px);
+    assert_eq!(area, received.objects[0].area_px);
     assert!((f64::from(area) / (std::f64::consts::PI * 24.0 * 24.0) - 1.0).abs() < 0.05, "{area}");
     let outbox = Outbox::open(Path::new(&place.path("outbox.redb")), 10).unwrap();
     assert!(outbox.is_empty().unwrap());
 }
 
 #[test]
-fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
+fn captures_are_refused_without_records_or_blank() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -289,14 +289,14 @@ fn captures_are_refused_without_a_folder_or_a_mask_of_the_source() {
     observer.wait_for_availability(Availability::Online);
     observer.wait_for_mask("a mask", |_| true);
     observer.send("medsa/bench/command", &Command::Capture);
-    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
+    assert!(edge.logged("NOT stored").contains("source.blank is missing"));
     edge.signal("TERM");
     assert!(edge.wait().success());
     assert!(edge.printed("records refused").ends_with(" 1"));
 }
 
 #[test]
-fn metrics_and_health_are_told_by_http() {
+fn metrics_and_health_are_served() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -328,7 +328,7 @@ fn metrics_and_health_are_told_by_http() {
 }
 
 #[test]
-fn a_recording_is_published_whole_and_then_the_service_ends() {
+fn service_ends_after_publishing_a_whole_recording() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(25), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -348,7 +348,7 @@ fn a_recording_is_published_whole_and_then_the_service_ends() {
 }
 
 #[test]
-fn a_recording_waits_for_its_broker() {
+fn recording_waits_for_the_broker() {
     needs!("mosquitto");
     let (place, port) = (Place::new(40), free_port());
     let url = format!("mqtt://127.0.0.1:{port}");
@@ -362,13 +362,13 @@ fn a_recording_waits_for_its_broker() {
 }
 
 #[test]
-fn a_service_may_stay_after_its_source() {
+fn service_can_stay_after_the_source_ends() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let source = "rate_fps = 240\nat_end = \"stay\"";
     let mut edge = Edge::run(&place.config(source, &external(&broker.url())));
-    edge.logged("the service stays");
+    edge.logged("the service keeps running");
     observer.wait_for_availability(Availability::Online);
     edge.signal("TERM");
     observer.wait_for_availability(Availability::Offline);
@@ -376,7 +376,7 @@ fn a_service_may_stay_after_its_source() {
 }
 
 #[test]
-fn it_stops_when_there_never_was_a_broker() {
+fn service_stops_without_a_broker() {
     let (place, port) = (Place::new(2), free_port());
     let url = format!("mqtt://127.0.0.1:{port}");
     for source in [LOOP, "loop = true\npace = \"every-frame\""] {
@@ -388,7 +388,7 @@ fn it_stops_when_there_never_was_a_broker() {
 }
 
 #[test]
-fn a_taken_address_is_told() {
+fn address_in_use_is_reported() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let listen = format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{}\"", broker.port);
@@ -399,7 +399,7 @@ fn a_taken_address_is_told() {
 }
 
 #[test]
-fn the_kind_of_source_has_to_be_right() {
+fn wrong_source_kind_is_reported() {
     let place = Place::new(1);
     let config = place.config(LOOP, "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -410,16 +410,16 @@ fn the_kind_of_source_has_to_be_right() {
     assert_eq!(edge.wait().code(), Some(2));
 }
 
-/// Publishes more than the service's own client would.
-pub fn publish_monster(port: u16, topic: &str, bytes: usize, retain: bool) {
-    let mut options = rumqttc::MqttOptions::new("monster", "127.0.0.1", port);
+/// Publishes a larger message than the service's own client can.
+pub fn publish_oversized(port: u16, topic: &str, bytes: usize, retain: bool) {
+    let mut options = rumqttc::MqttOptions::new("oversized", "127.0.0.1", port);
     options.set_max_packet_size(2 * bytes, 2 * bytes);
     let (client, mut connection) = rumqttc::Client::new(options, 4);
     client.publish(topic, rumqttc::QoS::AtLeastOnce, retain, vec![1; bytes]).unwrap();
     let confirmed = |event: &rumqttc::Event| {
         matches!(event, rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_)))
     };
-    assert!(connection.iter().any(|event| confirmed(&event.expect("the monster leaves"))));
+    assert!(connection.iter().any(|event| confirmed(&event.expect("the message is sent"))));
 }
 
 pub fn click_at(x: f32, y: f32) -> PromptMessage {
@@ -427,7 +427,7 @@ pub fn click_at(x: f32, y: f32) -> PromptMessage {
     PromptMessage { object: 0, change: PromptChange::Set { points, bbox: None } }
 }
 
-/// Whether the disc is at (20, 20) and not in the middle.
+/// True if the disc is at (20, 20) and not in the centre.
 pub fn is_left(mask: &medsa_wire::MaskMessage) -> bool {
     let row = 10 * usize::from(mask.mask.width());
     mask.object == 0 && mask.mask.bits().nth(row + 10) == Some(true)

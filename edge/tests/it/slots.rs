@@ -1,4 +1,4 @@
-//! A build out of a slot: confirmed when it is well, gone back from when it is not.
+//! Builds in slots: confirmed when healthy, otherwise rolled back.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ fn slots(place: &Place) -> Slots<Folder> {
     Slots::open(Folder::open(Path::new(&place.path("slots"))).unwrap()).unwrap()
 }
 
-/// What is remembered of the slots, whoever works on them.
+/// State of the slots, also while another process changes them.
 fn state(place: &Place) -> State {
     let folder = Folder::to_start(Path::new(&place.path("slots")));
     Slots::open(folder).unwrap().state().clone()
@@ -52,7 +52,7 @@ fn start(place: &Place) -> Edge {
 }
 
 #[test]
-fn a_build_that_is_well_is_confirmed() {
+fn healthy_build_is_confirmed() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
@@ -60,8 +60,8 @@ fn a_build_that_is_well_is_confirmed() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     install(&place, &right("2.0.0", 32));
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     let state = state(&place);
     assert_eq!(state.phase, Phase::Settled);
     assert_eq!(state.in_use().unwrap().version.to_string(), "2.0.0");
@@ -69,7 +69,7 @@ fn a_build_that_is_well_is_confirmed() {
 }
 
 #[test]
-fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
+fn build_that_fails_acceptance_is_rolled_back_at_once() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
@@ -77,14 +77,14 @@ fn a_build_that_is_not_accepted_is_gone_back_from_at_once() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask", |_| true);
     install(&place, &build("2.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]));
-    edge.logged("back to build tiny 1.0.0 in slot A");
+    edge.logged("rolled back to build tiny 1.0.0 in slot A");
     let state = state(&place);
     assert_eq!((state.phase, state.failed.len()), (Phase::Settled, 1));
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
 }
 
 #[test]
-fn a_build_that_does_not_live_is_gone_back_from() {
+fn unconfirmed_build_is_rolled_back_after_three_starts() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = place(&broker);
@@ -96,13 +96,13 @@ fn a_build_that_does_not_live_is_gone_back_from() {
         edge.signal("KILL");
     }
     let edge = start(&place);
-    edge.logged("back to build tiny 1.0.0 in slot A: it was not confirmed in 3 starts");
+    edge.logged("rolled back to build tiny 1.0.0 in slot A: it was not confirmed in 3 starts");
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
-    // A spoilt file is found at the next start; without another build there is none.
+    // A damaged file is detected at the next start; without another build the start fails.
     drop(edge);
     std::fs::write(place.folder.path().join("slots/a.medsa"), "spoilt").unwrap();
-    start(&place).logged("back to build tiny 2.0.0 in slot B: slot A does not hold");
+    start(&place).logged("rolled back to build tiny 2.0.0 in slot B: slot A does not hold");
     std::fs::write(place.folder.path().join("slots/b.medsa"), "spoilt").unwrap();
     start(&place).logged("neither slot holds the build that was installed in it");
 }

@@ -1,6 +1,6 @@
-//! A shift on the ward: taps and captures go on while broker and source come and go, and nothing
-//! that was captured is lost. Here it is a short one; `PARTS=soak make bench` makes it an hour with
-//! a real build, and keeps what is printed.
+//! A shift on a ward: taps and captures continue while broker and source are restarted, and no
+//! capture is lost. The test is short; `PARTS=soak make bench` runs an hour with a real build and
+//! keeps the printed results.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -25,17 +25,17 @@ use crate::http::request;
 use crate::service::BUDGET;
 use crate::source::{recorded_clip, shell};
 
-/// Seconds, instead of a short shift.
+/// Environment variable with the duration in seconds.
 const SECONDS: &str = "MEDSA_SOAK_S";
 
-/// The build to run, instead of a made-up network.
+/// Environment variable with the build to run instead of a made-up network.
 const BUILD: &str = "MEDSA_SOAK_BUILD";
 
-/// Objects that are tapped in turns, beside object 0, which the configuration prompts.
+/// Number of objects that are tapped in turns, besides object 0, which the configuration prompts.
 const TAPPED: usize = 3;
 
 #[test]
-fn nothing_captured_is_lost_with_a_broker_that_restarts() {
+fn no_capture_is_lost_when_the_broker_restarts() {
     needs!("ffmpeg", "mosquitto");
     let folder = tempfile::tempdir().unwrap();
     let broker = Mosquitto::configured(free_port(), &lasting(&folder));
@@ -44,14 +44,14 @@ fn nothing_captured_is_lost_with_a_broker_that_restarts() {
 }
 
 #[test]
-fn nothing_captured_is_lost_with_the_embedded_broker() {
+fn no_capture_is_lost_with_the_embedded_broker() {
     needs!("ffmpeg", "mosquitto");
     let port = free_port();
     let settings = format!("kind = \"embedded\"\nlisten = \"127.0.0.1:{port}\"");
     shift("embedded", &settings, port, None);
 }
 
-/// Lines of a mosquitto that keeps what waits for its clients when it restarts.
+/// Configuration of a mosquitto that keeps its clients' messages across restarts.
 fn lasting(folder: &TempDir) -> String {
     format!(
         "allow_anonymous true\npersistence true\npersistence_location {}/",
@@ -145,23 +145,23 @@ fn shift(name: &str, broker: &str, port: u16, restarts: Option<(Mosquitto, TempD
     println!();
 }
 
-/// What goes wrong around the device.
+/// A fault around the device.
 #[derive(Clone, Copy)]
 enum Fault {
     /// A signal to the program that plays the camera.
     Source(&'static str),
-    /// The broker ends and is started again; something is captured between.
+    /// The broker is restarted; a capture is made in between.
     Broker,
 }
 
-/// The people, and who looks on.
+/// The users and observers of the device.
 struct Ward {
     observer: Observer,
     address: String,
     place: Place,
-    /// The newest frame that has a mask.
+    /// Number of the newest frame that has a mask.
     frame_id: u64,
-    /// Time from capture to publish of every mask that the network made.
+    /// Time from capture to publication of every mask of the network.
     ages_us: Vec<u32>,
     captured: usize,
 }
@@ -172,10 +172,10 @@ impl Ward {
         request(&self.address, "POST", path, json, body.to_string().as_bytes()).0
     }
 
-    /// Taps on an object; milliseconds until its mask is there.
+    /// Taps on an object; returns the milliseconds until its mask arrives.
     fn tap(&mut self, round: usize) -> f64 {
         let object = Self::object(round);
-        // Somewhere else in every round.
+        // At another position in every round.
         let [x, y] = [180 + round * 37 % 200, 170 + round * 53 % 200];
         let point = json!({ "x": x, "y": y, "positive": true });
         let change = json!({ "Set": { "points": [point], "bbox": null } });
@@ -185,7 +185,7 @@ impl Ward {
         begun.elapsed().as_secs_f64() * 1e3
     }
 
-    /// Clears the object that this round taps.
+    /// Clears the object tapped in this round.
     fn clear(&self, round: usize) {
         let body = json!({ "object": Self::object(round), "change": "Clear" });
         assert_eq!(self.post("/prompt", &body), 204);
@@ -200,7 +200,7 @@ impl Ward {
         self.captured += 1;
     }
 
-    /// Lets some frames pass.
+    /// Waits for a number of frames.
     fn frames(&mut self, number: u64) {
         let until = self.frame_id + number;
         self.wait("frames go on", |mask| mask.frame_id >= until);
@@ -217,7 +217,7 @@ impl Ward {
             Fault::Broker => {
                 let (running, folder) = broker.take().expect("only where there is one");
                 let port = running.port;
-                // It keeps what waits when it is told to end.
+                // The broker saves its state when it is stopped.
                 running.end();
                 self.capture();
                 *broker = Some((Mosquitto::configured(port, &lasting(&folder)), folder));
@@ -227,7 +227,7 @@ impl Ward {
         begun.elapsed().as_secs_f64() * 1e3
     }
 
-    /// The first mask from here on that `choose` takes, lost objects among them.
+    /// The first mask from here on that `choose` accepts, including lost objects.
     fn wait(&mut self, what: &str, mut choose: impl FnMut(&MaskMessage) -> bool) {
         let Self { observer, frame_id, ages_us, .. } = self;
         observer.wait(what, |message| {
@@ -241,7 +241,7 @@ impl Ward {
     }
 }
 
-/// Who is told of captures, also of those that were announced while it was away.
+/// A receiver of record announcements, which also gets those published in its absence.
 struct Archive(Arc<Mutex<BTreeSet<String>>>);
 
 impl Archive {
@@ -265,7 +265,7 @@ impl Archive {
                         heard.lock().unwrap().insert(record.id.to_string());
                     }
                     Ok(_) => {}
-                    // The broker is away.
+                    // The broker is restarting.
                     Err(_) => thread::sleep(Duration::from_millis(100)),
                 }
             }

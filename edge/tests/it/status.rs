@@ -1,4 +1,4 @@
-//! How the service is, told on `status`, by HTTP and to systemd.
+//! State of the service in `status`, over HTTP and for systemd.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::service::LOOP;
 use crate::source::service::config;
 
 #[test]
-fn what_changes_is_told_and_kept_by_the_broker() {
+fn status_changes_are_published_and_retained() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -26,26 +26,26 @@ fn what_changes_is_told_and_kept_by_the_broker() {
     let edge = Edge::run(&path);
     let line = edge.logged("metrics and health at http://");
     let address = line.rsplit('/').next().unwrap();
-    let well = Status {
+    let healthy = Status {
         source: SourceStatus::Playing,
         activity: Activity::Running,
         degradation: None,
         build: BuildStatus::Idle,
     };
-    wait_for(&observer, |status| *status == well);
+    wait_for(&observer, |status| *status == healthy);
     for (command, activity) in [
         (Command::Pause, Activity::Paused),
         (Command::Freeze, Activity::Frozen),
         (Command::Resume, Activity::Running),
     ] {
         observer.send("medsa/bench/command", &command);
-        // The JSON form goes out first.
+        // The JSON form is sent first.
         observer.wait("the same as JSON", |message| {
-            let told = (message.topic == "medsa/bench/status/json")
+            let received = (message.topic == "medsa/bench/status/json")
                 .then(|| serde_json::from_slice::<Value>(&message.payload).unwrap())?;
-            (told["activity"] == format!("{activity:?}")).then_some(())
+            (received["activity"] == format!("{activity:?}")).then_some(())
         });
-        wait_for(&observer, |status| *status == Status { activity, ..well.clone() });
+        wait_for(&observer, |status| *status == Status { activity, ..healthy.clone() });
     }
     let health = |key: &str| {
         let report: Value = serde_json::from_str(&get(address, "/health").1).unwrap();
@@ -59,11 +59,13 @@ fn what_changes_is_told_and_kept_by_the_broker() {
     observer.send("medsa/bench/command", &Command::Reload);
     let failed = wait_for(&observer, |status| matches!(status.build, BuildStatus::Failed { .. }));
     let BuildStatus::Failed { reason } = &failed.build else { unreachable!() };
-    let told = health("reload");
-    assert_eq!(told["state"], "failed");
-    assert!(!reason.is_empty() && told["reason"].as_str().unwrap().starts_with(reason.as_str()));
+    let received = health("reload");
+    assert_eq!(received["state"], "failed");
+    assert!(
+        !reason.is_empty() && received["reason"].as_str().unwrap().starts_with(reason.as_str())
+    );
 
-    // Who comes later gets it too, also from a broker that has forgotten all.
+    // Later subscribers get it too, also from a broker that has lost its state.
     let late = Observer::start(&broker.url(), Protocol::V4);
     let kept = late.wait("what is kept", |message| Some((as_status(message)?, message.retention)));
     assert_eq!(kept, (failed.clone(), Retention::Retained));
@@ -74,11 +76,11 @@ fn what_changes_is_told_and_kept_by_the_broker() {
 }
 
 #[test]
-fn how_a_source_was_lost_is_told() {
+fn status_states_how_the_source_was_lost() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    // Nobody listens there any more.
+    // The server has stopped listening.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let unreachable = format!("kind = \"openigtlink\"\nserver = \"127.0.0.1:{port}\"");
     let program = |command: &str| {

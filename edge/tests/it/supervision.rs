@@ -1,5 +1,5 @@
-//! Tasks that panic: each is started again and does its work, or the service ends for systemd to
-//! start it again.
+//! Tasks that panic: each is restarted and works again, or the service ends and systemd restarts
+//! it.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::service::LOOP;
 use crate::slots::{install, place_with_slots};
 use crate::status::as_status;
 
-/// The service with every task, one of which panics once.
+/// The service with all tasks, one of which panics once.
 struct Bench {
     place: Place,
     edge: Edge,
@@ -48,8 +48,8 @@ impl Bench {
         )
     }
 
-    /// Waits for the failure of the task `panics` in the log, in `/health` and in `/metrics`.
-    fn assert_told(&self, panics: &str) {
+    /// Waits until the failure of the task `panics` is in the log, in `/health` and in `/metrics`.
+    fn assert_reported(&self, panics: &str) {
         let reason = "panicked: injected by MEDSA_INJECT_PANIC";
         self.edge.logged(&format!("the task {panics} {reason}"));
         wait_until("the server answers", || std::net::TcpStream::connect(&self.address).is_ok());
@@ -72,16 +72,16 @@ impl Bench {
 }
 
 #[test]
-fn the_server_answers_again_after_a_panic() {
+fn http_task_is_restarted_after_a_panic() {
     needs!("mosquitto");
-    Bench::start("http").assert_told("http");
+    Bench::start("http").assert_reported("http");
 }
 
 #[test]
-fn changes_are_announced_again_after_a_panic() {
+fn announcer_is_restarted_after_a_panic() {
     needs!("mosquitto");
     let bench = Bench::start("announcer");
-    bench.assert_told("announcer");
+    bench.assert_reported("announcer");
     bench.observer.send("medsa/bench/command", &Command::Pause);
     bench.observer.wait("the pause", |message| {
         as_status(message).filter(|status| status.activity == medsa_wire::Activity::Paused)
@@ -89,33 +89,33 @@ fn changes_are_announced_again_after_a_panic() {
 }
 
 #[test]
-fn records_are_announced_again_after_a_panic() {
+fn courier_is_restarted_after_a_panic() {
     needs!("mosquitto");
     let bench = Bench::start("courier");
-    bench.assert_told("courier");
+    bench.assert_reported("courier");
     bench.capture();
 }
 
 #[test]
-fn heat_is_noticed_again_after_a_panic() {
+fn degradation_is_restarted_after_a_panic() {
     needs!("mosquitto");
     let bench = Bench::start("degrading");
-    bench.assert_told("degrading");
+    bench.assert_reported("degrading");
     fs::write(bench.place.path("temp"), "90000\n").unwrap();
     bench.edge.logged("degraded to level 1");
 }
 
 #[test]
-fn builds_are_switched_again_after_a_panic() {
+fn update_supervisor_is_restarted_after_a_panic() {
     needs!("mosquitto");
     let bench = Bench::start("updates");
-    bench.assert_told("updates");
+    bench.assert_reported("updates");
     install(&bench.place, &right("2.0.0", 32));
-    bench.edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    bench.edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
 }
 
 #[test]
-fn a_panic_costs_one_capture_and_not_the_next() {
+fn panic_loses_one_capture_only() {
     needs!("mosquitto");
     let bench = Bench::start("a capture");
     bench.observer.wait_for_mask("a mask", |_| true);
@@ -127,9 +127,9 @@ fn a_panic_costs_one_capture_and_not_the_next() {
 }
 
 #[test]
-fn the_service_ends_when_a_task_panics_that_cannot_be_started_again() {
+fn service_ends_when_a_task_without_restart_panics() {
     needs!("mosquitto");
-    for (panics, told) in [
+    for (panics, line) in [
         ("session", "the task session panicked"),
         ("publisher", "the task publisher panicked"),
         ("decoding", "the thread decoding panicked"),
@@ -138,7 +138,7 @@ fn the_service_ends_when_a_task_panics_that_cannot_be_started_again() {
         ("source", "the thread source panicked"),
     ] {
         let mut bench = Bench::start(panics);
-        bench.edge.logged(told);
+        bench.edge.logged(line);
         assert_eq!(bench.edge.wait().code(), Some(1), "{panics}");
     }
 }

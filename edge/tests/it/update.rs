@@ -1,5 +1,5 @@
-//! A newer build out of a signed repository: asked for, by schedule, or put there by an operator
-//! beside a service that runs.
+//! Updates of the build from a signed repository: on command, by schedule, and by an operator while
+//! the service runs.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -24,14 +24,14 @@ use crate::reload::{build, right};
 use crate::service::LOOP;
 use crate::status::wait_for;
 
-/// A device with slots, beside a repository that it trusts.
+/// A device with slots, and a repository that it trusts.
 pub struct Ward {
     place: Place,
     config: PathBuf,
 }
 
 impl Ward {
-    /// With version 1.0.0 in use; `update` are more lines of `[update]`.
+    /// Starts with version 1.0.0 in use; `update` holds further lines of `[update]`.
     pub fn new(broker: &Mosquitto, settings: &str, update: &str) -> Self {
         let place = Place::new(2);
         let terms = Terms::default();
@@ -86,14 +86,14 @@ impl Ward {
     }
 }
 
-/// What a program prints, or says is wrong.
+/// Output of a program, or its error message.
 fn said(program: &mut process::Command) -> Result<String, String> {
     let Output { status, stdout, stderr } = program.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
     if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
 }
 
-/// Hands out the files of a folder by HTTPS.
+/// A server of the files of a folder over HTTPS.
 struct Server {
     child: process::Child,
     port: u16,
@@ -119,7 +119,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
+fn build_is_downloaded_from_a_trusted_https_server() {
     needs!("mosquitto", "openssl", "python3");
     let (broker, pki) = (Mosquitto::start(), Pki::new());
     let ward = Ward::new(&broker, "", "");
@@ -131,11 +131,11 @@ fn a_build_comes_from_a_server_whose_certificate_the_system_knows() {
     assert!(refused.contains("certificate"), "{refused}");
     let mut update = ward.command("update", &["--repository", &repository, "--stage"]);
     let staged = said(update.env("SSL_CERT_FILE", pki.path("ca.pem"))).unwrap();
-    assert_eq!(staged, "tiny 2.0.0 is staged: signed, whole and accepted on this device");
+    assert_eq!(staged, "tiny 2.0.0 is staged: signature verified and accepted on this device");
 }
 
 #[test]
-fn a_newer_build_is_used_when_somebody_asks_for_it() {
+fn newer_build_is_used_on_command() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
@@ -143,61 +143,64 @@ fn a_newer_build_is_used_when_somebody_asks_for_it() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask of the first build", |mask| mask.mask.width() == 64);
     observer.send("medsa/bench/command", &Command::Update);
-    edge.logged("build that runs already: nothing is to be done");
+    edge.logged("already in use; nothing to do");
 
     ward.publish(&right("2.0.0", 32));
     observer.send("medsa/bench/command", &Command::Update);
-    edge.logged("a newer build is looked for in file:///");
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    edge.logged("looking for a newer build in file:///");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     observer.wait_for_mask("a mask of the newer build", |mask| mask.mask.width() == 32);
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
 
-    // One that answers wrongly is not even tried.
+    // A build with wrong masks is not even put on trial.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
     ward.publish(&wrong);
     observer.send("medsa/bench/command", &Command::Update);
     let reason = wait_for(&observer, |status| matches!(status.build, BuildStatus::Failed { .. }));
     let BuildStatus::Failed { reason } = reason.build else { unreachable!() };
-    assert!(reason.starts_with("no newer build: tiny 3.0.0 is not accepted: "), "{reason}");
+    assert!(
+        reason.starts_with("cannot update the build: tiny 3.0.0 is not accepted: "),
+        "{reason}"
+    );
     assert_eq!(ward.role("b"), "in-use");
 
-    // Back to the other one, which has done nothing wrong.
+    // Switches to the other build, which has not failed.
     ward.publish(&right("4.0.0", 32));
     let said = ward.update(&["--version", "4.0.0", "--stage"]).unwrap();
-    assert_eq!(said, "tiny 4.0.0 is staged: signed, whole and accepted on this device");
+    assert_eq!(said, "tiny 4.0.0 is staged: signature verified and accepted on this device");
     observer.send("medsa/bench/command", &Command::SwitchBuild);
-    edge.logged("build tiny 4.0.0 takes over from tiny 2.0.0");
-    edge.logged("build tiny 4.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 4.0.0 replaces tiny 2.0.0");
+    edge.logged("build tiny 4.0.0 was healthy on trial and is confirmed");
     observer.send("medsa/bench/command", &Command::SwitchBuild);
-    edge.logged("build tiny 2.0.0 takes over from tiny 4.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 replaces tiny 4.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
 }
 
 #[test]
-fn by_schedule_nobody_gets_another_build_while_something_is_outlined() {
+fn scheduled_update_waits_until_no_object_is_segmented() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"\nevery_h = 0.001");
     ward.publish(&right("2.0.0", 32));
     let edge = ward.start();
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    edge.logged("schedule: a newer build is looked for in file:///");
+    edge.logged("schedule: looking for a newer build in file:///");
     wait_until("the build is staged", || ward.role("b") == "staged");
-    // Looked for once more, and there.
-    edge.logged("schedule: a newer build is looked for in file:///");
+    // The next check finds the staged build.
+    edge.logged("schedule: looking for a newer build in file:///");
     let mask = observer.wait_for_mask("a mask", |_| true);
     assert_eq!((mask.mask.width(), ward.role("b").as_str()), (64, "staged"));
     let object = mask.object;
     let clear = PromptMessage { object, change: PromptChange::Clear };
     observer.send("medsa/bench/prompt", &clear);
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     assert_eq!(ward.role("b"), "on-trial");
 }
 
 #[test]
-fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
+fn running_service_follows_commands_of_an_operator() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let port = free_port();
@@ -209,18 +212,21 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     observer.wait_for_mask("a mask", |mask| mask.mask.width() == 64);
     let said = ward.update(&[]).unwrap_err();
-    assert!(said.contains("update.repository is missing, expected where builds come"), "{said}");
+    assert!(
+        said.contains("update.repository is missing, expected a repository, here or"),
+        "{said}"
+    );
     observer.send("medsa/bench/command", &Command::Update);
     edge.logged("update.repository is missing in");
 
     let repository = ward.place.path("repository");
     let said = ward.update(&["--repository", &repository]).unwrap();
-    assert_eq!(said, "tiny 1.0.0 is in use already");
+    assert_eq!(said, "tiny 1.0.0 is already in use");
     ward.publish(&right("2.0.0", 32));
     let said = ward.update(&["--repository", &repository]).unwrap();
-    assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until it has been well for a while");
-    edge.logged("build tiny 2.0.0 takes over from tiny 1.0.0");
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    assert_eq!(said, "tiny 2.0.0 is in use in slot B, on trial until the service confirms it");
+    edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     let report = ward.status();
     assert_eq!(report["device"], "bench");
     assert_eq!(report["slots"]["in_use"], "b");
@@ -238,8 +244,8 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
     let said = ward.run("rollback", &[]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 is confirmed; use --danger-allow-downgrade"), "{said}");
     let said = ward.run("rollback", &["--danger-allow-downgrade"]).unwrap();
-    assert_eq!(said, "back to tiny 1.0.0 in slot A");
-    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    assert_eq!(said, "rolled back to tiny 1.0.0 in slot A");
+    edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     let said = ward.update(&["--repository", &repository]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 has failed on this device before"), "{said}");
     let said = ward.update(&["--repository", "nowhere"]).unwrap_err();
@@ -251,8 +257,8 @@ fn what_an_operator_does_takes_effect_in_a_service_that_runs() {
 }
 
 #[test]
-fn an_administrator_updates_as_the_service_that_owns_the_slots() {
-    // Only root can give files away.
+fn root_updates_as_the_owner_of_the_slots() {
+    // Only root can change the owner of files.
     needs!("mosquitto", "root");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");
@@ -266,7 +272,7 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
         inside.chain([path("slots")]).collect()
     };
     let owner = |path: PathBuf| path.symlink_metadata().unwrap().uid();
-    // As a service that somebody has taken over would do it.
+    // As an attacker who controls the service could do.
     let precious = path("precious");
     fs::write(&precious, "of the administrator").unwrap();
     symlink(&precious, path("slots/build.new")).unwrap();
@@ -281,12 +287,12 @@ fn an_administrator_updates_as_the_service_that_owns_the_slots() {
     let said = ward.update(&[]).unwrap();
     assert!(said.starts_with("tiny 2.0.0 is in use in slot B, on trial"), "{said}");
     assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
-    assert_eq!(ward.run("rollback", &[]).unwrap(), "back to tiny 1.0.0 in slot A");
+    assert_eq!(ward.run("rollback", &[]).unwrap(), "rolled back to tiny 1.0.0 in slot A");
     assert!(all().into_iter().map(owner).all(|uid| uid == 1234));
 }
 
 #[test]
-fn a_device_without_slots_says_so() {
+fn update_without_slots_is_refused() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let place = Place::new(2);

@@ -1,4 +1,4 @@
-//! `medsa-edge watch` beside a running service.
+//! `medsa-edge watch` with a running service.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use medsa_test_inputs::needs;
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
 
 #[test]
-fn masks_become_lines_and_pictures() {
+fn masks_become_lines_and_images() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(6), Mosquitto::start());
     let (url, clip) = (broker.url(), place.clip.to_str().unwrap());
@@ -31,7 +31,7 @@ fn masks_become_lines_and_pictures() {
         &strip,
         "--until-offline",
     ]);
-    watch.logged("listens");
+    watch.logged("subscribed");
     let source = "rate_fps = 240\npace = \"every-frame\"";
     let mut edge = Edge::run(&place.config(source, &external(&url)));
     let line = watch.printed("frame      3");
@@ -41,7 +41,7 @@ fn masks_become_lines_and_pictures() {
     assert!(watch.wait().success());
     assert_eq!(fs::read_dir(&out).unwrap().count(), 6);
     let picture = image::open(format!("{out}/frame-000003.png")).unwrap().to_rgb8();
-    // The frame is there, not only the mask: it is brighter to the right.
+    // The frame is drawn, not only the mask: it is brighter to the right.
     let (left, right) = (picture.get_pixel(10, 10).0[0], picture.get_pixel(500, 10).0[0]);
     assert!(right > left + 80, "{left} {right}");
     let file = std::io::BufReader::new(fs::File::open(&gif).unwrap());
@@ -52,12 +52,12 @@ fn masks_become_lines_and_pictures() {
 }
 
 #[test]
-fn garbage_is_passed_over() {
+fn garbage_is_skipped() {
     needs!("mosquitto");
     let broker = Mosquitto::start();
     let url = broker.url();
     let mut watch = Edge::start(&["watch", "--broker", &url, "--protocol", "5", "--count", "1"]);
-    watch.logged("listens");
+    watch.logged("subscribed");
     let observer = Observer::start(&url, Protocol::V4);
     observer.publish("medsa/bench/mask/0", &b"\x01\xff\xff"[..]);
     assert!(watch.logged("medsa/bench/mask/0: ").contains("mask"));

@@ -1,4 +1,4 @@
-//! What systemd hears of the service, and that a stuck stage ends it.
+//! Messages to systemd, and the end of a stuck service.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -11,12 +11,12 @@ use crate::tiny;
 const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
 
 #[test]
-fn systemd_hears_that_the_service_runs_and_is_well_and_ends() {
+fn systemd_gets_ready_watchdog_and_stopping() {
     let place = Place::new(2);
     let config = place.config(LOOP, EMBEDDED);
     let path = place.path("notify");
     let name = format!("medsa-edge-test-{}", std::process::id());
-    for (told, socket) in [
+    for (address, socket) in [
         (path.clone(), UnixDatagram::bind(&path).unwrap()),
         (format!("@{name}"), {
             let address = SocketAddr::from_abstract_name(&name).unwrap();
@@ -24,10 +24,10 @@ fn systemd_hears_that_the_service_runs_and_is_well_and_ends() {
         }),
     ] {
         let mut command = edge_command(&["run", "--config", config.to_str().unwrap()]);
-        command.env("NOTIFY_SOCKET", told).env("WATCHDOG_USEC", "400000");
+        command.env("NOTIFY_SOCKET", address).env("WATCHDOG_USEC", "400000");
         let mut edge = Edge::spawn(&mut command);
         hear(&socket, "READY=1");
-        hear(&socket, "STATUS=the source plays");
+        hear(&socket, "STATUS=the source delivers frames");
         (0..3).for_each(|_| hear(&socket, "WATCHDOG=1"));
         edge.signal("TERM");
         hear(&socket, "STOPPING=1");
@@ -36,7 +36,7 @@ fn systemd_hears_that_the_service_runs_and_is_well_and_ends() {
 }
 
 #[test]
-fn nobody_is_told_that_the_service_is_well_who_does_not_ask() {
+fn no_signs_of_life_without_watchdog_sec() {
     let place = Place::new(2);
     let config = place.config("loop = false", EMBEDDED);
     let path = place.path("notify");
@@ -56,7 +56,7 @@ fn nobody_is_told_that_the_service_is_well_who_does_not_ask() {
 }
 
 #[test]
-fn a_stuck_stage_ends_the_process_with_code_70() {
+fn stuck_stage_ends_the_process_with_code_70() {
     let place = Place::new(2);
     tiny::build_of(place.folder.path(), tiny::slow_encoder(), tiny::decoder(), "0.1.0");
     let config = place.config(LOOP, &format!("{EMBEDDED}\n[watchdog]\nstuck_s = 1"));
@@ -70,7 +70,7 @@ fn a_stuck_stage_ends_the_process_with_code_70() {
     assert_eq!(edge.wait().code(), Some(70));
 }
 
-/// Waits for one message of several.
+/// Waits for one of several messages.
 fn hear(socket: &UnixDatagram, expected: &str) {
     let deadline = Instant::now() + LIMIT;
     let mut buffer = [0; 1000];

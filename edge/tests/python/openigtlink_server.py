@@ -1,8 +1,8 @@
-"""An OpenIGTLink server whose images are known: openigtlink_server.py PORT.
+"""An OpenIGTLink server with known images: openigtlink_server.py PORT.
 
-Image n has n + column + 2 * row at each place, 0.3 mm down the rows and 0.2 mm along a row, and
-was captured n seconds after 1700000000.25. In turn: grey bytes, colours in a message of version 2
-with metadata, and words of 16 bits. Between them are messages that are no images.
+Image n has the value n + column + 2 * row at each position, a spacing of 0.3 mm down the rows and
+0.2 mm along a row, and a timestamp n seconds after 1700000000.25. Formats alternate: grey bytes,
+colours in a message of version 2 with metadata, and 16-bit words. Other messages are in between.
 """
 
 import sys
@@ -14,7 +14,7 @@ HEIGHT, WIDTH = 24, 32
 
 server = pyigtl.OpenIGTLinkServer(port=int(sys.argv[1]), local_server=True)
 row, column = numpy.mgrid[:HEIGHT, :WIDTH]
-# The image is turned by a quarter: rows go along y.
+# The image is rotated by 90 degrees: rows run along y.
 matrix = numpy.array([[0, 0.3, 0, 5], [0.2, 0, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1]])
 print("listening", flush=True)
 n = 0
@@ -34,6 +34,6 @@ while True:
     server.send_message(
         pyigtl.ImageMessage(255 - grey, matrix, device_name="Other"), wait=False
     )
-    # Until a client has taken it.
+    # Returns once a client has received it.
     server.send_message(message, wait=True)
     n += 1

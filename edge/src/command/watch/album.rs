@@ -1,4 +1,4 @@
-//! Pictures of what was seen: one per frame, an animation, a sheet.
+//! Images of the watched masks: one per frame, an animation, a sheet.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,31 @@ use crate::files;
 use crate::overlay::{self, Layer};
 use medsa_engine::frame_view;
 
-/// Most pictures that are kept for the animation and the sheet; later ones still go to the folder.
+/// Largest number of images in the animation and the sheet; later ones only go to the folder.
 const MAX_KEPT: usize = 150;
 
-/// Largest animation; it is made smaller until it fits.
+/// Largest size of the animation in bytes; its width is reduced until it fits.
 const MAX_GIF_BYTES: usize = 3_000_000;
 
-/// Widths that are tried for the animation.
+/// Widths to try for the animation, in pixels.
 const GIF_WIDTHS_PX: [u32; 4] = [480, 400, 320, 240];
 
 const SHEET_PICTURES: usize = 12;
 const SHEET_COLUMNS: u32 = 4;
 const SHEET_WIDTH_PX: u32 = 320;
 
-/// Time from frame to frame where the clip does not tell.
+/// Time between frames if the recording does not state it.
 const DEFAULT_INTERVAL_MS: f64 = 100.0;
 
-/// Collects the masks of one frame after the other.
+/// Collects masks frame by frame.
 pub(super) struct Album {
     clip: Option<Clip>,
     folder: Option<PathBuf>,
     gif: Option<PathBuf>,
     sheet: Option<PathBuf>,
-    /// The device whose masks are drawn: the first that was seen.
+    /// Device whose masks are drawn: the first one seen.
     device: Option<DeviceId>,
-    /// Masks of the frame that is being collected.
+    /// Masks of the current frame.
     open: Vec<MaskMessage>,
     kept: Vec<Picture>,
 }
@@ -63,13 +63,13 @@ impl Album {
         Ok(Self { clip, folder, gif, sheet, device: None, open: Vec::new(), kept: Vec::new() })
     }
 
-    /// Adds a mask; the frame before is drawn when the first mask of another one comes.
+    /// Adds a mask. The first mask of a later frame draws the current one.
     pub(super) fn add(&mut self, device: &DeviceId, mask: MaskMessage) -> Result<(), Error> {
         if self.device.get_or_insert_with(|| device.clone()) != device {
             return Ok(());
         }
         match self.open.first().map(|open| open.frame_id) {
-            // What the network found on an earlier frame comes after what followed it.
+            // A mask that the network made of an earlier frame arrives after followed ones.
             Some(open) if mask.frame_id < open => return Ok(()),
             Some(open) if mask.frame_id > open => self.close_frame()?,
             _ => self.open.retain(|other| other.object != mask.object),
@@ -78,7 +78,7 @@ impl Album {
         Ok(())
     }
 
-    /// Draws the last frame and writes what was asked for.
+    /// Draws the last frame and writes the animation and the sheet.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         self.close_frame()?;
         if self.kept.is_empty() {
@@ -103,7 +103,7 @@ impl Album {
         let wanted = self.folder.is_some() || self.gif.is_some() || self.sheet.is_some();
         let (true, Some(first)) = (wanted, masks.first()) else { return Ok(()) };
         let size = (first.frame_width_px.into(), first.frame_height_px.into());
-        // Without the clip, or when it is another one, there is nothing to show behind the mask.
+        // Without a matching recording, the background is black.
         let frame = self.clip.as_ref().and_then(|clip| {
             let index = first.frame_id % clip.len() as u64;
             clip.frame(index as usize).ok().filter(|f| (f.width, f.height) == size)
@@ -127,7 +127,7 @@ impl Album {
         Ok(())
     }
 
-    /// The animation in the largest size that fits.
+    /// The animation in the largest width that fits.
     fn animation(&self) -> Result<Vec<u8>, ImageError> {
         let mut gif = Vec::new();
         for width_px in GIF_WIDTHS_PX {
@@ -140,7 +140,7 @@ impl Album {
     }
 
     fn encode(&self, width_px: u32) -> Result<Vec<u8>, ImageError> {
-        /// Of 30: 1 is the slowest with the best colours.
+        /// Speed of the encoder, 1 (slowest, best colours) to 30.
         const SPEED: i32 = 10;
         let own = self.clip.as_ref().and_then(Clip::frame_interval_ms);
         let interval_ms = own.unwrap_or(DEFAULT_INTERVAL_MS);
@@ -148,7 +148,7 @@ impl Album {
         let mut encoder = GifEncoder::new_with_speed(&mut gif, SPEED);
         encoder.set_repeat(Repeat::Infinite)?;
         for (index, picture) in self.kept.iter().enumerate() {
-            // A picture stays until the next one came, dropped frames included.
+            // An image stays until the next one was captured, dropped frames included.
             let next = self.kept.get(index + 1).map_or(picture.frame_id + 1, |p| p.frame_id);
             let frames = next.saturating_sub(picture.frame_id) as f64;
             let delay_ms = (frames * interval_ms).clamp(20.0, 1000.0);
@@ -166,7 +166,7 @@ fn layer(message: &MaskMessage) -> Layer {
     let mask = &message.mask;
     let cells: Vec<bool> = mask.bits().collect();
     let shape = (usize::from(mask.height()), usize::from(mask.width()));
-    // `bits` gives exactly width x height cells.
+    // Invariant: `bits` has exactly width x height cells.
     let mask = Array2::from_shape_vec(shape, cells).unwrap_or_default();
     Layer { object: message.object, mask, points: Vec::new(), bbox: None }
 }

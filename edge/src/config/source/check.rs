@@ -1,4 +1,4 @@
-//! From what was typed in `[source]` to what it means.
+//! Conversion of the raw section `[source]` to checked values.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use medsa_frames::MAX_SIDE_PX;
 
 use super::raw::{RawAtEnd, RawFormat, RawKind, RawPace, RawSource};
 use super::{
-    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, Patience, PipeConfig, PipeFormat,
-    SourceConfig, SourceKind, V4l2Config, V4l2Format,
+    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
+    SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
 use crate::config::check::Check;
 use crate::config::error::Error;
 use crate::config::intake::{Intake, Rectangle, Region};
 
-/// Most rectangles that are hidden.
+/// Largest number of rectangles to hide.
 const MAX_BLANK: usize = 64;
 
-/// Longest text of an OpenIGTLink device.
+/// Longest name of an OpenIGTLink device, in bytes.
 const MAX_DEVICE_NAME: usize = 20;
 
 const MAX_SIDE: i64 = MAX_SIDE_PX as i64;
@@ -124,7 +124,7 @@ impl Check<'_> {
             arguments: arguments.to_vec(),
             folder: folder.to_owned(),
             format,
-            patience: self.patience(raw)?,
+            timeouts: self.timeouts(raw)?,
         })
     }
 
@@ -154,7 +154,7 @@ impl Check<'_> {
             server: server.to_owned(),
             device_name: raw.device_name.clone(),
             window,
-            patience: self.patience(raw)?,
+            timeouts: self.timeouts(raw)?,
         })
     }
 
@@ -172,7 +172,7 @@ impl Check<'_> {
             format,
             frame_size: self.frame_size(raw)?,
             interval: self.interval(raw)?,
-            patience: self.patience(raw)?,
+            timeouts: self.timeouts(raw)?,
         })
     }
 
@@ -187,14 +187,14 @@ impl Check<'_> {
         Ok(Some(Duration::from_secs_f64(rate.recip())))
     }
 
-    fn patience(&self, raw: &RawSource) -> Result<Patience, Error> {
+    fn timeouts(&self, raw: &RawSource) -> Result<Timeouts, Error> {
         let start_s = self.within_or("source.start_s", raw.start_s, 0.1..=60.0, 5.0)?;
         let stall_s = self.within_or("source.stall_s", raw.stall_s, 0.1..=60.0, 1.0)?;
         let back_off_s =
             self.within_or("source.max_back_off_s", raw.max_back_off_s, 0.25..=300.0, 5.0)?;
         let [start, stall, max_back_off] =
             [start_s, stall_s, back_off_s].map(Duration::from_secs_f64);
-        Ok(Patience { start, stall, max_back_off })
+        Ok(Timeouts { start, stall, max_back_off })
     }
 
     fn frame_size(&self, raw: &RawSource) -> Result<Option<(u32, u32)>, Error> {
@@ -273,7 +273,7 @@ impl Check<'_> {
 }
 
 impl RawKind {
-    /// As it is typed.
+    /// Name in the configuration file.
     fn name(self) -> &'static str {
         match self {
             Self::Dicom => "dicom",

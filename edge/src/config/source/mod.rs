@@ -1,4 +1,4 @@
-//! Where frames come from: what the section `[source]` means.
+//! Values of the section `[source]`.
 
 pub(super) mod check;
 pub(super) mod raw;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::intake::Intake;
 
-/// Where frames come from.
+/// Source of frames.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
-    /// What it is.
+    /// Kind of source, with its settings.
     pub kind: SourceKind,
-    /// What is done to every frame.
+    /// Cropping, hiding and scale applied to every frame.
     pub intake: Intake,
 }
 
@@ -23,9 +23,9 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// A recording.
     Clip(ClipConfig),
-    /// A program.
+    /// Standard output of a program.
     Pipe(PipeConfig),
-    /// A server of IMAGE messages.
+    /// A server that sends OpenIGTLink IMAGE messages.
     OpenIgtLink(OpenIgtLinkConfig),
     /// A video device.
     V4l2(V4l2Config),
@@ -34,15 +34,15 @@ pub enum SourceKind {
 /// A recording.
 #[derive(Clone, Debug)]
 pub struct ClipConfig {
-    /// What is at `path`.
+    /// Format of the recording.
     pub format: ClipFormat,
-    /// A file or a folder.
+    /// File or folder.
     pub path: PathBuf,
-    /// Time from frame to frame, when not the recording's own.
+    /// Time between frames; `None` for the recording's own rate.
     pub interval: Option<Duration>,
-    /// What happens after the last frame.
+    /// Behaviour after the last frame.
     pub after_last: AfterLast,
-    /// What happens to frames that come faster than they are segmented.
+    /// Behaviour when frames arrive faster than they are segmented.
     pub pace: Pace,
 }
 
@@ -51,7 +51,7 @@ pub struct ClipConfig {
 pub enum ClipFormat {
     /// A DICOM file of one or many frames.
     Dicom,
-    /// A folder of PNG or JPEG files in the order of their names, or one such file.
+    /// A folder of PNG or JPEG files, sorted by name, or one such file.
     Images,
 }
 
@@ -64,82 +64,82 @@ impl Display for ClipFormat {
     }
 }
 
-/// What happens after the last frame of a recording.
+/// Behaviour after the last frame of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterLast {
-    /// The first follows.
+    /// The recording starts again.
     Repeat,
-    /// What remains is published and the service ends.
+    /// The service publishes the remaining masks and ends.
     Exit,
-    /// The service stays connected until it is told to stop.
+    /// The service stays connected until it is stopped.
     Stay,
 }
 
-/// What happens to frames that come faster than they are segmented.
+/// Behaviour when frames arrive faster than they are segmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// The newest frame wins, older ones are dropped and counted.
+    /// Older frames are dropped and counted; the newest is segmented.
     Live,
-    /// The source waits: every frame is segmented and every mask is handed to the broker.
+    /// The source waits: every frame is segmented and every mask goes to the broker.
     EveryFrame,
 }
 
 /// A program that writes frames to its standard output.
 #[derive(Clone, Debug)]
 pub struct PipeConfig {
-    /// Its name, looked up as a shell does, or its path.
+    /// Name of the program, looked up in `PATH`, or its path.
     pub program: String,
-    /// What it is given.
+    /// Arguments of the program.
     pub arguments: Vec<String>,
-    /// The folder that it runs in; empty for the present one.
+    /// Working directory of the program; empty for the current one.
     pub folder: PathBuf,
-    /// What it writes.
+    /// Format of the output.
     pub format: PipeFormat,
-    /// How long it is waited for.
-    pub patience: Patience,
+    /// Time limits of the source.
+    pub timeouts: Timeouts,
 }
 
-/// What a program writes.
+/// Output format of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeFormat {
-    /// Red, green and blue of every pixel, row by row, nothing else.
+    /// Red, green and blue of every pixel, row by row, without headers.
     Rgb24 {
-        /// Width and height.
+        /// Width and height in pixels.
         frame_size: (u32, u32),
     },
-    /// One JPEG stream after the other.
+    /// JPEG streams, one after the other.
     Mjpeg,
 }
 
-/// A server of IMAGE messages.
+/// A server that sends OpenIGTLink IMAGE messages.
 #[derive(Clone, Debug)]
 pub struct OpenIgtLinkConfig {
     /// `HOST:PORT`.
     pub server: String,
-    /// The only device whose images are taken.
+    /// Name of the only device whose images are used; `None` for any.
     pub device_name: Option<String>,
-    /// Samples of 16 bits that become black and white.
+    /// 16-bit sample values shown as black and as white.
     pub window: [u16; 2],
-    /// How long it is waited for.
-    pub patience: Patience,
+    /// Time limits of the source.
+    pub timeouts: Timeouts,
 }
 
 /// A video device.
 #[derive(Clone, Debug)]
 pub struct V4l2Config {
-    /// Its file, as in `/dev/video0`.
+    /// Device file, such as `/dev/video0`.
     pub device: PathBuf,
-    /// What it is asked for.
+    /// Format requested from the device.
     pub format: V4l2Format,
-    /// Width and height that it is asked for, when not those that it is set to.
+    /// Width and height requested from the device; `None` keeps its present setting.
     pub frame_size: Option<(u32, u32)>,
-    /// Time from frame to frame that it is asked for.
+    /// Time between frames requested from the device; `None` keeps its present setting.
     pub interval: Option<Duration>,
-    /// How long it is waited for.
-    pub patience: Patience,
+    /// Time limits of the source.
+    pub timeouts: Timeouts,
 }
 
-/// What a video device sends.
+/// Pixel format of a video device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum V4l2Format {
     /// JPEG streams.
@@ -148,20 +148,19 @@ pub enum V4l2Format {
     Yuyv,
 }
 
-/// How long a live source is waited for.
+/// Time limits of a live source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// For the first frame after it was connected.
+pub struct Timeouts {
+    /// Longest wait for the first frame after connecting.
     pub start: Duration,
-    /// For every other frame.
+    /// Longest wait for each further frame.
     pub stall: Duration,
     /// Longest time between two attempts to connect.
     pub max_back_off: Duration,
 }
 
 impl SourceConfig {
-    /// What happens to frames that come faster than they are segmented: only a recording can
-    /// wait.
+    /// Behaviour when frames arrive faster than they are segmented. Only a recording can wait.
     pub fn pace(&self) -> Pace {
         match &self.kind {
             SourceKind::Clip(clip) => clip.pace,
@@ -169,8 +168,8 @@ impl SourceConfig {
         }
     }
 
-    /// What happens after the last frame. Only recordings have one; what a live source does, it
-    /// does again.
+    /// Behaviour after the last frame. A live source has none; it reconnects, as
+    /// [`AfterLast::Repeat`].
     pub fn after_last(&self) -> AfterLast {
         match &self.kind {
             SourceKind::Clip(clip) => clip.after_last,

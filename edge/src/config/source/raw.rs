@@ -1,4 +1,4 @@
-//! The section `[source]` as it is typed.
+//! The section `[source]` as written.
 
 use std::path::PathBuf;
 

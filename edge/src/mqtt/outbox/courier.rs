@@ -1,4 +1,4 @@
-//! From the outbox to the broker.
+//! Delivery of the outbox to the broker.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,26 +11,26 @@ use crate::mqtt::error::Error;
 use crate::mqtt::message::Message;
 use crate::mqtt::receipt::{Receipt, Unconfirmed};
 
-/// Messages that wait for their confirmation at most. Brokers allow 20 without being asked.
+/// Largest number of unconfirmed messages. Brokers allow 20 by default.
 const IN_FLIGHT: usize = 8;
 
-/// Time to the next look for room in the queue of the connection, which does not tell.
+/// Time between two checks for room in the queue of the connection, which does not signal it.
 const ROOM: Duration = Duration::from_millis(20);
 
-/// Time to the next attempt after the disk failed or the broker refused a message: who repairs
-/// that is a human.
+/// Time until the next attempt after the disk failed or the broker refused a message; an
+/// administrator has to repair that.
 const TROUBLE: Duration = Duration::from_secs(10);
 
-/// Carries messages from an outbox to the broker whenever there is a connection.
+/// Delivers messages of an outbox to the broker while there is a connection.
 #[derive(Clone)]
 pub struct Courier {
-    /// Where the messages come from.
+    /// Outbox to deliver.
     pub outbox: Arc<Outbox>,
-    /// Where they go.
+    /// Connection to the broker.
     pub client: Client,
 }
 
-/// Why a round ended before the link did.
+/// Reason why delivery was interrupted.
 enum Interruption {
     LinkEnded,
     ConnectionLost,
@@ -39,19 +39,19 @@ enum Interruption {
 }
 
 impl Courier {
-    /// Carries until the link has ended. What it had not confirmed when it is dropped stays in the
+    /// Delivers until the link ends. Messages not confirmed when this is dropped stay in the
     /// outbox.
     pub async fn run(self) {
         loop {
             let Err(interruption) = self.carry().await;
             match interruption {
                 Interruption::LinkEnded => return,
-                // The next connection begins with the oldest message again.
+                // Delivery on the next connection starts with the oldest message.
                 Interruption::ConnectionLost => {}
                 Interruption::Refused(reason) => {
                     tracing::error!(
-                        "the broker refuses a message of the outbox: {reason}; it is kept, and \
-                         with it all behind it; next attempt in {} s",
+                        "the broker refuses a message of the outbox: {reason}; it and all later \
+                         messages stay in the outbox; next attempt in {} s",
                         TROUBLE.as_secs()
                     );
                     tokio::time::sleep(TROUBLE).await;
@@ -64,10 +64,10 @@ impl Courier {
         }
     }
 
-    /// Sends everything from the oldest message on, and then what comes, until something is wrong.
+    /// Sends all messages from the oldest on, then new ones, until an error occurs.
     async fn carry(&self) -> Result<Infallible, Interruption> {
-        // All of a round goes through one connection: through the next, a message would overtake
-        // those that the first took and lost.
+        // All go through one connection: on the next one, a message could overtake earlier ones
+        // that the first connection took and lost.
         let connection = self.client.connection().await?;
         let mut in_flight = VecDeque::new();
         let mut next = 0;
@@ -87,7 +87,7 @@ impl Courier {
                 }
                 None => {
                     if delivered > 0 {
-                        tracing::info!("the outbox is empty: {delivered} messages are confirmed");
+                        tracing::info!("the outbox is empty: {delivered} messages were confirmed");
                     }
                     delivered = 0;
                     self.outbox.filled().await;
@@ -119,7 +119,7 @@ async fn send(connection: &Connection, message: &Message) -> Result<Receipt, Int
     }
 }
 
-/// `first`, and what was confirmed after it by now: one transaction for all.
+/// `first` and the messages confirmed after it so far, to delete in one transaction.
 fn confirmed(first: u64, in_flight: &mut VecDeque<(u64, Receipt)>) -> Vec<u64> {
     let mut numbers = vec![first];
     while let Some((number, receipt)) = in_flight.front_mut() {
@@ -132,13 +132,13 @@ fn confirmed(first: u64, in_flight: &mut VecDeque<(u64, Receipt)>) -> Vec<u64> {
     numbers
 }
 
-/// Runs what waits for the disk, beside the threads that wait for the network.
+/// Runs disk work outside the threads of the asynchronous runtime.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Interruption> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Interruption::Disk),
-        // The runtime ends, and everything with it.
+        // The runtime is shutting down.
         Err(_) => Err(Interruption::LinkEnded),
     }
 }

@@ -1,7 +1,7 @@
 //! Messages that must arrive, kept in a file until the broker has confirmed them.
 //!
-//! A message goes out at least once, in the order of the outbox: it comes twice when the
-//! connection or the process ends between its arrival at the broker and its deletion here.
+//! A message is delivered at least once, in the order of the outbox. It is delivered twice if the
+//! connection or the process ends after it reached the broker and before it is deleted here.
 
 mod courier;
 mod open;

@@ -1,4 +1,4 @@
-//! Opening the file of an outbox, whatever state it is in.
+//! Opening and repairing the file of an outbox.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use redb::{Database, DatabaseError, ReadOnlyDatabase, StorageError};
 use crate::files::{self, check_writable, sync_parent};
 use crate::mqtt::error::Error;
 
-/// A sound database at `path`: the one that is there, or an empty one.
+/// Opens the database at `path`, or creates an empty one; a damaged file is moved aside.
 pub(super) fn open(path: &Path) -> Result<Database, Error> {
     let reason = match checked(path) {
         Ok(database) => {
@@ -22,8 +22,8 @@ pub(super) fn open(path: &Path) -> Result<Database, Error> {
     let aside = free_name(path);
     fs::rename(path, &aside).map_err(files::Error::io(path))?;
     tracing::error!(
-        "{}: the outbox is damaged ({reason}): messages in it have NOT been sent; it is kept as \
-         {} and an empty one takes its place",
+        "{}: the outbox is damaged ({reason}): messages in it have NOT been sent; it was moved to \
+         {} and replaced by an empty one",
         path.display(),
         aside.display()
     );
@@ -32,15 +32,15 @@ pub(super) fn open(path: &Path) -> Result<Database, Error> {
     Ok(database)
 }
 
-/// Whether there is, or can be, a sound database at `path`. Changes nothing.
+/// Checks that there is, or can be, a sound database at `path`, without changing anything.
 pub(super) fn check(path: &Path) -> Result<(), Error> {
     if !path.exists() {
         return Ok(check_writable(path.parent().unwrap_or(path))?);
     }
     let file = path.to_owned();
-    // As below: a panic is damage.
+    // A panic counts as damage, as in `checked`.
     match std::thread::spawn(move || ReadOnlyDatabase::open(file).map(drop)).join() {
-        // A running service has it, or it was not closed, which is repaired when it is opened.
+        // A running service uses it, or it was not closed cleanly and is repaired when opened.
         Ok(Ok(()) | Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::RepairAborted)) => {
             Ok(())
         }
@@ -50,18 +50,18 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
 }
 
 enum Unusable {
-    /// The content is at fault.
+    /// The content is damaged.
     Damaged(String),
-    /// The content may be good.
+    /// The content may be sound.
     Denied(String),
 }
 
 fn checked(path: &Path) -> Result<Database, Unusable> {
     let file = path.to_owned();
-    // A thread of its own, because redb panics about some kinds of damage.
+    // In a separate thread, because redb panics on some kinds of damage.
     let opened = std::thread::spawn(move || -> Result<(Database, bool), DatabaseError> {
         let mut database = Database::create(file)?;
-        // Reads everything once: a damaged message is not to be found when it is sent.
+        // Reads everything once, so that damage is found now and not when a message is sent.
         let integrity = database.check_integrity()?;
         Ok((database, integrity))
     });
@@ -69,7 +69,7 @@ fn checked(path: &Path) -> Result<Database, Unusable> {
         Ok(Ok((database, true))) => Ok(database),
         Ok(Ok((database, false))) => {
             tracing::error!(
-                "{}: the outbox was damaged and is repaired: messages of its last moments may be \
+                "{}: the outbox was damaged and has been repaired: its newest messages may be \
                  missing",
                 path.display()
             );
@@ -91,7 +91,7 @@ fn is_damage(error: &DatabaseError) -> bool {
     }
 }
 
-/// The first of `outbox.redb.damaged-1`, `-2` and so on that is not there yet.
+/// The first unused name of `outbox.redb.damaged-1`, `-2` and so on.
 fn free_name(path: &Path) -> PathBuf {
     let named = |number: u32| {
         let mut name = path.as_os_str().to_owned();

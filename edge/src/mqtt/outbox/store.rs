@@ -1,4 +1,4 @@
-//! The file of an outbox.
+//! Database of an outbox.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,43 +14,44 @@ use crate::config::MAX_PACKET_BYTES;
 use crate::mqtt::error::Error;
 use crate::mqtt::message::{Delivery, Message, Retention};
 
-/// Topic and payload by number.
+/// Topic and payload, by message number.
 const MESSAGES: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("messages");
 
-/// Numbers of the messages that were put in under a name, the first and the one behind the last;
-/// they stay when the messages go.
+/// Range of the message numbers stored under a name: the first, and the one after the last.
+/// Entries outlive their messages.
 const NAMED: TableDefinition<&str, (u64, u64)> = TableDefinition::new("named");
 
-/// Version of the content's format under the key `()`. Files before version 1 have no such table, and
-/// are of version 1 otherwise.
+/// Version of the format, under the key `()`. Files from before version 1 have no such table and
+/// otherwise the format of version 1.
 const FORMAT: TableDefinition<(), u32> = TableDefinition::new("format");
 
-/// The format that this version writes, and the newest that it reads. Changes that older programs can
-/// ignore, such as another table, keep it.
+/// Format version that this program writes, and the newest that it reads. Changes that older
+/// programs can ignore, such as another table, do not change it.
 const NEWEST_FORMAT: u32 = 1;
 
-/// Names that are kept at most, beside those whose messages wait. The oldest go first: for them,
-/// [`Outbox::delivered`] answers [`Delivered::Never`].
+/// Largest number of names kept, besides those with waiting messages. The oldest are removed;
+/// [`Outbox::delivered`] then returns [`Delivered::Never`] for them.
 pub const MAX_NAMES: u64 = 1024;
 
-/// The next number under the key `()`, so that none is given twice.
+/// Next message number, under the key `()`, so that no number is used twice.
 const NEXT: TableDefinition<(), u64> = TableDefinition::new("next");
 
-/// Longest topic and payload together: what a packet has beside them is less than the rest.
+/// Largest size of topic and payload together, in bytes; the rest of a packet needs less than
+/// 1 KiB.
 pub const MAX_MESSAGE_BYTES: usize = MAX_PACKET_BYTES - 1024;
 
-/// What became of messages.
+/// Delivery state of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// None was put in.
+    /// No messages were stored under this name.
     Never,
-    /// One at least waits for the broker.
+    /// At least one message waits for the broker.
     NotYet,
-    /// The broker has confirmed them.
+    /// The broker has confirmed all of them.
     All,
 }
 
-/// A file of messages that wait for the broker.
+/// Database of messages that wait for the broker.
 pub struct Outbox {
     path: PathBuf,
     database: Database,
@@ -61,15 +62,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens or creates an outbox for `max_messages` at most.
+    /// Opens or creates an outbox for at most `max_messages`.
     ///
-    /// A file that is damaged is moved aside, with an error in the log that names it, and an empty
-    /// one takes its place: a device that would not start for the sake of old messages could
-    /// capture no new ones.
+    /// A damaged file is moved aside and replaced by an empty one, with an error in the log: a
+    /// device that refused to start because of old messages could not capture new ones.
     ///
     /// # Errors
-    /// [`Error::Outbox`] when the file cannot be read or written, is in use by another process or
-    /// of another version of the format.
+    /// [`Error::Outbox`] if the file cannot be read or written, is in use by another process or
+    /// has a newer format.
     pub fn open(path: &Path, max_messages: u64) -> Result<Self, Error> {
         let database = open::open(path)?;
         let (filled, emptied) = (Notify::new(), Notify::new());
@@ -82,27 +82,28 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Whether [`Outbox::open`] would find or make a sound file at `path`; changes nothing. One
-    /// that is in use is sound.
+    /// Checks that [`Outbox::open`] would find or create a sound file at `path`, without changing
+    /// anything. A file in use counts as sound.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Outbox`].
+    /// [`Error::File`], [`Error::Outbox`].
     pub fn check(path: &Path) -> Result<(), Error> {
         open::check(path)
     }
 
-    /// Keeps messages, all or none; they are on the disk when this returns. Their numbers grow.
+    /// Stores messages, all or none; they are on the disk when this returns. Their numbers
+    /// increase.
     ///
-    /// It waits for the disk: not for the threads of a runtime.
+    /// Blocks while waiting for the disk; do not call it on a thread of the asynchronous runtime.
     ///
     /// # Errors
-    /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that no packet holds, and
+    /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that exceeds a packet, and
     /// [`Error::Outbox`].
     pub fn put(&self, messages: &[Message]) -> Result<Range<u64>, Error> {
         self.put_as(None, messages)
     }
 
-    /// As [`Outbox::put`], under a name that [`Outbox::delivered`] knows from then on.
+    /// Like [`Outbox::put`], under a name for [`Outbox::delivered`].
     ///
     /// # Errors
     /// As [`Outbox::put`].
@@ -110,7 +111,7 @@ impl Outbox {
         self.put_as(Some(name), messages)
     }
 
-    /// What became of the messages that were put in under a name.
+    /// Delivery state of the messages stored under a name.
     ///
     /// # Errors
     /// [`Error::Outbox`].
@@ -140,7 +141,7 @@ impl Outbox {
         Ok(numbers)
     }
 
-    /// Number of messages that wait.
+    /// Number of waiting messages.
     ///
     /// # Errors
     /// [`Error::Outbox`].
@@ -151,7 +152,7 @@ impl Outbox {
         count().map_err(|error| self.error(&error))
     }
 
-    /// Whether no message waits.
+    /// True if no message waits.
     ///
     /// # Errors
     /// [`Error::Outbox`].
@@ -159,7 +160,7 @@ impl Outbox {
         self.len().map(|count| count == 0)
     }
 
-    /// Completes when no message waits.
+    /// Waits until no message waits for the broker.
     ///
     /// # Errors
     /// [`Error::Outbox`].
@@ -173,12 +174,12 @@ impl Outbox {
         }
     }
 
-    /// Waits until messages have been put in since the last call.
+    /// Waits until messages were stored since the last call.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;
     }
 
-    /// Up to `count` messages from number `from` on, the oldest first.
+    /// Up to `count` messages from number `from` on, oldest first.
     pub(super) fn read(&self, from: u64, count: usize) -> Result<Vec<(u64, Message)>, Error> {
         let read = || -> Result<Vec<_>, redb::Error> {
             let messages = self.database.begin_read()?.open_table(MESSAGES)?;
@@ -199,7 +200,7 @@ impl Outbox {
         read().map_err(|error| self.error(&error))
     }
 
-    /// Deletes messages; those that are not there are ignored.
+    /// Deletes messages; unknown numbers are ignored.
     pub(super) fn delete(&self, numbers: &[u64]) -> Result<(), Error> {
         let delete = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
@@ -215,7 +216,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Numbers of the new messages, or `None` when there is no room for them.
+    /// Stores messages and returns their numbers; `None` if there is no room.
     fn insert(
         &self,
         name: Option<&str>,
@@ -244,13 +245,13 @@ impl Outbox {
         Ok(Some(first..end))
     }
 
-    /// Creates the tables that are missing, and returns the file's format.
+    /// Creates missing tables and returns the format version of the file.
     fn create_tables(&self) -> Result<u32, redb::Error> {
         let transaction = self.database.begin_write()?;
         let mut format = transaction.open_table(FORMAT)?;
         let found = format.get(())?.map(|number| number.value());
         if let Some(found) = found.filter(|found| *found > NEWEST_FORMAT) {
-            // Nothing of it is changed.
+            // A newer file is not changed.
             return Ok(found);
         }
         format.insert((), NEWEST_FORMAT)?;
@@ -264,7 +265,7 @@ impl Outbox {
 
     fn newer_format(&self, found: u32) -> Error {
         let reason = format!(
-            "its format {found} is newer than this program supports ({NEWEST_FORMAT}): install a \
+            "format {found} is newer than this program supports ({NEWEST_FORMAT}): install a \
              newer medsa-edge, or move the file elsewhere; nothing in it was changed"
         );
         Error::Outbox { path: self.path.clone(), reason }
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_delivered_names_are_forgotten() {
+    fn oldest_delivered_names_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = outbox(&folder.path().join("outbox.redb"));
         let put = |name: &str| outbox.put_named(name, &[message(1)]).unwrap();
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_format_is_one_of_before_and_gets_one() {
+    fn file_without_format_is_accepted_and_gets_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.redb");
         let before = outbox(&path);
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_newer_format_is_refused_and_left_as_it_is() {
+    fn file_of_newer_format_is_refused_and_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.redb");
         let newer = outbox(&path);
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "{}: outbox: its format 2 is newer than this program supports (1): install a newer \
+                "{}: outbox: format 2 is newer than this program supports (1): install a newer \
                  medsa-edge, or move the file elsewhere; nothing in it was changed",
                 path.display()
             )

@@ -1,7 +1,7 @@
-//! A capture as DICOM files, written by `dicom-object`. What goes into which module of which kind
-//! of file is in PS3.3; the modules that both files have are in `modules`.
+//! DICOM files of a capture, written with `dicom-object`. PS3.3 defines the modules of each kind
+//! of file; those that both files share are in `modules`.
 //!
-//! Both are in explicit VR little endian, uncompressed: what every reader reads, without loss.
+//! Both files are explicit VR little endian, uncompressed: lossless, and read by every reader.
 
 mod modules;
 mod secondary_capture;
@@ -21,35 +21,35 @@ use crate::records::error::Error;
 pub(super) use secondary_capture::secondary_capture;
 pub(super) use segmentation::segmentation;
 
-/// The frame, as Secondary Capture.
+/// File of the frame (Secondary Capture).
 pub(super) const FRAME_FILE: &str = "frame.dcm";
 
-/// The masks, as Segmentation.
+/// File of the masks (Segmentation).
 pub(super) const SEGMENTATION_FILE: &str = "segmentation.dcm";
 
-/// Identifiers of a record's DICOM files. Every record is a study of its own: nothing tells the
-/// device which examination a frame is part of.
+/// UIDs of a record's DICOM files. Every record is a study of its own, because the device does not
+/// know which examination a frame belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DicomUids {
-    /// The study of both files.
+    /// Study of both files.
     pub study: String,
-    /// The frame.
+    /// Frame.
     pub frame: InstanceUids,
-    /// The masks, if there are any.
+    /// Masks, if there are any.
     pub segmentation: Option<InstanceUids>,
 }
 
-/// Identifiers of one file.
+/// UIDs of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceUids {
-    /// Its series.
+    /// Series.
     pub series: String,
-    /// The SOP instance.
+    /// SOP instance.
     pub instance: String,
 }
 
 impl DicomUids {
-    /// New identifiers of a frame and, if `segmented`, of a segmentation.
+    /// Creates UIDs for a frame and, if `segmented`, for a segmentation.
     pub(super) fn new(segmented: bool) -> Self {
         Self {
             study: new_uid(),
@@ -65,12 +65,12 @@ impl InstanceUids {
     }
 }
 
-/// A UID made of a random UUID (PS3.5 B.2).
+/// A UID derived from a random UUID (PS3.5 B.2).
 pub(super) fn new_uid() -> String {
     format!("2.25.{}", uuid::Uuid::new_v4().as_u128())
 }
 
-/// The bytes of a file.
+/// Encodes a file.
 fn encode(file: &'static str, elements: Vec<InMemElement>) -> Result<Vec<u8>, Error> {
     let failed = |reason: String| Error::Encoding { file: file.to_owned(), reason };
     let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
@@ -80,7 +80,7 @@ fn encode(file: &'static str, elements: Vec<InMemElement>) -> Result<Vec<u8>, Er
     Ok(bytes)
 }
 
-/// An element with the type that the dictionary has for its tag.
+/// An element with the VR that the dictionary lists for its tag.
 fn element(tag: Tag, value: impl Into<PrimitiveValue>) -> InMemElement {
     let vr = StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed());
     DataElement::new(tag, vr, value.into())
@@ -104,7 +104,7 @@ fn code(tag: Tag, (value, scheme, meaning): (&str, &str, &str)) -> InMemElement 
     sequence(tag, vec![code])
 }
 
-/// Pixels of 8 or fewer bits; a value has an even length.
+/// Pixel data of at most 8 bits per sample, padded to an even length.
 fn pixel_data(mut bytes: Vec<u8>) -> InMemElement {
     if bytes.len() % 2 == 1 {
         bytes.push(0);
@@ -112,8 +112,8 @@ fn pixel_data(mut bytes: Vec<u8>) -> InMemElement {
     DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::from(bytes))
 }
 
-/// A text as a single value of type LO: at most 64 characters, no backslash, which would part it,
-/// no control characters.
+/// Converts a text to a single LO value: at most 64 characters, without control characters and
+/// backslashes, which would separate values.
 fn long_string(text: &str) -> String {
     let replaced = text.chars().map(|c| if c.is_control() || c == '\\' { '_' } else { c });
     replaced.take(64).collect::<String>().trim().to_owned()
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_stay_one_value_of_64_characters() {
+    fn texts_become_one_value_of_at_most_64_characters() {
         assert_eq!(long_string(" a\\b\nc "), "a_b_c");
         assert_eq!(long_string(&"é".repeat(100)), "é".repeat(64));
     }

@@ -1,4 +1,4 @@
-//! Modules that both files of a record have.
+//! DICOM modules that both files of a record share.
 
 use dicom_dictionary_std::tags;
 use dicom_object::mem::InMemElement;
@@ -7,7 +7,7 @@ use super::{InstanceUids, element, long_string};
 use crate::records::capture::Capture;
 use crate::records::id::RecordId;
 
-/// All dates and times of a data set: when the frame was captured, in UTC.
+/// All dates and times of a data set: the time of capture in UTC.
 pub(super) struct Time {
     pub date: String,
     pub time: String,
@@ -23,7 +23,7 @@ impl Time {
     }
 }
 
-/// What a series is called.
+/// Attributes of a series.
 pub(super) struct Series {
     pub number: &'static str,
     pub modality: &'static str,
@@ -77,7 +77,7 @@ pub(super) fn common(
     elements
 }
 
-/// Nobody: the device never learns who the patient is. The time of the capture is the real one.
+/// Empty, because the device does not know the patient. The time of capture is the real one.
 fn patient() -> [InMemElement; 7] {
     [
         element(tags::PATIENT_NAME, ""),

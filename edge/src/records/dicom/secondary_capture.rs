@@ -1,6 +1,6 @@
-//! The frame: a Secondary Capture Image, of one frame in colour (PS3.3 A.8.1).
+//! The frame as Secondary Capture Image: a single frame in colour (PS3.3 A.8.1).
 //!
-//! Not its multi-frame variant for true colour: that one is for cine, and fewer readers know it.
+//! The multi-frame true colour variant is meant for cines, and fewer readers support it.
 
 use dicom_dictionary_std::{tags, uids};
 
@@ -17,14 +17,14 @@ pub(in crate::records) fn secondary_capture(
 ) -> Result<Vec<u8>, Error> {
     let frame = &capture.frame;
     let time = Time::of(id);
-    // What the frame was made by, the device cannot know.
+    // The modality of the source is unknown.
     let series = Series { number: "1", modality: "OT", description: "Captured frame".into() };
     let class = uids::SECONDARY_CAPTURE_IMAGE_STORAGE;
     let mut elements = common(class, &instances.frame, &instances.study, &series, id, capture);
     elements.extend([
-        // General Series: nobody tells the device which side of the patient this is.
+        // General Series: the side of the patient is unknown.
         element(tags::LATERALITY, ""),
-        // General Image: derived, as pixels were blanked.
+        // General Image: derived, because pixels were blanked.
         element(tags::IMAGE_TYPE, "DERIVED\\SECONDARY"),
         element(tags::PATIENT_ORIENTATION, ""),
         element(tags::BURNED_IN_ANNOTATION, "NO"),
@@ -36,7 +36,7 @@ pub(in crate::records) fn secondary_capture(
         element(tags::SAMPLES_PER_PIXEL, 3_u16),
         element(tags::PHOTOMETRIC_INTERPRETATION, "RGB"),
         element(tags::PLANAR_CONFIGURATION, 0_u16),
-        // Checked: at most 4096.
+        // Checked: sides are at most 4096.
         element(tags::ROWS, frame.height as u16),
         element(tags::COLUMNS, frame.width as u16),
         element(tags::BITS_ALLOCATED, 8_u16),
@@ -51,7 +51,7 @@ pub(in crate::records) fn secondary_capture(
     encode(FRAME_FILE, elements)
 }
 
-/// Row and column spacing as values of type DS, which have 16 characters at most.
+/// Row and column spacing as DS values of at most 16 characters.
 fn spacing(spacing_mm: [f32; 2]) -> String {
     let text = spacing_mm.map(|mm| {
         let plain = mm.to_string();

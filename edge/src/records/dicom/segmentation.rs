@@ -1,5 +1,5 @@
-//! The masks: a Segmentation of the frame, one bit per pixel, one segment and one frame per object
-//! (PS3.3 A.51).
+//! The masks as DICOM Segmentation of the frame: one bit per pixel, one segment and one frame per
+//! object (PS3.3 A.51).
 
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
@@ -17,8 +17,8 @@ use crate::records::error::Error;
 use crate::records::id::RecordId;
 use crate::records::outlined::{Outlined, Segment};
 
-/// Category and type of every segment. What a class of a build is in SNOMED CT, builds do not
-/// tell; this holds for all that is outlined in a body, and claims no finding.
+/// Category and type of every segment. Builds do not state SNOMED CT codes of their classes;
+/// "Tissue" holds for everything outlined in a body, and claims no finding.
 const TISSUE: (&str, &str, &str) = ("85756007", "SCT", "Tissue");
 
 const SEGMENTATION: (&str, &str, &str) = ("113076", "DCM", "Segmentation");
@@ -28,7 +28,7 @@ const SOURCE_IMAGE: (&str, &str, &str) =
 
 const ARTIFICIAL_INTELLIGENCE: (&str, &str, &str) = ("123110", "DCM", "Artificial Intelligence");
 
-/// None without a mask: a Segmentation has one segment at least.
+/// Encodes the masks; `None` without any, because a Segmentation needs at least one segment.
 pub(in crate::records) fn segmentation(
     id: &RecordId,
     capture: &Capture,
@@ -58,8 +58,8 @@ pub(in crate::records) fn segmentation(
     elements.extend([
         // Multi-frame Functional Groups.
         element(tags::NUMBER_OF_FRAMES, segments.len().to_string()),
-        // Nothing is shared. The grid is that of the frame, whose file has the spacing; pixel
-        // measures of its own would need a thickness of the slice, which a picture has not.
+        // Nothing is shared. The grid is that of the frame, whose file states the spacing; pixel
+        // measures of its own would require a slice thickness, which a 2D image does not have.
         sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![item([])]),
         sequence(
             tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
@@ -91,14 +91,14 @@ fn segmentation_image(capture: &Capture, masks: &[&Array2<bool>]) -> Vec<InMemEl
         element(tags::CONTENT_CREATOR_NAME, ""),
         element(tags::SAMPLES_PER_PIXEL, 1_u16),
         element(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME2"),
-        // Checked: at most 4096.
+        // Checked: sides are at most 4096.
         element(tags::ROWS, capture.frame.height as u16),
         element(tags::COLUMNS, capture.frame.width as u16),
         element(tags::BITS_ALLOCATED, 1_u16),
         element(tags::BITS_STORED, 1_u16),
         element(tags::HIGH_BIT, 0_u16),
         element(tags::PIXEL_REPRESENTATION, 0_u16),
-        // Of the masks; what the frame went through before it came, nobody tells.
+        // Applies to the masks; earlier compression of the frame is unknown.
         element(tags::LOSSY_IMAGE_COMPRESSION, "00"),
         element(tags::SEGMENTATION_TYPE, "BINARY"),
         element(tags::SEGMENTS_OVERLAP, if overlap(masks) { "YES" } else { "NO" }),
@@ -141,7 +141,7 @@ fn described(
     ])
 }
 
-/// Multi-frame Dimension: frames are told apart by their segment.
+/// Multi-frame Dimension: frames are distinguished by their segment.
 fn dimensions() -> [InMemElement; 2] {
     let organization = new_uid();
     [
@@ -161,7 +161,7 @@ fn dimensions() -> [InMemElement; 2] {
     ]
 }
 
-/// What holds for the frame of one segment.
+/// Functional groups of the frame of one segment.
 fn frame_groups(segment: &Segment, frame: &InstanceUids) -> InMemDicomObject {
     let mut source = reference_to_frame(frame);
     source.extend([
@@ -188,7 +188,7 @@ fn reference_to_frame(frame: &InstanceUids) -> Vec<InMemElement> {
     ]
 }
 
-/// Whether a pixel belongs to two objects.
+/// True if a pixel belongs to two objects.
 fn overlap(masks: &[&Array2<bool>]) -> bool {
     let Some((first, others)) = masks.split_first() else { return false };
     let mut taken = (*first).clone();
@@ -202,7 +202,7 @@ fn overlap(masks: &[&Array2<bool>]) -> bool {
     })
 }
 
-/// One bit per pixel, the first in the lowest bit, without a gap between rows or frames (PS3.5 8.2,
+/// One bit per pixel, the first in the lowest bit, without gaps between rows or frames (PS3.5 8.2,
 /// annex D).
 fn packed(masks: &[&Array2<bool>]) -> Vec<u8> {
     let pixels: usize = masks.iter().map(|mask| mask.len()).sum();
@@ -219,7 +219,7 @@ mod tests {
     use ndarray::arr2;
 
     #[test]
-    fn frames_follow_one_another_bit_by_bit() {
+    fn frames_are_packed_without_gaps() {
         let first = arr2(&[[true, false, false], [false, false, true]]);
         let second = arr2(&[[true, true, false], [false, false, true]]);
         // 100001 110001, the lowest bit first.
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_overlap_where_a_pixel_is_in_two() {
+    fn masks_overlap_if_a_pixel_is_in_two() {
         let left = arr2(&[[true, true, false]]);
         let right = arr2(&[[false, false, true]]);
         let middle = arr2(&[[false, true, false]]);

@@ -1,4 +1,4 @@
-//! JPEG frames of cameras and programs.
+//! JPEG frames from cameras and programs.
 
 use std::borrow::Cow;
 
@@ -8,15 +8,15 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// An application segment that says "Motion JPEG": whoever reads it knows the Huffman tables,
-/// which then need not be there.
+/// An application segment "AVI1", which marks Motion JPEG: the decoder then uses the standard
+/// Huffman tables if the stream has none.
 const AVI1: [u8; 10] = [0xff, 0xe0, 0, 8, b'A', b'V', b'I', b'1', 0, 0];
 
-/// Decodes one JPEG stream, with or without Huffman tables: many USB grabbers leave them out.
+/// Decodes one JPEG stream, with or without Huffman tables; many USB grabbers leave them out.
 ///
 /// # Errors
-/// What is wrong with it, in words. Half a picture is no picture; but data that is missing before
-/// a last marker is noticed only where the rest makes no sense, as by every decoder.
+/// The reason why it cannot be decoded. A truncated stream is an error. Bytes that are missing
+/// inside the data, before a complete end marker, are noticed only if the rest is invalid.
 pub fn decode_jpeg(jpeg: &[u8]) -> Result<Frame, String> {
     let jpeg = with_huffman_tables(jpeg);
     let options = DecoderOptions::default()
@@ -36,7 +36,7 @@ pub fn decode_jpeg(jpeg: &[u8]) -> Result<Frame, String> {
     Ok(Frame { width, height, rgb, pixel_spacing_mm: None })
 }
 
-/// The stream, marked as Motion JPEG if it has no Huffman tables of its own.
+/// The stream, marked as Motion JPEG if it has no Huffman tables.
 fn with_huffman_tables(jpeg: &[u8]) -> Cow<'_, [u8]> {
     const DHT: u8 = 0xc4;
     const SOS: u8 = 0xda;

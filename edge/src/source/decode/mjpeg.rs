@@ -1,45 +1,46 @@
-//! Motion JPEG: one JPEG stream after the other, with or without something in between.
+//! Motion JPEG: a sequence of JPEG streams, with or without other bytes in between.
 
-/// Largest JPEG stream; more than any camera makes of [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX).
+/// Largest JPEG stream in bytes; larger than any camera makes of a frame of
+/// [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX).
 pub const MAX_JPEG_BYTES: usize = 16 << 20;
 
-/// Bytes without the start of a picture after which this is reported.
+/// Number of bytes without the start of an image after which an error is reported.
 const MAX_STRAY_BYTES: usize = 1 << 20;
 
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 
-/// Cuts a stream of bytes, which come in parts, into JPEG streams.
+/// Cuts a byte stream, which arrives in parts, into JPEG streams.
 ///
-/// It follows the markers, so that a thumbnail within a picture does not end it.
+/// It follows the markers, so that a thumbnail inside an image does not end the image.
 #[derive(Debug, Default)]
 pub struct MjpegSplitter {
-    /// Begins with a picture unless `place` is [`Place::Between`].
+    /// Begins with an image unless `place` is [`Place::Between`].
     buffer: Vec<u8>,
     place: Place,
-    /// Bytes between pictures that were passed over.
+    /// Number of bytes skipped between images.
     stray_bytes: usize,
 }
 
-/// What a splitter has cut out.
+/// A piece that a splitter has cut out.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Cut {
     /// One JPEG stream, from its first marker to its last.
     Whole(Vec<u8>),
-    /// Bytes that are no whole stream, and why not.
+    /// Bytes that are not a complete stream, and the reason.
     Damaged(String),
 }
 
-/// Where the next byte to look at is.
+/// Position in the structure of the stream.
 #[derive(Clone, Copy, Debug, Default)]
 enum Place {
-    /// Before a picture.
+    /// Between images.
     #[default]
     Between,
-    /// At a marker.
+    /// At a marker, at this index of the buffer.
     Marker(usize),
-    /// In entropy-coded data.
+    /// In entropy-coded data, at this index of the buffer.
     Scan(usize),
 }
 
@@ -49,11 +50,11 @@ impl MjpegSplitter {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next stream; `None` when more bytes are needed.
+    /// The next stream; `None` if more bytes are needed.
     pub fn next_cut(&mut self) -> Option<Cut> {
         loop {
             if self.place_in_buffer() > MAX_JPEG_BYTES {
-                return Some(self.give_up(format!("more than {MAX_JPEG_BYTES} bytes")));
+                return Some(self.drop_image(format!("more than {MAX_JPEG_BYTES} bytes")));
             }
             let step = match self.place {
                 Place::Between => self.find_start(),
@@ -76,7 +77,7 @@ impl MjpegSplitter {
 
     fn find_start(&mut self) -> Option<Step> {
         let found = self.buffer.windows(3).position(|bytes| bytes == [0xff, SOI, 0xff]);
-        // Two bytes may be the beginning of a start.
+        // The last two bytes may begin a start marker.
         let stray = found.unwrap_or(self.buffer.len().saturating_sub(2));
         self.buffer.drain(..stray);
         self.stray_bytes += stray;
@@ -96,7 +97,7 @@ impl MjpegSplitter {
         let &[first, marker] = self.buffer.get(at..at + 2)? else { return None };
         if first != 0xff {
             let reason = format!("byte {at} is {first:#04x}, expected a marker");
-            return Some(Step::Cut(self.give_up(reason)));
+            return Some(Step::Cut(self.drop_image(reason)));
         }
         Some(match marker {
             0xff => Step::To(Place::Marker(at + 1)),
@@ -106,9 +107,9 @@ impl MjpegSplitter {
                 self.place = Place::Between;
                 Step::Cut(Cut::Whole(whole))
             }
-            SOI => Step::Cut(self.give_up(format!("cut short after {at} bytes by another"))),
-            0x00 => Step::Cut(self.give_up(format!("byte {at} is data, expected a marker"))),
-            // They stand alone.
+            SOI => Step::Cut(self.drop_image(format!("cut short after {at} bytes by another"))),
+            0x00 => Step::Cut(self.drop_image(format!("byte {at} is data, expected a marker"))),
+            // Markers without a segment.
             0x01 | 0xd0..=0xd7 => Step::To(Place::Marker(at + 2)),
             _ => {
                 let &[high, low] = self.buffer.get(at + 2..at + 4)? else { return None };
@@ -116,7 +117,7 @@ impl MjpegSplitter {
                 if length < 2 {
                     let reason =
                         format!("segment at byte {at} has length {length}, expected 2 or more");
-                    return Some(Step::Cut(self.give_up(reason)));
+                    return Some(Step::Cut(self.drop_image(reason)));
                 }
                 let after = at + 2 + length;
                 Step::To(if marker == SOS { Place::Scan(after) } else { Place::Marker(after) })
@@ -128,17 +129,17 @@ impl MjpegSplitter {
         let data = self.buffer.get(at..)?;
         let offset = data.iter().position(|&byte| byte == 0xff).unwrap_or(data.len());
         let found = at + offset;
-        // What was looked at is not looked at again when more bytes have come.
+        // These bytes are not scanned again when more arrive.
         self.place = Place::Scan(found);
         Some(Step::To(match *self.buffer.get(found + 1)? {
-            // A byte of data and its stuffing, or a restart.
+            // A stuffed data byte, or a restart marker.
             0x00 | 0xd0..=0xd7 => Place::Scan(found + 2),
             _ => Place::Marker(found),
         }))
     }
 
-    /// Drops what was read of a picture; the next is looked for in what follows.
-    fn give_up(&mut self, reason: String) -> Cut {
+    /// Drops what was read of the current image; the search goes on in what follows.
+    fn drop_image(&mut self, reason: String) -> Cut {
         let read = self.place_in_buffer().min(self.buffer.len());
         self.buffer.drain(..read);
         self.place = Place::Between;
@@ -155,8 +156,8 @@ enum Step {
 mod tests {
     use super::*;
 
-    /// A picture with a thumbnail in a segment, stuffing and a restart in its data.
-    fn picture() -> Vec<u8> {
+    /// An image with a thumbnail in a segment, and stuffing and a restart in its data.
+    fn image() -> Vec<u8> {
         let thumbnail = [0xff, SOI, 0xff, EOI];
         let mut jpeg = vec![0xff, SOI, 0xff, 0xe1, 0, 6];
         jpeg.extend(thumbnail);
@@ -164,7 +165,7 @@ mod tests {
         jpeg
     }
 
-    /// What is cut out of bytes that come `size` at a time.
+    /// Everything cut out of `bytes` when they arrive `size` at a time.
     fn cuts(bytes: &[u8], size: usize) -> Vec<Cut> {
         let mut splitter = MjpegSplitter::default();
         let mut cuts = Vec::new();
@@ -176,27 +177,27 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_cut_out_however_the_bytes_come() {
-        let stream = [b"--boundary\r\n\xff".as_slice(), &picture(), b"\r\n", &picture()].concat();
+    fn images_are_cut_out_for_any_chunk_size() {
+        let stream = [b"--boundary\r\n\xff".as_slice(), &image(), b"\r\n", &image()].concat();
         for size in 1..=stream.len() {
-            let expected = [Cut::Whole(picture()), Cut::Whole(picture())];
+            let expected = [Cut::Whole(image()), Cut::Whole(image())];
             assert_eq!(cuts(&stream, size), expected, "{size}");
         }
     }
 
     #[test]
-    fn a_picture_that_is_cut_short_costs_itself_only() {
-        let stream = [&picture()[..19], &picture()].concat();
+    fn truncated_image_affects_no_other() {
+        let stream = [&image()[..19], &image()].concat();
         for size in 1..=stream.len() {
             let cuts = cuts(&stream, size);
             let Cut::Damaged(reason) = &cuts[0] else { panic!("{cuts:?}") };
             assert_eq!(reason, "JPEG stream: cut short after 19 bytes by another");
-            assert_eq!(cuts[1..], [Cut::Whole(picture())], "{size}");
+            assert_eq!(cuts[1..], [Cut::Whole(image())], "{size}");
         }
     }
 
     #[test]
-    fn what_is_no_marker_or_no_segment_is_told() {
+    fn invalid_markers_and_segments_are_reported() {
         let reason = |bytes: &[u8]| match &cuts(bytes, 100)[..] {
             [Cut::Damaged(reason)] => reason.clone(),
             other => panic!("{other:?}"),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_has_a_limit() {
+    fn buffer_size_is_limited() {
         let mut splitter = MjpegSplitter::default();
         splitter.push(&[0xff, SOI, 0xff, SOS, 0, 2]);
         let part = vec![1; 1 << 20];
@@ -224,7 +225,7 @@ mod tests {
             parts
         };
         assert_eq!(parts_until_damage(), Some(MAX_JPEG_BYTES / part.len() + 1));
-        // Nor is there memory for what never begins.
+        // The buffer is limited too when no image ever begins.
         assert!(parts_until_damage() <= Some(2));
     }
 }

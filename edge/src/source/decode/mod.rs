@@ -1,4 +1,4 @@
-//! From the bytes of one frame to its pixels.
+//! Decoding of the bytes of one frame to pixels.
 
 mod jpeg;
 mod mjpeg;

@@ -1,21 +1,21 @@
-//! YUYV 4:2:2, which cameras send uncompressed: two neighbouring pixels share their colour.
+//! YUYV 4:2:2, an uncompressed camera format in which two neighbouring pixels share their colour.
 
 use medsa_frames::Frame;
 
-/// How the bytes of a frame lie.
+/// Memory layout of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct YuyvLayout {
     /// Width in pixels, even.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Bytes from row to row.
+    /// Bytes from the start of one row to the next.
     pub stride: usize,
-    /// What the numbers mean.
+    /// Meaning of the values.
     pub encoding: YuvEncoding,
 }
 
-/// What luma and colour difference stand for.
+/// Standard and range of luma and colour difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum YuvEncoding {
     /// ITU-R BT.601, luma from 16 to 235.
@@ -26,17 +26,17 @@ pub enum YuvEncoding {
     Full,
 }
 
-/// Makes pixels of the bytes of one frame.
+/// Converts the bytes of one frame to RGB.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The reason why it cannot be converted.
 pub fn decode_yuyv(bytes: &[u8], layout: YuyvLayout) -> Result<Frame, String> {
     let YuyvLayout { width, height, stride, encoding } = layout;
     let row_bytes = 2 * width as usize;
     if width == 0 || width % 2 == 1 || height == 0 || stride < row_bytes {
         return Err(format!("YUYV: {width} x {height} px in rows of {stride} bytes"));
     }
-    // Some drivers leave the padding after the last row out.
+    // Some drivers omit the padding after the last row.
     let expected = stride * (height as usize - 1) + row_bytes;
     if bytes.len() < expected {
         return Err(format!("YUYV: {} bytes, expected {expected}", bytes.len()));
@@ -62,7 +62,7 @@ impl YuvEncoding {
     }
 }
 
-/// Rows of the matrix to red, green and blue, times 256.
+/// Coefficients of the conversion to red, green and blue, times 256.
 #[derive(Clone, Copy)]
 struct Weights {
     black: i32,
@@ -90,7 +90,7 @@ mod tests {
         YuyvLayout { width: 4, height: 2, stride: 10, encoding: YuvEncoding::Bt601 };
 
     #[test]
-    fn padding_is_passed_over() {
+    fn row_padding_is_skipped() {
         // Grey rows of 16 (black) and 235 (white), the second without its padding.
         let black = [16, 128, 16, 128, 16, 128, 16, 128, 77, 77];
         let white = [235, 128, 235, 128, 235, 128, 235, 128];
@@ -102,8 +102,8 @@ mod tests {
     }
 
     #[test]
-    fn primary_colours_come_out_in_each_encoding() {
-        // Y, U, V of red by the two standards, and by JPEG.
+    fn red_is_decoded_in_each_encoding() {
+        // Y, U, V of red in the two standards, and in JPEG.
         let red = [
             (YuvEncoding::Bt601, [81, 90, 240]),
             (YuvEncoding::Bt709, [63, 102, 240]),

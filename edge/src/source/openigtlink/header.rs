@@ -1,24 +1,24 @@
-//! The header of every message.
+//! The OpenIGTLink header, which starts every message.
 
-/// Bytes of a header.
+/// Length of a header in bytes.
 pub(super) const HEADER_BYTES: usize = 58;
 
-/// Bytes of the least extended header, which begins the body of version 2.
+/// Length of the shortest extended header in bytes; it begins the body in version 2.
 const EXTENDED_HEADER_BYTES: usize = 12;
 
-/// What comes first in a message; all numbers are big-endian.
+/// Header of a message; all numbers are big-endian.
 #[derive(Debug)]
 pub(super) struct Header {
     version: u16,
-    /// Type of the message, as in `IMAGE`.
+    /// Type of the message, such as `IMAGE`.
     pub kind: String,
-    /// Who sends.
+    /// Name of the sending device.
     pub device_name: String,
-    /// Microseconds since 1970 by the sender's clock, where it has one.
+    /// Time in microseconds since 1970 on the sender's clock, if it states one.
     pub timestamp_us: Option<u64>,
-    /// Bytes that follow.
+    /// Length of the body in bytes.
     pub body_bytes: u64,
-    /// Of the body.
+    /// CRC-64 of the body.
     pub crc: u64,
 }
 
@@ -28,7 +28,7 @@ impl Header {
         let (Some([high, low]), Some(kind), Some(device_name)) =
             (bytes.first_chunk(), bytes.get(2..14), bytes.get(14..34))
         else {
-            return Err(format!("{} bytes of header, expected {HEADER_BYTES}", bytes.len()));
+            return Err(format!("header has {} bytes, expected {HEADER_BYTES}", bytes.len()));
         };
         let version = u16::from_be_bytes([*high, *low]);
         if !(1..=2).contains(&version) {
@@ -40,8 +40,8 @@ impl Header {
         };
         Ok(Self {
             version,
-            kind: text(kind).ok_or("OpenIGTLink header without a readable type of message")?,
-            // Other than the type, it decides nothing.
+            kind: text(kind).ok_or("OpenIGTLink header has no readable message type")?,
+            // An unreadable name is accepted: it only selects the device.
             device_name: text(device_name).unwrap_or_default(),
             timestamp_us: timestamp_us(number(34)?),
             body_bytes: number(42)?,
@@ -49,8 +49,8 @@ impl Header {
         })
     }
 
-    /// The part of the body that the type of the message describes: version 2 has an extended
-    /// header before it and metadata after it.
+    /// The part of the body that the message type defines. In version 2 an extended header precedes
+    /// it and metadata follows it.
     pub(super) fn content<'a>(&self, body: &'a [u8]) -> Result<&'a [u8], String> {
         if self.version == 1 {
             return Ok(body);
@@ -70,7 +70,7 @@ impl Header {
     }
 }
 
-/// A text that zeros fill up; never empty.
+/// A zero-padded text; `None` if it is empty or not printable ASCII.
 fn text(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -78,7 +78,7 @@ fn text(bytes: &[u8]) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-/// Seconds and their 2^32th parts; 0 stands for no time.
+/// Converts 32.32 fixed-point seconds to microseconds; 0 means that no time is stated.
 fn timestamp_us(fixed: u64) -> Option<u64> {
     let (seconds, part) = (fixed >> 32, fixed & 0xffff_ffff);
     (fixed != 0).then(|| seconds * 1_000_000 + ((part * 1_000_000) >> 32))

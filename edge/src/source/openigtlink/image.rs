@@ -1,13 +1,13 @@
-//! The content of an IMAGE message: 72 bytes that describe it, then the samples.
+//! The content of an IMAGE message: a description of 72 bytes, then the samples.
 
 use medsa_frames::{Frame, MAX_SIDE_PX};
 
 const DESCRIPTION_BYTES: usize = 72;
 
-/// Most components of a sample: colours.
+/// Largest number of components per sample (colours).
 const MAX_COMPONENTS: u8 = 3;
 
-/// What the samples are.
+/// Format of the samples.
 #[derive(Debug)]
 struct Description {
     components: u8,
@@ -30,11 +30,11 @@ enum ByteOrder {
     Little,
 }
 
-/// Makes a frame of the content; samples of 16 bits become black at the first and white at the
-/// last value of `window`.
+/// Converts the content to a frame. Samples of 16 bits are scaled from `window`: its first value
+/// becomes black, its last white.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The reason why the content cannot be used.
 pub(super) fn parse(content: &[u8], window: [u16; 2]) -> Result<Frame, String> {
     let Some((description, samples)) = content.split_first_chunk() else {
         let found = content.len();
@@ -104,7 +104,7 @@ impl Description {
                 "IMAGE has the part {part:?} from {offset:?} on, expected all of {size:?}"
             ));
         }
-        // Columns of the matrix: along a row, down the rows, across, and the position.
+        // Columns of the matrix: direction along a row, down the rows, across slices; position.
         let element = |index: usize| {
             let at = 12 + 4 * index;
             f32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -114,8 +114,8 @@ impl Description {
     }
 }
 
-/// Down the rows and along a row. The identity says nothing: it is what those send who do not
-/// know.
+/// Pixel spacing in mm, `[down the rows, along a row]`. The identity matrix counts as unknown:
+/// senders that do not know the spacing send it.
 fn spacing_mm(matrix: &[f32; 12]) -> Option<[f32; 2]> {
     const IDENTITY: [f32; 9] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
     if matrix[..9] == IDENTITY {
@@ -136,7 +136,7 @@ fn windowed(sample: u16, [black, white]: [u16; 2]) -> u8 {
 mod tests {
     use super::*;
 
-    /// 2 x 1 samples, little-endian, 0.2 mm along a row and 0.5 mm down.
+    /// A message of 2 x 1 samples, little-endian, 0.2 mm along a row and 0.5 mm down the rows.
     fn message(scalar: u8, components: u8, samples: &[u8]) -> Vec<u8> {
         let mut content = vec![0, 1, components, scalar, 2, 1, 0, 2, 0, 1, 0, 1];
         let matrix = [0.0, 0.2, 0.0, -0.5, 0.0, 0.0, 0.0, 0.0, 1.0, 7.0, 8.0, 9.0f32];
@@ -151,11 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn samples_become_colours() {
+    fn samples_convert_to_rgb() {
         let all = [0, u16::MAX];
         assert_eq!(rgb(&message(3, 1, &[4, 9]), all), [4, 4, 4, 9, 9, 9]);
         assert_eq!(rgb(&message(3, 3, &[1, 2, 3, 4, 5, 6]), all), [1, 2, 3, 4, 5, 6]);
-        // 100 and 1000.
+        // Samples 100 and 1000.
         let words = message(5, 1, &[100, 0, 0xe8, 3]);
         assert_eq!(rgb(&words, [100, 1000]), [0, 0, 0, 255, 255, 255]);
         assert_eq!(rgb(&words, [200, 200]), [0, 0, 0, 255, 255, 255]);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn spacing_is_the_length_of_the_columns() {
+    fn spacing_is_length_of_matrix_columns() {
         let mut content = message(3, 1, &[4, 9]);
         assert_eq!(parse(&content, [0, 1]).unwrap().pixel_spacing_mm, Some([0.5, 0.2]));
         content[12..60].fill(0);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_descriptions_are_refused() {
         let right = message(3, 1, &[4, 9]);
         let refusal = |at: usize, value: u8| {
             let mut content = right.clone();

@@ -17,16 +17,16 @@ use super::live::{Connection, Dial, Fault};
 use crate::config::OpenIgtLinkConfig;
 use header::{HEADER_BYTES, Header};
 
-/// Longest wait for a server to answer, for each of its addresses.
+/// Longest wait for a connection to each address of the server.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Largest body: colours of the largest frame, and room for what describes them.
+/// Largest body in bytes: the largest colour frame, and 1 MiB for headers and metadata.
 const MAX_BODY_BYTES: u64 = 3 * (MAX_SIDE_PX as u64).pow(2) + (1 << 20);
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const PART_BYTES: usize = 64 << 10;
 
-/// Over the body.
+/// Checksum of the body.
 const CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_ECMA_182);
 
 impl Dial for OpenIgtLinkConfig {
@@ -60,23 +60,23 @@ fn connect_to_one(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStre
     Err(reason)
 }
 
-/// A connection to a server, which sends by itself.
+/// Connection to a server, which sends without requests.
 pub(super) struct Client {
     stream: TcpStream,
-    /// The only device whose images are taken.
+    /// Name of the only device whose images are used; `None` for any.
     device_name: Option<String>,
-    /// Samples of 16 bits that become black and white.
+    /// 16-bit sample values shown as black and as white.
     window: [u16; 2],
-    /// Of the part that is being received.
+    /// Bytes received of the expected part.
     bytes: Vec<u8>,
     expected: Part,
 }
 
-/// Parts of a message.
+/// Part of a message.
 enum Part {
     Header,
     Body(Header),
-    /// The rest of a body that nobody needs.
+    /// Rest of a body that is skipped.
     Unneeded {
         bytes: usize,
     },
@@ -88,7 +88,7 @@ impl Connection for Client {
         loop {
             let wanted = match &self.expected {
                 Part::Header => HEADER_BYTES,
-                // The limit is far below what a usize holds.
+                // MAX_BODY_BYTES fits a usize.
                 Part::Body(header) => header.body_bytes as usize,
                 Part::Unneeded { bytes } => (*bytes).min(PART_BYTES),
             };
@@ -111,8 +111,8 @@ impl Connection for Client {
 }
 
 impl Client {
-    /// Receives until `wanted` bytes are there; whether they are by `deadline`. Memory grows with
-    /// what has come, not with what was promised.
+    /// Receives until `wanted` bytes have arrived; false if that takes longer than `deadline`.
+    /// Memory grows with the bytes received, not with the announced length.
     fn fill(&mut self, wanted: usize, deadline: Instant) -> Result<bool, Fault> {
         let lost = |error: std::io::Error| Fault::Lost(error.to_string());
         let mut part = [0; PART_BYTES];
@@ -133,13 +133,14 @@ impl Client {
         Ok(true)
     }
 
-    /// What follows a header. After one that is wrong, nobody knows where the next begins.
+    /// The part that follows a header. After an invalid header the connection must be closed,
+    /// because the start of the next message is unknown.
     fn after_header(&self, bytes: &[u8]) -> Result<Part, String> {
         let header = Header::parse(bytes)?;
         if header.body_bytes > MAX_BODY_BYTES {
             let (kind, found) = (&header.kind, header.body_bytes);
             return Err(format!(
-                "{kind} message of {found} bytes, expected {MAX_BODY_BYTES} at most"
+                "{kind} message has {found} bytes, expected at most {MAX_BODY_BYTES}"
             ));
         }
         let is_wanted = header.kind == "IMAGE"

@@ -1,4 +1,4 @@
-//! A child process that is heard, and ended with all that it has started.
+//! A child process whose output is read, and that is killed with all processes it started.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -13,36 +13,36 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::config::PipeConfig;
 
-/// Lines of its standard error that are told when it ends.
+/// Number of last lines of standard error that are part of the reason when the program ends.
 const LAST_LINES: usize = 3;
 
-/// Longest line that is logged; the rest becomes another.
+/// Longest line that is logged, in bytes; the rest becomes another line.
 const MAX_LINE_BYTES: usize = 300;
 
-/// Bytes of standard error that are read at a time, and how many times a pipe holds as much.
+/// Bytes of standard error read at a time; a pipe holds [`PIPE_PARTS`] times as much.
 const PART_BYTES: usize = 4096;
 const PIPE_PARTS: usize = 16;
 
-/// Time that a program gets to end after it has closed its output.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// Longest wait for the program to end after it closed its output.
+const EXIT_WAIT: Duration = Duration::from_millis(500);
 
-/// Time between two looks at whether it has.
-const GLANCE: Duration = Duration::from_millis(2);
+/// Time between two checks whether the program has ended.
+const EXIT_POLL: Duration = Duration::from_millis(2);
 
 /// A running program, killed and reaped when it is dropped.
 pub(super) struct Child {
     process: process::Child,
     stdout: ChildStdout,
-    /// Until it is closed.
+    /// `None` after the program closed it.
     stderr: Option<ChildStderr>,
     log: Log,
 }
 
-/// What came of reading.
+/// Result of reading the output.
 pub(super) enum Output {
-    /// As many bytes.
+    /// Number of bytes read.
     Bytes(usize),
-    /// Nothing, for as long as was waited.
+    /// Nothing arrived within the wait.
     Nothing,
     /// The program has closed its output.
     End,
@@ -56,23 +56,24 @@ impl Child {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A shell's children are ended with it, and a terminal's Ctrl-C is ours to handle.
+            // Its own process group, so that its children are killed with it and Ctrl-C in a
+            // terminal reaches only this service.
             .process_group(0);
         if !config.folder.as_os_str().is_empty() {
             command.current_dir(&config.folder);
         }
-        let mut process = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+        let mut process = command.spawn().map_err(|error| format!("cannot start it: {error}"))?;
         tracing::info!("{} runs as process {}", config.program, process.id());
         let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
-        // Both are there: they were asked for.
-        let stdout = stdout.ok_or("has no output")?;
+        // Invariant: both are there, because they were requested as pipes.
+        let stdout = stdout.ok_or("it has no standard output")?;
         Ok(Self { process, stdout, stderr, log: Log::new(&config.program) })
     }
 
-    /// Reads what the program has written, once there is anything.
+    /// Reads output of the program, waiting at most `wait`.
     ///
     /// # Errors
-    /// The system's answer.
+    /// The system's error.
     pub(super) fn read(&mut self, space: &mut [u8], wait: Duration) -> Result<Output, String> {
         let deadline = Instant::now() + wait;
         loop {
@@ -95,9 +96,9 @@ impl Child {
         }
     }
 
-    /// Why the program has ended its output.
-    pub(super) fn last_words(&mut self) -> String {
-        let deadline = Instant::now() + FAREWELL;
+    /// The reason why the program closed its output.
+    pub(super) fn exit_reason(&mut self) -> String {
+        let deadline = Instant::now() + EXIT_WAIT;
         let status = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(status) = self.status() {
@@ -106,13 +107,13 @@ impl Child {
             if left.is_zero() {
                 break None;
             }
-            // Closed when the program ends, unless one that it has started holds it open.
-            match self.wait_for_stderr(left.min(GLANCE)) {
+            // Standard error closes when the program ends, unless a child of it holds it open.
+            match self.wait_for_stderr(left.min(EXIT_POLL)) {
                 Ok(true) => self.read_stderr(),
-                _ => thread::sleep(left.min(GLANCE)),
+                _ => thread::sleep(left.min(EXIT_POLL)),
             }
         };
-        // What it wrote before it ended: no more than a pipe holds.
+        // Reads what the program wrote before it ended: at most what a pipe holds.
         for _ in 0..PIPE_PARTS {
             if self.wait_for_stderr(Duration::ZERO) == Ok(true) {
                 self.read_stderr();
@@ -125,8 +126,8 @@ impl Child {
         }
     }
 
-    /// How the program has ended, if it has. It stays to be reaped: until then, no other process
-    /// group gets its number.
+    /// Exit status of the program, if it has ended. It is not reaped here, so that no other
+    /// process group can get its number.
     fn status(&self) -> Option<String> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(Pid::from_child(&self.process)), options).ok()??;
@@ -137,7 +138,7 @@ impl Child {
         })
     }
 
-    /// Whether output and errors can be read, once either can.
+    /// Waits until output or errors can be read; returns which.
     fn wait(&self, wait: Duration) -> Result<(bool, bool), String> {
         let mut ready = vec![PollFd::new(&self.stdout, PollFlags::IN)];
         ready.extend(self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN)));
@@ -153,7 +154,7 @@ impl Child {
         Ok(!ready[0].revents().is_empty())
     }
 
-    /// Reads what is there; it must be ready.
+    /// Reads standard error, which must be ready.
     fn read_stderr(&mut self) {
         let mut part = [0; PART_BYTES];
         match self.stderr.as_mut().map(|stderr| stderr.read(&mut part)) {
@@ -166,15 +167,15 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // The group is this program's: it was not reaped yet.
+        // The process was not reaped yet, so the group number is still its own.
         let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _ = self.process.wait();
     }
 }
 
-/// Waits until one can be read or is closed; a signal ends the wait too.
+/// Waits until one can be read or is closed; a signal ends the wait early.
 fn wait_for(ready: &mut [PollFd<'_>], wait: Duration) -> Result<(), String> {
-    // Never longer than some seconds, so it fits.
+    // Invariant: waits are at most some seconds, so the conversion succeeds.
     let wait = Timespec::try_from(wait).map_err(|error| error.to_string())?;
     match poll(ready, Some(&wait)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -182,7 +183,7 @@ fn wait_for(ready: &mut [PollFd<'_>], wait: Duration) -> Result<(), String> {
     }
 }
 
-/// What a program writes to its standard error, line by line.
+/// Lines that a program writes to its standard error.
 struct Log {
     program: String,
     line: Vec<u8>,
@@ -196,7 +197,7 @@ impl Log {
 
     fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            // Programs end lines that they write over with a carriage return.
+            // Programs use a carriage return to overwrite a progress line.
             if byte == b'\n' || byte == b'\r' {
                 self.end_line();
                 continue;
@@ -221,7 +222,7 @@ impl Log {
         self.last.push_back(line);
     }
 
-    /// The last lines in one; begins anew.
+    /// Returns the last lines joined, and forgets them.
     fn last_lines(&mut self) -> String {
         self.end_line();
         let lines: Vec<_> = self.last.drain(..).collect();

@@ -1,4 +1,4 @@
-//! Frames that a program writes to its standard output: ffmpeg, GStreamer, libcamera.
+//! Frames that a program, such as ffmpeg, GStreamer or libcamera, writes to its standard output.
 
 mod child;
 
@@ -14,7 +14,7 @@ use super::live::{Connection, Dial, Fault};
 use crate::config::{PipeConfig, PipeFormat};
 use child::{Child, Output};
 
-/// Bytes of MJPEG that are read at a time.
+/// Bytes of MJPEG read at a time.
 const PART_BYTES: usize = 64 << 10;
 
 impl Dial for PipeConfig {
@@ -37,7 +37,7 @@ impl Dial for PipeConfig {
 }
 
 impl PipeConfig {
-    /// Whether the program is there and may be run.
+    /// True if the program exists and may be executed.
     pub(super) fn is_there(&self) -> bool {
         let may_run = |path: PathBuf| path.is_file() && access(&path, Access::EXEC_OK).is_ok();
         if self.program.contains('/') {
@@ -69,7 +69,7 @@ impl Connection for Pipe {
                 return Ok(Some(Received { frame, captured, source_us: None, missed: 0 }));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // Also when bytes come without end, and no frame.
+            // Also ends a stream of bytes that never forms a frame.
             if left.is_zero() {
                 return Ok(None);
             }
@@ -78,21 +78,21 @@ impl Connection for Pipe {
             match output.map_err(Fault::Lost)? {
                 Output::Bytes(_) => {}
                 Output::Nothing => return Ok(None),
-                Output::End => return Err(Fault::Lost(self.child.last_words())),
+                Output::End => return Err(Fault::Lost(self.child.exit_reason())),
             }
         }
     }
 }
 
 impl Cutter {
-    /// Lets `read` put bytes where they belong.
+    /// Lets `read` write into the buffer of the current frame.
     fn fill(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Result<Output, String>,
     ) -> Result<Output, String> {
         match self {
             Self::Rgb24 { width, height, rgb, filled } => {
-                // The configuration has limits for both.
+                // The configuration limits both sides.
                 rgb.resize(3 * *width as usize * *height as usize, 0);
                 let output = read(&mut rgb[*filled..])?;
                 if let Output::Bytes(count) = output {
@@ -111,7 +111,7 @@ impl Cutter {
         }
     }
 
-    /// A frame, if all of it is there.
+    /// The next frame, if it is complete.
     fn next_frame(&mut self) -> Result<Option<Frame>, String> {
         match self {
             Self::Rgb24 { width, height, rgb, filled } => {

@@ -1,4 +1,4 @@
-//! A headless Chromium, told what to do over its debugging protocol.
+//! A headless Chromium, controlled over its debugging protocol.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -27,7 +27,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A touchscreen of so many CSS pixels.
+    /// Starts with a touchscreen of this size in CSS pixels.
     pub fn start(width: u32, height: u32) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let program = BROWSERS.iter().find_map(|name| medsa_test_inputs::program(name));
@@ -39,7 +39,7 @@ impl Browser {
             .arg("about:blank")
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
-            // What is started may be a script that starts the browser.
+            // The program may be a script that starts the browser.
             .process_group(0)
             .spawn()
             .unwrap();
@@ -47,8 +47,8 @@ impl Browser {
         let url = lines.find_map(|line| {
             Some(line.unwrap().strip_prefix("DevTools listening on ")?.trim().to_owned())
         });
-        let url = url.expect("the browser tells where it listens");
-        // It must not stop for a full pipe.
+        let url = url.expect("the browser prints its address");
+        // Drain the pipe, so that the browser does not block.
         std::thread::spawn(move || lines.for_each(drop));
         let address = url.split('/').nth(2).unwrap();
         let stream = TcpStream::connect(address).unwrap();
@@ -68,27 +68,27 @@ impl Browser {
         browser
     }
 
-    /// Becomes a screen of so many CSS pixels.
+    /// Resizes the screen, in CSS pixels.
     pub fn resize(&mut self, width: u32, height: u32) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
         self.call("Emulation.setDeviceMetricsOverride", metrics);
     }
 
-    /// Becomes "light" or "dark".
+    /// Sets the colour scheme, "light" or "dark".
     pub fn prefer(&mut self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
-    /// Asks for pages in this language from now on.
+    /// Sets the preferred language.
     pub fn speak(&mut self, language: &str) {
         let agent = self.value("navigator.userAgent");
         let settings = json!({ "userAgent": agent, "acceptLanguage": language });
         self.call("Emulation.setUserAgentOverride", settings);
     }
 
-    /// Keeps what is seen now beside what else tests leave, as `page/<name>.png`.
+    /// Saves a screenshot as `page/<name>.png` in the folder of test outputs.
     pub fn screenshot(&mut self, name: &str) {
         let taken = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
@@ -121,7 +121,7 @@ impl Browser {
         }
     }
 
-    /// The first event of a kind, taken out.
+    /// The first event of a kind, removed from the queue.
     pub fn wait_for_event(&mut self, method: &str) -> Value {
         loop {
             if let Some(at) = self.events.iter().position(|event| event["method"] == method) {
@@ -140,7 +140,7 @@ impl Browser {
         }
     }
 
-    /// What went wrong in the page so far: exceptions, errors, what its policy forbids.
+    /// Errors of the page so far: exceptions, logged errors, violations of its policy.
     pub fn complaints(&self) -> Vec<&Value> {
         let bad = |event: &&Value| {
             event["method"] == "Runtime.exceptionThrown"
@@ -158,12 +158,12 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Looks until an expression is true.
+    /// Polls until an expression is true.
     pub fn wait_until(&mut self, expression: &str) {
         wait_until(expression, || self.value(expression) == true);
     }
 
-    /// A finger goes down at the first place, moves over the others, and goes up.
+    /// Touches the first position, moves over the others, and lifts the finger.
     pub fn touch(&mut self, path: &[[f64; 2]]) {
         for (index, [x, y]) in path.iter().enumerate() {
             let kind = if index == 0 { "touchStart" } else { "touchMove" };
@@ -174,7 +174,7 @@ impl Browser {
         self.call("Input.dispatchTouchEvent", end);
     }
 
-    /// Presses a key and lets it go.
+    /// Presses and releases a key.
     pub fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Tab" => (9, ""),
@@ -194,18 +194,18 @@ impl Browser {
         }
     }
 
-    /// Types into what has the focus.
+    /// Types into the focused element.
     pub fn write(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// Taps the middle of an element.
+    /// Taps the centre of an element.
     pub fn tap(&mut self, selector: &str) {
         let middle = self.middle(selector);
         self.touch(&[middle]);
     }
 
-    /// Where the middle of an element is.
+    /// Centre of an element.
     pub fn middle(&mut self, selector: &str) -> [f64; 2] {
         let middle = self.value(&format!(
             "(() => {{ const r = document.querySelector({selector:?}).getBoundingClientRect(); \

@@ -1,4 +1,4 @@
-//! Builds on the page: which there are, another one, a newer one.
+//! Builds on the page: list, switch, update.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn says(id: &str, text: &str) -> String {
 }
 
 #[test]
-fn another_build_is_used_and_a_newer_one_looked_for() {
+fn page_switches_and_updates_the_build() {
     needs!("browser", "mosquitto");
     let (broker, port) = (Mosquitto::start(), free_port());
     let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\ncontrol = true");
@@ -33,35 +33,35 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
     browser.wait_until(&fact("good"));
     browser.tap("#showBuild");
     browser.wait_until(&says("#card", "tiny 1.0.0: in use"));
-    // There is no other one yet.
+    // There is no other build yet.
     browser.wait_until("document.querySelector('#other').hidden");
     browser.tap("#update");
     browser.wait_until(&says("#status", "tiny 2.0.0"));
-    // The card follows while it is open.
+    // The card is refreshed while it is open.
     browser.wait_until(&says("#card", "tiny 1.0.0: used again if the trial fails"));
     browser.wait_until(&says("#card", "tiny 2.0.0: in use, on trial"));
-    edge.logged("build tiny 2.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
     browser.wait_until(&says("#card", "tiny 1.0.0: used before"));
     browser.wait_until(&says("#other", "Use tiny 1.0.0"));
     browser.screenshot("builds");
 
-    // It asks first, and goes on when it is told not to.
+    // The page asks first, and cancels if told to.
     browser.tap("#other");
-    browser.wait_until(&says("#question", "Go over from tiny 2.0.0 to tiny 1.0.0?"));
+    browser.wait_until(&says("#question", "Switch from tiny 2.0.0 to tiny 1.0.0?"));
     browser.screenshot("sure");
     browser.tap("#sure .close");
     browser.wait_until("!document.querySelector('#sure').open");
     browser.tap("#other");
     browser.tap("#yes");
-    edge.logged("build tiny 1.0.0 takes over from tiny 2.0.0");
+    edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     browser.wait_until(&says("#status", "tiny 1.0.0"));
-    edge.logged("build tiny 1.0.0 has been well, and is confirmed");
+    edge.logged("build tiny 1.0.0 was healthy on trial and is confirmed");
 
-    // What is not taken is told, with the reason.
+    // A build that is not accepted is reported with the reason.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
     ward.publish(&wrong);
     browser.tap("#update");
-    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.wait_until(&says("#status", "the other model was not accepted"));
     browser.wait_until(&says("#card", "tiny 3.0.0 is not accepted: "));
     browser.tap("#build .close");
     browser.wait_until(&fact("good"));
@@ -69,7 +69,7 @@ fn another_build_is_used_and_a_newer_one_looked_for() {
 }
 
 #[test]
-fn of_a_build_that_is_marked_as_unfit_it_warns() {
+fn page_warns_about_unfit_build() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -83,7 +83,7 @@ fn of_a_build_that_is_marked_as_unfit_it_warns() {
     let build = Build::new(manifest, files, Acceptance::default());
     build.write(Path::new(&place.path("tiny.medsa"))).unwrap();
     edge.signal("HUP");
-    browser.wait_until(&says("#status", "another build was not taken"));
+    browser.wait_until(&says("#status", "the other model was not accepted"));
     browser.tap("#showBuild");
     let reason = "build tiny 2.0.0 is marked as unfit: mask IoU with f32 is 0.5";
     browser.wait_until(&says("#card", reason));

@@ -1,4 +1,4 @@
-//! Prompts and commands by HTTP.
+//! Prompts and commands over HTTP.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn post(address: &str, path: &str, body: &Value) -> (u16, String) {
     request(address, "POST", path, JSON, body.to_string().as_bytes())
 }
 
-/// What was said of a request that was refused.
+/// Status and reason of a refused request.
 fn error((status, body): (u16, String)) -> (u16, String) {
     let body: Value =
         serde_json::from_str(&body).unwrap_or_else(|e| panic!("{status} {body}: {e}"));
@@ -35,7 +35,7 @@ fn click_at(object: u8, x: f32, y: f32) -> Value {
 }
 
 #[test]
-fn a_prompt_by_http_moves_the_object_and_clears_it() {
+fn http_prompt_moves_and_clears_the_object() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -54,7 +54,7 @@ fn a_prompt_by_http_moves_the_object_and_clears_it() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_told_and_counted() {
+fn refused_requests_state_the_reason_and_are_counted() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -71,24 +71,24 @@ fn what_is_wrong_with_a_request_is_told_and_counted() {
         ("/command", "\"Explode\"".to_owned(), 400, "unknown variant `Explode`"),
         ("/command", "\"Capture\"".to_owned(), 422, "records"),
     ] {
-        let (found, told) = error(request(&address, "POST", path, JSON, body.as_bytes()));
-        assert_eq!(found, status, "{told}");
-        assert!(told.contains(reason), "{told}");
-        assert!(edge.logged("refused").contains(&told));
+        let (found, answer) = error(request(&address, "POST", path, JSON, body.as_bytes()));
+        assert_eq!(found, status, "{answer}");
+        assert!(answer.contains(reason), "{answer}");
+        assert!(edge.logged("refused").contains(&answer));
     }
-    let (status, told) = error(request(&address, "POST", "/command", "", b"\"Pause\""));
-    assert_eq!((status, &*told), (415, "Content-Type is missing, expected application/json"));
+    let (status, answer) = error(request(&address, "POST", "/command", "", b"\"Pause\""));
+    assert_eq!((status, &*answer), (415, "Content-Type is missing, expected application/json"));
     for other in ["Origin: http://evil.example\r\n", "Host: evil.example\r\n"] {
         let headers = format!("{JSON}{other}");
-        let (status, told) = error(request(&address, "POST", "/command", &headers, b"\"Pause\""));
+        let (status, answer) = error(request(&address, "POST", "/command", &headers, b"\"Pause\""));
         assert_eq!(status, 403);
-        assert!(told.contains("evil.example"), "{told}");
+        assert!(answer.contains("evil.example"), "{answer}");
     }
     assert!(get(&address, "/metrics").1.contains("medsa_messages_refused_total 10\n"));
 }
 
 #[test]
-fn a_capture_by_http_is_kept_and_listed() {
+fn http_capture_is_stored_and_listed() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -96,28 +96,28 @@ fn a_capture_by_http_is_kept_and_listed() {
     let (mut edge, address) = run(&place, &broker.url(), "control = true", kept);
     observer.wait_for_mask("a mask", |_| true);
     assert_eq!(get(&address, "/records"), (200, "{\"records\":[]}".to_owned()));
-    // A frame can be captured once all its masks are out.
+    // A frame can be captured once all its masks are published.
     wait_until("a capture", || post(&address, "/command", &"Capture".into()).0 == 202);
-    let told = observer.wait("the record", |message| {
+    let answer = observer.wait("the record", |message| {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
     let listed: Value = serde_json::from_str(&get(&address, "/records").1).unwrap();
     let listed = &listed["records"];
     assert_eq!(listed.as_array().unwrap().len(), 1);
-    assert_eq!(listed[0]["id"], told.id.as_str());
-    assert_eq!(listed[0]["captured_us"], told.captured_us);
-    assert_eq!(listed[0]["objects"][0]["area_px"], told.objects[0].area_px);
+    assert_eq!(listed[0]["id"], answer.id.as_str());
+    assert_eq!(listed[0]["captured_us"], answer.captured_us);
+    assert_eq!(listed[0]["objects"][0]["area_px"], answer.objects[0].area_px);
     edge.signal("TERM");
     assert!(edge.wait().success());
     let records = Records::open(Path::new(&place.path("kept")), BUDGET).unwrap();
     let id = records.list(10).unwrap().pop().unwrap();
-    assert_eq!(id.to_string(), told.id.as_str());
+    assert_eq!(id.to_string(), answer.id.as_str());
     assert_eq!(records.read(&id).unwrap().trigger, Trigger::Http);
 }
 
 #[test]
-fn a_record_is_listed_with_its_upload_and_shown_small() {
+fn records_are_listed_with_upload_state_and_thumbnail() {
     needs!("mosquitto");
     let place = Place::new(2);
     let port = free_port();
@@ -141,7 +141,7 @@ fn a_record_is_listed_with_its_upload_and_shown_small() {
     assert!(head.contains("cache-control: no-store"), "{head}");
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     assert_eq!(picture.dimensions(), (128, 96));
-    // What is hidden is hidden here, too.
+    // Rectangles of `blank` are black in thumbnails too.
     let red = |x, y| picture.get_pixel(x, y).0[0];
     assert!(red(120, 8) < 30 && red(120, 60) > 90, "{} {}", red(120, 8), red(120, 60));
     for other in ["99999999-20260101T000000.000000Z", "..", "..%2f..%2fkept", "edge.toml"] {
@@ -156,7 +156,7 @@ fn a_record_is_listed_with_its_upload_and_shown_small() {
 }
 
 #[test]
-fn the_build_says_what_it_is() {
+fn build_is_described() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -167,18 +167,18 @@ fn the_build_says_what_it_is() {
 }
 
 #[test]
-fn freezing_by_http_is_answered_and_done() {
+fn http_freeze_is_applied() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
     assert_eq!(post(&address, "/command", &"Freeze".into()), (204, String::new()));
     edge.logged("frozen");
     assert_eq!(post(&address, "/command", &"Unfreeze".into()), (204, String::new()));
-    edge.logged("goes on");
+    edge.logged("unfrozen");
 }
 
 #[test]
-fn without_the_token_nothing_is_heard() {
+fn requests_without_token_are_refused() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", &format!("{TOKEN}\n"));
@@ -189,7 +189,10 @@ fn without_the_token_nothing_is_heard() {
         request(&address, "POST", "/command", &headers, b"\"Freeze\"")
     };
     let missing = error(post(&address, "/command", &"Freeze".into()));
-    assert_eq!(missing, (401, "the token is missing, expected that of http.token_file".into()));
+    assert_eq!(
+        missing,
+        (401, "the token is missing, expected the token of http.token_file".into())
+    );
     for path in ["/records", "/records/0/thumbnail", "/build"] {
         assert_eq!(get(&address, path).0, 401, "{path}");
     }
@@ -198,12 +201,12 @@ fn without_the_token_nothing_is_heard() {
     for _ in 0..5 {
         assert_eq!(send("a-token-of-other-length").0, 401);
     }
-    // Even the right one, for a while: who guesses does not learn which it was.
+    // Even the right token is refused for a while, so that guessing reveals nothing.
     assert_eq!(error(send(TOKEN)).0, 429);
 }
 
 #[test]
-fn a_token_that_is_none_stops_the_start() {
+fn invalid_token_file_stops_the_start() {
     let place = Place::new(1);
     let broker = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
     let start = |http: &str| {
@@ -225,7 +228,7 @@ fn a_token_that_is_none_stops_the_start() {
 }
 
 #[test]
-fn without_control_there_is_nothing_to_guard() {
+fn without_control_only_metrics_and_health_are_served() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "", "");

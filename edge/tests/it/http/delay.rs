@@ -1,5 +1,5 @@
-//! How long a tap takes to be seen, in the browser: its marker is there in the next frame, its mask
-//! once the decoder has answered. With a real build and a real clip it tells how long that is:
+//! Time from a tap to its display in the browser: the marker is drawn in the next frame, the mask
+//! once the decoder has run. With a real build and a real clip, it measures the delay:
 //!
 //! ```text
 //! MEDSA_DELAY_BUILD=$PWD/demo-out/build.medsa cargo test --release --workspace \
@@ -15,7 +15,7 @@ use super::browser::Browser;
 use super::page::{LIVE, fact, place_of};
 use crate::harness::{Edge, FRAME, Place, wait_until};
 
-/// The build to run on an echocardiography cine, instead of a made-up network.
+/// Build to run on an echocardiography cine instead of a made-up network.
 const BUILD: &str = "MEDSA_DELAY_BUILD";
 
 const TAPS: usize = 40;
@@ -48,7 +48,7 @@ const CLOCK: &str = "(() => {
 })()";
 
 #[test]
-fn a_tap_is_marked_in_the_next_frame_and_answered_by_a_mask() {
+fn tap_is_marked_in_the_next_frame_and_gets_a_mask() {
     needs!("browser");
     let place = Place::new(2);
     let clip = "kind = \"images\"\npath = \"clip\"\nrate_fps = 30";
@@ -57,7 +57,7 @@ fn a_tap_is_marked_in_the_next_frame_and_answered_by_a_mask() {
         Some(build) => {
             fs::copy(&build, &place.build).unwrap();
             let cine = asset("examples_ybr_color.dcm");
-            // In the left ventricle.
+            // Inside the left ventricle.
             ((320, 240), [182.0, 115.0], format!("kind = \"dicom\"\npath = {cine:?}"))
         }
     };
@@ -72,7 +72,7 @@ fn a_tap_is_marked_in_the_next_frame_and_answered_by_a_mask() {
     browser.call("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({ "source": CLOCK }));
     browser.open(line.rsplit(' ').next().unwrap());
     browser.wait_until(LIVE);
-    // Only fills are pictures of their own.
+    // Only fills are drawn as images.
     browser.tap("#style");
     let (mut markers, mut masks) = (Vec::new(), Vec::new());
     for tap in 0..TAPS {
@@ -80,14 +80,14 @@ fn a_tap_is_marked_in_the_next_frame_and_answered_by_a_mask() {
         let at = place_of(&mut browser, size, x + off, y + off);
         browser.touch(&[at]);
         browser.wait_until("clock.mask !== null");
-        let told = browser.value("[...clock.marker, clock.mask]");
-        let [marker_ms, frames, mask_ms] = [0, 1, 2].map(|i| told[i].as_f64().unwrap());
+        let times = browser.value("[...clock.marker, clock.mask]");
+        let [marker_ms, frames, mask_ms] = [0, 1, 2].map(|i| times[i].as_f64().unwrap());
         assert!(frames <= 1.0, "the marker was drawn {frames} frames after the tap");
         markers.push(marker_ms);
         masks.push(mask_ms);
         browser.tap("#clear");
         browser.wait_until(&format!("{} && clock.requests === 0", fact("Tap the structure")));
-        // What was under way has arrived.
+        // Pending messages have arrived.
         let pictures = browser.value("clock.tap = null, clock.pictures").as_u64().unwrap();
         wait_until("two pictures", || {
             browser.value("clock.pictures").as_u64() >= Some(pictures + 2)

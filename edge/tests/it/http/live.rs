@@ -1,4 +1,4 @@
-//! The picture and its masks, live.
+//! Live frames and masks: the WebSocket `/live`.
 
 use std::net::TcpStream;
 
@@ -13,10 +13,10 @@ use super::{get, request, run, secret};
 use crate::harness::{FRAME, LIMIT, Mosquitto, Observer, Place, free_port, wait_until};
 use crate::service::is_left;
 
-/// One who looks on.
+/// A client of `/live`.
 struct Client(WebSocket<TcpStream>);
 
-enum Told {
+enum LiveMessage {
     Frame { id: u64, age_us: u32, size: (u16, u16), jpeg: Vec<u8> },
     Mask(Box<MaskMessage>),
     Text(Value),
@@ -43,17 +43,17 @@ impl Client {
         self.0.send(Message::text(text)).unwrap();
     }
 
-    /// The next message, which is not answered yet.
-    fn hear(&mut self) -> Told {
+    /// The next message, not answered yet.
+    fn hear(&mut self) -> LiveMessage {
         match self.0.read().unwrap() {
-            Message::Text(text) => Told::Text(serde_json::from_str(&text).unwrap()),
+            Message::Text(text) => LiveMessage::Text(serde_json::from_str(&text).unwrap()),
             Message::Binary(bytes) if bytes[0] == 2 => {
-                Told::Mask(Box::new(MaskMessage::decode(&bytes[1..]).unwrap()))
+                LiveMessage::Mask(Box::new(MaskMessage::decode(&bytes[1..]).unwrap()))
             }
             Message::Binary(bytes) => {
                 assert_eq!(bytes[0], 1);
                 let short = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
-                Told::Frame {
+                LiveMessage::Frame {
                     id: u64::from_le_bytes(bytes[1..9].try_into().unwrap()),
                     age_us: u32::from_le_bytes(bytes[17..21].try_into().unwrap()),
                     size: (short(21), short(23)),
@@ -64,8 +64,8 @@ impl Client {
         }
     }
 
-    /// Answers everything until `choose` takes a message, which stays unanswered.
-    fn wait<T>(&mut self, mut choose: impl FnMut(Told) -> Option<T>) -> T {
+    /// Answers all messages until `choose` accepts one, which stays unanswered.
+    fn wait<T>(&mut self, mut choose: impl FnMut(LiveMessage) -> Option<T>) -> T {
         loop {
             if let Some(found) = choose(self.hear()) {
                 return found;
@@ -75,26 +75,28 @@ impl Client {
     }
 
     fn wait_for_frame(&mut self) -> u64 {
-        self.wait(|told| if let Told::Frame { id, .. } = told { Some(id) } else { None })
+        self.wait(
+            |message| if let LiveMessage::Frame { id, .. } = message { Some(id) } else { None },
+        )
     }
 
     fn wait_for_mask(&mut self, mut choose: impl FnMut(&MaskMessage) -> bool) {
-        self.wait(|told| match told {
-            Told::Mask(mask) if choose(&mask) => Some(()),
+        self.wait(|message| match message {
+            LiveMessage::Mask(mask) if choose(&mask) => Some(()),
             _ => None,
         });
     }
 
     fn wait_for_text(&mut self, mut choose: impl FnMut(&Value) -> bool) -> Value {
-        self.wait(|told| match told {
-            Told::Text(text) if choose(&text) => Some(text),
+        self.wait(|message| match message {
+            LiveMessage::Text(text) if choose(&text) => Some(text),
             _ => None,
         })
     }
 }
 
 #[test]
-fn picture_and_masks_come_without_a_broker() {
+fn frames_and_masks_are_sent_without_a_broker() {
     let place = Place::new(1);
     let url = format!("mqtt://127.0.0.1:{}", free_port());
     let (_edge, address) = run(&place, &url, "control = true", "");
@@ -110,8 +112,8 @@ fn picture_and_masks_come_without_a_broker() {
     client.say("");
     client.wait_for_mask(|mask| mask.object == 0 && mask.mask.area_cells() > 0 && !is_left(mask));
     client.say("");
-    let (age_us, size, jpeg) = client.wait(|told| match told {
-        Told::Frame { age_us, size, jpeg, .. } => Some((age_us, size, jpeg)),
+    let (age_us, size, jpeg) = client.wait(|message| match message {
+        LiveMessage::Frame { age_us, size, jpeg, .. } => Some((age_us, size, jpeg)),
         _ => None,
     });
     assert!(age_us > 0);
@@ -124,7 +126,7 @@ fn picture_and_masks_come_without_a_broker() {
         assert!(off < 12, "({x}, {y}): {found:?}, expected {expected:?}");
     }
     client.say("");
-    // What others ask for is seen too.
+    // Prompts of other clients are shown too.
     let point = r#"{"object": 3, "change": {"Add": {"x": 20, "y": 20, "positive": true}}}"#;
     let json = "Content-Type: application/json\r\n";
     assert_eq!(request(&address, "POST", "/prompt", json, point.as_bytes()).0, 204);
@@ -134,7 +136,7 @@ fn picture_and_masks_come_without_a_broker() {
     client.say("");
     assert_eq!(request(&address, "POST", "/command", json, b"\"Freeze\"").0, 204);
     client.wait_for_text(|text| text["activity"] == "frozen");
-    // Who comes now sees the frame that stays, and its masks.
+    // A new client gets the frozen frame and its masks.
     let mut late = Client::connect(&address, None).unwrap();
     late.say("");
     late.wait_for_mask(|mask| mask.object == 3);
@@ -143,7 +145,7 @@ fn picture_and_masks_come_without_a_broker() {
 }
 
 #[test]
-fn a_slow_client_gets_fewer_frames_and_not_older_ones() {
+fn slow_client_gets_fewer_frames_but_not_older_ones() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -163,7 +165,7 @@ fn a_slow_client_gets_fewer_frames_and_not_older_ones() {
 }
 
 #[test]
-fn a_client_that_never_answers_is_sent_one_frame_and_disconnected() {
+fn client_that_never_answers_gets_one_frame_and_is_disconnected() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -182,7 +184,7 @@ fn a_client_that_never_answers_is_sent_one_frame_and_disconnected() {
 }
 
 #[test]
-fn pages_of_others_and_wrong_tokens_see_nothing() {
+fn foreign_origins_and_wrong_tokens_get_no_frames() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     secret(&place, "http.token", "a-token-of-some-length");
@@ -205,7 +207,7 @@ fn pages_of_others_and_wrong_tokens_see_nothing() {
 }
 
 #[test]
-fn there_are_so_many_seats() {
+fn number_of_viewers_is_limited() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");

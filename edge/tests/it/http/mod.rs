@@ -1,4 +1,4 @@
-//! What the service tells and hears over HTTP.
+//! The HTTP server and its page.
 
 pub mod browser;
 mod builds;
@@ -17,12 +17,12 @@ use std::path::Path;
 use crate::harness::{Edge, Place, external};
 use crate::service::LOOP;
 
-/// Status and body of a page.
+/// Status and body of a GET request.
 pub fn get(address: &str, path: &str) -> (u16, String) {
     request(address, "GET", path, "", b"")
 }
 
-/// Status and body of an answer; `headers` are whole lines, `Host` is among them where it matters.
+/// Status and body of a request; `headers` are whole lines, including `Host` where it matters.
 pub fn request(
     address: &str,
     method: &str,
@@ -34,7 +34,7 @@ pub fn request(
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
-/// Head and body of an answer that is a text.
+/// Head and body of a text response.
 pub fn exchange(
     address: &str,
     method: &str,
@@ -47,7 +47,7 @@ pub fn exchange(
     (head, String::from_utf8(body).unwrap())
 }
 
-/// As [`exchange`], over a connection that is there already.
+/// Like [`exchange`], over an open connection.
 pub fn exchange_over(
     mut stream: impl Read + Write,
     address: &str,
@@ -70,7 +70,7 @@ pub fn exchange_over(
     (head, answer[end + 4..].to_vec())
 }
 
-/// Runs the service with these lines under `[http]`, and tells where.
+/// Runs the service with these lines under `[http]`, and returns its address.
 pub fn run(place: &Place, broker: &str, http: &str, more: &str) -> (Edge, String) {
     let settings =
         format!("{}\n[http]\nlisten = \"127.0.0.1:0\"\n{http}\n{more}", external(broker));
@@ -80,7 +80,7 @@ pub fn run(place: &Place, broker: &str, http: &str, more: &str) -> (Edge, String
     (edge, address)
 }
 
-/// A file that only its owner reads.
+/// Creates a file that only its owner can read.
 pub fn secret(place: &Place, name: &str, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = place.write(name, text);

@@ -1,4 +1,4 @@
-//! The page, touched in a real browser.
+//! The page in a real browser.
 
 use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
@@ -10,12 +10,12 @@ use super::{request, run};
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, external, free_port};
 use crate::service::LOOP;
 
-/// Where a pixel of a small frame is on the page.
+/// Position on the page of a pixel of a small frame.
 fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
     place_of(browser, FRAME, x, y)
 }
 
-/// Where a pixel of a frame is on the page.
+/// Position on the page of a pixel of a frame.
 pub fn place_of(browser: &mut Browser, (width, height): (u32, u32), x: f64, y: f64) -> [f64; 2] {
     let place = browser.value(&format!(
         "(() => {{ const r = document.querySelector('#picture').getBoundingClientRect(); \
@@ -47,14 +47,14 @@ pub fn notice(text: &str) -> String {
     format!("document.querySelector('#notice').textContent.includes({text:?})")
 }
 
-/// Whether a mask of the second object has its middle at frame pixel (20, 20).
+/// True if the second object's mask covers frame pixel (20, 20).
 fn is_tapped(mask: &MaskMessage) -> bool {
     let row = 10 * usize::from(mask.mask.width());
     mask.object == 1 && mask.mask.bits().nth(row + 10) == Some(true)
 }
 
 #[test]
-fn a_tap_becomes_a_mask() {
+fn tap_becomes_a_mask() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -67,7 +67,7 @@ fn a_tap_becomes_a_mask() {
     browser.wait_until(&fact("Tap the structure"));
     browser.tap("#style");
 
-    // The marker is there before the device has heard of it.
+    // The marker is drawn before the device has answered.
     let patterns = json!([{ "urlPattern": "*/prompt" }]);
     browser.call("Fetch.enable", json!({ "patterns": patterns }));
     let [x, y] = on_page(&mut browser, 20.0, 20.0);
@@ -80,22 +80,22 @@ fn a_tap_becomes_a_mask() {
     observer.wait_for_mask("the tapped place", is_tapped);
     browser.wait_until(&fact("good"));
     browser.wait_until(&fact("not to scale"));
-    // Filled with its colour, which is blue, and only where it is.
+    // Filled with its colour, blue, and only inside the mask.
     let [_, _, inside] = colour(&mut browser, 30.0, 30.0);
     let [_, _, outside] = colour(&mut browser, 110.0, 10.0);
     assert!(inside > 120 && outside < 80, "{inside} {outside}");
 
-    // A touch of the marker removes it, and there is nothing left to segment.
+    // A tap on the marker removes it, and there is nothing left to segment.
     let [x, y] = on_page(&mut browser, 20.0, 20.0);
     browser.touch(&[[x, y]]);
     browser.wait_until(&fact("Tap the structure"));
-    // Dragging draws a box, a tap with the switch turned adds a point beside the object.
+    // Dragging draws a box; a tap with the switch set adds a point outside the object.
     let path = [(10.0, 10.0), (30.0, 30.0), (50.0, 60.0)];
     let path = path.map(|(x, y)| on_page(&mut browser, x, y));
     browser.touch(&path);
     browser.wait_until(&fact("box"));
     browser.tap("#sign");
-    browser.wait_until("document.querySelector('#sign').textContent.includes('beside')");
+    browser.wait_until("document.querySelector('#sign').textContent.includes('outside')");
     let beside = on_page(&mut browser, 100.0, 80.0);
     browser.call("Fetch.enable", json!({ "patterns": patterns }));
     browser.touch(&[beside]);
@@ -121,12 +121,12 @@ fn a_tap_becomes_a_mask() {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
-    browser.wait_until(&notice("Captured."));
+    browser.wait_until(&notice("Saved."));
     browser.tap("#freeze");
     browser.wait_until(LIVE);
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 
-    // Without the device, there is nothing that could be taken for the present.
+    // Without the device, nothing is shown that could be mistaken for live data.
     browser.tap("#objects button:nth-child(1)");
     browser.wait_until(&fact("good"));
     drop(edge);
@@ -135,9 +135,9 @@ fn a_tap_becomes_a_mask() {
     browser.wait_until(&notice("No connection"));
 }
 
-/// After such a time, browsers take a touch for another gesture.
+/// After this time, browsers treat a touch as another gesture.
 #[test]
-fn a_finger_that_rests_on_a_button_presses_it_once() {
+fn long_press_on_a_button_counts_once() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -159,9 +159,9 @@ fn a_finger_that_rests_on_a_button_presses_it_once() {
     assert_eq!(browser.value("document.querySelector('#style').textContent"), "Fill");
 }
 
-/// Of a source that gives no more frames, the last one stays, but nothing is outlined on it.
+/// If the source stops, the last frame stays, without outlines.
 #[test]
-fn a_picture_that_is_old_has_no_outlines() {
+fn old_frame_is_shown_without_outlines() {
     needs!("browser");
     let place = Place::new(1);
     let broker = format!("mqtt://127.0.0.1:{}", free_port());
@@ -171,7 +171,7 @@ fn a_picture_that_is_old_has_no_outlines() {
     let line = edge.logged("touchscreen page at ");
     let mut browser = Browser::start(1024, 600);
     browser.open(line.rsplit(' ').next().unwrap());
-    // A frame comes every two seconds, and is old after one.
+    // A frame arrives every two seconds, and counts as old after one.
     for _ in 0..2 {
         browser.wait_until(LIVE);
         browser.wait_until(&fact("good"));
@@ -180,14 +180,14 @@ fn a_picture_that_is_old_has_no_outlines() {
     }
 }
 
-/// A capture is accepted before it is kept: the page tells of the second.
+/// A capture is accepted before it is stored; the page reports the storage.
 #[test]
-fn a_capture_that_is_not_kept_is_not_called_captured() {
+fn failed_capture_is_not_reported_as_saved() {
     needs!("browser");
     let place = Place::new(2);
     let broker = format!("mqtt://127.0.0.1:{}", free_port());
     let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n[records]\nfolder = \"kept\"";
-    // Nobody has said that there is nothing to hide.
+    // `blank` is missing.
     let edge = Edge::run(&place.config(LOOP, &format!("{}\n{http}", external(&broker))));
     let line = edge.logged("touchscreen page at ");
     let mut browser = Browser::start(1024, 600);
@@ -195,12 +195,12 @@ fn a_capture_that_is_not_kept_is_not_called_captured() {
     browser.wait_until(LIVE);
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
-    browser.wait_until(&notice("NOT captured"));
-    assert!(edge.logged("NOT kept").contains("source.blank is missing"));
+    browser.wait_until(&notice("NOT saved"));
+    assert!(edge.logged("NOT stored").contains("source.blank is missing"));
 }
 
 #[test]
-fn what_was_captured_is_listed_with_its_picture_and_upload() {
+fn captures_are_listed_with_thumbnail_and_upload_state() {
     needs!("browser", "mosquitto");
     let place = Place::new(2);
     let port = free_port();
@@ -213,35 +213,35 @@ fn what_was_captured_is_listed_with_its_picture_and_upload() {
     let list =
         |text: &str| format!("document.querySelector('#list').textContent.includes({text:?})");
     browser.tap("#showCaptures");
-    browser.wait_until(&list("Nothing is captured yet."));
+    browser.wait_until(&list("Nothing saved yet."));
     browser.tap("#captures > button");
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
-    browser.wait_until(&notice("Captured."));
+    browser.wait_until(&notice("Saved."));
     browser.tap("#showCaptures");
-    browser.wait_until(&list("↑ waits for the broker"));
+    browser.wait_until(&list("↑ waiting for the broker"));
     browser.wait_until(&list("1 object"));
-    // Its picture is the frame's, which is bluish at the left and red at the right.
+    // The thumbnail shows the frame, which is bluish at the left and red at the right.
     browser.wait_until("document.querySelector('#list canvas').width === 128");
     let pixel = browser.value(
         "[...document.querySelector('#list canvas').getContext('2d').getImageData(120, 5, 1, 1).data]",
     );
     assert!(pixel[0].as_i64().unwrap() > 100 && pixel[1].as_i64().unwrap() < 40, "{pixel}");
     browser.screenshot("captures");
-    // It is told while the list is open.
+    // The change is shown while the list is open.
     let _broker = Mosquitto::start_at(port);
-    browser.wait_until(&list("✓ announced to the broker"));
+    browser.wait_until(&list("✓ reported to the broker"));
     browser.tap("#captures > button");
     browser.wait_until("!document.querySelector('#captures').open");
     browser.tap("#showBuild");
     browser.wait_until("document.querySelector('#card').textContent.includes('tiny 1.0.0')");
-    browser.wait_until("document.querySelector('#card').textContent.includes('32 bits')");
+    browser.wait_until("document.querySelector('#card').textContent.includes('32-bit')");
     browser.screenshot("build");
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
 
 #[test]
-fn it_says_not_for_diagnosis_unless_somebody_answers_for_it() {
+fn page_states_not_for_diagnostic_use_unless_configured() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     for (settings, says) in [("", true), ("\ndiagnostic = true", false)] {
@@ -256,7 +256,7 @@ fn it_says_not_for_diagnosis_unless_somebody_answers_for_it() {
 }
 
 #[test]
-fn the_page_loads_nothing_from_elsewhere() {
+fn page_loads_nothing_from_elsewhere() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");

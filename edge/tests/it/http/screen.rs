@@ -1,4 +1,4 @@
-//! How the page looks: on every screen that it is meant for, by day and by night.
+//! Appearance of the page on all supported screens, in light and dark mode.
 
 use super::browser::Browser;
 use super::page::{LIVE, fact};
@@ -6,22 +6,22 @@ use super::run;
 use crate::harness::{Mosquitto, Place};
 use medsa_test_inputs::needs;
 
-/// Width and height in CSS pixels, and millimetres of one: 10.1 inches of 1024 x 600 and of
+/// Width and height in CSS pixels, and the size of a pixel in mm: 10.1 inches with 1024 x 600 and
 /// 1280 x 800, a phone of 6.1 inches.
 const SCREENS: [(u32, u32, f64); 3] =
     [(1024, 600, 0.2162), (1280, 800, 0.1700), (390, 844, 0.1666)];
 
-/// Languages, how a good mask is told in them, and how the other one is offered.
+/// Languages, with the texts for a good mask and for the other build.
 const LANGUAGES: [[&str; 3]; 2] = [
     ["de", "gut", "ultrasound-clicks 1.2.0 verwenden"],
     ["en", "good", "Use ultrasound-clicks 1.2.0"],
 ];
 
-/// What a gloved finger hits.
+/// Smallest touch target for gloved fingers.
 const TARGET_MM: f64 = 12.0;
 
 #[test]
-fn everything_that_is_touched_is_large_and_on_the_screen() {
+fn touch_targets_are_large_enough_and_visible() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let kept = "[records]\nfolder = \"kept\"";
@@ -46,7 +46,7 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
             )
         };
         assert_eq!(browser.value(&wrong("main")), "", "{screen}");
-        // Of devices that have another build, and know where newer ones are.
+        // Devices with another build and a repository.
         browser.value(
             "document.querySelectorAll('#build [hidden]').forEach((e) => { e.hidden = false; })",
         );
@@ -71,8 +71,8 @@ fn everything_that_is_touched_is_large_and_on_the_screen() {
     }
 }
 
-/// The lowest contrast of all texts with what is behind them, as WCAG defines it, and whose it is.
-/// On the picture, what is behind may be black or white.
+/// Lowest contrast of all texts with their background, as defined by WCAG, and the element. On the
+/// image, the background may be black or white.
 const LOWEST_CONTRAST: &str = "(() => {
   const facts = document.querySelector('#facts');
   for (const kind of ['good', 'fair', 'poor', 'lost']) {
@@ -109,7 +109,7 @@ const LOWEST_CONTRAST: &str = "(() => {
 })()";
 
 #[test]
-fn every_text_can_be_read_by_day_and_by_night() {
+fn texts_have_enough_contrast_in_light_and_dark() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
@@ -118,7 +118,7 @@ fn every_text_can_be_read_by_day_and_by_night() {
         browser.prefer(scheme);
         browser.open(&format!("http://{address}/"));
         browser.wait_until(LIVE);
-        // Without records, which is told by a button that cannot be pressed.
+        // Without records, the button for captures is disabled.
         browser.wait_until("document.querySelector('#capture').disabled");
         browser.value("document.querySelector('#showBuild').click()");
         browser.wait_until("document.querySelector('#card').textContent !== ''");

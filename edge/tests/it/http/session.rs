@@ -1,4 +1,4 @@
-//! The page for those who have to show a token, who have no pointer, and who lose the device.
+//! The page with a token, without a pointer, and with a device that disconnects.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn the_page_asks_for_the_token_until_it_is_right() {
+fn page_asks_for_the_token_until_it_is_right() {
     needs!("browser", "openssl");
     let pki = Pki::new();
     let (_place, config) = tls::place(&pki);
@@ -30,7 +30,7 @@ fn the_page_asks_for_the_token_until_it_is_right() {
     browser.open(&format!("https://localhost:{port}/"));
     browser.wait_until(ASKED);
     browser.wait_until("document.querySelector('#refused').textContent === ''");
-    // It does not go away, as there is nothing to see.
+    // The dialog cannot be dismissed without a token.
     browser.press("Escape");
     let enter = |browser: &mut Browser, token: &str| {
         browser.wait_until(ASKED);
@@ -45,7 +45,7 @@ fn the_page_asks_for_the_token_until_it_is_right() {
     browser.screenshot("token");
     enter(&mut browser, tls::TOKEN);
     browser.wait_until(&refused("Too many wrong tokens"));
-    // The lock opens by itself.
+    // The lockout ends by itself.
     let deadline = Instant::now() + LIMIT;
     while browser.value(&format!("!({LIVE})")) == true {
         assert!(Instant::now() < deadline, "still locked out");
@@ -53,7 +53,7 @@ fn the_page_asks_for_the_token_until_it_is_right() {
         browser.wait_until(&format!("{ASKED} || {LIVE}"));
     }
     browser.wait_until(&fact("good"));
-    // Over what was asked for, and no more, goes what is tapped.
+    // Taps reach the page only after the dialog is closed.
     browser.tap("#clear");
     browser.wait_until(&fact("Tap the structure"));
     browser.tap("#freeze");
@@ -63,7 +63,7 @@ fn the_page_asks_for_the_token_until_it_is_right() {
 }
 
 #[test]
-fn keys_do_what_fingers_do() {
+fn page_works_with_the_keyboard() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = super::run(&place, &broker.url(), "control = true", "");
@@ -83,11 +83,11 @@ fn keys_do_what_fingers_do() {
         }
         panic!("Tab does not lead to {id}");
     };
-    // A picture that stays does not become old while keys are pressed.
+    // A frozen frame does not become old while keys are pressed.
     focus(&mut browser, "freeze");
     browser.press("Enter");
     browser.wait_until(FROZEN);
-    // The cursor begins in the middle, where the configured point is: Enter takes it away.
+    // The cursor starts in the centre, on the configured point, which Enter removes.
     focus(&mut browser, "picture");
     browser.press("Enter");
     browser.wait_until(&fact("Tap the structure"));
@@ -113,7 +113,7 @@ fn keys_do_what_fingers_do() {
     browser.wait_until("document.querySelector('#card').textContent.includes('tiny')");
     browser.press("Escape");
     browser.wait_until("!document.querySelector('#build').open");
-    // Into the picture again, all the way round, and on.
+    // Tab leads into the image again, through all controls, and out.
     focus(&mut browser, "picture");
     focus(&mut browser, "freeze");
     browser.press("Enter");
@@ -122,7 +122,7 @@ fn keys_do_what_fingers_do() {
 }
 
 #[test]
-fn a_device_that_comes_back_is_shown_again() {
+fn page_reconnects_to_a_restarted_device() {
     needs!("browser", "mosquitto");
     let place = Place::new(2);
     let (broker, port) = (Mosquitto::start(), free_port());
@@ -139,12 +139,12 @@ fn a_device_that_comes_back_is_shown_again() {
     drop(edge);
     browser.wait_until(&notice("No connection"));
     browser.wait_until("document.querySelector('#stage').dataset.state === 'waiting'");
-    // What is tapped now would be about another picture.
+    // A tap now would refer to another image.
     browser.tap("#picture");
     let _edge = Edge::run(&config);
     browser.wait_until(LIVE);
     browser.wait_until("document.querySelector('#notice').hidden");
-    // What the device knows counts: it has forgotten the third object.
+    // The state of the device counts: it has forgotten the third object.
     browser.wait_until(&fact("Tap the structure"));
     browser.tap("#picture");
     browser.wait_until(&fact("1 point"));

@@ -1,4 +1,4 @@
-//! HTTP that the service encrypts.
+//! HTTP over TLS.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -21,7 +21,7 @@ pub const TOKEN: &str = "a-token-of-some-length";
 
 const EMBEDDED: &str = "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"";
 
-/// Lines of `[http]` for whoever comes from anywhere.
+/// Lines of `[http]` for access from anywhere.
 fn settings(pki: &Pki) -> String {
     let [cert, key] = ["server.pem", "server.key"].map(|name| pki.path(name));
     format!(
@@ -30,7 +30,7 @@ fn settings(pki: &Pki) -> String {
     )
 }
 
-/// A place with a token, and its configuration.
+/// A place with a token file, and its configuration.
 pub fn place(pki: &Pki) -> (Place, std::path::PathBuf) {
     let place = Place::new(2);
     secret(&place, "http.token", TOKEN);
@@ -39,7 +39,7 @@ pub fn place(pki: &Pki) -> (Place, std::path::PathBuf) {
     (place, config)
 }
 
-/// A connection to `localhost` that is only made when its certificate is signed by the CA.
+/// A connection to `localhost` that verifies the server's certificate against the CA.
 fn connect(pki: &Pki, port: &str) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pki.path("ca.pem")).unwrap()).unwrap();
@@ -56,7 +56,7 @@ fn connect(pki: &Pki, port: &str) -> StreamOwned<ClientConnection, TcpStream> {
 }
 
 #[test]
-fn beyond_this_machine_requests_and_the_picture_are_encrypted() {
+fn requests_and_frames_for_other_machines_are_encrypted() {
     needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
@@ -75,17 +75,17 @@ fn beyond_this_machine_requests_and_the_picture_are_encrypted() {
     let (mut live, _) = tungstenite::client(url, connect(&pki, &port)).unwrap();
     live.send(tungstenite::Message::text(TOKEN)).unwrap();
     assert!(live.read().unwrap().into_text().unwrap().contains("\"kind\":\"status\""));
-    // Who does not encrypt gets no answer.
+    // A client without TLS gets no response.
     let mut plain = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    // That it ends in an error is as well.
+    // An error is as good as an empty response.
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed() {
+fn idle_connection_is_closed() {
     needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
@@ -98,38 +98,42 @@ fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_named_before_the_start() {
+fn unusable_certificates_are_reported_by_check() {
     needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
-    let told = || {
+    let problem = || {
         let output = edge_command(&["check", config.to_str().unwrap()]).output().unwrap();
         (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
     };
-    assert_eq!(told(), None);
-    let told = || told().expect("what is wrong");
+    assert_eq!(problem(), None);
+    let problem = || problem().expect("a problem");
     let (cert, key) = (pki.path("server.pem"), pki.path("server.key"));
     let good = fs::read(&key).unwrap();
     fs::copy(pki.path("client.key"), &key).unwrap();
-    assert!(told().contains(&format!("http: {cert}: does not go with {key}: ")), "{}", told());
+    assert!(
+        problem().contains(&format!("http: {cert}: does not belong to the key {key}: ")),
+        "{}",
+        problem()
+    );
     fs::write(&key, "garbled").unwrap();
-    assert!(told().contains(&format!("http: {key}: holds no private key, expected one in PEM")));
+    assert!(problem().contains(&format!("http: {key}: holds no private key, expected one in PEM")));
     fs::write(&key, good).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(told().contains(&format!("http: {key}: its mode is 0644")), "{}", told());
+    assert!(problem().contains(&format!("http: {key}: its mode is 0644")), "{}", problem());
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let good = fs::read_to_string(&cert).unwrap();
     fs::write(&cert, good.replace("-----END", "-----")).unwrap();
-    assert!(told().contains(&format!("http: {cert}: expected a certificate in PEM form")));
+    assert!(problem().contains(&format!("http: {cert}: expected a certificate in PEM form")));
     fs::remove_file(&cert).unwrap();
-    assert!(told().contains(&format!("http: {cert}: No such file")), "{}", told());
+    assert!(problem().contains(&format!("http: {cert}: No such file")), "{}", problem());
     let mut edge = Edge::run(&config);
     edge.logged("server.pem: No such file");
     assert!(!edge.wait().success());
 }
 
 #[test]
-fn the_own_screen_needs_no_token_beside_those_of_others() {
+fn kiosk_address_needs_no_token() {
     needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
@@ -150,7 +154,7 @@ fn the_own_screen_needs_no_token_beside_those_of_others() {
 }
 
 #[test]
-fn the_device_itself_asks_its_service_for_its_health() {
+fn status_command_reads_health_over_tls() {
     needs!("openssl");
     let pki = Pki::new();
     let (_place, config) = place(&pki);
@@ -164,7 +168,7 @@ fn the_device_itself_asks_its_service_for_its_health() {
         String::from_utf8(asked.unwrap().stdout).unwrap()
     };
     assert!(status().contains("service: ok, source "), "{}", status());
-    // Whoever listens there with another certificate is not the service of this configuration.
+    // A server with another certificate is not the service of this configuration.
     fs::copy(pki.path("client.pem"), pki.path("server.pem")).unwrap();
     let said = status();
     assert!(said.contains(&format!("service: 127.0.0.1:{port} does not answer: ")), "{said}");

@@ -1,4 +1,4 @@
-//! Who may connect to whom.
+//! Access to the broker: TLS, users and passwords.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn watch_has_flags_for_tls() {
 }
 
 #[test]
-fn a_broker_of_another_ca_is_not_trusted() {
+fn broker_of_another_ca_is_not_trusted() {
     needs!("mosquitto", "openssl");
     for number in [4, 5] {
         let (place, pki, other) = (Place::new(1), Pki::new(), Pki::new());
@@ -72,7 +72,7 @@ fn a_broker_of_another_ca_is_not_trusted() {
 }
 
 #[test]
-fn a_broker_of_another_name_is_not_trusted() {
+fn broker_with_another_name_is_not_trusted() {
     needs!("mosquitto", "openssl");
     let (place, pki) = (Place::new(1), Pki::new());
     let broker = Mosquitto::configured(free_port(), &pki.broker());
@@ -87,7 +87,7 @@ fn a_broker_of_another_name_is_not_trusted() {
 }
 
 #[test]
-fn a_missing_client_certificate_is_told() {
+fn missing_client_certificate_is_reported() {
     needs!("mosquitto", "openssl");
     for number in [4, 5] {
         let (place, pki) = (Place::new(1), Pki::new());
@@ -104,7 +104,7 @@ fn a_missing_client_certificate_is_told() {
 }
 
 #[test]
-fn the_right_password_opens_and_the_wrong_one_is_told() {
+fn right_password_connects_and_wrong_one_is_reported() {
     needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let place = Place::new(2);
@@ -136,7 +136,7 @@ fn the_right_password_opens_and_the_wrong_one_is_told() {
 }
 
 #[test]
-fn files_that_are_no_secrets_or_no_certificates_are_refused() {
+fn invalid_secrets_and_certificates_are_refused() {
     needs!("openssl");
     let (place, pki) = (Place::new(1), Pki::new());
     let refusal = |url: &str, lines: &str| {
@@ -162,7 +162,7 @@ fn files_that_are_no_secrets_or_no_certificates_are_refused() {
     let line = encrypted(&format!(
         "ca_file = \"{ca}\"\nclient_cert = \"{client}\"\nclient_key = \"{other}\""
     ));
-    assert!(line.contains("client.pem: does not go with "), "{line}");
+    assert!(line.contains("client.pem: does not belong to the key "), "{line}");
 }
 
 fn certificates_required(pki: &Pki) -> Mosquitto {

@@ -10,21 +10,21 @@ use crate::harness::{Edge, Mosquitto, Observer, Place, external};
 use crate::service::LOOP;
 
 #[test]
-fn both_formats_say_the_same() {
+fn both_formats_have_the_same_content() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let _edge = run(&place, &broker, "both");
-    // The JSON form of a message goes out first.
-    let told = observer.wait("info as JSON", |m| value(m, "medsa/bench/info/json"));
+    // The JSON form of a message is sent first.
+    let received = observer.wait("info as JSON", |m| value(m, "medsa/bench/info/json"));
     let packed = observer.wait("info", |message| {
         (message.topic == "medsa/bench/info").then(|| Info::decode(&message.payload).unwrap())
     });
-    assert_eq!(told["build_name"], json!(packed.build_name.as_str()));
+    assert_eq!(received["build_name"], json!(packed.build_name.as_str()));
     let build = std::fs::read(&place.build).unwrap();
-    assert_eq!(told["build_sha256"], json!(medsa_bundle::sha256_hex(&build)));
+    assert_eq!(received["build_sha256"], json!(medsa_bundle::sha256_hex(&build)));
 
-    let told = observer.wait("a mask as JSON", |m| value(m, "medsa/bench/mask/0/json"));
+    let received = observer.wait("a mask as JSON", |m| value(m, "medsa/bench/mask/0/json"));
     let packed = observer.wait_for_mask("the mask", |_| true);
     for (key, packed) in [
         ("frame_id", json!(packed.frame_id)),
@@ -33,11 +33,11 @@ fn both_formats_say_the_same() {
         ("score", json!(0.9)),
         ("state", json!("Segmented")),
     ] {
-        assert_eq!(told[key], packed, "{key}");
+        assert_eq!(received[key], packed, "{key}");
     }
     let measured = packed.measured.as_ref().unwrap();
-    assert_eq!(told["measured"]["area_px"], json!(measured.area_px));
-    let mask = &told["mask"];
+    assert_eq!(received["measured"]["area_px"], json!(measured.area_px));
+    let mask = &received["mask"];
     assert_eq!((&mask["width"], &mask["height"]), (&json!(64), &json!(48)));
     let runs = mask["runs"].as_array().unwrap().iter().map(|run| run.as_u64().unwrap());
     let cells: Vec<bool> = runs
@@ -46,7 +46,7 @@ fn both_formats_say_the_same() {
         .collect();
     assert_eq!(cells, packed.mask.bits().collect::<Vec<_>>());
     observer.wait("statistics as JSON", |m| value(m, "medsa/bench/stats/json"));
-    // One last will could not keep two of them true.
+    // A single last will cannot update two availability messages.
     let late = Observer::start(&broker.url(), Protocol::V4);
     late.wait("what the broker kept, and then a mask", |message| {
         assert_ne!(message.topic, "medsa/bench/availability/json");
@@ -55,7 +55,7 @@ fn both_formats_say_the_same() {
 }
 
 #[test]
-fn json_alone_says_everything() {
+fn json_format_publishes_everything() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V5);
@@ -71,7 +71,7 @@ fn json_alone_says_everything() {
 }
 
 #[test]
-fn prompts_and_commands_come_as_json_too() {
+fn prompts_and_commands_are_accepted_as_json() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);

@@ -1,4 +1,4 @@
-//! What a connection goes through: encryption, users, silence, rivals; and its other format.
+//! The connection to the broker: encryption, users, silence, duplicate ids, and JSON.
 
 mod access;
 mod json;

@@ -1,12 +1,12 @@
-//! Certificates of a CA that lives as long as a test.
+//! Certificates of a CA for one test.
 
 use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Tests that use it need `openssl`. `ca.pem`; `server.pem` for the host "localhost" and `client.pem`, both signed by it, with
-/// their keys `*.key`.
+/// Files of the CA: `ca.pem`; `server.pem` for the host "localhost" and `client.pem`, both signed
+/// by it; their keys `*.key`. Tests that use it need `openssl`.
 pub struct Pki {
     pub folder: TempDir,
 }
@@ -42,7 +42,7 @@ impl Pki {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Lines for mosquitto.
+    /// Lines of configuration for mosquitto.
     pub fn broker(&self) -> String {
         let [cert, key] = ["server.pem", "server.key"].map(|name| self.path(name));
         format!("allow_anonymous true\ncertfile {cert}\nkeyfile {key}")

@@ -1,4 +1,4 @@
-//! Silence, rivals and monsters.
+//! Silent connections, duplicate client ids, and oversized packets.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use medsa_wire::{Availability, Message as _, Stats};
 
 use super::Wire;
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
-use crate::service::{LOOP, publish_monster};
+use crate::service::{LOOP, publish_oversized};
 
 #[test]
-fn a_silent_connection_is_noticed_and_made_anew() {
+fn silent_connection_is_detected_and_reopened() {
     needs!("mosquitto");
     for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
         let (place, broker) = (Place::new(2), Mosquitto::start());
@@ -24,23 +24,22 @@ fn a_silent_connection_is_noticed_and_made_anew() {
         wire.cut();
         edge.logged("the broker has gone silent");
         edge.logged("connected to the broker");
-        // The network did not wait for the connection: what it made in the meantime is counted.
+        // The network did not wait for the connection: masks made in the meantime are counted.
         let stats = observer.wait("statistics", |message| {
             let stats = Stats::decode(&message.payload).ok()?;
             (message.topic.ends_with("/stats") && stats.masks_unpublished > 0).then_some(stats)
         });
         let done = stats.frames_segmented + stats.frames_failed + stats.frames_dropped.total();
         let on_their_way = stats.frames_in - done;
-        // One in each of three stages, and one before each.
+        // One in each of three stages, and one in front of each.
         assert!(on_their_way <= 6, "{on_their_way} frames are nowhere: {stats:?}");
         observer.wait_for_mask("a mask", |mask| mask.frame_id > stats.masks_out);
     }
 }
 
-/// A peer that takes nothing off the wire holds up the sender once the sockets are full, and with
-/// it its pings.
+/// A peer that reads nothing blocks the sender once the sockets are full, and with it the pings.
 #[test]
-fn a_connection_that_takes_nothing_is_given_up_and_its_queue_is_bounded() {
+fn blocked_connection_is_closed_and_its_queue_is_bounded() {
     needs!("mosquitto");
     for protocol in [Protocol::V4, Protocol::V5] {
         let broker = Mosquitto::start();
@@ -65,7 +64,7 @@ fn a_connection_that_takes_nothing_is_given_up_and_its_queue_is_bounded() {
             }
         });
         assert!(reason.contains("gone silent"), "{reason}");
-        // 64 in the queue and what sockets hold, at 100 kB each.
+        // 64 in the queue, and what the sockets hold, at 100 kB each.
         assert!((64..500).contains(&taken), "{taken}");
     }
 }
@@ -93,7 +92,7 @@ fn options(url: &str, protocol: Protocol) -> LinkOptions {
 }
 
 #[test]
-fn two_clients_of_one_name_are_told_and_slow_down() {
+fn clients_with_one_id_are_reported_and_back_off() {
     needs!("mosquitto");
     for number in [4, 5] {
         let (place, broker) = (Place::new(2), Mosquitto::start());
@@ -103,7 +102,7 @@ fn two_clients_of_one_name_are_told_and_slow_down() {
         first.logged("connected to the broker");
         let second = Edge::run(&config);
         second.logged("connected to the broker");
-        let cause = "when another client comes with the id medsa-edge-bench";
+        let cause = "because another client connected with the id medsa-edge-bench";
         for wait in ["0.25 s", "0.50 s", "1.00 s", "2.00 s"] {
             let line = first.logged(cause);
             assert!(line.ends_with(&format!("next attempt in {wait}")), "{line}");
@@ -113,7 +112,7 @@ fn two_clients_of_one_name_are_told_and_slow_down() {
 }
 
 #[test]
-fn a_name_of_its_own_ends_the_rivalry() {
+fn clients_with_own_ids_stay_connected() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V5);
@@ -127,17 +126,17 @@ fn a_name_of_its_own_ends_the_rivalry() {
     assert!(first.printed("connection lost").ends_with(" 0"));
 }
 
-/// MQTT 3.1.1 cannot tell the broker how large a packet may be.
+/// MQTT 3.1.1 has no way to announce the largest packet to the broker.
 #[test]
-fn a_monstrous_retained_packet_costs_one_connection() {
+fn oversized_retained_packet_breaks_one_connection_only() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
-    publish_monster(broker.port, "medsa/bench/prompt", (1 << 20) + 100, true);
+    publish_oversized(broker.port, "medsa/bench/prompt", (1 << 20) + 100, true);
     let observer = Observer::start(&broker.url(), Protocol::V5);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
     edge.logged("no broker");
-    edge.logged("what the broker keeps for medsa/bench/prompt is deleted");
-    // The last will of the connection that was lost, and the greeting of the next.
+    edge.logged("deleting the message that the broker retains on medsa/bench/prompt");
+    // The last will of the lost connection, and the announcement of the next one.
     observer.wait_for_availability(Availability::Offline);
     observer.wait_for_availability(Availability::Online);
     observer.wait_for_mask("a mask", |_| true);

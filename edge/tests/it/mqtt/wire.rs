@@ -1,4 +1,4 @@
-//! A stretch of network that stops to carry, without either end being told.
+//! A network link that stops carrying data without closing the connection.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::harness::LIMIT;
 
-/// Between clients and a broker.
+/// A link between clients and a broker.
 pub struct Wire {
     pub port: u16,
     shared: Arc<Shared>,
@@ -21,7 +21,7 @@ struct Shared {
 struct State {
     /// Bytes that a new connection carries: to the broker, and from it.
     limits: [usize; 2],
-    /// Connections of an earlier generation carry nothing any more.
+    /// Connections of earlier generations carry nothing any more.
     generation: u32,
     /// A connection has reached its limit.
     stalled: bool,
@@ -36,7 +36,7 @@ impl Wire {
         let accepting = shared.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // Without a broker, the client finds its connection closed.
+                // Without a broker, the client sees a closed connection.
                 let Ok(broker) = TcpStream::connect(("127.0.0.1", broker_port)) else { continue };
                 carry(&accepting, &client, &broker);
             }
@@ -48,18 +48,18 @@ impl Wire {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    /// Every connection so far carries nothing more; new ones do.
+    /// Stops all present connections; new ones carry data.
     pub fn cut(&self) {
         self.shared.state.lock().unwrap().generation += 1;
     }
 
-    /// New connections stop after so many bytes to the broker, or from it.
+    /// Limits new connections to this many bytes to the broker and from it.
     pub fn limit(&self, to_broker: usize, from_broker: usize) {
         let mut state = self.shared.state.lock().unwrap();
         (state.limits, state.stalled) = ([to_broker, from_broker], false);
     }
 
-    /// Returns when a connection has reached its limit.
+    /// Waits until a connection has reached its limit.
     pub fn wait_until_stalled(&self) {
         let state = self.shared.state.lock().unwrap();
         let (_state, waited) =
@@ -101,11 +101,11 @@ fn carry_one_way(
             return hold(from, to);
         }
     }
-    // The other end is not there any more: so neither is this one.
+    // The other end is closed, so this one is closed too.
     let _ = to.shutdown(std::net::Shutdown::Both);
 }
 
-/// Neither reads nor closes, to the end of the test.
+/// Keeps both connections open without reading, until the end of the test.
 fn hold(from: TcpStream, to: TcpStream) {
     std::mem::forget((from, to));
 }

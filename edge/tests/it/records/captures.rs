@@ -1,4 +1,4 @@
-//! Captures made up for tests.
+//! Made-up captures for tests.
 
 use medsa_edge::config::{Budget, Deidentification};
 use medsa_edge::measure::{Measured, Physical};
@@ -13,13 +13,13 @@ use ndarray::Array2;
 /// 2026-11-23 06:44:33.123456 UTC.
 pub const CAPTURED_US: u64 = 1_795_416_273_123_456;
 
-/// Room for everything, on any disk.
+/// Budget with room for everything, on any disk.
 pub const AMPLE: Budget = Budget { max_bytes: 1 << 40, min_free_bytes: 0 };
 
-/// Sides that no power of two divides, and a spacing that is not square.
+/// Sides that are not divisible by powers of two, and a spacing that differs per axis.
 pub const SIZE: (u32, u32) = (61, 35);
 
-/// Two objects that share pixels, the higher number first.
+/// Two objects with common pixels, the higher number first.
 pub fn capture() -> Capture {
     let left = disc([20.0, 17.0], 12.0);
     let right = disc([35.0, 17.0], 12.0);
@@ -31,7 +31,7 @@ pub fn capture() -> Capture {
     capture
 }
 
-/// A frame whose channels all differ.
+/// A frame with different values in all channels.
 pub fn without_objects((width, height): (u32, u32)) -> Capture {
     let pixel = |i: u32| [(i % 251) as u8, (i / width) as u8, 200 - (i % 7) as u8];
     Capture {
@@ -85,7 +85,7 @@ pub fn measured() -> Measured {
     }
 }
 
-/// Of [`SIZE`].
+/// A disc in a mask of [`SIZE`].
 pub fn disc([x, y]: [f32; 2], radius: f32) -> Array2<bool> {
     let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
     Array2::from_shape_fn((height, width), |(row, column)| {

@@ -1,4 +1,4 @@
-//! The DICOM files are what others say DICOM is: highdicom, pydicom and dicom3tools.
+//! DICOM files checked by other software: highdicom, pydicom and dicom3tools.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::captures::{AMPLE, SIZE, capture, disc, object, without_objects};
 
 #[test]
-fn python_reads_the_same_pixels_masks_and_meaning() {
+fn python_reads_pixels_masks_and_attributes() {
     needs!("venv");
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
@@ -79,7 +79,7 @@ fn python_reads_a_record_without_spacing_and_with_all_objects() {
 }
 
 #[test]
-fn dciodvfy_finds_nothing_wrong() {
+fn dciodvfy_reports_no_errors() {
     needs!("dciodvfy");
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
@@ -101,7 +101,7 @@ fn dciodvfy_finds_nothing_wrong() {
     }
 }
 
-/// Without a pixel spacing, none of them touching another.
+/// A capture without pixel spacing, whose objects do not touch.
 fn eight_objects() -> Capture {
     let mut capture = without_objects(SIZE);
     capture.frame.pixel_spacing_mm = None;
@@ -111,14 +111,14 @@ fn eight_objects() -> Capture {
     capture
 }
 
-/// Warnings about what no device can know: who the patient is, and which side was looked at.
+/// Accepted warnings, about what the device cannot know: the patient, and the side of the body.
 const JUDGED: [&str; 2] = [
     "Warning - Missing attribute or value that would be needed to build DICOMDIR - Patient ID",
     "Warning - is only permitted to be empty when actually unknown; should be absent (not empty) \
      if an unpaired body part, and have a value if a paired body part - attribute <Laterality>",
 ];
 
-/// What else dicom3tools has against a file.
+/// Complaints of dicom3tools about a file, other than the accepted ones.
 fn complaints(path: &Path) -> Vec<String> {
     let output = Command::new("dciodvfy").arg(path).output();
     let text = String::from_utf8(output.unwrap().stderr).unwrap();

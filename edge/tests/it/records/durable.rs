@@ -1,4 +1,4 @@
-//! Records are there whole or not at all, whatever is killed or full.
+//! Records exist completely or not at all, despite kills and full disks.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -17,17 +17,17 @@ use sha2::{Digest, Sha256};
 use super::captures::{AMPLE, CAPTURED_US, SIZE, capture, without_objects};
 use crate::harness::LIMIT;
 
-/// Names the folder to a child.
+/// Environment variable that names the folder to a child process.
 const FOLDER: &str = "MEDSA_TEST_RECORDS";
 
 #[test]
-fn what_a_killed_process_reported_is_there_and_all_that_is_there_is_whole() {
+fn killed_process_leaves_all_reported_and_only_complete_records() {
     let mut unfinished = 0;
     for round in 0..60 {
         let folder = tempfile::tempdir().unwrap();
         let (mut child, lines) = start_child(this_test("keeps_capturing", folder.path()));
         let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first record")];
-        // Some other moment of its work in every round.
+        // Kills at another moment of the work in every round.
         let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
         while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now()))
         {
@@ -54,7 +54,7 @@ fn what_a_killed_process_reported_is_there_and_all_that_is_there_is_whole() {
             assert_eq!(hex(&Sha256::digest(json)), sha256, "record {id}");
         }
         let unreported = there.len() - reported.len();
-        assert!(unreported <= 1, "{unreported} records of which nobody was told");
+        assert!(unreported <= 1, "{unreported} records that were not reported");
     }
     println!("{unfinished} of 60 were killed while they wrote");
     assert!(unfinished > 0, "none of 60 was killed while it wrote");
@@ -73,10 +73,10 @@ fn keeps_capturing() {
 }
 
 #[test]
-fn a_full_disk_refuses_the_record_and_leaves_nothing_of_it() {
+fn full_disk_refuses_the_record_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let child = this_test("meets_the_end_of_the_disk", folder.path());
-    // 512 or 1024 bytes each: no room for a frame of 640 x 480 in colour.
+    let child = this_test("fills_the_disk", folder.path());
+    // Blocks of 512 or 1024 bytes: no room for a colour frame of 640 x 480.
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ && ulimit -f 100 && exec \"$@\"", "sh"]);
     limited.arg(child.get_program()).args(child.get_args()).env(FOLDER, folder.path());
@@ -95,7 +95,7 @@ fn a_full_disk_refuses_the_record_and_leaves_nothing_of_it() {
 
 #[test]
 #[ignore = "run by the test above, with a limit on the size of files"]
-fn meets_the_end_of_the_disk() {
+fn fills_the_disk() {
     let Some(folder) = env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
     let records = Records::open(folder, AMPLE).unwrap();
@@ -107,7 +107,7 @@ fn meets_the_end_of_the_disk() {
     keep(&capture()).unwrap();
     let before = names(folder);
     let error = keep(&without_objects((640, 480))).unwrap_err().to_string();
-    let reason = "the disk is full: File too large (os error 27): not kept";
+    let reason = "the disk is full: File too large (os error 27); not stored";
     assert!(
         error.starts_with(&format!("{}: no room for a record of ", folder.display())),
         "{error}"
@@ -134,8 +134,8 @@ fn records_beyond_the_budget_are_refused_until_others_are_moved_away() {
         records.list(9).unwrap().iter().map(|id| folder_bytes(&records.folder_of(id))).sum();
     assert!(error.starts_with(&format!("{}: no room for a record of ", folder.path().display())));
     let reason = format!(
-        " bytes: {used} bytes are used, expected at most {max_bytes} with it (records.max_bytes): \
-         not kept"
+        " bytes: {used} bytes are used, and with it at most {max_bytes} are allowed \
+         (records.max_bytes); not stored"
     );
     assert!(error.ends_with(&reason), "{error}");
     assert_eq!(names(folder.path()), before);
@@ -148,17 +148,17 @@ fn records_beyond_the_budget_are_refused_until_others_are_moved_away() {
 }
 
 #[test]
-fn a_disk_that_must_stay_free_refuses_records() {
+fn min_free_bytes_refuses_records() {
     let folder = tempfile::tempdir().unwrap();
     let budget = Budget { min_free_bytes: u64::MAX / 2, ..AMPLE };
     let records = Records::open(folder.path(), budget).unwrap();
     let error = records.keep(&without_objects(SIZE)).unwrap_err().to_string();
-    let reason = "expected 9223372036854775807 to stay so (records.min_free_bytes): not kept";
+    let reason = "and 9223372036854775807 must stay free (records.min_free_bytes); not stored";
     assert!(error.ends_with(reason), "{error}");
     assert!(records.list(9).unwrap().is_empty());
 }
 
-/// A test of this file as a process of its own.
+/// A test of this file as a separate process.
 fn this_test(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     let path = format!("records::durable::{name}");
@@ -166,7 +166,7 @@ fn this_test(name: &str, folder: &Path) -> Command {
     command
 }
 
-/// The child, and what follows `kept ` in its lines.
+/// The child, and the rest of its lines that begin with `kept `.
 fn start_child(mut command: Command) -> (Child, Receiver<String>) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = kept_lines(child.stdout.take().unwrap());
@@ -178,7 +178,7 @@ fn kept_lines(stdout: ChildStdout) -> Receiver<String> {
     thread::spawn(move || {
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
-        // The last line of a killed process may be cut.
+        // The last line of a killed process may be incomplete.
         while stdout.read_line(&mut line).is_ok() && line.ends_with('\n') {
             if let Some((_, kept)) = line.trim_end().split_once("kept ")
                 && sender.send(kept.to_owned()).is_err()

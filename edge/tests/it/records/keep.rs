@@ -1,4 +1,4 @@
-//! What is kept, what is refused, and how it is found again.
+//! Storing, refusing and reading records.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::captures::{AMPLE, CAPTURED_US, SIZE, capture, disc, object, without_objects};
 
 #[test]
-fn a_record_holds_what_was_captured() {
+fn record_holds_the_capture() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let capture = capture();
@@ -63,7 +63,7 @@ fn a_record_holds_what_was_captured() {
 }
 
 #[test]
-fn a_record_is_announced_with_the_hash_of_its_description() {
+fn announcement_has_the_hash_of_the_description() {
     let folder = tempfile::tempdir().unwrap();
     let kept = Records::open(folder.path(), AMPLE).unwrap().keep(&capture()).unwrap();
     let message = kept.message;
@@ -81,7 +81,7 @@ fn a_record_is_announced_with_the_hash_of_its_description() {
 }
 
 #[test]
-fn an_empty_mask_costs_its_files_and_not_the_record() {
+fn empty_mask_has_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let empty = CapturedObject { measured: None, ..object(0, "nerve", disc([0.0, 0.0], 0.0)) };
@@ -105,17 +105,17 @@ fn an_empty_mask_costs_its_files_and_not_the_record() {
 }
 
 #[test]
-fn a_frame_that_was_not_masked_is_refused_with_the_missing_key() {
+fn unmasked_frame_is_refused() {
     let deidentification = Deidentification::Unmasked;
     assert_refused(
         &Capture { deidentification, ..capture() },
-        "the frame is not de-identified: source.blank is missing, expected rectangles that hide \
-         what tells the patient: not kept",
+        "frame not stored, because it is not deidentified: source.blank is missing; set it to the \
+         rectangles that hide what identifies the patient, or to [] if there is nothing to hide",
     );
 }
 
 #[test]
-fn captures_that_contradict_themselves_are_refused() {
+fn inconsistent_captures_are_refused() {
     let changed = |change: fn(&mut Capture)| {
         let mut capture = capture();
         change(&mut capture);
@@ -134,11 +134,11 @@ fn captures_that_contradict_themselves_are_refused() {
         ),
         (
             changed(|c| c.objects[1].object = c.objects[0].object),
-            "capture: objects[1].object is 5, expected a number that no other object has",
+            "capture: objects[1].object is 5, expected a number that no other object uses",
         ),
         (
             changed(|c| c.objects[0].mask = ndarray::Array2::from_elem((61, 35), true)),
-            "capture: objects[0].mask is (61, 35), expected (35, 61), rows and columns of \
+            "capture: objects[0].mask is (61, 35), expected (35, 61), the rows and columns of \
              the frame",
         ),
         (
@@ -156,15 +156,18 @@ fn captures_that_contradict_themselves_are_refused() {
     let no_number = changed(|c| c.objects[0].measured.as_mut().unwrap().longest_px = f32::NAN);
     let folder = tempfile::tempdir().unwrap();
     let error = Records::open(folder.path(), AMPLE).unwrap().keep(&no_number).unwrap_err();
-    assert!(error.to_string().starts_with("record.json of a record: "), "{error}");
+    assert!(
+        error.to_string().starts_with("record not stored: cannot encode record.json: "),
+        "{error}"
+    );
 }
 
 #[test]
-fn names_sort_in_the_order_of_keeping_whatever_the_clock_says() {
+fn names_sort_in_storage_order_despite_clock_changes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |captured_us| Capture { captured_us, ..without_objects(SIZE) };
     let mut kept = Vec::new();
-    // Set back by a year, twice the same, and not set at all; opened anew each time.
+    // The clock is set back by a year, repeats, and is not set at all; reopened each time.
     for captured_us in [CAPTURED_US, CAPTURED_US - 31_536_000_000_000, CAPTURED_US, CAPTURED_US, 0]
     {
         let records = Records::open(folder.path(), AMPLE).unwrap();
@@ -182,7 +185,7 @@ fn names_sort_in_the_order_of_keeping_whatever_the_clock_says() {
 }
 
 #[test]
-fn what_changed_in_a_record_is_named() {
+fn changed_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let kept = records.keep(&capture()).unwrap();
@@ -208,7 +211,7 @@ fn what_changed_in_a_record_is_named() {
     });
     assert_eq!(refusal("record.json"), ": a file named \"../frame.dcm\", expected a plain name");
     change("record.json", |bytes| bytes.truncate(100));
-    assert!(refusal("record.json").ends_with(", expected the record's description"));
+    assert!(refusal("record.json").ends_with(", expected the description of a record"));
 
     let other = RecordId::parse("00000007-20261123T064433.123456Z").unwrap();
     let error = records.read(&other).unwrap_err().to_string();
@@ -216,7 +219,7 @@ fn what_changed_in_a_record_is_named() {
 }
 
 #[test]
-fn a_record_of_a_later_program_is_read_as_far_as_it_can_be() {
+fn records_of_newer_programs_are_read_if_compatible() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let kept = records.keep(&capture()).unwrap();
@@ -233,17 +236,17 @@ fn a_record_of_a_later_program_is_read_as_far_as_it_can_be() {
     let error = records.read(&kept.id).unwrap_err().to_string();
     let expected = "format 2 is newer than this program supports (1): install a newer medsa-edge";
     assert_eq!(error, format!("{}: {expected}", path.display()));
-    // The other records and new ones are not affected.
+    // Other records, and new ones, are not affected.
     assert!(records.keep(&capture()).is_ok());
     assert_eq!(records.list(10).unwrap().len(), 2);
 }
 
 #[test]
-fn a_folder_serves_one_writer() {
+fn folder_is_locked_for_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let first = Records::open(folder.path(), AMPLE).unwrap();
     let Err(error) = Records::open(folder.path(), AMPLE) else { panic!("opened twice") };
-    let expected = "another process keeps records there, expected a folder of our own";
+    let expected = "another process uses this folder; each medsa-edge needs its own records.folder";
     assert_eq!(error.to_string(), format!("{}: {expected}", folder.path().display()));
     drop(first);
     Records::open(folder.path(), AMPLE).unwrap();

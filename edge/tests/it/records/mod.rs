@@ -1,4 +1,4 @@
-//! Records: what is kept of a capture, by whom it can be read, and what it survives.
+//! Records: content, compatibility and durability.
 
 mod captures;
 mod dicom;

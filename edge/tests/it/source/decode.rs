@@ -1,4 +1,4 @@
-//! Frames of cameras, encoded by ffmpeg, against what ffmpeg makes of them itself.
+//! Camera frames encoded by ffmpeg, compared with ffmpeg's own decoding.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{GrayImage, Luma};
@@ -10,10 +10,10 @@ use super::{differences, ffmpeg};
 const WIDTH: u32 = 322;
 const HEIGHT: u32 = 242;
 
-/// A picture with all colours, sharp edges and gradients.
+/// A test image with all colours, sharp edges and gradients.
 const PICTURE: &str = "-f lavfi -i testsrc2=size=322x242 -frames:v 1";
 
-/// Rounded well, and with colours between samples filled in as sharply as they were sampled.
+/// Exact rounding, and chroma upsampled without smoothing.
 const EXACT: &str = "-sws_flags accurate_rnd+full_chroma_int+full_chroma_inp";
 
 #[test]
@@ -33,7 +33,7 @@ fn jpeg_of_every_sampling_is_decoded() {
 }
 
 #[test]
-fn grey_jpeg_becomes_grey() {
+fn grey_jpeg_is_decoded() {
     let picture = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([(x / 2 + y / 4) as u8]));
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&picture).unwrap();
@@ -45,7 +45,7 @@ fn grey_jpeg_becomes_grey() {
 }
 
 #[test]
-fn jpeg_without_huffman_tables_is_decoded_with_the_usual_ones() {
+fn jpeg_without_huffman_tables_is_decoded() {
     needs!("ffmpeg");
     let jpeg = ffmpeg(&format!("{PICTURE} -huffman default -pix_fmt yuvj422p -f mjpeg -"));
     let (without, removed) = without_huffman_tables(&jpeg);
@@ -54,7 +54,7 @@ fn jpeg_without_huffman_tables_is_decoded_with_the_usual_ones() {
 }
 
 #[test]
-fn half_a_jpeg_is_no_picture() {
+fn truncated_jpeg_is_refused() {
     needs!("ffmpeg");
     let jpeg = ffmpeg(&format!("{PICTURE} -f mjpeg -"));
     assert!(decode_jpeg(&jpeg).is_ok());
@@ -62,14 +62,14 @@ fn half_a_jpeg_is_no_picture() {
         assert!(decode_jpeg(&jpeg[..part * jpeg.len() / 8]).is_err(), "{part} of 8 parts");
     }
     assert!(decode_jpeg(&[]).is_err());
-    // A size above the limit, of which nothing is allocated.
+    // A size above the limit, for which no memory is allocated.
     let mut huge = jpeg.clone();
     let size = huge.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap() + 5;
     huge[size..size + 4].fill(0xff);
     assert!(decode_jpeg(&huge).is_err());
 }
 
-/// Most of them decode: bytes of data may be anything.
+/// Most of them decode, because data bytes may have any value.
 #[test]
 fn altered_jpegs_never_panic() {
     needs!("ffmpeg");
@@ -87,7 +87,7 @@ fn altered_jpegs_never_panic() {
 }
 
 #[test]
-fn yuyv_is_what_ffmpeg_makes_of_it() {
+fn yuyv_matches_ffmpeg() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture.yuv");
@@ -96,7 +96,7 @@ fn yuyv_is_what_ffmpeg_makes_of_it() {
         (YuvEncoding::Bt709, "bt709:out_range=tv", "in_color_matrix=bt709:in_range=tv"),
         (YuvEncoding::Full, "bt601:out_range=pc", "in_color_matrix=bt601:in_range=pc"),
     ] {
-        // Flat parts, so that it does not matter how colours between samples are filled in.
+        // Flat areas, where chroma interpolation makes no difference.
         let picture = "-f lavfi -i smptebars=size=322x242 -frames:v 1";
         ffmpeg(&format!(
             "-y {picture} -vf scale=out_color_matrix={filter} -f rawvideo -pix_fmt yuyv422 {}",
@@ -115,7 +115,7 @@ fn yuyv_is_what_ffmpeg_makes_of_it() {
     }
 }
 
-/// The stream without its Huffman tables, and how many segments that were.
+/// The stream without its Huffman tables, and the number of segments removed.
 fn without_huffman_tables(jpeg: &[u8]) -> (Vec<u8>, usize) {
     let mut kept = jpeg[..2].to_vec();
     let (mut at, mut removed) = (2, 0);

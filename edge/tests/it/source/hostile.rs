@@ -1,4 +1,4 @@
-//! An OpenIGTLink server that lies.
+//! An OpenIGTLink server that sends invalid messages.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,12 +9,12 @@ use crc::{CRC_64_ECMA_182, Crc};
 use super::Played;
 
 #[test]
-fn damaged_images_cost_themselves_only() {
+fn damaged_images_affect_no_others() {
     let mut wrong_crc = image(1, 7);
     wrong_crc[57] ^= 1;
     let mut wrong_sample = image(1, 7);
     *wrong_sample.last_mut().unwrap() ^= 1;
-    // Promises more pixels than the message holds, with a right CRC.
+    // Announces more pixels than the message holds, with a valid CRC.
     let mut content = content(7);
     for width in [6, 66] {
         content[width] = 0x0f;
@@ -39,7 +39,7 @@ fn damaged_images_cost_themselves_only() {
 }
 
 #[test]
-fn a_header_that_makes_no_sense_costs_the_connection() {
+fn invalid_header_closes_the_connection() {
     let mut huge = message(1, "TEXT", b"x");
     huge[42..50].copy_from_slice(&u64::MAX.to_be_bytes());
     let mut huge_image = huge.clone();
@@ -47,10 +47,10 @@ fn a_header_that_makes_no_sense_costs_the_connection() {
     let mut nameless = message(1, "", b"x");
     nameless[3] = b'E';
     for (bytes, expected) in [
-        (huge, "TEXT message of 18446744073709551615 bytes, expected 51380224 at most"),
-        (huge_image, "IMAGE message of 18446744073709551615 bytes, expected 51380224 at most"),
+        (huge, "TEXT message has 18446744073709551615 bytes, expected at most 51380224"),
+        (huge_image, "IMAGE message has 18446744073709551615 bytes, expected at most 51380224"),
         (message(3, "IMAGE", b"x"), "OpenIGTLink header has version 3, expected 1 or 2"),
-        (nameless, "OpenIGTLink header without a readable type of message"),
+        (nameless, "OpenIGTLink header has no readable message type"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(3), "OpenIGTLink header has version 18516"),
     ] {
         let (mut source, server) = serve(&[&bytes], End::Open, "");
@@ -62,14 +62,14 @@ fn a_header_that_makes_no_sense_costs_the_connection() {
 }
 
 #[test]
-fn extended_headers_that_do_not_fit_are_damage() {
+fn invalid_extended_headers_damage_one_image() {
     for (at, value) in [(1, 0xff), (1, 11), (3, 0xff), (4, 0xff), (7, 0xff)] {
         let mut body = extended(&content(7));
         body[at] = value;
         let bytes = [message(2, "IMAGE", &body), image(2, 8)].concat();
         let (mut source, server) = serve(&[&bytes], End::Open, "");
         let reason = source.damage();
-        // A longer extended header that fits leaves too little for the image.
+        // A longer extended header fits, but leaves too little for the image.
         let expected = ["extended header does not fit", "IMAGE"];
         assert!(expected.iter().any(|text| reason.contains(text)), "{reason}");
         assert_eq!(source.frame().frame.rgb, [8; 12]);
@@ -79,7 +79,7 @@ fn extended_headers_that_do_not_fit_are_damage() {
 }
 
 #[test]
-fn silence_and_half_messages_are_losses() {
+fn silence_and_partial_messages_lose_the_source() {
     let whole = image(1, 5);
     for (bytes, end, expected) in [
         (&whole[..30], End::Closed, "the server closed the connection"),
@@ -96,7 +96,7 @@ fn silence_and_half_messages_are_losses() {
 }
 
 #[test]
-fn messages_may_come_in_any_pieces() {
+fn messages_are_received_in_any_pieces() {
     let stream = [message(1, "STATUS", &[9; 70_000]), image(1, 5), image(2, 6)].concat();
     let pieces: Vec<_> = stream.chunks(997).collect();
     let (mut source, server) = serve(&pieces, End::Open, "");
@@ -106,15 +106,15 @@ fn messages_may_come_in_any_pieces() {
     server.join().unwrap();
 }
 
-/// What a server does after the last byte.
+/// Behaviour of a server after the last byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It waits until the client goes.
+    /// It waits until the client disconnects.
     Open,
     Closed,
 }
 
-/// A server that sends pieces to one client, and its client.
+/// A server that sends pieces to one client, and the client.
 fn serve(pieces: &[&[u8]], end: End, lines: &str) -> (Played, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -122,7 +122,7 @@ fn serve(pieces: &[&[u8]], end: End, lines: &str) -> (Played, JoinHandle<()>) {
     let server = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
         for piece in pieces {
-            // The client goes when it has seen enough.
+            // The client disconnects when it has seen enough.
             if client.write_all(&piece).is_err() {
                 return;
             }
@@ -140,7 +140,7 @@ fn wait_until_gone(client: &mut TcpStream) {
     let _ = std::io::copy(client, &mut std::io::sink());
 }
 
-/// 4 x 1 pixels, all of one grey.
+/// 4 x 1 pixels of one grey value.
 fn image(version: u16, grey: u8) -> Vec<u8> {
     let content = content(grey);
     message(version, "IMAGE", &if version == 1 { content } else { extended(&content) })
@@ -154,7 +154,7 @@ fn content(grey: u8) -> Vec<u8> {
     content
 }
 
-/// The body of version 2: an extended header, the content, an empty index of metadata.
+/// Body of version 2: an extended header, the content, an empty metadata index.
 fn extended(content: &[u8]) -> Vec<u8> {
     [&[0, 12, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1], content, &[0, 0]].concat()
 }

@@ -1,10 +1,10 @@
-//! What is hidden and cut out of a recording, as its configuration says.
+//! Hiding and cropping of a recording as configured.
 
 use image::{Rgb, RgbImage};
 
 use super::{Played, try_open};
 
-/// A folder with one picture of 40 x 30 px, where every pixel holds its column and row.
+/// A folder with one image of 40 x 30 px whose pixels hold their column and row.
 fn folder_with_picture() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 200]));
@@ -15,7 +15,7 @@ fn folder_with_picture() -> tempfile::TempDir {
 const PICTURE: &str = "kind = \"images\"\npath = \"picture.png\"";
 
 #[test]
-fn a_source_gives_the_whole_picture_and_the_intake_decides_its_size() {
+fn intake_determines_the_size_of_frames() {
     let folder = folder_with_picture();
     let lines = format!(
         "{PICTURE}\nframe_size = [40, 30]\nblank = [[0, 0, 40, 4]]\nregion = [10, 2, 20, 16]"
@@ -27,7 +27,7 @@ fn a_source_gives_the_whole_picture_and_the_intake_decides_its_size() {
 }
 
 #[test]
-fn a_recording_of_another_size_is_refused_at_once() {
+fn recording_of_another_size_is_refused_at_start() {
     let folder = folder_with_picture();
     let refusal = |lines: &str| match try_open(folder.path(), &format!("{PICTURE}\n{lines}")) {
         Ok(_) => panic!("opened"),
@@ -44,7 +44,7 @@ fn a_recording_of_another_size_is_refused_at_once() {
 }
 
 #[test]
-fn the_size_of_live_frames_is_known_when_the_configuration_tells() {
+fn configuration_determines_the_size_of_live_frames() {
     let folder = tempfile::tempdir().unwrap();
     let size = |lines: &str| {
         let lines = format!("kind = \"openigtlink\"\nserver = \"localhost:18944\"\n{lines}");

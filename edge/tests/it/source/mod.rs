@@ -1,4 +1,4 @@
-//! Sources as the service opens them, played by real programs, servers and files.
+//! Sources as the service opens them, with real programs, servers and files.
 
 mod decode;
 mod hostile;
@@ -20,7 +20,7 @@ use medsa_test_inputs::data;
 
 use crate::harness::LIMIT;
 
-/// A source that is played step by step.
+/// A source, played step by step.
 struct Played(Box<dyn Source>);
 
 impl Played {
@@ -29,7 +29,7 @@ impl Played {
         Self(try_open(folder, lines).unwrap().source)
     }
 
-    /// The first event from here on that `choose` takes.
+    /// The first event from here on that `choose` accepts.
     fn wait<T>(&mut self, what: &str, mut choose: impl FnMut(Event) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
@@ -40,7 +40,7 @@ impl Played {
         panic!("not within {LIMIT:?}: {what}");
     }
 
-    /// The next frame; nothing else may happen before it than that the source is connected.
+    /// The next frame; only `Starting` and `Nothing` may come before it.
     fn frame(&mut self) -> Received {
         self.wait("a frame", |event| match event {
             Event::Frame(received) => Some(received),
@@ -49,7 +49,7 @@ impl Played {
         })
     }
 
-    /// What was wrong with the next frame that is damaged.
+    /// Reason of the next damaged frame.
     fn damage(&mut self) -> String {
         self.wait("a damaged frame", |event| match event {
             Event::Damaged(error) => Some(error.to_string()),
@@ -57,7 +57,7 @@ impl Played {
         })
     }
 
-    /// Why the source is lost next, and the time to the next attempt.
+    /// Reason of the next loss, and the time until the next attempt.
     fn lost(&mut self) -> (String, Duration) {
         self.wait("a loss", |event| match event {
             Event::Lost { reason, retry_in, .. } => Some((reason.to_string(), retry_in)),
@@ -76,7 +76,7 @@ fn try_open(folder: &Path, lines: &str) -> Result<Opened, Error> {
     Ok(source::open(&config.source, &file)?)
 }
 
-/// The lines of `[source]` for a command of a shell.
+/// Lines of `[source]` for a shell command.
 pub fn shell(script: &str, format: &str) -> String {
     format!("kind = \"pipe\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n{format}")
 }
@@ -94,7 +94,7 @@ fn ffmpeg(arguments: &str) -> Vec<u8> {
     output.stdout
 }
 
-/// Encodes an endoscopy clip of 20 frames of 562 x 542 px, neither side a multiple of 16. Tests
+/// Encodes an endoscopy clip of 20 frames of 562 x 542 px; neither side is a multiple of 16. Tests
 /// that use it need `ffmpeg`.
 pub fn recorded_clip(folder: &Path) -> PathBuf {
     let (images, clip) = (data("vocalfolds/images"), folder.join("clip.mp4"));

@@ -13,7 +13,7 @@ use crate::harness::free_port;
 const SIZE: (u32, u32) = (32, 24);
 
 #[test]
-fn images_come_with_spacing_and_time_and_go_on_after_the_server_was_away() {
+fn images_have_spacing_and_time_and_continue_after_a_reconnect() {
     needs!("venv");
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn images_come_with_spacing_and_time_and_go_on_after_the_server_was_away() {
     check(0, &again);
 }
 
-/// Holds image `n` against what the server's script says about it.
+/// Compares image `n` with what the server's script sends.
 fn check(n: usize, image: &Received) {
     let frame = &image.frame;
     assert_eq!((frame.width, frame.height), SIZE);
@@ -60,18 +60,18 @@ fn check(n: usize, image: &Received) {
         let expected = match n % 3 {
             0 => [place; 3],
             1 => [place, place + 1, place + 2],
-            // Half of it, by the window.
+            // Half of the value, because of the window.
             _ => [place.div_ceil(2); 3],
         };
         assert_eq!(pixel, expected, "image {n}, row {row}, column {column}");
     }
 }
 
-/// The script, killed at the end.
+/// The server's script, killed at the end.
 struct Server(Child);
 
 impl Server {
-    /// Listens when this returns.
+    /// Returns when the server listens.
     fn start(port: u16) -> Self {
         let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
         let script = Path::new(&package).join("tests/python/openigtlink_server.py");

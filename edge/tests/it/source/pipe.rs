@@ -1,4 +1,4 @@
-//! Programs that write frames, and what becomes of them.
+//! Programs that write frames, and their ends.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use medsa_test_inputs::needs;
 const SIZE: (u32, u32) = (562, 542);
 const FRAME_BYTES: usize = 3 * 562 * 542;
 
-/// A test picture as raw frames, as fast as they would come from a camera.
+/// A test image as raw frames, at the rate of a camera.
 const CAMERA: &str = "exec ffmpeg -v error -re -f lavfi -i testsrc=size=64x48:rate=50 \
                       -f rawvideo -pix_fmt rgb24 -";
 const RAW: &str = "format = \"rgb24\"\nframe_size = [64, 48]";
 
 #[test]
-fn raw_frames_are_those_that_ffmpeg_decodes() {
+fn raw_frames_match_ffmpeg() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let clip = recorded_clip(folder.path());
@@ -37,7 +37,7 @@ fn raw_frames_are_those_that_ffmpeg_decodes() {
 }
 
 #[test]
-fn mjpeg_frames_are_those_that_ffmpeg_decodes() {
+fn mjpeg_frames_match_ffmpeg() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let clip = recorded_clip(folder.path());
@@ -51,7 +51,7 @@ fn mjpeg_frames_are_those_that_ffmpeg_decodes() {
     let mut source = Played::open(folder.path(), &shell("exec cat clip.mjpeg", MJPEG));
     for expected in expected.chunks(FRAME_BYTES) {
         let (mean, largest) = differences(&source.frame().frame.rgb, expected);
-        // Decoders round differently, and fill in the colour between its samples differently.
+        // Decoders round differently, and interpolate chroma differently.
         assert!(mean < 1.0 && largest < 30, "{mean} {largest}");
     }
 }
@@ -59,7 +59,7 @@ fn mjpeg_frames_are_those_that_ffmpeg_decodes() {
 const MJPEG: &str = "format = \"mjpeg\"";
 
 #[test]
-fn a_stopped_program_is_replaced() {
+fn stopped_program_is_restarted() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
@@ -75,7 +75,7 @@ fn a_stopped_program_is_replaced() {
 }
 
 #[test]
-fn a_killed_program_is_replaced() {
+fn killed_program_is_restarted() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let mut source = Played::open(folder.path(), &shell(&noting_its_number(CAMERA), RAW));
@@ -88,7 +88,7 @@ fn a_killed_program_is_replaced() {
 }
 
 #[test]
-fn a_program_that_ends_is_started_again() {
+fn program_that_ends_is_restarted() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let command = CAMERA.replace("-f rawvideo", "-frames:v 3 -f rawvideo");
@@ -105,7 +105,7 @@ fn a_program_that_ends_is_started_again() {
 }
 
 #[test]
-fn a_program_that_fails_is_tried_less_and_less_often_and_heard() {
+fn failing_program_is_retried_with_back_off_and_its_errors_reported() {
     let folder = tempfile::tempdir().unwrap();
     let script = "echo first >&2; echo no camera >&2; exit 3";
     let lines = format!("{RAW}\nmax_back_off_s = 0.6");
@@ -117,11 +117,11 @@ fn a_program_that_fails_is_tried_less_and_less_often_and_heard() {
     }
     let lines = "kind = \"pipe\"\ncommand = [\"no-such-program\"]\nformat = \"mjpeg\"";
     let (reason, _) = Played::open(folder.path(), lines).lost();
-    assert!(reason.starts_with("program no-such-program: cannot be started: "), "{reason}");
+    assert!(reason.starts_with("program no-such-program: cannot start it: "), "{reason}");
 }
 
 #[test]
-fn garbage_is_damage_and_then_a_loss() {
+fn garbage_is_reported_and_then_loses_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let lines = format!("{MJPEG}\nstart_s = 0.5");
     let mut source = Played::open(folder.path(), &shell("exec cat /dev/urandom", &lines));
@@ -134,11 +134,11 @@ fn garbage_is_damage_and_then_a_loss() {
 }
 
 #[test]
-fn a_damaged_picture_costs_itself_only() {
+fn damaged_image_affects_no_other() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let picture = ffmpeg("-f lavfi -i testsrc=size=64x48 -frames:v 1 -f mjpeg -");
-    // Cut in the middle; and one whose header promises 65535 x 65535 pixels.
+    // A truncated image, and one whose header announces 65535 x 65535 pixels.
     let half = &picture[..picture.len() / 2];
     let mut huge = picture.clone();
     let size = huge.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap() + 5;
@@ -154,7 +154,7 @@ fn a_damaged_picture_costs_itself_only() {
 }
 
 #[test]
-fn what_a_program_has_started_ends_with_it() {
+fn child_processes_end_with_the_program() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
     let script = format!("sleep 1000 & echo $! >number; {}", &CAMERA["exec ".len()..]);
@@ -166,7 +166,7 @@ fn what_a_program_has_started_ends_with_it() {
     wait_until("the program's program ends", || !exists(&sleeper));
 }
 
-/// The script, which leaves the number of its process in a file.
+/// The script, which writes its process id to a file.
 fn noting_its_number(script: &str) -> String {
     format!("echo $$ >number; {script}")
 }
@@ -175,7 +175,7 @@ fn number_in(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("number")).unwrap().trim().to_owned()
 }
 
-/// Whether the process runs; one that waits to be reaped does not.
+/// True if the process runs; a zombie does not count.
 fn exists(process: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))

@@ -1,4 +1,4 @@
-//! What the service hears of a source: its state, and the numbers of its frames.
+//! State of the source and numbers of its frames, as the service gets them.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::config::{Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Bell, Change, Network, Objects, Pipeline, Ready, Segmenter, Slot,
+    self, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Loss, Player, Received, Source, SourceState};
 use medsa_engine::{Decoded, MASKS};
@@ -22,7 +22,7 @@ use crate::harness::LIMIT;
 use crate::tiny::{PREPROCESS, SIDE};
 
 #[test]
-fn states_are_announced_and_numbers_go_on() {
+fn states_are_published_and_frame_numbers_continue() {
     let frame_size = Some((SIDE as u32, SIDE as u32));
     let mut bench = Bench::start(Intake { frame_size, ..Intake::default() });
     bench.send(Event::Starting);
@@ -43,7 +43,7 @@ fn states_are_announced_and_numbers_go_on() {
     bench.send(Event::Starting);
     bench.wait_for(SourceState::Starting);
 
-    // After one that was damaged, one that was refused, and three that the source missed.
+    // After one damaged frame, one refused frame, and three missed ones.
     bench.send(frame(SIDE, 3));
     bench.wait_for(SourceState::Playing);
     assert_eq!(bench.mask_frame_id(), 6);
@@ -57,7 +57,7 @@ fn states_are_announced_and_numbers_go_on() {
 }
 
 #[test]
-fn the_time_of_capture_is_that_of_the_source() {
+fn capture_time_is_that_of_the_source() {
     let mut bench = Bench::start(Intake::default());
     let before = Instant::now();
     bench.send(frame(SIDE, 0));
@@ -70,11 +70,11 @@ fn the_time_of_capture_is_that_of_the_source() {
     bench.pipeline.join().unwrap();
 }
 
-/// A pipeline whose source does what the test says.
+/// A pipeline whose source the test controls.
 struct Bench {
     events: Sender<Event>,
     state: watch::Receiver<SourceState>,
-    masks: mpsc::Receiver<Ready>,
+    masks: mpsc::Receiver<QueuedMask>,
     meter: Arc<Meter>,
     pipeline: Pipeline,
     runtime: tokio::runtime::Runtime,

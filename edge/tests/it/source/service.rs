@@ -1,4 +1,4 @@
-//! The whole service with a source that comes and goes.
+//! The whole service with a source that is lost and returns.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use medsa_wire::Availability;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
 
-/// A test picture of 128 x 96 px, of which the service sees a part.
+/// A test image of 128 x 96 px, which the service crops.
 const CAMERA: &str = r#"kind = "pipe"
 command = ["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=128x96:rate=25",
     "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
@@ -19,15 +19,15 @@ blank = [[0, 0, 128, 10]]
 "#;
 
 #[test]
-fn masks_come_again_after_the_program_was_killed() {
+fn masks_continue_after_the_program_was_killed() {
     needs!("ffmpeg", "mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let mut edge = Edge::run(&config(&place, CAMERA, &broker.url()));
     let first = program(&edge.logged("ffmpeg runs as process "));
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     let mask = observer.wait_for_mask("a mask", |_| true);
-    // The part, not the picture.
+    // The size of the cropped frame.
     assert_eq!((mask.frame_width_px, mask.frame_height_px), (96, 80));
     assert!(Command::new("kill").args(["-s", "KILL", &first]).status().unwrap().success());
     let line = edge.logged("no source: ");
@@ -36,7 +36,7 @@ fn masks_come_again_after_the_program_was_killed() {
         "{line}"
     );
     let second = program(&edge.logged("ffmpeg runs as process "));
-    edge.logged("the source plays");
+    edge.logged("the source delivers frames");
     observer.wait_for_mask("a mask", |again| again.frame_id > mask.frame_id);
     edge.signal("TERM");
     observer.wait_for_availability(Availability::Offline);
@@ -45,7 +45,7 @@ fn masks_come_again_after_the_program_was_killed() {
 }
 
 #[test]
-fn a_stalled_source_does_not_hold_up_the_end() {
+fn stalled_source_does_not_delay_shutdown() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -60,7 +60,7 @@ fn a_stalled_source_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn prompts_wait_for_a_source_of_unknown_size() {
+fn prompts_wait_for_the_first_frame_of_unknown_size() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
@@ -69,7 +69,7 @@ fn prompts_wait_for_a_source_of_unknown_size() {
                   \"-f\", \"mjpeg\", \"-\"]\n";
     let place_of_prompts = format!("{source}\n[[prompt]]\nobject = 1\npoints = [\"500,500\"]\n");
     let edge = Edge::run(&config(&place, &place_of_prompts, &broker.url()));
-    // Known to be outside once the first frame is there; the other prompt is answered.
+    // Outside the frame, as known from the first frame on; the other prompt is decoded.
     let line = edge.logged("prompt of object 1 removed");
     assert!(line.contains("500"), "{line}");
     let mask = observer.wait_for_mask("a mask", |_| true);
@@ -89,7 +89,7 @@ pub fn config(place: &Place, source: &str, broker: &str) -> std::path::PathBuf {
     place.write("edge.toml", &text)
 }
 
-/// The number of the process that a line of the log ends with.
+/// The process id at the end of a log line.
 fn program(line: &str) -> String {
     line.rsplit(' ').next().unwrap().to_owned()
 }

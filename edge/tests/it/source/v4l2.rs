@@ -1,9 +1,9 @@
-//! Video devices that are not there: a machine that runs tests has none.
+//! Missing and wrong video devices; machines that run tests have no real ones.
 
 use super::Played;
 
 #[test]
-fn what_is_no_video_device_is_lost_and_tried_again() {
+fn non_video_device_is_reported_and_retried() {
     for (device, expected) in [
         ("/dev/no-such-device", "No such file or directory"),
         ("/dev/null", "Inappropriate ioctl for device"),

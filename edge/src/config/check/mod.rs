@@ -1,11 +1,14 @@
-//! From what was typed to what it means, value by value.
+//! Conversion of the raw configuration to checked values, section by section.
+
+mod broker;
+mod http;
 
 use medsa_sam::typed::parse_point;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use medsa_update::{WithoutClock, address};
@@ -13,51 +16,47 @@ use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 use tracing_subscriber::EnvFilter;
 
-use super::broker::{Access, MAX_PACKET_BYTES, Misfit, Protocol};
 use super::error::Error;
-use super::intake::Deidentification;
 use super::raw::{
-    RawBroker, RawBrokerKind, RawBuild, RawConfig, RawDegrade, RawFormat, RawHttp, RawLog,
-    RawLogTo, RawOutbox, RawOutput, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
+    RawBuild, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput, RawPrompt,
+    RawRecords, RawUpdate, RawWithoutClock,
 };
 use super::source::SourceConfig;
 use super::values::{
-    BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,
-    Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits, LogConfig,
-    LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+    Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format, Limits,
+    LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
 };
 
-/// The configuration that `text`, the content of `file`, means; otherwise what is wrong with it,
-/// the first of every section.
+/// Checks `text`, the content of `file`. On failure, returns the first error of each section.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let raw: RawConfig = toml::from_str(text).map_err(|error| vec![syntax(file, text, &error)])?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let check = Check { file };
     let mut problems = Problems(Vec::new());
-    let device = problems.kept(check.device(&raw.device.id));
-    let board = problems.kept(check.board(&raw.device.board));
-    let build = problems.kept(check.build(&raw.build, folder));
+    let device = problems.keep(check.device(&raw.device.id));
+    let board = problems.keep(check.board(&raw.device.board));
+    let build = problems.keep(check.build(&raw.build, folder));
     let build_path = folder.join(&raw.build.path);
-    let source = problems.kept(check.source(&raw.source, folder));
-    let prompts = problems.kept(check.prompts(&raw.prompt));
+    let source = problems.keep(check.source(&raw.source, folder));
+    let prompts = problems.keep(check.prompts(&raw.prompt));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
-    let http = problems.kept(http);
+    let http = problems.keep(http);
     if let (Some(source), Some(Some(http))) = (&source, &http) {
-        problems.kept(check.pictures_leave_masked(http, source));
+        problems.keep(check.shown_frames_masked(http, source));
     }
-    let broker = problems.kept(check.broker(&raw.broker, folder, &raw.device.id));
-    let output = problems.kept(check.output(&raw.output));
+    let broker = problems.keep(check.broker(&raw.broker, folder, &raw.device.id));
+    let output = problems.keep(check.output(&raw.output));
     let records = raw.records.map(|records| check.records(&records, folder)).transpose();
-    let records = problems.kept(records);
+    let records = problems.keep(records);
     let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
-    let outbox = problems.kept(outbox);
+    let outbox = problems.keep(outbox);
     let degrade = raw.degrade.map(|raw| check.degrade(&raw, folder)).transpose();
-    let degrade = problems.kept(degrade);
+    let degrade = problems.keep(degrade);
     let update = raw.update.map(|raw| check.update(&raw, &build_path, folder)).transpose();
-    let update = problems.kept(update);
+    let update = problems.keep(update);
     let stuck_s = check.within_or("watchdog.stuck_s", raw.watchdog.stuck_s, 1.0..=60.0, 4.0);
-    let stuck_s = problems.kept(stuck_s);
-    let log = problems.kept(check.log(&raw.log, folder));
+    let stuck_s = problems.keep(stuck_s);
+    let log = problems.keep(check.log(&raw.log, folder));
     let whole = || {
         Some(Config {
             file: file.to_owned(),
@@ -87,17 +86,17 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     }
 }
 
-/// What is wrong, in the order of the file's sections.
+/// Errors found so far, in the order of the file's sections.
 struct Problems(Vec<Error>);
 
 impl Problems {
-    /// A value, unless it is wrong.
-    fn kept<T>(&mut self, checked: Result<T, Error>) -> Option<T> {
+    /// Returns the value, or records the error.
+    fn keep<T>(&mut self, checked: Result<T, Error>) -> Option<T> {
         checked.map_err(|error| self.0.push(error)).ok()
     }
 }
 
-/// Checks values of one file.
+/// Checks the values of one file.
 pub(super) struct Check<'a> {
     file: &'a Path,
 }
@@ -168,7 +167,7 @@ impl Check<'_> {
             let object = object
                 .ok_or_else(|| self.error(&key, prompt.object, format!("0 to {MAX_OBJECT}")))?;
             if prompts.iter().any(|p| p.object == object) {
-                return Err(self.error(&key, prompt.object, "a number that no other prompt has"));
+                return Err(self.error(&key, prompt.object, "a number that no other prompt uses"));
             }
             let points = prompt.points.iter().map(|text| {
                 let key = format!("prompt[{index}].points");
@@ -183,161 +182,6 @@ impl Check<'_> {
             prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
         }
         Ok(prompts)
-    }
-
-    fn http(&self, raw: &RawHttp, folder: &Path) -> Result<HttpConfig, Error> {
-        let listen = self.address("http.listen", &raw.listen)?;
-        let kiosk = raw.kiosk.as_ref().map(|text| self.address("http.kiosk", text)).transpose()?;
-        if let Some(kiosk) = kiosk.filter(|kiosk| !raw.control || !kiosk.ip().is_loopback()) {
-            let expected = "a loopback address such as 127.0.0.1:9090, with control = true";
-            return Err(self.error("http.kiosk", kiosk, expected));
-        }
-        let encryption = self.encryption(raw, folder)?;
-        let control = match (raw.control, &raw.token_file) {
-            (false, None) => HttpControl::Off,
-            (false, Some(_)) => {
-                let expected =
-                    "no such key without control = true: metrics and health ask for none";
-                return Err(self.error("http.token_file", "set", expected));
-            }
-            (true, Some(path)) => HttpControl::Token(folder.join(path)),
-            (true, None) => HttpControl::ThisMachine,
-        };
-        let intended_use = match raw.diagnostic {
-            false => IntendedUse::NotDiagnostic,
-            true => IntendedUse::Diagnostic,
-        };
-        let http = HttpConfig { listen, kiosk, control, encryption, intended_use };
-        if http.is_shared() && http.control == HttpControl::ThisMachine {
-            let expected =
-                format!("a file with a token, because others than this machine reach {listen}");
-            return Err(self.error("http.token_file", "missing", expected));
-        }
-        if raw.control && http.is_shared() && http.encryption == Encryption::Off {
-            let expected = format!(
-                "a certificate, and its key in http.key, because others read what is sent to \
-                 {listen}; or behind_proxy = true where a proxy encrypts it"
-            );
-            return Err(self.error("http.certificate", "missing", expected));
-        }
-        Ok(http)
-    }
-
-    fn encryption(&self, raw: &RawHttp, folder: &Path) -> Result<Encryption, Error> {
-        match (&raw.certificate, &raw.key) {
-            (None, None) if raw.behind_proxy => Ok(Encryption::Proxy),
-            (None, None) => Ok(Encryption::Off),
-            (Some(_), Some(_)) if raw.behind_proxy => {
-                let expected = "false with http.certificate: the proxy encrypts, or the service";
-                Err(self.error("http.behind_proxy", true, expected))
-            }
-            (Some(certificate), Some(key)) => {
-                let [certificate, key] = [certificate, key].map(|path| folder.join(path));
-                Ok(Encryption::Own { certificate, key })
-            }
-            (Some(_), None) => {
-                Err(self.error("http.key", "missing", "the private key of http.certificate"))
-            }
-            (None, Some(_)) => {
-                Err(self.error("http.certificate", "missing", "the certificate of http.key"))
-            }
-        }
-    }
-
-    /// Pictures do not leave the device unless somebody has said what there is to hide.
-    fn pictures_leave_masked(&self, http: &HttpConfig, source: &SourceConfig) -> Result<(), Error> {
-        let shown = http.control != HttpControl::Off && http.is_shared();
-        if shown && source.intake.deidentification() == Deidentification::Unmasked {
-            let listen = http.listen;
-            let expected = format!(
-                "what there is to hide, because http.control shows pictures to others at {listen}"
-            );
-            return Err(self.error("source.blank", "missing", expected));
-        }
-        Ok(())
-    }
-
-    fn broker(&self, raw: &RawBroker, folder: &Path, device: &str) -> Result<BrokerConfig, Error> {
-        let access = access(raw, folder);
-        let place = match (raw.kind, &raw.listen, &raw.url) {
-            (RawBrokerKind::Embedded, listen, None) => {
-                let listen = listen.as_deref().unwrap_or("127.0.0.1:1883");
-                let address = self.address("broker.listen", listen)?;
-                self.no_access(&access)?;
-                BrokerPlace::Embedded { listen: address }
-            }
-            (RawBrokerKind::External, None, Some(url)) => {
-                let url = url.parse().map_err(|expected: &str| {
-                    self.error("broker.url", without_password(url), expected)
-                })?;
-                access.check(&url).map_err(|Misfit { key, found, expected }| {
-                    self.error(&format!("broker.{key}"), found, expected)
-                })?;
-                BrokerPlace::External { url, access }
-            }
-            (RawBrokerKind::External, _, None) => {
-                return Err(self.error("broker.url", "missing", "a URL such as mqtt://host:1883"));
-            }
-            (RawBrokerKind::External, Some(listen), _) => {
-                let expected = "no such key with kind = \"external\"";
-                return Err(self.error("broker.listen", format!("{listen:?}"), expected));
-            }
-            (RawBrokerKind::Embedded, _, Some(url)) => {
-                let expected = "no such key with kind = \"embedded\"";
-                return Err(self.error("broker.url", format!("{url:?}"), expected));
-            }
-        };
-        let protocol = match raw.protocol {
-            None | Some(4) => Protocol::V4,
-            Some(5) => Protocol::V5,
-            Some(other) => {
-                return Err(self.error("broker.protocol", other, "4 (MQTT 3.1.1) or 5"));
-            }
-        };
-        let keep_alive_s = self.within_or("broker.keep_alive_s", raw.keep_alive_s, 5..=600, 5)?;
-        let connect_timeout_s =
-            self.within_or("broker.connect_timeout_s", raw.connect_timeout_s, 1..=60, 5)?;
-        let limit = self.within_or(
-            "broker.max_payload_bytes",
-            raw.max_payload_bytes,
-            512..=MAX_PACKET_BYTES as i64,
-            4096,
-        )?;
-        Ok(BrokerConfig {
-            place,
-            protocol,
-            client_id: self.client_id(raw.client_id.as_deref(), device)?,
-            keep_alive: Duration::from_secs(keep_alive_s as u64),
-            connect_timeout: Duration::from_secs(connect_timeout_s as u64),
-            max_payload_bytes: limit as usize,
-        })
-    }
-
-    /// The embedded broker neither encrypts nor asks who comes.
-    fn no_access(&self, access: &Access) -> Result<(), Error> {
-        let Access { ca_file, client_cert, client_key, user, password_file } = access;
-        let paths = [
-            ("ca_file", ca_file),
-            ("client_cert", client_cert),
-            ("client_key", client_key),
-            ("password_file", password_file),
-        ];
-        let user = user.is_some().then_some("user");
-        let found = paths.into_iter().find_map(|(key, path)| path.is_some().then_some(key));
-        let Some(key) = user.or(found) else { return Ok(()) };
-        let expected = "no such key with kind = \"embedded\": the embedded broker knows neither \
-                        TLS nor users; where the network is not to be trusted, run another broker \
-                        and use kind = \"external\"";
-        Err(self.error(&format!("broker.{key}"), "set", expected))
-    }
-
-    fn client_id(&self, typed: Option<&str>, device: &str) -> Result<String, Error> {
-        let Some(id) = typed else { return Ok(format!("medsa-edge-{device}")) };
-        if (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic()) {
-            return Ok(id.to_owned());
-        }
-        let expected = "1 to 128 printable ASCII characters without spaces";
-        Err(self.error("broker.client_id", format!("{id:?}"), expected))
     }
 
     fn outbox(&self, raw: &RawOutbox, folder: &Path) -> Result<OutboxConfig, Error> {
@@ -457,26 +301,8 @@ impl Check<'_> {
     }
 }
 
-fn access(raw: &RawBroker, folder: &Path) -> Access {
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| folder.join(path));
-    Access {
-        ca_file: path(&raw.ca_file),
-        client_cert: path(&raw.client_cert),
-        client_key: path(&raw.client_key),
-        user: raw.user.clone(),
-        password_file: path(&raw.password_file),
-    }
-}
-
-/// A URL for a message: whoever typed a password into it is told without it.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, address))) => format!("\"{scheme}://...@{address}\""),
-        _ => format!("{url:?}"),
-    }
-}
-
-/// A line for a message: a password is no key, but where somebody makes it one, no log has it.
+/// The line for a message, without the value if the key looks like a password. There is no such
+/// key, but a mistyped one must not put a password in a log.
 fn without_secret(line: &str) -> String {
     match line.split_once('=') {
         Some((key, _)) if key.contains("pass") => format!("{key}= ..."),
@@ -484,7 +310,7 @@ fn without_secret(line: &str) -> String {
     }
 }
 
-/// A syntax error in one line, with the line that it is about.
+/// A syntax error, with the number and text of the line it is in.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     let line = text[..start].matches('\n').count();
