@@ -1,17 +1,19 @@
-# make demo    the main job on a real ultrasound clip
-# make test    all tests: at most 10 minutes, when everything is built
-# make check   formatting, clippy, documentation and links, licences and duplicate versions of
-#              dependencies, shell scripts, the page, some seconds of fuzzing: at most 10 minutes
-# make long    what takes longer, by hand: whole data sets, an hour of service, packages for boards
-#              on emulated processors, memory errors, more fuzzing; needs ../shared
-# make arm     the service as Debian packages for all boards, run on emulated processors
-# make bench   kernels, other runtimes on the same network, instructions on ARM
-# They set up what they need (tools/setup.sh) and build in one profile.
+# make demo    main workflow on a real ultrasound clip
+# make test    all tests; at most 10 minutes once everything is built
+# make check   formatting, clippy, documentation, book and links, licences and duplicate versions of
+#              dependencies, shell scripts, page, short fuzzing; at most 10 minutes once everything is
+#              built
+# make long    tests that take hours, run by hand: whole data sets, endurance of the service,
+#              packages on emulated processors, memory errors, more fuzzing; needs ../shared
+# make arm     Debian packages for all boards, and a run of the program on emulated processors
+# make bench   measurements: kernels, other runtimes on the same network, instructions on ARM
 #
-# A test whose input or tool is missing fails. MEDSA_SKIP=name,... skips such tests instead, and the
-# last line of `make test` says which: arm, browser, dciodvfy, dicom, dpkg, ffmpeg, litemedsam,
-# mosquitto, mpi, openssl, python3, rauc, root, ssh, systemd, venv. A processor without AVX-512 is
-# such a skip without being listed.
+# All targets install missing requirements (tools/setup.sh). They share one build profile.
+#
+# A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last line
+# of `make test` lists what was skipped. Names: arm, avx512, browser, dciodvfy, dicom, dpkg, ffmpeg,
+# litemedsam, mosquitto, mpi, openssl, python3, rauc, root, shared, ssh, systemd, venv. On a processor
+# without AVX-512, its tests are skipped without being listed.
 
 .PHONY: demo test check long arm bench
 

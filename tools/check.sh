@@ -20,6 +20,7 @@ say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --features medsa-trainer/mpi
 tools/lint-docs.sh
 git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
+"$cache/tools/bin/mdbook" build --dest-dir "$cache/book" docs
 
 say "import cycles between files"
 tools/imports sam bundle frames update wire edge export engine trainer boards tests

@@ -62,7 +62,8 @@ asset() {
 
 # cargo_tool NAME VERSION: installs a program to the cache with cargo.
 cargo_tool() {
-    [ "$("$cache/tools/bin/$1" --version 2>/dev/null)" = "$1 $2" ] && return
+    # Some programs print a "v" before their version.
+    [ "$("$cache/tools/bin/$1" --version 2>/dev/null | sed 's/ v/ /')" = "$1 $2" ] && return
     say "installing $1 $2"
     env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$cache/tools" "$1" --version "$2"
 }
@@ -158,6 +159,8 @@ if [ "$for_" = check ] || [ "$for_" = long ]; then
     need shellcheck shellcheck
     cargo_tool cargo-deny 0.20.2
     cargo_tool cargo-fuzz 0.13.2
+    # Builds the book in docs/.
+    cargo_tool mdbook 0.5.4
     # Lints the page. It is a single program that is distributed by npm.
     need npm nodejs npm
     biome=2.6.8
