@@ -2,7 +2,7 @@
 //! touchscreen page with prompts, commands and live frames.
 //!
 //! **Architecture invariant:** everything that changes something or shows a frame is behind the
-//! [`Guard`](guard::Guard). It is served only if configured, never to pages of other origins, and
+//! `Guard`. It is served only if configured, never to pages of other origins, and
 //! only to clients with the token, if one is required.
 
 mod client;

@@ -18,7 +18,7 @@ use crate::port::{LinkState, Observer, change, info};
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Publishes changes of the device's state while connected. On every new connection the session
-/// publishes [`Announcer::all`].
+/// publishes `Announcer::all`.
 #[derive(Clone)]
 pub struct Announcer {
     /// Name of the board.

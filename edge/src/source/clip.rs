@@ -60,7 +60,7 @@ impl ClipSource {
     /// The first frame. The source still plays it.
     ///
     /// # Errors
-    /// [`Error::Source`].
+    /// [`Error::Clip`].
     pub fn first_frame(&self) -> Result<Frame, Error> {
         Ok(self.clip.frame(0)?)
     }

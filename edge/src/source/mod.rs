@@ -2,7 +2,7 @@
 //!
 //! A [`Source`] reports events. Sources that can be lost are wrapped in `Live`, which connects
 //! them, watches them, and reconnects. [`Player`] runs a source on its own thread and passes every
-//! frame through the [`Intake`], which hides the configured rectangles.
+//! frame through the [`Intake`](crate::config::Intake), which hides the configured rectangles.
 //!
 //! **Architecture invariants:** input is treated as hostile: sizes are checked against
 //! [`MAX_SIDE_PX`](medsa_frames::MAX_SIDE_PX) before memory is allocated, and a damaged frame
