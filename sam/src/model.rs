@@ -104,7 +104,7 @@ impl Sam {
         params
     }
 
-    /// Weights of a [`Stem::Patches`] stem, which can themselves be trained; empty for other
+    /// Weights of a [`Stem::Patches`](crate::tiny_vit::Stem::Patches) stem, which can themselves be trained; empty for other
     /// encoders.
     pub fn stem_params(&self) -> Vec<Param> {
         match &self.encoder {
