@@ -21,7 +21,6 @@ use super::raw::{
     RawBuild, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput, RawPrompt,
     RawRecords, RawUpdate, RawWithoutClock,
 };
-use super::source::SourceConfig;
 use super::values::{
     Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format, Limits,
     LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
