@@ -60,12 +60,16 @@ asset() {
     mv "$folder/$member" "$file"
 }
 
-# cargo_tool NAME VERSION: installs a program to the cache with cargo.
+# cargo_tool NAME VERSION OPTION...: installs a program to the cache with cargo.
 cargo_tool() {
+    local name=$1 version=$2
+    shift 2
     # Some programs print a "v" before their version.
-    [ "$("$cache/tools/bin/$1" --version 2>/dev/null | sed 's/ v/ /')" = "$1 $2" ] && return
-    say "installing $1 $2"
-    env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$cache/tools" "$1" --version "$2"
+    [ "$("$cache/tools/bin/$name" --version 2>/dev/null | sed 's/ v/ /')" = "$name $version" ] &&
+        return
+    say "installing $name $version"
+    env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$cache/tools" "$name" \
+        --version "$version" "$@"
 }
 
 command -v cargo >/dev/null || {
@@ -160,7 +164,8 @@ if [ "$for_" = check ] || [ "$for_" = long ]; then
     cargo_tool cargo-deny 0.20.2
     cargo_tool cargo-fuzz 0.13.2
     # Builds the book in docs/.
-    cargo_tool mdbook 0.5.4
+    # Without its server.
+    cargo_tool mdbook 0.5.4 --no-default-features --features search
     # Lints the page. It is a single program that is distributed by npm.
     need npm nodejs npm
     biome=2.6.8

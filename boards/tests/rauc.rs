@@ -11,7 +11,7 @@ use medsa_boards::Board;
 use medsa_test_inputs::needs;
 use tempfile::TempDir;
 
-/// Mount point of the partition that no update writes, as in boards/README.md.
+/// Mount point of the partition that no update writes, as in docs/src/device/system.md.
 const DATA: &str = "/data/";
 
 /// Sections of a file, with their keys.
@@ -145,7 +145,7 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// Creates a bundle for the board, as in boards/README.md.
+    /// Creates a bundle for the board, as in docs/src/device/system.md.
     fn bundle(&self, board: &str, signed_by: &str) -> PathBuf {
         let content = self.path(&format!("{board} {signed_by}"));
         fs::create_dir(&content).unwrap();
