@@ -100,7 +100,7 @@ fn prompts_builds_programs_and_devices_are_checked() {
     let wrong = live("kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"sh\"]");
     assert!(!wrong.contains("source"), "{wrong}");
     let wrong = live("kind = \"v4l2\"\ndevice = \"/dev/no-such-device\"");
-    assert!(wrong.contains("source.device is /dev/no-such-device, expected a video"), "{wrong}");
+    assert!(wrong.contains("source.device is /dev/no-such-device, expected an existing video"), "{wrong}");
 }
 
 #[test]
