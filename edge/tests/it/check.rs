@@ -96,11 +96,17 @@ fn prompts_builds_programs_and_devices_are_checked() {
     };
     let wrong = live("kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"no-such-program\"]");
     assert!(wrong.contains("build.path: build tiny 1.0.0 needs medsa-edge 99.0.0"), "{wrong}");
-    assert!(wrong.contains("source.command is no-such-program, expected an existing program"), "{wrong}");
+    assert!(
+        wrong.contains("source.command is no-such-program, expected an existing program"),
+        "{wrong}"
+    );
     let wrong = live("kind = \"pipe\"\nformat = \"mjpeg\"\ncommand = [\"sh\"]");
     assert!(!wrong.contains("source"), "{wrong}");
     let wrong = live("kind = \"v4l2\"\ndevice = \"/dev/no-such-device\"");
-    assert!(wrong.contains("source.device is /dev/no-such-device, expected an existing video"), "{wrong}");
+    assert!(
+        wrong.contains("source.device is /dev/no-such-device, expected an existing video"),
+        "{wrong}"
+    );
 }
 
 #[test]
