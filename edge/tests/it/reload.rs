@@ -178,7 +178,7 @@ fn objects_are_followed_during_the_acceptance_test() {
     let mut followed = 0;
     observer.wait_for_mask("masks that follow the picture", |mask| {
         followed = if mask.state == MaskState::Followed { followed + 1 } else { 0 };
-        followed == 20
+        followed == 100
     });
     edge.signal("HUP");
     edge.logged("another build is being loaded; try again later");
