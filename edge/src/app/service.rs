@@ -130,29 +130,24 @@ impl Service {
             board: config.board.clone(),
             client: client.clone(),
             messages: messages.clone(),
-            link: observer.broker.clone(),
             networks: observer.slot.changes(),
             observer: observer.clone(),
         };
         let publisher = Publisher {
             client: client.clone(),
-            messages: messages.clone(),
+            messages,
             masks: self.masks,
             viewers,
-            link: observer.broker.clone(),
             pace: config.source.pace(),
             stats_interval: config.output.stats_interval,
-            meter: meter.clone(),
             beat: pipeline.watch().beat("publishing"),
             observer: observer.clone(),
         };
         let session = Session {
             link,
-            messages,
             announcer: announcer.clone(),
             inbox: Inbox { device: config.device.clone(), max_payload_bytes, control },
             state: self.broker,
-            meter: meter.clone(),
         };
         let leave = CancellationToken::new();
         tasks.once(SESSION, session.run(leave.clone()));

@@ -29,7 +29,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Result<String, Error> {
     let config = Config::read(&args.config)?;
     let path = &config.build.path;
-    let state = path.is_dir().then(|| slots_state(path)).transpose()?;
+    let state = slots_state(path)?;
     let health = match &config.http {
         Some(http) => http::health_of(http).await.and_then(|report| {
             let health = serde_json::from_value::<HealthStatus>(report);

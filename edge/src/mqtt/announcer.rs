@@ -27,8 +27,6 @@ pub struct Announcer {
     pub client: Client,
     /// Formats of the messages.
     pub messages: Messages,
-    /// State of the connection.
-    pub link: watch::Receiver<LinkState>,
     /// Network in use.
     pub networks: watch::Receiver<Arc<Network<Engine>>>,
     /// State of the device.
@@ -62,7 +60,7 @@ impl Announcer {
         &mut self,
         announcement: fn(&Self) -> Result<Vec<Message>, String>,
     ) -> Result<(), String> {
-        let up = self.link.wait_for(|state| *state == LinkState::Up).await;
+        let up = self.observer.broker.wait_for(|state| *state == LinkState::Up).await;
         up.map_err(|error| error.to_string())?;
         let publish = |message| self.client.try_publish(message).map_err(|e| e.to_string());
         announcement(self)?.into_iter().try_for_each(publish)

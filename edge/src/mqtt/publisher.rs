@@ -1,6 +1,5 @@
 //! The task that publishes masks and statistics.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use medsa_wire::topic::{Channel, ObjectId};
@@ -12,7 +11,7 @@ use super::client::Client;
 use super::message::Message;
 use super::messages::Messages;
 use crate::config::Pace;
-use crate::meter::{Counter, Meter};
+use crate::meter::Counter;
 use crate::pipeline::{NewestMasks, QueuedMask};
 use crate::port::{LinkState, Observer};
 use crate::watchdog::Beat;
@@ -27,17 +26,13 @@ pub struct Publisher {
     pub masks: mpsc::Receiver<QueuedMask>,
     /// Newest masks for the page, with or without a broker.
     pub viewers: watch::Sender<NewestMasks>,
-    /// State of the connection.
-    pub link: watch::Receiver<LinkState>,
     /// Decides whether masks wait for the connection.
     pub pace: Pace,
     /// Time between two `stats` messages.
     pub stats_interval: Duration,
-    /// Counters and latencies.
-    pub meter: Arc<Meter>,
     /// Sign of life for the watchdog.
     pub beat: Beat,
-    /// State of the device.
+    /// State of the device, with the connection and the counters.
     pub observer: Observer,
 }
 
@@ -62,7 +57,7 @@ impl Publisher {
         self.viewers.send_modify(|newest| newest.update(&ready));
         let QueuedMask { captured, mut message } = ready;
         if !self.may_publish().await {
-            self.meter.count(Counter::MasksUnpublished);
+            self.observer.meter.count(Counter::MasksUnpublished);
             return;
         }
         let work = self.beat.work();
@@ -81,18 +76,18 @@ impl Publisher {
             }
         };
         if sent {
-            self.meter.count(Counter::MasksPublished);
+            self.observer.meter.count(Counter::MasksPublished);
             if message.state == MaskState::Segmented {
-                self.meter.record(Stage::Total, captured.elapsed());
+                self.observer.meter.record(Stage::Total, captured.elapsed());
             }
         } else {
-            self.meter.count(Counter::MasksUnpublished);
+            self.observer.meter.count(Counter::MasksUnpublished);
         }
     }
 
     async fn publish_stats(&mut self) {
-        let stats = self.observer.snapshot().stats(&self.meter.take_recent());
-        if *self.link.borrow() == LinkState::Down {
+        let stats = self.observer.snapshot().stats(&self.observer.meter.take_recent());
+        if *self.observer.broker.borrow() == LinkState::Down {
             return;
         }
         if let Ok(messages) = self.messages.passing(Channel::Stats, &stats) {
@@ -121,8 +116,10 @@ impl Publisher {
     /// outdated; masks of a recording with every-frame pace do.
     async fn may_publish(&mut self) -> bool {
         match self.pace {
-            Pace::Live => *self.link.borrow() == LinkState::Up,
-            Pace::EveryFrame => self.link.wait_for(|state| *state == LinkState::Up).await.is_ok(),
+            Pace::Live => *self.observer.broker.borrow() == LinkState::Up,
+            Pace::EveryFrame => {
+                self.observer.broker.wait_for(|state| *state == LinkState::Up).await.is_ok()
+            }
         }
     }
 }

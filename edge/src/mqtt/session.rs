@@ -1,8 +1,6 @@
 //! The task that keeps the connection: on every connection it subscribes and announces the
 //! device, passes incoming messages to the inbox, and reports the device as offline at the end.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use medsa_wire::Availability;
 use medsa_wire::topic::Channel;
@@ -14,25 +12,20 @@ use super::inbox::Inbox;
 use super::link::{Link, LinkEvent};
 use super::lost::LossCause;
 use super::message::{Delivery, Message, Retention};
-use super::messages::Messages;
 use super::receipt::NotQueued;
-use crate::meter::{Counter, Meter};
+use crate::meter::Counter;
 use crate::port::LinkState;
 
 /// The device's connection to the broker.
 pub struct Session {
     /// The connection.
     pub link: Link,
-    /// Formats of the messages.
-    pub messages: Messages,
     /// Retained messages to publish on every new connection.
     pub announcer: Announcer,
     /// Handler of incoming messages.
     pub inbox: Inbox,
     /// State of the connection, for other tasks.
     pub state: watch::Sender<LinkState>,
-    /// Counters.
-    pub meter: Arc<Meter>,
 }
 
 /// Treatment of messages that the broker retains on the device's topics.
@@ -63,9 +56,9 @@ impl Session {
                 }
                 Some(LinkEvent::Down { reason, cause, retry_in }) => {
                     self.state.send_replace(LinkState::Down);
-                    self.meter.count(Counter::LinkDown);
+                    self.announcer.observer.meter.count(Counter::LinkDown);
                     if cause == LossCause::OversizedPacket {
-                        self.meter.count(Counter::MessagesRefused);
+                        self.announcer.observer.meter.count(Counter::MessagesRefused);
                         retained = RetainedMessages::TooLarge;
                     }
                     let retry_s = retry_in.as_secs_f32();
@@ -87,7 +80,7 @@ impl Session {
     /// Subscribes, then announces the device.
     fn subscribe_and_announce(&self, retained: RetainedMessages) -> LinkState {
         let announcement = self.announcer.all().and_then(|mut messages| {
-            let online = self.messages.availability(Availability::Online);
+            let online = self.announcer.messages.availability(Availability::Online);
             messages.push(online.map_err(|error| error.to_string())?);
             Ok(messages)
         });
@@ -98,8 +91,9 @@ impl Session {
         let client = &self.link.client;
         let channels = [Channel::Prompt, Channel::Command];
         let sent = || -> Result<(), NotQueued> {
-            for topic in
-                channels.into_iter().flat_map(|channel| self.messages.subscriptions(channel))
+            for topic in channels
+                .into_iter()
+                .flat_map(|channel| self.announcer.messages.subscriptions(channel))
             {
                 if retained == RetainedMessages::TooLarge {
                     tracing::warn!("deleting the message that the broker retains on {topic}");
@@ -115,7 +109,9 @@ impl Session {
 
     /// Publishes that the device is offline, waits until the broker confirms it, and disconnects.
     async fn go_offline(&mut self) {
-        let Ok(offline) = self.messages.availability(Availability::Offline) else { return };
+        let Ok(offline) = self.announcer.messages.availability(Availability::Offline) else {
+            return;
+        };
         let Ok(receipt) = self.link.client.deliver(offline) else { return };
         let mut confirmed = std::pin::pin!(receipt.confirmed());
         loop {

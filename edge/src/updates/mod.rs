@@ -10,5 +10,5 @@ mod supervisor;
 pub(crate) use build::{BuildFile, Loaded};
 pub use error::Error;
 pub use reload::Reloader;
-pub(crate) use slots::{file_in_use, open as open_slots, state as slots_state, to_start};
+pub(crate) use slots::{file_in_use, open as open_slots, state_if_slots as slots_state, to_start};
 pub use supervisor::UpdateSupervisor;

@@ -92,9 +92,7 @@ impl Builds for Reloader {
     }
 
     fn slots(&self) -> Result<Option<State>, String> {
-        let path = &self.0.config.build.path;
-        let state = path.is_dir().then(|| slots::state(path)).transpose();
-        state.map_err(|error| error.to_string())
+        slots::state_if_slots(&self.0.config.build.path).map_err(|error| error.to_string())
     }
 
     fn can_update(&self) -> bool {

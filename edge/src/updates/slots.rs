@@ -50,8 +50,16 @@ pub(crate) fn file_in_use(path: &Path) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// [`Error::Slots`].
-pub(crate) fn state(folder: &Path) -> Result<State, Error> {
+pub(super) fn state(folder: &Path) -> Result<State, Error> {
     Ok(Slots::open(Folder::to_start(folder))?.state().clone())
+}
+
+/// State of the slots at `path`; `None` if the build is a file.
+///
+/// # Errors
+/// [`Error::Slots`].
+pub(crate) fn state_if_slots(path: &Path) -> Result<Option<State>, Error> {
+    path.is_dir().then(|| state(path)).transpose()
 }
 
 /// Switches to the build in the other slot.
