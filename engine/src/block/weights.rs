@@ -76,18 +76,10 @@ impl<'a> Weights<'a> {
     /// Takes a linear layer.
     pub(super) fn linear(&self, role: &str) -> Result<Packed, Mismatch> {
         if self.is_int8(role) {
-            let Int8 { shape, weight, scale, bias, inverse_scale, zero_point } =
-                self.int8(role, &|shape| shape[0])?;
-            let [inputs, outputs] = self.sides(role, part::INT8, &shape)?;
-            let by_output = transposed(&weight, inputs, outputs);
-            let layer = LinearS8 {
-                weight: &by_output,
-                scale: &scale,
-                bias: &bias,
-                inverse_scale: &inverse_scale,
-                zero_point: &zero_point,
-            };
-            return Packed::int8(self.isa, &layer).map_err(of(role));
+            let mut layer = self.int8(role, &|shape| shape[0])?;
+            let [inputs, outputs] = self.sides(role, part::INT8, &layer.shape)?;
+            layer.weight = transposed(&layer.weight, inputs, outputs);
+            return Packed::int8(self.isa, &layer.linear()).map_err(of(role));
         }
         let (shape, weight) = self.floats(&at(role, part::WEIGHT))?;
         let [inputs, outputs] = self.sides(role, part::WEIGHT, &shape)?;
@@ -106,30 +98,23 @@ impl<'a> Weights<'a> {
             })
         };
         if self.is_int8(role) {
-            let Int8 { shape, weight, scale, mut bias, inverse_scale, zero_point } =
-                self.int8(role, &|shape| shape[1])?;
-            let [outputs, inputs, 3, 3] = self.sides(role, part::INT8, &shape)? else {
-                return Err(not_3x3(role, &shape));
+            let mut layer = self.int8(role, &|shape| shape[1])?;
+            let [outputs, inputs, 3, 3] = self.sides(role, part::INT8, &layer.shape)? else {
+                return Err(not_3x3(role, &layer.shape));
             };
-            self.padding(role, &zero_point)?;
-            let weight: Vec<i8> = channels_last(outputs, inputs).map(|at| weight[at]).collect();
-            let [inverse_scale, zero_point] = [inverse_scale, zero_point].map(|v| v.repeat(9));
+            self.padding(role, &layer.zero_point)?;
+            layer.weight = channels_last(outputs, inputs).map(|at| layer.weight[at]).collect();
+            layer.inverse_scale = layer.inverse_scale.repeat(9);
+            layer.zero_point = layer.zero_point.repeat(9);
             // A convolution subtracts the zero point of its input; a linear layer does not.
             for ((bias, scale), weight) in
-                bias.iter_mut().zip(&scale).zip(weight.chunks(9 * inputs))
+                layer.bias.iter_mut().zip(&layer.scale).zip(layer.weight.chunks(9 * inputs))
             {
-                let products = weight.iter().zip(&zero_point);
+                let products = weight.iter().zip(&layer.zero_point);
                 let zero_sum: f32 = products.map(|(w, zero)| f32::from(*w) * zero).sum();
                 *bias -= scale * zero_sum;
             }
-            let layer = LinearS8 {
-                weight: &weight,
-                scale: &scale,
-                bias: &bias,
-                inverse_scale: &inverse_scale,
-                zero_point: &zero_point,
-            };
-            return Packed::int8(self.isa, &layer).map_err(of(role));
+            return Packed::int8(self.isa, &layer.linear()).map_err(of(role));
         }
         let (shape, weight) = self.floats(&at(role, part::WEIGHT))?;
         let [outputs, inputs, 3, 3] = self.sides(role, part::WEIGHT, &shape)? else {
@@ -300,6 +285,14 @@ struct Int8 {
     bias: Vec<f32>,
     inverse_scale: Vec<f32>,
     zero_point: Vec<f32>,
+}
+
+impl Int8 {
+    /// The layer as a kernel takes it, with the weight by output.
+    fn linear(&self) -> LinearS8<'_> {
+        let Self { weight, scale, bias, inverse_scale, zero_point, .. } = self;
+        LinearS8 { weight, scale, bias, inverse_scale, zero_point }
+    }
 }
 
 /// Role of a part of a layer.
