@@ -113,6 +113,18 @@ fn lengths_beyond_the_file_are_refused_before_allocation() {
 }
 
 #[test]
+fn partial_values_are_refused_before_allocation() {
+    // The parser would begin the next element two bytes early, within the partial value.
+    let partial = [0x28, 0, 2, 1, b'F', b'D', 2, 0, 7, 0];
+    let file = || grey(1, [4, 4]).raw(&partial);
+    assert_refused(file().pixels(&[0; 16]), "(0028,0102) at byte");
+    assert_refused(file().pixels(&[0; 16]), "has 2 bytes, expected a multiple of 8");
+    // At the end of a file, no element follows.
+    let (_folder, path) = write(grey(1, [4, 4]).pixels(&[0; 16]).raw(&partial));
+    assert!(Clip::open(path).is_ok());
+}
+
+#[test]
 fn deep_nesting_is_refused() {
     // A sequence of undefined length that contains an item of undefined length, and so on.
     let level = [0x40, 0, 0x75, 0x02, b'S', b'Q', 0, 0, 255, 255, 255, 255];

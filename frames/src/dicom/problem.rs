@@ -18,6 +18,19 @@ pub enum DicomProblem {
         left: u64,
     },
 
+    /// The length of a numeric element is not a whole number of values.
+    #[error("damaged: {what} at byte {at} has {found} bytes, expected a multiple of {size}")]
+    PartialValue {
+        /// The element, as (gggg,eeee).
+        what: String,
+        /// Position of its value.
+        at: u64,
+        /// Bytes stated by its length.
+        found: u32,
+        /// Bytes of one value.
+        size: u32,
+    },
+
     /// More nesting or more elements than in any real file.
     #[error("{found} {what}, expected at most {limit}")]
     Bloated {

@@ -145,8 +145,20 @@ impl<F: Read + Seek> Scan<'_, F> {
         if vr == VR::SQ || len == UNDEFINED {
             self.enter(tag, len, Level { fragments, implicit, ..level })
         } else {
+            self.check_values(tag, vr, len)?;
             self.skip_element(tag, len)
         }
+    }
+
+    /// Checks that the parser consumes the element completely. It reads whole values only, and takes
+    /// the bytes of a partial one for the next element.
+    fn check_values(&self, tag: Tag, vr: VR, len: u32) -> Result<(), DicomProblem> {
+        let (size, at) = (value_bytes(vr), self.position);
+        // Nothing follows a partial value at the end of the file.
+        if len.is_multiple_of(size) || at + u64::from(len) >= self.levels[0].end {
+            return Ok(());
+        }
+        Err(DicomProblem::PartialValue { what: name(tag), at, found: len, size })
     }
 
     fn enter(&mut self, tag: Tag, len: u32, like: Level) -> Result<(), DicomProblem> {
@@ -257,6 +269,16 @@ fn read_problem(source: io::Error) -> DicomProblem {
 
 fn implied_vr(tag: Tag) -> VR {
     StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed())
+}
+
+/// Bytes of one value of a numeric type; 1 for all other types.
+fn value_bytes(vr: VR) -> u32 {
+    match vr {
+        VR::OW | VR::SS | VR::US => 2,
+        VR::AT | VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,
+        VR::FD | VR::OD | VR::OV | VR::SV | VR::UV => 8,
+        _ => 1,
+    }
 }
 
 fn name(tag: Tag) -> String {
