@@ -68,17 +68,22 @@ fn fused_operators_equal_composed_ones() {
 fn products_in_16_bits_change_gradients_little() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
-        let backend = CandleBackend::with_operators(Device::Cpu, Operators::Composed);
-        let rough = tiny.learner_on(backend.products_in(DType::F16));
-        let exact = tiny.gradients(&tiny.learner(Operators::Composed));
-        let (mut off, mut whole) = (0.0, 0.0);
+        let backend = || CandleBackend::with_operators(Device::Cpu, Operators::Composed);
+        let gradients = |backend: CandleBackend| {
+            let learner = tiny.learner_on(backend);
+            // Scaled, because the exponents of f16 do not reach as far as those of bf16.
+            let loss = tiny.loss(learner.network()).affine(1024.0, 0.0).unwrap();
+            let mut gradients = Gradients::new();
+            learner.collect(loss, &mut gradients).unwrap();
+            gradients
+        };
+        let (exact, rough) = (gradients(backend()), gradients(backend().products_in(DType::F16)));
         let squares = |t: &Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
-        for (name, gradient) in tiny.gradients(&rough) {
-            off += squares(&(&gradient - &exact[&name]).unwrap());
-            whole += squares(&exact[&name]);
-        }
+        let whole: f32 = exact.values().map(squares).sum();
+        let off = |(name, g): (&String, &Tensor)| squares(&(g - &exact[name]).unwrap());
+        let off: f32 = rough.iter().map(off).sum();
         let error = (off / whole).sqrt();
-        assert!(error > 1e-6 && error < 0.03, "relative error {error}");
+        assert!(error > 1e-6 && error < 0.05, "relative error {error}");
     }
 }
 
