@@ -7,6 +7,7 @@
 #              packages on emulated processors, memory errors, more fuzzing; needs ../shared
 # make arm     Debian packages for all boards, and a run of the program on emulated processors
 # make bench   measurements: kernels, other runtimes on the same network, instructions on ARM
+# make cuda    the trainer compiled for NVIDIA GPUs, without a GPU; run by hand
 #
 # All targets install missing requirements (tools/setup.sh). They share one build profile.
 #
@@ -15,7 +16,7 @@
 # litemedsam, mosquitto, mpi, openssl, python3, rauc, root, shared, ssh, systemd, venv. On a processor
 # without AVX-512, its tests are skipped without being listed.
 
-.PHONY: demo test check long arm bench
+.PHONY: demo test check long arm bench cuda
 
 demo:
 	@tools/demo.sh
@@ -34,3 +35,6 @@ arm:
 
 bench:
 	@tools/bench.sh
+
+cuda:
+	@tools/cuda.sh

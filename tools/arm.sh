@@ -30,7 +30,7 @@ if ! [ -e "$build" ]; then
     "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$cache/arm/base.safetensors"
     "$bin/medsa-export" build --base "$cache/arm/base.safetensors" --precision int8 \
         --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --input-size 128 \
-        --calibration "$cache/assets/examples_ybr_color.dcm" --frames 4 \
+        --calibration trainer/adapters/ultrasound-clicks/128px.calibration \
         --licence "$cache/assets/LiteMedSAM-LICENSE.txt" --out "$build.new"
     mv "$build.new" "$build"
 fi

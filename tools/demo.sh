@@ -24,8 +24,12 @@ say "3/5 importing LiteMedSAM"
 "$bin/medsa-train" import --base "$cache/assets/lite_medsam.pth" --out "$out/base.safetensors"
 
 say "4/5 exporting a build at $input_size px ($precision) with the click adapter"
+adapter=trainer/adapters/ultrasound-clicks
+# The adapter's own calibration; for other sizes, the network is calibrated on the clip.
+calibration=$adapter/${input_size}px.calibration
+[ -e "$calibration" ] || calibration=$clip
 "$bin/medsa-export" build --base "$out/base.safetensors" \
-    --adapter trainer/adapters/ultrasound-clicks/adapter.safetensors --calibration "$clip" --frames 4 \
+    --adapter "$adapter/adapter.safetensors" --calibration "$calibration" --frames 4 \
     --input-size "$input_size" --precision "$precision" \
     --licence "$cache/assets/LiteMedSAM-LICENSE.txt" --out "$out/build.medsa"
 

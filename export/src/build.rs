@@ -1,24 +1,22 @@
-//! Making a build from a base model, an adapter and calibration frames.
+//! Making a build from a base model, an adapter and an int8 calibration.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use medsa_bundle::{Acceptance, Agreement, Build, Manifest, Precision, QuantizationReport};
-use medsa_frames::{Clip, Frame};
+use medsa_bundle::{Acceptance, Build, Manifest, Precision};
 use medsa_sam::{Quantization, Sam};
-use medsa_trainer::{Adapter, Checkpoint};
 
 use crate::acceptance::{self, phantoms};
+use crate::calibration::{Calibration, CalibrationSource};
 use crate::card::BuildCard;
 use crate::error::Error;
 use crate::folding::Folded;
 use crate::limits::{FitnessLimits, Judgement};
 use crate::network::Models;
-use crate::quantize::quantize;
 use crate::runner::{Runner, on_candle};
-use crate::{agreement, folding, licences, sbom};
+use crate::trained::Trained;
+use crate::{folding, licences, sbom};
 
 /// Inputs and settings of a build.
 pub struct Recipe {
@@ -26,16 +24,10 @@ pub struct Recipe {
     pub base: PathBuf,
     /// Adapter, `.safetensors`.
     pub adapter: Option<PathBuf>,
-    /// Frames for int8 calibration, and others on which int8 is compared with f32. Each path is a
-    /// DICOM file, an image or a folder.
-    pub calibration: Vec<PathBuf>,
-    /// Largest number of frames taken from each path, separately for calibration and for
-    /// comparison.
-    pub frames: NonZeroUsize,
     /// Side of the network input in pixels; by default that of training.
     pub input_size: Option<usize>,
-    /// Arithmetic of the models in the build.
-    pub precision: Precision,
+    /// Source of the int8 calibration; `None` for a build in f32.
+    pub int8: Option<CalibrationSource>,
     /// Version of the build.
     pub version: String,
     /// Files with licence texts to include.
@@ -54,12 +46,10 @@ pub enum Progress<'a> {
     Done(String),
     /// The network is folded.
     Folded(&'a Folded),
-    /// Layers are being calibrated: task, finished items, total.
-    Quantizing(&'static str, usize, usize),
-    /// Frames are being compared: finished frames, total.
-    Comparing(usize, usize),
-    /// The comparison of int8 with f32 is finished.
-    Compared(&'a Agreement, &'a QuantizationReport),
+    /// The network is being calibrated: task, finished items, total.
+    Calibrating(&'static str, usize, usize),
+    /// The network is calibrated.
+    Calibrated(&'a Calibration),
 }
 
 impl Recipe {
@@ -73,27 +63,18 @@ impl Recipe {
             return Err(Error::BuildName { path: self.out.clone() });
         }
         let licences = licences::read(&self.licences)?;
-        let clips = self.calibration.iter().map(Clip::open).collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = clips.first() else { return Err(Error::NoFrames) };
-        let base = Checkpoint::read(&self.base)?;
-        let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
-        let sam = match &adapter {
-            Some(adapter) => adapter.sam(&base, self.input_size)?,
-            None => base.sam(self.input_size)?,
-        };
-        let preprocess = sam.config().preprocess;
-        let origin = adapter.as_ref().map_or(&base.origin, |adapter| &adapter.origin);
-        let training = adapter.as_ref().and_then(|adapter| adapter.info.training.as_ref());
-        let name = training.map_or(&origin.name, |training| &training.task).clone();
-        report(Progress::Done(format!("{name} at {} px", preprocess.input_size)));
+        let trained = Trained::read(&self.base, self.adapter.as_deref(), self.input_size)?;
+        report(Progress::Done(format!("{} at {} px", trained.name(), trained.input_size())));
 
-        let (sam, folded) = folding::fold(&sam, &first.frame(0)?)?;
+        // The base model understands clicks only with an adapter.
+        let phantoms = phantoms(trained.adapter.is_some())?;
+        let (sam, folded) = folding::fold(&trained.sam, &phantoms[0].frame)?;
         report(Progress::Folded(&folded));
 
-        let size = preprocess.input_size.to_string();
-        let of_adapter = adapter.as_ref().map(|adapter| adapter.origin.sha256.as_str());
+        let size = trained.input_size().to_string();
+        let of_adapter = trained.adapter_origin().map(|origin| origin.sha256.as_str());
         let metadata = [
-            ("medsa.base_sha256", base.origin.sha256.as_str()),
+            ("medsa.base_sha256", trained.base.origin.sha256.as_str()),
             ("medsa.adapter_sha256", of_adapter.unwrap_or("none")),
             ("medsa.input_size", &size),
         ];
@@ -101,46 +82,25 @@ impl Recipe {
         let mut models = self.record(&sam, "f32", &float, &metadata, &mut report)?;
         let on_candle = |quantization| Runner::Candle(Box::new(on_candle(&sam, quantization)));
         let mut runner = on_candle(float);
-        let (mut reference, mut quantized, mut limits) = (None, None, Vec::new());
-        if self.precision == Precision::Int8 {
-            let frames = spread(&clips, self.frames, 0)?;
-            let progress = |what, done, all| report(Progress::Quantizing(what, done, all));
-            let (quantization, found) = quantize(&sam, &frames, progress)?;
-            models = self.record(&sam, "int8", &quantization, &metadata, &mut report)?;
-            let float = std::mem::replace(&mut runner, on_candle(quantization));
-            // Other frames than those used for calibration, if there are more.
-            let frames = spread(&clips, self.frames, 1)?;
-            let progress = |done, all| report(Progress::Comparing(done, all));
-            let agreement = agreement::measure(&float, &runner, &frames, progress)?;
-            report(Progress::Compared(&agreement, &found));
+        let (mut reference, mut limits) = (None, Vec::new());
+        let mut progress = |what, done, all| report(Progress::Calibrating(what, done, all));
+        let calibrate =
+            |source: &CalibrationSource| source.calibration(&trained, &sam, &mut progress);
+        let calibration = self.int8.as_ref().map(calibrate).transpose()?;
+        if let Some(calibration) = &calibration {
+            report(Progress::Calibrated(calibration));
+            let quantization = &calibration.quantization;
+            models = self.record(&sam, "int8", quantization, &metadata, &mut report)?;
+            reference = Some(std::mem::replace(&mut runner, on_candle(quantization.clone())));
             let bytes = models.encoder.len() + models.decoder.len();
-            limits = self.limits.judge(&agreement, &found, bytes);
-            quantized = Some((agreement, found));
-            reference = Some(float);
+            limits = self.limits.judge(&calibration.agreement, &calibration.report, bytes);
         }
         let missed = limits.iter().filter(|limit| !limit.holds);
         let unfit: Vec<String> = missed.map(Judgement::to_string).collect();
         if !unfit.is_empty() && !self.danger_allow {
             return Err(Error::Unfit { path: self.out.clone(), missed: unfit });
         }
-        let (agreement, quantization) = quantized.unzip();
-        let manifest = Manifest {
-            format: Manifest::FORMAT,
-            name,
-            version: self.version.clone(),
-            min_edge_version: env!("CARGO_PKG_VERSION").into(),
-            base: base.origin.clone(),
-            adapter: adapter.as_ref().map(|adapter| adapter.origin.clone()),
-            classes: training.map_or_else(Vec::new, |training| training.classes.clone()),
-            preprocess,
-            precision: self.precision,
-            agreement,
-            quantization,
-            unfit,
-            files: BTreeMap::new(),
-        };
-        // The base model understands clicks only with an adapter.
-        let phantoms = phantoms(adapter.is_some())?;
+        let manifest = self.manifest(&trained, calibration, unfit);
         let predictions = acceptance::predict(&runner, &phantoms)?;
         let expected = reference.map(|float| acceptance::predict(&float, &phantoms)).transpose()?;
         let vectors = acceptance::vectors(&phantoms, &predictions);
@@ -152,7 +112,7 @@ impl Recipe {
         ]);
         let card = BuildCard {
             manifest: &manifest,
-            training,
+            training: trained.training(),
             models: &models,
             folded: &folded,
             limits: &limits,
@@ -164,6 +124,34 @@ impl Recipe {
         let build = Build::new(manifest, files, acceptance);
         build.write(&self.out)?;
         Ok(build)
+    }
+
+    /// Manifest of a build without files.
+    fn manifest(
+        &self,
+        trained: &Trained,
+        calibration: Option<Calibration>,
+        unfit: Vec<String>,
+    ) -> Manifest {
+        let precision = if calibration.is_some() { Precision::Int8 } else { Precision::F32 };
+        let (agreement, quantization) =
+            calibration.map(|calibration| (calibration.agreement, calibration.report)).unzip();
+        let classes = trained.training().map(|training| training.classes.clone());
+        Manifest {
+            format: Manifest::FORMAT,
+            name: trained.name().to_owned(),
+            version: self.version.clone(),
+            min_edge_version: env!("CARGO_PKG_VERSION").into(),
+            base: trained.base.origin.clone(),
+            adapter: trained.adapter_origin().cloned(),
+            classes: classes.unwrap_or_default(),
+            preprocess: trained.sam.config().preprocess,
+            precision,
+            agreement,
+            quantization,
+            unfit,
+            files: BTreeMap::new(),
+        }
     }
 
     /// Records both models and writes them to the folder `name` next to the build.
@@ -190,20 +178,6 @@ impl Recipe {
     }
 }
 
-/// At most `limit` evenly spread frames of each of `clips`. With `half` = 1, frames lie half a gap
-/// later than with 0.
-pub(crate) fn spread(
-    clips: &[Clip],
-    limit: NonZeroUsize,
-    half: usize,
-) -> Result<Vec<Frame>, Error> {
-    let of_clip = |clip: &Clip| -> Result<Vec<Frame>, Error> {
-        let count = clip.len().min(limit.get());
-        (0..count).map(|i| Ok(clip.frame((2 * i + half) * clip.len() / (2 * count))?)).collect()
-    };
-    Ok(clips.iter().map(of_clip).collect::<Result<Vec<_>, _>>()?.concat())
-}
-
 fn io(path: &Path, source: std::io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }
@@ -217,10 +191,8 @@ mod tests {
         let recipe = Recipe {
             base: "base.pth".into(),
             adapter: None,
-            calibration: vec!["frames".into()],
-            frames: NonZeroUsize::MIN,
             input_size: None,
-            precision: Precision::Int8,
+            int8: None,
             version: "0.1.0".into(),
             licences: Vec::new(),
             limits: FitnessLimits::default(),

@@ -19,8 +19,24 @@ pub enum Error {
     #[error(transparent)]
     Frames(#[from] medsa_frames::FramesError),
     /// No calibration frames were given.
-    #[error("no calibration frames were given; name a DICOM file or a folder of images")]
+    #[error(
+        "no calibration frames were given; name a DICOM file or a folder of images with --calibration"
+    )]
     NoFrames,
+    /// File: the calibration cannot be used.
+    #[error("cannot use the calibration {path}: {reason}")]
+    Calibration {
+        /// The file.
+        path: PathBuf,
+        /// The value found, and the value expected.
+        reason: String,
+    },
+    /// Caller: a calibration was given together with something else.
+    #[error("{path} is a calibration; give either one calibration or frames")]
+    CalibrationAmongOthers {
+        /// The calibration.
+        path: PathBuf,
+    },
     /// The device's engine failed.
     #[error(transparent)]
     Engine(#[from] medsa_engine::Error),
@@ -39,16 +55,16 @@ pub enum Error {
     /// The evaluation failed.
     #[error(transparent)]
     Evaluation(#[from] medsa_trainer::train::EvaluateError),
-    /// Caller: the build was made from another base or adapter.
-    #[error("{build} was made from the {what} {expected}, but the given {what} is {found}")]
+    /// Caller: the build or calibration was made from another base or adapter.
+    #[error("{path} was made from the {what} {expected}, but the given {what} is {found}")]
     OtherOrigin {
-        /// The build file.
-        build: PathBuf,
+        /// The build or calibration.
+        path: PathBuf,
         /// "base" or "adapter".
         what: &'static str,
         /// Name and hash of what was given.
         found: String,
-        /// Name and hash in the manifest.
+        /// Name and hash in the file.
         expected: String,
     },
     /// File: not a usable ONNX model.

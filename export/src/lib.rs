@@ -8,6 +8,7 @@
 mod acceptance;
 mod agreement;
 mod build;
+mod calibration;
 mod card;
 mod error;
 mod folding;
@@ -21,9 +22,11 @@ mod quantize;
 mod quantized_base;
 mod runner;
 mod sbom;
+mod trained;
 mod verify;
 
 pub use build::{Progress, Recipe};
+pub use calibration::{Calibrate, Calibration, CalibrationFrames, CalibrationSource};
 pub use error::Error;
 pub use folding::Folded;
 pub use inline::inline;

@@ -1,5 +1,6 @@
 //! `medsa-export`: makes and verifies builds for devices.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,8 +8,11 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use medsa_bundle::{Precision, QuantizationReport};
-use medsa_export::{FitnessLimits, Folded, Progress, QuantizeBase, Recipe, Verified, Verify};
+use medsa_bundle::QuantizationReport;
+use medsa_export::{
+    Calibrate, Calibration, CalibrationFrames, CalibrationSource, FitnessLimits, Folded, Progress,
+    QuantizeBase, Recipe, Verified, Verify,
+};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
@@ -24,6 +28,8 @@ struct Cli {
 enum Command {
     /// Make a build: fold the network, calibrate int8, compare with f32 on real frames, and pack
     Build(BuildCommand),
+    /// Calibrate int8 and write the result to a file, with which `build` needs no frames
+    Calibrate(CalibrateCommand),
     /// Compare a build with the trained network, on images with ground truth
     Verify(VerifyCommand),
     /// Calibrate int8 for a base model, for `medsa-train fit --quantized-base`
@@ -42,6 +48,14 @@ enum Command {
 struct BuildCommand {
     #[command(flatten)]
     network: NetworkArgs,
+    /// What int8 is calibrated with: a file from `medsa-export calibrate` for the same base, adapter
+    /// and input size; or frames for calibration, of which others are compared with f32: a DICOM
+    /// file or a folder of images. Frames may be given several times, for example once for each
+    /// task of the adapter
+    #[arg(long, value_name = "PATH")]
+    calibration: Vec<PathBuf>,
+    #[command(flatten)]
+    frames: FramesArg,
     /// Build file to write; its ONNX files, int8 and f32, are written to a folder next to it
     #[arg(long)]
     out: PathBuf,
@@ -63,15 +77,27 @@ struct BuildCommand {
 }
 
 #[derive(Args)]
+struct CalibrateCommand {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
+    /// File to write
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
 struct QuantizeCommand {
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
     /// File to write; it does not contain the adapter
     #[arg(long)]
     out: PathBuf,
 }
 
-/// A network and its calibration frames.
 #[derive(Args)]
 struct NetworkArgs {
     /// Base model: .pth, or .safetensors made by `medsa-train import`
@@ -80,14 +106,29 @@ struct NetworkArgs {
     /// Adapter trained on the base model
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Frames for int8 calibration; a build is compared with f32 on other frames of them. A DICOM
-    /// file or a folder of images. May be given several times, for example once for each task of
-    /// the adapter
-    #[arg(long, required = true)]
-    calibration: Vec<PathBuf>,
     /// Side of the network input in pixels; by default that of training
     #[arg(long)]
     input_size: Option<usize>,
+}
+
+#[derive(Args)]
+struct CalibrationArgs {
+    /// Frames for int8 calibration: a DICOM file or a folder of images. May be given several times,
+    /// for example once for each task of the adapter
+    #[arg(long, required = true, value_name = "FRAMES")]
+    calibration: Vec<PathBuf>,
+    #[command(flatten)]
+    frames: FramesArg,
+}
+
+impl CalibrationArgs {
+    fn frames(self) -> CalibrationFrames {
+        CalibrationFrames { paths: self.calibration, limit: self.frames.frames }
+    }
+}
+
+#[derive(Args)]
+struct FramesArg {
     /// Largest number of frames per --calibration, evenly spread, for calibration and for
     /// comparison each
     #[arg(long, default_value = "8")]
@@ -148,6 +189,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Build(command) => build(command),
+        Command::Calibrate(command) => calibrate(command),
         Command::Verify(command) => verify(command),
         Command::Quantize(command) => quantize(command),
         Command::Inline { model, out } => Ok(medsa_export::inline(&model, &out)?),
@@ -155,14 +197,38 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn quantize(command: QuantizeCommand) -> anyhow::Result<()> {
-    let QuantizeCommand { network, out } = command;
-    let NetworkArgs { base, adapter, calibration, input_size, frames } = network;
-    let quantize = QuantizeBase { base, adapter, calibration, frames, input_size, out };
+    let QuantizeCommand { network, calibration, out } = command;
+    let NetworkArgs { base, adapter, input_size } = network;
+    let quantize = QuantizeBase { base, adapter, frames: calibration.frames(), input_size, out };
     let bar = bar()?;
     let report = quantize.run(|what, done, all| show(&bar, what, done, all))?;
     bar.finish_and_clear();
     println!("{}", int8_text(&report));
     Ok(())
+}
+
+fn calibrate(command: CalibrateCommand) -> anyhow::Result<()> {
+    let CalibrateCommand { network, calibration, out } = command;
+    let NetworkArgs { base, adapter, input_size } = network;
+    let calibrate = Calibrate { base, adapter, input_size, frames: calibration.frames(), out };
+    let bar = bar()?;
+    let calibration = calibrate.run(|what, done, all| show(&bar, what, done, all))?;
+    bar.finish_and_clear();
+    print!("{}", calibration_text(&calibration));
+    let bytes = fs::metadata(&calibrate.out)?.len();
+    println!("{} ({:.2} MB)", calibrate.out.display(), bytes as f64 / 1e6);
+    Ok(())
+}
+
+fn calibration_text(Calibration { report, agreement, .. }: &Calibration) -> String {
+    format!(
+        "{}\nint8 compared with f32: mask IoU {:.4} mean, {:.4} lowest, {} masks on {} frames\n",
+        int8_text(report),
+        agreement.mean_iou,
+        agreement.min_iou,
+        agreement.masks,
+        agreement.frames
+    )
 }
 
 fn int8_text(report: &QuantizationReport) -> String {
@@ -248,15 +314,14 @@ fn show(bar: &ProgressBar, what: &'static str, done: usize, all: usize) {
 }
 
 fn build(command: BuildCommand) -> anyhow::Result<()> {
+    let (calibration, frames) = (command.calibration, command.frames.frames);
     let recipe = Recipe {
         base: command.network.base,
         adapter: command.network.adapter,
-        calibration: command.network.calibration,
-        frames: command.network.frames,
         input_size: command.network.input_size,
-        precision: match command.precision {
-            PrecisionArg::F32 => Precision::F32,
-            PrecisionArg::Int8 => Precision::Int8,
+        int8: match command.precision {
+            PrecisionArg::F32 => None,
+            PrecisionArg::Int8 => Some(CalibrationSource::of(calibration, frames)?),
         },
         version: command.build_version,
         licences: command.licence,
@@ -271,15 +336,10 @@ fn build(command: BuildCommand) -> anyhow::Result<()> {
     let build = recipe.build(|step| match step {
         Progress::Done(what) => println!("{what}"),
         Progress::Folded(folded) => print!("{}", text(folded)),
-        Progress::Quantizing(what, done, all) => show(&bar, what, done, all),
-        Progress::Comparing(done, all) => show(&bar, "comparing frames", done, all),
-        Progress::Compared(agreement, quantization) => {
+        Progress::Calibrating(what, done, all) => show(&bar, what, done, all),
+        Progress::Calibrated(calibration) => {
             bar.finish_and_clear();
-            println!("{}", int8_text(quantization));
-            println!(
-                "int8 compared with f32: mask IoU {:.4} mean, {:.4} lowest, {} masks on {} frames",
-                agreement.mean_iou, agreement.min_iou, agreement.masks, agreement.frames
-            );
+            print!("{}", calibration_text(calibration));
         }
     })?;
     let bytes: u64 = build.manifest().files.values().map(|file| file.bytes).sum();

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use medsa_bundle::{Build, Limits, Manifest, Origin, Precision};
+use medsa_bundle::{Build, Limits, Manifest, Precision};
 use medsa_engine::Engine;
 use medsa_engine::acceptance::{iou, median};
 use medsa_engine::frame_view;
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::onnx::read_quantization;
 use crate::quantize::{Probe, sensitivities};
 use crate::runner::{Runner, boxes, clicks, on_candle};
+use crate::trained::check_origin;
 
 /// Inputs and settings of a verification.
 pub struct Verify {
@@ -105,9 +106,9 @@ impl Verify {
         let manifest = build.manifest();
         let base = Checkpoint::read(&self.base)?;
         let adapter = self.adapter.as_deref().map(Adapter::read).transpose()?;
-        self.check("base", Some(&manifest.base), Some(&base.origin))?;
+        check_origin(&self.build, "base", Some(&manifest.base), Some(&base.origin))?;
         let adapter_origin = adapter.as_ref().map(|adapter| &adapter.origin);
-        self.check("adapter", manifest.adapter.as_ref(), adapter_origin)?;
+        check_origin(&self.build, "adapter", manifest.adapter.as_ref(), adapter_origin)?;
         let size = Some(manifest.preprocess.input_size);
         let trained = match &adapter {
             Some(adapter) => adapter.sam(&base, size)?,
@@ -142,24 +143,6 @@ impl Verify {
             fs::write(path, page).map_err(|source| Error::Io { path: path.clone(), source })?;
         }
         Ok(verified)
-    }
-
-    fn check(
-        &self,
-        what: &'static str,
-        expected: Option<&Origin>,
-        found: Option<&Origin>,
-    ) -> Result<(), Error> {
-        let describe = |origin: Option<&Origin>| match origin {
-            Some(Origin { name, sha256 }) => format!("{name} with SHA-256 {sha256}"),
-            None => "none".to_owned(),
-        };
-        let same = expected.map(|origin| &origin.sha256) == found.map(|origin| &origin.sha256);
-        if same {
-            return Ok(());
-        }
-        let (found, expected) = (describe(found), describe(expected));
-        Err(Error::OtherOrigin { build: self.build.clone(), what, found, expected })
     }
 
     fn quantization(&self, build: &Build) -> Result<Quantization, Error> {

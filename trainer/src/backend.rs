@@ -1,13 +1,13 @@
 //! `medsa-sam`'s operations on candle tensors.
 //!
-//! Softmax and layer norm are composed of basic operations, because candle's own lose gradients
-//! without an error. On the CPU, expensive operations use the operators of [`crate::ops`].
+//! Gradients are those of [`crate::tape`], not candle's. Expensive operations use the operators of
+//! [`crate::ops`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use candle_core::{D, DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use medsa_sam::backend::{Backend, Scores, compose};
 use medsa_sam::layers::{Conv2d, LayerNorm, Linear, Packing};
 use medsa_sam::{Indices, Param, Quantization};
@@ -22,6 +22,8 @@ use crate::tape::Node;
 pub struct CandleBackend {
     device: Device,
     operators: Operators,
+    /// Type in which [`Operators::Composed`] computes products.
+    products: DType,
     params: RefCell<HashMap<String, Node>>,
     quantization: Rc<Quantization>,
     watcher: Option<Watcher>,
@@ -62,7 +64,7 @@ pub type Watcher = Rc<dyn Fn(Layer, &Tensor) -> Result<()>>;
 pub enum Operators {
     /// Fused operators with their own gradients, on the CPU only.
     Fused,
-    /// Compositions of candle's operations, with candle's gradients; used on other devices.
+    /// Compositions of candle's operations; used on other devices.
     Composed,
 }
 
@@ -78,10 +80,18 @@ impl CandleBackend {
         Self {
             device,
             operators,
+            products: DType::F32,
             params: RefCell::default(),
             quantization: Rc::default(),
             watcher: None,
         }
+    }
+
+    /// Computes the products of linear layers, convolutions and attentions in `dtype`, and all else
+    /// in f32. Only [`Operators::Composed`] has this choice.
+    #[must_use]
+    pub fn products_in(self, dtype: DType) -> Self {
+        Self { products: dtype, ..self }
     }
 
     /// Simulates the int8 arithmetic of `quantization` in float.
@@ -98,12 +108,11 @@ impl CandleBackend {
 
     /// Makes weights trainable: replaces them by `vars`, by name.
     pub fn train(&self, vars: impl IntoIterator<Item = (String, Var)>) {
-        let node = |name: &str, var: Var| match self.operators {
-            Operators::Fused => Node::variable(name, var.as_tensor().clone()),
-            // Candle itself tracks tensors computed from a variable.
-            Operators::Composed => Node::constant(var.as_tensor().clone()),
+        let node = |(name, var): (String, Var)| {
+            let node = Node::variable(&name, var.as_tensor().clone());
+            (name, node)
         };
-        let nodes = vars.into_iter().map(|(name, var)| (name.clone(), node(&name, var)));
+        let nodes = vars.into_iter().map(node);
         self.params.borrow_mut().extend(nodes);
     }
 
@@ -114,20 +123,11 @@ impl CandleBackend {
         Self {
             device: self.device.clone(),
             operators: self.operators,
+            products: self.products,
             params: RefCell::new(params.collect()),
             quantization: self.quantization.clone(),
             watcher: self.watcher.clone(),
         }
-    }
-
-    /// Implementation of the expensive operations.
-    pub(crate) fn operators(&self) -> Operators {
-        self.operators
-    }
-
-    /// True if expensive operations use the fused operators.
-    fn has_ops(&self) -> bool {
-        self.operators == Operators::Fused
     }
 
     /// An array on this device.
@@ -138,6 +138,14 @@ impl CandleBackend {
         let shape = array.shape().to_vec();
         let values = array.as_standard_layout().iter().copied().collect();
         Tensor::from_vec(values, shape, &self.device).map(Node::constant)
+    }
+
+    /// A tensor on this device.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(crate) fn on_device(&self, tensor: &Tensor) -> Result<Tensor> {
+        tensor.to_device(&self.device)
     }
 
     /// Values as an array.
@@ -158,7 +166,8 @@ impl CandleBackend {
     /// Scores for the fused attention; `None` if it cannot compute this attention.
     fn fused<'a>(&self, scores: &Scores<'a, Node>) -> Option<Scores<'a, Tensor>> {
         let Scores { name, scale, bias } = *scores;
-        let can = self.has_ops() && !bias.is_some_and(Node::varies) && !self.is_int8(name);
+        let is_fused = self.operators == Operators::Fused;
+        let can = is_fused && !bias.is_some_and(Node::varies) && !self.is_int8(name);
         can.then(|| Scores { name, scale, bias: bias.map(Node::value) })
     }
 
@@ -190,31 +199,6 @@ impl CandleBackend {
         let bias = kept("bias", &|| layer.bias.clone().into_dyn())?;
         Ok((ops::fake_quantize(x, &layer.input)?, weight, Some(bias)))
     }
-
-    /// Input values under each position of the kernel: `[B, H, W, C]` -> k * k maps `[B, H', W',
-    /// C]`, row-major over the kernel.
-    fn taps(&self, x: &Tensor, layer: &Conv2d) -> Result<Vec<Tensor>> {
-        let (batch, h, w, c) = x.dims4()?;
-        let (s, p) = (layer.stride, layer.padding);
-        let (out_h, out_w) = (layer.output_side(h), layer.output_side(w));
-        let kernel = layer.weight.shape()[2];
-        // Pad to a multiple of the stride, so that strided taps are plain slices of phases.
-        let fill = |side: usize| (side + 2 * p).next_multiple_of(s) - side - p;
-        let x = x.pad_with_zeros(1, p, fill(h))?.pad_with_zeros(2, p, fill(w))?;
-        let (padded_h, padded_w) = (h + p + fill(h), w + p + fill(w));
-        let phases = x.reshape((batch, padded_h / s, s, padded_w / s, s, c))?;
-        (0..kernel * kernel)
-            .map(|tap| {
-                let (dy, dx) = (tap / kernel, tap % kernel);
-                phases
-                    .narrow(1, dy / s, out_h)?
-                    .narrow(2, dy % s, 1)?
-                    .narrow(3, dx / s, out_w)?
-                    .narrow(4, dx % s, 1)?
-                    .reshape((batch, out_h, out_w, c))
-            })
-            .collect()
-    }
 }
 
 impl Backend for CandleBackend {
@@ -236,91 +220,57 @@ impl Backend for CandleBackend {
 
     fn linear(&self, x: &Node, layer: &Linear) -> Result<Node> {
         let (x, weight, bias) = &self.operands(x, Layer::Linear(layer))?;
-        if self.has_ops() {
-            return ops::linear(x, weight, bias.as_ref());
+        match self.operators {
+            Operators::Fused => ops::linear(x, weight, bias.as_ref()),
+            Operators::Composed => ops::composed::linear(x, weight, bias.as_ref(), self.products),
         }
-        let rows = x.value().elem_count() / layer.inputs();
-        let y = x.value().reshape((rows, layer.inputs()))?.matmul(&weight.value().t()?)?;
-        let y = match bias {
-            Some(bias) => y.broadcast_add(bias.value())?,
-            None => y,
-        };
-        let mut shape = x.dims().to_vec();
-        shape[x.dims().len() - 1] = layer.outputs();
-        y.reshape(shape).map(Node::constant)
     }
 
     fn conv2d(&self, x: &Node, layer: &Conv2d) -> Result<Node> {
-        let [outputs, inputs, kernel, _] = *layer.weight.shape() else {
-            unreachable!("convolution weights have four axes")
-        };
-        let (x, weight, bias) = &self.operands(x, Layer::Conv2d(layer))?;
-        let (weight, bias) = (weight.value().clone(), bias.as_ref().map(Node::value));
-        if self.has_ops() {
-            let conv = if layer.groups == 1 { ops::dense_conv } else { ops::depthwise_conv };
-            return conv(x, &weight, bias, layer.stride, layer.padding);
-        }
-        let taps = self.taps(x.value(), layer)?;
-        let y = if layer.groups == 1 {
-            let columns = Tensor::cat(&taps, D::Minus1)?;
-            let (batch, h, w, width) = columns.dims4()?;
-            let weight =
-                weight.permute((2, 3, 1, 0))?.reshape((kernel * kernel * inputs, outputs))?;
-            let y = columns.reshape((batch * h * w, width))?.matmul(&weight)?;
-            y.reshape((batch, h, w, outputs))?
-        } else if layer.groups == outputs && inputs == 1 {
-            let by_tap = weight.reshape((outputs, kernel * kernel))?.t()?.contiguous()?;
-            let mut sum = taps[0].broadcast_mul(&by_tap.get(0)?)?;
-            for (i, tap) in taps.iter().enumerate().skip(1) {
-                sum = (sum + tap.broadcast_mul(&by_tap.get(i)?)?)?;
-            }
-            sum
-        } else {
+        let (outputs, inputs) = (layer.weight.shape()[0], layer.weight.shape()[1]);
+        let is_depthwise = layer.groups == outputs && inputs == 1;
+        if layer.groups != 1 && !is_depthwise {
             candle_core::bail!(
                 "{}: {} groups of {inputs} channels, expected 1 group or depthwise",
                 layer.weight.name(),
                 layer.groups
             )
-        };
-        match bias {
-            Some(bias) => y.broadcast_add(bias).map(Node::constant),
-            None => Ok(Node::constant(y)),
         }
+        let (x, weight, bias) = &self.operands(x, Layer::Conv2d(layer))?;
+        let (stride, padding) = (layer.stride, layer.padding);
+        if self.operators == Operators::Composed {
+            let steps = [stride, padding];
+            return ops::composed::conv2d(x, weight, bias.as_ref(), steps, self.products);
+        }
+        let conv = if is_depthwise { ops::depthwise_conv } else { ops::dense_conv };
+        conv(x, weight.value(), bias.as_ref().map(Node::value), stride, padding)
     }
 
     fn layer_norm(&self, x: &Node, layer: &LayerNorm) -> Result<Node> {
         let (gamma, beta) = (self.param(&layer.gamma)?, self.param(&layer.beta)?);
-        if self.has_ops() {
-            return ops::layer_norm(x, &gamma, &beta, layer.epsilon);
-        }
-        let x = x.value();
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let deviation = variance.affine(1.0, f64::from(layer.epsilon))?.sqrt()?;
-        let y = centred.broadcast_div(&deviation)?.broadcast_mul(gamma.value())?;
-        y.broadcast_add(beta.value()).map(Node::constant)
+        let norm = match self.operators {
+            Operators::Fused => ops::layer_norm,
+            Operators::Composed => ops::composed::layer_norm,
+        };
+        norm(x, &gamma, &beta, layer.epsilon)
     }
 
     fn matmul(&self, a: &Node, b: &Node) -> Result<Node> {
-        if self.has_ops() {
-            return ops::matmul(a, b);
-        }
-        let (a, b) = (a.value().contiguous()?, b.value().contiguous()?);
-        a.broadcast_matmul(&b).map(Node::constant)
+        ops::matmul(a, b)
     }
 
     fn softmax(&self, x: &Node) -> Result<Node> {
-        if self.has_ops() {
-            return ops::softmax(x);
+        match self.operators {
+            Operators::Fused => ops::softmax(x),
+            Operators::Composed => ops::composed::softmax(x),
         }
-        // The maximum only keeps the exponentials in range and needs no gradient.
-        let x = x.value();
-        let exp = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?.exp()?;
-        exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?).map(Node::constant)
     }
 
     fn gelu(&self, x: &Node) -> Result<Node> {
-        if self.has_ops() { ops::gelu(x) } else { x.value().gelu_erf().map(Node::constant) }
+        match self.operators {
+            Operators::Fused => ops::gelu(x),
+            Operators::Composed => ops::composed::gelu(x),
+        }
     }
 
     fn relu(&self, x: &Node) -> Result<Node> {
@@ -344,17 +294,11 @@ impl Backend for CandleBackend {
     }
 
     fn add(&self, a: &Node, b: &Node) -> Result<Node> {
-        if self.has_ops() {
-            return ops::add(a, b);
-        }
-        a.value().broadcast_add(b.value()).map(Node::constant)
+        ops::add(a, b)
     }
 
     fn mul(&self, a: &Node, b: &Node) -> Result<Node> {
-        if self.has_ops() {
-            return ops::mul(a, b);
-        }
-        a.value().broadcast_mul(b.value()).map(Node::constant)
+        ops::mul(a, b)
     }
 
     fn affine(&self, x: &Node, scale: f32, shift: f32) -> Result<Node> {
@@ -370,9 +314,7 @@ impl Backend for CandleBackend {
     }
 
     fn pad_end(&self, x: &Node, axis: usize, count: usize) -> Result<Node> {
-        let length = x.value().dim(axis)?;
-        let y = x.value().pad_with_zeros(axis, 0, count)?;
-        Ok(x.then(y, move |grad| grad.narrow(axis, 0, length)))
+        x.pad(axis, 0, count)
     }
 
     fn narrow(&self, x: &Node, axis: usize, start: usize, len: usize) -> Result<Node> {
@@ -391,22 +333,15 @@ impl Backend for CandleBackend {
     }
 
     fn concat(&self, parts: &[&Node], axis: usize) -> Result<Node> {
-        let values: Vec<_> = parts.iter().map(|part| part.value()).collect();
-        let lengths = values.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
-        let backward = move |grad: &Tensor| {
-            let mut start = 0;
-            let part = |&length: &usize| {
-                start += length;
-                grad.narrow(axis, start - length, length).map(Some)
-            };
-            lengths.iter().map(part).collect()
-        };
-        Ok(Node::of(parts, Tensor::cat(&values, axis)?, backward))
+        Node::concat(parts, axis)
     }
 
     fn attention_product(&self, name: &str, a: &Node, b: &Node) -> Result<Node> {
         if !self.is_int8(name) {
-            return self.matmul(a, b);
+            return match self.operators {
+                Operators::Fused => ops::matmul(a, b),
+                Operators::Composed => ops::composed::product(a, b, self.products),
+            };
         }
         let columns = ops::fake_quantize_rows(&b.transpose_last()?)?.transpose_last()?;
         self.matmul(&ops::fake_quantize_rows(a)?, &columns)

@@ -1,8 +1,8 @@
-//! Reverse-mode automatic differentiation over candle's tensors, for the operators of
-//! [`crate::ops`].
+//! Reverse-mode automatic differentiation over candle's tensors, on any device.
 //!
 //! Candle's own keeps every map of the forward pass until the end of the backward pass, and fills a
-//! map with zeros for every gradient before it adds the first one. Here, an operation keeps only
+//! map with zeros for every gradient before it adds the first one. It also computes a gradient for
+//! each frozen weight and keeps it to the end. Here, an operation keeps only
 //! what its gradient needs, and frees it as the backward pass proceeds. Frozen tensors are
 //! constants, for which no gradient can be computed.
 
@@ -11,7 +11,7 @@ use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::ops;
 
@@ -111,6 +111,46 @@ impl Node {
         let after = whole - start - len;
         let backward = move |grad: &Tensor| grad.pad_with_zeros(axis, start, after);
         Ok(self.then(self.value.narrow(axis, start, len)?, backward))
+    }
+
+    /// `before` zeros in front of the entries of `axis`, and `after` behind them.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(crate) fn pad(&self, axis: usize, before: usize, after: usize) -> Result<Self> {
+        let length = self.value.dim(axis)?;
+        let y = self.value.pad_with_zeros(axis, before, after)?;
+        Ok(self.then(y, move |grad| grad.narrow(axis, before, length)))
+    }
+
+    /// The parts one after the other along `axis`.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(crate) fn concat(parts: &[&Self], axis: usize) -> Result<Self> {
+        let values: Vec<_> = parts.iter().map(|part| part.value()).collect();
+        let lengths = values.iter().map(|part| part.dim(axis)).collect::<Result<Vec<_>>>()?;
+        let backward = move |grad: &Tensor| {
+            let mut start = 0;
+            let part = |&length: &usize| {
+                start += length;
+                grad.narrow(axis, start - length, length).map(Some)
+            };
+            lengths.iter().map(part).collect()
+        };
+        Ok(Self::of(parts, Tensor::cat(&values, axis)?, backward))
+    }
+
+    /// The same values in another floating-point type.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(crate) fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        let before = self.value.dtype();
+        if before == dtype {
+            return Ok(self.clone());
+        }
+        Ok(self.then(self.value.to_dtype(dtype)?, move |grad| grad.to_dtype(before)))
     }
 
     /// `x * scale + shift`.

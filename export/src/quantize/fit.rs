@@ -21,22 +21,23 @@ impl Observed {
     /// The quantization of the input that changes the output on the sampled rows least.
     pub(super) fn input(&self) -> Int8Input {
         let rows = self.matrix();
-        let ranges: Vec<Range> = (0..self.channels).map(|c| self.range(&rows, c)).collect();
-        let candidates = if self.shape.len() == 4 {
+        let ranges: Vec<Range> = (0..self.layer.channels).map(|c| self.range(&rows, c)).collect();
+        let candidates = if self.layer.shape.len() == 4 {
             shared_zero_points(&ranges)
         } else {
             own_zero_points(&ranges)
         };
-        let product = |rows: &Array2<f32>, weight: &Array2<f32>| match self.is_depthwise() {
+        let product = |rows: &Array2<f32>, weight: &Array2<f32>| match self.layer.is_depthwise() {
             true => self.depthwise_product(rows, weight),
             false => product(rows, weight),
         };
         // Compensated rounding leaves about this part of the error of rounding each weight to the
         // nearest value.
-        let remaining = if self.is_depthwise() { 1.0 } else { 0.2 };
-        let exact = product(&rows, &self.weight);
+        let remaining = if self.layer.is_depthwise() { 1.0 } else { 0.2 };
+        let exact = product(&rows, &self.layer.weight);
         let error = |input: &Int8Input| {
-            let (quantized, weight) = (self.quantized(&rows, input), self.scaled_weight(input));
+            let (quantized, weight) =
+                (self.quantized(&rows, input), self.layer.scaled_weight(input));
             let scale = scales(&weight);
             let off = floats(&nearest(&weight, &scale), &scale) - &weight;
             squares(&(product(&quantized, &weight) - &exact))
@@ -49,7 +50,7 @@ impl Observed {
 
     /// Quantizes the layer to int8 for inputs with these `moments`.
     pub(super) fn fit(&self, moments: &Moments) -> Int8Layer {
-        let weight = self.scaled_weight(&moments.input);
+        let weight = self.layer.scaled_weight(&moments.input);
         let scale = scales(&weight);
         let values = match &moments.gram {
             Some(gram) => compensated(&weight, &scale, gram, moments.rows),
@@ -58,23 +59,23 @@ impl Observed {
         // The bias corrects the mean error.
         let of_mean = |mean: &Array1<f32>, weight: &Array2<f32>| {
             let mean = mean.view().insert_axis(Axis(0)).to_owned();
-            let product = if self.is_depthwise() {
+            let product = if self.layer.is_depthwise() {
                 self.depthwise_product(&mean, weight)
             } else {
                 product(&mean, weight)
             };
             product.index_axis_move(Axis(0), 0)
         };
-        let exact = of_mean(&moments.mean(), &self.weight);
+        let exact = of_mean(&moments.mean(), &self.layer.weight);
         let off = exact - of_mean(&moments.quantized_mean(), &floats(&values, &scale));
-        let weight = values.mapv(|v| v as i8).into_shape_with_order(self.shape.clone());
+        let weight = values.mapv(|v| v as i8).into_shape_with_order(self.layer.shape.clone());
         let weight = weight.expect("as many values as before");
-        Int8Layer { weight, scale, bias: &self.bias + &off, input: moments.input.clone() }
+        Int8Layer { weight, scale, bias: &self.layer.bias + &off, input: moments.input.clone() }
     }
 
     /// Quantized rows, with the zero point subtracted.
     pub(super) fn quantized(&self, rows: &Array2<f32>, input: &Int8Input) -> Array2<f32> {
-        let taps = self.taps();
+        let taps = self.layer.taps();
         Array2::from_shape_fn(rows.dim(), |(n, i)| {
             let (scale, zero_point) = (input.scale[i / taps], input.zero_point[i / taps]);
             let quantized = (rows[[n, i]] / scale).round_ties_even() + zero_point;
@@ -82,27 +83,17 @@ impl Observed {
         })
     }
 
-    /// The float weight for quantized rows: multiplied by the scales of the input channels.
-    fn scaled_weight(&self, input: &Int8Input) -> Array2<f32> {
-        let taps = self.taps();
-        if self.is_depthwise() {
-            &self.weight * &input.scale.view().insert_axis(Axis(1))
-        } else {
-            &self.weight * &Array1::from_shape_fn(self.width(), |i| input.scale[i / taps])
-        }
-    }
-
     /// Output of a depthwise convolution for the patches `rows`.
     fn depthwise_product(&self, rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
-        let taps = self.taps();
-        Array2::from_shape_fn((rows.nrows(), self.channels), |(n, c)| {
+        let taps = self.layer.taps();
+        Array2::from_shape_fn((rows.nrows(), self.layer.channels), |(n, c)| {
             (0..taps).map(|tap| rows[[n, c * taps + tap]] * weight[[c, tap]]).sum()
         })
     }
 
     /// Range of a channel. A few outliers are clamped if that reduces the total rounding error.
     fn range(&self, rows: &Array2<f32>, channel: usize) -> Range {
-        let taps = self.taps();
+        let taps = self.layer.taps();
         let values = || (0..taps).flat_map(move |tap| rows.column(channel * taps + tap));
         let Tails { low, high } = &self.tails[channel];
         let part = |i: usize| {
@@ -128,11 +119,6 @@ impl Observed {
         let margin = (ENOUGH_VALUES.ln() / (self.seen.max(2) as f32).ln()).sqrt().max(1.0);
         Range { low: low * margin, high: high * margin }
     }
-
-    /// Number of values of a channel in a row.
-    fn taps(&self) -> usize {
-        self.width() / self.channels
-    }
 }
 
 impl Range {
@@ -150,7 +136,9 @@ fn own_zero_points(ranges: &[Range]) -> Vec<Int8Input> {
     let candidate = |alpha: f32| {
         // A channel that is nearly always zero gets at least a thousandth of the widest scale.
         let scale = |range: &Range| widest * (range.scale() / widest).max(1e-3).powf(alpha);
-        let middle = |range: &Range| -((range.low + range.high) / (2.0 * scale(range))).round();
+        // Adding 0 makes -0 a 0.
+        let middle =
+            |range: &Range| -((range.low + range.high) / (2.0 * scale(range))).round() + 0.0;
         Int8Input {
             scale: ranges.iter().map(scale).collect(),
             zero_point: ranges.iter().map(middle).collect(),
@@ -195,6 +183,7 @@ fn squares(array: &Array2<f32>) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quantize::layer::FloatLayer;
 
     /// A layer whose input channels have very different ranges and mostly one sign, as after a
     /// GELU.
@@ -210,11 +199,9 @@ mod tests {
         let weight = Array2::from_shape_fn((shape[0], inner), |(o, i)| noise(o * 613 + i * 17));
         let mut tails = vec![Tails::default(); channels];
         (0..200 * width).for_each(|i| tails[i % width / taps].see(value(i)));
+        let bias = Array1::from_shape_fn(shape[0], noise);
         Observed {
-            weight,
-            bias: Array1::from_shape_fn(shape[0], noise),
-            shape: shape.to_vec(),
-            channels,
+            layer: FloatLayer { weight, bias, shape: shape.to_vec(), channels },
             rows: (0..200 * width).map(value).collect(),
             of_call: 1,
             tails,
@@ -228,7 +215,7 @@ mod tests {
             [(&[24, 32][..], 32), (&[16, 8, 3, 3][..], 8), (&[16, 1, 3, 3][..], 16)]
         {
             let observed = observed(shape, channels);
-            let (rows, inner) = (observed.matrix(), observed.weight.ncols());
+            let (rows, inner) = (observed.matrix(), observed.layer.weight.ncols());
             let mut moments = Moments::new(&observed);
             moments.add(&observed, &rows);
             let fitted = observed.fit(&moments);
@@ -240,7 +227,7 @@ mod tests {
                 [_, 1, ..] => observed.depthwise_product(rows, weight),
                 _ => product(rows, weight),
             };
-            let exact = product(&rows, &observed.weight) + &observed.bias;
+            let exact = product(&rows, &observed.layer.weight) + &observed.layer.bias;
             let found = product(&quantized, &weight) + &fitted.bias;
             let error = squares(&(&exact - &found)) / squares(&exact);
             assert!(error < 1e-4, "{shape:?}: {error}");

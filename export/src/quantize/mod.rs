@@ -6,6 +6,7 @@
 //! float.
 
 mod fit;
+mod layer;
 mod moments;
 mod prompts;
 mod rounding;
@@ -26,10 +27,13 @@ use medsa_trainer::train::{Network, Previous};
 use ndarray::{Array1, Axis};
 use rayon::prelude::*;
 
+pub(crate) use self::layer::FloatLayer;
 use self::moments::Moments;
 use self::prompts::prompts;
+pub(crate) use self::rounding::scales;
 use self::samples::Samples;
 pub(crate) use self::sensitivity::{Probe, sensitivities};
+use crate::acceptance::phantoms;
 use crate::error::Error;
 
 /// Frames on which sensitivities are measured. Each frame needs one run per layer.
@@ -105,6 +109,25 @@ pub fn quantize(
     let of = |names: &mut dyn Iterator<Item = &String>| names.map(|name| macs[name]).sum::<u64>();
     let int8_macs = of(&mut macs.keys().filter(is_int8)) as f64 / of(&mut macs.keys()) as f64;
     Ok((quantization, QuantizationReport { int8_macs, in_float }))
+}
+
+/// The layers of `sam` by name, found by running it on a synthetic frame.
+///
+/// # Errors
+/// Candle failed.
+pub(crate) fn float_layers(sam: &Sam) -> Result<BTreeMap<String, FloatLayer>, Error> {
+    let layers = Rc::new(RefCell::new(BTreeMap::new()));
+    let found = layers.clone();
+    let backend = CandleBackend::new(Device::Cpu).watched(Rc::new(move |layer, _| {
+        let name = layer.weight().name();
+        if !found.borrow().contains_key(name) {
+            found.borrow_mut().insert(name.to_owned(), FloatLayer::new(layer));
+        }
+        Ok(())
+    }));
+    let frame = &phantoms(true)?[0].frame;
+    run_prompts(&Network::with_backend(sam.clone(), backend), frame, 0)?;
+    Ok(layers.take())
 }
 
 /// Runs the prompts of a frame; the second prompt also gets the mask of the first prediction.

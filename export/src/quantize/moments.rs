@@ -33,8 +33,8 @@ impl Moments {
 
     /// Chooses the quantization of the input; starts with no rows.
     pub fn new(observed: &Observed) -> Self {
-        let width = observed.width();
-        let gram = (!observed.is_depthwise()).then(|| Array2::zeros((width, width)));
+        let width = observed.layer.width();
+        let gram = (!observed.layer.is_depthwise()).then(|| Array2::zeros((width, width)));
         let (sum, quantized_sum) = (Array1::zeros(width), Array1::zeros(width));
         Self { input: observed.input(), sum, quantized_sum, gram, rows: 0 }
     }
@@ -70,9 +70,10 @@ impl Moments {
             let mut moments = moments.borrow_mut();
             let Some(moments) = moments.get_mut(name) else { return Ok(()) };
             let observed = &layers[name];
+            let width = observed.layer.width();
             let values = x.flatten_all()?.to_vec1::<f32>()?;
             let rows = rows(layer, x.dims(), &values, Self::OF_CALL, moments.rows);
-            let shape = (rows.len() / observed.width(), observed.width());
+            let shape = (rows.len() / width, width);
             let rows = Array2::from_shape_vec(shape, rows).expect("rows are whole");
             moments.add(observed, &rows);
             Ok(())

@@ -14,7 +14,7 @@ const BLOCK: usize = 128;
 
 /// Scale of each row of weights: the one with the smallest rounding error, among those that use
 /// nearly the whole range.
-pub(super) fn scales(weight: &Array2<f32>) -> Array1<f32> {
+pub(crate) fn scales(weight: &Array2<f32>) -> Array1<f32> {
     let scale = |row: ndarray::ArrayView1<f32>| {
         let largest = row.iter().fold(1e-12f32, |max, v| max.max(v.abs()));
         let error = |scale: f32| -> f32 {

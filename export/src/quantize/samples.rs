@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use candle_core::{Result, Tensor};
 use medsa_trainer::{Layer, Watcher};
-use ndarray::{Array1, Array2, Ix1};
+use ndarray::Array2;
+
+use super::layer::FloatLayer;
 
 /// Sampled rows of inputs, by layer.
 #[derive(Clone)]
@@ -16,17 +18,11 @@ pub struct Samples {
     rows: usize,
 }
 
-/// A layer as a matrix, with sampled rows of its input.
+/// A layer with sampled rows of its input.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// `[out, in]`, or `[out, in / groups * k * k]` for a convolution.
-    pub weight: Array2<f32>,
-    /// `[out]`.
-    pub bias: Array1<f32>,
-    /// Original shape of the weight.
-    pub shape: Vec<usize>,
-    /// Input channels.
-    pub channels: usize,
+    /// The layer in float.
+    pub layer: FloatLayer,
     /// Sampled rows, `[n, channels * k * k]`, with the k * k values of a channel together.
     pub rows: Vec<f32>,
     /// Largest number of rows kept of each call.
@@ -77,52 +73,23 @@ impl Samples {
 
 impl Observed {
     fn new(layer: Layer, of_call: usize) -> Self {
-        let (weight, bias) = (layer.weight(), layer.bias());
-        let outputs = weight.shape()[0];
-        let matrix = weight.value().to_owned();
-        let matrix = matrix.into_shape_with_order((outputs, weight.value().len() / outputs));
-        let bias = match bias {
-            Some(bias) => bias.value().to_owned().into_dimensionality::<Ix1>(),
-            None => Ok(Array1::zeros(outputs)),
-        };
-        let channels = match layer {
-            Layer::Linear(layer) => layer.inputs(),
-            Layer::Conv2d(layer) => layer.weight.shape()[1] * layer.groups,
-        };
-        Self {
-            weight: matrix.expect("a weight is contiguous"),
-            bias: bias.expect("a bias is a vector"),
-            shape: weight.shape().to_vec(),
-            channels,
-            rows: Vec::new(),
-            of_call,
-            tails: vec![Tails::default(); channels],
-            seen: 0,
-        }
-    }
-
-    /// Number of values in a row.
-    pub fn width(&self) -> usize {
-        self.channels * self.shape[2..].iter().product::<usize>()
+        let layer = FloatLayer::new(layer);
+        let tails = vec![Tails::default(); layer.channels];
+        Self { layer, rows: Vec::new(), of_call, tails, seen: 0 }
     }
 
     /// Sampled rows, `[n, width]`.
     pub fn matrix(&self) -> Array2<f32> {
-        let width = self.width();
+        let width = self.layer.width();
         let matrix = Array2::from_shape_vec((self.rows.len() / width, width), self.rows.clone());
         matrix.expect("rows are whole")
     }
 
-    /// True if each output channel reads only one input channel.
-    pub fn is_depthwise(&self) -> bool {
-        self.shape.len() == 4 && self.shape[1] == 1 && self.channels > 1
-    }
-
     fn take(&mut self, layer: Layer, x: &Tensor) -> Result<()> {
-        let width = self.width();
+        let width = self.layer.width();
         let values = x.flatten_all()?.to_vec1::<f32>()?;
-        self.seen += values.len() / self.channels;
-        for row in values.chunks_exact(self.channels) {
+        self.seen += values.len() / self.layer.channels;
+        for row in values.chunks_exact(self.layer.channels) {
             self.tails.iter_mut().zip(row).for_each(|(tails, v)| tails.see(*v));
         }
         let taken = self.rows.len() / width;

@@ -1,5 +1,5 @@
-//! Gradients of every kind of adapter equal finite differences and candle's composed operations;
-//! frozen tensors have none.
+//! Gradients of every kind of adapter equal finite differences, with fused and with composed
+//! operators; frozen tensors have none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use medsa_sam::{AdapterConfig, AdapterPlan, Weights};
 use medsa_tests::needs;
 use medsa_trainer::train::{Gradients, Learner, Network, dice_bce, initial_weights};
-use medsa_trainer::{Node, Operators};
+use medsa_trainer::{CandleBackend, Node, Operators};
 use ndarray::Array4;
 
 use super::tiny::{Tiny, all};
@@ -63,18 +63,46 @@ fn fused_operators_equal_composed_ones() {
     }
 }
 
+/// On a GPU, the type is bf16, which candle does not multiply on a CPU.
+#[test]
+fn products_in_16_bits_change_gradients_little() {
+    needs!("litemedsam");
+    for tiny in Tiny::both() {
+        let backend = || CandleBackend::with_operators(Device::Cpu, Operators::Composed);
+        let gradients = |backend: CandleBackend| {
+            let learner = tiny.learner_on(backend);
+            // Scaled, because the exponents of f16 do not reach as far as those of bf16.
+            let loss = tiny.loss(learner.network()).affine(1024.0, 0.0).unwrap();
+            let mut gradients = Gradients::new();
+            learner.collect(loss, &mut gradients).unwrap();
+            gradients
+        };
+        let (exact, rough) = (gradients(backend()), gradients(backend().products_in(DType::F16)));
+        let squares = |t: &Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+        let whole: f32 = exact.values().map(squares).sum();
+        let off = |(name, g): (&String, &Tensor)| squares(&(g - &exact[name]).unwrap());
+        let off: f32 = rough.iter().map(off).sum();
+        let error = (off / whole).sqrt();
+        assert!(error > 1e-6 && error < 0.05, "relative error {error}");
+    }
+}
+
 #[test]
 fn frozen_weights_get_no_gradients() {
     needs!("litemedsam");
     for tiny in Tiny::both() {
-        let learner = tiny.learner(Operators::Fused);
-        let gradients = tiny.predict(learner.network(), 1).sum_all().unwrap().backward().unwrap();
-        let others: Vec<_> =
-            gradients.keys().filter(|name| !learner.vars().contains_key(*name)).collect();
-        assert!(others.is_empty(), "gradients are kept of what does not train: {others:?}");
-        // Nothing is trained before the first adapter, so nothing is kept for it.
-        let features = learner.network().features(&tiny.images, 2).unwrap();
-        assert!(Node::constant(features).sum_all().unwrap().backward().unwrap().is_empty());
+        for operators in [Operators::Fused, Operators::Composed] {
+            let learner = tiny.learner(operators);
+            let sum = tiny.predict(learner.network(), 1).sum_all().unwrap();
+            let gradients = sum.backward().unwrap();
+            assert!(!gradients.is_empty());
+            let others: Vec<_> =
+                gradients.keys().filter(|name| !learner.vars().contains_key(*name)).collect();
+            assert!(others.is_empty(), "gradients are kept of what does not train: {others:?}");
+            // Nothing is trained before the first adapter, so nothing is kept for it.
+            let features = learner.network().features(&tiny.images, 2).unwrap();
+            assert!(Node::constant(features).sum_all().unwrap().backward().unwrap().is_empty());
+        }
     }
 }
 
@@ -116,10 +144,13 @@ fn depth_adapters_do_nothing_with_one_slice() {
 
 impl Tiny {
     fn learner(&self, operators: Operators) -> Learner {
+        self.learner_on(CandleBackend::with_operators(Device::Cpu, operators))
+    }
+
+    fn learner_on(&self, backend: CandleBackend) -> Learner {
         let form = AdapterConfig::default();
         let sam = self.base.clone().with_adapters(&self.trained, &form).unwrap();
-        let network = Network::with_operators(sam, Device::Cpu, operators);
-        Learner::train(network, &self.trained).unwrap()
+        Learner::train(Network::with_backend(sam, backend), &self.trained).unwrap()
     }
 
     fn loss(&self, network: &Network) -> Node {

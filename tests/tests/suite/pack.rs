@@ -94,20 +94,44 @@ fn verification_card_contains_images_of_the_data_set() {
 }
 
 #[test]
-fn builds_are_reproducible() {
+fn build_with_a_calibration_file_equals_one_calibrated_on_frames() {
     needs!("dicom");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
     small_vit().write(&path("base.safetensors")).unwrap();
-    let made = |name: &str| {
-        // Random weights may miss any limit.
-        let danger = ["--frames", "2", "--danger-allow"];
-        run(export(&path("base.safetensors"), &path(name)).args(danger));
-        fs::read(path(name)).unwrap()
+    // Random weights may miss any limit.
+    let frames = ["--frames", "2", "--danger-allow"];
+    run(export(&path("base.safetensors"), &path("from-frames.medsa")).args(frames));
+    run(command("medsa-export")
+        .args(["calibrate", "--input-size", "64", "--frames", "2", "--calibration"])
+        .args([place::cine(), "--base".into(), path("base.safetensors")])
+        .args(["--out".into(), path("small.calibration")]));
+    let build = |base: &str, size: &str| {
+        let mut command = command("medsa-export");
+        command.args(["build", "--danger-allow", "--input-size", size, "--calibration"]);
+        command.arg(path("small.calibration")).arg("--base").arg(path(base));
+        command.arg("--out").arg(path("from-file.medsa"));
+        command
     };
-    let (first, second) = (made("first.medsa"), made("second.medsa"));
+    run(&mut build("base.safetensors", "64"));
+    let [first, second] =
+        ["from-frames.medsa", "from-file.medsa"].map(|name| fs::read(path(name)).unwrap());
     let differs = first.iter().zip(&second).position(|(a, b)| a != b);
     assert_eq!((first.len(), differs), (second.len(), None));
+
+    let mut other = small_vit();
+    other.origin.sha256 = "0".repeat(64);
+    other.write(&path("other.safetensors")).unwrap();
+    let refused = |base: &str, size: &str| {
+        let output = build(base, size).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (of_file, given) = (small_vit().origin.sha256, other.origin.sha256);
+    let said = refused("other.safetensors", "64");
+    assert!(said.contains(&of_file) && said.contains(&given), "{said}");
+    let said = refused("base.safetensors", "128");
+    assert!(said.contains("it is for inputs of 64 px, expected 128 px"), "{said}");
 }
 
 fn export(base: &Path, out: &Path) -> Command {

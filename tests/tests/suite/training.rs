@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use candle_core::Device;
-use medsa_export::QuantizeBase;
+use medsa_export::{CalibrationFrames, QuantizeBase};
 use medsa_sam::Weights;
 use medsa_sam::prompt::PromptTokens;
 use medsa_tests::model::small_vit;
@@ -78,8 +78,10 @@ fn adapters_are_trained_on_an_int8_base() {
         let quantize = QuantizeBase {
             base: path("base.safetensors"),
             adapter: None,
-            calibration: vec![path("images")],
-            frames: NonZeroUsize::new(4).unwrap(),
+            frames: CalibrationFrames {
+                paths: vec![path("images")],
+                limit: NonZeroUsize::new(4).unwrap(),
+            },
             input_size: Some(input_size),
             out: path(out),
         };

@@ -1,10 +1,10 @@
-//! Fused operators on the CPU. They run on all cores and compute gradients only of trained tensors.
-//! Candle's composed operations keep every intermediate map and also compute gradients of frozen
-//! weights.
+//! Operators with their gradients, which are computed only of trained tensors. Those for the CPU are
+//! fused and run on all cores. Those for other devices are in [`composed`].
 //!
-//! Each operator is tested against its composition of basic operations, both values and gradients.
+//! Each fused operator is tested against the composed one, both values and gradients.
 
 mod attention;
+pub(crate) mod composed;
 mod conv;
 mod gelu;
 mod linear;

@@ -1,6 +1,6 @@
 //! Sums and products of two tensors, with broadcasting.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{tensor, tensor_values, zip_map};
 use crate::tape::Node;
@@ -48,9 +48,11 @@ pub(super) fn times(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     product.unwrap_or_else(|| a.broadcast_mul(b))
 }
 
-/// Applies `f` elementwise; `None` if the tensors are broadcast or not contiguous.
+/// Applies `f` elementwise; `None` if the tensors are broadcast, not contiguous, not f32 or not in
+/// CPU memory.
 fn both(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Option<Result<Tensor>> {
-    let fits = a.dims() == b.dims() && a.is_contiguous() && b.is_contiguous();
+    let is_plain = |x: &Tensor| x.is_contiguous() && x.dtype() == DType::F32 && x.device().is_cpu();
+    let fits = a.dims() == b.dims() && is_plain(a) && is_plain(b);
     fits.then(|| {
         let (in_a, in_b) = (a.storage_and_layout(), b.storage_and_layout());
         let values = zip_map(

@@ -122,6 +122,8 @@ pub struct FitConfig {
     pub previous_mask: f64,
     /// Steps between two saved states from which the training can resume.
     pub checkpoint_every: usize,
+    /// True to compute the products of layers and attentions in bf16. Needs a GPU.
+    pub bf16: bool,
 }
 
 impl Default for FitConfig {
@@ -134,6 +136,7 @@ impl Default for FitConfig {
             variants: 8,
             previous_mask: 0.15,
             checkpoint_every: 100,
+            bf16: false,
         }
     }
 }

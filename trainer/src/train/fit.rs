@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use medsa_bundle::Origin;
 use medsa_sam::image::Geometry;
 use medsa_sam::{Quantization, Weights};
@@ -81,7 +81,13 @@ impl Fit {
         let quantized = quantized.transpose()?;
         let sam = sam.with_adapters(&trained, &config.form);
         let sam = sam.map_err(|e| Error::network(&base.path, e))?;
+        if config.fit.bf16 && device.is_cpu() {
+            anyhow::bail!("fit.bf16 is true, but this program found no GPU; expected false");
+        }
         let mut backend = CandleBackend::new(device);
+        if config.fit.bf16 {
+            backend = backend.products_in(DType::BF16);
+        }
         if let Some(quantized) = &quantized {
             backend = backend.quantized(Rc::new(frozen(&quantized.quantization, &trained)));
         }

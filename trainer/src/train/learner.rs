@@ -10,7 +10,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::network::Network;
 use super::optimizer::Gradients;
-use crate::backend::Operators;
 use crate::tape::Node;
 
 /// A network with trainable tensors.
@@ -114,16 +113,7 @@ impl Learner {
     /// # Errors
     /// The device failed.
     pub fn collect(&self, loss: Node, sum: &mut Gradients) -> Result<()> {
-        let gradients = match self.network.backend.operators() {
-            Operators::Fused => loss.backward()?,
-            Operators::Composed => {
-                let store = loss.value().backward()?;
-                let of =
-                    |(name, var): (&String, &Var)| Some((name.clone(), store.get(var)?.clone()));
-                self.vars.iter().filter_map(of).collect()
-            }
-        };
-        for (name, gradient) in gradients {
+        for (name, gradient) in loss.backward()? {
             let total = match sum.remove(&name) {
                 Some(total) => (total + gradient)?,
                 None => gradient,

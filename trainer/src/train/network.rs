@@ -9,7 +9,7 @@ use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{MaskPrompt, Masks, PromptInput, Sam};
 use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
 
-use crate::backend::{CandleBackend, Operators};
+use crate::backend::CandleBackend;
 use crate::tape::Node;
 
 /// A network on a device.
@@ -36,11 +36,6 @@ impl Network {
     fn on(sam: Sam, backend: CandleBackend) -> Self {
         let frozen_steps = sam.frozen_encoder_steps();
         Self { sam: Rc::new(sam), backend, frozen_steps }
-    }
-
-    /// The network `sam` on `device`, with the given implementation of expensive operations.
-    pub fn with_operators(sam: Sam, device: Device, operators: Operators) -> Self {
-        Self::on(sam, CandleBackend::with_operators(device, operators))
     }
 
     /// The network `sam` on a backend that was configured for it.
@@ -80,7 +75,9 @@ impl Network {
     /// The device failed.
     pub fn embedding(&self, features: &Tensor, slices: usize) -> Result<Node> {
         let rest = self.frozen_steps..self.sam.encoder_steps();
-        self.encode(&Node::constant(features.clone()), rest, slices)?.permute(&[0, 3, 1, 2])
+        // Features from a cache are in CPU memory.
+        let features = Node::constant(self.backend.on_device(features)?);
+        self.encode(&features, rest, slices)?.permute(&[0, 3, 1, 2])
     }
 
     pub(super) fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
