@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn outline_within_two_pixels_counts_as_equal() {
-        let moved = |by| Scores::new(square(4, 10).view(), square(4 + by, 10).view()).nsd_2px;
+        let moved =
+            |by: usize| Scores::new(square(4, 10).view(), square(4 + by, 10).view()).nsd_2px;
         assert_eq!((moved(0), moved(1)), (1.0, 1.0));
         // Two pixels down and right: of each outline's 36 pixels, a corner is 2.8 px away, and its
         // two neighbours are 2.2 px away.
