@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dicom::DicomClip;
 use crate::pictures::Pictures;
-use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES};
+use crate::{Frame, FramesError, MAX_FRAMES};
 
 /// One or more frames, each decoded on request.
 #[derive(Debug)]
@@ -35,8 +35,6 @@ impl Clip {
         let metadata = fs::metadata(&path).map_err(FramesError::read(&path))?;
         let source = if metadata.is_dir() {
             Source::Pictures(Pictures::in_folder(&path)?)
-        } else if metadata.len() > MAX_FILE_BYTES {
-            return Err(FramesError::FileTooLarge { path, found: metadata.len() });
         } else {
             open_file(&path)?
         };

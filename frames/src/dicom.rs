@@ -14,6 +14,7 @@ mod pixels;
 mod problem;
 mod samples;
 mod scan;
+mod segmentation;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -26,7 +27,8 @@ use self::palette::Palette;
 use self::pixels::Pixels;
 pub use self::problem::DicomProblem;
 use self::samples::Samples;
-use crate::{Frame, FramesError, MAX_SIDE_PX};
+pub use self::segmentation::Segmentation;
+use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES, MAX_SIDE_PX};
 
 /// A parsed DICOM file with encoded pixels.
 #[derive(Debug)]
@@ -42,22 +44,9 @@ pub(crate) struct DicomClip {
 impl DicomClip {
     pub(crate) fn open(path: &Path) -> Result<Self, FramesError> {
         let problem = |source| FramesError::Dicom { path: path.to_owned(), source };
-        let file = File::open(path).map_err(FramesError::read(path))?;
-        let file_len = file.metadata().map_err(FramesError::read(path))?.len();
-        scan::check_structure(&mut BufReader::new(file), file_len).map_err(problem)?;
-
-        let object = OpenFileOptions::new()
-            .open_file(path)
-            .map_err(|source| problem(DicomProblem::Parse { source: Box::new(source) }))?;
+        let object = read_object(path)?;
         let header = Header::read(&object).map_err(problem)?;
-        let (width, height) = (header.columns, header.rows);
-        if [width, height].iter().any(|side| !(1..=MAX_SIDE_PX).contains(side)) {
-            return Err(FramesError::FrameSize { path: path.to_owned(), width, height });
-        }
-        if !(1..=crate::MAX_FRAMES as u64).contains(&header.frames) {
-            let found = header.frames;
-            return Err(FramesError::FrameCount { path: path.to_owned(), found });
-        }
+        check_limits(path, (header.columns, header.rows), header.frames)?;
         Self::from_object(object, header).map_err(problem)
     }
 
@@ -97,5 +86,31 @@ impl DicomClip {
             rgb,
             pixel_spacing_mm: self.pixel_spacing_mm,
         })
+    }
+}
+
+/// Reads the data set of a file after a check of its size and structure.
+fn read_object(path: &Path) -> Result<DefaultDicomObject, FramesError> {
+    let problem = |source| FramesError::Dicom { path: path.to_owned(), source };
+    let file = File::open(path).map_err(FramesError::read(path))?;
+    let file_len = file.metadata().map_err(FramesError::read(path))?.len();
+    if file_len > MAX_FILE_BYTES {
+        return Err(FramesError::FileTooLarge { path: path.to_owned(), found: file_len });
+    }
+    scan::check_structure(&mut BufReader::new(file), file_len).map_err(problem)?;
+    OpenFileOptions::new()
+        .open_file(path)
+        .map_err(|source| problem(DicomProblem::Parse { source: Box::new(source) }))
+}
+
+/// Checks the size and number of frames against the limits of this crate.
+fn check_limits(path: &Path, (width, height): (u32, u32), frames: u64) -> Result<(), FramesError> {
+    let path = path.to_owned();
+    if [width, height].iter().any(|side| !(1..=MAX_SIDE_PX).contains(side)) {
+        Err(FramesError::FrameSize { path, width, height })
+    } else if !(1..=MAX_FRAMES as u64).contains(&frames) {
+        Err(FramesError::FrameCount { path, found: frames })
+    } else {
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! images.
 //!
 //! [`Clip::open`] reads and checks the header of a file; [`Clip::frame`] decodes one frame at a
-//! time.
+//! time. [`Segmentation`] reads masks of a frame.
 //!
 //! **Architecture invariants:** files are hostile. Sizes are checked against the limits of this
 //! crate before memory of that size is allocated. A file with less data than its header states is
@@ -16,7 +16,7 @@ mod frame;
 mod pictures;
 
 pub use clip::Clip;
-pub use dicom::DicomProblem;
+pub use dicom::{DicomProblem, Segmentation};
 pub use error::FramesError;
 pub use frame::Frame;
 

@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -74,6 +74,28 @@ def dicom(syntax, photometric, samples, bits, pixels, frames=1, **more):
     return file.getvalue()[132:]
 
 
+def segmentation():
+    """Two masks of one bit per pixel."""
+
+    def group(number):
+        segment, group = Dataset(), Dataset()
+        segment.ReferencedSegmentNumber = number
+        group.SegmentIdentificationSequence = [segment]
+        return group
+
+    return dicom(
+        ExplicitVRLittleEndian,
+        "MONOCHROME2",
+        1,
+        1,
+        bytes(range(2 * SIZE[0] * SIZE[1] // 8)),
+        2,
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4",
+        SegmentationType="BINARY",
+        PerFrameFunctionalGroupsSequence=[group(1), group(2)],
+    )
+
+
 def run_length(planes):
     """Each plane as literal runs."""
     segments = []
@@ -108,6 +130,7 @@ def main():
     write("dicom", "jpeg", dicom(JPEGBaseline8Bit, "YBR_FULL_422", 3, 8, frames, 2))
     j2k = saved(rgb, "JPEG2000", no_jp2=True)
     write("dicom", "jpeg2000", dicom(JPEG2000, "YBR_ICT", 3, 8, encapsulate([j2k])))
+    write("dicom", "segmentation", segmentation())
     write("dicom", "rle", dicom(RLELossless, "RGB", 3, 8, encapsulate([run_length(planes)])))
 
     write("picture", "baseline.jpg", jpeg)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use medsa_frames::{Clip, MAX_SIDE_PX};
+use medsa_frames::{Clip, MAX_SIDE_PX, Segmentation};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -22,6 +22,17 @@ pub fn play(bytes: &[u8]) {
         assert_eq!(frame.rgb.len(), 3 * frame.width as usize * frame.height as usize);
     }
     let _ = (clip.frame_interval_ms(), clip.frame_name(0));
+}
+
+/// Opens the bytes as a Segmentation, and reads its first masks.
+pub fn masks(bytes: &[u8]) {
+    let path = path("segmentation");
+    fs::write(&path, bytes).expect("the folder is ours");
+    let Ok(segmentation) = Segmentation::open(&path) else { return };
+    let pixels = segmentation.width() as usize * segmentation.height() as usize;
+    for number in 0..4 {
+        assert!(segmentation.mask(number).is_none_or(|mask| mask.len() == pixels));
+    }
 }
 
 /// Path of a file in this process's folder.

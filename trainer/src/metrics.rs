@@ -18,7 +18,14 @@ pub struct Scores {
     /// in pixels (like MedPy's `hd95`). 0 for two empty masks; the image's diagonal if only one is
     /// empty.
     pub hd95_px: f64,
+    /// Normalized surface Dice at a tolerance of 2 px (Nikolov et al. 2018, arXiv:1809.04430):
+    /// share of the pixels of both outlines that lie within 2 px of the other outline. 1 for two
+    /// empty masks; 0 if only one is empty.
+    pub nsd_2px: f64,
 }
+
+/// Tolerance of the normalized surface Dice, in pixels.
+const TOLERANCE_PX: f32 = 2.0;
 
 impl Scores {
     /// Compares the mask `found` with `truth`, both `[H, W]`.
@@ -28,16 +35,18 @@ impl Scores {
     pub fn new(found: ArrayView2<bool>, truth: ArrayView2<bool>) -> Self {
         let [a, b, both] = areas(found, truth);
         if a + b == 0.0 {
-            return Self { dice: 1.0, iou: 1.0, hd95_px: 0.0 };
+            return Self { dice: 1.0, iou: 1.0, hd95_px: 0.0, nsd_2px: 1.0 };
         }
         let (dice, iou) = (2.0 * both / (a + b), both / (a + b - both));
-        let hd95_px = if a == 0.0 || b == 0.0 {
+        if a == 0.0 || b == 0.0 {
             let (height, width) = found.dim();
-            (height as f64).hypot(width as f64)
-        } else {
-            hd95(found, truth)
-        };
-        Self { dice, iou, hd95_px }
+            let hd95_px = (height as f64).hypot(width as f64);
+            return Self { dice, iou, hd95_px, nsd_2px: 0.0 };
+        }
+        let mut squared = outline_distances(found, truth);
+        let near = squared.iter().filter(|&&d| d <= TOLERANCE_PX * TOLERANCE_PX).count();
+        let nsd_2px = near as f64 / squared.len() as f64;
+        Self { dice, iou, hd95_px: hd95(&mut squared), nsd_2px }
     }
 }
 
@@ -102,11 +111,12 @@ impl Mean {
     }
 }
 
-/// HD95 of two masks that are not empty.
-fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
+/// Squared distances of the pixels of each outline to the other outline, both directions together.
+/// Neither mask may be empty.
+fn outline_distances(a: ArrayView2<bool>, b: ArrayView2<bool>) -> Vec<f32> {
     // Cropping to the part that contains both masks does not change the distances.
     let either = Zip::from(a).and(b).map_collect(|&a, &b| a || b);
-    let Some((rows, columns)) = extent(either.view()) else { return 0.0 };
+    let (rows, columns) = extent(either.view()).expect("the caller compares masks with pixels");
     let a = outline(crop(a, rows.clone(), columns.clone()));
     let b = outline(crop(b, rows, columns));
     let mut squared = Vec::new();
@@ -114,6 +124,11 @@ fn hd95(a: ArrayView2<bool>, b: ArrayView2<bool>) -> f64 {
         let distance = squared_distance(to.view());
         squared.extend(from.iter().zip(&distance).filter(|(on, _)| **on).map(|(_, &d)| d));
     }
+    squared
+}
+
+/// HD95 from the squared distances of the outlines, which it reorders.
+fn hd95(squared: &mut [f32]) -> f64 {
     // Only the two values around the percentile have to be in order.
     let (below, share) = position(squared.len(), 0.95);
     let (_, low, above) = squared.select_nth_unstable_by(below, f32::total_cmp);
@@ -173,13 +188,14 @@ mod tests {
     fn empty_masks_have_defined_scores() {
         let (empty, full) = (square(0, 0), square(0, 32));
         let both = Scores::new(empty.view(), empty.view());
-        assert_eq!(both, Scores { dice: 1.0, iou: 1.0, hd95_px: 0.0 });
+        assert_eq!(both, Scores { dice: 1.0, iou: 1.0, hd95_px: 0.0, nsd_2px: 1.0 });
         let one = Scores::new(empty.view(), full.view());
-        assert_eq!(one, Scores { dice: 0.0, iou: 0.0, hd95_px: 32f64.hypot(32.0) });
+        let hd95_px = 32f64.hypot(32.0);
+        assert_eq!(one, Scores { dice: 0.0, iou: 0.0, hd95_px, nsd_2px: 0.0 });
     }
 
     #[test]
-    fn hd95_equals_the_definition_at_any_position() {
+    fn outline_scores_equal_their_definitions_at_any_position() {
         let disc = |cy: i32, cx: i32, radius: i32| {
             Array2::from_shape_fn((60, 70), |(y, x)| {
                 (y as i32 - cy).pow(2) + (x as i32 - cx).pow(2) <= radius * radius
@@ -189,10 +205,26 @@ mod tests {
             (disc(20, 20, 9), disc(24, 29, 12)),
             (disc(0, 0, 7), disc(59, 69, 5)),
             (disc(30, 35, 60), disc(30, 35, 3)),
+            (disc(30, 35, 20), disc(31, 34, 21)),
+            (disc(52, 3, 9), disc(50, 2, 11)),
         ] {
-            let found = Scores::new(a.view(), b.view()).hd95_px;
-            assert_eq!(found, hd95_by_definition(&a, &b));
+            let found = Scores::new(a.view(), b.view());
+            let distances = distances_by_definition(&a, &b);
+            assert_eq!(found.hd95_px, percentile(&distances, 0.95));
+            let near = distances.iter().filter(|&&px| px <= 2.0).count();
+            assert_eq!(found.nsd_2px, near as f64 / distances.len() as f64);
         }
+    }
+
+    #[test]
+    fn outline_within_two_pixels_counts_as_equal() {
+        let moved =
+            |by: usize| Scores::new(square(4, 10).view(), square(4 + by, 10).view()).nsd_2px;
+        assert_eq!((moved(0), moved(1)), (1.0, 1.0));
+        // Two pixels down and right: of each outline's 36 pixels, a corner is 2.8 px away, and its
+        // two neighbours are 2.2 px away.
+        assert_eq!(moved(2), 66.0 / 72.0);
+        assert!(moved(3) < 0.5, "{}", moved(3));
     }
 
     #[test]
@@ -204,7 +236,8 @@ mod tests {
         assert_eq!(many, Mean::bootstrap(&values));
     }
 
-    fn hd95_by_definition(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
+    /// Distances of each outline's pixels to the other outline, sorted.
+    fn distances_by_definition(a: &Array2<bool>, b: &Array2<bool>) -> Vec<f64> {
         let points = |mask: &Array2<bool>| -> Vec<(usize, usize)> {
             let on = outline(mask.view());
             on.indexed_iter().filter(|(_, on)| **on).map(|(at, _)| at).collect()
@@ -219,6 +252,6 @@ mod tests {
         let mut distances = [nearest(&a, &b), nearest(&b, &a)].concat();
         distances.iter_mut().for_each(|squared| *squared = squared.sqrt());
         distances.sort_by(f64::total_cmp);
-        percentile(&distances, 0.95)
+        distances
     }
 }

@@ -171,7 +171,7 @@ pub(super) fn integer(object: &InMemDicomObject, tag: Tag) -> Option<i64> {
     object.get(tag)?.to_int().ok()
 }
 
-fn required<T: TryFrom<i64>>(
+pub(super) fn required<T: TryFrom<i64>>(
     object: &InMemDicomObject,
     tag: Tag,
     attribute: &'static str,
@@ -181,7 +181,7 @@ fn required<T: TryFrom<i64>>(
         .ok_or(DicomProblem::Missing { attribute })
 }
 
-fn one_of(
+pub(super) fn one_of(
     object: &InMemDicomObject,
     tag: Tag,
     attribute: &'static str,
@@ -197,7 +197,7 @@ fn one_of(
 }
 
 /// Number of frames; absent or empty means one frame.
-fn frames(object: &InMemDicomObject) -> Result<u64, DicomProblem> {
+pub(super) fn frames(object: &InMemDicomObject) -> Result<u64, DicomProblem> {
     match object.get(tags::NUMBER_OF_FRAMES) {
         Some(element) if !element.value().to_str().is_ok_and(|text| text.trim().is_empty()) => {
             required(object, tags::NUMBER_OF_FRAMES, "NumberOfFrames")

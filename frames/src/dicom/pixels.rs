@@ -69,17 +69,22 @@ impl Pixels {
 }
 
 fn native(value: PrimitiveValue, header: &Header) -> Result<Pixels, DicomProblem> {
+    let expected = header.native_frame_bytes() as u64 * header.frames;
+    Ok(Pixels::Native(native_bytes(value, expected)?))
+}
+
+/// Uncompressed pixels, little endian, at least `expected` bytes.
+pub(super) fn native_bytes(value: PrimitiveValue, expected: u64) -> Result<Vec<u8>, DicomProblem> {
     let bytes = match value {
         PrimitiveValue::U8(bytes) => bytes.into_vec(),
         PrimitiveValue::U16(words) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
         _ => return Err(DicomProblem::Missing { attribute: "PixelData" }),
     };
     let found = bytes.len() as u64;
-    let expected = header.native_frame_bytes() as u64 * header.frames;
     if found < expected {
         return Err(DicomProblem::ShortPixels { unit: "bytes", found, expected });
     }
-    Ok(Pixels::Native(bytes))
+    Ok(bytes)
 }
 
 fn encapsulated(

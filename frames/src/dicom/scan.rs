@@ -37,8 +37,8 @@ pub(super) fn check_structure(
     file_len: u64,
 ) -> Result<(), DicomProblem> {
     let mut scan = Scan { file, position: 0, levels: vec![Level::to(file_len)], elements: 0 };
-    // Preamble and `DICM`, which the caller has checked.
-    scan.skip("preamble", 132)?;
+    scan.skip("preamble", 128)?;
+    scan.magic()?;
     let transfer_syntax = scan.meta_group()?;
     // Refused here, because big-endian or deflated data would look damaged.
     header::encoding(&transfer_syntax)?;
@@ -73,6 +73,22 @@ impl Level {
 }
 
 impl<F: Read + Seek> Scan<'_, F> {
+    /// Reads the letters of a DICOM file after its preamble. Without them, the parser would start
+    /// at another place than this check.
+    fn magic(&mut self) -> Result<(), DicomProblem> {
+        let mut found = [0; 4];
+        self.check_room(|| "letters DICM".into(), 4)?;
+        self.read(&mut found)?;
+        if found == *b"DICM" {
+            return Ok(());
+        }
+        Err(DicomProblem::Unsupported {
+            attribute: "prefix at byte 128",
+            found: format!("{found:02x?}"),
+            expected: "the letters DICM of a DICOM file",
+        })
+    }
+
     /// Reads the file meta group; returns the transfer syntax without padding.
     fn meta_group(&mut self) -> Result<String, DicomProblem> {
         let mut transfer_syntax = Vec::new();

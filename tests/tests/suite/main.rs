@@ -16,6 +16,7 @@ mod main_job;
 mod medsa_blocks;
 mod onnx_parity;
 mod pack;
+mod records;
 mod released;
 mod tiny;
 mod training;

@@ -5,7 +5,7 @@ use medsa_trainer::data::Dataset;
 
 #[derive(Args)]
 pub struct Check {
-    /// Folder with images/ and masks/
+    /// Folder with images/ and masks/, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Classes that masks may contain, as 1,2 [default: any]
@@ -16,6 +16,9 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> anyhow::Result<()> {
         let (dataset, mut problems) = Dataset::open(&self.data)?;
+        if let Some(records) = dataset.records() {
+            println!("{records}");
+        }
         problems.iter().for_each(|problem| println!("{problem}"));
         let before = problems.len();
         dataset.check(self.classes.as_deref(), |problem| {

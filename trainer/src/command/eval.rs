@@ -17,7 +17,7 @@ pub struct Eval {
     /// Adapter
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Folder with images/ and masks/
+    /// Folder with images/ and masks/, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Split file [default: evaluate all images]
@@ -52,8 +52,8 @@ pub struct Eval {
     /// PNG file to write, with up to twelve predictions (worst, median and best)
     #[arg(long, value_name = "FILE")]
     gallery: Option<PathBuf>,
-    /// Print JSON: a list with class and prompt and, for each of dice, iou and hd95_px, the mean,
-    /// the low and high end of its 95 % interval, and the number of predictions
+    /// Print JSON: a list with class and prompt and, for each of dice, iou, hd95_px and nsd_2px, the
+    /// mean, the low and high end of its 95 % interval, and the number of predictions
     #[arg(long)]
     json: bool,
 }

@@ -166,13 +166,15 @@ impl Training {
 
     fn info(&self, rows: &[Row]) -> anyhow::Result<AdapterInfo> {
         let config = &self.config;
+        let stocks = self.fit.stocks().iter();
         Ok(AdapterInfo {
             base: self.base.origin.clone(),
             input_size: config.input_size,
             config: config.form,
             training: Some(TrainingRecord {
                 task: config.task.clone(),
-                classes: config.data.iter().flat_map(|data| data.classes.clone()).collect(),
+                // Of the stocks, because records name their classes themselves.
+                classes: stocks.flat_map(|(stock, _)| stock.config.classes.clone()).collect(),
                 steps: self.fit.steps(),
                 seed: config.seed,
                 prompts: config.prompts.clone(),

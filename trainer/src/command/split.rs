@@ -6,7 +6,7 @@ use regex::Regex;
 
 #[derive(Args)]
 pub struct SplitCommand {
-    /// Folder with images/ and masks/
+    /// Folder with images/ and masks/, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Split file to write

@@ -8,6 +8,7 @@ use super::cache::Cache;
 use super::files::{Entry, Kind, by_frame, by_stem};
 use super::item::{Item, Source};
 use super::problem::Problem;
+use super::records::{self, RecordsReport};
 use super::volume;
 use crate::Error;
 
@@ -15,38 +16,24 @@ use crate::Error;
 #[derive(Clone, Debug)]
 pub struct Dataset {
     items: Vec<Item>,
+    records: Option<RecordsReport>,
 }
 
 impl Dataset {
-    /// Opens `path`, a folder with `images/` and `masks/`. Also returns the problems that can be
-    /// found before pixels are decoded.
+    /// Opens `path`, a folder with `images/` and `masks/`, or one of records. Also returns the
+    /// problems that can be found before pixels are decoded.
     ///
     /// # Errors
-    /// `images/` or `masks/` cannot be listed.
+    /// `images/` or `masks/` cannot be listed, and there are no records.
     pub fn open(path: &Path) -> Result<(Self, Vec<Problem>), Error> {
-        let (images, masks) = (path.join("images"), path.join("masks"));
         let mut problems = Vec::new();
-        let entries = by_stem(&images, &mut problems)?;
-        let mut mask_entries = by_stem(&masks, &mut problems)?;
-        let cache = Arc::new(Cache::default());
-        let mut items = Vec::new();
-        for (stem, image) in entries {
-            match mask_entries.remove(&stem) {
-                Some(mask) => match pair(&stem, image, mask, &cache, &mut problems) {
-                    Ok(found) => items.extend(found),
-                    Err(problem) => problems.push(problem),
-                },
-                None => {
-                    let masks = masks.clone();
-                    problems.push(Problem::MissingMask { image: image.path, masks });
-                }
-            }
-        }
-        problems.extend(
-            mask_entries
-                .into_values()
-                .map(|mask| Problem::MissingImage { mask: mask.path, images: images.clone() }),
-        );
+        let names = records::names(path);
+        let (mut items, records) = if names.is_empty() || path.join("images").exists() {
+            (pairs(path, &mut problems)?, None)
+        } else {
+            let (items, report) = records::open(path, &names, &mut problems);
+            (items, Some(report))
+        };
         // For example `a#0001.png` next to the slices of `a.nii`.
         let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
         items.retain(|item: &Item| match names.get(&item.name) {
@@ -57,12 +44,23 @@ impl Dataset {
                 false
             }
         });
-        Ok((Self { items }, problems))
+        Ok((Self { items, records }, problems))
     }
 
     /// The items.
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// Facts about the records; `None` for `images/` and `masks/`.
+    pub fn records(&self) -> Option<&RecordsReport> {
+        self.records.as_ref()
+    }
+
+    /// Labels of the items, in the order of the classes 1, 2, ...; empty for `images/` and
+    /// `masks/`, whose classes have no names.
+    pub fn labels(&self) -> Vec<String> {
+        self.records.iter().flat_map(RecordsReport::labels).map(str::to_owned).collect()
     }
 
     /// `depth` consecutive slices or frames of one volume or recording, starting with item `start`;
@@ -114,6 +112,33 @@ impl Dataset {
     }
 }
 
+/// Items of `images/` and `masks/` in `path`.
+fn pairs(path: &Path, problems: &mut Vec<Problem>) -> Result<Vec<Item>, Error> {
+    let (images, masks) = (path.join("images"), path.join("masks"));
+    let entries = by_stem(&images, problems)?;
+    let mut mask_entries = by_stem(&masks, problems)?;
+    let cache = Arc::new(Cache::default());
+    let mut items = Vec::new();
+    for (stem, image) in entries {
+        match mask_entries.remove(&stem) {
+            Some(mask) => match pair(&stem, image, mask, &cache, problems) {
+                Ok(found) => items.extend(found),
+                Err(problem) => problems.push(problem),
+            },
+            None => {
+                let masks = masks.clone();
+                problems.push(Problem::MissingMask { image: image.path, masks });
+            }
+        }
+    }
+    problems.extend(
+        mask_entries
+            .into_values()
+            .map(|mask| Problem::MissingImage { mask: mask.path, images: images.clone() }),
+    );
+    Ok(items)
+}
+
 /// Items of an image and a mask with the same stem.
 fn pair(
     stem: &str,
@@ -127,6 +152,7 @@ fn pair(
         image: image.path.clone(),
         mask: mask.path.clone(),
         sequence: None,
+        label: None,
         source,
     };
     let numbered = |number: usize, mask: PathBuf, source| Item {
@@ -134,6 +160,7 @@ fn pair(
         image: image.path.clone(),
         mask,
         sequence: Some((stem.to_owned(), number)),
+        label: None,
         source,
     };
     match (image.kind, mask.kind) {

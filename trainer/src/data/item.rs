@@ -9,12 +9,14 @@ use super::cache::Cache;
 use super::picture::Picture;
 use super::problem::Problem;
 use super::raster;
+use super::records::RecordedMask;
 
 /// An image and its mask.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Name, unique in the data set: the common stem of both files, followed by the number of the
-    /// slice or frame if there are several (`stem#0007`).
+    /// Name, unique in the data set: the common stem of both files, or the name of the record,
+    /// followed by the number of the slice, frame, mask or object if there are several
+    /// (`stem#0007`).
     pub name: String,
     /// File with the image.
     pub image: PathBuf,
@@ -22,6 +24,8 @@ pub struct Item {
     pub mask: PathBuf,
     /// Stem of the volume or recording and the number in it, from 0; `None` for single images.
     pub sequence: Option<(String, usize)>,
+    /// Name of the only structure in the mask, if the data states it, as records of a device do.
+    pub label: Option<String>,
     pub(super) source: Source,
 }
 
@@ -36,19 +40,23 @@ pub(super) enum Source {
     Frame(usize, Arc<Cache>),
     /// A recording with one frame, and an image file.
     OnlyFrame(Arc<Cache>),
+    /// A frame and an object of a record.
+    Record(RecordedMask),
 }
 
 impl Item {
     /// Decodes the image and its mask. Several threads may read items at the same time.
     ///
     /// # Errors
-    /// [`Problem::Unreadable`], [`Problem::SizeMismatch`], [`Problem::NoSuchFrame`], or
-    /// [`Problem::WrongKind`] if a recording of several frames has only one mask.
+    /// [`Problem::Unreadable`], also for a file of a record that was changed after its capture;
+    /// [`Problem::SizeMismatch`], [`Problem::NoSuchFrame`], or [`Problem::WrongKind`] if a recording
+    /// of several frames has only one mask.
     pub fn read(&self) -> Result<Picture, Problem> {
         match &self.source {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
             Source::Slice(index, cache) => Ok(cache.volume(&self.image, &self.mask)?.slice(*index)),
             Source::Frame(index, cache) => self.read_frame(*index, cache),
+            Source::Record(mask) => mask.read(&self.image, &self.mask),
             Source::OnlyFrame(cache) => {
                 if cache.clip(&self.image)?.len() > 1 {
                     let (mask, image) = (self.mask.clone(), self.image.clone());
@@ -62,7 +70,7 @@ impl Item {
 
     /// True if the mask's file belongs to other items, too.
     pub(super) fn shares_mask(&self) -> bool {
-        matches!(self.source, Source::Slice(..))
+        matches!(self.source, Source::Slice(..) | Source::Record(_))
     }
 
     fn read_frame(&self, index: usize, cache: &Cache) -> Result<Picture, Problem> {

@@ -14,6 +14,10 @@
 //!
 //! Masks hold class indices, 0 for background, or 0 and 255 for a single class.
 //!
+//! A data set may also be a folder of records of a device, such as
+//! `00000042-20261123T064433.123456Z`. Each object with a mask is an item, such as
+//! `00000042-20261123T064433.123456Z#0002`; its label is its class.
+//!
 //! **Architecture invariant:** files are hostile. Sizes are checked against limits before memory of
 //! that size is allocated, and a damaged file is a [`Problem`], never a panic.
 
@@ -24,6 +28,7 @@ mod item;
 mod picture;
 mod problem;
 mod raster;
+mod records;
 mod similarity;
 mod split;
 mod volume;
@@ -32,4 +37,5 @@ pub use dataset::Dataset;
 pub use item::Item;
 pub use picture::{Picture, Targets};
 pub use problem::Problem;
+pub use records::RecordsReport;
 pub use split::{Part, Split, SplitError, SplitPlan, SplitReport};

@@ -73,6 +73,14 @@ pub enum Problem {
         /// The mask.
         mask: PathBuf,
     },
+    /// A record without a usable mask, or an object of one.
+    #[error("{path}: not used: {reason}")]
+    Skipped {
+        /// Folder of the record.
+        path: PathBuf,
+        /// Object, and why it is not used.
+        reason: String,
+    },
     /// A file that cannot be decoded or exceeds a limit.
     #[error("{path}: unreadable: {reason}")]
     Unreadable {

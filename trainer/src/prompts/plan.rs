@@ -31,6 +31,8 @@ pub enum PromptKind {
     Point1,
     /// Three random clicks on the structure
     Point3,
+    /// A random click, then two clicks, each on the centre of the largest error
+    Clicks3,
     /// The central click, then four clicks, each on the centre of the largest error
     Clicks5,
     /// A random box whose IoU with the tight one is at least 0.5
@@ -76,10 +78,11 @@ pub enum FirstClicks {
 
 impl PromptKind {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Center,
         Self::Point1,
         Self::Point3,
+        Self::Clicks3,
         Self::Clicks5,
         Self::Box50,
         Self::Box75,
@@ -92,6 +95,7 @@ impl PromptKind {
             Self::Center => "center",
             Self::Point1 => "point1",
             Self::Point3 => "point3",
+            Self::Clicks3 => "clicks3",
             Self::Clicks5 => "clicks5",
             Self::Box50 => "box50",
             Self::Box75 => "box75",
@@ -107,6 +111,7 @@ impl PromptKind {
             Self::Center => clicks(FirstClicks::Central, 0),
             Self::Point1 => clicks(FirstClicks::Random(1), 0),
             Self::Point3 => clicks(FirstClicks::Random(3), 0),
+            Self::Clicks3 => clicks(FirstClicks::Random(1), 2),
             Self::Clicks5 => clicks(FirstClicks::Central, 4),
             Self::Box50 => only(BoxPlan::Jittered(0.5)),
             Self::Box75 => only(BoxPlan::Jittered(0.75)),
@@ -226,20 +231,31 @@ mod tests {
         }
     }
 
+    /// Prompt of `kind` after a network that marks the clicked pixels only.
+    fn corrected(kind: PromptKind, seed: u64) -> Prompting {
+        let (truth, mut rng) = (square(), ChaCha8Rng::seed_from_u64(seed));
+        let mut prompting = kind.plan().start(&mut rng, truth.view());
+        let mut found = Array2::from_elem((30, 30), false);
+        while let Some(point) = prompting.next(None, found.view(), truth.view()) {
+            found[(point.y as usize, point.x as usize)] = point.positive;
+        }
+        prompting
+    }
+
     #[test]
     fn five_clicks_are_deterministic_and_no_more_follow() {
-        let truth = square();
-        let run = |seed| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut prompting = PromptKind::Clicks5.plan().start(&mut rng, truth.view());
-            let mut found = Array2::from_elem((30, 30), false);
-            while let Some(point) = prompting.next(None, found.view(), truth.view()) {
-                found[(point.y as usize, point.x as usize)] = point.positive;
-            }
-            prompting
-        };
-        assert_eq!(run(1).points().len(), 5);
-        assert_eq!(run(1), run(2));
+        let five = corrected(PromptKind::Clicks5, 1);
+        assert_eq!(five.points().len(), 5);
+        assert_eq!(five, corrected(PromptKind::Clicks5, 2));
+    }
+
+    #[test]
+    fn three_clicks_are_a_random_one_and_two_corrections() {
+        let [first, second] = [1, 2].map(|seed| corrected(PromptKind::Clicks3, seed));
+        assert_eq!((first.points().len(), second.points().len()), (3, 3));
+        assert_ne!(first.points()[0], second.points()[0]);
+        // The prediction is empty before the first correction.
+        assert_eq!(first.points()[1], central_click(square().view()));
     }
 
     #[test]

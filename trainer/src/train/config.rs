@@ -54,13 +54,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Folder with `images/` and `masks/`.
+    /// Folder with `images/` and `masks/`, or with records of a device.
     pub path: PathBuf,
     /// Split file from `medsa-train split`. Without it, all images are for training and none for
     /// validation.
     #[serde(default)]
     pub split: Option<PathBuf>,
-    /// Names of the classes 1, 2, ...; a class with an empty name is ignored.
+    /// Names of the classes 1, 2, ...; a class with an empty name is ignored. Of records: labels of
+    /// the objects to use; empty for all.
     #[serde(default)]
     pub classes: Vec<String>,
     /// Target of one prompt in training.

@@ -162,6 +162,9 @@ pub struct Row {
     pub iou: Mean,
     /// 95th percentile of outline distances, in pixels of the frame.
     pub hd95_px: Mean,
+    /// Normalized surface Dice at a tolerance of 2 px; `None` in logs of earlier versions.
+    #[serde(default)]
+    pub nsd_2px: Option<Mean>,
 }
 
 impl Summary {
@@ -182,6 +185,7 @@ impl Summary {
                 dice: mean(|s| s.dice),
                 iou: mean(|s| s.iou),
                 hd95_px: mean(|s| s.hd95_px),
+                nsd_2px: Some(mean(|s| s.nsd_2px)),
             }
         };
         self.scores.iter().map(row).collect()

@@ -41,6 +41,18 @@ pub enum StockError {
         /// Error.
         source: Box<SplitError>,
     },
+    /// None of the labels of the records is a configured class.
+    #[error(
+        "{folder}: objects are labelled {found}, expected at least one of the classes {expected}"
+    )]
+    Labels {
+        /// Folder of the records.
+        folder: String,
+        /// Labels of the objects.
+        found: String,
+        /// Names of the classes.
+        expected: String,
+    },
     /// A part of the split is empty.
     #[error("{split}: no image for {part}")]
     Nothing {
@@ -54,14 +66,16 @@ pub enum StockError {
 impl Stock {
     /// Opens a data set and its split. Without a split, all items are for training.
     ///
+    /// The classes of records are labels. Without configured classes, all labels are classes;
+    /// otherwise, objects with other labels are not used.
+    ///
     /// # Errors
     /// [`StockError`] names the file.
     pub fn open(config: &DataConfig) -> Result<Self, StockError> {
         let (dataset, _) = Dataset::open(&config.path)?;
         let Some(path) = &config.split else {
             let train = (0..dataset.items().len()).collect();
-            let (validation, test) = (Vec::new(), Vec::new());
-            return Ok(Self { config: config.clone(), dataset, train, validation, test });
+            return Self::new(config.clone(), dataset, [train, Vec::new(), Vec::new()]);
         };
         let split = Split::read(path)?;
         let parts = split.indices(&dataset).map_err(|source| StockError::Items {
@@ -69,8 +83,7 @@ impl Stock {
             folder: config.path.display().to_string(),
             source: source.into(),
         })?;
-        let [train, validation, test] = parts;
-        let stock = Self { config: config.clone(), dataset, train, validation, test };
+        let stock = Self::new(config.clone(), dataset, parts)?;
         stock.expect(Part::Train)?;
         stock.expect(Part::Validation)?;
         Ok(stock)
@@ -84,7 +97,32 @@ impl Stock {
         let (dataset, _) = Dataset::open(path)?;
         let test = (0..dataset.items().len()).collect();
         let config = DataConfig::new(path, None, classes);
-        Ok(Self { config, dataset, train: Vec::new(), validation: Vec::new(), test })
+        Self::new(config, dataset, [Vec::new(), Vec::new(), test])
+    }
+
+    /// Matches labels and classes; `parts` are train, validation, test.
+    fn new(
+        mut config: DataConfig,
+        dataset: Dataset,
+        mut parts: [Vec<usize>; 3],
+    ) -> Result<Self, StockError> {
+        let labels = dataset.labels();
+        if config.classes.is_empty() {
+            config.classes = labels;
+        } else if !labels.is_empty() {
+            let listed = |label: &String| config.classes.contains(label);
+            if !labels.iter().any(listed) {
+                return Err(StockError::Labels {
+                    folder: config.path.display().to_string(),
+                    found: labels.join(", "),
+                    expected: config.classes.join(", "),
+                });
+            }
+            let used = |&i: &usize| dataset.items()[i].label.as_ref().is_none_or(listed);
+            parts.iter_mut().for_each(|part| part.retain(used));
+        }
+        let [train, validation, test] = parts;
+        Ok(Self { config, dataset, train, validation, test })
     }
 
     /// Indices of the items of one part.
@@ -130,8 +168,8 @@ impl Stock {
     }
 
     /// Decodes `slices` images, starting with item `first`. Beyond the end of a volume or
-    /// recording, its last image is repeated. Classes that the configuration ignores become
-    /// background.
+    /// recording, its last image is repeated. Classes are numbered as in the configuration; those
+    /// that it ignores become background.
     ///
     /// # Errors
     /// An image cannot be read.
@@ -139,13 +177,23 @@ impl Stock {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));
         let mut pictures = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
-        for picture in &mut pictures {
-            picture.classes.mapv_inplace(|class| if self.leaves_out(class) { 0 } else { class });
+        for (picture, item) in pictures.iter_mut().zip(items) {
+            let labelled = item.label.as_ref().map(|label| self.labelled(label));
+            picture.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
+                number if class == 0 || self.leaves_out(number) => 0,
+                number => number,
+            });
         }
         while let (true, Some(last)) = (pictures.len() < slices, pictures.last().cloned()) {
             pictures.push(last);
         }
         Ok(pictures)
+    }
+
+    /// Class of a label; 0 if it is not listed.
+    fn labelled(&self, label: &str) -> u8 {
+        let at = self.config.classes.iter().position(|class| class == label);
+        at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
     }
 
     fn leaves_out(&self, class: u8) -> bool {

@@ -51,14 +51,15 @@ fn images_are_trained_into_a_working_adapter() {
 fn check_commands(folder: &Folder) {
     let model = "--base base.safetensors --adapter run/best.safetensors";
     let rows = folder.succeed(&format!(
-        "eval {model} --data data --split split.json --classes ellipse --prompt box,point1,clicks5 \
-         --targets class --gallery answers.png --json"
+        "eval {model} --data data --split split.json --classes ellipse \
+         --prompt box,point1,clicks5,clicks3 --targets class --gallery answers.png --json"
     ));
     let rows = json(&rows);
     let prompts: Vec<&str> =
         rows.as_array().unwrap().iter().map(|row| row["prompt"].as_str().unwrap()).collect();
-    assert_eq!(prompts, ["point1", "clicks5", "box"]);
+    assert_eq!(prompts, ["point1", "clicks3", "clicks5", "box"]);
     assert!(rows[0]["class"] == "ellipse" && rows[0]["dice"]["count"].as_u64() > Some(0));
+    assert!((0.0..=1.0).contains(&rows[0]["nsd_2px"]["mean"].as_f64().unwrap()), "{rows}");
     assert!(folder.at("answers.png").exists());
 
     let answer = folder.succeed(&format!(

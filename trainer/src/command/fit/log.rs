@@ -200,6 +200,20 @@ mod tests {
     }
 
     #[test]
+    fn row_of_an_earlier_version_has_no_nsd() {
+        let mean = r#"{"mean": 0.5, "low": 0.4, "high": 0.6, "count": 9}"#;
+        let row = format!(
+            r#"{{"class": "c", "prompt": "box", "dice": {mean}, "iou": {mean}, "hd95_px": {mean}}}"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let line = format!(r#"{{"step": 2, "score": 0.5, "validation": [{row}]}}"#);
+        fs::write(&path, line + "\n").unwrap();
+        let log = Log::open(path, 2).unwrap();
+        assert_eq!(log.validations()[0].validation[0].nsd_2px, None);
+    }
+
+    #[test]
     fn best_validation_is_the_first_with_the_highest_score() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(written(folder.path()), 4).unwrap();
