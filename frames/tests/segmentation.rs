@@ -1,4 +1,4 @@
-//! Segmentations made by the tests. Files of the service are read in `tests/suite/records.rs`.
+//! Segmentations made by the tests. Files of the service are read in `tests/tests/suite/records.rs`.
 
 mod common;
 
