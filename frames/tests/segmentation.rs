@@ -1,4 +1,4 @@
-//! Segmentations made by the tests. Files of the service are read in `tests/suite/records.rs`.
+//! Segmentations made by the tests. Files of the service are read in `tests/tests/suite/records.rs`.
 
 mod common;
 
@@ -63,7 +63,7 @@ fn file_without_the_letters_of_dicom_is_refused() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("made.dcm");
     for (bytes, expected) in [
-        (&b"short"[..], "truncated or damaged: preamble at byte 0 needs 128, 5 are left"),
+        (&b"short"[..], "truncated or damaged: preamble at byte 0 needs 128 bytes, 5 are left"),
         (&[b'x'; 400], "prefix at byte 128 is [78, 78, 78, 78], expected the letters DICM"),
     ] {
         std::fs::write(&path, bytes).unwrap();
