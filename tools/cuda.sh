@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles medsa-train for NVIDIA GPUs. Needs neither a GPU nor the CUDA toolkit: compiler, headers and
-# libraries come from Python packages. Takes an hour on two cores and 3 GB in ~/.cache/medsa/cuda.
+# libraries come from Python packages. Everything goes to ~/.cache/medsa/cuda, some gigabytes.
 #   CUDA_COMPUTE_CAP=90   compute capability of the GPU; 90 is H100 and H200
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,5 +43,5 @@ nm -u "$target"/release/deps/libcudarc-*.rlib 2>/dev/null | awk '$2 ~ /^cu[A-Z]/
     cc -x c - -shared -Wl,-soname,libcuda.so.1 -o "$toolkit/lib/stubs/libcuda.so"
 "${build[@]}" --bins
 
-say "compiled, not run: $target/release/medsa-train"
+say "$target/release/medsa-train is compiled; it has not been run"
 echo "On a machine with the driver, run it with LD_LIBRARY_PATH=$toolkit/lib"

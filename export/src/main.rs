@@ -48,10 +48,10 @@ enum Command {
 struct BuildCommand {
     #[command(flatten)]
     network: NetworkArgs,
-    /// What int8 is calibrated with: a file from `medsa-export calibrate` for the same base, adapter
-    /// and input size; or frames for calibration, of which others are compared with f32: a DICOM
-    /// file or a folder of images. Frames may be given several times, for example once for each
-    /// task of the adapter
+    /// Calibration of int8: a file from `medsa-export calibrate` for the same base, adapter and
+    /// input size; or frames, a DICOM file or a folder of images. Frames may be given several
+    /// times, for example once for each task of the adapter; other frames than those used for
+    /// calibration are compared with f32
     #[arg(long, value_name = "PATH")]
     calibration: Vec<PathBuf>,
     #[command(flatten)]
