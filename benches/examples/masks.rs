@@ -99,11 +99,12 @@ fn measure(
     let view = RgbView::new(frame.0, frame.1, &picture.rgb)?;
     let (image, geometry) = network.sam().config().preprocess.run(view);
     let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
+    let side = network.sam().config().mask_side();
     // Fine enough for corners of the cells of a mask, coarser than an annotator's pixels.
     let step_px = (frame.0.max(frame.1) as f32 / 256.0).max(2.0);
     let mut rng = ChaCha8Rng::seed_from_u64(item as u64);
     for (_, truth) in picture.targets(Targets::Largest, MIN_PX) {
-        let true_turns = turns(&annotated(&truth), step_px);
+        let true_turns = turns(&annotated(&truth, &geometry, side), step_px);
         for (kind, sums) in PROMPTS.iter().zip(&mut *sums) {
             let prompt = kind.plan().start(&mut rng, truth.view()).prompt(frame)?;
             let logits = network.predict(&embedding, &prompt.tokens(&geometry), None)?;
@@ -148,13 +149,20 @@ fn cleaned_to(
     geometry.logits_in_frame(logits.view())
 }
 
-/// Outlines of an annotator's mask, smoothed against the stairs of its pixels.
-fn annotated(truth: &Array2<bool>) -> Vec<Ring> {
-    let mut logits = truth.mapv(|inside| if inside { 1.0 } else { -1.0 });
-    let frame = (truth.ncols(), truth.nrows());
-    let geometry = Geometry { frame, resized: (1, 1), input_size: 1 };
-    CleanUp::default().smooth(&mut logits, &geometry);
-    rings(logits.view())
+/// Outlines of an annotator's mask at the resolution of a network's mask of `side` cells, without
+/// the stairs of pixels.
+fn annotated(truth: &Array2<bool>, geometry: &Geometry, side: usize) -> Vec<Ring> {
+    let size = (side, side);
+    let mut inside = Array2::<f32>::zeros(size);
+    let mut pixels = inside.clone();
+    for ((y, x), &truth) in truth.indexed_iter() {
+        let [x, y] = geometry.to_cell([x as f32, y as f32], size).map(|at| at.round() as usize);
+        inside[[y, x]] += f32::from(u8::from(truth));
+        pixels[[y, x]] += 1.0;
+    }
+    // Cells without pixels are not in the frame.
+    let logits = inside / pixels - 0.5;
+    rings(geometry.logits_in_frame(logits.view()).view())
 }
 
 /// Total absolute curvature of outlines in turns of 360 degrees, 1 for each convex outline. Outlines

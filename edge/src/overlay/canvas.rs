@@ -34,7 +34,7 @@ impl Canvas {
         let (width, height) = self.picture.dimensions();
         let mut stroke = Array2::<f32>::zeros((height as usize, width as usize));
         let reach = RIM_RADIUS_PX + 1.0;
-        for side in outlines.iter().flat_map(|ring| sides(ring)) {
+        for side in outlines.iter().flat_map(sides) {
             for (x, y, distance) in around(side, reach) {
                 if let Some(nearness) = stroke.get_mut([y as usize, x as usize]) {
                     *nearness = nearness.max(reach - distance);
@@ -52,7 +52,7 @@ impl Canvas {
     fn fill(&mut self, outlines: &[Ring], colour: [u8; 3]) {
         for y in 0..self.picture.height() {
             let middle = y as f32 + 0.5;
-            let crossed = outlines.iter().flat_map(|ring| sides(ring));
+            let crossed = outlines.iter().flat_map(sides);
             let crossed = crossed.filter(|[a, b]| (a[1] > middle) != (b[1] > middle));
             let mut crossings: Vec<f32> = crossed
                 .map(|[a, b]| a[0] + (middle - a[1]) / (b[1] - a[1]) * (b[0] - a[0]))

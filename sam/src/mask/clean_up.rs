@@ -9,6 +9,14 @@ use crate::prompt::{BoxXyxy, Prompt};
 /// Smallest part that is kept, as a share of the largest one's area.
 const LEAST_SHARE: f32 = 0.02;
 
+/// Largest size of a logit in smoothing. Otherwise cells that are certainly outside would outweigh a
+/// thin structure that was found with less certainty.
+const LARGEST: f32 = 2.0;
+
+/// Number of times that logits are smoothed with the weights 1 2 1: together, their weights are
+/// those of a Gaussian filter with a standard deviation of one cell.
+const PASSES: usize = 2;
+
 /// Clean-up of predicted masks. It keeps its memory from mask to mask.
 #[derive(Debug, Default)]
 pub struct CleanUp {
@@ -28,10 +36,16 @@ impl CleanUp {
         self.close_holes(logits, geometry, prompt);
     }
 
-    /// Smooths the logits: weights 1 2 1 over neighbours in both directions, approximately a
-    /// Gaussian filter with a standard deviation of 0.7 cells.
+    /// Smooths the logits with a standard deviation of one cell, after limiting them to -2 to 2.
     pub fn smooth(&mut self, logits: &mut Array2<f32>, geometry: &Geometry) {
         let mut cells = of_frame(logits, geometry);
+        cells.mapv_inplace(|logit| logit.clamp(-LARGEST, LARGEST));
+        for _ in 0..PASSES {
+            self.pass(&mut cells);
+        }
+    }
+
+    fn pass(&mut self, cells: &mut ArrayViewMut2<f32>) {
         let (height, width) = cells.dim();
         for mut row in cells.rows_mut() {
             let mut left = row[0];
@@ -283,13 +297,21 @@ mod tests {
 
     #[test]
     fn smoothing_keeps_levels_and_straight_edges() {
-        let mut level = Array2::from_elem((16, 16), 3.0);
+        let mut level = Array2::from_elem((16, 16), 1.5);
         CleanUp::default().smooth(&mut level, &geometry());
-        assert!(level.iter().all(|&logit| logit == 3.0));
-        let mut edge = Array2::from_shape_fn((16, 16), |(_, x)| x as f32 - 6.5);
+        assert!(level.iter().all(|&logit| logit == 1.5));
+        let mut edge = Array2::from_shape_fn((16, 16), |(_, x)| (x as f32 - 6.5) / 8.0);
         let before = edge.clone();
         CleanUp::default().smooth(&mut edge, &geometry());
-        assert_eq!(edge.slice(s![..12, 1..15]), before.slice(s![..12, 1..15]));
+        assert_eq!(edge.slice(s![..12, 2..14]), before.slice(s![..12, 2..14]));
+    }
+
+    #[test]
+    fn thin_structure_among_certain_background_is_kept() {
+        let mut band =
+            Array2::from_shape_fn((16, 16), |(y, _)| if y / 3 == 1 { 1.0 } else { -20.0 });
+        CleanUp::default().smooth(&mut band, &geometry());
+        assert!(band.row(4).iter().all(|&logit| logit > 0.0));
     }
 
     #[test]
