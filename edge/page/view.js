@@ -69,28 +69,40 @@ export class View {
   }
 
   fill(pen, mask, place, opacity) {
-    mask.picture ??= picture(mask);
+    const contour = this.contour(mask);
     pen.globalAlpha = opacity;
-    pen.drawImage(mask.picture, place.left, place.top, place.width, place.height);
+    if (contour) {
+      pen.fillStyle = COLOURS[mask.object];
+      pen.fill(contour);
+    } else {
+      mask.picture ??= picture(mask);
+      pen.drawImage(mask.picture, place.left, place.top, place.width, place.height);
+    }
     pen.globalAlpha = 1;
   }
 
   outline(pen, mask, place, opacity) {
-    // The measured contour is smoother, but covers the largest part only.
-    const contour = mask.measured?.parts === 1 ? mask.measured.contour : [];
-    const path = new Path2D();
-    if (contour.length > 2) {
-      contour.forEach(([x, y]) => path.lineTo(...this.toCanvas({ x, y })));
-      path.closePath();
-    } else {
+    let path = this.contour(mask);
+    if (!path) {
       mask.edges ??= edges(mask);
       const [w, h] = [place.width / mask.width, place.height / mask.height];
+      path = new Path2D();
       path.addPath(mask.edges, new DOMMatrix([w, 0, 0, h, place.left, place.top]));
     }
     // An outline hides less of the image than a fill.
     pen.globalAlpha = Math.min(1, 2 * opacity);
     this.stroke(pen, path, COLOURS[mask.object], 2.5);
     pen.globalAlpha = 1;
+  }
+
+  /** The measured contour, or null if there is none or it is not the whole outline. */
+  contour(mask) {
+    mask.whole ??= mask.measured?.parts === 1 && partsWithoutHoles(mask) === 1;
+    if (!mask.whole) return null;
+    const path = new Path2D();
+    mask.measured.contour.forEach(([x, y]) => path.lineTo(...this.toCanvas({ x, y })));
+    path.closePath();
+    return path;
   }
 
   /** Draws a line with a dark rim, visible on bright tissue. */
@@ -138,6 +150,26 @@ export class View {
     const path = new Path2D(`M${x - 14} ${y}H${x + 14}M${x} ${y - 14}V${y + 14}`);
     this.stroke(pen, path, '#fff', 2);
   }
+}
+
+/**
+ * Number of parts minus number of holes, from the corners of the outline: an outline has four more
+ * corners that point outwards than inwards, that of a hole four fewer.
+ */
+function partsWithoutHoles({ bits, width, height }) {
+  const inside = (x, y) => (x >= 0 && y >= 0 && x < width && y < height ? bits[y * width + x] : 0);
+  let corners = 0;
+  for (let y = 0; y <= height; y++) {
+    for (let x = 0; x <= width; x++) {
+      const [a, b, c, d] = [inside(x - 1, y - 1), inside(x, y - 1), inside(x - 1, y), inside(x, y)];
+      const count = a + b + c + d;
+      if (count === 1) corners++;
+      else if (count === 3) corners--;
+      // Cells that touch by corners are not connected.
+      else if (count === 2 && a === d) corners += 2;
+    }
+  }
+  return corners / 4;
 }
 
 /** The cells of a mask as an image. */

@@ -18,6 +18,7 @@ mod fold;
 pub mod image;
 mod int8;
 pub mod layers;
+pub mod mask;
 mod model;
 mod neck;
 pub mod prompt;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use image::{DynamicImage, GrayImage};
 use medsa_bundle::{Build, Limits};
 use medsa_frames::Clip;
+use medsa_sam::mask::{self, CleanUp};
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use ndarray::Array2;
 use serde::Serialize;
@@ -83,7 +84,7 @@ pub struct LatencyReport {
     pub encode: f64,
     /// Prompt encoder and mask decoder.
     pub decode: f64,
-    /// Resampling the mask to frame pixels.
+    /// Cleaning the mask up, and resampling it to frame pixels.
     pub postprocess: f64,
 }
 
@@ -116,7 +117,10 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     let decoded = engine.decode(&embedding, &prompt.tokens(&geometry), None)?;
     let decode = lap_ms();
     let (logits, score) = decoded.single();
-    let mask = geometry.mask_in_frame(logits);
+    let mut logits = logits.to_owned();
+    CleanUp::default().run(&mut logits, &geometry, &prompt);
+    let in_frame = geometry.logits_in_frame(logits.view());
+    let mask = in_frame.mapv(|logit| logit > 0.0);
     let postprocess = lap_ms();
     let report = Report {
         score,
@@ -128,7 +132,8 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     if let Some(path) = &args.overlay {
         let caption =
             format!("frame {}   score {score:.2}   area {} px", args.frame, report.area_px);
-        let layer = Layer { object: 0, mask, points: args.points.clone(), bbox: args.bbox };
+        let outlines = mask::rings(in_frame.view());
+        let layer = Layer { object: 0, outlines, points: args.points.clone(), bbox: args.bbox };
         save(path, overlay::draw(view, &[layer], &caption).into())?;
     }
     Ok(report)

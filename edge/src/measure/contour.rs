@@ -1,57 +1,17 @@
-//! Outer contour of a part of a mask.
+//! The contour of a mask, simplified for messages.
 
+use medsa_sam::mask::{Ring, simplified};
 use medsa_wire::MAX_CONTOUR_POINTS;
-use ndarray::ArrayView2;
 
-/// Largest distance of the simplified contour from the traced one, in pixels.
-const TOLERANCE_PX: f32 = 0.5;
+/// Largest distance of the simplified contour from the outline, in pixels.
+const TOLERANCE_PX: f32 = 0.25;
 
-/// Outward directions of a pixel's sides, clockwise on the screen, starting at the top.
-const OUTWARD: [[isize; 2]; 4] = [[0, -1], [1, 0], [0, 1], [-1, 0]];
-
-/// Traces the contour of the part whose first pixel in reading order is `first`, clockwise. It
-/// has one point for every side that an inside pixel shares with an outside one, at the
-/// interpolated zero of the logits between their centres. Beyond the frame, the logit is that of
-/// the border pixel with opposite sign.
-pub(super) fn trace(logits: ArrayView2<f32>, first: [usize; 2]) -> Vec<[f32; 2]> {
-    let at = |[x, y]: [isize; 2]| {
-        let [x, y] = [usize::try_from(x).ok()?, usize::try_from(y).ok()?];
-        logits.get([y, x]).copied()
-    };
-    let inside = |pixel| at(pixel).is_some_and(|logit| logit > 0.0);
-    let start = (first.map(|side| side as isize), 0);
-    let mut outline = Vec::new();
-    let (mut pixel, mut side) = start;
-    loop {
-        let outward = OUTWARD[side];
-        // A logit that is not finite counts as far outside.
-        let share = match (at(pixel), at(add(pixel, outward))) {
-            (Some(inner), Some(outer)) if outer.is_finite() && inner.is_finite() => {
-                inner / (inner - outer)
-            }
-            (_, Some(_)) => 0.0,
-            _ => 0.5,
-        };
-        outline.push([0, 1].map(|axis| pixel[axis] as f32 + outward[axis] as f32 * share));
-        let ahead = add(pixel, OUTWARD[(side + 1) % 4]);
-        let beside = add(ahead, outward);
-        (pixel, side) = match (inside(ahead), inside(beside)) {
-            (true, true) => (beside, (side + 3) % 4),
-            (true, false) => (ahead, side),
-            (false, _) => (pixel, (side + 1) % 4),
-        };
-        if (pixel, side) == start {
-            return outline;
-        }
-    }
-}
-
-/// Simplifies a contour to within half a pixel (Douglas and Peucker), or more coarsely if it would
-/// not fit the message.
-pub(super) fn simplify(outline: &[[f32; 2]]) -> Vec<[f32; 2]> {
+/// Simplifies an outline to within a quarter of a pixel, or more coarsely if it would not fit the
+/// message.
+pub(super) fn contour(outline: &[[f32; 2]]) -> Ring {
     let mut tolerance = TOLERANCE_PX;
     loop {
-        let simple = within(outline, tolerance);
+        let simple = simplified(outline, tolerance);
         if simple.len() <= MAX_CONTOUR_POINTS {
             return simple;
         }
@@ -59,141 +19,26 @@ pub(super) fn simplify(outline: &[[f32; 2]]) -> Vec<[f32; 2]> {
     }
 }
 
-fn within(outline: &[[f32; 2]], tolerance: f32) -> Vec<[f32; 2]> {
-    let Some(&start) = outline.first() else { return Vec::new() };
-    // Cuts the ring at its first point and the one farthest from it.
-    let distances = outline.iter().map(|&point| length(sub(point, start)));
-    let (opposite, _) = farthest(distances);
-    let mut kept = vec![false; outline.len()];
-    kept[0] = true;
-    kept[opposite] = true;
-    let mut open = vec![(0, opposite), (opposite, outline.len())];
-    while let Some((from, to)) = open.pop() {
-        let ends = [outline[from], outline[to % outline.len()]];
-        let between = outline.get(from + 1..to).unwrap_or_default();
-        let (index, distance) = farthest(between.iter().map(|&point| to_segment(point, ends)));
-        if distance > tolerance {
-            let middle = from + 1 + index;
-            kept[middle] = true;
-            open.extend([(from, middle), (middle, to)]);
-        }
-    }
-    outline.iter().zip(kept).filter_map(|(&point, kept)| kept.then_some(point)).collect()
-}
-
-/// Index and distance of the farthest point; (0, 0) if there are none.
-fn farthest(distances: impl Iterator<Item = f32>) -> (usize, f32) {
-    distances.enumerate().fold((0, 0.0), |a, b| if b.1 > a.1 { b } else { a })
-}
-
-fn to_segment(point: [f32; 2], [a, b]: [[f32; 2]; 2]) -> f32 {
-    let (along, to_point) = (sub(b, a), sub(point, a));
-    let dot = |u: [f32; 2], v: [f32; 2]| u[0] * v[0] + u[1] * v[1];
-    let share = (dot(to_point, along) / dot(along, along).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
-    length(sub(to_point, along.map(|side| side * share)))
-}
-
-fn sub(a: [f32; 2], b: [f32; 2]) -> [f32; 2] {
-    [a[0] - b[0], a[1] - b[1]]
-}
-
-fn length([x, y]: [f32; 2]) -> f32 {
-    x.hypot(y)
-}
-
-fn add(a: [isize; 2], b: [isize; 2]) -> [isize; 2] {
-    [a[0] + b[0], a[1] + b[1]]
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
-    use rand::{Rng, SeedableRng};
-
     use super::*;
-    use crate::measure::parts::Parts;
 
-    /// True if `polygon` contains the point: a ray to the right crosses the contour an odd number
-    /// of times.
-    fn holds(polygon: &[[f32; 2]], [x, y]: [f32; 2]) -> bool {
-        let edges = polygon.iter().zip(polygon.iter().cycle().skip(1));
-        let crossed = edges.filter(|&(a, b)| {
-            (a[1] > y) != (b[1] > y) && x < a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
-        });
-        crossed.count() % 2 == 1
+    /// Points on a circle at radii that alternate by `ragged`.
+    fn circle(count: u16, radius: f32, ragged: f32) -> Ring {
+        let point = |i: u16| {
+            let angle = f32::from(i) / f32::from(count) * std::f32::consts::TAU;
+            let radius = radius + if i % 2 == 0 { ragged } else { 0.0 };
+            [radius * angle.cos(), radius * angle.sin()]
+        };
+        (0..count).map(point).collect()
     }
 
     #[test]
-    fn contour_contains_the_centres_of_its_pixels() {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(5);
-        for share in [0.45, 0.6, 0.9] {
-            for _ in 0..30 {
-                let (height, width) = (random.random_range(1..24), random.random_range(1..24));
-                let logits = Array2::from_shape_fn((height, width), |_| {
-                    share - random.random_range(0.0f32..1.0)
-                });
-                let Some(part) = Parts::of(logits.view()).largest() else { continue };
-                let outline = trace(logits.view(), part.first);
-                // Holes are inside; pixels of other parts and of the outside are not.
-                let reached = reached_from_outside(&logits, part.first);
-                for ((y, x), &outside) in reached.indexed_iter() {
-                    let held = holds(&outline, [x as f32, y as f32 + 1e-4]);
-                    assert_eq!(held, !outside, "({x}, {y}) of {logits}");
-                }
-            }
-        }
-    }
-
-    /// Pixels reachable from outside the frame without entering the part at `first`. Steps over
-    /// corners are allowed, because pixels of a part touch by their sides.
-    fn reached_from_outside(logits: &Array2<f32>, first: [usize; 2]) -> Array2<bool> {
-        let mut part = Array2::from_elem(logits.dim(), false);
-        let mut open = vec![first];
-        while let Some([x, y]) = open.pop() {
-            let Some(&logit) = logits.get([y, x]) else { continue };
-            if logit > 0.0 && !std::mem::replace(&mut part[[y, x]], true) {
-                open.extend([[x + 1, y], [x, y + 1]]);
-                open.extend([[x.wrapping_sub(1), y], [x, y.wrapping_sub(1)]]);
-            }
-        }
-        let (height, width) = logits.dim();
-        let mut reached = Array2::from_elem((height + 2, width + 2), false);
-        let mut open = vec![[0usize, 0]];
-        while let Some([x, y]) = open.pop() {
-            let blocked = x > 0 && y > 0 && part.get([y - 1, x - 1]) == Some(&true);
-            let Some(reached) = reached.get_mut([y, x]) else { continue };
-            if !blocked && !std::mem::replace(reached, true) {
-                for (dx, dy) in (0..9).map(|i| (i % 3, i / 3)) {
-                    open.push([(x + dx).wrapping_sub(1), (y + dy).wrapping_sub(1)]);
-                }
-            }
-        }
-        reached.slice(ndarray::s![1..=height, 1..=width]).to_owned()
-    }
-
-    #[test]
-    fn simplified_contour_is_within_half_a_pixel_and_fits_the_message() {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(6);
-        let disc = Array2::from_shape_fn((300, 300), |(y, x)| {
-            100.0 - (x as f32 - 150.0).hypot(y as f32 - 150.0)
-        });
-        let outline = trace(disc.view(), Parts::of(disc.view()).largest().unwrap().first);
-        let simple = simplify(&outline);
-        assert!(simple.len() < 64, "{}", simple.len());
-        for &point in &outline {
-            let edges = simple.iter().zip(simple.iter().cycle().skip(1));
-            let nearest = edges.map(|(&a, &b)| to_segment(point, [a, b])).fold(f32::MAX, f32::min);
-            assert!(nearest <= TOLERANCE_PX, "{point:?} is {nearest} px away");
-        }
-        // A ragged contour is simplified until it fits.
-        let ragged: Vec<_> = (0..6000u16)
-            .map(|i| {
-                let angle = f32::from(i) / 6000.0 * std::f32::consts::TAU;
-                let radius = random.random_range(400.0f32..500.0);
-                [radius * angle.cos(), radius * angle.sin()]
-            })
-            .collect();
-        let simple = simplify(&ragged);
+    fn contour_is_within_a_quarter_of_a_pixel_or_fits_the_message() {
+        let simple = contour(&circle(2000, 100.0, 0.0));
+        assert_eq!(simple, simplified(&circle(2000, 100.0, 0.0), TOLERANCE_PX));
+        assert!((16..100).contains(&simple.len()), "{}", simple.len());
+        let simple = contour(&circle(6000, 400.0, 100.0));
         assert!((3..=MAX_CONTOUR_POINTS).contains(&simple.len()), "{}", simple.len());
     }
 }

@@ -5,11 +5,9 @@
 
 mod contour;
 mod diameter;
-mod parts;
 
+use medsa_sam::mask::{Parts, Ring, Side, outer_ring};
 use ndarray::ArrayView2;
-
-use parts::Parts;
 
 /// Measurements of a structure on one frame. They refer to the largest part of the mask (pixels
 /// that touch by their sides); [`Measured::parts`] counts all parts.
@@ -29,9 +27,9 @@ pub struct Measured {
     /// The same in mm, if the frame has a pixel spacing.
     pub physical: Option<Physical>,
     /// Outer contour as a polygon of `[x, y]`, clockwise on the screen; the first point is not
-    /// repeated. It is simplified to within half a pixel, or more coarsely if it would exceed
+    /// repeated. It is simplified to within a quarter of a pixel, or more coarsely if it would exceed
     /// [`MAX_CONTOUR_POINTS`](medsa_wire::MAX_CONTOUR_POINTS).
-    pub contour_px: Vec<[f32; 2]>,
+    pub contour_px: Ring,
 }
 
 /// Lengths and area of a structure in mm and mm².
@@ -50,11 +48,11 @@ impl Measured {
     /// there are none. The contour passes between pixels at the interpolated zero of the logits.
     /// `pixel_spacing_mm` is `[down a column, along a row]`.
     pub fn of(logits: ArrayView2<f32>, pixel_spacing_mm: Option<[f32; 2]>) -> Option<Self> {
-        let parts = Parts::of(logits);
-        let largest = parts.largest()?;
-        let outline = contour::trace(logits, largest.first);
+        let parts = Parts::of(logits, Side::Inside);
+        let largest = parts.all()[parts.largest()?];
+        let outline = outer_ring(logits, &largest);
         let (longest_px, shortest_px) = diameter::feret(&outline);
-        let area_px = largest.area_px;
+        let area_px = largest.area;
         let physical = pixel_spacing_mm.map(|[down, along]| {
             let scaled: Vec<_> = outline.iter().map(|[x, y]| [x * along, y * down]).collect();
             let (longest_mm, shortest_mm) = diameter::feret(&scaled);
@@ -62,13 +60,13 @@ impl Measured {
             Physical { area_mm2, longest_mm, shortest_mm }
         });
         Some(Self {
-            parts: parts.count(),
+            parts: parts.all().len() as u32,
             area_px,
-            centroid_px: largest.centroid_px(),
+            centroid_px: largest.centroid(),
             longest_px,
             shortest_px,
             physical,
-            contour_px: contour::simplify(&outline),
+            contour_px: contour::contour(&outline),
         })
     }
 }

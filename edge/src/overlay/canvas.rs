@@ -1,6 +1,7 @@
-//! Drawing on an image: masks, boxes, clicks and a caption, anti-aliased.
+//! Drawing on an image: outlines, boxes, clicks and a caption, anti-aliased.
 
 use image::{Rgb, RgbImage};
+use medsa_sam::mask::{Ring, to_segment};
 use ndarray::Array2;
 
 use super::text;
@@ -26,30 +27,42 @@ impl Canvas {
         Self { picture }
     }
 
-    /// Draws a mask: translucent area, solid outline.
-    pub(super) fn draw_mask(&mut self, mask: &Array2<bool>, colour: [u8; 3]) {
-        if mask.is_empty() {
-            return;
-        }
+    /// Draws a mask with the given outlines: translucent area, solid lines.
+    pub(super) fn draw_mask(&mut self, outlines: &[Ring], colour: [u8; 3]) {
+        self.fill(outlines, colour);
+        // Lines overlap at corners; each pixel takes the strongest, once.
         let (width, height) = self.picture.dimensions();
-        let inside = enlarge(mask, width as usize, height as usize);
-        for ((y, x), _) in inside.indexed_iter().filter(|(_, inside)| **inside) {
-            self.blend(x as i64, y as i64, colour, FILL);
-        }
-        // Strokes overlap along the line; each pixel takes the strongest, once.
-        let mut stroke = Array2::<f32>::zeros(inside.dim());
-        for (y, x) in edge(&inside) {
-            let centre = [x as f32 + 0.5, y as f32 + 0.5];
-            for (x, y, distance) in around(centre, RIM_RADIUS_PX + 1.0) {
-                if let Some(nearest) = stroke.get_mut([y as usize, x as usize]) {
-                    *nearest = nearest.max(RIM_RADIUS_PX + 1.0 - distance);
+        let mut stroke = Array2::<f32>::zeros((height as usize, width as usize));
+        let reach = RIM_RADIUS_PX + 1.0;
+        for side in outlines.iter().flat_map(sides) {
+            for (x, y, distance) in around(side, reach) {
+                if let Some(nearness) = stroke.get_mut([y as usize, x as usize]) {
+                    *nearness = nearness.max(reach - distance);
                 }
             }
         }
         for ((y, x), &nearness) in stroke.indexed_iter().filter(|(_, nearness)| **nearness > 0.0) {
-            let distance = RIM_RADIUS_PX + 1.0 - nearness;
+            let distance = reach - nearness;
             self.blend(x as i64, y as i64, DARK, RIM * cover(RIM_RADIUS_PX, distance));
             self.blend(x as i64, y as i64, colour, cover(LINE_RADIUS_PX, distance));
+        }
+    }
+
+    /// Fills the pixels that are within an odd number of outlines.
+    fn fill(&mut self, outlines: &[Ring], colour: [u8; 3]) {
+        for y in 0..self.picture.height() {
+            let middle = y as f32 + 0.5;
+            let crossed = outlines.iter().flat_map(sides);
+            let crossed = crossed.filter(|[a, b]| (a[1] > middle) != (b[1] > middle));
+            let mut crossings: Vec<f32> = crossed
+                .map(|[a, b]| a[0] + (middle - a[1]) / (b[1] - a[1]) * (b[0] - a[0]))
+                .collect();
+            crossings.sort_by(f32::total_cmp);
+            for span in crossings.chunks_exact(2) {
+                // Pixels whose centres are between the crossings.
+                let [left, right] = [span[0], span[1]].map(|x| (x - 0.5).ceil() as i64);
+                (left..right).for_each(|x| self.blend(x, i64::from(y), colour, FILL));
+            }
         }
     }
 
@@ -119,7 +132,7 @@ impl Canvas {
     }
 
     fn draw_disc(&mut self, centre: [f32; 2], radius: f32, colour: [u8; 3], strength: f32) {
-        for (x, y, distance) in around(centre, radius + 1.0) {
+        for (x, y, distance) in around([centre; 2], radius + 1.0) {
             self.blend(x, y, colour, strength * cover(radius, distance));
         }
     }
@@ -141,46 +154,21 @@ fn cover(radius: f32, distance: f32) -> f32 {
     (radius + 0.5 - distance).clamp(0.0, 1.0)
 }
 
-/// Pixels within `reach` of `centre` and their distance from it.
-fn around([x, y]: [f32; 2], reach: f32) -> impl Iterator<Item = (i64, i64, f32)> {
-    let range = move |c: f32| (c - reach).floor() as i64..=(c + reach).ceil() as i64;
-    range(y).flat_map(move |row| {
-        range(x).filter_map(move |column| {
-            let distance = (column as f32 + 0.5 - x).hypot(row as f32 + 0.5 - y);
+/// Pixels within `reach` of a line, and their distance from it.
+fn around([a, b]: [[f32; 2]; 2], reach: f32) -> impl Iterator<Item = (i64, i64, f32)> {
+    let range = move |axis: usize| {
+        let (low, high) = (a[axis].min(b[axis]) - reach, a[axis].max(b[axis]) + reach);
+        low.floor() as i64..=high.ceil() as i64
+    };
+    range(1).flat_map(move |row| {
+        range(0).filter_map(move |column| {
+            let distance = to_segment([column as f32 + 0.5, row as f32 + 0.5], [a, b]);
             (distance <= reach).then_some((column, row, distance))
         })
     })
 }
 
-/// Inside pixels with an outside neighbour. The border of the image does not count as an edge of
-/// the structure.
-fn edge(inside: &Array2<bool>) -> Vec<(usize, usize)> {
-    let outside = |y: usize, x: usize| inside.get([y, x]).is_some_and(|inside| !inside);
-    let is_edge = |&(y, x): &(usize, usize)| {
-        inside[[y, x]]
-            && (outside(y, x + 1)
-                || outside(y + 1, x)
-                || outside(y, x.wrapping_sub(1))
-                || outside(y.wrapping_sub(1), x))
-    };
-    inside.indexed_iter().map(|(at, _)| at).filter(is_edge).collect()
-}
-
-/// Resizes a mask with interpolation, so that enlarged edges are smooth.
-fn enlarge(mask: &Array2<bool>, width: usize, height: usize) -> Array2<bool> {
-    let (rows, columns) = mask.dim();
-    let at = |y: usize, x: usize| f32::from(u8::from(mask[[y, x]]));
-    let tap = |position: usize, size: usize, cells: usize| {
-        let source = (position as f32 + 0.5) * cells as f32 / size as f32 - 0.5;
-        let source = source.clamp(0.0, (cells - 1) as f32);
-        let first = source as usize;
-        (first, (first + 1).min(cells - 1), source.fract())
-    };
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        let (y0, y1, fy) = tap(y, height, rows);
-        let (x0, x1, fx) = tap(x, width, columns);
-        let top = at(y0, x0) * (1.0 - fx) + at(y0, x1) * fx;
-        let bottom = at(y1, x0) * (1.0 - fx) + at(y1, x1) * fx;
-        top * (1.0 - fy) + bottom * fy > 0.5
-    })
+/// Sides of a closed polygon.
+fn sides(ring: &Ring) -> impl Iterator<Item = [[f32; 2]; 2]> {
+    ring.iter().copied().zip(ring.iter().copied().cycle().skip(1)).map(|(a, b)| [a, b])
 }

@@ -6,8 +6,8 @@ mod text;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use medsa_sam::image::RgbView;
+use medsa_sam::mask::Ring;
 use medsa_sam::prompt::{BoxXyxy, Point};
-use ndarray::Array2;
 
 use canvas::Canvas;
 
@@ -23,8 +23,8 @@ const MAX_ENLARGEMENT: u32 = 4;
 pub struct Layer {
     /// Number of the object, which determines the colour.
     pub object: u8,
-    /// Mask `[H, W]` of any resolution, stretched over the whole frame.
-    pub mask: Array2<bool>,
+    /// Outlines of the parts and of their holes, in frame pixels.
+    pub outlines: Vec<Ring>,
     /// Clicks to show, in frame pixels.
     pub points: Vec<Point>,
     /// Box to show, in frame pixels.
@@ -45,10 +45,13 @@ pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
         _ => imageops::resize(&picture, out_width, out_height, FilterType::Triangle),
     };
     let mut canvas = Canvas::new(picture);
-    for layer in layers {
-        canvas.draw_mask(&layer.mask, colour(layer.object));
-    }
     let scale = enlargement as f32;
+    // (0, 0) is the centre of the first pixel of the frame, and the corner of the canvas.
+    let on_canvas = |ring: &Ring| ring.iter().map(|at| at.map(|c| (c + 0.5) * scale)).collect();
+    for layer in layers {
+        let outlines: Vec<Ring> = layer.outlines.iter().map(on_canvas).collect();
+        canvas.draw_mask(&outlines, colour(layer.object));
+    }
     for layer in layers {
         if let Some(bbox) = layer.bbox {
             canvas.draw_box(bbox.map(|side| side * scale));
@@ -104,15 +107,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outline_follows_the_mask_and_other_pixels_stay() {
-        let pixels = vec![100u8; 700 * 10 * 3];
-        let frame = RgbView::new(700, 10, &pixels).unwrap();
-        let mask = Array2::from_shape_fn((10, 700), |(_, x)| x >= 350);
-        let layer = Layer { object: 0, mask, points: vec![], bbox: None };
+    fn outline_is_drawn_filled_except_for_holes() {
+        let pixels = vec![100u8; 700 * 60 * 3];
+        let frame = RgbView::new(700, 60, &pixels).unwrap();
+        let square = |low: f32, high: f32| vec![[low, low], [high, low], [high, high], [low, high]];
+        let outlines = vec![square(9.5, 49.5), square(24.5, 34.5)];
+        let layer = Layer { object: 0, outlines, points: vec![], bbox: None };
         let picture = draw(frame, &[layer], "");
-        assert_eq!(picture.get_pixel(300, 5).0, [100; 3]);
-        let [red, green, blue] = picture.get_pixel(350, 5).0;
-        assert!(green > 200 && red < 60 && blue < 160, "{red} {green} {blue}");
+        for [x, y] in [[300, 5], [5, 30], [29, 29]] {
+            assert_eq!(picture.get_pixel(x, y).0, [100; 3], "{x}, {y}");
+        }
+        for [x, y] in [[9, 20], [10, 20], [30, 49], [34, 30]] {
+            let [red, green, blue] = picture.get_pixel(x, y).0;
+            assert!(green > 200 && red < 60 && blue < 160, "{red} {green} {blue} at {x}, {y}");
+        }
+        let [red, green, _] = picture.get_pixel(17, 30).0;
+        assert!(red < 100 && green > 100, "{red} {green}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use medsa_sam::mask::CleanUp;
 use medsa_wire::{MaskMessage, MaskState, Stage};
 
 use super::bell::Bell;
@@ -30,6 +31,7 @@ pub(super) fn run<S: Segmenter>(
     let mut heard = 0;
     let mut current: Option<Encoded<S>> = None;
     let mut found = BTreeMap::new();
+    let mut clean_up = CleanUp::default();
     // Newest prompt revision decoded on the current frame.
     let mut answered = 0;
     // True while nothing was decoded on the current frame, because it arrived during a pause.
@@ -61,7 +63,7 @@ pub(super) fn run<S: Segmenter>(
         let mut failed = false;
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
             let _work = output.beat.work();
-            match answer(frame, asked, objects, meter) {
+            match answer(frame, asked, objects, &mut clean_up, meter) {
                 Ok(Some(Answer { message, object })) => {
                     found.extend(object.map(|object| (asked.number(), object)));
                     output.send(captured, message, meter)?;
@@ -101,6 +103,7 @@ fn answer<S: Segmenter>(
     frame: &Encoded<S>,
     asked: &DecodeRequest,
     objects: &Objects,
+    clean_up: &mut CleanUp,
     meter: &Meter,
 ) -> Result<Option<Answer>, Error> {
     let captured = &frame.seen.captured;
@@ -124,6 +127,7 @@ fn answer<S: Segmenter>(
     let begun = Instant::now();
     let answer = match answered.verdict {
         Verdict::Found(shown) => {
+            let shown = describe::cleaned(&shown, prompt, clean_up);
             let message = describe::mask(captured, object, MaskState::Segmented, &shown)?;
             let prompt = prompt.clone();
             Answer { message, object: Some(ShotObject { prompt, shown }) }

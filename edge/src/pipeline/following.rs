@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use medsa_sam::mask::CleanUp;
 use medsa_wire::{MaskState, Stage};
 use tokio::sync::watch;
 
@@ -35,6 +36,7 @@ pub(super) fn run(
     meter: &Meter,
 ) -> Result<(), Closed> {
     let mut before: Option<Arc<FollowedFrame>> = None;
+    let mut clean_up = CleanUp::default();
     while let Some(captured) = frames.take() {
         if objects.activity() != Activity::Running {
             meter.count(Counter::FramesPaused);
@@ -56,7 +58,7 @@ pub(super) fn run(
         });
         let now = Arc::new(FollowedFrame { pyramid: Arc::new(Pyramid::new(view)), captured });
         if let Some(before) = before.replace(now.clone()) {
-            follow(&before, &now, objects, output, meter)?;
+            follow(&before, &now, objects, &mut clean_up, output, meter)?;
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
@@ -74,6 +76,7 @@ fn follow(
     before: &FollowedFrame,
     now: &FollowedFrame,
     objects: &Objects,
+    clean_up: &mut CleanUp,
     output: &Output,
     meter: &Meter,
 ) -> Result<(), Closed> {
@@ -82,7 +85,9 @@ fn follow(
         let step = follow::follow(&before.pyramid, &now.pyramid, &place.points, &Motion::NONE);
         let shown = objects.step(&place, captured.frame_id, step);
         // With every-frame pace each frame is segmented too; a second mask would be redundant.
-        let Some((object, shown)) = shown.filter(|_| output.pace == Pace::Live) else { continue };
+        let shown = shown.filter(|_| output.pace == Pace::Live);
+        let Some((object, prompt, shown)) = shown else { continue };
+        let shown = describe::cleaned(&shown, &prompt, clean_up);
         match describe::mask(captured, object, MaskState::Followed, &shown) {
             Ok(message) => output.send(captured, message, meter)?,
             Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),

@@ -208,20 +208,21 @@ impl Objects {
     }
 
     /// Stores the motion of an object to frame `frame_id`, or that following failed. Returns its
-    /// number and mask there. An object whose prompt changed meanwhile is not moved.
+    /// number, and its prompt and mask there. An object whose prompt changed meanwhile is not moved.
     pub(super) fn step(
         &self,
         place: &Place,
         frame_id: u64,
         step: Option<Motion>,
-    ) -> Option<(u8, Shown)> {
+    ) -> Option<(u8, Prompt, Shown)> {
         let mut state = self.lock();
         let size = state.frame?;
         let known = state.objects[place.object].as_mut()?;
         if known.revision != place.revision {
             return None;
         }
-        Some((place.object as u8, known.step(frame_id, step, size)?))
+        let shown = known.step(frame_id, step, size)?;
+        Some((place.object as u8, known.prompt().clone(), shown))
     }
 
     /// Objects to decode on frame `frame_id`, in the order of their numbers, without those that

@@ -25,7 +25,7 @@ pub struct Shot {
 pub struct ShotObject {
     /// Prompt given to the network, in pixels of the frame.
     pub prompt: Prompt,
-    /// Mask, smoothed.
+    /// Mask, as published.
     pub shown: Shown,
 }
 

@@ -10,6 +10,7 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 use medsa_frames::Clip;
 use medsa_sam::PromptInput;
 use medsa_sam::image::RgbView;
+use medsa_sam::mask::CleanUp;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use medsa_trainer::{Adapter, CandleBackend, Checkpoint};
 use ndarray::{Array2, Ix4, s};
@@ -75,15 +76,19 @@ impl Predict {
         let embedding = sam.encode(&backend, &backend.tensor(image)?)?;
         let tokens = prompt.tokens(&geometry);
         let coords = backend.tensor(tokens.coords)?;
-        let prompt = PromptInput { coords, labels: backend.tensor(tokens.labels)?, mask: None };
-        let masks = sam.decode(&backend, &embedding, &prompt)?;
+        let input = PromptInput { coords, labels: backend.tensor(tokens.labels)?, mask: None };
+        let masks = sam.decode(&backend, &embedding, &input)?;
         let score: f32 = masks.iou.value().get(0)?.get(0)?.to_scalar()?;
         let logits = backend.array(&masks.logits)?;
         let logits = logits.into_dimensionality::<Ix4>().expect("logits have four axes");
-        let mask = geometry.mask_in_frame(logits.slice(s![0, 0, .., ..]));
+        let mut logits = logits.slice_move(s![0, 0, .., ..]);
+        CleanUp::default().run(&mut logits, &geometry, &prompt);
+        let mask = geometry.mask_in_frame(logits.view());
         save(&self.out, mask_picture(&mask).into())?;
         if let Some(path) = &self.overlay {
-            save(path, overlay::draw(&frame, &mask, &self.points, self.bbox).into())?;
+            let (logits, points) = (logits.view(), &self.points);
+            let picture = overlay::draw(&frame, logits, geometry, points, self.bbox);
+            save(path, picture.into())?;
         }
         let area_px = mask.iter().filter(|&&inside| inside).count();
         let report = json!({

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use medsa_sam::image::RgbView;
+use medsa_sam::mask::CleanUp;
 use ndarray::{Array2, Axis, Ix2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -28,7 +29,7 @@ pub struct Prediction {
     pub kind: PromptKind,
     /// Prompt in frame pixels, including all corrections.
     pub prompting: Prompting,
-    /// Predicted mask, in frame pixels.
+    /// Predicted mask, cleaned up as on a device, in frame pixels.
     pub found: Array2<bool>,
     /// Ground truth, in frame pixels.
     pub truth: Array2<bool>,
@@ -119,7 +120,8 @@ fn predict(
     let prompt = prompting.prompt(frame).expect("the prompt was made from this frame's mask");
     let logits = network.predict(embedding, &prompt.tokens(&geometry), None)?;
     let logits = network.array(&logits.value().squeeze(0)?)?;
-    let logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
+    let mut logits = logits.into_dimensionality::<Ix2>().expect("one mask has two axes");
+    CleanUp::default().run(&mut logits, &geometry, &prompt);
     Ok(geometry.mask_in_frame(logits.view()))
 }
 

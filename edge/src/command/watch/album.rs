@@ -7,6 +7,7 @@ use std::time::Duration;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, ImageError, RgbImage};
 use medsa_frames::{Clip, Frame};
+use medsa_sam::mask;
 use medsa_wire::MaskMessage;
 use medsa_wire::topic::DeviceId;
 use ndarray::Array2;
@@ -163,12 +164,25 @@ impl Album {
 }
 
 fn layer(message: &MaskMessage) -> Layer {
-    let mask = &message.mask;
-    let cells: Vec<bool> = mask.bits().collect();
-    let shape = (usize::from(mask.height()), usize::from(mask.width()));
+    let cells: Vec<f32> = message.mask.bits().map(|set| if set { 1.0 } else { -1.0 }).collect();
+    let (width, height) = (message.mask.width(), message.mask.height());
     // Invariant: `bits` has exactly width x height cells.
-    let mask = Array2::from_shape_vec(shape, cells).unwrap_or_default();
-    Layer { object: message.object, mask, points: Vec::new(), bbox: None }
+    let cells = Array2::from_shape_vec((height.into(), width.into()), cells).unwrap_or_default();
+    let mut outlines = mask::rings(cells.view());
+    match (&message.measured, &outlines[..]) {
+        // The contour is more accurate than the cells.
+        (Some(measured), [_]) => {
+            outlines = vec![measured.contour_px.iter().map(|at| [at.x, at.y]).collect()];
+        }
+        _ => {
+            let scale = [(message.frame_width_px, width), (message.frame_height_px, height)]
+                .map(|(frame, cells)| f32::from(frame) / f32::from(cells));
+            for point in outlines.iter_mut().flatten() {
+                *point = [0, 1].map(|axis| (point[axis] + 0.5) * scale[axis] - 0.5);
+            }
+        }
+    }
+    Layer { object: message.object, outlines, points: Vec::new(), bbox: None }
 }
 
 fn black((width, height): (u32, u32)) -> Frame {

@@ -3,8 +3,9 @@
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 use medsa_frames::Frame;
+use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 /// Longest side up to which small frames are enlarged, by a whole number.
 const SIDE_PX: u32 = 640;
@@ -15,10 +16,11 @@ const DARK: [u8; 3] = [0; 3];
 const WHITE: [u8; 3] = [255; 3];
 const ARM_PX: i64 = 7;
 
-/// Draws `mask` and the prompts, in frame pixels, on a frame.
+/// Draws the mask with the given logits `[h, w]`, and the prompts, on a frame of `geometry`.
 pub fn draw(
     frame: &Frame,
-    mask: &Array2<bool>,
+    logits: ArrayView2<f32>,
+    geometry: Geometry,
     points: &[Point],
     bbox: Option<BoxXyxy>,
 ) -> RgbImage {
@@ -28,7 +30,9 @@ pub fn draw(
     let scale = SIDE_PX.div_ceil(width.max(height)).max(1);
     let (width, height) = (width * scale, height * scale);
     let mut canvas = Canvas(imageops::resize(&picture, width, height, FilterType::CatmullRom));
-    canvas.mask(mask, scale as usize);
+    // Interpolated to the size of the image, so that outlines of small frames are smooth.
+    let enlarged = Geometry { frame: (width as usize, height as usize), ..geometry };
+    canvas.mask(&enlarged.mask_in_frame(logits));
     if let Some(bbox) = bbox {
         canvas.frame(bbox.map(|side| (side * scale as f32).round() as i64));
     }
@@ -43,10 +47,10 @@ pub fn draw(
 struct Canvas(RgbImage);
 
 impl Canvas {
-    fn mask(&mut self, mask: &Array2<bool>, scale: usize) {
+    fn mask(&mut self, mask: &Array2<bool>) {
         let inside = |x: i64, y: i64| {
             let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
-            mask.get([y / scale, x / scale]).copied().unwrap_or(false)
+            mask.get([y, x]).copied().unwrap_or(false)
         };
         let (width, height) = (i64::from(self.0.width()), i64::from(self.0.height()));
         for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
@@ -117,8 +121,9 @@ mod tests {
 
     #[test]
     fn mask_is_filled_and_outlined() {
-        let mask = Array2::from_shape_fn((20, 40), |(_, x)| x < 20);
-        let picture = draw(&frame(40, 20), &mask, &[], None);
+        let left = Array2::from_shape_fn((64, 64), |(_, x)| if x < 32 { 1.0 } else { -1.0 });
+        let geometry = Geometry::new((40, 20), 64);
+        let picture = draw(&frame(40, 20), left.view(), geometry, &[], None);
         assert_eq!(picture.dimensions(), (640, 320));
         assert_eq!(picture.get_pixel(319, 160).0, FOUND);
         assert_eq!(picture.get_pixel(320, 160).0, [100; 3]);
@@ -128,10 +133,12 @@ mod tests {
 
     #[test]
     fn prompts_are_drawn_in_frame_pixels_up_to_the_border() {
-        let mask = Array2::from_elem((1000, 700), false);
+        let (nothing, geometry) =
+            (Array2::from_elem((64, 64), -1.0), Geometry::new((700, 1000), 64));
         let click = |x, y, positive| Point { x, y, positive };
         let points = [click(50.0, 60.0, true), click(0.0, 999.0, false), click(700.0, 0.0, true)];
-        let picture = draw(&frame(700, 1000), &mask, &points, Some([100.0, 200.0, 700.0, 1000.0]));
+        let bbox = Some([100.0, 200.0, 700.0, 1000.0]);
+        let picture = draw(&frame(700, 1000), nothing.view(), geometry, &points, bbox);
         assert_eq!(picture.dimensions(), (700, 1000));
         for (x, y) in [(50, 60), (50, 55), (45, 60), (3, 999), (100, 500), (400, 200)] {
             assert_eq!(picture.get_pixel(x, y).0, WHITE, "{x}, {y}");
