@@ -18,6 +18,7 @@ mod onnx_parity;
 mod pack;
 mod released;
 mod tiny;
+mod to_pytorch;
 mod training;
 
 #[global_allocator]

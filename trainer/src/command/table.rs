@@ -38,6 +38,7 @@ fn cells(row: &Row) -> [String; 6] {
     ]
 }
 
-fn interval(mean: &Mean, digits: usize) -> String {
+/// Mean with its interval.
+pub fn interval(mean: &Mean, digits: usize) -> String {
     format!("{:.digits$} [{:.digits$}, {:.digits$}]", mean.mean, mean.low, mean.high)
 }

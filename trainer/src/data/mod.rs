@@ -32,4 +32,4 @@ pub use dataset::Dataset;
 pub use item::Item;
 pub use picture::{Picture, Targets};
 pub use problem::Problem;
-pub use split::{Part, Split, SplitError, SplitPlan, SplitReport};
+pub use split::{Folds, Part, Split, SplitError, SplitPlan, SplitReport};

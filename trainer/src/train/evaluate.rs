@@ -164,6 +164,16 @@ pub struct Row {
     pub hd95_px: Mean,
 }
 
+impl Row {
+    /// Names of the metrics.
+    pub const METRICS: [&'static str; 3] = ["dice", "iou", "hd95_px"];
+
+    /// The metrics, in the order of [`Row::METRICS`].
+    pub fn metrics(&self) -> [&Mean; 3] {
+        [&self.dice, &self.iou, &self.hd95_px]
+    }
+}
+
 impl Summary {
     /// Adds a prediction.
     pub fn add(&mut self, prediction: &Prediction) {
