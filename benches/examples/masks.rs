@@ -15,10 +15,9 @@ use medsa_sam::prompt::{Point, Prompt};
 use medsa_trainer::data::{Part, Targets};
 use medsa_trainer::metrics::Scores;
 use medsa_trainer::prompts::PromptKind;
-use medsa_trainer::region::squared_distance;
 use medsa_trainer::train::{DataConfig, Network, Stock};
 use medsa_trainer::{Adapter, Checkpoint};
-use ndarray::{Array2, ArrayView2, Axis, Ix3};
+use ndarray::{Array2, Axis, Ix3};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -30,8 +29,6 @@ const STEPS: [&str; 5] = ["cells", "+ parts", "+ holes", "+ smoothing", "+ sub-p
 
 /// Smallest target in pixels.
 const MIN_PX: usize = 30;
-
-const NSD_TOLERANCE_PX: f32 = 2.0;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -115,8 +112,9 @@ fn measure(
                 let found = cleaned.mapv(|logit| logit > 0.0);
                 let outlines = rings(cleaned.view());
                 sums.count += 1;
-                sums.dice += Scores::new(found.view(), truth.view()).dice;
-                sums.nsd += nsd(&found, &truth);
+                let scores = Scores::new(found.view(), truth.view());
+                sums.dice += scores.dice;
+                sums.nsd += scores.nsd_2px;
                 sums.outlines += outlines.len() as f64;
                 sums.turns += turns(&outlines, step_px);
                 sums.true_turns += true_turns;
@@ -199,33 +197,6 @@ fn sampled(outline: &[[f32; 2]], step_px: f32) -> Ring {
         passed += side;
     }
     points
-}
-
-/// Normalized surface Dice: share of the edge pixels of both masks that are at most
-/// [`NSD_TOLERANCE_PX`] from the edge of the other.
-fn nsd(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
-    let (a, b) = (edge(a.view()), edge(b.view()));
-    let (mut near, mut all) = (0, 0);
-    for (from, to) in [(&a, &b), (&b, &a)] {
-        let squared = squared_distance(to.view());
-        for (_, &squared) in from.iter().zip(&squared).filter(|(on, _)| **on) {
-            near += usize::from(squared <= NSD_TOLERANCE_PX * NSD_TOLERANCE_PX);
-            all += 1;
-        }
-    }
-    if all == 0 { 1.0 } else { near as f64 / all as f64 }
-}
-
-/// Pixels of the mask with one of four neighbours outside of it.
-fn edge(mask: ArrayView2<bool>) -> Array2<bool> {
-    let inside = |y: usize, x: usize| mask.get((y, x)).copied().unwrap_or(false);
-    Array2::from_shape_fn(mask.dim(), |(y, x)| {
-        let surrounded = inside(y.wrapping_sub(1), x)
-            && inside(y + 1, x)
-            && inside(y, x.wrapping_sub(1))
-            && inside(y, x + 1);
-        mask[(y, x)] && !surrounded
-    })
 }
 
 /// Prints the shortest of many times of the clean-up of a ragged mask with islands and holes.

@@ -22,7 +22,10 @@ def global_of(module, name, kind):
     return kind
 
 
-FloatStorage = global_of("torch", "FloatStorage", type("FloatStorage", (), {}))
+STORAGES = {
+    numpy.dtype(kind): global_of("torch", name, type(name, (), {}))
+    for kind, name in [(numpy.float32, "FloatStorage"), (numpy.int64, "LongStorage")]
+}
 rebuild_tensor = global_of("torch._utils", "_rebuild_tensor_v2", lambda *_: None)
 
 
@@ -32,12 +35,12 @@ class Storage:
 
 
 class Tensor:
-    def __init__(self, array):
-        self.array = numpy.ascontiguousarray(array, numpy.float32)
+    def __init__(self, array, kind=numpy.float32):
+        self.array = numpy.asarray(array, kind, order="C")
 
     def __reduce__(self):
         shape = self.array.shape
-        strides = tuple(step // 4 for step in self.array.strides)
+        strides = tuple(step // self.array.itemsize for step in self.array.strides)
         args = (Storage(self.array), 0, shape, strides, False, OrderedDict())
         return rebuild_tensor, args
 
@@ -52,11 +55,15 @@ class Pickler(pickle.Pickler):
             return None
         key, self.count = str(self.count), self.count + 1
         self.archive.writestr(f"archive/data/{key}", value.values.tobytes())
-        return "storage", FloatStorage, key, "cuda:0", value.values.size
+        return "storage", STORAGES[value.values.dtype], key, "cuda:0", value.values.size
 
 
 state_dict, checkpoint = sys.argv[1:]
-state_dict = OrderedDict((name, Tensor(a)) for name, a in load_file(state_dict).items())
+# Batch norms count batches in integers.
+state_dict = OrderedDict(
+    (name, Tensor(a, numpy.int64 if name.endswith(".num_batches_tracked") else numpy.float32))
+    for name, a in load_file(state_dict).items()
+)
 step = Tensor(numpy.float32(7))
 content = {
     "epoch": 5,

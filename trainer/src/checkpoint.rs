@@ -78,6 +78,12 @@ impl Checkpoint {
         TensorFile { weights: self.weights.clone(), metadata }.write(path)
     }
 
+    /// Prepares a base model for a training whose result runs in the released Med-SA code: images
+    /// and clicks are given to the network as there.
+    pub fn feed_as_released(&mut self) {
+        self.config = released::as_trained(self.config.clone());
+    }
+
     /// A student of this base model, to be written to `path`. It has no original file, so its hash
     /// is that of its shape and tensors; the same training gives the same hash.
     pub fn student(&self, path: &Path, config: SamConfig, weights: Weights) -> Self {

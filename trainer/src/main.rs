@@ -15,8 +15,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     use_all_cores();
     keep_memory();
-    // The message already contains the cause.
     let Err(error) = command::run(command::Cli::parse()) else { return ExitCode::SUCCESS };
+    if let Some(stopped) = error.downcast_ref::<command::Stopped>() {
+        return stopped.exit_code();
+    }
+    // The message already contains the cause.
     eprintln!("medsa-train: {error}");
     ExitCode::FAILURE
 }

@@ -5,13 +5,23 @@
 //! tokens before the norm. Its ViT pads windows before the norm. It trains the whole mask decoder,
 //! on stretched images scaled to 0..1 and on clicks given as (row, column).
 
+mod layout;
 mod low_rank;
 
 use medsa_sam::image::{Fit, Normalization, Preprocess};
 use medsa_sam::{AdapterConfig, Error, MlpInput, PointOrder, SamConfig, Weights, WindowPadding};
 
+pub(crate) use self::layout::{has_repeated_bias, put_base_tensor};
+
 /// Prefix of every name if the model was trained on several GPUs.
 const PARALLEL: &str = "module.";
+
+/// Names of adapters: here, and in the released code.
+pub(crate) const ADAPTERS: [(&str, &str); 3] =
+    [("space", "Space_Adapter"), ("mlp", "MLP_Adapter"), ("depth", "Depth_Adapter")];
+
+/// Names of an adapter's layers: here, and in the released code.
+pub(crate) const LAYERS: [(&str, &str); 2] = [("down", "D_fc1"), ("up", "D_fc2")];
 
 /// Tensors of a state dict, separated into base model and adapters, each with the names of this
 /// project.
@@ -39,7 +49,7 @@ impl Released {
                     released.adapters.insert(adapter, value.clone());
                 }
                 None => {
-                    released.base.insert(name.clone(), value.clone());
+                    released.base.insert(original_name(name), value.clone());
                 }
             }
         }
@@ -47,14 +57,17 @@ impl Released {
     }
 }
 
-/// Renames tensors to the names of SAM's own code, and merges low-rank updates into their layers.
-/// Also returns true if the released code trained the model.
+/// Merges low-rank updates into their layers, and removes the prefix of every name if the model was
+/// trained on several GPUs. Also returns true if the released code trained the model.
 ///
 /// # Errors
 /// Names the update that does not fit its layer.
 pub(crate) fn normalized(weights: Weights) -> Result<(Weights, bool), Error> {
-    let mut weights: Weights =
-        weights.into_iter().map(|(name, value)| (original_name(&name), value)).collect();
+    let weights = weights.into_iter().map(|(name, value)| match name.strip_prefix(PARALLEL) {
+        Some(short) => (short.to_owned(), value),
+        None => (name, value),
+    });
+    let mut weights: Weights = weights.collect();
     let updates = low_rank::merge(&mut weights)?;
     let is_adapted = weights.keys().any(|name| adapter_name(name).is_some());
     Ok((weights, updates > 0 || is_adapted))
@@ -68,9 +81,8 @@ pub(crate) fn as_trained(mut config: SamConfig) -> SamConfig {
     config
 }
 
+/// Name of a tensor in SAM's own code. Later versions of the released code shorten some.
 fn original_name(name: &str) -> String {
-    let name = name.strip_prefix(PARALLEL).unwrap_or(name);
-    // Later versions of the released code shorten these names.
     for (short, long) in [(".attn.rel_h", ".attn.rel_pos_h"), (".attn.rel_w", ".attn.rel_pos_w")] {
         if let Some(block) = name.strip_suffix(short) {
             return format!("{block}{long}");
@@ -97,19 +109,12 @@ fn adapter_name(name: &str) -> Option<(String, Encoder)> {
         ["image_encoder", "blocks", ref rest @ ..] => ("0", rest, Encoder::Vit),
         _ => return None,
     };
-    let [block, adapter, projection, tensor @ ("weight" | "bias")] = *rest else { return None };
-    let adapter = match adapter {
-        "Space_Adapter" => "space",
-        "MLP_Adapter" => "mlp",
-        "Depth_Adapter" => "depth",
-        _ => return None,
+    let [block, adapter, layer, tensor @ ("weight" | "bias")] = *rest else { return None };
+    let ours = |names: &[(&'static str, &str)], theirs: &str| {
+        names.iter().find(|name| name.1 == theirs).map(|name| name.0)
     };
-    let projection = match projection {
-        "D_fc1" => "down",
-        "D_fc2" => "up",
-        _ => return None,
-    };
-    Some((format!("encoder.blocks.{stage}.{block}.{adapter}.{projection}.{tensor}"), encoder))
+    let (adapter, layer) = (ours(&ADAPTERS, adapter)?, ours(&LAYERS, layer)?);
+    Some((format!("encoder.blocks.{stage}.{block}.{adapter}.{layer}.{tensor}"), encoder))
 }
 
 #[cfg(test)]

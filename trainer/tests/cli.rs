@@ -7,3 +7,5 @@ mod errors;
 mod fixtures;
 #[path = "cli/journey.rs"]
 mod journey;
+#[path = "cli/logs.rs"]
+mod logs;

@@ -11,12 +11,7 @@ pub enum Packing {
 
 impl Packing {
     /// Channels of one part, head by head: queries (part 0), keys (1) or values (2).
-    pub(crate) fn channels(
-        self,
-        part: usize,
-        heads: usize,
-        d: usize,
-    ) -> impl Iterator<Item = usize> {
+    pub fn channels(self, part: usize, heads: usize, d: usize) -> impl Iterator<Item = usize> {
         let start = move |head: usize| match self {
             Self::ByHead => (3 * head + part) * d,
             Self::ByPart => (part * heads + head) * d,

@@ -19,6 +19,7 @@ mod pack;
 mod records;
 mod released;
 mod tiny;
+mod to_pytorch;
 mod training;
 
 #[global_allocator]

@@ -31,16 +31,7 @@ fn vit_of_the_released_code_is_built() {
     let vit = small_vit();
     let folder = place::scratch();
     let mut weights = with_adapters(vit.weights.clone(), &vit.config);
-    // Later versions of the released code shorten these names, and make the tables of global blocks
-    // for their own input size, here 96 px.
-    for (block, side) in [(0, 3), (1, 6), (2, 3), (3, 6)] {
-        for axis in ["h", "w"] {
-            let name = |prefix: &str| format!("image_encoder.blocks.{block}.attn.{prefix}_{axis}");
-            let table = weights.remove(&name("rel_pos")).unwrap();
-            let table = table.slice_axis(Axis(0), (..2 * side - 1).into()).to_owned();
-            weights.insert(name("rel"), table.into_shared());
-        }
-    }
+    as_in_later_versions(&mut weights);
     let pth = as_saved(folder.path(), &weights);
     let base = folder.path().join("base.safetensors");
     let printed =
@@ -66,18 +57,9 @@ fn vit_of_the_released_code_is_built() {
 fn mobile_sam_of_the_released_code_is_built() {
     needs!("dicom", "litemedsam", "venv");
     let folder = place::scratch();
-    let mut lite = Checkpoint::read(&place::lite_medsam()).unwrap();
-    // One block of each stage is enough. MobileSAM differs from LiteMedSAM only in its stem.
-    lite.weights.retain(|name, _| {
-        let parts: Vec<&str> = name.split('.').collect();
-        !matches!(parts[..], ["image_encoder", "layers", _, "blocks", block, ..] if block != "0")
-    });
-    for (layer, shape) in [(0, [32, 3, 3, 3]), (2, [64, 32, 3, 3])] {
-        let name = format!("image_encoder.patch_embed.seq.{layer}.c.weight");
-        lite.weights.insert(name, random(&shape, 0.3).into_shared());
-    }
-    let config = SamConfig::detect(&lite.weights).unwrap();
-    let pth = as_saved(folder.path(), &with_adapters(lite.weights, &config));
+    let weights = small_mobile_sam();
+    let config = SamConfig::detect(&weights).unwrap();
+    let pth = as_saved(folder.path(), &with_adapters(weights, &config));
     let checkpoint = Checkpoint::read(&pth).unwrap();
     assert_fed_as_released(&checkpoint.config);
     let sam = checkpoint.sam(Some(64)).unwrap();
@@ -229,7 +211,7 @@ fn assert_predictions_of_build_in_int8(sam: &Sam, source: &Source, near: f32) {
 }
 
 /// Embedding, and the logits `[4h, 4w]` for boxes.
-fn predictions(sam: &Sam, candle: CandleBackend, frame: &Frame) -> Vec<ArrayD<f32>> {
+pub(super) fn predictions(sam: &Sam, candle: CandleBackend, frame: &Frame) -> Vec<ArrayD<f32>> {
     let model = Model { sam: sam.clone(), candle };
     let embedding = model.tensor(input(sam, frame));
     let embedding = model.sam.encode(&model.candle, &embedding).unwrap();
@@ -264,12 +246,40 @@ fn assert_fed_as_released(config: &SamConfig) {
 }
 
 /// The small ViT of the reference tensors.
-fn small_vit() -> Checkpoint {
+pub(super) fn small_vit() -> Checkpoint {
     Checkpoint::read(&place::small_vit()).unwrap()
 }
 
+/// Renames weights of the small ViT. Later versions of the released code shorten these names, and make
+/// the tables of global blocks for their own input size, here 96 px.
+pub(super) fn as_in_later_versions(weights: &mut Weights) {
+    for (block, side) in [(0, 3), (1, 6), (2, 3), (3, 6)] {
+        for axis in ["h", "w"] {
+            let name = |prefix: &str| format!("image_encoder.blocks.{block}.attn.{prefix}_{axis}");
+            let table = weights.remove(&name("rel_pos")).unwrap();
+            let table = table.slice_axis(Axis(0), (..2 * side - 1).into()).to_owned();
+            weights.insert(name("rel"), table.into_shared());
+        }
+    }
+}
+
+/// A MobileSAM with one block in each stage. Tests that use it need `litemedsam`.
+pub(super) fn small_mobile_sam() -> Weights {
+    let mut weights = Checkpoint::read(&place::lite_medsam()).unwrap().weights;
+    // One block of each stage is enough. MobileSAM differs from LiteMedSAM only in its stem.
+    weights.retain(|name, _| {
+        let parts: Vec<&str> = name.split('.').collect();
+        !matches!(parts[..], ["image_encoder", "layers", _, "blocks", block, ..] if block != "0")
+    });
+    for (layer, shape) in [(0, [32, 3, 3, 3]), (2, [64, 32, 3, 3])] {
+        let name = format!("image_encoder.patch_embed.seq.{layer}.c.weight");
+        weights.insert(name, random(&shape, 0.3).into_shared());
+    }
+    weights
+}
+
 /// A base with the three adapters of every encoder block, named as in the released code.
-fn with_adapters(mut weights: Weights, config: &SamConfig) -> Weights {
+pub(super) fn with_adapters(mut weights: Weights, config: &SamConfig) -> Weights {
     let plan = AdapterPlan { depth: true, ..AdapterPlan::default() };
     for tensor in plan.tensors(config) {
         let Some(block) = tensor.name.strip_prefix("encoder.blocks.") else { continue };
@@ -294,7 +304,7 @@ fn with_adapters(mut weights: Weights, config: &SamConfig) -> Weights {
 }
 
 /// The file that the released code's script would write.
-fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
+pub(super) fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
     let [state_dict, pth] =
         ["state_dict.safetensors", "checkpoint_best.pth"].map(|f| folder.join(f));
     let tensors = weights.iter().map(|(name, value)| (name.as_str(), value.to_owned()));
@@ -304,7 +314,7 @@ fn as_saved(folder: &Path, weights: &Weights) -> PathBuf {
 }
 
 /// A frame not used for calibration.
-fn frame() -> Frame {
+pub(super) fn frame() -> Frame {
     Clip::open(place::cine()).unwrap().frame(5).unwrap()
 }
 
@@ -316,7 +326,7 @@ fn view(frame: &Frame) -> RgbView<'_> {
     RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap()
 }
 
-fn random(shape: &[usize], amount: f32) -> ArrayD<f32> {
+pub(super) fn random(shape: &[usize], amount: f32) -> ArrayD<f32> {
     let values = (0..shape.iter().product()).map(|i| amount * noise(i)).collect();
     ArrayD::from_shape_vec(shape, values).unwrap()
 }

@@ -1,8 +1,11 @@
 //! `medsa-train fit`: the training loop and the files of a run.
 
 mod curves;
+mod description;
+mod entries;
 mod folder;
 mod log;
+mod stop;
 mod summary;
 
 use std::path::PathBuf;
@@ -15,11 +18,16 @@ use medsa_trainer::data::Part;
 use medsa_trainer::train::{Config, Evaluation, Fit, Group, Row, dataset_sha256};
 use medsa_trainer::{Adapter, AdapterInfo, Checkpoint, TrainingRecord};
 
-use self::folder::RunFolder;
-use self::log::{Log, StepEntry, ValidationEntry};
-use self::summary::Description;
+use self::entries::{StepEntry, ValidationEntry, unix_s};
+use self::log::Log;
+use self::stop::Stop;
 use super::measure::{Measured, measure};
 use super::table;
+
+pub use self::description::Description;
+pub use self::entries::Entries;
+pub use self::folder::RunFolder;
+pub use self::stop::Stopped;
 
 #[derive(Args)]
 pub struct FitCommand {
@@ -41,11 +49,15 @@ pub struct FitCommand {
 impl FitCommand {
     pub fn run(self) -> anyhow::Result<()> {
         let group = Group::join()?;
-        let outcome = self.train(&group);
-        group.leave(outcome)
+        let stop = Stop::on_signals()?;
+        let outcome = self.train(&group, &stop);
+        match group.leave(outcome)? {
+            End::Finished => Ok(()),
+            End::Stopped => Err(Stopped.into()),
+        }
     }
 
-    fn train(self, group: &Group) -> anyhow::Result<()> {
+    fn train(self, group: &Group, stop: &Stop) -> anyhow::Result<End> {
         let mut config = Config::read(&self.config, &self.overrides)?;
         if self.quantized_base.is_some() {
             config.quantized_base.clone_from(&self.quantized_base);
@@ -75,16 +87,26 @@ impl FitCommand {
             let mut fit = fit;
             while fit.steps() < config.fit.steps {
                 fit.step(group)?;
+                if stop.is_requested(group) && fit.steps() < config.fit.steps {
+                    return Ok(End::Stopped);
+                }
             }
-            return Ok(());
+            return Ok(End::Finished);
         }
         let description =
             Description::new(&base, &fit, dataset_sha256(fit.stocks().iter().map(|(s, _)| s))?);
-        println!("training {}", description.share());
-        folder.start(&config)?;
+        println!("training {}", description.trained_part());
+        folder.start(&config, &description)?;
         let log = Log::open(folder.log(), fit.steps())?;
-        Training { config, base, fit, best, description, folder, log }.run(group)
+        Training { config, base, fit, best, description, folder, log }.run(group, stop)
     }
+}
+
+/// End of a training.
+enum End {
+    Finished,
+    /// Stopped by a signal before the last step.
+    Stopped,
 }
 
 /// A training in progress.
@@ -100,7 +122,7 @@ struct Training {
 }
 
 impl Training {
-    fn run(mut self, group: &Group) -> anyhow::Result<()> {
+    fn run(mut self, group: &Group, stop: &Stop) -> anyhow::Result<End> {
         let all = self.config.fit.steps;
         let bar = progress(all, self.fit.steps());
         let (mut pictures, mut seconds) = (0, 0.0);
@@ -121,20 +143,28 @@ impl Training {
             pictures += self.config.fit.batch;
             seconds += took;
             let rate = pictures as f64 / seconds;
-            self.log.step(StepEntry { train: record, seconds: took, images_per_second: rate })?;
-            let loss = self.log.smoothed_loss().last().map_or(f64::NAN, |(_, loss)| loss);
+            let unix_s = unix_s();
+            let entry = StepEntry { train: record, seconds: took, images_per_second: rate, unix_s };
+            self.log.step(entry)?;
+            let loss = self.log.entries().smoothed_loss().last().map_or(f64::NAN, |(_, loss)| loss);
             bar.set_message(format!("loss {loss:.4}, {rate:.2} images/s"));
             bar.inc(1);
             let (steps, last) = (self.fit.steps(), self.fit.steps() == all);
             if steps.is_multiple_of(self.config.validation.every) || last {
                 bar.suspend(|| self.validate())?;
             }
-            if steps.is_multiple_of(self.config.fit.checkpoint_every) || last {
+            let stops = stop.is_requested(group) && !last;
+            if steps.is_multiple_of(self.config.fit.checkpoint_every) || last || stops {
                 self.fit.save(&self.folder.state(), self.best)?;
+            }
+            if stops {
+                bar.abandon();
+                println!("stopped by a signal after step {steps} of {all}");
+                return Ok(End::Stopped);
             }
         }
         bar.finish();
-        Ok(())
+        Ok(End::Finished)
     }
 
     /// Validates the current adapter and updates the run folder.
@@ -159,9 +189,11 @@ impl Training {
             Adapter::write(&self.folder.best(), &info, weights)?;
             sheet.draw(&self.folder.gallery())?;
         }
-        self.log.validation(ValidationEntry { step, score, seconds, validation: rows })?;
-        self.folder.draw_curves(&self.log)?;
-        self.folder.write_summary(&summary::markdown(&self.config, &self.description, &self.log)?)
+        let unix_s = unix_s();
+        self.log.validation(ValidationEntry { step, score, seconds, unix_s, validation: rows })?;
+        let log = self.log.entries();
+        self.folder.draw_curves(log)?;
+        self.folder.write_summary(&summary::markdown(&self.config, &self.description, log)?)
     }
 
     fn info(&self, rows: &[Row]) -> anyhow::Result<AdapterInfo> {

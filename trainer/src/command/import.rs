@@ -13,6 +13,10 @@ pub struct Import {
     /// File to write
     #[arg(long)]
     out: PathBuf,
+    /// Give images and clicks to the network as the released Med-SA code does, to train an adapter
+    /// for use there
+    #[arg(long)]
+    released: bool,
     /// First coordinate of clicks in its training [default: column; row for a checkpoint of the
     /// released Med-SA code]
     #[arg(long, value_enum)]
@@ -27,8 +31,11 @@ enum Points {
 
 impl Import {
     pub fn run(self) -> anyhow::Result<()> {
-        let Self { base, out, points } = self;
+        let Self { base, out, released, points } = self;
         let mut checkpoint = Checkpoint::read(&base)?;
+        if released {
+            checkpoint.feed_as_released();
+        }
         let of_checkpoint = &mut checkpoint.config.decoder.points;
         *of_checkpoint = match points {
             Some(Points::Xy) => PointOrder::Xy,
@@ -53,7 +60,7 @@ impl Import {
                 PointOrder::Yx => "row",
             };
             println!(
-                "trained by the released Med-SA code: images scaled to 0..1 and stretched to a square; \
+                "as in the released Med-SA code: images scaled to 0..1 and stretched to a square; \
                  clicks with their {first} first"
             );
         }

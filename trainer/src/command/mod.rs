@@ -1,6 +1,8 @@
 //! Commands of `medsa-train`.
 
 mod check;
+mod compare;
+mod csv;
 mod distill;
 mod eval;
 mod fit;
@@ -12,12 +14,15 @@ mod sheet;
 mod split;
 mod table;
 mod teach;
+mod to_pytorch;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
 use medsa_trainer::data::Dataset;
+
+pub use self::fit::Stopped;
 
 /// Train Med-SA adapters
 #[derive(Parser)]
@@ -39,8 +44,12 @@ enum Command {
     /// Label unlabelled images with masks that the base model finds. Training on them, in addition
     /// to your labels, keeps the abilities of the base
     Teach(teach::Teach),
-    /// Train an adapter
+    /// Train an adapter. SIGTERM, SIGUSR1 and Ctrl-C stop it after the current step with exit code
+    /// 75; --resume continues
     Fit(fit::FitCommand),
+    /// Compare runs of `fit`, finished or running: what they train, their speed, and their last
+    /// validation. For runs that differ only in the seed, also the mean and the standard deviation
+    Compare(compare::Compare),
     /// Make a base model with a strided stem at a quarter of the cost, and train the stem to
     /// reproduce the original's embeddings of unlabelled frames
     Distill(distill::DistillCommand),
@@ -48,6 +57,8 @@ enum Command {
     Eval(eval::Eval),
     /// Segment one image; prints score and area as JSON
     Predict(predict::Predict),
+    /// Write a base model and an adapter as a checkpoint of the released Med-SA code, for PyTorch
+    ToPytorch(to_pytorch::ToPytorch),
     /// Describe a base model or an adapter
     Inspect(inspect::Inspect),
 }
@@ -60,9 +71,11 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Split(command) => command.run(),
         Command::Teach(command) => command.run(),
         Command::Fit(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Distill(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::ToPytorch(command) => command.run(),
         Command::Inspect(command) => command.run(),
     }
 }

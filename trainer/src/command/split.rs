@@ -1,7 +1,7 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use medsa_trainer::data::{Dataset, Split, SplitPlan};
+use medsa_trainer::data::{Dataset, Folds, Split, SplitPlan};
 use regex::Regex;
 
 #[derive(Args)]
@@ -9,9 +9,14 @@ pub struct SplitCommand {
     /// Folder with images/ and masks/, or with records of a device
     #[arg(long)]
     data: PathBuf,
-    /// Split file to write
+    /// Split file to write; with --folds, the number of the fold is added to each file's name
     #[arg(long)]
     out: PathBuf,
+    /// Write this number of splits for cross-validation instead of one split: each image is in the
+    /// test part of one of them, and the next fold is the validation part
+    #[arg(long, value_name = "K", conflicts_with_all = ["validation", "test", "validation_groups",
+        "test_groups"])]
+    folds: Option<usize>,
     /// Share of the images for validation, which selects checkpoints
     #[arg(long, default_value_t = 0.15)]
     validation: f64,
@@ -36,14 +41,16 @@ pub struct SplitCommand {
 impl SplitCommand {
     pub fn run(self) -> anyhow::Result<()> {
         let Self { validation, test, seed, .. } = self;
+        if let Some(count) = self.folds {
+            return self.write_folds(count);
+        }
         if !(validation > 0.0 && validation < 1.0) {
             anyhow::bail!("--validation is {validation}, expected between 0 and 1");
         }
         if !(test >= 0.0 && validation + test < 1.0) {
             anyhow::bail!("--test is {test}, expected 0 to less than {}", 1.0 - validation);
         }
-        let (dataset, problems) = Dataset::open(&self.data)?;
-        problems.iter().for_each(|problem| eprintln!("skipped: {problem}"));
+        let dataset = self.dataset()?;
         let plan = SplitPlan {
             validation,
             test,
@@ -66,20 +73,70 @@ impl SplitCommand {
             );
         }
         split.write(&self.out)?;
-        let what = if plan.subject.is_some() { "subjects" } else { "groups" };
+        let what = unit(plan.subject.as_ref());
         let [a, b, c] = report.groups;
         println!(
             "{}: {train} images for training ({a} {what}), {validation} for validation ({b}), \
              {test} for test ({c})",
             self.out.display()
         );
-        if let Some(pairs) = report.alike_across.filter(|&pairs| pairs > 0) {
-            println!(
-                "{pairs} pairs of similar images are in different parts, because a group \
-                 holds at most a tenth of the images; if names tell the subjects, pass their \
-                 pattern with --group"
+        report_alike(report.alike_across, "parts");
+        Ok(())
+    }
+
+    fn dataset(&self) -> anyhow::Result<Dataset> {
+        let (dataset, problems) = Dataset::open(&self.data)?;
+        problems.iter().for_each(|problem| eprintln!("skipped: {problem}"));
+        Ok(dataset)
+    }
+
+    fn write_folds(&self, count: usize) -> anyhow::Result<()> {
+        if count < 3 {
+            anyhow::bail!(
+                "--folds is {count}, expected 3 or more: for training, validation and test"
             );
         }
+        let folds = Folds::make(&self.dataset()?, self.group.as_ref(), count, self.seed);
+        let folds = folds.map_err(super::at(&self.data))?;
+        let what = unit(self.group.as_ref());
+        for (number, split) in (1..).zip(&folds.splits) {
+            let path = numbered(&self.out, number);
+            split.write(&path)?;
+            println!(
+                "{}: {} images for training, {} for validation, {} for test ({} {what})",
+                path.display(),
+                split.train.len(),
+                split.validation.len(),
+                split.test.len(),
+                folds.groups[number - 1],
+            );
+        }
+        report_alike(folds.alike_across, "folds");
         Ok(())
+    }
+}
+
+/// Images that stay together.
+fn unit(subject: Option<&Regex>) -> &'static str {
+    if subject.is_some() { "subjects" } else { "groups" }
+}
+
+/// The path with a number: `split.json` becomes `split-1.json`.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let numbered = path.with_file_name(format!("{stem}-{number}"));
+    match path.extension() {
+        Some(extension) => numbered.with_added_extension(extension),
+        None => numbered,
+    }
+}
+
+fn report_alike(pairs: Option<usize>, parts: &str) {
+    if let Some(pairs) = pairs.filter(|&pairs| pairs > 0) {
+        println!(
+            "{pairs} pairs of similar images are in different {parts}, because a group holds at \
+             most a tenth of the images; if names tell the subjects, pass their pattern with \
+             --group"
+        );
     }
 }

@@ -40,6 +40,7 @@ fn cells(row: &Row) -> [String; 7] {
     ]
 }
 
-fn interval(mean: &Mean, digits: usize) -> String {
+/// Mean with its interval.
+pub fn interval(mean: &Mean, digits: usize) -> String {
     format!("{:.digits$} [{:.digits$}, {:.digits$}]", mean.mean, mean.low, mean.high)
 }

@@ -38,4 +38,4 @@ pub use item::Item;
 pub use picture::{Picture, Targets};
 pub use problem::Problem;
 pub use records::RecordsReport;
-pub use split::{Part, Split, SplitError, SplitPlan, SplitReport};
+pub use split::{Folds, Part, Split, SplitError, SplitPlan, SplitReport};

@@ -169,6 +169,16 @@ pub struct Row {
     pub nsd_2px: Option<Mean>,
 }
 
+impl Row {
+    /// Names of the metrics.
+    pub const METRICS: [&'static str; 3] = ["dice", "iou", "hd95_px"];
+
+    /// The metrics, in the order of [`Row::METRICS`].
+    pub fn metrics(&self) -> [&Mean; 3] {
+        [&self.dice, &self.iou, &self.hd95_px]
+    }
+}
+
 impl Summary {
     /// Adds a prediction.
     pub fn add(&mut self, prediction: &Prediction) {

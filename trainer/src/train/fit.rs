@@ -19,7 +19,7 @@ use super::evaluate::EvaluateError;
 use super::example::Example;
 use super::features::FeatureCache;
 use super::group::Group;
-use super::learner::{Learner, initial_weights};
+use super::learner::{Learner, initial_weights, tie_repeated_biases};
 use super::loss::dice_bce;
 use super::network::{Network, Previous};
 use super::optimizer::{AdamW, Gradients, clip};
@@ -153,6 +153,7 @@ impl Fit {
             self.learner.collect(scaled, &mut gradients)?;
         }
         group.sum(self.learner.vars(), &mut gradients)?;
+        tie_repeated_biases(&mut gradients)?;
         group.sum_scalars(std::slice::from_mut(&mut loss));
         let optimizer = &self.config.optimizer;
         let gradient_norm = clip(&mut gradients, optimizer.clip_norm)?;

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::network::Network;
 use super::optimizer::Gradients;
+use crate::released::has_repeated_bias;
 use crate::tape::Node;
 
 /// A network with trainable tensors.
@@ -122,4 +123,17 @@ impl Learner {
         }
         Ok(())
     }
+}
+
+/// Gives all copies of a repeated bias the mean of their gradients, so that they stay equal, as the one
+/// bias of PyTorch's layer.
+///
+/// # Errors
+/// The device failed.
+pub(super) fn tie_repeated_biases(gradients: &mut Gradients) -> Result<()> {
+    for (_, gradient) in gradients.iter_mut().filter(|(name, _)| has_repeated_bias(name)) {
+        let channels = gradient.elem_count() / 4;
+        *gradient = gradient.reshape((4, channels))?.mean(0)?.repeat(4)?;
+    }
+    Ok(())
 }

@@ -79,6 +79,15 @@ fn split_without_validation_is_refused_when_it_is_made() {
 }
 
 #[test]
+fn folds_that_cannot_be_made_are_refused() {
+    let folder = Folder::new();
+    let line = |folds: u32| format!("split --data data --out split.json --folds {folds}");
+    named(&folder, &line(2), &["--folds is 2, expected 3 or more"]);
+    named(&folder, &line(11), &["data: 10 groups of images", "expected 11 or more"]);
+    assert!(!folder.at("split-1.json").exists());
+}
+
+#[test]
 fn evaluation_without_images_is_an_error() {
     let folder = Folder::new();
     for number in 0..crate::fixtures::PICTURES {

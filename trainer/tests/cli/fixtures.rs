@@ -57,13 +57,16 @@ impl Folder {
         self.root.path().join(name)
     }
 
+    /// Command that runs `medsa-train` in the folder.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_medsa-train"));
+        command.args(line.split_whitespace()).current_dir(self.root.path());
+        command
+    }
+
     /// Runs `medsa-train` in the folder.
     pub fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_medsa-train"))
-            .args(line.split_whitespace())
-            .current_dir(self.root.path())
-            .output()
-            .unwrap()
+        self.command(line).output().unwrap()
     }
 
     /// Runs a command that must succeed; returns its output.

@@ -108,6 +108,20 @@ fn steps_after_the_last_state_are_repeated_and_logged_once() {
     assert_eq!(numbers(|entry| entry["step"].as_u64()), [2, 4, 6]);
 }
 
+#[test]
+fn folds_are_written_as_splits_that_train() {
+    let folder = Folder::new();
+    let printed = folder.succeed("split --data data --out split.json --folds 3");
+    assert_eq!(printed.lines().count(), 3);
+    let tested = (1..=3).map(|fold| {
+        let text = fs::read_to_string(folder.at(&format!("split-{fold}.json"))).unwrap();
+        length(&json(&text)["test"])
+    });
+    assert_eq!(tested.sum::<usize>(), PICTURES as usize);
+    fs::rename(folder.at("split-2.json"), folder.at("split.json")).unwrap();
+    folder.succeed("fit --config fit.toml --set fit.steps=1");
+}
+
 /// The first step's line, renumbered as step `step`.
 fn later(log: &str, step: u64) -> String {
     let mut entry = json(log.lines().next().unwrap());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use medsa_test_inputs::{data, needs, shared};
-use medsa_trainer::data::{Dataset, Split, SplitError, SplitPlan};
+use medsa_trainer::data::{Dataset, Folds, Split, SplitError, SplitPlan};
 use ndarray::Array3;
 use nifti::writer::WriterOptions;
 use rand::{Rng, SeedableRng};
@@ -204,4 +204,47 @@ fn similar_images_are_split_and_pairs_across_parts_are_counted() {
     assert!(!train.is_empty() && !validation.is_empty() && !test.is_empty());
     let [a, b, c] = [train, validation, test].map(Vec::len);
     assert_eq!(report.alike_across, Some(a * b + b * c + a * c));
+}
+
+#[test]
+fn each_image_is_tested_once_and_scenes_stay_in_one_fold() {
+    let folder = scans();
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let folds = Folds::make(&dataset, None, 5, 0).unwrap();
+    assert_eq!(folds, Folds::make(&dataset, None, 5, 0).unwrap());
+    assert_eq!((folds.groups.iter().sum::<usize>(), folds.alike_across), (30, Some(0)));
+    let all: BTreeSet<&String> = dataset.items().iter().map(|item| &item.name).collect();
+    let mut tested = Vec::new();
+    for (fold, split) in folds.splits.iter().enumerate() {
+        let parts = split.indices(&dataset).unwrap().map(|part| part.len());
+        assert_eq!(parts.iter().sum::<usize>(), 60);
+        assert!((10..=14).contains(&parts[2]), "{parts:?} in fold {fold}");
+        assert_eq!(split.validation, folds.splits[(fold + 1) % 5].test);
+        let scenes = |names: &[String]| -> BTreeSet<String> {
+            names.iter().map(|name| name[..2].to_owned()).collect()
+        };
+        let [train, test] = [&split.train, &split.test].map(|names| scenes(names));
+        assert!(train.is_disjoint(&test), "fold {fold}: {train:?} and {test:?}");
+        tested.extend(&split.test);
+    }
+    assert_eq!(tested.len(), all.len());
+    assert_eq!(tested.into_iter().collect::<BTreeSet<_>>(), all);
+}
+
+#[test]
+fn folds_keep_subjects_together_and_cap_similar_images() {
+    let folder = subjects();
+    let (dataset, _) = Dataset::open(folder.root()).unwrap();
+    let pattern = "^[0-9]{2}".parse().unwrap();
+    let folds = Folds::make(&dataset, Some(&pattern), 5, 0).unwrap();
+    assert_eq!((folds.groups, folds.alike_across), (vec![2; 5], None));
+    for split in &folds.splits {
+        let subjects: BTreeSet<_> = split.test.iter().map(|name| &name[..2]).collect();
+        assert_eq!((subjects.len(), split.test.len()), (2, 6));
+    }
+    // All 30 images look the same; a group holds at most eight of them.
+    let folds = Folds::make(&dataset, None, 3, 0).unwrap();
+    assert!(folds.alike_across > Some(0));
+    let error = Folds::make(&dataset, Some(&pattern), 11, 0).unwrap_err().to_string();
+    assert!(error.starts_with("10 groups of images") && error.contains("11 or more"), "{error}");
 }

@@ -1,5 +1,8 @@
 //! Several processes give the same training as one process.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use crate::runs::{Runs, difference, error, mpirun, run};
 use medsa_test_inputs::needs;
 
@@ -28,6 +31,35 @@ fn two_processes_train_the_same_adapter_as_one() {
     assert_close(&four_steps, &runs.adapter("two"));
     let moved = difference(&three_steps, &four_steps);
     assert!(moved > 10.0 * TOLERANCE, "a step moves weights by {moved}");
+}
+
+#[test]
+fn signal_stops_all_processes_after_the_same_step() {
+    needs!("mpi");
+    let runs = Runs::new();
+    let fit = runs.fit("run", &["--set", "fit.steps=20"]);
+    let mut mpirun = mpirun(&[&fit, &fit]);
+    let mut mpirun = mpirun.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(mpirun.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("training "), "{first}");
+    // mpirun passes this signal on.
+    let kill = format!("kill -USR1 {}", mpirun.id());
+    run(Command::new("sh").args(["-c", &kill]));
+    let stopped = lines.find_map(|line| {
+        line.unwrap()
+            .strip_prefix("stopped by a signal after step ")?
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
+    });
+    let stopped: usize = stopped.expect("the first process reports the stop");
+    assert_eq!(mpirun.wait().unwrap().code(), Some(75));
+    assert!(stopped < 20 && runs.steps("run").len() == stopped, "{stopped}");
+    let goal = format!("fit.steps={}", stopped + 1);
+    run(&mut self::mpirun(&[&runs.fit("run", &["--resume", "--set", &goal]); 2]));
+    assert_eq!(runs.steps("run").len(), stopped + 1);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use medsa_trainer::train::Config;
 
 use super::super::at;
 use super::curves::panels;
-use super::log::Log;
+use super::description::Description;
+use super::entries::Entries;
 
 /// Folder with the files of a run.
 pub struct RunFolder {
@@ -21,13 +22,33 @@ impl RunFolder {
         Self { path: path.to_owned() }
     }
 
-    /// Creates the folder and stores the configuration in it, in a form that starts the same
-    /// training from any folder.
-    pub fn start(&self, config: &Config) -> anyhow::Result<()> {
+    /// Creates the folder and stores the description of the training in it, and its configuration,
+    /// in a form that starts the same training from any folder.
+    pub fn start(&self, config: &Config, description: &Description) -> anyhow::Result<()> {
         fs::create_dir_all(&self.path).map_err(at(&self.path))?;
-        let path = self.path.join("config.toml");
+        let path = self.config();
         let config = config.clone().absolute().map_err(at(&path))?;
-        fs::write(&path, toml::to_string(&config)?).map_err(at(&path))
+        fs::write(&path, toml::to_string(&config)?).map_err(at(&path))?;
+        let path = self.description();
+        fs::write(&path, serde_json::to_string_pretty(description)? + "\n").map_err(at(&path))
+    }
+
+    /// Reads what [`RunFolder::start`] stored.
+    pub fn read(&self) -> anyhow::Result<(Config, Description)> {
+        let read = |path: &Path| fs::read_to_string(path).map_err(at(path));
+        let (config, description) = (self.config(), self.description());
+        Ok((
+            toml::from_str(&read(&config)?).map_err(at(&config))?,
+            serde_json::from_str(&read(&description)?).map_err(at(&description))?,
+        ))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    fn description(&self) -> PathBuf {
+        self.path.join("run.json")
     }
 
     /// File of the state from which training can resume.
@@ -56,7 +77,7 @@ impl RunFolder {
     }
 
     /// Draws the curves of the log.
-    pub fn draw_curves(&self, log: &Log) -> anyhow::Result<()> {
+    pub fn draw_curves(&self, log: &Entries) -> anyhow::Result<()> {
         Ok(curves::draw(&self.path.join("curves.png"), &panels(log))?)
     }
 

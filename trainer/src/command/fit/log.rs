@@ -1,53 +1,22 @@
-//! Log of a run: one JSON object per line, for each step and each validation.
+//! Log of a run, and its copies for other programs.
+
+mod copies;
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
-use medsa_trainer::train::{Row, StepRecord};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use self::copies::Copies;
 use super::super::at;
+use super::entries::{Entries, StepEntry, ValidationEntry};
 
-/// Log of a run, on disk and in memory.
+/// Log of a run that is being written.
 pub struct Log {
     path: PathBuf,
-    steps: Vec<StepEntry>,
-    validations: Vec<ValidationEntry>,
-}
-
-/// Log entry of a training step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepEntry {
-    /// Result of the step.
-    pub train: StepRecord,
-    /// Duration of the step.
-    #[serde(default)]
-    pub seconds: f64,
-    /// Training speed since the last start, without validation.
-    pub images_per_second: f64,
-}
-
-/// Log entry of a validation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ValidationEntry {
-    /// Number of steps taken before it.
-    pub step: usize,
-    /// Mean Dice over classes and prompts.
-    pub score: f64,
-    /// Duration of the validation.
-    #[serde(default)]
-    pub seconds: f64,
-    /// Means by class and prompt.
-    pub validation: Vec<Row>,
-}
-
-/// One line of the file.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Entry {
-    Step(StepEntry),
-    Validation(ValidationEntry),
+    entries: Entries,
+    copies: Copies,
 }
 
 impl Log {
@@ -55,85 +24,37 @@ impl Log {
     /// later steps are removed: their results were lost with the process that took them, and they
     /// are taken again. The same holds for all entries of an earlier training that left no state.
     pub fn open(path: PathBuf, steps: usize) -> anyhow::Result<Self> {
-        let mut log = Self { path, steps: Vec::new(), validations: Vec::new() };
-        let text = match fs::read_to_string(&log.path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(log),
-            Err(e) => return Err(at(&log.path)(e)),
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+            text => text.map_err(at(&path))?,
         };
-        let mut kept = String::new();
-        for (number, line) in text.split_inclusive('\n').enumerate() {
-            let keep = match serde_json::from_str(line) {
-                Ok(Entry::Step(entry)) if entry.train.step < steps => {
-                    log.steps.push(entry);
-                    true
-                }
-                Ok(Entry::Validation(entry)) if entry.step <= steps && steps > 0 => {
-                    log.validations.push(entry);
-                    true
-                }
-                Ok(_) => false,
-                // The process was killed while writing the last line.
-                Err(_) if !line.ends_with('\n') => false,
-                Err(_) => anyhow::bail!(
-                    "{}: line {} is not an entry of a training log",
-                    log.path.display(),
-                    number + 1
-                ),
-            };
-            if keep {
-                kept += line;
-            }
-        }
-        if !kept.is_empty() && !kept.ends_with('\n') {
-            kept.push('\n');
-        }
-        let partial = log.path.with_extension("partial");
-        let written = fs::write(&partial, kept).and_then(|()| fs::rename(&partial, &log.path));
-        written.map_err(at(&log.path))?;
-        Ok(log)
+        let (entries, kept) = Entries::parse(&path, &text, steps)?;
+        let partial = path.with_extension("partial");
+        let written = fs::write(&partial, kept).and_then(|()| fs::rename(&partial, &path));
+        written.map_err(at(&path))?;
+        let copies = Copies::create(path.parent().unwrap_or(Path::new("")), &entries)?;
+        Ok(Self { path, entries, copies })
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
     }
 
     /// Appends a step.
     pub fn step(&mut self, entry: StepEntry) -> anyhow::Result<()> {
         self.append(&entry)?;
-        self.steps.push(entry);
+        self.copies.step(&entry)?;
+        self.entries.steps.push(entry);
         Ok(())
     }
 
     /// Appends a validation.
     pub fn validation(&mut self, entry: ValidationEntry) -> anyhow::Result<()> {
         self.append(&entry)?;
-        self.validations.push(entry);
+        self.copies.validation(&entry)?;
+        self.entries.validations.push(entry);
         Ok(())
-    }
-
-    /// All steps, in order.
-    pub fn steps(&self) -> &[StepEntry] {
-        &self.steps
-    }
-
-    /// All validations, in order.
-    pub fn validations(&self) -> &[ValidationEntry] {
-        &self.validations
-    }
-
-    /// The first validation with the highest score.
-    pub fn best(&self) -> Option<&ValidationEntry> {
-        // `max_by` returns the last of equal elements.
-        self.validations.iter().rev().max_by(|a, b| a.score.total_cmp(&b.score))
-    }
-
-    /// Number of steps taken and the smoothed loss up to them: a mean in which each earlier step
-    /// weighs 2 % less.
-    pub fn smoothed_loss(&self) -> impl Iterator<Item = (usize, f64)> {
-        const KEPT: f64 = 0.98;
-        let (mut sum, mut weight) = (0.0, 0.0);
-        self.steps.iter().map(move |entry| {
-            sum = KEPT * sum + entry.train.loss;
-            weight = KEPT * weight + 1.0;
-            (entry.train.step + 1, sum / weight)
-        })
     }
 
     fn append(&self, entry: &impl Serialize) -> anyhow::Result<()> {
@@ -147,17 +68,17 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use medsa_trainer::train::StepRecord;
 
     use super::*;
 
     fn step(step: usize, loss: f64) -> StepEntry {
         let train = StepRecord { step, loss, gradient_norm: 1.0, learning_rate: 1e-4 };
-        StepEntry { train, seconds: 0.5, images_per_second: 2.0 }
+        StepEntry { train, seconds: 0.5, images_per_second: 2.0, unix_s: 1e9 + step as f64 }
     }
 
     fn validation(step: usize, score: f64) -> ValidationEntry {
-        ValidationEntry { step, score, seconds: 1.0, validation: vec![] }
+        ValidationEntry { step, score, seconds: 1.0, unix_s: 1e9, validation: vec![] }
     }
 
     /// Four steps, with a validation after every second one.
@@ -177,14 +98,17 @@ mod tests {
     fn repeated_steps_are_logged_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
-        let whole = fs::read_to_string(&path).unwrap();
+        let files = ["log.jsonl", "steps.csv", "validations.csv", "events.out.tfevents.fit"];
+        let read = || files.map(|name| fs::read(folder.path().join(name)).unwrap());
+        let whole = read();
         let mut log = Log::open(path.clone(), 2).unwrap();
-        assert_eq!((log.steps().len(), log.validations().len()), (2, 1));
+        assert_eq!((log.entries().steps.len(), log.entries().validations.len()), (2, 1));
         log.step(step(2, 2.0)).unwrap();
         log.step(step(3, 3.0)).unwrap();
         log.validation(validation(4, 0.5)).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), whole);
-        assert_eq!(Log::open(path, 0).unwrap().steps(), []);
+        drop(log);
+        assert!(read() == whole, "all files are as without a stop");
+        assert_eq!(Log::open(path, 0).unwrap().entries().steps, []);
     }
 
     #[test]
@@ -193,7 +117,7 @@ mod tests {
         let path = written(folder.path());
         let whole = fs::read_to_string(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 9]).unwrap();
-        assert_eq!(Log::open(path.clone(), 4).unwrap().validations().len(), 1);
+        assert_eq!(Log::open(path.clone(), 4).unwrap().entries().validations.len(), 1);
         fs::write(&path, format!("{{\"step\": 1\n{whole}")).unwrap();
         let error = Log::open(path.clone(), 4).err().unwrap().to_string();
         assert_eq!(error, format!("{}: line 1 is not an entry of a training log", path.display()));
@@ -216,14 +140,14 @@ mod tests {
     #[test]
     fn best_validation_is_the_first_with_the_highest_score() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::open(written(folder.path()), 4).unwrap();
+        let log = Entries::read(&written(folder.path())).unwrap();
         assert_eq!(log.best().unwrap().step, 2);
     }
 
     #[test]
     fn smoothed_loss_starts_at_the_first_loss_and_follows() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::open(written(folder.path()), 4).unwrap();
+        let log = Entries::read(&written(folder.path())).unwrap();
         let smoothed: Vec<_> = log.smoothed_loss().collect();
         assert_eq!(smoothed[0], (1, 0.0));
         assert!((smoothed[1].1 - 1.0 / 1.98).abs() < 1e-12);

@@ -3,67 +3,28 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use medsa_bundle::Origin;
-use medsa_trainer::Checkpoint;
-use medsa_trainer::train::{Config, Fit};
+use medsa_trainer::train::Config;
 
 use super::super::table;
+use super::description::Description;
+use super::entries::Entries;
 use super::folder::RunFolder;
-use super::log::Log;
-
-/// Description of a training, known before its first step.
-pub struct Description {
-    /// Base model.
-    pub base: Origin,
-    /// Number of parameters of the base.
-    pub base_parameters: usize,
-    /// Number of trained parameters.
-    pub trained: usize,
-    /// Number of trained tensors.
-    pub tensors: usize,
-    /// Training and validation images of each data set.
-    pub pictures: Vec<(usize, usize)>,
-    /// Hash of the training images and masks.
-    pub dataset_sha256: String,
-}
-
-impl Description {
-    /// Describes the training `fit`.
-    pub fn new(base: &Checkpoint, fit: &Fit, dataset_sha256: String) -> Self {
-        let pictures = fit.stocks().iter();
-        Self {
-            base: base.origin.clone(),
-            base_parameters: base.weights.values().map(|value| value.len()).sum(),
-            trained: fit.learner().parameters(),
-            tensors: fit.learner().vars().len(),
-            pictures: pictures.map(|(s, _)| (s.train.len(), s.validation.len())).collect(),
-            dataset_sha256,
-        }
-    }
-
-    /// Trained part of the network, as text.
-    pub fn share(&self) -> String {
-        format!(
-            "{:.3} M parameters in {} tensors, {:.1} % of the {:.2} M of the base",
-            self.trained as f64 / 1e6,
-            self.tensors,
-            100.0 * self.trained as f64 / self.base_parameters.max(1) as f64,
-            self.base_parameters as f64 / 1e6,
-        )
-    }
-}
 
 /// Summary as Markdown.
-pub fn markdown(config: &Config, description: &Description, log: &Log) -> anyhow::Result<String> {
+pub fn markdown(
+    config: &Config,
+    description: &Description,
+    log: &Entries,
+) -> anyhow::Result<String> {
     let mut text = format!("# {}\n\n", config.task);
-    let (steps, all) = (log.steps().last().map_or(0, |e| e.train.step + 1), config.fit.steps);
-    let training: f64 = log.steps().iter().map(|entry| entry.seconds).sum();
-    let validation: f64 = log.validations().iter().map(|entry| entry.seconds).sum();
-    let rate = (log.steps().len() * config.fit.batch) as f64 / training;
+    let (steps, all) = (log.steps.last().map_or(0, |e| e.train.step + 1), config.fit.steps);
+    let training: f64 = log.steps.iter().map(|entry| entry.seconds).sum();
+    let validation: f64 = log.validations.iter().map(|entry| entry.seconds).sum();
+    let rate = (log.steps.len() * config.fit.batch) as f64 / training;
     let rows = [
         ("base", format!("{}, sha256 `{}`", description.base.name, description.base.sha256)),
         ("input", format!("{0} x {0} px", config.input_size)),
-        ("trains", description.share()),
+        ("trains", description.trained_part()),
         ("progress", format!("step {steps} of {all}, {} images per step", config.fit.batch)),
         ("time", format!("{} training, {} validation", duration(training), duration(validation))),
         ("speed", format!("{rate:.2} images/s in training")),

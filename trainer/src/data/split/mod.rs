@@ -2,6 +2,7 @@
 //! in one part.
 
 mod choice;
+mod folds;
 mod groups;
 mod plan;
 
@@ -15,6 +16,7 @@ use super::dataset::Dataset;
 use choice::Choice;
 use groups::{Group, Groups, groups};
 
+pub use folds::Folds;
 pub use plan::{SplitError, SplitPlan};
 
 /// Names of the items of each part. Items that are not named are not used.
@@ -95,23 +97,13 @@ impl Split {
         }
         let names = |part: Part| {
             let members = groups.iter().zip(&parts).filter(|(_, at)| **at == part);
-            let members = members.flat_map(|(group, _)| &group.members);
-            let mut names: Vec<_> = members.map(|&i| dataset.items()[i].name.clone()).collect();
-            names.sort();
-            names
+            names(dataset, members.map(|(group, _)| group))
         };
         let [train, validation, test] = Part::ALL.map(names);
-        let mut part_of = vec![Part::Train; dataset.items().len()];
-        for (group, part) in groups.iter().zip(&parts) {
-            group.members.iter().for_each(|&i| part_of[i] = *part);
-        }
-        let across = |pairs: Vec<[usize; 2]>| {
-            pairs.iter().filter(|[a, b]| part_of[*a] != part_of[*b]).count()
-        };
         Ok(SplitReport {
             split: Self { train, validation, test },
             groups: Part::ALL.map(|part| parts.iter().filter(|&&at| at == part).count()),
-            alike_across: alike.map(across),
+            alike_across: alike.map(|pairs| across(&pairs, &groups, &parts)),
         })
     }
 
@@ -151,6 +143,22 @@ impl Split {
         let text = serde_json::to_string_pretty(self).expect("a split is plain data");
         fs::write(path, text + "\n").map_err(|e| SplitError::file(path, e))
     }
+}
+
+/// Sorted names of all items of `groups`.
+fn names<'a>(dataset: &Dataset, groups: impl Iterator<Item = &'a Group>) -> Vec<String> {
+    let members = groups.flat_map(|group| &group.members);
+    let mut names: Vec<_> = members.map(|&i| dataset.items()[i].name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Number of pairs of items in different parts; `parts` holds the part of each group.
+fn across<T: PartialEq>(pairs: &[[usize; 2]], groups: &[Group], parts: &[T]) -> usize {
+    let members = groups.iter().zip(parts);
+    let part_of: BTreeMap<usize, &T> =
+        members.flat_map(|(group, part)| group.members.iter().map(move |&i| (i, part))).collect();
+    pairs.iter().filter(|[a, b]| part_of[a] != part_of[b]).count()
 }
 
 impl Part {

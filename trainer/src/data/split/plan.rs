@@ -71,6 +71,17 @@ pub enum SplitError {
         /// The subjects.
         named: String,
     },
+    /// The data set has fewer groups than folds.
+    #[error(
+        "{groups} groups of images that stay together, expected {folds} or more, at least one for \
+         each fold"
+    )]
+    TooFewGroups {
+        /// Number of groups.
+        groups: usize,
+        /// Number of folds.
+        folds: usize,
+    },
     /// An image cannot be read.
     #[error(transparent)]
     Image(#[from] Problem),
