@@ -1,327 +1,239 @@
-//! Measures how well objects are followed: plays images with known masks to the pipeline at the
-//! rate of a camera, and compares the published masks with the known ones.
+//! Measures how well an object stays outlined, on a virtual clock: frames arrive at a fixed rate,
+//! and each run of the encoder takes a given time, whatever the speed of this machine.
 //!
-//! `following BUILD IMAGES MASKS [--rate FPS] [--encoder-ms MS] [--motion] [--frames N]`
+//! `following BUILD CLIP [SWEEPS]`
 //!
-//! IMAGES and MASKS are folders of images in the same order. `--encoder-ms` makes the encoder as
-//! slow as on a small board. `--motion` plays the first image only, shifted, rotated and scaled back
-//! and forth, with its mask. Prints a table of results with and without following.
+//! - CLIP, the echocardiography cine of `make demo`, is played forth and back for 60 s at 20 frames/s,
+//!   with one click at each of ten places in the left ventricle.
+//! - SWEEPS is a folder with `images` and `masks` of recordings, named RECORDING_NUMBER.png: two
+//!   pictures per second, each encoded, one click in the middle of the first mask.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clap::Parser;
 use medsa_bundle::{Build, Limits};
-use medsa_edge::Error;
-use medsa_edge::config::{Following, Intake, Pace};
-use medsa_edge::follow::Motion;
-use medsa_edge::meter::Meter;
-use medsa_edge::pipeline::{self, Bell, Change, Network, Objects, Pipeline, Segmenter, Slot};
-use medsa_edge::source::{Event, Player, Received, Source};
-use medsa_engine::{Decoded, Embedding, Engine};
+use medsa_edge::follow::Pyramid;
+use medsa_edge::pipeline::{Change, Rehearsal, Shown};
+use medsa_engine::{Embedding, Engine, frame_view};
 use medsa_frames::{Clip, Frame};
-use medsa_sam::image::Preprocess;
-use medsa_sam::prompt::{Point, PromptTokens};
+use medsa_sam::prompt::Point;
 use medsa_wire::topic::ObjectId;
-use medsa_wire::{MaskMessage, MaskState};
-use ndarray::{Array2, Array4, ArrayView2};
+use ndarray::Array2;
 
 #[derive(Parser)]
 struct Args {
     build: PathBuf,
-    images: PathBuf,
-    masks: PathBuf,
-    #[arg(long, default_value_t = 20.0)]
-    rate: f64,
-    #[arg(long, default_value_t = 0)]
-    encoder_ms: u64,
-    #[arg(long)]
-    motion: bool,
-    #[arg(long)]
-    verbose: bool,
-    /// Prompt with the bounding box of the first mask instead of a click at its centroid.
-    #[arg(long)]
-    bbox: bool,
-    #[arg(long, default_value_t = 100)]
-    frames: usize,
+    clip: PathBuf,
+    sweeps: Option<PathBuf>,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args = Args::parse();
-    let (images, masks) = (Clip::open(&args.images)?, Clip::open(&args.masks)?);
-    let count = if args.motion { args.frames } else { images.len().min(args.frames) };
-    let mut truth = Vec::new();
-    let mut frames = Vec::new();
-    for index in 0..count {
-        let (frame, mask) = if args.motion {
-            let moved = motion(index, images.frame(0)?);
-            (warped(&images.frame(0)?, &moved), warped(&masks.frame(0)?, &moved))
-        } else {
-            (images.frame(index)?, masks.frame(index)?)
-        };
-        truth.push(inside(&mask));
-        frames.push(frame);
-    }
-    println!(
-        "| mode | frames with a mask | IoU of boxes, mean | lowest tenth | IoU of masks, mean | jitter px | flagged lost |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    for (name, following, pace) in [
-        ("followed, live", Following::On, Pace::Live),
-        ("not followed, live", Following::Off, Pace::Live),
-        ("followed, every frame segmented", Following::On, Pace::EveryFrame),
-        ("not followed, every frame segmented", Following::Off, Pace::EveryFrame),
-    ] {
-        let build = Build::read(&args.build, &Limits::default())?;
-        let engine = Engine::load(&build, NonZeroUsize::new(1).ok_or("no thread")?)?;
-        let encoder = Duration::from_millis(if pace == Pace::Live { args.encoder_ms } else { 0 });
-        let interval = Duration::from_secs_f64(1.0 / args.rate);
-        let published =
-            play(engine, encoder, frames.clone(), interval, following, pace, &truth[0], args.bbox)?;
-        if args.verbose {
-            for (message, truth) in published.iter().zip(&truth) {
-                let Some(m) = message else { continue };
-                let found = in_frame(m, truth.dim());
-                let (a, b) = (bounds(&found), bounds(truth));
-                let iou = a.zip(b).map(|(a, b)| overlap_of_boxes(a, b));
-                eprintln!(
-                    "{} {:?} score {:.2} agreement {:.2?} IoU {iou:.2?} {a:?} truth {b:?}",
-                    m.frame_id, m.state, m.score, m.agreement
-                );
-            }
+/// Frames per second of the cine.
+const RATE: usize = 20;
+
+/// Seconds for which it is played.
+const SECONDS: usize = 60;
+
+/// Places in the left ventricle, in pixels of the cine.
+const PLACES: [[f32; 2]; 10] = [
+    [182.0, 115.0],
+    [174.0, 115.0],
+    [190.0, 115.0],
+    [182.0, 105.0],
+    [182.0, 125.0],
+    [176.0, 107.0],
+    [188.0, 123.0],
+    [182.0, 95.0],
+    [186.0, 101.0],
+    [178.0, 133.0],
+];
+
+/// Frames with everything that does not depend on prompts.
+struct Footage {
+    frames: Vec<Frame>,
+    pyramids: Vec<Arc<Pyramid>>,
+    embeddings: Vec<Embedding>,
+}
+
+impl Footage {
+    fn new(engine: &Engine, frames: Vec<Frame>) -> Result<Self, Box<dyn Error>> {
+        let mut pyramids = Vec::new();
+        let mut embeddings = Vec::new();
+        for frame in &frames {
+            let view = frame_view(frame)?;
+            pyramids.push(Arc::new(Pyramid::new(view)));
+            embeddings.push(engine.encode(&engine.preprocess().run(view).0)?);
         }
-        println!("| {name} | {} |", report(&published, &truth));
+        Ok(Self { frames, pyramids, embeddings })
+    }
+
+    /// Plays frames in `order` with one click on the first. An encoder run takes as long as
+    /// `encoder_frames` frames; 0 means that each frame is encoded before it is shown. Returns the
+    /// mask shown on each frame.
+    fn play(
+        &self,
+        engine: &Engine,
+        order: &[usize],
+        encoder_frames: usize,
+        [x, y]: [f32; 2],
+    ) -> Result<Vec<Option<Array2<bool>>>, Box<dyn Error>> {
+        let object = ObjectId::new(0)?;
+        let mut rehearsal = Rehearsal::default();
+        let mut shown = Vec::new();
+        let mut running: Option<usize> = None;
+        for (time, &index) in order.iter().enumerate() {
+            let frame = &self.frames[index];
+            let size = (frame.width as usize, frame.height as usize);
+            let mut now = rehearsal.arrive(time as u64, &self.pyramids[index], size).pop();
+            if time == 0 {
+                rehearsal.change(object, Change::Add(Point { x, y, positive: true }))?;
+            }
+            if running.is_none_or(|begun| begun + encoder_frames <= time) {
+                let done = if encoder_frames == 0 { Some(time) } else { running };
+                if let Some(done) = done {
+                    let at = order[done];
+                    let (frame, embedding) = (&self.frames[at], &self.embeddings[at]);
+                    rehearsal.encoded(done as u64, frame, engine, embedding)?;
+                    if encoder_frames == 0 {
+                        now = rehearsal.shown().pop();
+                    }
+                }
+                running = Some(time);
+            }
+            shown.push(now.map(|(_, mask)| inside(&mask)));
+        }
+        Ok(shown)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let build = Build::read(&args.build, &Limits::default())?;
+    let engine = Engine::load(&build, NonZeroUsize::MIN)?;
+    println!(
+        "| scene | encoder ms | outlined | J | overlap with the first outline, least | mean |"
+    );
+    println!("|---|---|---|---|---|---|");
+    cine(&engine, &args.clip)?;
+    if let Some(sweeps) = &args.sweeps {
+        recordings(&engine, sweeps)?;
     }
     Ok(())
 }
 
-/// Plays the frames; returns the mask on the screen during each frame.
-#[allow(clippy::too_many_arguments)]
-fn play(
-    engine: Engine,
-    encoder: Duration,
-    frames: Vec<Frame>,
-    interval: Duration,
-    following: Following,
-    pace: Pace,
-    first: &Array2<bool>,
-    bbox: bool,
-) -> Result<Vec<Option<MaskMessage>>, Error> {
-    let bell = Arc::new(Bell::default());
-    let objects = Arc::new(Objects::new(bell.clone(), following));
-    objects.fit((frames[0].width as usize, frames[0].height as usize), |_, _| {});
-    let [x0, y0, x1, y1] = bounds(first).unwrap_or_default();
-    let change = if bbox {
-        Change::Set { points: Vec::new(), bbox: Some([x0, y0, x1, y1]) }
-    } else {
-        let (x, y) = ((x0 + x1) / 2.0, (y0 + y1) / 2.0);
-        Change::Add(Point { x, y, positive: true })
-    };
-    let object = ObjectId::new(0).unwrap_or_else(|_| unreachable!("0 is an object"));
-    objects.change(object, change)?;
-    let mut published: Vec<Option<MaskMessage>> = vec![None; frames.len()];
-    let source = Camera { frames: frames.into_iter(), interval, due: Instant::now() };
-    let player = Player::new(Box::new(source), pace, Intake::default());
-    let segmenter = Slowed { engine, encoder };
-    let slot = Slot::new(Network { segmenter, build: Arc::default(), manifest: None }, None);
-    let meter = Arc::new(Meter::new());
-    let (pipeline, mut masks) = Pipeline::start(player, slot, objects, bell, meter, 1024)?;
-    while let Some(ready) = masks.blocking_recv() {
-        let message = *ready.message;
-        let frame_id = message.frame_id as usize;
-        // The mask shown with a frame is the newest one published before the next frame.
-        let age = ready.captured.elapsed().as_secs_f64() / interval.as_secs_f64();
-        let seen_from = if pace == Pace::Live { frame_id + age as usize } else { frame_id };
-        for shown in published.iter_mut().skip(seen_from) {
-            if shown.as_ref().is_none_or(|shown| shown.frame_id <= message.frame_id) {
-                *shown = Some(message.clone());
+fn cine(engine: &Engine, clip: &Path) -> Result<(), Box<dyn Error>> {
+    let clip = Clip::open(clip)?;
+    let frames = (0..clip.len()).map(|i| clip.frame(i)).collect::<Result<Vec<_>, _>>()?;
+    let footage = Footage::new(engine, frames)?;
+    let count = footage.frames.len();
+    let period: Vec<_> = (0..count).chain((1..count - 1).rev()).collect();
+    let order: Vec<_> = period.iter().copied().cycle().take(SECONDS * RATE).collect();
+    for milliseconds in [100, 250, 500] {
+        let (mut outlined, mut least, mut overlaps) = (Vec::new(), f32::MAX, Vec::new());
+        for place in PLACES {
+            let shown = footage.play(engine, &order, milliseconds * RATE / 1000, place)?;
+            // Nothing can be shown before the first encoder run.
+            let first = footage.play(engine, &[0], 0, place)?.pop().flatten();
+            let first = first.ok_or("no mask on the first frame")?;
+            outlined.push(share(shown.iter().skip(RATE).map(Option::is_some)));
+            for (mask, _) in shown.iter().zip(&order).skip(1).filter(|(_, frame)| **frame == 0) {
+                let overlap = mask.as_ref().map_or(0.0, |mask| overlap(mask, &first));
+                least = least.min(overlap);
+                overlaps.push(overlap);
             }
         }
+        let fewest = outlined.iter().copied().fold(f32::MAX, f32::min);
+        let mean = overlaps.iter().sum::<f32>() / overlaps.len() as f32;
+        println!(
+            "| cine, ten places | {milliseconds} | {fewest:.3} at least | | {least:.2} | {mean:.2} |"
+        );
     }
-    pipeline.join()?;
-    Ok(published)
+    Ok(())
 }
 
-fn report(published: &[Option<MaskMessage>], truth: &[Array2<bool>]) -> String {
-    let mut boxes = Vec::new();
-    let mut masks = Vec::new();
-    let mut centroids = Vec::new();
-    let mut lost = 0;
-    let mut count = 0;
-    for (message, truth) in published.iter().zip(truth) {
-        let Some(message) = message else { continue };
-        count += 1;
-        if message.state == MaskState::Lost {
-            lost += 1;
-            continue;
-        }
-        let found = in_frame(message, truth.dim());
-        if let (Some(a), Some(b)) = (bounds(&found), bounds(truth)) {
-            boxes.push(overlap_of_boxes(a, b));
-        }
-        masks.push(overlap(&found, truth));
-        if let Some(measured) = &message.measured {
-            let (frame, at) = (message.frame_id, measured.centroid_px);
-            centroids.push((frame, [at.x, at.y]));
-        }
+fn recordings(engine: &Engine, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let mut names: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder.join("images"))? {
+        let name = entry?.file_name().into_string().map_err(|_| "a name is not UTF-8")?;
+        let recording = name.split('_').next().unwrap_or(&name).to_owned();
+        names.entry(recording).or_default().push(name.into());
     }
-    // How much the centroid's velocity changes from frame to frame.
-    let jitter: Vec<f32> = centroids
-        .windows(3)
-        .filter(|w| w[2].0 - w[0].0 == 2)
-        .map(|w| {
-            let change = |axis: usize| w[2].1[axis] - 2.0 * w[1].1[axis] + w[0].1[axis];
-            change(0).hypot(change(1))
-        })
-        .collect();
+    let read = |part: &str, name: &Path| Clip::open(&folder.join(part).join(name))?.frame(0);
+    let (mut all, mut all_clicked, mut outlined) = (Vec::new(), Vec::new(), Vec::new());
+    for (recording, mut names) in names {
+        names.sort();
+        let images =
+            names.iter().map(|name| read("images", name)).collect::<Result<Vec<_>, _>>()?;
+        let truth = names.iter().map(|name| read("masks", name)).collect::<Result<Vec<_>, _>>()?;
+        let truth: Vec<_> = truth.iter().map(bright).collect();
+        let footage = Footage::new(engine, images)?;
+        let order: Vec<_> = (0..names.len()).collect();
+        let shown = footage.play(engine, &order, 0, middle(&truth[0]))?;
+        let found: Vec<_> = shown
+            .iter()
+            .zip(&truth)
+            .map(|(m, t)| m.as_ref().map_or(0.0, |m| overlap(m, t)))
+            .collect();
+        // For comparison: a click at the structure's place in the picture before.
+        let mut clicked = Vec::new();
+        for index in order {
+            let place = middle(&truth[index.saturating_sub(1)]);
+            let mask = footage.play(engine, &[index], 0, place)?.pop().flatten();
+            clicked.push(mask.map_or(0.0, |mask| overlap(&mask, &truth[index])));
+        }
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        let visible = share(shown.iter().map(Option::is_some));
+        println!(
+            "| sweep {recording}, {} pictures | 500 | {visible:.3} | {:.3}, clicked anew {:.3} | | |",
+            found.len(),
+            mean(&found),
+            mean(&clicked)
+        );
+        all.extend(found);
+        all_clicked.extend(clicked);
+        outlined.extend(shown.iter().map(Option::is_some));
+    }
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len().max(1) as f32;
-    boxes.sort_by(f32::total_cmp);
-    let lowest = boxes.get(boxes.len() / 10).copied().unwrap_or(0.0);
-    format!(
-        "{count} of {} | {:.3} | {lowest:.3} | {:.3} | {:.2} | {lost}",
-        truth.len(),
-        mean(&boxes),
-        mean(&masks),
-        mean(&jitter)
-    )
+    println!(
+        "| all sweeps | 500 | {:.3} | {:.3}, clicked anew {:.3} | | |",
+        share(outlined.into_iter()),
+        mean(&all),
+        mean(&all_clicked)
+    );
+    Ok(())
 }
 
-struct Camera {
-    frames: std::vec::IntoIter<Frame>,
-    interval: Duration,
-    due: Instant,
+fn inside(shown: &Shown) -> Array2<bool> {
+    shown.geometry.logits_in_frame(shown.logits.view()).mapv(|logit| logit > 0.0)
 }
 
-impl Source for Camera {
-    fn next(&mut self, wait: Duration) -> Event {
-        let left = self.due.saturating_duration_since(Instant::now());
-        std::thread::sleep(left.min(wait));
-        if left > wait {
-            return Event::Nothing;
-        }
-        let captured = Instant::now();
-        self.due = (self.due + self.interval).max(captured);
-        let received = |frame| Received { frame, captured, source_us: None, missed: 0 };
-        self.frames.next().map_or(Event::Ended, |frame| Event::Frame(received(frame)))
-    }
-}
-
-/// An engine whose encoder takes at least `encoder` per frame.
-struct Slowed {
-    engine: Engine,
-    encoder: Duration,
-}
-
-impl Segmenter for Slowed {
-    type Embedding = Embedding;
-
-    fn preprocess(&self) -> &Preprocess {
-        self.engine.preprocess()
-    }
-
-    fn mask_side_px(&self) -> usize {
-        self.engine.mask_side_px()
-    }
-
-    fn encode(&self, image: &Array4<f32>) -> Result<Embedding, pipeline::Error> {
-        let begun = Instant::now();
-        let embedding = self.engine.encode(image)?;
-        std::thread::sleep(self.encoder.saturating_sub(begun.elapsed()));
-        Ok(embedding)
-    }
-
-    fn decode(
-        &self,
-        embedding: &Embedding,
-        prompt: &PromptTokens,
-        previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, pipeline::Error> {
-        Ok(self.engine.decode(embedding, prompt, previous_mask)?)
-    }
-}
-
-/// Motion of the image at a frame: shifted back and forth by a tenth of its width, rotated by up to
-/// ten degrees, scaled by up to a tenth.
-fn motion(index: usize, frame: Frame) -> Motion {
-    let time = index as f32 / 20.0;
-    let (width, height) = (frame.width as f32, frame.height as f32);
-    let angle = 0.17 * (1.3 * time).sin();
-    let scale = 1.0 + 0.1 * (0.9 * time).sin();
-    let shift = [0.1 * width * (1.1 * time).sin(), 0.06 * height * (1.7 * time).sin()];
-    let around = |[x, y]: [f32; 2]| {
-        let (u, v) = (x - width / 2.0, y - height / 2.0);
-        let (cos, sin) = (angle.cos() * scale, angle.sin() * scale);
-        [width / 2.0 + u * cos - v * sin + shift[0], height / 2.0 + u * sin + v * cos + shift[1]]
-    };
-    let pairs = [[0.0, 0.0], [width, 0.0], [0.0, height]].map(|p| (p, around(p)));
-    Motion::fit(&pairs, &[1.0; 3]).unwrap_or(Motion::NONE)
-}
-
-fn warped(frame: &Frame, motion: &Motion) -> Frame {
-    let back = motion.inverse();
-    let (width, height) = (frame.width as usize, frame.height as usize);
-    let pixel = |x: usize, y: usize| -> [u8; 3] {
-        let at = 3 * (y * width + x);
-        [frame.rgb[at], frame.rgb[at + 1], frame.rgb[at + 2]]
-    };
-    let rgb = (0..width * height)
-        .flat_map(|i| {
-            let [x, y] = back.apply([(i % width) as f32, (i / width) as f32]);
-            if x < 0.0 || y < 0.0 || x as usize + 1 >= width || y as usize + 1 >= height {
-                return [0; 3];
-            }
-            let (left, top) = (x as usize, y as usize);
-            let (fx, fy) = (x - x.floor(), y - y.floor());
-            let corners = [
-                (pixel(left, top), (1.0 - fx) * (1.0 - fy)),
-                (pixel(left + 1, top), fx * (1.0 - fy)),
-                (pixel(left, top + 1), (1.0 - fx) * fy),
-                (pixel(left + 1, top + 1), fx * fy),
-            ];
-            [0, 1, 2].map(|c| {
-                let sum: f32 = corners.iter().map(|(pixel, w)| f32::from(pixel[c]) * w).sum();
-                sum.round() as u8
-            })
-        })
-        .collect();
-    Frame { rgb, ..frame.clone() }
-}
-
-fn inside(mask: &Frame) -> Array2<bool> {
-    let (width, height) = (mask.width as usize, mask.height as usize);
+/// Pixels of a mask image that are not black.
+fn bright(mask: &Frame) -> Array2<bool> {
+    let (height, width) = (mask.height as usize, mask.width as usize);
     Array2::from_shape_fn((height, width), |(y, x)| mask.rgb[3 * (y * width + x)] > 0)
 }
 
-fn in_frame(message: &MaskMessage, (height, width): (usize, usize)) -> Array2<bool> {
-    let mask = &message.mask;
-    let cells: Vec<bool> = mask.bits().collect();
-    let (columns, rows) = (usize::from(mask.width()), usize::from(mask.height()));
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        cells[y * rows / height * columns + x * columns / width]
-    })
+/// Centroid of a mask.
+fn middle(mask: &Array2<bool>) -> [f32; 2] {
+    let inside = || mask.indexed_iter().filter(|(_, inside)| **inside);
+    let count = inside().count().max(1) as f32;
+    let (x, y) = inside().fold((0.0, 0.0), |(x, y), ((row, column), _)| {
+        (x + column as f32 / count, y + row as f32 / count)
+    });
+    [x, y]
 }
 
-fn bounds(mask: &Array2<bool>) -> Option<[f32; 4]> {
-    let set =
-        || mask.indexed_iter().filter(|(_, set)| **set).map(|((y, x), _)| (x as f32, y as f32));
-    let x0 = set().map(|(x, _)| x).reduce(f32::min)?;
-    let x1 = set().map(|(x, _)| x).reduce(f32::max)?;
-    let y0 = set().map(|(_, y)| y).reduce(f32::min)?;
-    let y1 = set().map(|(_, y)| y).reduce(f32::max)?;
-    Some([x0, y0, x1 + 1.0, y1 + 1.0])
-}
-
-fn overlap_of_boxes(a: [f32; 4], b: [f32; 4]) -> f32 {
-    let side = |axis: usize| (a[axis + 2].min(b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
-    let area = |c: [f32; 4]| (c[2] - c[0]) * (c[3] - c[1]);
-    let both = side(0) * side(1);
-    both / (area(a) + area(b) - both)
-}
-
+/// Intersection over union.
 fn overlap(a: &Array2<bool>, b: &Array2<bool>) -> f32 {
     let both = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
     let either = a.iter().zip(b).filter(|(a, b)| **a || **b).count();
     if either == 0 { 1.0 } else { both as f32 / either as f32 }
+}
+
+fn share(of: impl ExactSizeIterator<Item = bool>) -> f32 {
+    let count = of.len().max(1) as f32;
+    of.filter(|yes| *yes).count() as f32 / count
 }

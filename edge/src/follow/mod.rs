@@ -63,6 +63,20 @@ pub fn follow(from: &Pyramid, to: &Pyramid, points: &[[f32; 2]], guess: &Motion)
     (agreeing >= needed).then_some(motion)
 }
 
+/// Motion of the whole image from one frame to another; `None` if it changed completely.
+pub fn follow_image(from: &Pyramid, to: &Pyramid) -> Option<Motion> {
+    let [width, height] = from.frame_size();
+    let share = |i: usize, count: usize| (i as f32 + 0.5) / count as f32;
+    let [columns, rows] = GRID;
+    let points: Vec<_> = (0..columns * rows)
+        .map(|i| [width * share(i % columns, columns), height * share(i / columns, rows)])
+        .collect();
+    follow(from, to, &points, &Motion::NONE)
+}
+
+/// Columns and rows of the points by which a whole image is followed.
+const GRID: [usize; 2] = [12, 9];
+
 /// Longer side of the bounding box of the points.
 fn spread_px(points: &[[f32; 2]]) -> f32 {
     let side = |axis: usize| {

@@ -45,6 +45,12 @@ impl Pyramid {
         &self.levels
     }
 
+    /// Width and height of the part of the frame that the pyramid covers, in frame pixels.
+    pub(super) fn frame_size(&self) -> [f32; 2] {
+        let (height, width) = self.levels[0].dim();
+        [width, height].map(|side| side as f32 / self.scale)
+    }
+
     /// Converts a position in frame pixels to the finest level. (0, 0) is the centre of the first
     /// pixel in both.
     pub(super) fn position(&self, position: [f32; 2]) -> [f32; 2] {

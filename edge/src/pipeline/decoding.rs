@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use medsa_sam::image::Geometry;
 use medsa_sam::mask::CleanUp;
+use medsa_sam::prompt::Prompt;
 use medsa_wire::{MaskMessage, MaskState, Stage};
 
 use super::bell::Bell;
 use super::describe;
 use super::encoding::Encoded;
 use super::error::Error;
-use super::object::{Question, Verdict};
+use super::object::{Prediction, Question, Verdict};
 use super::objects::{Activity, DecodeRequest, Objects};
 use super::output::{Closed, Output};
 use super::segmenter::Segmenter;
@@ -59,7 +61,8 @@ pub(super) fn run<S: Segmenter>(
         let _work = output.beat.work();
         let captured = &frame.seen.captured;
         let side = frame.network.segmenter.mask_side_px();
-        let open = objects.asked(captured.frame_id, &frame.geometry, side);
+        let features = frame.network.segmenter.features(&frame.embedding);
+        let open = objects.asked(captured.frame_id, &frame.geometry, side, features);
         let mut failed = false;
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
             let _work = output.beat.work();
@@ -112,24 +115,19 @@ fn answer<S: Segmenter>(
         let message = describe::lost(captured, object)?;
         return Ok(Some(Answer { message, object: None }));
     };
-    let begun = Instant::now();
-    let Question { prompt, expected, hint } = question;
-    let hint = expected.as_ref().filter(|_| *hint).map(|expected| expected.view());
     let segmenter = &frame.network.segmenter;
-    let decoded = segmenter.decode(&frame.embedding, &prompt.tokens(&frame.geometry), hint)?;
+    let begun = Instant::now();
+    let predictions =
+        predict(segmenter, &frame.embedding, &frame.geometry, object, question, clean_up)?;
     meter.record(Stage::Decoder, begun.elapsed());
-    let (logits, score) = decoded.single();
-    if !score.is_finite() {
-        return Err(Error::Score { score, object });
-    }
-    let answered = objects.answer(asked, captured.frame_id, logits, score, frame.geometry);
+    let features = segmenter.features(&frame.embedding);
+    let answered = objects.answer(asked, captured.frame_id, predictions, features, frame.geometry);
     let Some(answered) = answered else { return Ok(None) };
     let begun = Instant::now();
     let answer = match answered.verdict {
-        Verdict::Found(shown) => {
-            let shown = describe::cleaned(&shown, prompt, clean_up);
+        Verdict::Found { mask: shown, prompt } => {
             let message = describe::mask(captured, object, MaskState::Segmented, &shown)?;
-            let prompt = prompt.clone();
+            let prompt = question.prompts[prompt].clone();
             Answer { message, object: Some(ShotObject { prompt, shown }) }
         }
         Verdict::Doubtful => return Ok(None),
@@ -140,4 +138,29 @@ fn answer<S: Segmenter>(
         meter.record(Stage::Answer, asked.elapsed());
     }
     Ok(Some(answer))
+}
+
+/// Predictions for all prompts of a question, cleaned up.
+///
+/// # Errors
+/// [`Error::Score`] if a score is not a number, or errors of the runtime.
+pub(super) fn predict<S: Segmenter>(
+    segmenter: &S,
+    embedding: &S::Embedding,
+    geometry: &Geometry,
+    object: u8,
+    question: &Question,
+    clean_up: &mut CleanUp,
+) -> Result<Vec<Prediction>, Error> {
+    let predict = |(number, prompt): (usize, &Prompt)| {
+        let decoded = segmenter.decode(embedding, &prompt.tokens(geometry))?;
+        let (logits, score) = decoded.single();
+        if !score.is_finite() {
+            return Err(Error::Score { score, object });
+        }
+        let mut logits = logits.to_owned();
+        clean_up.run(&mut logits, geometry, prompt);
+        Ok(Prediction { prompt: number, logits, score })
+    };
+    question.prompts.iter().enumerate().map(predict).collect()
 }

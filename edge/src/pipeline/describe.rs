@@ -1,9 +1,5 @@
 //! Conversion of logits to published masks and their messages.
 
-use std::sync::Arc;
-
-use medsa_sam::mask::CleanUp;
-use medsa_sam::prompt::Prompt;
 use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position};
 use ndarray::s;
 
@@ -11,14 +7,6 @@ use super::error::Error;
 use super::object::Shown;
 use crate::measure::Measured;
 use crate::source::Captured;
-
-/// The mask to publish for a mask of the network, which may also have been followed. `prompt` is in
-/// pixels of the same frame.
-pub(super) fn cleaned(shown: &Shown, prompt: &Prompt, clean_up: &mut CleanUp) -> Shown {
-    let mut logits = (*shown.logits).clone();
-    clean_up.run(&mut logits, &shown.geometry, prompt);
-    Shown { logits: Arc::new(logits), ..shown.clone() }
-}
 
 /// Message about an object that was found on a frame.
 ///

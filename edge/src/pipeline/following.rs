@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use medsa_sam::mask::CleanUp;
 use medsa_wire::{MaskState, Stage};
 use tokio::sync::watch;
 
 use super::describe;
-use super::objects::{Activity, Objects};
+use super::object::{Shown, Step};
+use super::objects::{Activity, Objects, Place};
 use super::output::{Closed, Output};
 use crate::config::Pace;
 use crate::follow::{self, Motion, Pyramid};
@@ -36,7 +36,6 @@ pub(super) fn run(
     meter: &Meter,
 ) -> Result<(), Closed> {
     let mut before: Option<Arc<FollowedFrame>> = None;
-    let mut clean_up = CleanUp::default();
     while let Some(captured) = frames.take() {
         if objects.activity() != Activity::Running {
             meter.count(Counter::FramesPaused);
@@ -58,7 +57,7 @@ pub(super) fn run(
         });
         let now = Arc::new(FollowedFrame { pyramid: Arc::new(Pyramid::new(view)), captured });
         if let Some(before) = before.replace(now.clone()) {
-            follow(&before, &now, objects, &mut clean_up, output, meter)?;
+            follow(&before, &now, objects, output, meter)?;
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
@@ -71,27 +70,44 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Moves all objects from one frame to the next.
+/// Moves all objects from one frame to the next and publishes their masks.
 fn follow(
     before: &FollowedFrame,
     now: &FollowedFrame,
     objects: &Objects,
-    clean_up: &mut CleanUp,
     output: &Output,
     meter: &Meter,
 ) -> Result<(), Closed> {
     let captured = &now.captured;
-    for place in objects.places() {
-        let step = follow::follow(&before.pyramid, &now.pyramid, &place.points, &Motion::NONE);
-        let shown = objects.step(&place, captured.frame_id, step);
-        // With every-frame pace each frame is segmented too; a second mask would be redundant.
-        let shown = shown.filter(|_| output.pace == Pace::Live);
-        let Some((object, prompt, shown)) = shown else { continue };
-        let shown = describe::cleaned(&shown, &prompt, clean_up);
+    let moved = move_objects(&before.pyramid, &now.pyramid, captured.frame_id, objects);
+    // With every-frame pace each frame is segmented too; a second mask would be redundant.
+    for (object, shown) in moved.into_iter().filter(|_| output.pace == Pace::Live) {
         match describe::mask(captured, object, MaskState::Followed, &shown) {
             Ok(message) => output.send(captured, message, meter)?,
             Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),
         }
     }
     Ok(())
+}
+
+/// Moves all objects from one frame to the next, with number `frame_id`. Returns the numbers and
+/// masks of those that are shown.
+pub(super) fn move_objects(
+    before: &Pyramid,
+    now: &Pyramid,
+    frame_id: u64,
+    objects: &Objects,
+) -> Vec<(u8, Shown)> {
+    // Motion of the whole image, computed when it is first needed.
+    let mut whole = None;
+    let step = |place: &Place| match follow::follow(before, now, &place.points, &Motion::NONE) {
+        Some(motion) => Step::Followed(motion),
+        None => *whole.get_or_insert_with(|| {
+            follow::follow_image(before, now).map_or(Step::Unknown, Step::WithImage)
+        }),
+    };
+    let places = objects.places();
+    let steps: Vec<_> = places.iter().map(step).collect();
+    let steps = places.iter().zip(steps);
+    steps.filter_map(|(place, step)| objects.step(place, frame_id, step)).collect()
 }

@@ -8,14 +8,14 @@ use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::ObjectId;
-use ndarray::ArrayView2;
+use ndarray::ArrayView3;
 use tokio::sync::watch;
 
 use super::bell::Bell;
 use super::error::Error;
-use super::object::{Object, Question, Shown, Verdict};
+use super::object::{Object, Prediction, Question, Shown, Step, Verdict};
 use crate::config::Following;
-use crate::follow::{Motion, Pyramid, Trail};
+use crate::follow::{Pyramid, Trail};
 
 const OBJECTS: usize = MAX_OBJECT as usize + 1;
 
@@ -72,7 +72,7 @@ pub enum Change {
 pub(super) struct Place {
     object: usize,
     revision: u64,
-    /// Points on the structure, in pixels of the previous frame.
+    /// Points on the structure, in pixels of the previous frame; none for a lost object.
     pub points: Vec<[f32; 2]>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Place {
 pub(super) struct DecodeRequest {
     object: usize,
     revision: u64,
-    /// `None` if the object is lost.
+    /// `None` if there is nothing to ask for a lost object.
     pub question: Option<Question>,
 }
 
@@ -196,7 +196,7 @@ impl Objects {
         let objects = state.objects.iter().enumerate();
         let place = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
-            Some(Place { object, revision: known.revision, points: known.places(size)? })
+            Some(Place { object, revision: known.revision, points: known.places(size) })
         };
         objects.filter_map(place).collect()
     }
@@ -207,32 +207,34 @@ impl Objects {
         self.lock().newest = frame_id;
     }
 
-    /// Stores the motion of an object to frame `frame_id`, or that following failed. Returns its
-    /// number, and its prompt and mask there. An object whose prompt changed meanwhile is not moved.
-    pub(super) fn step(
-        &self,
-        place: &Place,
-        frame_id: u64,
-        step: Option<Motion>,
-    ) -> Option<(u8, Prompt, Shown)> {
+    /// Moves an object to frame `frame_id`. Returns its number and mask there, if it is shown. An
+    /// object whose prompt changed meanwhile is not moved.
+    pub(super) fn step(&self, place: &Place, frame_id: u64, step: Step) -> Option<(u8, Shown)> {
         let mut state = self.lock();
         let size = state.frame?;
         let known = state.objects[place.object].as_mut()?;
         if known.revision != place.revision {
             return None;
         }
-        let shown = known.step(frame_id, step, size)?;
-        Some((place.object as u8, known.prompt().clone(), shown))
+        Some((place.object as u8, known.step(frame_id, step, size)?))
+    }
+
+    /// Numbers and masks of the objects that are shown on the newest frame.
+    pub(super) fn shown(&self) -> Vec<(u8, Shown)> {
+        let state = self.lock();
+        let objects = (0..).zip(&state.objects);
+        objects.filter_map(|(number, slot)| Some((number, slot.as_ref()?.shown()?))).collect()
     }
 
     /// Objects to decode on frame `frame_id`, in the order of their numbers, without those that
-    /// have left the frame. `geometry` is that of the frame, for a network whose masks have
-    /// `side` pixels.
+    /// have left the frame. `geometry` and `features` `[C, h, w]` are those of the frame, for a
+    /// network whose masks have `side` pixels.
     pub(super) fn asked(
         &self,
         frame_id: u64,
         geometry: &Geometry,
         side: usize,
+        features: Option<ArrayView3<f32>>,
     ) -> Vec<DecodeRequest> {
         if self.following == Following::On {
             self.fill_gaps(frame_id, geometry.frame);
@@ -241,7 +243,7 @@ impl Objects {
         let objects = state.objects.iter().enumerate();
         let asked = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
-            let question = known.question(frame_id, geometry, side);
+            let question = known.question(frame_id, geometry, side, features);
             let wanted = question.is_some() || known.is_lost();
             wanted.then_some(DecodeRequest { object, revision: known.revision, question })
         };
@@ -267,14 +269,14 @@ impl Objects {
         }
     }
 
-    /// Evaluates a prediction of the network: logits `[h, w]` and their score. `None` if the
-    /// prompt was changed meanwhile.
+    /// Chooses among the predictions of the network for a question; `features` `[C, h, w]` are those
+    /// of the frame. `None` if the prompt was changed meanwhile.
     pub(super) fn answer(
         &self,
         asked: &DecodeRequest,
         frame_id: u64,
-        logits: ArrayView2<f32>,
-        score: f32,
+        predictions: Vec<Prediction>,
+        features: Option<ArrayView3<f32>>,
         geometry: Geometry,
     ) -> Option<Outcome> {
         let mut state = self.lock();
@@ -283,9 +285,10 @@ impl Objects {
             return None;
         }
         let since = known.asked;
-        let verdict = known.answer(asked.question.as_ref()?, logits, score, geometry);
-        if let (Following::On, Verdict::Found(mask)) = (self.following, &verdict) {
-            known.follow(frame_id, mask.clone());
+        let question = asked.question.as_ref()?;
+        let verdict = known.answer(frame_id, question, predictions, features, geometry);
+        if self.following == Following::Off {
+            known.forget();
         }
         Some(Outcome { verdict, asked: since })
     }

@@ -3,7 +3,7 @@
 use medsa_engine::{Decoded, Embedding, Engine};
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::PromptTokens;
-use ndarray::{Array4, ArrayView2};
+use ndarray::{Array4, ArrayView3, Axis};
 
 use super::error::Error;
 
@@ -25,16 +25,15 @@ pub trait Segmenter: Send + Sync + 'static {
     /// Errors of the runtime.
     fn encode(&self, image: &Array4<f32>) -> Result<Self::Embedding, Error>;
 
-    /// Predicts masks for one prompt; `previous_mask` `[4h, 4w]` holds logits that they refine.
+    /// Features `[C, h, w]` of an embedding, by which objects are recognized; `None` if there are
+    /// none. Masks have four times as many cells along each axis.
+    fn features<'a>(&self, embedding: &'a Self::Embedding) -> Option<ArrayView3<'a, f32>>;
+
+    /// Predicts masks for one prompt.
     ///
     /// # Errors
     /// Errors of the runtime.
-    fn decode(
-        &self,
-        embedding: &Self::Embedding,
-        prompt: &PromptTokens,
-        previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error>;
+    fn decode(&self, embedding: &Self::Embedding, prompt: &PromptTokens) -> Result<Decoded, Error>;
 }
 
 impl Segmenter for Engine {
@@ -52,12 +51,11 @@ impl Segmenter for Engine {
         Ok(Engine::encode(self, image)?)
     }
 
-    fn decode(
-        &self,
-        embedding: &Embedding,
-        prompt: &PromptTokens,
-        previous_mask: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, Error> {
-        Ok(Engine::decode(self, embedding, prompt, previous_mask)?)
+    fn features<'a>(&self, embedding: &'a Embedding) -> Option<ArrayView3<'a, f32>> {
+        embedding.view().ok().map(|features| features.index_axis_move(Axis(0), 0))
+    }
+
+    fn decode(&self, embedding: &Embedding, prompt: &PromptTokens) -> Result<Decoded, Error> {
+        Ok(Engine::decode(self, embedding, prompt, None)?)
     }
 }

@@ -15,7 +15,7 @@ use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
-use ndarray::{Array3, Array4, ArrayView2};
+use ndarray::{Array3, Array4, ArrayView3};
 
 use crate::harness::{LIMIT, wait_until};
 use crate::tiny::{PREPROCESS, SIDE};
@@ -136,6 +136,10 @@ impl Segmenter for Slow {
         SIDE
     }
 
+    fn features<'a>(&self, _: &'a ()) -> Option<ArrayView3<'a, f32>> {
+        None
+    }
+
     fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         self.outwait(Counter::ReplacedBeforeEncoder);
         if self.fails() {
@@ -145,12 +149,7 @@ impl Segmenter for Slow {
         }
     }
 
-    fn decode(
-        &self,
-        (): &(),
-        _: &PromptTokens,
-        _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, pipeline::Error> {
+    fn decode(&self, (): &(), _: &PromptTokens) -> Result<Decoded, pipeline::Error> {
         self.outwait(Counter::ReplacedBeforeDecoder);
         let iou = [if self.fails() { f32::NAN } else { 0.5 }; MASKS];
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou })

@@ -17,7 +17,7 @@ use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
 use medsa_wire::{Cause, Degradation};
-use ndarray::{Array3, Array4, ArrayView2};
+use ndarray::{Array3, Array4, ArrayView3};
 
 use crate::harness::{LIMIT, wait_until};
 use crate::tiny::{PREPROCESS, SIDE};
@@ -367,18 +367,17 @@ impl Segmenter for Gated {
         SIDE
     }
 
+    fn features<'a>(&self, _: &'a ()) -> Option<ArrayView3<'a, f32>> {
+        None
+    }
+
     fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         let _ = self.entered.lock().unwrap().send(());
         let _ = self.gate.lock().unwrap().recv();
         Ok(())
     }
 
-    fn decode(
-        &self,
-        (): &(),
-        _: &PromptTokens,
-        _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, pipeline::Error> {
+    fn decode(&self, (): &(), _: &PromptTokens) -> Result<Decoded, pipeline::Error> {
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
     }
 }

@@ -15,7 +15,7 @@ use medsa_frames::Frame;
 use medsa_sam::image::Preprocess;
 use medsa_sam::prompt::{Point, PromptTokens};
 use medsa_wire::topic::ObjectId;
-use ndarray::{Array3, Array4, ArrayView2};
+use ndarray::{Array3, Array4, ArrayView3};
 use tokio::sync::{mpsc, watch};
 
 use crate::harness::LIMIT;
@@ -139,16 +139,15 @@ impl Segmenter for Everything {
         SIDE
     }
 
+    fn features<'a>(&self, _: &'a ()) -> Option<ArrayView3<'a, f32>> {
+        None
+    }
+
     fn encode(&self, _: &Array4<f32>) -> Result<(), pipeline::Error> {
         Ok(())
     }
 
-    fn decode(
-        &self,
-        (): &(),
-        _: &PromptTokens,
-        _: Option<ArrayView2<f32>>,
-    ) -> Result<Decoded, pipeline::Error> {
+    fn decode(&self, (): &(), _: &PromptTokens) -> Result<Decoded, pipeline::Error> {
         Ok(Decoded { masks: Array3::ones((MASKS, SIDE, SIDE)), iou: [0.5; MASKS] })
     }
 }
