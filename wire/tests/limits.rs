@@ -171,7 +171,7 @@ fn invalid_payloads_are_refused_with_the_violated_rule() {
         (&[4, 2, 0, 2, 4, 0x84], "run 1: cut short"),
         (&[4, 2, 0, 3, 0x81, 0x80, 0x04], "run 0: cut short or above 65536"),
         (&[4, 2, 1, 2, 0xff, 0], "payload of 2 bytes, expected 1"),
-        (&[3, 2, 1, 1, 0x01], "expected 1 with zero padding"),
+        (&[4, 2, 1, 1, 0x01], "expected 1 with zero padding"),
     ];
     let header = encode(&largest_message(Mask::from_bits(4, 2, [false; 8]).unwrap()));
     let header = &header[..header.len() - 5];
@@ -188,10 +188,10 @@ fn invalid_payloads_are_refused_with_the_violated_rule() {
 #[test]
 fn other_versions_are_refused() {
     let error = Command::decode(&[1, 0]).unwrap_err().to_string();
-    assert_eq!(error, "command: format version 1, this decoder knows version 3");
+    assert_eq!(error, "command: format version 1, this decoder knows version 4");
     let error = Command::decode(&[]).unwrap_err().to_string();
     assert_eq!(error, "command: the payload is empty, expected a format version byte");
-    let error = Command::decode(&[3, 9]).unwrap_err().to_string();
+    let error = Command::decode(&[4, 9]).unwrap_err().to_string();
     assert!(error.starts_with("command: not a valid encoding"), "{error}");
 }
 
@@ -210,7 +210,9 @@ fn largest_message(mask: Mask) -> MaskMessage {
         captured_us: u64::MAX,
         age_us: u32::MAX,
         object: MAX_OBJECT,
-        state: MaskState::Segmented,
+        state: MaskState::Tracking,
+        reason: Some(Reason::OutsideBox),
+        segmented: true,
         score: -1.0,
         agreement: Some(1.0),
         frame_width_px: u16::MAX,
