@@ -182,6 +182,8 @@ fn as_json(message: &MaskMessage) -> Value {
         "age_us": message.age_us,
         "object": message.object,
         "state": format!("{:?}", message.state),
+        "reason": message.reason.map(|reason| format!("{reason:?}")),
+        "segmented": message.segmented,
         "score": message.score,
         "agreement": message.agreement,
         "frame_width_px": message.frame_width_px,
