@@ -7,7 +7,7 @@ use std::time::Instant;
 use medsa_sam::image::Geometry;
 use medsa_sam::mask::CleanUp;
 use medsa_sam::prompt::Prompt;
-use medsa_wire::{MaskMessage, MaskState, Stage};
+use medsa_wire::{MaskMessage, Stage};
 
 use super::bell::Bell;
 use super::describe;
@@ -112,7 +112,8 @@ fn answer<S: Segmenter>(
     let captured = &frame.seen.captured;
     let object = asked.number();
     let Some(question) = &asked.question else {
-        let message = describe::lost(captured, object)?;
+        let Some(reason) = asked.lost else { return Ok(None) };
+        let message = describe::lost(captured, object, reason)?;
         return Ok(Some(Answer { message, object: None }));
     };
     let segmenter = &frame.network.segmenter;
@@ -126,12 +127,17 @@ fn answer<S: Segmenter>(
     let begun = Instant::now();
     let answer = match answered.verdict {
         Verdict::Found { mask: shown, prompt } => {
-            let message = describe::mask(captured, object, MaskState::Segmented, &shown)?;
+            let message = describe::mask(captured, object, true, &shown)?;
             let prompt = question.prompts[prompt].clone();
             Answer { message, object: Some(ShotObject { prompt, shown }) }
         }
-        Verdict::Doubtful => return Ok(None),
-        Verdict::Lost => Answer { message: describe::lost(captured, object)?, object: None },
+        Verdict::Doubtful(shown) => {
+            let message = describe::mask(captured, object, false, &shown)?;
+            Answer { message, object: None }
+        }
+        Verdict::Lost(reason) => {
+            Answer { message: describe::lost(captured, object, reason)?, object: None }
+        }
     };
     meter.record(Stage::Postprocess, begun.elapsed());
     if let Some(asked) = answered.asked {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use medsa_wire::{MaskState, Stage};
+use medsa_wire::Stage;
 use tokio::sync::watch;
 
 use super::describe;
@@ -82,7 +82,7 @@ fn follow(
     let moved = move_objects(&before.pyramid, &now.pyramid, captured.frame_id, objects);
     // With every-frame pace each frame is segmented too; a second mask would be redundant.
     for (object, shown) in moved.into_iter().filter(|_| output.pace == Pace::Live) {
-        match describe::mask(captured, object, MaskState::Followed, &shown) {
+        match describe::mask(captured, object, false, &shown) {
             Ok(message) => output.send(captured, message, meter)?,
             Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use medsa_wire::{MAX_OBJECT, MaskMessage, MaskState};
+use medsa_wire::{MAX_OBJECT, MaskMessage};
 use tokio::sync::mpsc;
 
 use crate::config::Pace;
@@ -32,7 +32,7 @@ impl NewestMasks {
     /// later than followed ones.
     pub fn update(&mut self, ready: &QueuedMask) {
         let QueuedMask { captured, message } = ready;
-        if message.state == MaskState::Segmented {
+        if message.segmented {
             self.latency = Some(captured.elapsed());
         }
         let Some(slot) = self.masks.get_mut(usize::from(message.object)) else { return };
