@@ -4,7 +4,8 @@
 #
 #   SIZE=256     side of the input in pixels; PyTorch's LiteMedSAM supports only 256
 #   ROUNDS=3     number of rounds through all runtimes
-#   PARTS=...    parts to run, by default "kernels runtimes arm"; "soak" runs the service for
+#   PARTS=...    parts to run, by default "kernels runtimes arm"; "following" measures on a virtual
+#                clock how well objects stay outlined; "soak" runs the service for
 #                SECONDS_EACH=3600 s with mosquitto, then with the embedded broker
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +41,7 @@ if [ "$others" ] && [ -z "${BENCH_VENV:-}" ] &&
 fi
 
 say "building"
-cargo build "${features[@]}" --bins --example engine
+cargo build "${features[@]}" --bins --example engine --example following
 cargo bench --workspace --features medsa-trainer/mpi --bench kernels --bench runtimes --no-run
 export_=$target/release/medsa-export
 
@@ -106,6 +107,17 @@ if wanted runtimes; then
         "$rounds" "$table"
     keep
     trap - EXIT
+fi
+
+if wanted following; then
+    say "following (half an hour)"
+    {
+        note
+        # Whole data sets, if they are next to the repository.
+        sequences=()
+        [ ! -d ../shared/data ] || sequences=(../shared/data)
+        "$target/release/examples/following" "$files/build.medsa" "$clip" "${sequences[@]}"
+    } | tee "$out/following-$size.md"
 fi
 
 if wanted arm; then

@@ -1,6 +1,7 @@
 //! Shared parts of the end-to-end tests: paths of inputs, reference tensors, and external tools.
 
 pub mod counting;
+pub mod following;
 pub mod golden;
 pub mod made_up;
 pub mod model;

@@ -13,7 +13,7 @@ use super::bell::Bell;
 use super::describe;
 use super::encoding::Encoded;
 use super::error::Error;
-use super::object::{Prediction, Question, Verdict};
+use super::object::{Asked, Prediction, Question, Verdict};
 use super::objects::{Activity, DecodeRequest, Objects};
 use super::output::{Closed, Output};
 use super::segmenter::Segmenter;
@@ -122,7 +122,8 @@ fn answer<S: Segmenter>(
         predict(segmenter, &frame.embedding, &frame.geometry, object, question, clean_up)?;
     meter.record(Stage::Decoder, begun.elapsed());
     let features = segmenter.features(&frame.embedding);
-    let answered = objects.answer(asked, captured.frame_id, predictions, features, frame.geometry);
+    let at = Asked { frame_id: captured.frame_id, captured_us: captured.captured_us };
+    let answered = objects.answer(asked, at, predictions, features, frame.geometry);
     let Some(answered) = answered else { return Ok(None) };
     let begun = Instant::now();
     let answer = match answered.verdict {

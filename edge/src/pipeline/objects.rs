@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::bell::Bell;
 use super::error::Error;
-use super::object::{Object, Prediction, Question, Shown, Step, Verdict};
+use super::object::{Asked, Object, Prediction, Question, Shown, Step, Verdict};
 use crate::config::Following;
 use crate::follow::{Pyramid, Trail};
 
@@ -277,7 +277,7 @@ impl Objects {
     pub(super) fn answer(
         &self,
         asked: &DecodeRequest,
-        frame_id: u64,
+        at: Asked,
         predictions: Vec<Prediction>,
         features: Option<ArrayView3<f32>>,
         geometry: Geometry,
@@ -289,7 +289,7 @@ impl Objects {
         }
         let since = known.asked;
         let question = asked.question.as_ref()?;
-        let verdict = known.answer(frame_id, question, predictions, features, geometry);
+        let verdict = known.answer(at, question, predictions, features, geometry);
         if self.following == Following::Off {
             known.forget();
         }

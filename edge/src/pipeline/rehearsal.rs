@@ -10,7 +10,7 @@ use super::bell::Bell;
 use super::decoding::predict;
 use super::error::Error;
 use super::following::move_objects;
-use super::object::Shown;
+use super::object::{Asked, Shown};
 use super::objects::{Change, Objects};
 use super::segmenter::Segmenter;
 use crate::config::Following;
@@ -56,13 +56,13 @@ impl Rehearsal {
         shown
     }
 
-    /// The encoder run of a frame that arrived ends.
+    /// The encoder run of a frame that arrived, with its number and capture time, ends.
     ///
     /// # Errors
     /// Errors of the runtime.
     pub fn encoded<S: Segmenter>(
         &self,
-        frame_id: u64,
+        (frame_id, captured_us): (u64, u64),
         frame: &Frame,
         segmenter: &S,
         embedding: &S::Embedding,
@@ -70,12 +70,13 @@ impl Rehearsal {
         let geometry = segmenter.preprocess().geometry(frame_view(frame)?.size());
         let features = segmenter.features(embedding);
         let mut clean_up = CleanUp::default();
+        let at = Asked { frame_id, captured_us };
         for asked in self.objects.asked(frame_id, &geometry, segmenter.mask_side_px(), features) {
             let Some(question) = &asked.question else { continue };
             let object = asked.number();
             let predictions =
                 predict(segmenter, embedding, &geometry, object, question, &mut clean_up)?;
-            self.objects.answer(&asked, frame_id, predictions, features, geometry);
+            self.objects.answer(&asked, at, predictions, features, geometry);
         }
         Ok(())
     }

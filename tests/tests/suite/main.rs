@@ -8,6 +8,7 @@ mod checkpoints;
 mod distillation;
 mod fleet;
 mod folding;
+mod following;
 mod functions;
 mod gradients;
 mod int8;

@@ -44,13 +44,22 @@ impl Clues {
     }
 }
 
-/// Evidence about an object over time, in log odds.
+/// Time without a confirmation after which an object may count as lost, in microseconds. With a fast
+/// encoder, several predictions fail together, for example while a valve closes.
+const PATIENCE_US: u64 = 800_000;
+
+/// Evidence about an object over time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Confidence(f32);
+pub(super) struct Confidence {
+    /// Sum in log odds.
+    sum: f32,
+    /// Capture time of the last frame on which it was confirmed, in microseconds.
+    confirmed_us: Option<u64>,
+}
 
 impl Confidence {
     /// Confidence in a new object.
-    pub const NEW: Self = Self(1.0);
+    pub const NEW: Self = Self { sum: 1.0, confirmed_us: None };
 
     /// Limits, so that a single prediction still counts after a long time.
     const RANGE: (f32, f32) = (-6.0, 3.0);
@@ -58,19 +67,21 @@ impl Confidence {
     /// Below it, the object is lost.
     const LOST: f32 = -4.0;
 
-    /// Adds the evidence of an accepted prediction.
-    pub fn confirm(&mut self) {
-        self.0 = (self.0.max(0.0) + 1.0).min(Self::RANGE.1);
+    /// Adds the evidence of a prediction that was accepted, on a frame captured at that time.
+    pub fn confirm(&mut self, captured_us: u64) {
+        self.sum = (self.sum.max(0.0) + 1.0).min(Self::RANGE.1);
+        self.confirmed_us = Some(captured_us);
     }
 
     /// Adds the evidence of a prediction that was not accepted.
     pub fn doubt(&mut self, log_odds: f32) {
-        self.0 = (self.0.min(1.0) + log_odds.clamp(-2.0, 0.0)).max(Self::RANGE.0);
+        self.sum = (self.sum.min(1.0) + log_odds.clamp(-2.0, 0.0)).max(Self::RANGE.0);
     }
 
-    /// True if the object counts as lost.
-    pub fn is_lost(self) -> bool {
-        self.0 <= Self::LOST
+    /// True if the object counts as lost after an answer for a frame captured at that time.
+    pub fn is_lost(self, captured_us: u64) -> bool {
+        let waited = |confirmed| captured_us.saturating_sub(confirmed) >= PATIENCE_US;
+        self.sum <= Self::LOST && self.confirmed_us.is_none_or(waited)
     }
 }
 
@@ -116,14 +127,15 @@ mod tests {
     #[test]
     fn object_is_lost_after_several_doubts_and_found_at_once() {
         let mut confidence = Confidence::NEW;
-        confidence.confirm();
+        confidence.confirm(0);
         let mut doubts = 0;
-        while !confidence.is_lost() {
+        while !confidence.is_lost(500_000 * doubts) {
             confidence.doubt(-5.0);
             doubts += 1;
         }
         assert_eq!(doubts, 3);
-        confidence.confirm();
-        assert!(!confidence.is_lost());
+        assert!(!confidence.is_lost(500_000), "too soon");
+        confidence.confirm(1_500_000);
+        assert!(!confidence.is_lost(9_000_000));
     }
 }

@@ -1,8 +1,8 @@
 //! Prompts made anew from the last mask.
 //!
 //! A click that is only carried along with the image drifts to the edge of the structure, where the
-//! network's answer is worse, and then out of it. So each prompt to the network is centred on the
-//! followed mask.
+//! network's answer is worse, and then out of it. So each click to the network keeps its place relative
+//! to the mask: where the mask is as on the first frame, so is the answer.
 
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
@@ -33,6 +33,29 @@ impl Cells<'_> {
     pub fn middle(&self) -> Option<[f32; 2]> {
         let cell = most_interior(self.logits)?;
         Some(self.clamped(self.geometry.from_cell(cell, self.size())))
+    }
+
+    /// Centroid and standard deviation of the positions along x and y, in frame pixels; `None` for an
+    /// empty mask.
+    fn spread(&self) -> Option<[[f32; 2]; 2]> {
+        let (mut count, mut sum, mut squares) = (0.0f64, [0.0; 2], [0.0; 2]);
+        for ((row, column), _) in self.logits.indexed_iter().filter(|(_, logit)| **logit > 0.0) {
+            count += 1.0;
+            for (axis, cell) in [column as f64, row as f64].into_iter().enumerate() {
+                sum[axis] += cell;
+                squares[axis] += cell * cell;
+            }
+        }
+        if count == 0.0 {
+            return None;
+        }
+        let mean = sum.map(|sum| sum / count);
+        let deviation =
+            [0, 1].map(|axis| (squares[axis] / count - mean[axis].powi(2)).max(0.25).sqrt());
+        let at =
+            |cell: [f64; 2]| self.geometry.from_cell(cell.map(|side| side as f32), self.size());
+        let (centre, edge) = (at(mean), at([mean[0] + deviation[0], mean[1] + deviation[1]]));
+        Some([centre, [edge[0] - centre[0], edge[1] - centre[1]]])
     }
 
     fn clamped(&self, [x, y]: [f32; 2]) -> [f32; 2] {
@@ -79,26 +102,51 @@ impl Margins {
     }
 }
 
+/// Place of a click relative to the mask that it gave: offsets from the centroid, in standard
+/// deviations of the mask's positions along x and y.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anchor([f32; 2]);
+
+impl Anchor {
+    /// The places of the positive clicks of `prompt`; none for an empty mask.
+    pub fn all(prompt: &Prompt, cells: &Cells) -> Vec<Self> {
+        let Some([centre, deviation]) = cells.spread() else { return Vec::new() };
+        let positive = prompt.points().iter().filter(|point| point.positive);
+        let anchor =
+            |p: &Point| Self([(p.x - centre[0]) / deviation[0], (p.y - centre[1]) / deviation[1]]);
+        positive.map(anchor).collect()
+    }
+
+    fn point(self, [centre, deviation]: [[f32; 2]; 2]) -> Point {
+        let [x, y] = [0, 1].map(|axis| centre[axis] + self.0[axis] * deviation[axis]);
+        Point { x, y, positive: true }
+    }
+}
+
 fn sides([x0, y0, x1, y1]: BoxXyxy) -> [f32; 2] {
     [(x1 - x0).max(1.0), (y1 - y0).max(1.0)]
 }
 
-/// The prompt for the object of the followed mask `cells`. `carried` is the user's prompt, moved
-/// with the image; clicks on the wrong side of the mask's edge are left out. `None` for an empty
-/// mask.
-pub(super) fn renewed(carried: &Prompt, margins: Option<Margins>, cells: &Cells) -> Option<Prompt> {
-    let [x, y] = cells.middle()?;
+/// The prompt for the object of the followed mask `cells`: the clicks of `anchors` that are on the
+/// mask, or else its middle, and the negative clicks of `carried` that are outside of it. `carried` is
+/// the user's prompt, moved with the image. `None` for an empty mask.
+pub(super) fn renewed(
+    carried: &Prompt,
+    anchors: &[Anchor],
+    margins: Option<Margins>,
+    cells: &Cells,
+) -> Option<Prompt> {
+    let spread = cells.spread()?;
     let frame = cells.geometry.frame;
-    let single = carried.points().iter().filter(|p| p.positive).count() <= 1;
-    let mut points = vec![Point { x, y, positive: true }];
-    points.extend(
-        carried
-            .points()
-            .iter()
-            // The middle replaces a single click.
-            .filter(|p| p.positive == cells.contains(p) && !(p.positive && single))
-            .take(medsa_sam::prompt::MAX_POINTS - 1),
-    );
+    let anchored = anchors.iter().map(|anchor| anchor.point(spread));
+    let mut points: Vec<_> = anchored.filter(|point| cells.contains(point)).collect();
+    if points.is_empty() {
+        let [x, y] = cells.middle()?;
+        points.push(Point { x, y, positive: true });
+    }
+    let negative = carried.points().iter().filter(|p| !p.positive && !cells.contains(p));
+    points.extend(negative);
+    points.truncate(medsa_sam::prompt::MAX_POINTS);
     let bbox = carried.bbox().and_then(|bbox| {
         let Some((margins, mask)) = margins.zip(cells.bounds()) else { return Some(bbox) };
         let [x0, y0, x1, y1] = margins.around(mask);
@@ -148,30 +196,40 @@ mod tests {
     }
 
     #[test]
-    fn click_returns_to_the_middle_and_others_keep_their_side() {
+    fn clicks_keep_their_place_on_the_mask() {
         let geometry = Geometry::new(FRAME, 128);
         let logits = disc(&geometry, 160.0, 120.0);
         let cells = Cells { logits: logits.view(), geometry: &geometry };
-        let drifted = Prompt::new(vec![point(195.0, 120.0, true)], None, FRAME).unwrap();
-        let prompt = renewed(&drifted, None, &cells).unwrap();
-        let [p] = prompt.points() else { panic!("{prompt:?}") };
-        assert!((p.x - 160.0).abs() < 4.0 && (p.y - 120.0).abs() < 4.0, "{p:?}");
-
-        let corrected = [
+        let user = [
             point(150.0, 120.0, true),
             point(175.0, 110.0, true),
-            // It was inside, but the structure has moved.
-            point(60.0, 60.0, true),
             point(100.0, 200.0, false),
-            point(160.0, 125.0, false),
+            point(60.0, 60.0, false),
         ];
-        let corrected = Prompt::new(corrected.to_vec(), None, FRAME).unwrap();
-        let prompt = renewed(&corrected, None, &cells).unwrap();
-        let kept: Vec<_> = prompt.points()[1..].iter().map(|p| (p.x, p.positive)).collect();
-        assert_eq!(kept, [(150.0, true), (175.0, true), (100.0, false)]);
+        let user = Prompt::new(user.to_vec(), None, FRAME).unwrap();
+        let anchors = Anchor::all(&user, &cells);
+        let places = |prompt: Option<Prompt>| -> Vec<_> {
+            let points = prompt.unwrap().points().to_vec();
+            points.iter().map(|p| (p.x.round(), p.y.round(), p.positive)).collect()
+        };
+        let kept = places(renewed(&user, &anchors, None, &cells));
+        assert_eq!(kept, places(Some(user.clone())));
+
+        // The mask has moved by 80 px to the left and 60 px up; a negative click is on it now.
+        let moved = disc(&geometry, 80.0, 60.0);
+        let moved = Cells { logits: moved.view(), geometry: &geometry };
+        let kept = places(renewed(&user, &anchors, None, &moved));
+        assert_eq!(kept, [(70.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
+
+        // A click outside of the mask that it gave is asked in the middle.
+        let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();
+        let anchors = Anchor::all(&outside, &cells);
+        let prompt = renewed(&outside, &anchors, None, &cells).unwrap();
+        let [p] = prompt.points() else { panic!("{prompt:?}") };
+        assert!((p.x - 160.0).abs() < 4.0 && (p.y - 120.0).abs() < 4.0, "{p:?}");
         let empty = Array2::from_elem((64, 64), -1.0);
         let empty = Cells { logits: empty.view(), geometry: &geometry };
-        assert!(renewed(&corrected, None, &empty).is_none());
+        assert!(renewed(&outside, &anchors, None, &empty).is_none());
     }
 
     #[test]
@@ -184,7 +242,7 @@ mod tests {
         let carried = Prompt::new(vec![], Some(bbox), FRAME).unwrap();
         let moved = disc(&geometry, 180.0, 110.0);
         let cells = Cells { logits: moved.view(), geometry: &geometry };
-        let found = renewed(&carried, Some(margins), &cells).unwrap().bbox().unwrap();
+        let found = renewed(&carried, &[], Some(margins), &cells).unwrap().bbox().unwrap();
         for (found, expected) in found.iter().zip([120.0, 60.0, 240.0, 170.0]) {
             assert!((found - expected).abs() < 6.0, "{found}, expected {expected}");
         }

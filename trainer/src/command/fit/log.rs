@@ -134,7 +134,7 @@ mod tests {
         let line = format!(r#"{{"step": 2, "score": 0.5, "validation": [{row}]}}"#);
         fs::write(&path, line + "\n").unwrap();
         let log = Log::open(path, 2).unwrap();
-        assert_eq!(log.validations()[0].validation[0].nsd_2px, None);
+        assert_eq!(log.entries().validations[0].validation[0].nsd_2px, None);
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! Following on real clips with the shipped adapter; a short form of `make bench PARTS=following`.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use medsa_bundle::{Build, Limits};
+use medsa_engine::Engine;
+use medsa_tests::following::{self, Event, PLACES, Still, sequences};
+use medsa_tests::needs;
+use medsa_tests::place;
+use medsa_tests::program::{command, run};
+
+/// The build of the demo: 128 px, int8, shipped adapter and calibration.
+fn engine(folder: &Path) -> Engine {
+    let adapter = place::repository().join("trainer/adapters/ultrasound-clicks");
+    let out = folder.join("build.medsa");
+    run(command("medsa-export")
+        .args(["build", "--input-size", "128", "--precision", "int8", "--base"])
+        .arg(place::lite_medsam())
+        .arg("--adapter")
+        .arg(adapter.join("adapter.safetensors"))
+        .arg("--calibration")
+        .arg(adapter.join("128px.calibration"))
+        .arg("--out")
+        .arg(&out));
+    let build = Build::read(&out, &Limits::default()).unwrap();
+    Engine::load(&build, NonZeroUsize::MIN).unwrap()
+}
+
+#[test]
+fn objects_stay_outlined_and_return() {
+    needs!("dicom", "litemedsam");
+    let folder = place::scratch();
+    let engine = engine(folder.path());
+
+    // Ten seconds of the ventricle, while an encoder run takes a tenth of a second.
+    let places = &PLACES[..3];
+    let cine = following::cine(&engine, &place::cine(), 10, places, &[100]).unwrap();
+    for (place, measured) in places.iter().zip(&cine[0]) {
+        assert!(measured.outlined >= 0.97, "{place:?}: {measured:?}");
+        let least = measured.overlaps.iter().copied().fold(1.0, f32::min);
+        assert!(least >= 0.75, "{place:?}: {measured:?}");
+    }
+
+    // Endoscopy, every picture encoded.
+    for scene in sequences(&engine, &place::data("vocalfolds"), Some(3), 4).unwrap() {
+        let measured = scene.measure(false, 0).unwrap();
+        let clicked = scene.clicked_anew().unwrap();
+        println!("{}: {measured:?}, clicked anew {clicked}", scene.name);
+        assert!(measured.j >= 0.9 * clicked, "{}: {measured:?}, {clicked}", scene.name);
+    }
+
+    let still = |image: &str| {
+        let folder = place::data("usgra-nerve");
+        let file = |part: &str, end: &str| folder.join(part).join(format!("{image}.{end}"));
+        Still::read(&file("images", "jpg"), &file("masks", "png"), 2).unwrap()
+    };
+    let (vessel, other) = (still("0022"), still("0106"));
+    for event in [Event::None, Event::Lift, Event::Cut] {
+        let scene = vessel.scene(&engine, event, &other).unwrap();
+        let measured = scene.measure(false, 250).unwrap();
+        println!("{event:?}: {measured:?}");
+        assert!(measured.outlined >= 0.9 && measured.j >= 0.7, "{event:?}: {measured:?}");
+        // A second or three encoder runs.
+        assert!(measured.frames_to_return.is_none_or(|frames| frames <= 30), "{measured:?}");
+        assert!(measured.false_outlines <= 0.2, "{event:?}: {measured:?}");
+    }
+}
