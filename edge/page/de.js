@@ -10,7 +10,12 @@ export default {
   token: 'Zugangstoken dieses Geräts', enter: 'Anmelden',
   wrongToken: 'Dieses Token ist falsch.', tooManyTokens: 'Zu viele falsche Token. In 10 s erneut versuchen.',
   notDiagnostic: 'Nicht zur Diagnose',
-  good: 'gut', fair: 'mittel', poor: 'schlecht', lost: 'verloren: antippen',
+  good: 'gut', fair: 'mittel', poor: 'schlecht', lost: 'verloren: antippen', uncertain: 'unsicher',
+  reason: {
+    notConfirmed: 'nicht erkannt', leftFrame: 'aus dem Bild', imageChanged: 'anderes Bild',
+    areaJump: 'Größe gesprungen', severalParts: 'mehrere Teile', atBorder: 'am Bildrand',
+    outsideBox: 'anders als der Rahmen',
+  },
   noPrompt: 'Struktur antippen.', waiting: 'noch keine Maske', working: 'rechnet: noch keine Maske',
   points: (n) => (n === 1 ? '1 Punkt' : `${n} Punkte`), box: 'Rahmen',
   area: 'Fläche', diameters: 'Durchmesser', notToScale: 'ohne Maßstab',

@@ -10,7 +10,12 @@ export default {
   token: 'Access token of this device', enter: 'Sign in',
   wrongToken: 'This token is wrong.', tooManyTokens: 'Too many wrong tokens. Try again in 10 s.',
   notDiagnostic: 'Not for diagnostic use',
-  good: 'good', fair: 'fair', poor: 'poor', lost: 'lost: tap it',
+  good: 'good', fair: 'fair', poor: 'poor', lost: 'lost: tap it', uncertain: 'uncertain',
+  reason: {
+    notConfirmed: 'not recognized', leftFrame: 'left the picture', imageChanged: 'picture changed',
+    areaJump: 'size jumped', severalParts: 'several parts', atBorder: 'at the edge of the picture',
+    outsideBox: 'differs from the box',
+  },
   noPrompt: 'Tap the structure.', waiting: 'no mask yet', working: 'working: no mask yet',
   points: (n) => (n === 1 ? '1 point' : `${n} points`), box: 'box',
   area: 'Area', diameters: 'Diameters', notToScale: 'not to scale',

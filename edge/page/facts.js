@@ -5,7 +5,9 @@ import { language, text } from './words.js';
 /** Class, symbol and words for a mask; null for no mask. */
 export function grade(mask, working) {
   if (!mask) return ['none', '…', working ? text.working : text.waiting];
-  if (mask.state === 'lost') return ['lost', '✕', text.lost];
+  const why = text.reason[mask.reason];
+  if (mask.state === 'lost') return ['lost', '✕', why ? `${text.lost} (${why})` : text.lost];
+  if (mask.state === 'uncertain') return ['poor', '!', why ? `${text.uncertain}: ${why}` : text.uncertain];
   if (mask.score >= 0.85) return ['good', '✓', text.good];
   return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
 }

@@ -1,7 +1,9 @@
 // Decoding of mask messages (wire/SPEC.md) and of the frames of /live.
 
-const VERSION = 3;
-const STATES = ['segmented', 'followed', 'lost'];
+const VERSION = 4;
+const STATES = ['tracking', 'uncertain', 'lost'];
+const REASONS = ['foundAgain', 'notConfirmed', 'leftFrame', 'imageChanged', 'areaJump', 'severalParts',
+  'atBorder', 'outsideBox'];
 
 class Reader {
   constructor(buffer, offset) {
@@ -31,7 +33,8 @@ export function decodeMask(buffer) {
   if (version !== VERSION) throw new Error(`format version ${version}, expected ${VERSION}`);
   const mask = {
     revision, frameId: r.varint(), capturedUs: r.varint(), ageUs: r.varint(), object: r.u8(),
-    state: STATES[r.varint()], score: r.f32(), agreement: r.option(() => r.f32()),
+    state: STATES[r.varint()], reason: r.option(() => REASONS[r.varint()]), segmented: r.u8() === 1,
+    score: r.f32(), agreement: r.option(() => r.f32()),
     frameWidth: r.varint(), frameHeight: r.varint(),
     measured: r.option(() => ({
       parts: r.varint(), areaPx: r.varint(), centroid: r.place(),

@@ -56,17 +56,25 @@ def in_range(name, value, low, high):
     return value
 
 
+REASONS = [
+    "FoundAgain", "NotConfirmed", "LeftFrame", "ImageChanged",
+    "AreaJump", "SeveralParts", "AtBorder", "OutsideBox",
+]
+
+
 def decode_mask_message(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 3:
-        raise ValueError(f"format version {version}, expected 3")
+    if version != 4:
+        raise ValueError(f"format version {version}, expected 4")
     message = {
         "frame_id": reader.varint(64),
         "captured_us": reader.varint(64),
         "age_us": reader.varint(32),
         "object": in_range("object", reader.take(1)[0], 0, 7),
-        "state": ["Segmented", "Followed", "Lost"][in_range("state", reader.varint(32), 0, 2)],
+        "state": ["Tracking", "Uncertain", "Lost"][in_range("state", reader.varint(32), 0, 2)],
+        "reason": reader.option(lambda: REASONS[in_range("reason", reader.varint(32), 0, 7)]),
+        "segmented": in_range("segmented", reader.take(1)[0], 0, 1) == 1,
         "score": reader.f32(),
         "agreement": reader.option(reader.f32),
         "frame_width_px": in_range("frame_width_px", reader.varint(16), 1, 65535),
@@ -111,8 +119,8 @@ def decode_measurements(reader, frame_area):
 def decode_record(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 3:
-        raise ValueError(f"format version {version}, expected 3")
+    if version != 4:
+        raise ValueError(f"format version {version}, expected 4")
     record = {
         "id": reader.take(in_range("id length", reader.varint(32), 1, 48)).decode("utf-8"),
         "captured_us": reader.varint(64),
@@ -138,8 +146,8 @@ def decode_record(data):
 def decode_stats(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 3:
-        raise ValueError(f"format version {version}, expected 3")
+    if version != 4:
+        raise ValueError(f"format version {version}, expected 4")
 
     def counters(*names):
         return {name: reader.varint(64) for name in names}
@@ -162,8 +170,8 @@ def decode_stats(data):
 def decode_status(data):
     reader = Reader(data)
     version = reader.take(1)[0]
-    if version != 3:
-        raise ValueError(f"format version {version}, expected 3")
+    if version != 4:
+        raise ValueError(f"format version {version}, expected 4")
 
     def variant(name, names):
         return names[in_range(name, reader.varint(32), 0, len(names) - 1)]

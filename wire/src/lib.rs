@@ -13,7 +13,9 @@
 //!     captured_us: 1_700_000_000_000_000,
 //!     age_us: 45_000,
 //!     object: 0,
-//!     state: MaskState::Segmented,
+//!     state: MaskState::Tracking,
+//!     reason: None,
+//!     segmented: true,
 //!     score: 0.93,
 //!     agreement: None,
 //!     frame_width_px: 320,
@@ -53,7 +55,7 @@ pub use command::Command;
 pub use error::WireError;
 pub use info::{Availability, Info};
 pub use mask::{Bits, MAX_MASK_SIDE, MAX_PAYLOAD_LEN, Mask, MaskCoding};
-pub use mask_message::{MaskMessage, MaskState};
+pub use mask_message::{MaskMessage, MaskState, Reason};
 pub use measurements::{MAX_CONTOUR_POINTS, Measurements, Physical, Position};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};

@@ -18,8 +18,13 @@ pub struct MaskMessage {
     pub age_us: u32,
     /// Object number, 0 to [`MAX_OBJECT`].
     pub object: u8,
-    /// Origin of the mask.
+    /// How certain it is that the mask shows the object.
     pub state: MaskState,
+    /// Why the object is uncertain or lost, or that it was found again.
+    pub reason: Option<Reason>,
+    /// True if the network segmented this frame; false for an earlier mask that moves with the
+    /// image.
+    pub segmented: bool,
     /// Intersection over union predicted by the network: for this mask, or for the earlier mask
     /// from which this one was followed. About 0 to 1, finite.
     pub score: f32,
@@ -36,24 +41,46 @@ pub struct MaskMessage {
     pub mask: Mask,
 }
 
-/// Origin of a mask.
+/// How certain it is that a mask shows the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MaskState {
-    /// The network segmented this frame for the object's prompt.
-    Segmented,
-    /// An earlier mask, moved with the image; the network has not segmented this frame.
-    Followed,
-    /// The object was lost, and the mask is empty; prompt it again.
+    /// The object is followed, and the network confirms it.
+    Tracking,
+    /// The mask may be wrong; see the reason.
+    Uncertain,
+    /// The object is not shown, and the mask is empty. The device goes on looking for it.
     Lost,
+}
+
+/// Why an object is uncertain or lost, or that it was found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It was lost, and this is the first mask since then.
+    FoundAgain,
+    /// The network's last masks for it were elsewhere, or looked different.
+    NotConfirmed,
+    /// It has left the frame.
+    LeftFrame,
+    /// The image changed completely.
+    ImageChanged,
+    /// Its area changed suddenly.
+    AreaJump,
+    /// The mask has several parts of similar size.
+    SeveralParts,
+    /// The mask reaches the border of the frame.
+    AtBorder,
+    /// The mask and the prompted box differ.
+    OutsideBox,
 }
 
 impl MaskMessage {
     /// Length of the longest encoding without the mask's payload: version; two varint(u64);
-    /// varint(u32); object, state; f32; option and f32; two varint(u16); option and measurements;
+    /// varint(u32); object, state; option and reason; segmented; f32; option and f32; two varint(u16); option and measurements;
     /// mask width and height (at most 256, two bytes each), coding, and the payload's length (at
     /// most 8192, two bytes).
-    pub const MAX_HEADER_LEN: usize = (1 + 10 + 10 + 5 + 1 + 1 + 4 + 5 + 3 + 3)
+    pub const MAX_HEADER_LEN: usize = (1 + 10 + 10 + 5 + 1 + 1 + 2 + 1 + 4 + 5 + 3 + 3)
         + (1 + Measurements::MAX_ENCODED_LEN)
         + (2 + 2 + 1 + 2);
 }

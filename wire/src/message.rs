@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::WireError;
 
 /// Version of the format that this crate writes, and the only one it reads.
-pub const FORMAT_VERSION: u8 = 3;
+pub const FORMAT_VERSION: u8 = 4;
 
 /// A message with a bounded encoding. Only the message types of this crate implement it.
 pub trait Message: Checked {

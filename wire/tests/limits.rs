@@ -13,7 +13,7 @@ fn stated_maximum_is_reached_and_not_exceeded() {
         assert_eq!(bytes.len(), MaskMessage::MAX_ENCODED_LEN);
         assert_eq!(MaskMessage::decode(&bytes), Ok(message));
     }
-    assert_eq!(MaskMessage::MAX_ENCODED_LEN, 10_332);
+    assert_eq!(MaskMessage::MAX_ENCODED_LEN, 10_335);
 }
 
 #[test]
@@ -188,10 +188,10 @@ fn invalid_payloads_are_refused_with_the_violated_rule() {
 #[test]
 fn other_versions_are_refused() {
     let error = Command::decode(&[1, 0]).unwrap_err().to_string();
-    assert_eq!(error, "command: format version 1, this decoder knows version 3");
+    assert_eq!(error, "command: format version 1, this decoder knows version 4");
     let error = Command::decode(&[]).unwrap_err().to_string();
     assert_eq!(error, "command: the payload is empty, expected a format version byte");
-    let error = Command::decode(&[3, 9]).unwrap_err().to_string();
+    let error = Command::decode(&[4, 9]).unwrap_err().to_string();
     assert!(error.starts_with("command: not a valid encoding"), "{error}");
 }
 
@@ -210,7 +210,9 @@ fn largest_message(mask: Mask) -> MaskMessage {
         captured_us: u64::MAX,
         age_us: u32::MAX,
         object: MAX_OBJECT,
-        state: MaskState::Segmented,
+        state: MaskState::Tracking,
+        reason: Some(Reason::OutsideBox),
+        segmented: true,
         score: -1.0,
         agreement: Some(1.0),
         frame_width_px: u16::MAX,

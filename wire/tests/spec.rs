@@ -27,7 +27,9 @@ fn example_in_the_spec_equals_the_encoding() {
         captured_us: 1_700_000_000_000_000,
         age_us: 45_000,
         object: 2,
-        state: MaskState::Segmented,
+        state: MaskState::Tracking,
+        reason: None,
+        segmented: true,
         score: 0.9375,
         agreement: Some(0.875),
         frame_width_px: 320,
@@ -129,11 +131,11 @@ fn variants_have_the_numbers_in_the_spec() {
         degradation: Some(Degradation { level: 2, cause: Cause::Slowness }),
         build: BuildStatus::Failed { reason: "x".try_into().unwrap() },
     };
-    assert_eq!(status.encode(&mut buffer), Ok([3, 1, 1, 1, 2, 2, 2, 1, b'x'].as_slice()));
+    assert_eq!(status.encode(&mut buffer), Ok([4, 1, 1, 1, 2, 2, 2, 1, b'x'].as_slice()));
     let clear = PromptMessage { object: 5, change: PromptChange::Clear };
-    assert_eq!(clear.encode(&mut buffer), Ok([3, 5, 1].as_slice()));
+    assert_eq!(clear.encode(&mut buffer), Ok([4, 5, 1].as_slice()));
     let undo = PromptMessage { object: 5, change: PromptChange::Undo };
-    assert_eq!(undo.encode(&mut buffer), Ok([3, 5, 3].as_slice()));
+    assert_eq!(undo.encode(&mut buffer), Ok([4, 5, 3].as_slice()));
     let redo = PromptMessage { object: 5, change: PromptChange::Redo };
-    assert_eq!(redo.encode(&mut buffer), Ok([3, 5, 4].as_slice()));
+    assert_eq!(redo.encode(&mut buffer), Ok([4, 5, 4].as_slice()));
 }

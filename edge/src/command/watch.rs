@@ -208,12 +208,14 @@ fn status_line(device: &DeviceId, status: &Status) -> String {
 
 fn mask_line(device: &DeviceId, mask: &MaskMessage) -> String {
     let state = match mask.state {
-        MaskState::Followed => "  followed",
         MaskState::Lost => "  lost",
-        _ => "",
+        MaskState::Uncertain => "  uncertain",
+        _ if mask.segmented => "",
+        _ => "  followed",
     };
+    let reason = mask.reason.map_or_else(String::new, |reason| format!(": {reason:?}"));
     format!(
-        "{device}  frame {:>6}  age {:>6.0} ms  object {}  score {:.2}  area {} px{state}",
+        "{device}  frame {:>6}  age {:>6.0} ms  object {}  score {:.2}  area {} px{state}{reason}",
         mask.frame_id,
         f64::from(mask.age_us) / 1e3,
         mask.object,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use medsa_wire::Stage;
 use medsa_wire::topic::{Channel, ObjectId};
-use medsa_wire::{MaskState, Stage};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -77,7 +77,7 @@ impl Publisher {
         };
         if sent {
             self.observer.meter.count(Counter::MasksPublished);
-            if message.state == MaskState::Segmented {
+            if message.segmented {
                 self.observer.meter.record(Stage::Total, captured.elapsed());
             }
         } else {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use medsa_sam::image::Geometry;
 use medsa_sam::mask::CleanUp;
 use medsa_sam::prompt::Prompt;
-use medsa_wire::{MaskState, Stage};
+use medsa_wire::Stage;
 
 use super::bell::Bell;
 use super::describe;
@@ -95,7 +95,8 @@ fn answer<S: Segmenter>(
     let captured = &frame.seen.captured;
     let object = asked.number();
     let Some(question) = &asked.question else {
-        let message = describe::lost(captured, object)?;
+        let Some(reason) = asked.lost else { return Ok(None) };
+        let message = describe::lost(captured, object, reason)?;
         return Ok(Some(Ready { message, object: None }));
     };
     let segmenter = &frame.network.segmenter;
@@ -107,15 +108,22 @@ fn answer<S: Segmenter>(
     let answered = objects.answer(asked, captured.frame_id, predictions, features, frame.geometry);
     let Some(answered) = answered else { return Ok(None) };
     let begun = Instant::now();
+    let frame_id = captured.frame_id;
     let answer = match answered.verdict {
         Verdict::Found { mask: shown, prompt } => {
-            let state = MaskState::Segmented;
-            let message = describe::mask(captured, object, state, &shown)?;
-            let (frame_id, prompt) = (captured.frame_id, question.prompts[prompt].clone());
-            Ready { message, object: Some(ShotObject { frame_id, state, prompt, shown }) }
+            let message = describe::mask(captured, object, true, &shown)?;
+            let prompt = question.prompts[prompt].clone();
+            Ready::new(message, ShotObject { frame_id, segmented: true, prompt, shown })
         }
-        Verdict::Doubtful => return Ok(None),
-        Verdict::Lost => Ready { message: describe::lost(captured, object)?, object: None },
+        Verdict::Doubtful(shown) => {
+            let message = describe::mask(captured, object, false, &shown)?;
+            // Invariant: a question has a prompt.
+            let prompt = question.prompts[0].clone();
+            Ready::new(message, ShotObject { frame_id, segmented: false, prompt, shown })
+        }
+        Verdict::Lost(reason) => {
+            Ready { message: describe::lost(captured, object, reason)?, object: None }
+        }
     };
     meter.record(Stage::Postprocess, begun.elapsed());
     if let Some(asked) = answered.asked {

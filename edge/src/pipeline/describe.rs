@@ -1,6 +1,6 @@
 //! Conversion of logits to published masks and their messages.
 
-use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position};
+use medsa_wire::{Mask, MaskMessage, MaskState, Measurements, Physical, Position, Reason};
 use ndarray::s;
 
 use super::error::Error;
@@ -15,7 +15,7 @@ use crate::source::Captured;
 pub(super) fn mask(
     captured: &Captured,
     object: u8,
-    state: MaskState,
+    segmented: bool,
     shown: &Shown,
 ) -> Result<Box<MaskMessage>, Error> {
     let (height, width) = shown.logits.dim();
@@ -26,16 +26,28 @@ pub(super) fn mask(
     let measured = Measured::of(in_frame.view(), captured.frame.pixel_spacing_mm);
     let mask = Mask::from_bits(side(part_width), side(part_height), cells)?;
     let measured = measured.as_ref().map(measurements);
-    let (score, agreement) = (shown.score, shown.agreement);
-    Ok(Box::new(MaskMessage { state, score, agreement, measured, ..empty(captured, object, mask) }))
+    Ok(Box::new(MaskMessage {
+        state: shown.state,
+        reason: shown.reason,
+        segmented,
+        score: shown.score,
+        agreement: shown.agreement,
+        measured,
+        ..empty(captured, object, mask)
+    }))
 }
 
-/// Message about a lost object.
+/// Message about a lost object, with the reason.
 ///
 /// # Errors
 /// As [`mask`].
-pub(super) fn lost(captured: &Captured, object: u8) -> Result<Box<MaskMessage>, Error> {
-    Ok(Box::new(empty(captured, object, Mask::from_bits(1, 1, [false])?)))
+pub(super) fn lost(
+    captured: &Captured,
+    object: u8,
+    reason: Reason,
+) -> Result<Box<MaskMessage>, Error> {
+    let empty = empty(captured, object, Mask::from_bits(1, 1, [false])?);
+    Ok(Box::new(MaskMessage { reason: Some(reason), segmented: true, ..empty }))
 }
 
 fn empty(captured: &Captured, object: u8, mask: Mask) -> MaskMessage {
@@ -46,6 +58,8 @@ fn empty(captured: &Captured, object: u8, mask: Mask) -> MaskMessage {
         age_us: 0,
         object,
         state: MaskState::Lost,
+        reason: None,
+        segmented: false,
         score: 0.0,
         agreement: None,
         frame_width_px: side(frame.width as usize),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use medsa_wire::{MaskState, Stage};
+use medsa_wire::Stage;
 use tokio::sync::watch;
 
 use super::describe;
@@ -85,12 +85,11 @@ fn follow(
     let moved = move_objects(&before.pyramid, &now.pyramid, captured.frame_id, objects);
     // With every-frame pace each frame is segmented too; a second mask would be redundant.
     for Moved { object, shown, prompt } in moved.into_iter().filter(|_| output.pace == Pace::Live) {
-        let state = MaskState::Followed;
-        match describe::mask(captured, object, state, &shown) {
+        match describe::mask(captured, object, false, &shown) {
             Ok(message) => {
                 let frame_id = captured.frame_id;
-                let object = Some(ShotObject { frame_id, state, prompt, shown });
-                output.send(captured, Ready { message, object }, None, meter)?;
+                let object = ShotObject { frame_id, segmented: false, prompt, shown };
+                output.send(captured, Ready::new(message, object), None, meter)?;
             }
             Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),
         }

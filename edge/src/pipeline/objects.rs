@@ -6,8 +6,8 @@ use std::time::Instant;
 use medsa_sam::PromptError;
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
-use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::ObjectId;
+use medsa_wire::{MAX_OBJECT, Reason};
 use ndarray::ArrayView3;
 use tokio::sync::watch;
 
@@ -96,6 +96,8 @@ pub(super) struct DecodeRequest {
     revision: u64,
     /// `None` if there is nothing to ask for a lost object.
     pub question: Option<Question>,
+    /// Why the object is lost; `None` if it is not.
+    pub lost: Option<Reason>,
 }
 
 impl DecodeRequest {
@@ -283,8 +285,9 @@ impl Objects {
             let known = slot.as_ref()?;
             known.prompt()?;
             let question = known.question(frame_id, geometry, side, features);
-            let wanted = question.is_some() || known.is_lost();
-            wanted.then_some(DecodeRequest { object, revision: known.revision, question })
+            let lost = known.lost();
+            let wanted = question.is_some() || lost.is_some();
+            wanted.then_some(DecodeRequest { object, revision: known.revision, question, lost })
         };
         objects.filter_map(asked).collect()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use medsa_wire::{MAX_OBJECT, MaskMessage, MaskState};
+use medsa_wire::{MAX_OBJECT, MaskMessage};
 use tokio::sync::mpsc;
 
 use super::recent::{Recent, ShotObject};
@@ -36,7 +36,7 @@ impl NewestMasks {
     /// later than followed ones.
     pub fn update(&mut self, ready: &QueuedMask) {
         let QueuedMask { captured, revision, message } = ready;
-        if message.state == MaskState::Segmented {
+        if message.segmented {
             self.latency = Some(captured.elapsed());
         }
         let Some(slot) = self.masks.get_mut(usize::from(message.object)) else { return };
@@ -62,6 +62,12 @@ pub(super) struct Ready {
     pub message: Box<MaskMessage>,
     /// `None` for a lost object.
     pub object: Option<ShotObject>,
+}
+
+impl Ready {
+    pub fn new(message: Box<MaskMessage>, object: ShotObject) -> Self {
+        Self { message, object: Some(object) }
+    }
 }
 
 /// A bounded queue of masks.

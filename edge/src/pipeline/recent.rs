@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use medsa_sam::prompt::Prompt;
-use medsa_wire::MaskState;
 
 use super::object::Shown;
 use super::slot::BuildIdentity;
@@ -45,8 +44,8 @@ pub struct Shot {
 pub struct ShotObject {
     /// Number of the frame that the mask was made for.
     pub frame_id: u64,
-    /// Origin of the mask.
-    pub state: MaskState,
+    /// True if the network segmented that frame; false for an earlier mask that was followed to it.
+    pub segmented: bool,
     /// Prompt, in pixels of the frame of the mask.
     pub prompt: Prompt,
     /// Mask, as published.
@@ -322,6 +321,7 @@ mod tests {
     use medsa_frames::Frame;
     use medsa_sam::image::Geometry;
     use medsa_sam::prompt::Point;
+    use medsa_wire::MaskState;
     use ndarray::Array2;
 
     use super::*;
@@ -349,9 +349,16 @@ mod tests {
         let geometry = Geometry::new((16, 16), 64);
         ShotObject {
             frame_id,
-            state: MaskState::Followed,
+            segmented: false,
             prompt: Prompt::new(points, None, (16, 16)).unwrap(),
-            shown: Shown { logits, geometry, score: 0.9, agreement: None },
+            shown: Shown {
+                logits,
+                geometry,
+                score: 0.9,
+                agreement: None,
+                state: MaskState::Tracking,
+                reason: None,
+            },
         }
     }
 

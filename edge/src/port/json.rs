@@ -135,7 +135,9 @@ mod tests {
             captured_us: 1_700_000_000_000_000,
             age_us: 45_000,
             object: 2,
-            state: MaskState::Segmented,
+            state: MaskState::Tracking,
+            reason: None,
+            segmented: true,
             score: 0.9,
             agreement: None,
             frame_width_px: 8,
@@ -148,7 +150,7 @@ mod tests {
         let mask = json!({ "width": 4, "height": 2, "runs": [0, 2, 3, 1, 2] });
         assert_eq!(value["mask"], mask);
         assert_eq!(value["score"].to_string(), "0.9");
-        assert_eq!((&value["frame_id"], &value["state"]), (&json!(7), &json!("Segmented")));
+        assert_eq!((&value["frame_id"], &value["state"]), (&json!(7), &json!("Tracking")));
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum ObjectState {
     Segmented,
     /// Optical flow moved the last mask of the network to the frame of the mask.
     Followed,
+    /// The mask may be wrong, and was shown as uncertain.
+    Uncertain,
 }
 
 impl Capture {

@@ -276,9 +276,10 @@ impl Writer {
                 prompt: object.prompt.clone(),
                 score: shown.score,
                 frame_id: object.frame_id,
-                state: match object.state {
-                    MaskState::Segmented => ObjectState::Segmented,
-                    _ => ObjectState::Followed,
+                state: match (shown.state, object.segmented) {
+                    (MaskState::Tracking, true) => ObjectState::Segmented,
+                    (MaskState::Tracking, false) => ObjectState::Followed,
+                    _ => ObjectState::Uncertain,
                 },
             })
         };

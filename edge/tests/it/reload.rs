@@ -98,7 +98,7 @@ fn frozen_frame_keeps_its_build() {
     assert_eq!(mask.mask.width(), 64);
     observer.send("medsa/bench/command", &Command::Unfreeze);
     observer.wait_for_mask("a mask of the new build", |mask| {
-        at_left(mask) && mask.mask.width() == 32 && mask.state == MaskState::Segmented
+        at_left(mask) && mask.mask.width() == 32 && mask.segmented
     });
 }
 
@@ -177,7 +177,7 @@ fn objects_are_followed_during_the_acceptance_test() {
     wait_for(&observer, |status| status.build == BuildStatus::Loading);
     let mut followed = 0;
     observer.wait_for_mask("masks that follow the picture", |mask| {
-        followed = if mask.state == MaskState::Followed { followed + 1 } else { 0 };
+        followed = if !mask.segmented { followed + 1 } else { 0 };
         followed == 100
     });
     edge.signal("HUP");

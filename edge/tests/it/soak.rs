@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use medsa_edge::config::Protocol;
 use medsa_edge::records::{RecordId, Records};
 use medsa_test_inputs::needs;
-use medsa_wire::{MaskMessage, MaskState, Message as _, RecordMessage};
+use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use rumqttc::{Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -233,7 +233,7 @@ impl Ward {
         observer.wait(what, |message| {
             let mask = as_mask(message)?;
             *frame_id = mask.frame_id.max(*frame_id);
-            if mask.state == MaskState::Segmented {
+            if mask.segmented {
                 ages_us.push(mask.age_us);
             }
             choose(&mask).then_some(())

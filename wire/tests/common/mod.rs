@@ -33,17 +33,21 @@ pub fn mask_message() -> impl Strategy<Value = MaskMessage> {
     });
     let times = (any::<u64>(), any::<u64>(), any::<u32>());
     let frame = (1..=u16::MAX, 1..=u16::MAX, 0.0..=1.0f64);
+    let certainty = (state(), reason(), any::<bool>());
     let score = (finite(), proptest::option::of(finite()));
     let measured = proptest::option::of(measurements());
-    (times, 0..=MAX_OBJECT, state(), score, frame, measured, mask).prop_map(
-        |(times, object, state, (score, agreement), (width, height, part), measured, mask)| {
+    (times, 0..=MAX_OBJECT, certainty, score, frame, measured, mask).prop_map(
+        |(times, object, certainty, (score, agreement), (width, height, part), measured, mask)| {
             let (frame_id, captured_us, age_us) = times;
+            let (state, reason, segmented) = certainty;
             MaskMessage {
                 frame_id,
                 captured_us,
                 age_us,
                 object,
                 state,
+                reason,
+                segmented,
                 score,
                 agreement,
                 frame_width_px: width,
@@ -60,7 +64,20 @@ pub fn mask_message() -> impl Strategy<Value = MaskMessage> {
 }
 
 fn state() -> impl Strategy<Value = MaskState> {
-    prop_oneof![Just(MaskState::Segmented), Just(MaskState::Followed), Just(MaskState::Lost)]
+    prop_oneof![Just(MaskState::Tracking), Just(MaskState::Uncertain), Just(MaskState::Lost)]
+}
+
+fn reason() -> impl Strategy<Value = Option<Reason>> {
+    proptest::option::of(prop_oneof![
+        Just(Reason::FoundAgain),
+        Just(Reason::NotConfirmed),
+        Just(Reason::LeftFrame),
+        Just(Reason::ImageChanged),
+        Just(Reason::AreaJump),
+        Just(Reason::SeveralParts),
+        Just(Reason::AtBorder),
+        Just(Reason::OutsideBox),
+    ])
 }
 
 /// Measurements whose area and parts are not yet limited to a frame.

@@ -12,6 +12,7 @@ mod path;
 mod places;
 mod renewed;
 mod shown;
+mod spill;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use medsa_sam::PromptError;
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::Prompt;
+use medsa_wire::{MaskState, Reason};
 use ndarray::{Array2, ArrayView3, s};
 
 use crate::follow::Motion;
@@ -28,6 +30,7 @@ use path::Path;
 use places::{carry, places, surroundings};
 use renewed::{Cells, Margins, moved_to, renewed};
 use shown::overlap;
+use spill::spill;
 
 pub use path::Step;
 pub use shown::Shown;
@@ -82,7 +85,7 @@ enum State {
     /// The network did not confirm the last mask, or the image changed completely.
     Uncertain,
     /// The object is not shown, but looked for.
-    Lost,
+    Lost(Reason),
 }
 
 /// A mask of the network, smoothed.
@@ -141,9 +144,9 @@ pub(super) enum Verdict {
     /// The mask, and the number of its prompt.
     Found { mask: Shown, prompt: usize },
     /// Not certain: the followed mask stays.
-    Doubtful,
-    /// The object counts as lost.
-    Lost,
+    Doubtful(Shown),
+    /// The object is not shown.
+    Lost(Reason),
 }
 
 impl Object {
@@ -252,7 +255,7 @@ impl Object {
     /// Points to follow, in pixels of the newest frame of `size` = (width, height); none for an
     /// object that is lost or removed, which moves with the whole image.
     pub fn places(&self, size: (usize, usize)) -> Vec<[f32; 2]> {
-        let Some(prompt) = self.prompt().filter(|_| self.state != State::Lost) else {
+        let Some(prompt) = self.prompt().filter(|_| !self.is_lost()) else {
             return Vec::new();
         };
         let Some(found) = &self.found else { return surroundings(prompt, size) };
@@ -294,7 +297,7 @@ impl Object {
         self.undone = self.undone.iter().filter_map(carried).collect();
         self.history.push(carried(&in_force).unwrap_or_else(|| {
             // It has left the frame. Its prompt waits at the edge.
-            self.state = State::Lost;
+            self.state = State::Lost(Reason::LeftFrame);
             in_force
         }));
         self.shown()
@@ -310,7 +313,8 @@ impl Object {
         let moved = self.path.since(found.frame_id);
         let logits =
             Arc::new(found.mask.moved(&moved, &found.mask.geometry, found.mask.logits.dim().0));
-        Some(Shown { logits, ..found.mask.clone() })
+        let shown = Shown { logits, ..found.mask.clone() };
+        Some(if self.state == State::Tracking { shown } else { shown.not_confirmed() })
     }
 
     /// Decoder inputs for a frame of `geometry` with `features` `[C, h, w]`, for a network whose
@@ -376,7 +380,15 @@ impl Object {
 
     /// True if the object is lost.
     pub fn is_lost(&self) -> bool {
-        self.state == State::Lost
+        self.lost().is_some()
+    }
+
+    /// Why the object is lost; `None` if it is not.
+    pub fn lost(&self) -> Option<Reason> {
+        match self.state {
+            State::Lost(reason) => Some(reason),
+            State::Tracking | State::Uncertain => None,
+        }
     }
 
     /// Chooses among the predictions for a question on frame `frame_id` of `geometry` and
@@ -405,9 +417,29 @@ impl Object {
             }
             refused => {
                 self.confidence.doubt(refused.map_or(f32::MIN, |(log_odds, ..)| log_odds));
-                self.state = if self.confidence.is_lost() { State::Lost } else { State::Uncertain };
-                if self.is_lost() { Verdict::Lost } else { Verdict::Doubtful }
+                self.refuse(question, geometry)
             }
+        }
+    }
+
+    /// The verdict if no prediction is accepted.
+    fn refuse(&mut self, question: &Question, geometry: Geometry) -> Verdict {
+        if let Some(reason) = self.lost() {
+            return Verdict::Lost(reason);
+        }
+        let changed =
+            self.found.as_ref().is_some_and(|found| self.path.has_unknown_since(found.frame_id));
+        let reason = if changed { Reason::ImageChanged } else { Reason::NotConfirmed };
+        let expected = self.found.as_ref().zip(question.expected.clone());
+        let lost = self.confidence.is_lost();
+        self.state = if lost { State::Lost(reason) } else { State::Uncertain };
+        match expected.filter(|_| !lost && !changed) {
+            Some((found, logits)) => {
+                let logits = Arc::new(logits);
+                let mask = Shown { logits, geometry, ..found.mask.clone() };
+                Verdict::Doubtful(mask.not_confirmed())
+            }
+            None => Verdict::Lost(reason),
         }
     }
 
@@ -461,7 +493,17 @@ impl Object {
             Some(expected) if smooth => NEW * &logits + (1.0 - NEW) * expected,
             _ => logits,
         };
-        let mask = Shown { logits: Arc::new(logits), geometry, score, agreement };
+        let user = self.prompt().unwrap_or(&question.prompts[prompt]);
+        let usual = self.found.as_ref().filter(|_| !question.direct && !question.blind);
+        let spill = spill(&logits, &geometry, &seen, user, usual.map(|f| f.remembered.area));
+        let mask = Shown {
+            logits: Arc::new(logits),
+            geometry,
+            score,
+            agreement,
+            state: if spill.is_some() { MaskState::Uncertain } else { MaskState::Tracking },
+            reason: spill.or(self.is_lost().then_some(Reason::FoundAgain)),
+        };
         let known = self.found.take().filter(|_| !question.direct).map(|found| found.remembered);
         let remembered = match known {
             Some(known) if log_odds >= LEARNED => known.learn(&seen),
@@ -624,7 +666,7 @@ mod tests {
         let empty = Array2::from_elem((64, 64), -1.0);
         for (logits, score) in [(&far, 0.9), (&disc(160.0, 120.0), 0.0), (&empty, 0.9)] {
             let mut object = object_at(160.0, 120.0);
-            assert!(matches!(answer(&mut object, 1, logits, score), Verdict::Doubtful));
+            assert!(matches!(answer(&mut object, 1, logits, score), Verdict::Doubtful(_)));
             // One doubt does not hide it.
             assert!(object.step(2, right(0.0), FRAME).is_some());
             let mut frame_id = 2;
@@ -673,7 +715,7 @@ mod tests {
         let mut object = object_at(160.0, 120.0);
         object.step(1, right(10.0), FRAME);
         let jump = disc(230.0, 120.0);
-        assert!(matches!(answer(&mut object, 1, &jump, 0.9), Verdict::Doubtful));
+        assert!(matches!(answer(&mut object, 1, &jump, 0.9), Verdict::Doubtful(_)));
     }
 
     #[test]

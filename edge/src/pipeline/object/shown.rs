@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use medsa_sam::image::Geometry;
+use medsa_wire::{MaskState, Reason};
 use ndarray::{Array2, ArrayView2};
 
 use crate::follow::Motion;
@@ -21,9 +22,18 @@ pub struct Shown {
     pub score: f32,
     /// Overlap (IoU) of the predicted mask with the followed one.
     pub agreement: Option<f32>,
+    /// How certain it is that the mask shows the object.
+    pub state: MaskState,
+    /// Why it is uncertain, or that the object was found again.
+    pub reason: Option<Reason>,
 }
 
 impl Shown {
+    /// The same mask, which the network did not confirm.
+    pub(super) fn not_confirmed(self) -> Self {
+        Self { state: MaskState::Uncertain, reason: Some(Reason::NotConfirmed), ..self }
+    }
+
     /// Logits after a motion of the frame, resampled to the `geometry` and `side` of another
     /// network: `[side, side]`.
     pub(super) fn moved(&self, motion: &Motion, geometry: &Geometry, side: usize) -> Array2<f32> {

@@ -264,7 +264,7 @@ fn mqtt_capture_stores_the_newest_shown_frame() {
     let outbox = "[outbox]\npath = \"outbox.redb\"";
     let (_edge, address) = start(&place, "loop = true", &external(&broker.url()), outbox);
     let shown = observer.wait_for_mask("a followed mask", |mask| {
-        mask.object == 3 && mask.frame_id > 20 && mask.state == medsa_wire::MaskState::Followed
+        mask.object == 3 && mask.frame_id > 20 && !mask.segmented
     });
     observer.send("medsa/bench/command", &Command::Capture);
     let stored = observer.wait("the record", |message| {

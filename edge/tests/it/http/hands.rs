@@ -128,7 +128,9 @@ fn undo_and_redo_cover_every_change() {
         bench.browser.tap("#redo");
         bench.wait(state);
     }
-    bench.wait("good");
+    bench
+        .browser
+        .wait_until("!document.querySelector('#facts').textContent.includes('no mask yet')");
     bench.end();
 }
 

@@ -31,7 +31,7 @@ fn both_formats_have_the_same_content() {
         ("captured_us", json!(packed.captured_us)),
         ("age_us", json!(packed.age_us)),
         ("score", json!(0.9)),
-        ("state", json!("Segmented")),
+        ("state", json!("Tracking")),
     ] {
         assert_eq!(received[key], packed, "{key}");
     }
