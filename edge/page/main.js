@@ -325,8 +325,8 @@ function command(name) {
 /** Captures what is on the screen now, not what may be there when the device answers. */
 function capture() {
   const refused = (words) => showNotice(`${text.notCaptured} ${words}`);
-  if (!status?.records) return refused(text.refusal['no-records']);
   if (!isCurrent()) return refused(reasonFor(state(), connected, status));
+  if (!status?.records) return refused(text.refusal['no-records']);
   device.postNow('capture', onScreen).catch((error) => refused(worded(error)));
 }
 

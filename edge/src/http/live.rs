@@ -34,7 +34,7 @@ use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
 use crate::pipeline::{FollowedFrame, QueuedMask};
-use crate::port::Condition;
+use crate::port::{Condition, change};
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,8 +128,8 @@ impl Client {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     _ => return Err(Disconnected),
                 },
-                changed = frames.changed(), if ready => changed.map_err(|_| Disconnected)?,
-                changed = masks.changed(), if ready => changed.map_err(|_| Disconnected)?,
+                () = change(&mut frames), if ready => {}
+                () = change(&mut masks), if ready => {}
                 _ = ticks.tick(), if ready => {}
                 () = sleep_until(answer_by), if !ready => return Err(Disconnected),
             }

@@ -20,7 +20,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 
 const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
 
-/// Number of frames of the clip; their blue values differ by at least 16.
+/// Number of frames of the clip; the blue values of neighbours differ by 16.
 const FRAMES: u32 = 14;
 
 /// Keeps the pixels of the canvas at the moment of each capture, sampled at the centres of the
@@ -58,12 +58,13 @@ fn place() -> Place {
     let place = Place::new(FRAMES);
     for index in 0..FRAMES {
         let angle = std::f32::consts::TAU * index as f32 / FRAMES as f32;
-        let (dx, dy) = (12.0 * angle.cos(), 8.0 * angle.sin());
+        let (dx, dy) = (6.0 * angle.cos(), 4.0 * angle.sin());
+        let blue = 16 * index.min(FRAMES - index) as u8;
         let picture = RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
             let (x, y) = (x as f32 - dx, y as f32 - dy);
             let texture = (x * 0.31).sin() + (y * 0.27).cos() + (0.11 * (x + 2.0 * y)).sin();
             let grey = (100.0 + 25.0 * texture) as u8;
-            image::Rgb([grey, grey, 16 * index as u8])
+            image::Rgb([grey, grey, blue])
         });
         picture.save(place.clip.join(format!("{index:03}.png"))).unwrap();
     }
@@ -87,7 +88,7 @@ fn open(address: &str) -> Browser {
     let mut browser = Browser::start(1024, 600);
     browser.open(&format!("http://{address}/"));
     browser.wait_until(LIVE);
-    browser.wait_until(&fact("good"));
+    browser.wait_until("!document.querySelector('#facts').textContent.includes('no mask yet')");
     fill(&mut browser);
     browser.value(
         "document.querySelector('#opacity').value = 100; \

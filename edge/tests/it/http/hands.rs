@@ -223,6 +223,9 @@ fn tap_replaces_the_prompt_of_a_lost_object() {
     bench.browser.wait_until(FROZEN);
     bench.browser.value("window.lost = true; document.querySelector('#undo').click(); document.querySelector('#redo').click()");
     bench.wait("lost: tap it");
+    // All masks of both changes have arrived.
+    let until = bench.browser.value("performance.now() + 700");
+    bench.browser.wait_until(&format!("performance.now() > {until}"));
     bench.browser.value("window.lost = false; document.querySelector('#sign').click()");
     let before = number(&bench.browser.value("sent.length")) as usize;
     bench.tap(90.0, 50.0);

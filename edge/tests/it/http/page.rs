@@ -90,7 +90,7 @@ fn tap_becomes_a_mask() {
     // The marker is drawn before the device has answered.
     let patterns = json!([{ "urlPattern": "*/prompt" }]);
     browser.call("Fetch.enable", json!({ "patterns": patterns }));
-    let [x, y] = on_page(&mut browser, 20.0, 20.0);
+    let [x, y] = on_page(&mut browser, 32.0, 32.0);
     browser.touch(&[[x, y]]);
     let paused = browser.wait_for_event("Fetch.requestPaused");
     browser.wait_until(&fact("1 point"));
@@ -101,12 +101,12 @@ fn tap_becomes_a_mask() {
     browser.wait_until(&fact("good"));
     browser.wait_until(&fact("not to scale"));
     // Filled with its colour, blue, and only inside the mask.
-    let [_, _, inside] = colour(&mut browser, 30.0, 30.0);
+    let [_, _, inside] = colour(&mut browser, 24.0, 36.0);
     let [_, _, outside] = colour(&mut browser, 110.0, 10.0);
     assert!(inside > 120 && outside < 80, "{inside} {outside}");
 
     // Without its point, there is nothing left to segment.
-    let point = on_page(&mut browser, 20.0, 20.0);
+    let point = on_page(&mut browser, 32.0, 32.0);
     hold(&mut browser, point);
     browser.tap("#remove");
     browser.wait_until(&fact("Tap the structure"));

@@ -217,8 +217,10 @@ const LOWEST_CONTRAST: &str = "(() => {
   document.querySelector('#stage').dataset.state = 'stale';
   document.querySelector('#refused').textContent = 'refused';
   const parse = (colour) => {
+    // Mixed colours are given as shares.
+    const unit = colour.startsWith('color(') ? 255 : 1;
     const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number);
-    return [r, g, b, a];
+    return [r * unit, g * unit, b * unit, a];
   };
   const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3]));
   const linear = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);

@@ -96,7 +96,7 @@ fn page_works_with_the_keyboard() {
     browser.press("Enter");
     browser.wait_until(&fact("Tap the structure"));
     browser.wait_until("document.activeElement.id === 'picture'");
-    for _ in 0..40 {
+    for _ in 0..20 {
         browser.press("ArrowLeft");
     }
     browser.press("ArrowUp");
