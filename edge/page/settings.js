@@ -14,9 +14,10 @@ const VALUES = {
 export class Settings {
   /** `changed` is called after every change, and once at the start. */
   constructor(sheet, defaults, changed) {
-    Object.assign(this, { sheet, changed });
     const initial = Object.fromEntries(Object.entries(VALUES).map(([name, [first]]) => [name, first]));
-    this.values = { ...initial, ...defaults, ...stored() };
+    Object.assign(this, { sheet, changed, defaults: { ...initial, ...defaults } });
+    /** Settings that were chosen here; only these are stored. */
+    this.chosen = stored();
     for (const button of sheet.querySelectorAll('[data-choice] button')) {
       const name = button.parentElement.dataset.choice;
       button.addEventListener('click', () => this.set(name, button.value));
@@ -25,9 +26,9 @@ export class Settings {
   }
 
   set(name, value) {
-    this.values[name] = value;
+    this.chosen[name] = value;
     try {
-      localStorage.setItem(KEY, JSON.stringify(this.values));
+      localStorage.setItem(KEY, JSON.stringify(this.chosen));
     } catch {
       // A browser without storage keeps the setting until it is closed.
     }
@@ -35,6 +36,7 @@ export class Settings {
   }
 
   show() {
+    this.values = { ...this.defaults, ...this.chosen };
     Object.assign(document.documentElement.dataset, this.values);
     for (const button of this.sheet.querySelectorAll('[data-choice] button')) {
       const chosen = this.values[button.parentElement.dataset.choice] === button.value;
