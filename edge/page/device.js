@@ -49,7 +49,7 @@ export class Device {
       frame.bitmap = await createImageBitmap(frame.jpeg);
       this.on.frame(frame);
     } else {
-      this.on.mask(decodeMask(data, 1));
+      this.on.mask(decodeMask(data));
     }
   }
 
@@ -68,8 +68,10 @@ export class Device {
   /** Returns the response; throws if the request was refused. */
   async get(path, { headers = {}, ...request } = {}) {
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    const answer = await fetch(path, { headers, ...request });
-    if (!answer.ok) throw new Error((await answer.json()).error);
-    return answer;
+    const answer = await fetch(path, { headers, ...request }).catch(() => null);
+    if (!answer) throw Object.assign(new Error('no connection'), { code: 'unreachable' });
+    if (answer.ok) return answer;
+    const { code, error } = await answer.json();
+    throw Object.assign(new Error(error), { code });
   }
 }

@@ -1,10 +1,12 @@
 // Content of the dialogs: saved captures, and the description of the build.
 
+import { language, text } from './words.js';
+
 /** The list of captures, newest first. */
 export class Captures {
   /** `list`: the element that shows the captures. */
-  constructor(device, list, text, language) {
-    Object.assign(this, { device, list, text, language });
+  constructor(device, list) {
+    Object.assign(this, { device, list });
     /** Thumbnails requested so far, by record. */
     this.pictures = new Map();
   }
@@ -15,7 +17,7 @@ export class Captures {
     const missing = records.filter(({ id, error }) => !error && !before.has(id));
     this.pictures = new Map(records.map(({ id }) => [id, before.get(id) ?? document.createElement('canvas')]));
     const items = records.map((record) => this.item(record));
-    this.list.replaceChildren(...(items.length ? items : [item('', this.text.noCaptures)]));
+    this.list.replaceChildren(...(items.length ? items : [item('', text.noCaptures)]));
     // One after the other, to leave the device time for masks.
     for (const { id } of missing) {
       await this.draw(id).catch((error) => {
@@ -35,9 +37,9 @@ export class Captures {
   }
 
   item({ id, captured_us: captured, objects, upload, error }) {
-    if (error) return item(this.pictures.get(id), `! ${this.text.damaged}`, id);
-    const when = new Date(captured / 1000).toLocaleString(this.language, { dateStyle: 'medium', timeStyle: 'medium' });
-    return item(this.pictures.get(id), when, this.text.outlined(objects.length), this.text.upload[upload]);
+    if (error) return item(this.pictures.get(id), `! ${text.damaged}`, id);
+    const when = new Date(captured / 1000).toLocaleString(language, { dateStyle: 'medium', timeStyle: 'medium' });
+    return item(this.pictures.get(id), when, text.outlined(objects.length), text.upload[upload]);
   }
 }
 
@@ -58,7 +60,7 @@ export function otherOf(slots) {
 }
 
 /** Description of the build as terms and values. */
-export function describe({ name, version, classes, base, adapter, precision, agreement, slots }, reload, text, language) {
+export function describe({ name, version, classes, base, adapter, precision, agreement, slots }, reload) {
   const percent = (part) => part.toLocaleString(language, { style: 'percent', maximumFractionDigits: 1 });
   const agrees = agreement && text.agrees(percent(agreement.mean_iou), percent(agreement.min_iou), agreement.masks);
   const terms = [

@@ -1,37 +1,45 @@
 // The page: sends prompts and commands, and shows frames, masks and the state of the device.
 
 import { Device } from './device.js';
+import { deviceLine, grade, lines, reasonFor } from './facts.js';
+import { Gestures } from './gestures.js';
+import { setIcon } from './icons.js';
+import { actionOf } from './keys.js';
 import { Captures, describe, otherOf } from './lists.js';
 import { Prompts } from './prompts.js';
+import { Settings } from './settings.js';
 import { COLOURS, View } from './view.js';
-import en from './en.js';
-import de from './de.js';
+import { preferred, setText, speak, text } from './words.js';
 
 const STALE_MS = 1000;
 const NOTICE_MS = 4000;
-/** A touch that moves farther than this draws a box instead of a tap. */
-const DRAG_PX = 14;
 const LOOK_MS = 200;
 const CARD_MS = 2000;
+/** Distance at which a finger hits a handle, or holds a point: half the size of a button. */
+const REACH_MM = 6;
+/** A tap closer to a point hits it. */
+const HIT_MM = 2.5;
 
-const language = navigator.language.startsWith('de') ? 'de' : 'en';
-const text = { en, de }[language];
 const element = (id) => document.getElementById(id);
 const canvas = element('picture');
-
 const view = new View(canvas);
 const masks = new Map();
 let status = null;
 let connected = false;
 let selected = 0;
 let positive = true;
-let filled = false;
 let drag = null;
 let cursor = null;
 let corner = null;
 let arrivals = [];
 let notice = null;
 let drawing = false;
+/** Number of the frame and revisions of the masks on the screen. */
+let onScreen = null;
+/** Time of the last end of a freeze. */
+let unfrozenAt = -Infinity;
+/** Removes what was held, once the user agrees. */
+let removal = null;
 
 const device = new Device({
   frame(frame) {
@@ -48,15 +56,13 @@ const device = new Device({
   },
   status(message) {
     connected = true;
-    const [before, now] = [status?.records, message.records];
-    // Reported when the counters change: a requested capture is not on the disk yet.
-    if (before && now.refused > before.refused) showNotice(text.notCaptured);
-    else if (before && now.kept > before.kept) showNotice(text.captured);
-    const changed = (key) => JSON.stringify(status?.[key]) !== JSON.stringify(message[key]);
-    const [stored, another] = [changed('records'), changed('build') || changed('reload')];
+    const before = status;
     status = message;
-    if (stored && element('captures').open) showCaptures();
-    if (another && element('build').open) showBuild();
+    tellCaptures(before?.records, message.records);
+    if (before?.activity === 'frozen' && message.activity !== 'frozen') unfrozenAt = performance.now();
+    const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
+    if (changed('records') && element('captures').open) showCaptures();
+    if ((changed('build') || changed('reload')) && element('build').open) showBuild();
     redraw();
   },
   prompts({ objects }) {
@@ -75,7 +81,7 @@ const device = new Device({
   },
 });
 const prompts = new Prompts(device, notDone);
-const captures = new Captures(device, element('list'), text, language);
+const captures = new Captures(device, element('list'));
 
 /** Milliseconds since the frame was captured. */
 function age() {
@@ -85,13 +91,18 @@ function age() {
 function state() {
   if (!connected || !view.frame) return 'waiting';
   if (status?.activity === 'frozen') return 'frozen';
-  return age() > STALE_MS ? 'stale' : 'live';
+  const held = performance.now() - unfrozenAt < STALE_MS;
+  return age() > STALE_MS && !held ? 'stale' : 'live';
+}
+
+/** True if the shown image is current, so that a tap refers to it. */
+function isCurrent() {
+  return state() === 'live' || state() === 'frozen';
 }
 
 /** Masks to show: those of present objects, captured within a second of the frame. */
 function shown() {
-  const now = state();
-  if (now !== 'live' && now !== 'frozen') return [];
+  if (!isCurrent()) return [];
   return [...masks.values()].filter((mask) => prompts.has(mask.object) && mask.state !== 'lost'
     && Math.abs(view.frame.capturedUs - mask.capturedUs) < STALE_MS * 1000);
 }
@@ -101,18 +112,19 @@ function redraw() {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    const all = COLOURS.map((_, object) => [object, prompts.of(object), object === selected]);
-    const opacity = element('opacity').value / 100;
-    const visible = state() === 'live' || state() === 'frozen' ? all : [];
-    view.draw({ masks: shown(), prompts: visible, drag, cursor, filled, opacity });
+    draw();
     showState();
-    showFacts();
+    showObjects();
   });
 }
 
-/** Sets a text only if it differs, because screen readers speak every change. */
-function setText(target, words) {
-  if (target.textContent !== words) target.textContent = words;
+function draw() {
+  const all = COLOURS.map((_, object) => [object, prompts.of(object), object === selected]);
+  const opacity = element('opacity').value / 100;
+  const filled = settings.values.look === 'fill';
+  const drawn = shown();
+  view.draw({ masks: drawn, prompts: isCurrent() ? all : [], drag, cursor, filled, opacity });
+  onScreen = view.frame && { frame_id: view.frame.id, masks: drawn.map((mask) => mask.revision) };
 }
 
 function showState() {
@@ -121,90 +133,50 @@ function showState() {
   const seconds = view.frame ? (age() / 1000).toFixed(1) : '';
   const words = view.frame ? [text.age(seconds)].concat(now === 'frozen' ? text.frozen : []) : [];
   setText(element('age'), words.join(' · '));
-  const warning = notice ?? reasonFor(now);
+  const warning = notice ?? reasonFor(now, connected, status);
   element('notice').hidden = !warning;
   setText(element('notice'), warning ?? '');
   const running = status?.activity === 'running' || !status;
-  setText(element('freeze'), running ? text.freeze : text.goOn);
+  label('freeze', running ? text.freeze : text.goOn, running ? 'freeze' : 'goOn');
+  element('freeze').setAttribute('aria-pressed', !running);
+  label('sign', positive ? text.positive : text.negative, positive ? 'inside' : 'outside');
+  element('sign').setAttribute('aria-pressed', !positive);
   element('capture').disabled = !status?.records;
+  element('fit').hidden = view.zoom === 1;
+  element('remove').hidden = !removal;
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
-  const rate = text.rate((arrivals.filter((at) => performance.now() - at < 2000).length / 2).toFixed(0));
-  const latency = status.latency_ms === null ? [] : [`${Math.round(status.latency_ms / 10) * 10} ms`];
-  const { degradation: { level, cause }, reload } = status;
-  const slowed = level ? [text.slowed(text.cause[cause], level)] : [];
-  const news = [...slowed, ...(reload.state === 'idle' ? [] : [text.reload[reload.state]])];
-  const line = [status.build, ...news, ...latency, rate, text.broker[status.broker]];
-  setText(element('status'), line.join(' · '));
+  const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
+  setText(element('status'), deviceLine(status, (recent / 2).toFixed(0)));
 }
 
-function reasonFor(now) {
-  if (!connected) return text.noConnection;
-  const { source, activity } = status ?? {};
-  if (source?.reason) return `${text.noPicture}: ${source.reason}`;
-  if (activity === 'paused') return text.paused;
-  if (source?.state === 'ended') return text.ended;
-  if (now === 'waiting') return `${text.noPicture}: ${text.starting}`;
-  return now === 'stale' ? text.stale : null;
+function label(id, words, icon) {
+  setText(element(id).querySelector('span'), words);
+  setIcon(element(id), icon);
 }
 
-function grade(mask) {
-  if (!mask) return ['none', '…', mayPrompt() ? text.working : text.waiting];
-  const why = text.reason[mask.reason];
-  if (mask.state === 'lost') return ['lost', '✕', why ? `${text.lost} (${why})` : text.lost];
-  if (mask.state === 'uncertain') return ['poor', '!', why ? `${text.uncertain}: ${why}` : text.uncertain];
-  if (mask.score >= 0.85) return ['good', '✓', text.good];
-  return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
+/** The mask that the facts are about; null if there is none. */
+function known(object) {
+  const mask = masks.get(object);
+  return mask && (mask.state === 'lost' || shown().includes(mask)) ? mask : null;
 }
 
-function showFacts() {
-  const visible = new Set(shown());
-  const maskOf = (object) => {
-    const mask = masks.get(object);
-    return mask && (visible.has(mask) || mask.state === 'lost') ? mask : null;
-  };
+function showObjects() {
   for (const [object, button] of [...element('objects').children].entries()) {
-    const [, symbol, word] = prompts.has(object) ? grade(maskOf(object)) : ['', '', ''];
-    setText(button, `${object + 1} ${symbol}`.trim());
-    button.setAttribute('aria-label', `${text.object} ${object + 1} ${word}`.trim());
+    const [, symbol, word] = prompts.has(object) ? grade(known(object), isCurrent()) : ['', '', ''];
+    setText(button, `${object} ${symbol}`.trim());
+    button.setAttribute('aria-label', `${text.object} ${object} ${word}`.trim());
     button.setAttribute('aria-pressed', object === selected);
   }
-  const { points, box } = prompts.of(selected);
-  const asked = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
-  const lines = [['', asked.join(', ') || text.noPrompt]];
-  const mask = maskOf(selected);
-  if (asked.length) {
-    const [kind, symbol, word] = grade(mask);
-    lines.unshift([`mark ${kind}`, `${symbol} ${word}`]);
-  }
-  if (asked.length && mask?.measured) lines.push(...sizes(mask.measured));
-  const facts = element('facts');
-  const before = [...facts.children].map((line) => `${line.className} ${line.textContent}`).join('\n');
-  if (before === lines.map((line) => line.join(' ')).join('\n')) return;
-  facts.replaceChildren(...lines.map(([kind, words]) => {
+  const facts = lines(prompts.of(selected), known(selected), isCurrent());
+  const before = [...element('facts').children].map((line) => `${line.className} ${line.textContent}`);
+  if (before.join('\n') === facts.map((line) => line.join(' ')).join('\n')) return;
+  element('facts').replaceChildren(...facts.map(([kind, words]) => {
     const line = document.createElement('p');
     line.className = kind;
     line.textContent = words;
     return line;
   }));
-}
-
-function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
-  const others = parts > 1 ? [['', text.parts(parts)]] : [];
-  // No thousands separator: 1.804 could be read as a decimal fraction.
-  const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
-  const number = (value, digits) => value.toLocaleString(language, format(digits));
-  if (physical) {
-    const { areaMm2, longestMm, shortestMm } = physical;
-    return [
-      ['', `${text.area}: ${number(areaMm2, 0)} mm²`],
-      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`], ...others,
-    ];
-  }
-  return [
-    ['', `${text.area}: ${number(areaPx, 0)} px (${text.notToScale})`],
-    ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`], ...others,
-  ];
 }
 
 function showNotice(words) {
@@ -216,59 +188,92 @@ function showNotice(words) {
   }, NOTICE_MS);
 }
 
-function notDone(error) { showNotice(`${text.notDone}: ${error.message}`); }
+function worded({ code, message }) { return text.refusal[code] ?? message; }
 
-/** Largest distance at which a tap hits a marker: half the size of a button. */
-function reach() {
-  return parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--target')) / 2;
+function notDone(error) { showNotice(`${text.notDone}: ${worded(error)}`); }
+
+function isLost() { return masks.get(selected)?.state === 'lost'; }
+
+/** Index of the point of the selected object within `mm` of a position, or -1. */
+function pointAt([x, y], mm) {
+  return view.markerAt(prompts.of(selected).points, x, y, mm * Gestures.mm());
 }
 
-function tap(x, y) {
-  const index = view.markerAt(prompts.of(selected).points, x, y, reach());
-  if (index >= 0) prompts.remove(selected, index);
-  else prompts.add(selected, { ...view.toFrame(x, y), positive });
+function tap(at) {
+  const point = view.toFrame(...at);
+  if (isLost()) {
+    // What drifted away with the image is of no use any more.
+    prompts.replace(selected, { points: [{ ...point, positive: true }] });
+    masks.delete(selected);
+  } else if (pointAt(at, HIT_MM) >= 0) {
+    showNotice(text.holdToRemove);
+  } else {
+    prompts.add(selected, { ...point, positive });
+  }
   redraw();
 }
 
-function setBox(from, to) {
+function setBox([from, to]) {
   const [a, b] = [view.toFrame(...from), view.toFrame(...to)];
   const box = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
-  if (box[0] < box[2] && box[1] < box[3]) prompts.setBox(selected, box);
+  if (box[0] >= box[2] || box[1] >= box[3]) return redraw();
+  if (isLost()) {
+    prompts.replace(selected, { box });
+    masks.delete(selected);
+  } else {
+    prompts.setBox(selected, box);
+  }
   redraw();
 }
 
-/** True if the shown image is current, so that a tap refers to it. */
-function mayPrompt() {
-  return view.frame && (state() === 'live' || state() === 'frozen');
+/** The corner opposite to the one that a finger takes, or null. */
+function grip([x, y]) {
+  const { box } = prompts.of(selected);
+  if (!box || isLost()) return null;
+  const corners = view.corners(box);
+  const apart = corners.map(([left, top]) => Math.hypot(left - x, top - y));
+  const nearest = apart.indexOf(Math.min(...apart));
+  return apart[nearest] <= REACH_MM * Gestures.mm() ? corners[(nearest + 2) % 4] : null;
 }
 
-let touch = null;
-canvas.addEventListener('pointerdown', (event) => {
-  if (!event.isPrimary || event.button !== 0 || !mayPrompt()) return;
-  canvas.setPointerCapture(event.pointerId);
-  cursor = null;
-  touch = [event.offsetX, event.offsetY];
-});
-canvas.addEventListener('pointermove', (event) => {
-  if (!event.isPrimary || !touch) return;
-  const here = [event.offsetX, event.offsetY];
-  if (drag || Math.hypot(here[0] - touch[0], here[1] - touch[1]) > DRAG_PX) drag = [touch, here];
+/** Offers to remove what is at a position; false if there is nothing. */
+function offerRemoval(at) {
+  const object = selected;
+  const index = pointAt(at, REACH_MM);
+  const { box } = prompts.of(object);
+  const onBox = index < 0 && box && view.onEdge(box, ...at, REACH_MM * Gestures.mm());
+  if (index < 0 && !onBox) return false;
+  const held = prompts.of(object).points[index];
+  notice = null;
+  removal = () => {
+    // The device may have moved the points meanwhile, but not reordered them.
+    if (onBox) prompts.removeBox(object);
+    else if (held) prompts.remove(object, index);
+  };
+  const button = element('remove');
+  setText(button, onBox ? text.removeBox : text.removePoint);
+  button.hidden = false;
+  const place = (at, size, room) => `${Math.min(Math.max(at - size / 2, 0), room - size)}px`;
+  button.style.left = place(at[0], button.offsetWidth, canvas.clientWidth);
+  button.style.top = place(at[1] - button.offsetHeight, button.offsetHeight, canvas.clientHeight);
   redraw();
-});
-canvas.addEventListener('pointerup', (event) => {
-  if (!event.isPrimary || !touch) return;
-  if (drag) setBox(...drag);
-  else tap(...touch);
-  [touch, drag] = [null, null];
-});
-canvas.addEventListener('pointercancel', () => {
-  [touch, drag] = [null, null];
-  redraw();
+  return true;
+}
+
+new Gestures(canvas, view, {
+  may: isCurrent,
+  grip,
+  begin() { [cursor, removal] = [null, null]; redraw(); },
+  drag(corners) { drag = corners; redraw(); },
+  box: setBox,
+  tap,
+  hold: offerRemoval,
+  moved: redraw,
 });
 document.addEventListener('contextmenu', (event) => event.preventDefault());
 
 canvas.addEventListener('keydown', (event) => {
-  if (!mayPrompt()) return;
+  if (!isCurrent()) return;
   const step = view.frame.width / (event.shiftKey ? 10 : 100);
   const moves = {
     ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
@@ -279,9 +284,11 @@ canvas.addEventListener('keydown', (event) => {
     const [dx, dy] = moves[event.key];
     cursor = view.toFrame(...view.toCanvas({ x: cursor.x + dx, y: cursor.y + dy }));
   } else if (event.key === 'Enter' || event.key === ' ') {
-    tap(...here);
+    tap(here);
+  } else if (event.key === 'Delete' || event.key === 'Backspace') {
+    if (offerRemoval(here)) element('remove').focus();
   } else if (event.key === 'b') {
-    if (corner) setBox(view.toCanvas(corner), here);
+    if (corner) setBox([view.toCanvas(corner), here]);
     corner = corner ? null : cursor;
   } else {
     return;
@@ -315,13 +322,30 @@ function command(name) {
   device.post('command', name).catch(notDone);
 }
 
+/** Captures what is on the screen now, not what may be there when the device answers. */
+function capture() {
+  const refused = (words) => showNotice(`${text.notCaptured} ${words}`);
+  if (!isCurrent()) return refused(reasonFor(state(), connected, status));
+  if (!status?.records) return refused(text.refusal['no-records']);
+  device.postNow('capture', onScreen).catch((error) => refused(worded(error)));
+}
+
+/** Reports captures when the counters change: a requested one is not on the disk yet. */
+function tellCaptures(before, now) {
+  if (!before || !now) return;
+  const because = text.refusal[now.refused_because] ?? text.seeLog;
+  if (now.refused > before.refused && now.refused_because === 'not-announced') showNotice(because);
+  else if (now.refused > before.refused) showNotice(`${text.notCaptured} ${because}`);
+  else if (now.kept > before.kept) showNotice(text.captured);
+}
+
 function showCaptures() { captures.show().catch(notDone); }
 
 function showBuild() { readBuild().catch(notDone); }
 
 async function readBuild() {
   const build = await (await device.get('build')).json();
-  element('card').replaceChildren(...describe(build, status?.reload, text, language));
+  element('card').replaceChildren(...describe(build, status?.reload));
   const other = otherOf(build.slots);
   element('other').hidden = !other;
   element('update').hidden = !build.update;
@@ -330,23 +354,39 @@ async function readBuild() {
   setText(element('question'), text.sure(`${other.name} ${other.version}`, `${build.name} ${build.version}`));
 }
 
-function labelSwitches() {
-  setText(element('sign'), positive ? text.positive : text.negative);
-  element('sign').setAttribute('aria-pressed', !positive);
-  setText(element('style'), filled ? text.outline : text.fill);
-}
+const actions = {
+  sign() { positive = !positive; },
+  undo() { selected = prompts.undo(selected); },
+  redo() { selected = prompts.redo(selected); },
+  clear() { prompts.clear(selected); masks.delete(selected); },
+  freeze() { command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'); },
+  capture,
+  showCaptures() { element('captures').showModal(); showCaptures(); },
+  showSettings() { element('settings').showModal(); },
+  showBuild() { element('settings').close(); element('build').showModal(); showBuild(); },
+  other() { element('sure').showModal(); },
+  yes() { element('sure').close(); command('SwitchBuild'); },
+  update() { command('Update'); },
+  fit() { view.fit(); },
+  remove() { removal?.(); removal = null; canvas.focus(); },
+};
+for (const [id, act] of Object.entries(actions)) onPress(id, act);
 
-onPress('sign', () => { positive = !positive; labelSwitches(); });
-onPress('style', () => { filled = !filled; labelSwitches(); });
-onPress('undo', () => prompts.undo(selected));
-onPress('clear', () => { prompts.clear(selected); masks.delete(selected); });
-onPress('freeze', () => command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'));
-onPress('capture', () => command('Capture'));
-onPress('showCaptures', () => { element('captures').showModal(); showCaptures(); });
-onPress('showBuild', () => { element('build').showModal(); showBuild(); });
-onPress('other', () => element('sure').showModal());
-onPress('yes', () => { element('sure').close(); command('SwitchBuild'); });
-onPress('update', () => command('Update'));
+/** Actions of keys alone. */
+const keyed = {
+  ...actions,
+  next() { selected = (selected + 1) % COLOURS.length; },
+  zoomIn() { view.zoomBy(1.25, [canvas.clientWidth / 2, canvas.clientHeight / 2]); },
+  zoomOut() { view.zoomBy(0.8, [canvas.clientWidth / 2, canvas.clientHeight / 2]); },
+};
+document.addEventListener('keydown', (event) => {
+  const action = event.defaultPrevented ? null : actionOf(event);
+  if (!action) return;
+  event.preventDefault();
+  keyed[action]();
+  redraw();
+});
+
 for (const close of document.querySelectorAll('.close')) {
   close.addEventListener('click', () => close.parentElement.close());
 }
@@ -361,19 +401,18 @@ element('ask').addEventListener('close', () => {
 });
 element('opacity').addEventListener('input', redraw);
 
-document.documentElement.lang = language;
-for (const labelled of document.querySelectorAll('[data-text]')) setText(labelled, text[labelled.dataset.text]);
-for (const labelled of document.querySelectorAll('[data-label]')) {
-  labelled.setAttribute('aria-label', text[labelled.dataset.label]);
-}
 element('objects').append(...COLOURS.map((colour, object) => {
   const button = document.createElement('button');
-  button.style.background = colour;
+  button.style.setProperty('--colour', colour);
   button.addEventListener('click', () => { selected = object; redraw(); });
   return button;
 }));
-labelSwitches();
-redraw();
+const icons = { undo: 'undo', redo: 'redo', clear: 'clear', capture: 'capture', showCaptures: 'captures', showSettings: 'settings' };
+for (const [id, icon] of Object.entries(icons)) setIcon(element(id), icon);
+const settings = new Settings(element('settings'), { language: preferred() }, (values) => {
+  speak(values.language);
+  redraw();
+});
 new ResizeObserver(redraw).observe(canvas);
 setInterval(redraw, LOOK_MS);
 // The end of a trial is not signalled, so the card is refreshed periodically.

@@ -11,6 +11,9 @@ export class Prompts {
     this.reported = new Map();
     /** By object: prompt, number of pending requests, and the time when the change expires. */
     this.tapped = new Map();
+    /** Objects changed by this page, and those of them whose change was undone; the last at the end. */
+    this.done = [];
+    this.undone = [];
   }
 
   of(object) {
@@ -31,27 +34,50 @@ export class Prompts {
 
   add(object, point) {
     const now = this.of(object);
-    this.change(object, { ...now, points: [...now.points, point] }, { Add: point });
+    this.edit(object, { ...now, points: [...now.points, point] }, { Add: point });
   }
 
-  setBox(object, [x0, y0, x1, y1]) {
-    this.set(object, { ...this.of(object), box: [x0, y0, x1, y1] });
-  }
+  /** Prompts a structure anew, as after it was lost. */
+  replace(object, prompt) { this.set(object, { ...NOTHING, ...prompt }); }
+
+  setBox(object, box) { this.set(object, { ...this.of(object), box }); }
+
+  removeBox(object) { this.set(object, { ...this.of(object), box: null }); }
 
   remove(object, index) {
     const now = this.of(object);
     this.set(object, { ...now, points: now.points.filter((_, i) => i !== index) });
   }
 
-  clear(object) { this.change(object, NOTHING, 'Clear'); }
+  clear(object) { if (this.has(object)) this.edit(object, NOTHING, 'Clear'); }
 
-  undo(object) { this.change(object, this.of(object), 'Undo'); }
+  /** Undoes the last change of this page, or else of `selected`; returns the changed object. */
+  undo(selected) {
+    const object = this.done.pop() ?? selected;
+    this.undone.push(object);
+    this.change(object, this.of(object), 'Undo');
+    return object;
+  }
+
+  /** Makes the last undone change again; returns the changed object. */
+  redo(selected) {
+    const object = this.undone.pop() ?? selected;
+    this.done.push(object);
+    this.change(object, this.of(object), 'Redo');
+    return object;
+  }
 
   set(object, prompt) {
     const { points, box } = prompt;
     if (points.length === 0 && box === null) return this.clear(object);
     const bbox = box && { x0: box[0], y0: box[1], x1: box[2], y1: box[3] };
-    this.change(object, prompt, { Set: { points, bbox } });
+    this.edit(object, prompt, { Set: { points, bbox } });
+  }
+
+  edit(object, prompt, change) {
+    this.done.push(object);
+    this.undone = [];
+    this.change(object, prompt, change);
   }
 
   async change(object, prompt, change) {

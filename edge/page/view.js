@@ -4,19 +4,65 @@ export const COLOURS = [
   '#ffd400', '#00c8ff', '#ff7ad9', '#5ee05e', '#ff9d3c', '#b99cff', '#ff8080', '#ffffff',
 ];
 const MARKER_PX = 11;
+const HANDLE_PX = 8;
+const LARGEST_ZOOM = 8;
 
 export class View {
   constructor(canvas) {
     this.canvas = canvas;
     this.frame = null;
+    this.fit();
+  }
+
+  /** Shows all of the frame. */
+  fit() {
+    this.zoom = 1;
+    /** Place of the frame in the middle of the canvas, as shares of its sides. */
+    this.middle = [0.5, 0.5];
   }
 
   /** Position of the frame, in CSS pixels of the canvas. */
   place() {
+    const canvas = [this.canvas.clientWidth, this.canvas.clientHeight];
+    const frame = [this.frame.width, this.frame.height];
+    const scale = this.zoom * Math.min(canvas[0] / frame[0], canvas[1] / frame[1]);
+    const [width, height] = frame.map((side) => scale * side);
+    const [left, top] = [width, height].map((side, axis) => {
+      // No margin on one side while something is cut off on the other.
+      const room = (canvas[axis] - side) / 2;
+      const off = (0.5 - this.middle[axis]) * side;
+      return room + Math.min(Math.max(off, Math.min(room, 0)), Math.max(-room, 0));
+    });
+    return { scale, left, top, width, height };
+  }
+
+  /** Magnifies about a position in CSS pixels of the canvas, which stays where it is. */
+  zoomBy(factor, [x, y]) {
+    if (!this.frame) return;
+    const before = this.place();
+    this.zoom = Math.min(Math.max(this.zoom * factor, 1), LARGEST_ZOOM);
+    const by = this.place().scale / before.scale;
+    this.moveTo(x - by * (x - before.left), y - by * (y - before.top));
+  }
+
+  /** Moves the left and top edge of the frame there, as far as there is something to show. */
+  moveTo(left, top) {
+    const { width, height } = this.place();
     const { clientWidth, clientHeight } = this.canvas;
-    const scale = Math.min(clientWidth / this.frame.width, clientHeight / this.frame.height);
-    const [width, height] = [scale * this.frame.width, scale * this.frame.height];
-    return { scale, left: (clientWidth - width) / 2, top: (clientHeight - height) / 2, width, height };
+    this.middle = [(clientWidth / 2 - left) / width, (clientHeight / 2 - top) / height];
+    const shown = this.place();
+    this.middle = [(clientWidth / 2 - shown.left) / width, (clientHeight / 2 - shown.top) / height];
+  }
+
+  /** Follows two fingers from `before` to `after`. */
+  pinch(before, after) {
+    if (!this.frame) return;
+    const apart = ([[ax, ay], [bx, by]]) => Math.max(Math.hypot(ax - bx, ay - by), 1);
+    const middle = ([[ax, ay], [bx, by]]) => [(ax + bx) / 2, (ay + by) / 2];
+    const [from, to] = [middle(before), middle(after)];
+    this.zoomBy(apart(after) / apart(before), from);
+    const { left, top } = this.place();
+    this.moveTo(left + to[0] - from[0], top + to[1] - from[1]);
   }
 
   toFrame(x, y) {
@@ -43,6 +89,18 @@ export class View {
     return nearest <= reach ? distances.indexOf(nearest) : -1;
   }
 
+  /** Corners of a box: left top, right top, right bottom, left bottom, in CSS pixels of the canvas. */
+  corners([x0, y0, x1, y1]) {
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map(([x, y]) => this.toCanvas({ x, y }));
+  }
+
+  /** True if the position is within `reach` of an edge of the box. */
+  onEdge(box, x, y, reach) {
+    const [[left, top], , [right, bottom]] = this.corners(box);
+    const within = (by) => x >= left - by && x <= right + by && y >= top - by && y <= bottom + by;
+    return within(reach) && !(within(-reach));
+  }
+
   /** `masks`: masks to show; `prompts`: [object, prompt, selected]; `drag`: two corners of a box. */
   draw({ masks, prompts, drag, cursor, filled, opacity }) {
     const { canvas, frame } = this;
@@ -62,6 +120,7 @@ export class View {
     for (const [object, { points, box }, selected] of prompts) {
       const colour = COLOURS[object];
       if (box) this.box(pen, this.toCanvas({ x: box[0], y: box[1] }), this.toCanvas({ x: box[2], y: box[3] }), colour);
+      if (box && selected) this.corners(box).forEach((corner) => this.handle(pen, corner, colour));
       for (const point of points) this.marker(pen, point, colour, selected);
     }
     if (drag) this.box(pen, drag[0], drag[1], '#ffffff');
@@ -121,6 +180,14 @@ export class View {
     pen.setLineDash([8, 6]);
     this.stroke(pen, path, colour, 2);
     pen.setLineDash([]);
+  }
+
+  handle(pen, [x, y], colour) {
+    const square = new Path2D();
+    square.rect(x - HANDLE_PX, y - HANDLE_PX, 2 * HANDLE_PX, 2 * HANDLE_PX);
+    this.stroke(pen, square, '#fff', 2);
+    pen.fillStyle = colour;
+    pen.fill(square);
   }
 
   /** Draws a marker: a disc, for the selected object a larger one with + or −. */

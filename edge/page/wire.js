@@ -25,13 +25,14 @@ class Reader {
   place() { return [this.f32(), this.f32()]; }
 }
 
-/** Decodes a mask message; `bits` holds 1 for each cell inside. */
-export function decodeMask(buffer, offset) {
-  const r = new Reader(buffer, offset);
+/** Decodes a mask of /live; `bits` holds 1 for each cell inside. */
+export function decodeMask(buffer) {
+  const revision = Number(new DataView(buffer).getBigUint64(1, true));
+  const r = new Reader(buffer, 9);
   const version = r.u8();
   if (version !== VERSION) throw new Error(`format version ${version}, expected ${VERSION}`);
   const mask = {
-    frameId: r.varint(), capturedUs: r.varint(), ageUs: r.varint(), object: r.u8(),
+    revision, frameId: r.varint(), capturedUs: r.varint(), ageUs: r.varint(), object: r.u8(),
     state: STATES[r.varint()], reason: r.option(() => REASONS[r.varint()]), segmented: r.u8() === 1,
     score: r.f32(), agreement: r.option(() => r.f32()),
     frameWidth: r.varint(), frameHeight: r.varint(),

@@ -39,6 +39,8 @@ pub enum PromptChange {
     Add(PromptPoint),
     /// Undoes the last change, as far as the device remembers.
     Undo,
+    /// Makes the last undone change again, unless another change was made since.
+    Redo,
 }
 
 /// A point on an object or outside it.
@@ -83,7 +85,7 @@ impl Checked for PromptMessage {
                 bbox.as_ref().map_or(Ok(()), check_box)
             }
             PromptChange::Add(point) => check_point(point),
-            PromptChange::Clear | PromptChange::Undo => Ok(()),
+            PromptChange::Clear | PromptChange::Undo | PromptChange::Redo => Ok(()),
         }
     }
 }

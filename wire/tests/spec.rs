@@ -136,4 +136,6 @@ fn variants_have_the_numbers_in_the_spec() {
     assert_eq!(clear.encode(&mut buffer), Ok([4, 5, 1].as_slice()));
     let undo = PromptMessage { object: 5, change: PromptChange::Undo };
     assert_eq!(undo.encode(&mut buffer), Ok([4, 5, 3].as_slice()));
+    let redo = PromptMessage { object: 5, change: PromptChange::Redo };
+    assert_eq!(redo.encode(&mut buffer), Ok([4, 5, 4].as_slice()));
 }

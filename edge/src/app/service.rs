@@ -117,6 +117,7 @@ impl Service {
                 control: control.clone(),
                 max_body_bytes: max_payload_bytes,
                 frames: pipeline.frames(),
+                recent: pipeline.recent(),
                 masks: masks_shown,
             };
             let observer = observer.clone();

@@ -77,7 +77,12 @@ impl Service {
                     failures: failures.clone(),
                 };
                 let records = Records::open(folder, *budget)?;
-                Some(Arc::new(Recorder::start(records, pipeline.newest(), options)?))
+                Some(Arc::new(Recorder::start(
+                    records,
+                    pipeline.recent(),
+                    objects.clone(),
+                    options,
+                )?))
             }
         };
         let config = Arc::new(config);

@@ -11,13 +11,14 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use medsa_wire::{Command, Message};
+use medsa_wire::Command;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::guard::{Guard, Refused};
 use super::state::Guarded;
 use super::{live, thumbnail};
-use crate::port::{self, Trigger};
+use crate::port::{self, Refusal, Subject, Trigger};
 
 /// Largest number of records in the list.
 const LISTED: usize = 100;
@@ -29,6 +30,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
     Router::new()
         .route("/prompt", post(prompt))
         .route("/command", post(command))
+        .route("/capture", post(capture))
         .route("/records", get(records))
         .route("/records/:id/thumbnail", get(thumbnail))
         .route("/build", get(build))
@@ -72,7 +74,7 @@ fn check(guard: &Guard, peer: SocketAddr, request: &Request) -> Result<(), Refus
         found => {
             let found = found.unwrap_or("missing");
             let reason = format!("Content-Type is {found}, expected application/json");
-            Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
+            Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-a-message", reason))
         }
     }
 }
@@ -81,7 +83,7 @@ async fn prompt(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let message = state.decode(body)?;
+    let message = decode(&state, body, port::json::decode)?;
     let done = state.controls.control.prompt(message).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::NO_CONTENT)
@@ -93,7 +95,7 @@ async fn command(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let command = state.decode(body)?;
+    let command = decode(&state, body, port::json::decode)?;
     let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(match command {
@@ -102,6 +104,29 @@ async fn command(
         }
         _ => StatusCode::NO_CONTENT,
     })
+}
+
+/// Body of `/capture`: what a page shows. Without a frame, the newest one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaptureBody {
+    frame_id: Option<u64>,
+    /// Revisions of the masks shown.
+    #[serde(default)]
+    masks: Vec<u64>,
+}
+
+/// Accepted once it is queued for the disk.
+async fn capture(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
+    let CaptureBody { frame_id, masks } = decode(&state, body, read)?;
+    let subject = frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks });
+    let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
+    tracing::info!("{done}");
+    Ok(StatusCode::ACCEPTED)
 }
 
 async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
@@ -117,7 +142,10 @@ async fn thumbnail(
     State(state): State<Arc<Guarded>>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    let unknown = || Refused::new(StatusCode::NOT_FOUND, format!("there is no record {id:?}"));
+    let unknown = || {
+        let reason = format!("there is no record {id:?}");
+        Refused::new(StatusCode::NOT_FOUND, "no-such-record", reason)
+    };
     let captures = state.controls.control.captures.clone().ok_or_else(unknown)?;
     let wanted = id.clone();
     let jpeg = on_disk(move || match captures.frame_png(&wanted)? {
@@ -153,28 +181,32 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Refused> {
-    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, reason);
+    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", reason);
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 
-impl Guarded {
-    fn decode<M: Message>(&self, body: Result<Bytes, BytesRejection>) -> Result<M, Refused> {
-        let body = body.map_err(|rejection| {
-            let (status, limit) = (rejection.status(), self.controls.max_body_bytes);
-            let reason = match status {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    format!("the body is too long, at most {limit} bytes are accepted")
-                }
-                _ => rejection.body_text(),
-            };
-            Refused::new(status, reason)
-        })?;
-        port::json::decode(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, reason))
-    }
+/// Decodes a body by `read`.
+fn decode<M>(
+    state: &Guarded,
+    body: Result<Bytes, BytesRejection>,
+    read: impl FnOnce(&[u8]) -> Result<M, String>,
+) -> Result<M, Refused> {
+    let code = "not-a-message";
+    let body = body.map_err(|rejection| {
+        let (status, limit) = (rejection.status(), state.controls.max_body_bytes);
+        let reason = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("the body is too long, at most {limit} bytes are accepted")
+            }
+            _ => rejection.body_text(),
+        };
+        Refused::new(status, code, reason)
+    })?;
+    read(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, code, reason))
 }
 
 /// Refusal of a message that was decoded but cannot be applied now.
-fn unfit(reason: String) -> Refused {
-    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
+fn unfit(Refusal { code, reason }: Refusal) -> Refused {
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, reason)
 }

@@ -71,7 +71,7 @@ impl Guard {
         if self.token.is_none() && !is_local_name(host) {
             // Against DNS rebinding: a foreign name may resolve to this address.
             let reason = format!("Host is {host:?}, expected localhost or an IP address");
-            return Err(Refused { status: StatusCode::FORBIDDEN, reason });
+            return Err(Refused::new(StatusCode::FORBIDDEN, "foreign-page", reason));
         }
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let found = origin.to_str().unwrap_or("not a text");
@@ -79,7 +79,7 @@ impl Guard {
             return Ok(());
         }
         let reason = format!("Origin is {found:?}, expected this device's own, {host:?}");
-        Err(Refused { status: StatusCode::FORBIDDEN, reason })
+        Err(Refused::new(StatusCode::FORBIDDEN, "foreign-page", reason))
     }
 
     /// Checks the bearer token of a request.
@@ -104,7 +104,7 @@ impl Guard {
         if locked {
             let (status, seconds) = (StatusCode::TOO_MANY_REQUESTS, LOCKED.as_secs());
             let reason = format!("too many wrong tokens; try again after {seconds} s");
-            return Err(Refused { status, reason });
+            return Err(Refused::new(status, "too-many-tokens", reason));
         }
         if bool::from(token.as_bytes().ct_eq(expected.as_bytes())) {
             failures.remove(&peer);
@@ -116,7 +116,7 @@ impl Guard {
         }
         let found = if token.is_empty() { "missing" } else { "wrong" };
         let reason = format!("the token is {found}, expected the token of http.token_file");
-        Err(Refused { status: StatusCode::UNAUTHORIZED, reason })
+        Err(Refused::new(StatusCode::UNAUTHORIZED, "wrong-token", reason))
     }
 }
 
@@ -138,21 +138,23 @@ fn is_local_name(host: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub status: StatusCode,
+    /// Cause, for programs.
+    pub code: &'static str,
     /// Values found and expected.
     pub reason: String,
 }
 
 impl Refused {
-    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
+    pub(super) fn new(status: StatusCode, code: &'static str, reason: impl Into<String>) -> Self {
+        Self { status, code, reason: reason.into() }
     }
 }
 
 impl IntoResponse for Refused {
     /// JSON, with the refusal itself as an extension, for counting.
     fn into_response(self) -> Response {
-        let mut response =
-            (self.status, Json(json!({ "error": self.reason.clone() }))).into_response();
+        let body = json!({ "code": self.code, "error": self.reason.clone() });
+        let mut response = (self.status, Json(body)).into_response();
         let header = match self.status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer".to_owned())),
             StatusCode::TOO_MANY_REQUESTS => {

@@ -10,7 +10,7 @@
 //! | message | content |
 //! |---|---|
 //! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, all little-endian; then a JPEG |
-//! | binary, first byte 2 | a mask: then the bytes of a mask message, see `wire/SPEC.md` |
+//! | binary, first byte 2 | a mask: `revision` u64, little-endian; then the bytes of a mask message, see `wire/SPEC.md` |
 //! | text, `"kind": "status"` | state of the service, when it has changed |
 //! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, when they changed |
 
@@ -34,7 +34,7 @@ use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
 use crate::pipeline::{FollowedFrame, QueuedMask};
-use crate::port::Condition;
+use crate::port::{Condition, change};
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,8 +67,8 @@ pub(super) async fn live(
         return refuse(refused);
     }
     let Ok(permit) = state.viewers.clone().try_acquire_owned() else {
-        let reason = "too many pages are connected";
-        return refuse(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
+        let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "too many pages are connected");
+        return refuse(Refused::new(status, "too-many-pages", reason));
     };
     upgrade.max_message_size(MAX_ANSWER_BYTES).on_upgrade(move |socket| async move {
         let mut client = Client { socket, unanswered: 0 };
@@ -101,7 +101,7 @@ impl Client {
         let Ok(Some(Ok(Message::Text(token)))) = timeout(TIMEOUT, self.socket.recv()).await else {
             return Err(Disconnected);
         };
-        if let Err(Refused { status, reason }) = state.guard.check_token(peer.ip(), &token) {
+        if let Err(Refused { status, reason, .. }) = state.guard.check_token(peer.ip(), &token) {
             state.controls.control.refused(format!("/live from {}", peer.ip()), &reason);
             // Close codes from 4000 on are for applications.
             let close = CloseFrame { code: 4000 + status.as_u16(), reason: reason.into() };
@@ -128,8 +128,8 @@ impl Client {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     _ => return Err(Disconnected),
                 },
-                changed = frames.changed(), if ready => changed.map_err(|_| Disconnected)?,
-                changed = masks.changed(), if ready => changed.map_err(|_| Disconnected)?,
+                () = change(&mut frames), if ready => {}
+                () = change(&mut masks), if ready => {}
                 _ = ticks.tick(), if ready => {}
                 () = sleep_until(answer_by), if !ready => return Err(Disconnected),
             }
@@ -170,6 +170,7 @@ impl Sent {
         if let Some(seen) = newest
             && self.frame_id.replace(seen.captured.frame_id) != Some(seen.captured.frame_id)
         {
+            state.controls.recent.sent(seen.captured.frame_id);
             // Compression takes milliseconds and would block other tasks of this thread.
             let frame = tokio::task::spawn_blocking(move || frame_message(&seen)).await;
             changes.extend(frame.ok().flatten().map(Message::Binary));
@@ -194,6 +195,8 @@ struct Status {
 struct RecordCounts {
     kept: u64,
     refused: u64,
+    /// Code of the reason for the last refusal.
+    refused_because: Option<&'static str>,
     /// Number of announcements that wait for the broker.
     waiting: Option<u64>,
 }
@@ -205,9 +208,10 @@ fn status(state: &Guarded) -> Value {
         kind: "status",
         condition: snapshot.condition(),
         latency_ms: latency.map(|latency| latency.as_millis() as u64),
-        records: state.controls.control.captures.as_ref().map(|_| RecordCounts {
+        records: state.controls.control.captures.as_ref().map(|captures| RecordCounts {
             kept: snapshot.counts.get(Counter::RecordsKept),
             refused: snapshot.counts.get(Counter::RecordsRefused),
+            refused_because: captures.refused_because(),
             waiting: snapshot.outbox_messages,
         }),
         diagnostic: state.intended_use == IntendedUse::Diagnostic,
@@ -230,9 +234,12 @@ fn prompts(state: &Guarded) -> Value {
 fn mask_message(ready: &QueuedMask) -> Option<Vec<u8>> {
     let age_us = u32::try_from(ready.captured.elapsed().as_micros()).unwrap_or(u32::MAX);
     let message = MaskMessage { age_us, ..(*ready.message).clone() };
-    let mut bytes = vec![MASK; 1 + MaskMessage::MAX_ENCODED_LEN];
-    let length = message.encode(&mut bytes[1..]).ok()?.len();
-    bytes.truncate(1 + length);
+    let mut bytes = vec![MASK];
+    bytes.extend(ready.revision.to_le_bytes());
+    let header = bytes.len();
+    bytes.resize(header + MaskMessage::MAX_ENCODED_LEN, 0);
+    let length = message.encode(&mut bytes[header..]).ok()?.len();
+    bytes.truncate(header + length);
     Some(bytes)
 }
 

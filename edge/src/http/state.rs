@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
 use crate::config::IntendedUse;
-use crate::pipeline::{FollowedFrame, NewestMasks};
+use crate::pipeline::{FollowedFrame, NewestMasks, Recent};
 use crate::port::{Control, Observer};
 
 /// Control of the service, and frames and masks for the page.
@@ -18,6 +18,8 @@ pub(crate) struct Controls {
     pub max_body_bytes: usize,
     /// The newest frame.
     pub frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
+    /// Frames of the last seconds.
+    pub recent: Recent,
     /// The newest masks.
     pub masks: watch::Receiver<NewestMasks>,
 }

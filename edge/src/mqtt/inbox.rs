@@ -5,7 +5,7 @@ use std::sync::Arc;
 use medsa_wire::topic::{Channel, DeviceId, Topic};
 
 use super::message::Message;
-use crate::port::{Control, Trigger, json};
+use crate::port::{Control, Refusal, Trigger, json};
 
 /// Decodes messages and applies them.
 pub struct Inbox {
@@ -26,16 +26,18 @@ impl Inbox {
         }
     }
 
-    fn apply(&self, Message { topic, payload, .. }: &Message) -> Result<String, String> {
+    fn apply(&self, Message { topic, payload, .. }: &Message) -> Result<String, Refusal> {
         let (found, limit) = (payload.len(), self.max_payload_bytes);
         if found > limit {
-            return Err(format!("{found} bytes, at most {limit} are accepted"));
+            let reason = format!("{found} bytes, at most {limit} are accepted");
+            return Err(Refusal::not_a_message(reason));
         }
         let (topic, form) = match json::of_json(topic) {
             Some(topic) => (topic, Form::Json),
             None => (topic.as_str(), Form::Postcard),
         };
-        let topic = Topic::parse(topic).map_err(|error| error.to_string())?;
+        let topic = Topic::parse(topic);
+        let topic = topic.map_err(|error| Refusal::not_a_message(error.to_string()))?;
         match topic.channel {
             Channel::Prompt if topic.device == self.device => {
                 self.control.prompt(form.decode(payload)?)
@@ -43,7 +45,7 @@ impl Inbox {
             Channel::Command if topic.device == self.device => {
                 self.control.command(form.decode(payload)?, Trigger::Mqtt)
             }
-            _ => Err("the device does not subscribe to this topic".into()),
+            _ => Err(Refusal::not_a_message("the device does not subscribe to this topic")),
         }
     }
 }
@@ -56,10 +58,11 @@ enum Form {
 }
 
 impl Form {
-    fn decode<M: medsa_wire::Message>(self, payload: &[u8]) -> Result<M, String> {
-        match self {
+    fn decode<M: medsa_wire::Message>(self, payload: &[u8]) -> Result<M, Refusal> {
+        let decoded = match self {
             Self::Postcard => M::decode(payload).map_err(|error| error.to_string()),
             Self::Json => json::decode(payload),
-        }
+        };
+        decoded.map_err(Refusal::not_a_message)
     }
 }

@@ -55,7 +55,7 @@ impl Publisher {
 
     async fn publish_mask(&mut self, ready: QueuedMask) {
         self.viewers.send_modify(|newest| newest.update(&ready));
-        let QueuedMask { captured, mut message } = ready;
+        let QueuedMask { captured, mut message, .. } = ready;
         if !self.may_publish().await {
             self.observer.meter.count(Counter::MasksUnpublished);
             return;

@@ -1,13 +1,12 @@
 //! The thread that runs the decoder: for every encoded frame, and again on the same frame when a
 //! prompt changes. It does no I/O.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use medsa_sam::image::Geometry;
 use medsa_sam::mask::CleanUp;
 use medsa_sam::prompt::Prompt;
-use medsa_wire::{MaskMessage, Stage};
+use medsa_wire::Stage;
 
 use super::bell::Bell;
 use super::describe;
@@ -15,9 +14,9 @@ use super::encoding::Encoded;
 use super::error::Error;
 use super::object::{Asked, Prediction, Question, Verdict};
 use super::objects::{Activity, DecodeRequest, Objects};
-use super::output::{Closed, Output};
+use super::output::{Closed, Output, Ready};
+use super::recent::ShotObject;
 use super::segmenter::Segmenter;
-use super::shot::{Newest, Shot, ShotObject};
 use crate::mailbox::{Mailbox, Polled};
 use crate::meter::{Counter, Meter};
 
@@ -27,12 +26,10 @@ pub(super) fn run<S: Segmenter>(
     objects: &Objects,
     bell: &Bell,
     output: &Output,
-    newest: &Newest,
     meter: &Meter,
 ) -> Result<(), Closed> {
     let mut heard = 0;
     let mut current: Option<Encoded<S>> = None;
-    let mut found = BTreeMap::new();
     let mut clean_up = CleanUp::default();
     // Newest prompt revision decoded on the current frame.
     let mut answered = 0;
@@ -48,7 +45,6 @@ pub(super) fn run<S: Segmenter>(
             Polled::Item(frame) => {
                 unanswered = true;
                 current = Some(frame);
-                found.clear();
                 answered = 0;
             }
             Polled::Nothing => heard = bell.wait(heard),
@@ -67,9 +63,8 @@ pub(super) fn run<S: Segmenter>(
         for asked in open.iter().filter(|asked| asked.revision() > answered) {
             let _work = output.beat.work();
             match answer(frame, asked, objects, &mut clean_up, meter) {
-                Ok(Some(Answer { message, object })) => {
-                    found.extend(object.map(|object| (asked.number(), object)));
-                    output.send(captured, message, meter)?;
+                Ok(Some(ready)) => {
+                    output.send(captured, ready, Some(&frame.network.build), meter)?;
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -84,21 +79,9 @@ pub(super) fn run<S: Segmenter>(
             let end = if failed { Counter::FramesFailed } else { Counter::FramesSegmented };
             meter.count(end);
         }
-        found.retain(|number, _| open.iter().any(|asked| asked.number() == *number));
-        newest.replace(Shot {
-            seen: frame.seen.clone(),
-            objects: found.clone(),
-            build: frame.network.build.clone(),
-        });
+        output.recent.segmented(&frame.network.build);
         answered = open.iter().map(DecodeRequest::revision).max().unwrap_or(0).max(answered);
     }
-}
-
-/// Result for one object on one frame.
-struct Answer {
-    message: Box<MaskMessage>,
-    /// `None` for a lost object.
-    object: Option<ShotObject>,
 }
 
 /// Decodes one object on one frame; `None` if there is nothing to publish.
@@ -108,13 +91,13 @@ fn answer<S: Segmenter>(
     objects: &Objects,
     clean_up: &mut CleanUp,
     meter: &Meter,
-) -> Result<Option<Answer>, Error> {
+) -> Result<Option<Ready>, Error> {
     let captured = &frame.seen.captured;
     let object = asked.number();
     let Some(question) = &asked.question else {
         let Some(reason) = asked.lost else { return Ok(None) };
         let message = describe::lost(captured, object, reason)?;
-        return Ok(Some(Answer { message, object: None }));
+        return Ok(Some(Ready { message, object: None }));
     };
     let segmenter = &frame.network.segmenter;
     let begun = Instant::now();
@@ -126,18 +109,21 @@ fn answer<S: Segmenter>(
     let answered = objects.answer(asked, at, predictions, features, frame.geometry);
     let Some(answered) = answered else { return Ok(None) };
     let begun = Instant::now();
+    let frame_id = captured.frame_id;
     let answer = match answered.verdict {
         Verdict::Found { mask: shown, prompt } => {
             let message = describe::mask(captured, object, true, &shown)?;
             let prompt = question.prompts[prompt].clone();
-            Answer { message, object: Some(ShotObject { prompt, shown }) }
+            Ready::new(message, ShotObject { frame_id, segmented: true, prompt, shown })
         }
         Verdict::Doubtful(shown) => {
             let message = describe::mask(captured, object, false, &shown)?;
-            Answer { message, object: None }
+            // Invariant: a question has a prompt.
+            let prompt = question.prompts[0].clone();
+            Ready::new(message, ShotObject { frame_id, segmented: false, prompt, shown })
         }
         Verdict::Lost(reason) => {
-            Answer { message: describe::lost(captured, object, reason)?, object: None }
+            Ready { message: describe::lost(captured, object, reason)?, object: None }
         }
     };
     meter.record(Stage::Postprocess, begun.elapsed());

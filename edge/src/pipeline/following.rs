@@ -8,9 +8,10 @@ use medsa_wire::Stage;
 use tokio::sync::watch;
 
 use super::describe;
-use super::object::{Shown, Step};
-use super::objects::{Activity, Objects, Place};
-use super::output::{Closed, Output};
+use super::object::Step;
+use super::objects::{Activity, Moved, Objects, Place};
+use super::output::{Closed, Output, Ready};
+use super::recent::ShotObject;
 use crate::config::Pace;
 use crate::follow::{self, Motion, Pyramid};
 use crate::mailbox::Mailbox;
@@ -21,7 +22,7 @@ use medsa_engine::frame_view;
 /// A frame to which the objects were followed.
 pub struct FollowedFrame {
     /// The frame.
-    pub captured: Captured,
+    pub captured: Arc<Captured>,
     pyramid: Arc<Pyramid>,
 }
 
@@ -55,12 +56,14 @@ pub(super) fn run(
             meter.count(Counter::MessagesRefused);
             tracing::warn!("prompt of object {object} removed: {error}");
         });
-        let now = Arc::new(FollowedFrame { pyramid: Arc::new(Pyramid::new(view)), captured });
+        let pyramid = Arc::new(Pyramid::new(view));
+        let now = Arc::new(FollowedFrame { pyramid, captured: Arc::new(captured) });
         if let Some(before) = before.replace(now.clone()) {
             follow(&before, &now, objects, output, meter)?;
         }
         objects.followed(now.captured.frame_id, now.pyramid.clone());
         meter.record(Stage::Follow, begun.elapsed());
+        output.recent.frame(now.captured.clone());
         viewers.send_replace(Some(now.clone()));
         if output.beat.wait(|| seen.pass(now, output.pace)).is_some() {
             meter.count(Counter::ReplacedBeforeEncoder);
@@ -81,23 +84,27 @@ fn follow(
     let captured = &now.captured;
     let moved = move_objects(&before.pyramid, &now.pyramid, captured.frame_id, objects);
     // With every-frame pace each frame is segmented too; a second mask would be redundant.
-    for (object, shown) in moved.into_iter().filter(|_| output.pace == Pace::Live) {
+    for Moved { object, shown, prompt } in moved.into_iter().filter(|_| output.pace == Pace::Live) {
         match describe::mask(captured, object, false, &shown) {
-            Ok(message) => output.send(captured, message, meter)?,
+            Ok(message) => {
+                let frame_id = captured.frame_id;
+                let object = ShotObject { frame_id, segmented: false, prompt, shown };
+                output.send(captured, Ready::new(message, object), None, meter)?;
+            }
             Err(error) => tracing::warn!("frame {}: {error}", captured.frame_id),
         }
     }
     Ok(())
 }
 
-/// Moves all objects from one frame to the next, with number `frame_id`. Returns the numbers and
-/// masks of those that are shown.
+/// Moves all objects from one frame to the next, with number `frame_id`. Returns those that are
+/// shown.
 pub(super) fn move_objects(
     before: &Pyramid,
     now: &Pyramid,
     frame_id: u64,
     objects: &Objects,
-) -> Vec<(u8, Shown)> {
+) -> Vec<Moved> {
     // Motion of the whole image, computed when it is first needed.
     let mut whole = None;
     let step = |place: &Place| match follow::follow(before, now, &place.points, &Motion::NONE) {

@@ -18,9 +18,9 @@ mod following;
 mod object;
 mod objects;
 mod output;
+mod recent;
 mod rehearsal;
 mod segmenter;
-mod shot;
 mod slot;
 
 use std::sync::Arc;
@@ -42,9 +42,9 @@ pub use following::FollowedFrame;
 pub use object::Shown;
 pub use objects::{Activity, Change, Objects};
 pub use output::{NewestMasks, QueuedMask};
+pub use recent::{NoShot, Recent, Shot, ShotObject};
 pub use rehearsal::Rehearsal;
 pub use segmenter::Segmenter;
-pub use shot::{Newest, Shot, ShotObject};
 pub use slot::{BuildIdentity, Network, Slot};
 
 /// The running threads. They end with the source, when the receiver of masks is dropped, or by
@@ -52,7 +52,7 @@ pub use slot::{BuildIdentity, Network, Slot};
 pub struct Pipeline {
     stages: Arc<dyn Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
-    newest: Newest,
+    recent: Recent,
     frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
     watch: Watch,
 }
@@ -74,7 +74,13 @@ impl Pipeline {
         let pace = player.pace();
         let (queue, masks) = mpsc::channel(queue);
         let watch = Watch::new();
-        let output = |stage| Output { queue: queue.clone(), pace, beat: watch.beat(stage) };
+        let recent = Recent::new(pace);
+        let output = |stage| Output {
+            queue: queue.clone(),
+            recent: recent.clone(),
+            pace,
+            beat: watch.beat(stage),
+        };
         let stages = Arc::new(Stages {
             frames: Mailbox::new(),
             seen: Mailbox::new(),
@@ -85,17 +91,16 @@ impl Pipeline {
         let mut pipeline = Self {
             stages: stages.clone(),
             threads: Vec::new(),
-            newest: Newest::default(),
+            recent: recent.clone(),
             frames,
             watch: watch.clone(),
         };
         pipeline.spawn("decoding", {
             let (stages, objects) = (stages.clone(), objects.clone());
             let (output, meter) = (output("decoding"), meter.clone());
-            let newest = pipeline.newest.clone();
             move || {
                 let Stages { encoded, bell, .. } = &*stages;
-                let run = decoding::run(encoded, &objects, bell, &output, &newest, &meter);
+                let run = decoding::run(encoded, &objects, bell, &output, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -121,9 +126,9 @@ impl Pipeline {
         Ok((pipeline, masks))
     }
 
-    /// The newest segmented frame.
-    pub fn newest(&self) -> Newest {
-        self.newest.clone()
+    /// Frames and masks of the last seconds, for captures.
+    pub fn recent(&self) -> Recent {
+        self.recent.clone()
     }
 
     /// The newest followed frame, for viewers; they may miss frames. `None` before the first.

@@ -37,6 +37,8 @@ struct State {
     objects: [Option<Object>; OBJECTS],
     /// Number of prompt changes so far.
     revision: u64,
+    /// Time of the last end of a freeze.
+    unfrozen: Option<Instant>,
 }
 
 /// Activity of the pipeline.
@@ -64,6 +66,8 @@ pub enum Change {
     Add(Point),
     /// Undoes the last change.
     Undo,
+    /// Makes the last undone change again.
+    Redo,
     /// Removes the object.
     Clear,
 }
@@ -74,6 +78,16 @@ pub(super) struct Place {
     revision: u64,
     /// Points on the structure, in pixels of the previous frame; none for a lost object.
     pub points: Vec<[f32; 2]>,
+}
+
+/// An object that was followed to the newest frame.
+pub(super) struct Moved {
+    /// Number of the object.
+    pub object: u8,
+    /// Its mask there.
+    pub shown: Shown,
+    /// Its prompt there.
+    pub prompt: Prompt,
 }
 
 /// An object to decode.
@@ -108,7 +122,8 @@ impl Objects {
     /// Starts without objects. `bell` is rung when a prompt changes.
     pub fn new(bell: Arc<Bell>, following: Following) -> Self {
         let objects = std::array::from_fn(|_| None);
-        let state = Mutex::new(State { frame: None, newest: 0, objects, revision: 0 });
+        let state =
+            Mutex::new(State { frame: None, newest: 0, objects, revision: 0, unfrozen: None });
         let activity = watch::Sender::new(Activity::Running);
         Self { state, activity, bell, following, trail: Trail::default() }
     }
@@ -131,19 +146,24 @@ impl Objects {
                     None => *slot = Some(Object::new(prompt, revision, newest)),
                 }
             }
-            Change::Add(point) => match slot {
-                Some(known) => {
-                    let now = known.prompt();
-                    let points = [now.points(), &[point]].concat();
-                    known.correct(Prompt::new(points, now.bbox(), size)?, revision);
+            Change::Add(point) => {
+                match slot.as_mut().and_then(|o| Some((o.prompt()?.clone(), o))) {
+                    Some((now, known)) => {
+                        let points = [now.points(), &[point]].concat();
+                        known.correct(Prompt::new(points, now.bbox(), size)?, revision);
+                    }
+                    None => {
+                        let prompt = Prompt::new(vec![point], None, size)?;
+                        match slot {
+                            Some(removed) => removed.set(prompt, revision, newest),
+                            None => *slot = Some(Object::new(prompt, revision, newest)),
+                        }
+                    }
                 }
-                None => {
-                    let prompt = Prompt::new(vec![point], None, size)?;
-                    *slot = Some(Object::new(prompt, revision, newest));
-                }
-            },
-            Change::Undo => *slot = slot.take().and_then(|o| o.undone(revision, newest)),
-            Change::Clear => *slot = None,
+            }
+            Change::Undo => slot.iter_mut().for_each(|o| o.undo(revision, newest)),
+            Change::Redo => slot.iter_mut().for_each(|o| o.redo(revision, newest)),
+            Change::Clear => slot.iter_mut().for_each(|o| o.clear(revision, newest)),
         }
         state.revision = revision;
         drop(state);
@@ -153,13 +173,27 @@ impl Objects {
 
     /// Sets the activity.
     pub fn set_activity(&self, activity: Activity) {
-        self.activity.send_replace(activity);
+        let mut state = self.lock();
+        if self.activity.send_replace(activity) == Activity::Frozen {
+            state.unfrozen = Some(Instant::now());
+        }
+        drop(state);
         self.bell.ring();
     }
 
     /// The present activity.
     pub fn activity(&self) -> Activity {
         *self.activity.borrow()
+    }
+
+    /// Time until which the newest frame stayed on purpose: now while frozen, otherwise the end of the
+    /// last freeze.
+    pub fn held_until(&self) -> Option<Instant> {
+        let state = self.lock();
+        match self.activity() {
+            Activity::Frozen => Some(Instant::now()),
+            Activity::Running | Activity::Paused => state.unfrozen,
+        }
     }
 
     /// Subscribes to the activity.
@@ -171,7 +205,7 @@ impl Objects {
     pub fn prompts(&self) -> Vec<(u8, Prompt)> {
         let state = self.lock();
         let objects = (0..).zip(&state.objects);
-        objects.filter_map(|(number, o)| Some((number, o.as_ref()?.prompt().clone()))).collect()
+        objects.filter_map(|(number, o)| Some((number, o.as_ref()?.prompt()?.clone()))).collect()
     }
 
     /// Sets the size of the frames. When it has changed, removes prompts that no longer fit and
@@ -193,7 +227,10 @@ impl Objects {
 
     /// Objects to follow to the next frame.
     pub(super) fn places(&self) -> Vec<Place> {
-        let state = self.lock();
+        let mut state = self.lock();
+        for slot in &mut state.objects {
+            slot.take_if(|object| object.is_over());
+        }
         let (Following::On, Some(size)) = (self.following, state.frame) else { return Vec::new() };
         let objects = state.objects.iter().enumerate();
         let place = |(object, slot): (usize, &Option<Object>)| {
@@ -209,16 +246,17 @@ impl Objects {
         self.lock().newest = frame_id;
     }
 
-    /// Moves an object to frame `frame_id`. Returns its number and mask there, if it is shown. An
-    /// object whose prompt changed meanwhile is not moved.
-    pub(super) fn step(&self, place: &Place, frame_id: u64, step: Step) -> Option<(u8, Shown)> {
+    /// Moves an object to frame `frame_id`; `None` if it is not shown there. An object whose prompt
+    /// changed meanwhile is not moved.
+    pub(super) fn step(&self, place: &Place, frame_id: u64, step: Step) -> Option<Moved> {
         let mut state = self.lock();
         let size = state.frame?;
         let known = state.objects[place.object].as_mut()?;
         if known.revision != place.revision {
             return None;
         }
-        Some((place.object as u8, known.step(frame_id, step, size)?))
+        let shown = known.step(frame_id, step, size)?;
+        Some(Moved { object: place.object as u8, shown, prompt: known.prompt()?.clone() })
     }
 
     /// Numbers and masks of the objects that are shown on the newest frame.
@@ -245,6 +283,7 @@ impl Objects {
         let objects = state.objects.iter().enumerate();
         let asked = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
+            known.prompt()?;
             let question = known.question(frame_id, geometry, side, features);
             let lost = known.lost();
             let wanted = question.is_some() || lost.is_some();
@@ -357,6 +396,17 @@ mod tests {
         objects.change(object, Change::Undo).unwrap();
         assert!(objects.prompts().is_empty());
         objects.change(object, Change::Undo).unwrap();
+        for _ in 0..2 {
+            objects.change(object, Change::Redo).unwrap();
+        }
+        assert_eq!(xs(), [10.0, 20.0]);
+        objects.change(object, Change::Clear).unwrap();
+        assert!(objects.prompts().is_empty());
+        objects.change(object, Change::Undo).unwrap();
+        assert_eq!(xs(), [10.0, 20.0]);
+        objects.change(object, Change::Clear).unwrap();
+        objects.change(object, Change::Add(Point { x: 5.0, y: 1.0, positive: true })).unwrap();
+        assert_eq!(xs(), [5.0]);
         let before_the_first = Objects::new(Arc::default(), Following::On);
         assert!(before_the_first.change(object, click(1.0)).is_err());
     }

@@ -52,6 +52,7 @@ impl Rehearsal {
             Some(before) => move_objects(&before, pyramid, frame_id, &self.objects),
             None => Vec::new(),
         };
+        let shown = shown.into_iter().map(|moved| (moved.object, moved.shown)).collect();
         self.objects.followed(frame_id, pyramid.clone());
         shown
     }

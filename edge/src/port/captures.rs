@@ -3,15 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::announcements::Upload;
+use super::refusal::Refusal;
 
 /// Storage of captures.
 pub trait Captures: Send + Sync {
-    /// Queues the newest segmented frame for the disk; the log and the counters report the
-    /// result.
+    /// Queues a frame with its masks for the disk; the log and the counters report the result.
     ///
     /// # Errors
-    /// No frame was segmented yet, or too many captures wait.
-    fn capture(&self, trigger: Trigger) -> Result<(), String>;
+    /// The frame or a mask is no longer kept, the source delivers no frames, or too many captures
+    /// wait.
+    fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal>;
+
+    /// Code of the reason why the last accepted capture could not be stored.
+    fn refused_because(&self) -> Option<&'static str>;
 
     /// The newest records, at most `limit`, newest first.
     ///
@@ -24,6 +28,20 @@ pub trait Captures: Send + Sync {
     /// # Errors
     /// The record is damaged or cannot be read.
     fn frame_png(&self, id: &str) -> Result<Option<Vec<u8>>, String>;
+}
+
+/// What is to be captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The newest frame with its masks, as a page shows it.
+    Newest,
+    /// What a page shows.
+    Shown {
+        /// Number of the frame.
+        frame_id: u64,
+        /// Revisions of the masks.
+        masks: Vec<u64>,
+    },
 }
 
 /// Origin of a request for a capture.

@@ -9,9 +9,10 @@ use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::builds::{Activate, Builds};
-use super::captures::{Captures, Trigger};
+use super::captures::{Captures, Subject, Trigger};
+use super::refusal::Refusal;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{Activity, Change, Objects};
+use crate::pipeline::{Activity, Change, Error, Objects};
 
 /// Applies or refuses prompts and commands.
 pub struct Control {
@@ -31,13 +32,15 @@ impl Control {
     /// Changes the prompt of an object and describes the change.
     ///
     /// # Errors
-    /// The reason why the prompt is refused, for people.
-    pub fn prompt(&self, message: PromptMessage) -> Result<String, String> {
-        let object = ObjectId::new(message.object).map_err(|error| error.to_string())?;
+    /// The reason why the prompt is refused.
+    pub fn prompt(&self, message: PromptMessage) -> Result<String, Refusal> {
+        let object = ObjectId::new(message.object);
+        let object = object.map_err(|error| Refusal::not_a_message(error.to_string()))?;
         let point = |p: &PromptPoint| Point { x: p.x, y: p.y, positive: p.positive };
         let (change, done) = match message.change {
             PromptChange::Clear => (Change::Clear, "cleared".to_owned()),
             PromptChange::Undo => (Change::Undo, "undone by one change".to_owned()),
+            PromptChange::Redo => (Change::Redo, "redone by one change".to_owned()),
             PromptChange::Add(added) => (Change::Add(point(&added)), "has one more point".into()),
             PromptChange::Set { points, bbox } => {
                 let points: Vec<_> = points.iter().map(point).collect();
@@ -47,31 +50,47 @@ impl Control {
                 (Change::Set { points, bbox }, done)
             }
         };
-        self.objects.change(object, change).map_err(|error| error.to_string())?;
+        self.objects.change(object, change).map_err(|error| {
+            let code = match error {
+                Error::NoFrameYet => "no-frame-yet",
+                _ => "prompt-does-not-fit",
+            };
+            Refusal::new(code, error.to_string())
+        })?;
         Ok(format!("prompt of object {} {done}", object.get()))
     }
 
     /// Executes a command and describes the result.
     ///
     /// # Errors
-    /// The reason why the command is refused, for people.
-    pub fn command(&self, command: Command, trigger: Trigger) -> Result<String, String> {
+    /// The reason why the command is refused.
+    pub fn command(&self, command: Command, trigger: Trigger) -> Result<String, Refusal> {
+        let build = |reason: String| Refusal::new("build-not-changed", reason);
         let (activity, done) = match command {
-            Command::Capture => {
-                let captures = self.captures.as_ref().ok_or_else(|| self.no_records())?;
-                return captures.capture(trigger).map(|()| "captured".to_owned());
-            }
-            Command::Reload => return self.builds.reload(),
-            Command::Update => return self.builds.update(Activate::Now),
-            Command::SwitchBuild => return self.builds.switch_build(),
+            Command::Capture => return self.capture(&Subject::Newest, trigger),
+            Command::Reload => return self.builds.reload().map_err(build),
+            Command::Update => return self.builds.update(Activate::Now).map_err(build),
+            Command::SwitchBuild => return self.builds.switch_build().map_err(build),
             Command::Pause => (Activity::Paused, "paused"),
             Command::Resume => (Activity::Running, "resumed"),
             Command::Freeze => (Activity::Frozen, "frozen"),
             Command::Unfreeze => (Activity::Running, "unfrozen"),
-            other => return Err(format!("this version does not support the command {other:?}")),
+            other => {
+                let reason = format!("this version does not support the command {other:?}");
+                return Err(Refusal::not_a_message(reason));
+            }
         };
         self.objects.set_activity(activity);
         Ok(done.to_owned())
+    }
+
+    /// Queues a capture and describes the result.
+    ///
+    /// # Errors
+    /// The reason why the capture is refused.
+    pub fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<String, Refusal> {
+        let captures = self.captures.as_ref().ok_or_else(|| self.no_records())?;
+        captures.capture(subject, trigger).map(|()| "captured".to_owned())
     }
 
     /// Logs and counts a refused request.
@@ -80,11 +99,12 @@ impl Control {
         tracing::warn!("{request} refused: {reason}");
     }
 
-    fn no_records(&self) -> String {
-        format!(
+    fn no_records(&self) -> Refusal {
+        let reason = format!(
             "{}: captures are refused because the section [records] is missing; add it with \
              records.folder",
             self.file.display()
-        )
+        );
+        Refusal::new("no-records", reason)
     }
 }

@@ -12,13 +12,15 @@ mod control;
 mod failures;
 pub(crate) mod json;
 mod observer;
+mod refusal;
 mod snapshot;
 
 pub use announcements::{Announcements, Upload};
 pub use builds::{Activate, BuildState, Builds};
-pub use captures::{CaptureSummary, Captures, Described, DescribedObject, Trigger};
+pub use captures::{CaptureSummary, Captures, Described, DescribedObject, Subject, Trigger};
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};
 pub use observer::Observer;
 pub(crate) use observer::change;
+pub use refusal::Refusal;
 pub use snapshot::{Condition, Health, LinkState, Snapshot, info};

@@ -78,8 +78,8 @@ pub struct Condition {
     pub build: String,
     /// Version of the service.
     pub version: &'static str,
-    /// State of the source: `starting`, `playing`, `ended`, `refused`, `lost`.
-    pub source: StateAndReason,
+    /// State of the source.
+    pub source: SourceCondition,
     /// `running`, `frozen` or `paused`.
     pub activity: &'static str,
     /// Level of degradation.
@@ -90,6 +90,37 @@ pub struct Condition {
     pub broker: LinkState,
     /// Failures of tasks since the start; tasks without failures are not listed.
     pub task_failures: BTreeMap<&'static str, TaskFailures>,
+}
+
+/// State of the source, as reported over HTTP.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceCondition {
+    /// `starting`, `playing`, `ended`, `refused` or `lost`.
+    pub state: &'static str,
+    /// Kind of a loss, for programs: `unreachable`, `stalled` or `broken`.
+    pub code: Option<&'static str>,
+    /// Reason why no frames arrive, for people.
+    pub reason: Option<String>,
+}
+
+impl From<&SourceState> for SourceCondition {
+    fn from(source: &SourceState) -> Self {
+        let (state, code, reason) = match source {
+            SourceState::Starting => ("starting", None, None),
+            SourceState::Playing => ("playing", None, None),
+            SourceState::Ended => ("ended", None, None),
+            SourceState::Refused { reason } => ("refused", None, Some(reason)),
+            SourceState::Lost { loss, reason, .. } => {
+                let code = match loss {
+                    Loss::Unreachable => "unreachable",
+                    Loss::Stalled => "stalled",
+                    Loss::Broken => "broken",
+                };
+                ("lost", Some(code), Some(reason))
+            }
+        };
+        Self { state, code, reason: reason.cloned() }
+    }
 }
 
 /// Degradation, as reported over HTTP.
@@ -127,13 +158,7 @@ impl Snapshot {
         Condition {
             build: self.build.to_string(),
             version: env!("CARGO_PKG_VERSION"),
-            source: match &self.source {
-                SourceState::Starting => state("starting", None),
-                SourceState::Playing => state("playing", None),
-                SourceState::Ended => state("ended", None),
-                SourceState::Refused { reason } => state("refused", Some(reason)),
-                SourceState::Lost { reason, .. } => state("lost", Some(reason)),
-            },
+            source: SourceCondition::from(&self.source),
             activity: match self.activity {
                 Activity::Running => "running",
                 Activity::Frozen => "frozen",

@@ -51,6 +51,9 @@ pub struct CapturedObject {
     pub prompt: Prompt,
     /// Intersection over union that the network predicts for the mask, about 0 to 1.
     pub score: f32,
+    /// Number of the frame that the mask was made for. A screen may show a mask for a moment on the
+    /// next frame.
+    pub frame_id: u64,
     /// Origin of the mask.
     pub state: ObjectState,
     /// Measurements of the mask; `None` for an empty one.
@@ -61,10 +64,12 @@ pub struct CapturedObject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectState {
-    /// The network segmented this frame.
+    /// The network segmented the frame of the mask.
     Segmented,
-    /// Optical flow moved the last mask of the network to this frame.
+    /// Optical flow moved the last mask of the network to the frame of the mask.
     Followed,
+    /// The mask may be wrong, and was shown as uncertain.
+    Uncertain,
 }
 
 impl Capture {

@@ -86,3 +86,15 @@ pub enum Error {
     #[error(transparent)]
     Thread(#[from] threads::Error),
 }
+
+impl Error {
+    /// Cause, for programs: the page words it in its language.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::NotDeidentified => "not-deidentified",
+            Self::Full { .. } => "full",
+            Self::NotAnnounced(_) => "not-announced",
+            _ => "not-stored",
+        }
+    }
+}

@@ -89,6 +89,10 @@ pub struct RecordedObject {
     pub object: u8,
     /// Name of the structure.
     pub label: String,
+    /// Number of the frame that the mask was made for; `None` in older records, whose masks were
+    /// all made for the frame of the record.
+    #[serde(default)]
+    pub frame_id: Option<u64>,
     /// Origin of the mask.
     pub state: ObjectState,
     /// Intersection over union that the network predicts for the mask.
@@ -300,6 +304,7 @@ impl From<&Outlined<'_>> for RecordedObject {
         Self {
             object: object.object.get(),
             label: object.label.clone(),
+            frame_id: Some(object.frame_id),
             state: object.state,
             score: object.score,
             area_px: *area_px,

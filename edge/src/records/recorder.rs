@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use medsa_wire::MaskState;
 use medsa_wire::topic::{DeviceId, ObjectId};
 
 use super::capture::{Capture, CapturedObject, ObjectState};
@@ -16,9 +17,10 @@ use super::record::Record;
 use super::store::Records;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{Newest, Shot, ShotObject};
+use crate::pipeline::{NoShot, Objects, Recent, Shot, ShotObject};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, Trigger, Upload,
+    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, Refusal,
+    Subject, Trigger, Upload,
 };
 use crate::{fault, files, threads};
 
@@ -30,12 +32,14 @@ const WAITING: usize = 16;
 
 /// Queues captures for the thread that stores them.
 pub struct Recorder {
-    newest: Newest,
+    recent: Recent,
+    objects: Arc<Objects>,
     records: Arc<Records>,
     announcements: Option<Arc<dyn Announcements>>,
     /// `None` after [`Recorder::finish`].
     running: Mutex<Option<Running>>,
     open: OpenCaptures,
+    refused_because: Arc<Mutex<Option<&'static str>>>,
 }
 
 struct Running {
@@ -44,7 +48,7 @@ struct Running {
 }
 
 struct CaptureJob {
-    shot: Arc<Shot>,
+    shot: Shot,
     trigger: Trigger,
 }
 
@@ -90,16 +94,23 @@ impl Recorder {
     /// [`Error::Thread`].
     pub fn start(
         records: Records,
-        newest: Newest,
+        recent: Recent,
+        objects: Arc<Objects>,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
         let (jobs, received) = sync_channel(WAITING);
         let (records, open) = (Arc::new(records), OpenCaptures::default());
         let announcements = options.announcements.clone();
-        let writer = Writer { records: records.clone(), options, open: open.clone() };
+        let refused_because = Arc::default();
+        let writer = Writer {
+            records: records.clone(),
+            options,
+            open: open.clone(),
+            refused_because: Arc::clone(&refused_because),
+        };
         let thread = threads::spawn(NAME, move || writer.run(&received))?;
         let running = Mutex::new(Some(Running { jobs, thread }));
-        Ok(Self { newest, records, announcements, running, open })
+        Ok(Self { recent, objects, records, announcements, running, open, refused_because })
     }
 
     /// Accepted captures that are not on the disk yet.
@@ -118,20 +129,33 @@ impl Recorder {
 }
 
 impl Captures for Recorder {
-    fn capture(&self, trigger: Trigger) -> Result<(), String> {
-        let shot = self.newest.shot().ok_or("no frame has been segmented yet")?;
+    fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal> {
+        let shot = self.shot(subject).map_err(|error| {
+            let code = match error {
+                NoShot::NothingYet => "no-frame-yet",
+                NoShot::FrameGone(_) | NoShot::MaskGone(_) => "frame-gone",
+                NoShot::Old(_) => "frame-old",
+            };
+            Refusal::new(code, error.to_string())
+        })?;
+        let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = running.as_ref().ok_or("the service is shutting down")?;
+        let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
         self.open.change(|count| count + 1);
         running.jobs.try_send(CaptureJob { shot, trigger }).map_err(|error| {
             self.open.change(|count| count - 1);
             match error {
                 TrySendError::Full(_) => {
-                    format!("{WAITING} captures are already waiting for the disk")
+                    let reason = format!("{WAITING} captures are already waiting for the disk");
+                    Refusal::new("disk-busy", reason)
                 }
-                TrySendError::Disconnected(_) => "the thread that stores records has ended".into(),
+                TrySendError::Disconnected(_) => ended("the thread that stores records has ended"),
             }
         })
+    }
+
+    fn refused_because(&self) -> Option<&'static str> {
+        *self.refused_because.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self, limit: usize) -> Result<Vec<CaptureSummary>, String> {
@@ -154,6 +178,17 @@ impl Captures for Recorder {
 }
 
 impl Recorder {
+    fn shot(&self, subject: &Subject) -> Result<Shot, NoShot> {
+        let held = self.objects.held_until();
+        match subject {
+            Subject::Newest => {
+                let present = self.objects.prompts().into_iter().map(|(object, _)| object);
+                self.recent.newest(&present.collect::<Vec<_>>(), held)
+            }
+            Subject::Shown { frame_id, masks } => self.recent.shot(*frame_id, masks, held),
+        }
+    }
+
     fn summary(&self, id: &RecordId) -> CaptureSummary {
         let id_text = id.to_string();
         let upload = self.announcements.as_ref().map(|outbox| outbox.upload(&id_text));
@@ -182,13 +217,14 @@ struct Writer {
     records: Arc<Records>,
     options: RecorderOptions,
     open: OpenCaptures,
+    refused_because: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Writer {
     fn run(&self, jobs: &Receiver<CaptureJob>) {
         let RecorderOptions { meter, failures, .. } = &self.options;
         for job in jobs {
-            let frame_id = job.shot.seen.captured.frame_id;
+            let frame_id = job.shot.captured.frame_id;
             // A panic loses this capture only.
             let kept = catch_unwind(AssertUnwindSafe(|| self.keep(&job)));
             match kept.unwrap_or(Err(threads::Error::Panicked { name: NAME }.into())) {
@@ -197,6 +233,10 @@ impl Writer {
                     tracing::info!("frame {frame_id} stored as record {id}");
                 }
                 Err(error) => {
+                    let mut because =
+                        self.refused_because.lock().unwrap_or_else(PoisonError::into_inner);
+                    *because = Some(error.code());
+                    drop(because);
                     meter.count(Counter::RecordsRefused);
                     match error {
                         Error::Thread(_) => failures.record(NAME, "panicked"),
@@ -219,7 +259,7 @@ impl Writer {
     }
 
     fn capture(&self, CaptureJob { shot, trigger }: &CaptureJob) -> Result<Capture, Error> {
-        let captured = &shot.seen.captured;
+        let captured = &shot.captured;
         let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {
             let shown = &object.shown;
@@ -235,7 +275,12 @@ impl Writer {
                 mask: logits.mapv(|logit| logit > 0.0),
                 prompt: object.prompt.clone(),
                 score: shown.score,
-                state: ObjectState::Segmented,
+                frame_id: object.frame_id,
+                state: match (shown.state, object.segmented) {
+                    (MaskState::Tracking, true) => ObjectState::Segmented,
+                    (MaskState::Tracking, false) => ObjectState::Followed,
+                    _ => ObjectState::Uncertain,
+                },
             })
         };
         Ok(Capture {

@@ -266,7 +266,8 @@ fn capture_is_stored_and_announced() {
     assert_eq!(record.frame.id, received.frame_id);
     assert_eq!(received.objects.len(), 1);
     let object = &record.objects[0];
-    assert_eq!((object.object, object.prompt.points[0].x), (0, 64.0));
+    // The point was given at 64, and moves with the image.
+    assert!(object.object == 0 && (object.prompt.points[0].x - 64.0).abs() < 16.0, "{object:?}");
     let area = object.measured.as_ref().unwrap().area_px;
     assert_eq!(area, received.objects[0].area_px);
     assert!((f64::from(area) / (std::f64::consts::PI * 24.0 * 24.0) - 1.0).abs() < 0.05, "{area}");

@@ -301,6 +301,7 @@ fn object(number: u8, label: &str, mask: Array2<bool>) -> CapturedObject {
         prompt: Prompt::new(points, Some([8.0, 5.0, 32.0, 29.0]), size).unwrap(),
         mask,
         score: 0.9375,
+        frame_id: 300,
         state: ObjectState::Segmented,
         measured: None,
     }

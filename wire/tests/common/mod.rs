@@ -128,7 +128,9 @@ pub fn prompt() -> impl Strategy<Value = PromptMessage> {
             points: points.into_iter().collect(),
             bbox,
         });
-    let change = prop_oneof![set, add, Just(PromptChange::Clear), Just(PromptChange::Undo)];
+    let none = [PromptChange::Clear, PromptChange::Undo, PromptChange::Redo].map(Just);
+    let [clear, undo, redo] = none;
+    let change = prop_oneof![set, add, clear, undo, redo];
     (0..=MAX_OBJECT, change).prop_map(|(object, change)| PromptMessage { object, change })
 }
 

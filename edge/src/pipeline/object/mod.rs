@@ -15,7 +15,7 @@ mod shown;
 mod spill;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use medsa_sam::PromptError;
 use medsa_sam::image::Geometry;
@@ -38,6 +38,9 @@ pub use shown::Shown;
 /// Number of prompts kept for undo.
 const HISTORY: usize = 32;
 
+/// Time for which an object without a prompt is followed, so that its prompts can be restored.
+const REMEMBERED: Duration = Duration::from_secs(120);
+
 /// Overlap from which a mask is smoothed with the previous one. Below it, something moved or
 /// changed, which should show at once.
 const SMOOTHED: f32 = 0.6;
@@ -59,8 +62,12 @@ const LEARNING: f32 = 0.3;
 
 /// One object. Its prompts are in pixels of the newest frame and move with the image.
 pub(super) struct Object {
-    /// Prompts; the last is in force. Never empty.
-    history: Vec<Prompt>,
+    /// Prompts, `None` for none; the last is in force. Never empty.
+    history: Vec<Option<Prompt>>,
+    /// Undone prompts, the last of which was undone last.
+    undone: Vec<Option<Prompt>>,
+    /// Time when the prompt was removed, if there is none in force.
+    removed: Option<Instant>,
     /// Number of the last change of the prompt.
     pub revision: u64,
     /// Time of the last change, until a mask was decoded for it.
@@ -157,7 +164,9 @@ impl Object {
     /// A newly prompted object, in pixels of frame `newest`.
     pub fn new(prompt: Prompt, revision: u64, newest: u64) -> Self {
         Self {
-            history: vec![prompt],
+            history: vec![None, Some(prompt)],
+            undone: Vec::new(),
+            removed: None,
             revision,
             asked: Some(Instant::now()),
             path: Path::starting_at(newest),
@@ -167,41 +176,73 @@ impl Object {
         }
     }
 
-    /// The prompt in force.
-    pub fn prompt(&self) -> &Prompt {
-        // Invariant: never empty.
-        &self.history[self.history.len() - 1]
+    /// The prompt in force; `None` if it was removed.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.history.last()?.as_ref()
     }
 
     /// Replaces the prompt by one for another structure and forgets the mask.
     pub fn set(&mut self, prompt: Prompt, revision: u64, newest: u64) {
-        let history = std::mem::take(&mut self.history);
-        *self = Self { history, ..Self::new(prompt.clone(), revision, newest) };
-        self.remember(prompt);
+        self.remember(Some(prompt));
+        self.restart(revision, newest);
     }
 
     /// Refines the prompt for the same structure.
     pub fn correct(&mut self, prompt: Prompt, revision: u64) {
-        self.remember(prompt);
+        self.remember(Some(prompt));
         self.revision = revision;
         self.asked = Some(Instant::now());
         self.state = State::Tracking;
         self.confidence = Confidence::NEW;
     }
 
-    /// Undoes the last change; `None` if no prompt is left.
-    pub fn undone(mut self, revision: u64, newest: u64) -> Option<Self> {
-        self.history.pop();
-        let prompt = self.history.last()?.clone();
-        let history = self.history;
-        Some(Self { history, ..Self::new(prompt, revision, newest) })
+    /// Removes the prompt. The object is still followed for a while, so that this can be undone.
+    pub fn clear(&mut self, revision: u64, newest: u64) {
+        if self.prompt().is_some() {
+            self.remember(None);
+            self.restart(revision, newest);
+        }
     }
 
-    fn remember(&mut self, prompt: Prompt) {
+    /// Undoes the last change, if one is left.
+    pub fn undo(&mut self, revision: u64, newest: u64) {
+        if self.history.len() > 1 {
+            self.undone.extend(self.history.pop());
+            self.restart(revision, newest);
+        }
+    }
+
+    /// Makes the last undone change again, if there was no other change since.
+    pub fn redo(&mut self, revision: u64, newest: u64) {
+        if let Some(prompt) = self.undone.pop() {
+            self.history.push(prompt);
+            self.restart(revision, newest);
+        }
+    }
+
+    /// True if the prompt was removed too long ago to restore it.
+    pub fn is_over(&self) -> bool {
+        self.removed.is_some_and(|removed| removed.elapsed() > REMEMBERED)
+    }
+
+    fn remember(&mut self, prompt: Option<Prompt>) {
         if self.history.len() == HISTORY {
             self.history.remove(0);
         }
         self.history.push(prompt);
+        self.undone.clear();
+    }
+
+    /// Begins anew with the prompt in force.
+    fn restart(&mut self, revision: u64, newest: u64) {
+        let now = Instant::now();
+        let present = self.prompt().is_some();
+        (self.asked, self.removed) = if present { (Some(now), None) } else { (None, Some(now)) };
+        self.revision = revision;
+        self.path = Path::starting_at(newest);
+        self.found = None;
+        self.confidence = Confidence::NEW;
+        self.state = State::Tracking;
     }
 
     /// Keeps only prompts that fit frames of `size` = (width, height), and forgets the mask found
@@ -210,21 +251,25 @@ impl Object {
     /// # Errors
     /// The reason why the prompt in force does not fit; the object is unchanged.
     pub fn fit(&mut self, size: (usize, usize), newest: u64) -> Result<(), PromptError> {
-        let fitted = |p: &Prompt| Prompt::new(p.points().to_vec(), p.bbox(), size);
-        fitted(self.prompt())?;
+        let fitted = |prompt: &Option<Prompt>| match prompt {
+            Some(p) => Prompt::new(p.points().to_vec(), p.bbox(), size).map(drop),
+            None => Ok(()),
+        };
+        self.history.last().map_or(Ok(()), fitted)?;
         self.history.retain(|prompt| fitted(prompt).is_ok());
+        self.undone.retain(|prompt| fitted(prompt).is_ok());
         self.found = None;
         self.path = Path::starting_at(newest);
         Ok(())
     }
 
-    /// Points to follow, in pixels of the newest frame of `size` = (width, height); none for a lost
-    /// object, which moves with the whole image.
+    /// Points to follow, in pixels of the newest frame of `size` = (width, height); none for an
+    /// object that is lost or removed, which moves with the whole image.
     pub fn places(&self, size: (usize, usize)) -> Vec<[f32; 2]> {
-        if self.is_lost() {
+        let Some(prompt) = self.prompt().filter(|_| !self.is_lost()) else {
             return Vec::new();
-        }
-        let Some(found) = &self.found else { return surroundings(self.prompt(), size) };
+        };
+        let Some(found) = &self.found else { return surroundings(prompt, size) };
         let moved = self.path.since(found.frame_id);
         found.points.iter().map(|&point| moved.apply(point)).collect()
     }
@@ -237,7 +282,7 @@ impl Object {
             return None;
         }
         let back = self.path.since(begins).inverse();
-        let mut places = surroundings(self.prompt(), size);
+        let mut places = surroundings(self.prompt()?, size);
         places.iter_mut().for_each(|place| *place = back.apply(*place));
         Some(Gap { begins, places })
     }
@@ -254,16 +299,18 @@ impl Object {
     pub fn step(&mut self, frame_id: u64, step: Step, size: (usize, usize)) -> Option<Shown> {
         self.path.push(frame_id, step);
         let motion = step.motion();
+        let carried = |prompt: &Option<Prompt>| match prompt {
+            Some(prompt) => carry(prompt, &motion, size).map(Some),
+            None => Some(None),
+        };
         let in_force = self.history.pop()?;
-        self.history = self.history.iter().filter_map(|p| carry(p, &motion, size)).collect();
-        match carry(&in_force, &motion, size) {
-            Some(prompt) => self.history.push(prompt),
-            None => {
-                // It has left the frame. Its prompt waits at the edge.
-                self.history.push(in_force);
-                self.state = State::Lost(Reason::LeftFrame);
-            }
-        }
+        self.history = self.history.iter().filter_map(carried).collect();
+        self.undone = self.undone.iter().filter_map(carried).collect();
+        self.history.push(carried(&in_force).unwrap_or_else(|| {
+            // It has left the frame. Its prompt waits at the edge.
+            self.state = State::Lost(Reason::LeftFrame);
+            in_force
+        }));
         self.shown()
     }
 
@@ -290,8 +337,9 @@ impl Object {
         side: usize,
         features: Option<ArrayView3<f32>>,
     ) -> Option<Question> {
+        let prompt = self.prompt()?;
         let back = self.path.since(frame_id).inverse();
-        let carried = carry(self.prompt(), &back, geometry.frame);
+        let carried = carry(prompt, &back, geometry.frame);
         let Some(found) = self.found.as_ref().filter(|_| self.asked.is_none()) else {
             let expected =
                 self.found.as_ref().map(|found| self.expected(found, &back, geometry, side));
@@ -303,7 +351,7 @@ impl Object {
         let (part_width, part_height) = geometry.mask_size((side, side));
         let part = expected.slice(s![..part_height, ..part_width]);
         let Remembered { margins, anchors, .. } = &found.remembered;
-        let user = carried.as_ref().unwrap_or(self.prompt());
+        let user = carried.as_ref().unwrap_or(prompt);
         let mut prompts = Vec::new();
         prompts.extend(renewed(user, anchors, *margins, &Cells { logits: part, geometry }));
         if blind || self.state != State::Tracking {
@@ -458,9 +506,10 @@ impl Object {
             Some(expected) if smooth => NEW * &logits + (1.0 - NEW) * expected,
             _ => logits,
         };
-        let user = self.prompt();
         let usual = self.found.as_ref().filter(|_| !question.direct && !question.blind);
-        let spill = spill(&logits, &geometry, &seen, user, usual.map(|f| f.remembered.area));
+        let area_ratio = usual.map_or(1.0, |found| seen.area / found.remembered.area);
+        let asked = &question.prompts[prompt];
+        let spill = spill(&logits, &geometry, seen.bounds, asked, area_ratio);
         let mask = Shown {
             logits: Arc::new(logits),
             geometry,
@@ -498,7 +547,7 @@ impl Object {
     fn return_to(&mut self, frame_id: u64, prompt: &Prompt, frame: (usize, usize)) {
         let Some(at) = prompt.points().iter().find(|p| p.positive) else { return };
         let [x, y] = self.path.since(frame_id).apply([at.x, at.y]);
-        if let Some(last) = self.history.last_mut()
+        if let Some(Some(last)) = self.history.last_mut()
             && let Some(moved) = moved_to([x, y], last, frame)
         {
             *last = moved;
@@ -610,7 +659,7 @@ mod tests {
             let expected = disc(160.0 + 5.0 * frame_id as f32, 120.0);
             assert!(overlap(shown.logits.view(), expected.view()) > 0.97);
         }
-        assert_eq!(object.prompt().points()[0].x, 180.0);
+        assert_eq!(object.prompt().unwrap().points()[0].x, 180.0);
         // Frame 2 is encoded while 3 and 4 are shown.
         let question = object.question(2, &geometry(), 64, None).unwrap();
         assert!((question.prompts[0].points()[0].x - 170.0).abs() < 4.0);
@@ -631,7 +680,7 @@ mod tests {
         let asked = question.prompts[0].points()[0];
         assert!((asked.x - 175.0).abs() < 4.0 && (asked.y - 110.0).abs() < 4.0, "{asked:?}");
         // The user sees the click where the image has moved it.
-        assert_eq!(object.prompt().points()[0].x, 155.0);
+        assert_eq!(object.prompt().unwrap().points()[0].x, 155.0);
         object.correct(click(150.0, 110.0), 1);
         let question = object.question(1, &geometry(), 64, None).unwrap();
         assert_eq!(question.prompts, [click(150.0, 110.0)]);
@@ -664,7 +713,7 @@ mod tests {
         let mut object = object_at(160.0, 120.0);
         object.step(1, Step::WithImage(Motion::shift([300.0, 0.0])), FRAME);
         assert!(object.is_lost());
-        assert_eq!(object.prompt(), &click(160.0, 120.0));
+        assert_eq!(object.prompt(), Some(&click(160.0, 120.0)));
         // Back after two frames, a bit to the left. It is looked for where it was.
         object.step(2, Step::WithImage(Motion::shift([-300.0, 0.0])), FRAME);
         let question = object.question(2, &geometry(), 64, None).unwrap();
@@ -676,7 +725,7 @@ mod tests {
         let wrong = Prediction { prompt: 0, logits: disc(20.0, 20.0), score: 0.4 };
         let verdict = object.answer(asked(2), &question, vec![wrong, there], None, geometry());
         assert!(matches!(verdict, Verdict::Found { prompt, .. } if prompt == number));
-        assert!((object.prompt().points()[0].x - 160.0).abs() < 4.0);
+        assert!((object.prompt().unwrap().points()[0].x - 160.0).abs() < 4.0);
         assert!(object.step(3, right(5.0), FRAME).is_some());
     }
 
@@ -720,13 +769,33 @@ mod tests {
     }
 
     #[test]
-    fn undo_restores_prompts_at_the_moved_position() {
+    fn undo_and_redo_restore_prompts_at_the_moved_position() {
         let mut object = Object::new(click(100.0, 100.0), 0, 0);
         object.correct(click(110.0, 100.0), 1);
-        object.step(1, Step::Followed(Motion::shift([0.0, 7.0])), FRAME);
-        let object = object.undone(2, 1).unwrap();
-        assert_eq!(object.prompt(), &click(100.0, 107.0));
-        assert!(object.undone(3, 1).is_none());
+        let down = Step::Followed(Motion::shift([0.0, 7.0]));
+        object.step(1, down, FRAME);
+        object.undo(2, 1);
+        assert_eq!(object.prompt(), Some(&click(100.0, 107.0)));
+        object.undo(3, 1);
+        assert_eq!(object.prompt(), None);
+        object.undo(4, 1);
+        object.step(2, down, FRAME);
+        object.redo(5, 2);
+        assert_eq!(object.prompt(), Some(&click(100.0, 114.0)));
+        object.redo(6, 2);
+        assert_eq!(object.prompt(), Some(&click(110.0, 114.0)));
+        object.redo(7, 2);
+        // A removed prompt moves on, too.
+        object.clear(8, 2);
+        assert!(object.question(2, &geometry(), 64, None).is_none() && object.shown().is_none());
+        object.step(3, down, FRAME);
+        object.undo(9, 3);
+        assert_eq!(object.prompt(), Some(&click(110.0, 121.0)));
+        // Another change ends what can be made again.
+        object.undo(10, 3);
+        object.correct(click(50.0, 50.0), 11);
+        object.redo(12, 3);
+        assert_eq!(object.prompt(), Some(&click(50.0, 50.0)));
     }
 
     #[test]

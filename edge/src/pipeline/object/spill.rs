@@ -6,8 +6,6 @@ use medsa_sam::prompt::{BoxXyxy, Prompt};
 use medsa_wire::Reason;
 use ndarray::{Array2, ArrayView2, s};
 
-use super::Seen;
-
 /// Area of a part from which it counts, as a share of the largest part's.
 const PART: f32 = 0.2;
 
@@ -21,27 +19,26 @@ const AT_BORDER: f32 = 0.01;
 const IN_BOX: f32 = 0.5;
 
 /// Why a mask of logits `[h, w]` may be wrong although it is the best answer; `None` if nothing
-/// speaks against it. `prompt` is the user's, in any frame; `usual` is the area of the object so far,
-/// as a share of the frame.
+/// speaks against it. `bounds` is its bounding box and `prompt` the user's, both in pixels of the frame;
+/// `area_ratio` is the ratio of its area to the object's so far.
 pub(super) fn spill(
     logits: &Array2<f32>,
     geometry: &Geometry,
-    seen: &Seen,
+    bounds: Option<BoxXyxy>,
     prompt: &Prompt,
-    usual: Option<f32>,
+    area_ratio: f32,
 ) -> Option<Reason> {
     let (height, width) = logits.dim();
     let (part_width, part_height) = geometry.mask_size((width, height));
     let cells = logits.slice(s![..part_height, ..part_width]);
     let clicks = prompt.points().iter().filter(|point| point.positive).count();
-    if prompt.bbox().zip(seen.bounds).is_some_and(|(bbox, mask)| box_overlap(bbox, mask) < IN_BOX) {
+    if prompt.bbox().zip(bounds).is_some_and(|(bbox, mask)| box_overlap(bbox, mask) < IN_BOX) {
         return Some(Reason::OutsideBox);
     }
     if large_parts(cells) > clicks.max(1) {
         return Some(Reason::SeveralParts);
     }
-    let ratio = usual.map_or(1.0, |usual| seen.area / usual);
-    if !(1.0 / JUMP..=JUMP).contains(&ratio) {
+    if !(1.0 / JUMP..=JUMP).contains(&area_ratio) {
         return Some(Reason::AreaJump);
     }
     (border_share(cells) > AT_BORDER).then_some(Reason::AtBorder)
@@ -93,35 +90,31 @@ mod tests {
     }
 
     /// A mask of rectangles `[x0, y0, x1, y1]` in cells, which are pixels here.
-    fn found(boxes: &[[usize; 4]], prompt: &Prompt, usual: Option<f32>) -> Option<Reason> {
+    fn found(boxes: &[[usize; 4]], prompt: &Prompt, area_ratio: f32) -> Option<Reason> {
         let geometry = Geometry::new(FRAME, 64);
         let mut logits = Array2::from_elem((64, 64), -5.0);
         for &[x0, y0, x1, y1] in boxes {
             logits.slice_mut(s![y0..y1, x0..x1]).fill(5.0);
         }
-        let area = logits.iter().filter(|&&logit| logit > 0.0).count() as f32 / 4096.0;
         let [x0, y0, x1, y1] = boxes[0].map(|side| side as f32);
         let bounds = Some([x0, y0, x1, y1]);
-        let seen = Seen { appearance: None, area, middle: [20.0, 20.0], bounds };
-        spill(&logits, &geometry, &seen, prompt, usual)
+        spill(&logits, &geometry, bounds, prompt, area_ratio)
     }
 
     #[test]
     fn each_sign_makes_a_mask_uncertain() {
         let click = prompt(1, None);
-        let usual = 400.0 / 4096.0;
         let square = [10, 10, 30, 30];
-        assert_eq!(found(&[square], &click, Some(usual)), None);
-        assert_eq!(found(&[square], &click, Some(usual / 2.0)), Some(Reason::AreaJump));
-        assert_eq!(found(&[square], &click, Some(usual * 2.0)), Some(Reason::AreaJump));
-        assert_eq!(found(&[square], &click, None), None);
-        assert_eq!(found(&[[0, 10, 20, 30]], &click, None), Some(Reason::AtBorder));
+        assert_eq!(found(&[square], &click, 1.0), None);
+        assert_eq!(found(&[square], &click, 2.0), Some(Reason::AreaJump));
+        assert_eq!(found(&[square], &click, 0.5), Some(Reason::AreaJump));
+        assert_eq!(found(&[[0, 10, 20, 30]], &click, 1.0), Some(Reason::AtBorder));
         let pair = [square, [40, 40, 50, 50]];
-        assert_eq!(found(&pair, &click, None), Some(Reason::SeveralParts));
+        assert_eq!(found(&pair, &click, 1.0), Some(Reason::SeveralParts));
         // Two clicks may mean two parts, and islands do not count.
-        assert_eq!(found(&pair, &prompt(2, None), None), None);
-        assert_eq!(found(&[square, [40, 40, 43, 43]], &click, None), None);
-        let in_box = |bbox| found(&[square], &prompt(0, Some(bbox)), None);
+        assert_eq!(found(&pair, &prompt(2, None), 1.0), None);
+        assert_eq!(found(&[square, [40, 40, 43, 43]], &click, 1.0), None);
+        let in_box = |bbox| found(&[square], &prompt(0, Some(bbox)), 1.0);
         assert_eq!(in_box([8.0, 8.0, 32.0, 32.0]), None);
         assert_eq!(in_box([8.0, 8.0, 60.0, 60.0]), Some(Reason::OutsideBox));
     }

@@ -174,17 +174,38 @@ impl Browser {
         self.call("Input.dispatchTouchEvent", end);
     }
 
+    /// Puts two fingers down, moves each along its path, and lifts them.
+    pub fn pinch(&mut self, first: &[[f64; 2]], second: &[[f64; 2]]) {
+        for (index, ([ax, ay], [bx, by])) in first.iter().zip(second).enumerate() {
+            let kind = if index == 0 { "touchStart" } else { "touchMove" };
+            let points = json!([{ "x": ax, "y": ay, "id": 0 }, { "x": bx, "y": by, "id": 1 }]);
+            let touch = json!({ "type": kind, "touchPoints": points });
+            self.call("Input.dispatchTouchEvent", touch);
+        }
+        let end = json!({ "type": "touchEnd", "touchPoints": [] });
+        self.call("Input.dispatchTouchEvent", end);
+    }
+
     /// Presses and releases a key.
     pub fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
+            "PageUp" => (33, ""),
+            "PageDown" => (34, ""),
+            "End" => (35, ""),
+            "Delete" => (46, ""),
             "ArrowLeft" => (37, ""),
             "ArrowUp" => (38, ""),
             "ArrowRight" => (39, ""),
             "ArrowDown" => (40, ""),
             "b" => (66, "b"),
+            "c" => (67, "c"),
+            "f" => (70, "f"),
+            "n" => (78, "n"),
+            "r" => (82, "r"),
+            "u" => (85, "u"),
             other => panic!("the code of {other} is not known"),
         };
         for kind in ["keyDown", "keyUp"] {

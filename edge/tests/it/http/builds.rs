@@ -7,7 +7,7 @@ use medsa_bundle::{Acceptance, Build, Manifest};
 use medsa_test_inputs::needs;
 
 use super::browser::Browser;
-use super::page::{LIVE, fact};
+use super::page::{LIVE, fact, show_build};
 use super::run;
 use crate::harness::{Mosquitto, Place, free_port};
 use crate::reload::{build, right};
@@ -31,7 +31,7 @@ fn page_switches_and_updates_the_build() {
     browser.open(&format!("http://127.0.0.1:{port}/"));
     browser.wait_until(LIVE);
     browser.wait_until(&fact("good"));
-    browser.tap("#showBuild");
+    show_build(&mut browser);
     browser.wait_until(&says("#card", "tiny 1.0.0: in use"));
     // There is no other build yet.
     browser.wait_until("document.querySelector('#other').hidden");
@@ -84,7 +84,7 @@ fn page_warns_about_unfit_build() {
     build.write(Path::new(&place.path("tiny.medsa"))).unwrap();
     edge.signal("HUP");
     browser.wait_until(&says("#status", "the other model was not accepted"));
-    browser.tap("#showBuild");
+    show_build(&mut browser);
     let reason = "build tiny 2.0.0 is marked as unfit: mask IoU with f32 is 0.5";
     browser.wait_until(&says("#card", reason));
     browser.tap("#build .close");

@@ -12,7 +12,7 @@ use std::fs;
 use medsa_test_inputs::{asset, needs};
 
 use super::browser::Browser;
-use super::page::{LIVE, fact, place_of};
+use super::page::{LIVE, fact, fill, place_of};
 use crate::harness::{Edge, FRAME, Place, wait_until};
 
 /// Build to run on an echocardiography cine instead of a made-up network.
@@ -31,14 +31,17 @@ const CLOCK: &str = "(() => {
   }, true);
   const wrap = (object, name, before) => {
     const wrapped = object[name];
-    object[name] = function (...given) { before(...given); return wrapped.apply(this, given); };
+    object[name] = function (...given) { before.apply(this, given); return wrapped.apply(this, given); };
   };
   wrap(Path2D.prototype, 'arc', () => {
     if (clock.tap) clock.marker ??= [performance.now() - clock.tap.at, clock.frames - clock.tap.frames];
   });
-  wrap(CanvasRenderingContext2D.prototype, 'drawImage', (picture) => {
-    if (clock.tap && picture instanceof OffscreenCanvas) clock.mask ??= performance.now() - clock.tap.at;
-  });
+  // Only areas of masks are transparent.
+  for (const name of ['fill', 'drawImage']) {
+    wrap(CanvasRenderingContext2D.prototype, name, function () {
+      if (clock.tap && this.globalAlpha < 1) clock.mask ??= performance.now() - clock.tap.at;
+    });
+  }
   wrap(window, 'createImageBitmap', () => { clock.pictures += 1; });
   const fetched = window.fetch;
   window.fetch = async (...given) => {
@@ -72,8 +75,7 @@ fn tap_is_marked_in_the_next_frame_and_gets_a_mask() {
     browser.call("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({ "source": CLOCK }));
     browser.open(line.rsplit(' ').next().unwrap());
     browser.wait_until(LIVE);
-    // Only fills are drawn as images.
-    browser.tap("#style");
+    fill(&mut browser);
     let (mut markers, mut masks) = (Vec::new(), Vec::new());
     for tap in 0..TAPS {
         let off = (tap % 5) as f64 - 2.0;
@@ -102,8 +104,8 @@ fn tap_is_marked_in_the_next_frame_and_gets_a_mask() {
     browser.touch(&[at]);
     browser.wait_until("clock.mask !== null");
     browser.screenshot("tapped-fill");
-    browser.tap("#style");
-    browser.wait_until("document.querySelector('#style').textContent === 'Fill'");
+    browser.value("document.querySelector('[data-choice=look] [value=line]').click()");
+    browser.wait_until("document.documentElement.dataset.look === 'line'");
     browser.screenshot("tapped");
     edge.signal("USR1");
     for row in ["stage ", "decoder ", "postprocess ", "prompt to mask "] {

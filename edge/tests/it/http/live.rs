@@ -48,7 +48,7 @@ impl Client {
         match self.0.read().unwrap() {
             Message::Text(text) => LiveMessage::Text(serde_json::from_str(&text).unwrap()),
             Message::Binary(bytes) if bytes[0] == 2 => {
-                LiveMessage::Mask(Box::new(MaskMessage::decode(&bytes[1..]).unwrap()))
+                LiveMessage::Mask(Box::new(MaskMessage::decode(&bytes[9..]).unwrap()))
             }
             Message::Binary(bytes) => {
                 assert_eq!(bytes[0], 1);

@@ -2,8 +2,10 @@
 
 pub mod browser;
 mod builds;
+mod capture;
 mod control;
 mod delay;
+mod hands;
 mod live;
 mod page;
 mod screen;

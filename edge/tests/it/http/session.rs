@@ -87,11 +87,16 @@ fn page_works_with_the_keyboard() {
     focus(&mut browser, "freeze");
     browser.press("Enter");
     browser.wait_until(FROZEN);
-    // The cursor starts in the centre, on the configured point, which Enter removes.
+    // The cursor starts in the centre, on the configured point.
     focus(&mut browser, "picture");
     browser.press("Enter");
+    browser.wait_until(&notice("Hold the point to remove it"));
+    browser.press("Delete");
+    browser.wait_until("document.activeElement.id === 'remove'");
+    browser.press("Enter");
     browser.wait_until(&fact("Tap the structure"));
-    for _ in 0..40 {
+    browser.wait_until("document.activeElement.id === 'picture'");
+    for _ in 0..20 {
         browser.press("ArrowLeft");
     }
     browser.press("ArrowUp");
@@ -108,6 +113,9 @@ fn page_works_with_the_keyboard() {
     focus(&mut browser, "undo");
     browser.press("Enter");
     browser.wait_until(&format!("!{}", fact("box")));
+    focus(&mut browser, "showSettings");
+    browser.press("Enter");
+    browser.wait_until("document.querySelector('#settings').open");
     focus(&mut browser, "showBuild");
     browser.press("Enter");
     browser.wait_until("document.querySelector('#card').textContent.includes('tiny')");

@@ -1,0 +1,61 @@
+// What is known about an object and about the device, in words.
+
+import { language, text } from './words.js';
+
+/** Class, symbol and words for a mask; null for no mask. */
+export function grade(mask, working) {
+  if (!mask) return ['none', '…', working ? text.working : text.waiting];
+  const why = text.reason[mask.reason];
+  if (mask.state === 'lost') return ['lost', '✕', why ? `${text.lost} (${why})` : text.lost];
+  if (mask.state === 'uncertain') return ['poor', '!', why ? `${text.uncertain}: ${why}` : text.uncertain];
+  if (mask.score >= 0.85) return ['good', '✓', text.good];
+  return mask.score >= 0.7 ? ['fair', '~', text.fair] : ['poor', '!', text.poor];
+}
+
+/** Lines about an object, as [class, words]. */
+export function lines({ points, box }, mask, working) {
+  const asked = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
+  if (!asked.length) return [['', text.noPrompt]];
+  const [kind, symbol, word] = grade(mask, working);
+  const found = mask?.measured ? sizes(mask.measured) : [];
+  return [[`mark ${kind}`, `${symbol} ${word}`], ['', asked.join(', ')], ...found];
+}
+
+function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
+  const others = parts > 1 ? [['', text.parts(parts)]] : [];
+  // No thousands separator: 1.804 could be read as a decimal fraction.
+  const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
+  const number = (value, digits) => value.toLocaleString(language, format(digits));
+  if (physical) {
+    const { areaMm2, longestMm, shortestMm } = physical;
+    return [
+      ['', `${text.area}: ${number(areaMm2, 0)} mm²`],
+      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`], ...others,
+    ];
+  }
+  return [
+    ['', `${text.area}: ${number(areaPx, 0)} px (${text.notToScale})`],
+    ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`], ...others,
+  ];
+}
+
+/** Why there is no current image; null if there is one. */
+export function reasonFor(state, connected, status) {
+  if (!connected) return text.noConnection;
+  const { source, activity } = status ?? {};
+  const trouble = text.source[source?.code ?? source?.state];
+  if (trouble) return `${text.noPicture}: ${trouble}`;
+  if (activity === 'paused') return text.paused;
+  if (source?.state === 'ended') return text.ended;
+  if (state === 'waiting') return `${text.noPicture}: ${text.starting}`;
+  return state === 'stale' ? text.stale : null;
+}
+
+/** One line about the device. */
+export function deviceLine({ build, latency_ms: ms, degradation, reload, broker }, framesPerSecond) {
+  const latency = ms === null ? [] : [`${Math.round(ms / 10) * 10} ms`];
+  const { level, cause } = degradation;
+  const slowed = level ? [text.slowed(text.cause[cause], level)] : [];
+  const news = reload.state === 'idle' ? [] : [text.reload[reload.state]];
+  return [build, ...slowed, ...news, ...latency, text.rate(framesPerSecond), text.broker[broker]].join(' · ');
+}

@@ -1,0 +1,30 @@
+// Icons of buttons: paths in a square of 24 x 24.
+
+const PATHS = {
+  inside: 'M12 4v16M4 12h16',
+  outside: 'M4 12h16',
+  undo: 'M8 13 4 9l4-4M4 9h10a5 5 0 0 1 0 10H9',
+  redo: 'M16 13l4-4-4-4M20 9H10a5 5 0 0 0 0 10h5',
+  clear: 'M4 7h16M10 7V4h4v3M6 7l1 13h10l1-13',
+  freeze: 'M8 5v14M16 5v14',
+  goOn: 'M7 4v16l13-8z',
+  capture: 'M4 8h4l2-3h4l2 3h4v11H4zM12 16.5a3 3 0 1 0 0-6 3 3 0 0 0 0 6z',
+  captures: 'M7 4h13v13H7zM4 8v12h12',
+  settings: 'M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5',
+};
+
+/** Gives a button the icon of this name. */
+export function setIcon(button, name) {
+  let icon = button.querySelector('path');
+  if (!icon) {
+    const make = (kind) => document.createElementNS('http://www.w3.org/2000/svg', kind);
+    const picture = make('svg');
+    picture.setAttribute('viewBox', '0 0 24 24');
+    picture.setAttribute('aria-hidden', 'true');
+    icon = picture.appendChild(make('path'));
+    button.prepend(picture);
+  }
+  if (icon.dataset.name === name) return;
+  icon.dataset.name = name;
+  icon.setAttribute('d', PATHS[name]);
+}

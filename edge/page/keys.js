@@ -1,0 +1,19 @@
+// Keys of a keyboard or foot pedal. A pedal that sends Page Up and Page Down freezes and captures.
+
+const ACTIONS = {
+  f: 'freeze', F: 'freeze', PageUp: 'freeze', F9: 'freeze',
+  c: 'capture', C: 'capture', PageDown: 'capture', F10: 'capture',
+  n: 'next', N: 'next', End: 'next', F8: 'next',
+  u: 'undo', U: 'undo', r: 'redo', R: 'redo',
+  '+': 'zoomIn', '-': 'zoomOut', 0: 'fit',
+};
+
+/** Name of the action of a key; null if it has none now. */
+export function actionOf(event) {
+  const { target, key, ctrlKey, metaKey, altKey, shiftKey, repeat } = event;
+  if (document.querySelector('dialog[open]') || target.closest?.('input')) return null;
+  if ((ctrlKey || metaKey) && key.toLowerCase() === 'z') return shiftKey ? 'redo' : 'undo';
+  // A pedal that is held down sends its key again and again.
+  if (ctrlKey || metaKey || altKey || repeat) return null;
+  return ACTIONS[key] ?? null;
+}

@@ -1,0 +1,29 @@
+//! Refusals of prompts and commands.
+
+use std::fmt;
+
+/// A prompt or command that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Cause, for programs: the page words it in its language.
+    pub code: &'static str,
+    /// Values found and expected, for people.
+    pub reason: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    /// The message is not one of the wire format.
+    pub(crate) fn not_a_message(reason: impl Into<String>) -> Self {
+        Self::new("not-a-message", reason)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.reason)
+    }
+}
