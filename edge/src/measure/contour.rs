@@ -27,7 +27,7 @@ mod tests {
     fn circle(count: u16, radius: f32, ragged: f32) -> Ring {
         let point = |i: u16| {
             let angle = f32::from(i) / f32::from(count) * std::f32::consts::TAU;
-            let radius = radius + if i % 2 == 0 { ragged } else { 0.0 };
+            let radius = radius + if i.is_multiple_of(2) { ragged } else { 0.0 };
             [radius * angle.cos(), radius * angle.sin()]
         };
         (0..count).map(point).collect()

@@ -114,10 +114,16 @@ impl Pickle {
         self.0.extend(text.bytes());
     }
 
-    /// A number below 2^63.
+    /// A number below 2^63. Small ones are written as PyTorch does; not all readers take sizes in the
+    /// long form.
     fn integer(&mut self, value: usize) {
-        self.0.extend([0x8a, 8]);
-        self.0.extend((value as u64).to_le_bytes());
+        if let Ok(value) = i32::try_from(value) {
+            self.0.push(b'J');
+            self.0.extend(value.to_le_bytes());
+        } else {
+            self.0.extend([0x8a, 8]);
+            self.0.extend((value as u64).to_le_bytes());
+        }
     }
 
     fn float(&mut self, value: f64) {
