@@ -149,11 +149,11 @@ def main():
     spec = (HERE / "../../wire/SPEC.md").read_text()
     example = bytes.fromhex(spec.split("```hex\n")[1].split("```")[0])
     write("wire", "mask", b"\3" + example)
-    write("wire", "command", b"\1\3\4")
+    write("wire", "command", b"\1\4\4")
     point = bytes.fromhex("00006040 00008040 01")
-    write("wire", "prompt", b"\4\3\1\0\1" + point + b"\0")
+    write("wire", "prompt", b"\4\4\1\0\1" + point + b"\0")
     write("wire", "topic", b"\x08medsa/bench/prompt")
-    write("inbox", "postcard", b"medsa/bench/prompt\n\3\1\0\1" + point + b"\0")
+    write("inbox", "postcard", b"medsa/bench/prompt\n\4\1\0\1" + point + b"\0")
 
     vector = {"frame": "frame.png", "clicks": [[4, 5]], "box": [1, 2, 9, 8], "mask_runs": [30, 9, 345], "min_iou": 0.9}
     limits = {"pi": {"encoder_ms": 9.5, "decoder_ms": 3}}
