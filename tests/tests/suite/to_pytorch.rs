@@ -57,11 +57,13 @@ fn adapter_predicts_the_same_after_its_way_through_pytorch() {
         let expected = of(adapter.sam(&model.base, None).unwrap());
         let found = of(read.sam(Some(model.size)).unwrap());
         let plain = of(model.base.sam(Some(model.size)).unwrap());
-        for ((found, expected), plain) in found.iter().zip(&expected).zip(&plain) {
+        for (found, expected) in found.iter().zip(&expected) {
             let difference = max_difference(found, expected);
             assert!(difference < 1e-3, "{difference}");
-            assert!(max_difference(plain, expected) > 0.01, "the adapter has an effect");
         }
+        let effects = plain.iter().zip(&expected).map(|(plain, with)| max_difference(plain, with));
+        let effect = effects.fold(0.0, f32::max);
+        assert!(effect > 0.01, "the adapter changes predictions by {effect}");
         // The released code loads a state dict only if it has all adapters of all blocks.
         let depth = read.weights.keys().filter(|name| name.contains(".Depth_Adapter.")).count();
         let space = read.weights.keys().filter(|name| name.contains(".Space_Adapter.")).count();
