@@ -66,6 +66,14 @@ pub(super) fn shapes_before(function: &FunctionProto, axes: [i64; 4]) -> Vec<[i6
     permuted.filter_map(shape).collect()
 }
 
+/// Shape with four sides to which `function` reshapes its first output.
+pub(super) fn shape_of_output(function: &FunctionProto) -> Option<[i64; 4]> {
+    let body = Body::new(&[], function).ok()?;
+    let output = function.output.first()?;
+    let reshaped = body.producer(output).filter(|node| node.op_type == "Reshape")?;
+    numbers(body.constant(second(reshaped)?)?)?.try_into().ok()
+}
+
 fn value(values: &HashMap<&str, String>, name: &str) -> Result<String, Mismatch> {
     let found = values.get(name).cloned();
     found.ok_or_else(|| Mismatch::new("body", format!("{name} without a value"), "a value"))

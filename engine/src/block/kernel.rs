@@ -12,7 +12,7 @@ use medsa_sam::block::{self, BlockKind, BlockSchema, part};
 use medsa_sam::layers;
 use tract_onnx::pb::{FunctionProto, NodeProto};
 
-use super::canonical::shapes_before;
+use super::canonical::{shape_of_output, shapes_before};
 use super::decoder::{Final, Head, Prompted, TwoWay};
 use super::mismatch::Mismatch;
 use super::operator::Operation;
@@ -64,6 +64,7 @@ pub(super) fn kernel(
             Kernel::Operation(Arc::new(Prompted { prompt: mask_prompt(w)?, pool }))
         }
         BlockKind::MaskHead { height, width } => {
+            check_sides(function, [*height, *width])?;
             let (head, side) = (mask_head(w)?, [*height, *width]);
             Kernel::Operation(Arc::new(Head { head, side, pool, memory: Mutex::default() }))
         }
@@ -366,4 +367,21 @@ fn check_heads(function: &FunctionProto, heads: usize) -> Result<(), Mismatch> {
         }
         None => Ok(()),
     }
+}
+
+/// Checks height and width of the embedding, which the weights of a mask head do not determine. The
+/// body reshapes its masks to `[1, masks, 4 height, 4 width]`.
+fn check_sides(function: &FunctionProto, sides: [usize; 2]) -> Result<(), Mismatch> {
+    let Some([_, _, height, width]) = shape_of_output(function) else {
+        let expected = "[1, masks, 4 height, 4 width]";
+        return Err(Mismatch::new("body", "masks without a constant shape", expected));
+    };
+    for (field, side, of_masks) in [("height", sides[0], height), ("width", sides[1], width)] {
+        let expected = side.checked_mul(4);
+        if expected.is_none() || usize::try_from(of_masks).ok() != expected {
+            let found = format!("{side}, and {} in the body", of_masks / 4);
+            return Err(Mismatch::new(field, found, "the same number"));
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use medsa_engine::{Engine, Inlined};
 use medsa_export::Models;
-use medsa_sam::block::{BlockSchema, SCHEMA_ATTRIBUTE};
+use medsa_sam::block::{BlockKind, BlockSchema, Bottleneck, SCHEMA_ATTRIBUTE};
 use medsa_sam::layers::Activation;
 use medsa_sam::prompt::PromptTokens;
 use medsa_sam::{AdapterConfig, AdapterPlan, DecoderPlan, Folding, Quantization, Sam, SamConfig};
@@ -203,6 +203,8 @@ fn order_of_independent_statements_does_not_matter() {
 fn order_of_weights_does_not_matter_if_roles_are_permuted_with_them() {
     let mut case = tiny();
     let before = case.run();
+    assert_eq!(before.1, [], "all blocks have kernels");
+    let mut permuted = 0;
     for model in [&mut case.encoder, &mut case.decoder] {
         for (at, mut schema) in schemas(model) {
             let graph = model.graph.as_mut().unwrap();
@@ -221,8 +223,10 @@ fn order_of_weights_does_not_matter_if_roles_are_permuted_with_them() {
             function.input[data..].reverse();
             let attribute = node.attribute.iter_mut().find(|a| a.name == SCHEMA_ATTRIBUTE).unwrap();
             attribute.s = serde_json::to_vec(&schema).unwrap();
+            permuted += 1;
         }
     }
+    assert!(permuted >= 8, "weights of {permuted} blocks permuted");
     assert_eq!(case.run(), before);
 }
 
@@ -240,9 +244,10 @@ fn swapped_weights_with_unchanged_roles_are_refused() {
     assert!(refusal.contains(": body: found "), "{refusal}");
 }
 
-/// Message of the engine after `change` is made to the schema of a block of `kind`.
+/// Message of the engine after `change` is made to the schema of a block of `kind`, in a network
+/// with a TinyViT, or with a ViT if `kind` is one of its blocks.
 fn refused(kind: &str, change: impl Fn(&mut Value)) -> String {
-    let mut case = tiny();
+    let mut case = if kind == "vit-block" { Case::new(made_up::vit(3)) } else { tiny() };
     case.change(kind, change);
     case.refusal()
 }
@@ -268,31 +273,84 @@ fn error_names_each_wrong_field_of_a_schema() {
     says(heads, &["block TinyViTBlock", "attn.attention_biases: found shape [2, 9]"]);
     let space = refused("tiny-vit-block", |s| s["kind"]["tiny-vit-block"]["space"] = json!(null));
     says(space, &["block TinyViTBlock", "body: found "]);
+    let window = refused("vit-block", |s| s["kind"]["vit-block"]["window"] = json!(4));
+    says(window, &["block ViTBlock", "attn.window_padding: found shape [1, 9, 9, 1]"]);
+    let heads = refused("vit-block", |s| s["kind"]["vit-block"]["heads"] = json!(1));
+    says(heads, &["block ViTBlock", "attn.rel_pos_h: found shape [3, 32, 3], expected [3, 64, 3]"]);
+    let space = refused("vit-block", |s| s["kind"]["vit-block"]["space"] = json!(null));
+    says(space, &["block ViTBlock", "body: found "]);
     let heads = refused("two-way-block", |s| s["kind"]["two-way-block"]["heads"] = json!(2));
     says(heads, &["block TwoWayBlock", "heads: found 2, and 4 in the body"]);
     let first = refused("two-way-block", |s| s["kind"]["two-way-block"]["first"] = json!(false));
     says(first, &["block TwoWayBlock", "body: found "]);
+    for (field, value) in [
+        ("after_tokens", json!({"hyper": {"maps": 2}})),
+        ("after_tokens", json!({"activation": "gelu"})),
+        ("beside_mlp", json!(null)),
+        ("beside_mlp", json!("relu")),
+        ("after_image", json!(null)),
+        ("after_image", json!("relu")),
+    ] {
+        let text = refused("two-way-block", |schema| {
+            let found = &mut schema["kind"]["two-way-block"][field];
+            assert!(found.take() != value, "{field} changes");
+            *found = value.clone();
+        });
+        says(text, &["block TwoWayBlock", "body: found "]);
+    }
     let heads = refused("final-attention", |s| s["kind"]["final-attention"]["heads"] = json!(8));
     says(heads, &["block FinalAttention", "heads: found 8, and 4 in the body"]);
-    let height = refused("mask-head", |s| s["kind"]["mask-head"]["height"] = json!(9));
-    says(height, &["decoder.onnx"]);
+    let grid = made_up::tiny_vit(3).grid();
+    for side in ["height", "width"] {
+        let text = refused("mask-head", |s| s["kind"]["mask-head"][side] = json!(grid + 1));
+        let found = format!("{side}: found {}, and {grid} in the body", grid + 1);
+        says(text, &["decoder.onnx: block MaskHead", &found, "expected the same number"]);
+    }
     let role = refused("mb-conv", |schema| schema["weights"][0] = json!("project.weight"));
     says(role, &["block MBConv", "body: found "]);
     let short = refused("mb-conv", |schema| drop(schema["weights"].as_array_mut().unwrap().pop()));
-    says(short, &["block MBConv"]);
+    says(short, &["block MBConv", "body: found "]);
     let long = refused("mb-conv", |schema| {
         let weights = schema["weights"].as_array_mut().unwrap();
         weights.extend(std::iter::repeat_n(json!("expand.bias"), 40));
     });
     says(long, &["block MBConv", "weights: found "]);
     let int8 = refused("mb-conv", |schema| schema["int8"] = json!(["attn.products"]));
-    says(int8, &["block MBConv"]);
+    says(int8, &["block MBConv", "expand.weight: found missing"]);
     let body = refused("neck", |schema| {
         // A known body of another kind.
         let known = include_str!("../../../engine/src/block/bodies.txt");
         schema["body"] = json!(known.split_whitespace().next().unwrap());
     });
     says(body, &["block Neck", "body: found "]);
+}
+
+#[test]
+fn error_names_the_number_of_hyper_maps_if_there_are_more_weights() {
+    let mut case = tiny();
+    let is_hyper = |schema: &BlockSchema| {
+        matches!(
+            schema.kind,
+            BlockKind::TwoWayBlock { after_tokens: Some(Bottleneck::Hyper { maps: 3 }), .. }
+        )
+    };
+    let blocks = schemas(&case.decoder);
+    let (at, _) = blocks.iter().find(|(_, schema)| is_hyper(schema)).unwrap();
+    // The function of the first block is called once. A fourth map has a weight, which the body
+    // does not use, so that its hash does not change.
+    let node = &mut case.decoder.graph.as_mut().unwrap().node[*at];
+    node.input.push(node.input.last().unwrap().clone());
+    let name = node.op_type.clone();
+    let function = case.decoder.functions.iter_mut().find(|f| f.name() == name).unwrap();
+    function.input.push("unused".into());
+    case.change("two-way-block", |schema| {
+        let weights = schema["weights"].as_array_mut().unwrap();
+        weights.push(json!("adapter.prompt_to_image.hyp.norms.3.weight"));
+    });
+    let refusal = case.refusal();
+    assert!(refusal.starts_with("decoder.onnx: block TwoWayBlock"), "{refusal}");
+    let expected = "adapter.prompt_to_image.hyp.maps: found 4, expected 3";
+    assert!(refusal.contains(expected), "{refusal}");
 }
 
 #[test]
