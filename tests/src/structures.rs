@@ -8,7 +8,7 @@ use medsa_frames::Frame;
 use medsa_sam::prompt::BoxXyxy;
 
 /// An image with the boxes of its structures.
-pub struct Picture {
+pub struct LabelledImage {
     /// Name of the data set.
     pub set: &'static str,
     /// Pixels of the image.
@@ -44,21 +44,21 @@ pub const WHOLE: [DataSet; 3] = [
 ///
 /// # Panics
 /// If a data set has fewer images, or an image has no mask.
-pub fn pictures(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Picture> {
-    let picture = |(set, image): (&DataSet, PathBuf)| {
+pub fn images(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<LabelledImage> {
+    let labelled = |(set, image): (&DataSet, PathBuf)| {
         let name = image.with_extension("png");
         let name = name.file_name().expect("an image has a name");
         let mask = open(&image.with_file_name("../masks").join(name)).into_luma8();
         let boxes = set.structures.iter().filter_map(|&values| bounds(&mask, values)).collect();
-        Picture { set: set.name, frame: frame(&image), boxes }
+        LabelledImage { set: set.name, frame: frame(&image), boxes }
     };
-    spaced(data, sets, of_each, 0).map(picture).collect()
+    spaced(data, sets, of_each, 0).map(labelled).collect()
 }
 
-/// Images between those of [`pictures`].
+/// Images between those of [`images`].
 ///
 /// # Panics
-/// Same as [`pictures`].
+/// Same as [`images`].
 pub fn calibration(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Frame> {
     spaced(data, sets, of_each, 1).map(|(_, image)| frame(&image)).collect()
 }

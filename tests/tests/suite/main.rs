@@ -14,6 +14,7 @@ mod gradients;
 mod int8;
 mod kernels;
 mod main_job;
+mod masks_on_data;
 mod medsa_blocks;
 mod onnx_parity;
 mod pack;
