@@ -10,7 +10,7 @@ use std::process::{self, Output, Stdio};
 
 use medsa_bundle::Build;
 use medsa_edge::config::Protocol;
-use medsa_test_inputs::needs;
+use medsa_test_inputs::{needs, ran_by_sudo};
 use medsa_update::{Repository, Terms};
 use medsa_wire::{BuildStatus, Command, PromptChange, PromptMessage};
 use serde_json::Value;
@@ -259,6 +259,9 @@ fn running_service_follows_commands_of_an_operator() {
 #[test]
 fn root_updates_as_the_owner_of_the_slots() {
     // Only root can change the owner of files.
+    if ran_by_sudo("update::root_updates_as_the_owner_of_the_slots") {
+        return;
+    }
     needs!("mosquitto", "root");
     let broker = Mosquitto::start();
     let ward = Ward::new(&broker, "", "repository = \"repository\"");

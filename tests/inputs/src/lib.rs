@@ -85,7 +85,11 @@ pub const NEEDS: &[Need] = &[
     Need { name: "rauc", parts: &[Program("rauc"), Program("mksquashfs")], remedy: SETUP },
     Need { name: "ssh", parts: &[Program("ssh"), Program("sshd")], remedy: SETUP },
     Need { name: "systemd", parts: &[Program("systemd-analyze")], remedy: SETUP },
-    Need { name: "root", parts: &[Root], remedy: "run the tests as root" },
+    Need {
+        name: "root",
+        parts: &[Root],
+        remedy: "run the tests as root, or as a user of sudo without a password",
+    },
     Need { name: "shared", parts: &[Shared], remedy: "put the data sets beside the repository" },
 ];
 
@@ -117,6 +121,37 @@ pub fn require(name: &str) -> bool {
     if let Some(what) = missing {
         panic!("{what}: {remedy}, or skip the tests that need it: MEDSA_SKIP={name}");
     }
+    true
+}
+
+/// Runs `test` of this test binary again as root if the user is not root but may use sudo without a
+/// password. Returns true if it has run there; the caller then returns.
+///
+/// # Panics
+/// If the test fails there.
+pub fn ran_by_sudo(test: &str) -> bool {
+    let sudo = || {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("-n");
+        sudo
+    };
+    let may = || sudo().arg("true").output().is_ok_and(|output| output.status.success());
+    if is_root() || listed("root") || !may() {
+        return false;
+    }
+    // By `env`, because sudo keeps only a few variables.
+    let mut command = sudo();
+    command.arg("env");
+    for (name, value) in env::vars() {
+        let prefixes = ["CARGO", "MEDSA_"];
+        if ["PATH", "HOME"].contains(&name.as_str()) || prefixes.iter().any(|p| name.starts_with(p))
+        {
+            command.arg(format!("{name}={value}"));
+        }
+    }
+    let binary = env::current_exe().expect("the path of a test is known");
+    let status = command.arg(binary).args(["--exact", test, "--include-ignored"]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{test} has failed as root");
     true
 }
 
