@@ -1,6 +1,6 @@
 # make demo    main workflow on a real ultrasound clip
 # make test    all tests; at most 10 minutes once everything is built
-# make check   formatting, clippy, documentation, book and links, licences and duplicate versions of
+# make check   formatting, clippy, documentation, book, links and paths, licences and duplicate versions of
 #              dependencies, shell scripts, page, short fuzzing; at most 10 minutes once everything is
 #              built
 # make long    tests that take hours, run by hand: whole data sets, endurance of the service,

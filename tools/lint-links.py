@@ -3,15 +3,19 @@
 usage: python3 tools/lint-links.py FILE...
 
 Links to other hosts are not followed. Pages of the book (docs/src) must be listed in its SUMMARY.md,
-link only to each other, and include only files that exist.
+link only to each other, and include only files that exist. Paths in back quotes of ARCHITECTURE.md
+must exist, too: those that begin with a folder of the repository, and names of source files.
 """
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 INCLUDE = re.compile(r"\{\{#include ([^}:]+)")
+MAP = Path("ARCHITECTURE.md")
+PATH = re.compile(r"`([\w.-]+/[\w./-]*|[\w-]+\.(?:rs|js|py|sh|txt|md|toml))`")
 BOOK = Path("docs/src")
 SUMMARY = BOOK / "SUMMARY.md"
 
@@ -37,8 +41,24 @@ def anchors(path):
     return found
 
 
+def absent(text):
+    """Paths in back quotes that do not exist."""
+    files = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True)
+    files = [Path(line) for line in files.stdout.splitlines()]
+    folders = {file.parts[0] for file in files}
+    names = {file.name for file in files}
+    for found in PATH.findall(text):
+        first, slash, _ = found.partition("/")
+        if slash and first in folders and not Path(found).exists():
+            yield f"{found} does not exist"
+        elif not slash and found not in names:
+            yield f"no file is called {found}"
+
+
 def problems(path):
     text = path.read_text()
+    if path == MAP:
+        yield from absent(text)
     in_book = BOOK in path.parents
     if in_book:
         for name in INCLUDE.findall(text):

@@ -19,7 +19,7 @@ use crate::{any, build, said};
 pub const UNNUMBERED_STATE: &[u8] = include_bytes!("../data/state-unnumbered.json");
 
 /// Memory of a repository that was published on 2100-01-01.
-const UNNUMBERED_TRUST: &[u8] = include_bytes!("../data/trust-unnumbered.json");
+pub const UNNUMBERED_TRUST: &[u8] = include_bytes!("../data/trust-unnumbered.json");
 
 /// Content of a file.
 pub fn content(file: &[u8]) -> Value {
@@ -30,7 +30,7 @@ pub fn content(file: &[u8]) -> Value {
 /// File with this content and the right checksum.
 pub fn file(content: &Value) -> Vec<u8> {
     let json = serde_json::to_vec(content).unwrap();
-    let sha256: String = Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(&json));
     [sha256.as_bytes(), b"\n", &json].concat()
 }
 
@@ -171,7 +171,7 @@ fn newer_memory_of_the_repository_is_refused_and_stays_as_it_is() {
 }
 
 /// Result of a look at a repository that does not exist, with the memory in a folder.
-fn look(memory: &Path) -> String {
+pub fn look(memory: &Path) -> String {
     let source = Source {
         url: Url::parse("file:///does/not/exist/").unwrap(),
         root: Vec::new(),

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 /// Bytes of a build, and its offer.
 fn build(version: &str) -> (Vec<u8>, Offer) {
     let bytes: Vec<u8> = version.bytes().cycle().take(200_000).collect();
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     let version = Version::parse(version).unwrap();
     let installed = Installed { name: "nerve".into(), version, sha256 };
     let offer = Offer { build: installed, bytes: bytes.len() as u64 };

@@ -2,7 +2,7 @@
 //! it: the device always starts with the build that was installed, old or new, and can be updated
 //! again. This also holds for states that an older or a newer program has written.
 
-use std::io;
+use std::{fs, io};
 
 use medsa_update::{Disk, Error, Permit, Running, Slots, TRIAL_STARTS};
 use serde_json::json;
@@ -141,9 +141,7 @@ pub fn starts_with(disk: &Simulated) -> String {
     match slots.start() {
         Ok(Running { path, build, .. }) => {
             let content = disk.content(path.to_str().unwrap());
-            let found =
-                Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect::<String>();
-            assert_eq!(found, build.sha256);
+            assert_eq!(hex::encode(Sha256::digest(content)), build.sha256);
             build.version.to_string()
         }
         Err(Error::NothingToRun { .. }) => "none".into(),
@@ -174,6 +172,7 @@ fn rewrite(disk: &Simulated, author: Author) -> bool {
 }
 
 const STATE: &str = "state.json";
+const TRUST: &str = "trust.json";
 
 #[test]
 fn device_starts_with_a_whole_build_after_every_disturbance_of_an_update() {
@@ -281,22 +280,18 @@ fn state_in_a_newer_format_is_refused_and_never_written() {
     assert_eq!((disk.operations(), disk.find(STATE)), (0, Some(newer)));
 }
 
-/// A newer program replaces the state, in its own format, when the power goes; then this program
-/// runs.
-#[test]
-fn downgrade_after_a_disturbed_migration_works_or_names_the_format() {
-    let newer = formats::file(&json!({ "format": 2, "slots": ["in", "another", "form"] }));
+/// Disks that are left when a newer program replaces a file, in its own format, and is killed or
+/// loses its power at any operation; each with a description.
+fn left_by_migration(begin: &Simulated, name: &str, newer: &[u8]) -> Vec<(String, Simulated)> {
+    let unfinished = name.replace(".json", ".new");
     let migrate = |mut disk: Simulated| -> io::Result<()> {
-        disk.create("state.new")?;
-        disk.append("state.new", &newer)?;
-        disk.sync("state.new")?;
-        disk.rename("state.new", STATE)?;
+        disk.create(&unfinished)?;
+        disk.append(&unfinished, newer)?;
+        disk.sync(&unfinished)?;
+        disk.rename(&unfinished, name)?;
         disk.sync_names()
     };
-    let begin = Simulated::default();
-    install(&mut Slots::open(begin.clone()).unwrap());
-    let begin = begin.after_kill();
-    let (mut works, mut refused) = (0, 0);
+    let mut all = Vec::new();
     for number in 1..=5 {
         for fault in [Fault::Kill, Fault::CutBefore, Fault::CutInside] {
             let disk = begin.copy();
@@ -307,23 +302,61 @@ fn downgrade_after_a_disturbed_migration_works_or_names_the_format() {
                 Fault::Kill => vec![disk.after_kill()],
                 _ => disk.leftovers().into_iter().map(|left| disk.after(left)).collect(),
             };
-            for disk in left {
-                match Slots::open(disk.clone()).map(drop) {
-                    Ok(()) => {
-                        works += 1;
-                        assert_eq!(starts_with(&disk), "1.0.0");
-                        can_be_updated(&disk);
-                    }
-                    Err(Error::NewerFormat { found: 2, supported: 1, .. }) => {
-                        refused += 1;
-                        assert_eq!(disk.find(STATE).unwrap(), newer);
-                    }
-                    Err(error) => panic!("{fault:?} at {number}: {error}"),
-                }
+            all.extend(left.into_iter().map(|disk| (format!("{fault:?} at {number}"), disk)));
+        }
+    }
+    all
+}
+
+#[test]
+fn downgrade_after_a_disturbed_migration_works_or_names_the_format() {
+    let newer = formats::file(&json!({ "format": 2, "slots": ["in", "another", "form"] }));
+    let begin = Simulated::default();
+    install(&mut Slots::open(begin.clone()).unwrap());
+    let begin = begin.after_kill();
+    let (mut works, mut refused) = (0, 0);
+    for (what, disk) in left_by_migration(&begin, STATE, &newer) {
+        match Slots::open(disk.clone()).map(drop) {
+            Ok(()) => {
+                works += 1;
+                assert_eq!(starts_with(&disk), "1.0.0");
+                can_be_updated(&disk);
             }
+            Err(Error::NewerFormat { found: 2, supported: 1, .. }) => {
+                refused += 1;
+                assert_eq!(disk.find(STATE).unwrap(), newer);
+            }
+            Err(error) => panic!("{what}: {error}"),
         }
     }
     assert!(works > 0 && refused > 0, "{works} disks work, {refused} are refused");
+}
+
+#[test]
+fn memory_of_the_repository_counts_after_a_disturbed_migration_or_names_the_format() {
+    let newer = formats::file(&json!({ "format": 2, "known": "for another program" }));
+    let mut begin = Simulated::default();
+    begin.create(TRUST).unwrap();
+    begin.append(TRUST, formats::UNNUMBERED_TRUST).unwrap();
+    begin.sync(TRUST).unwrap();
+    begin.sync_names().unwrap();
+    let (mut counts, mut refused) = (0, 0);
+    for (what, disk) in left_by_migration(&begin.after_kill(), TRUST, &newer) {
+        let left = disk.find(TRUST).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(TRUST);
+        fs::write(&path, &left).unwrap();
+        let seen = formats::look(folder.path());
+        if left == newer {
+            refused += 1;
+            assert!(seen.contains("its format is 2"), "{what}: {seen}");
+        } else {
+            counts += 1;
+            assert!(seen.contains("but it is 2100-01-01T00:00:00Z or later"), "{what}: {seen}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), left);
+    }
+    assert!(counts > 0 && refused > 0, "{counts} memories count, {refused} are refused");
 }
 
 fn print_line(name: &str, operations: &str, counts: [usize; 5]) {
