@@ -59,7 +59,7 @@ pub struct Publish {
     builds: Vec<PathBuf>,
 }
 
-/// Download a build into the unused slot of this device, verify it, and test its answers
+/// Download a build into the unused slot of this device, verify it, and run its acceptance test
 #[derive(Args)]
 pub struct Stage {
     /// Folder of the device's slots
@@ -247,7 +247,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + '_ {
     move |error| anyhow!("{}: {error}", path.display())
 }
 
-/// Tests the answers of the build with the service's program.
+/// Runs the acceptance test of the build with the service's program.
 ///
 /// # Errors
 /// The message of the program.

@@ -56,8 +56,8 @@ fn main() {
         ended("decoder");
     }
     for pair in files.chunks_exact(2) {
-        let (question, answer) = (read(&pair[0]), &pair[1]);
-        let floats = question.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let (input, output) = (read(&pair[0]), &pair[1]);
+        let floats = input.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         let mut floats: Vec<f32> = floats.collect();
         let boxes = floats.len().checked_sub(image.len()).unwrap_or_else(|| {
             panic!("{}: {} numbers, expected at least {}", pair[0], floats.len(), image.len())
@@ -70,8 +70,8 @@ fn main() {
                 engine.decode(&embedding, &tokens(corners), None).expect("the decoder runs");
             found.extend(decoded.single().0);
         }
-        fs::write(answer, found.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
-            .unwrap_or_else(|e| panic!("{answer}: {e}"));
+        fs::write(output, found.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())
+            .unwrap_or_else(|e| panic!("{output}: {e}"));
     }
     println!("{}", json!({ "encoder": encoder_ms, "decoder": decoder_ms, "peak_mb": [peak_mb()] }));
 }

@@ -16,7 +16,7 @@ use crate::{Engine, Error, frame_view};
 #[derive(Clone, Debug, Serialize)]
 pub struct Accepted {
     /// Results by vector.
-    pub answers: Vec<Answered>,
+    pub vectors: Vec<TestedVector>,
     /// Median time of the image encoder per frame, in ms.
     pub encoder_ms: f64,
     /// Median time of prompt encoder and mask decoder per prompt, in ms.
@@ -25,7 +25,7 @@ pub struct Accepted {
 
 /// Result of one vector.
 #[derive(Clone, Debug, Serialize)]
-pub struct Answered {
+pub struct TestedVector {
     /// Name of its frame.
     pub frame: String,
     /// IoU with the expected mask.
@@ -38,13 +38,13 @@ impl Accepted {
     /// Checks the masks and, with `board`, the times against the limits of the board of that name.
     ///
     /// # Errors
-    /// [`Error::WrongAnswer`], [`Error::TooSlow`].
+    /// [`Error::WrongMask`], [`Error::TooSlow`].
     pub fn check(&self, board: Option<(&str, LatencyLimits)>) -> Result<(), Error> {
         // The comparison is written so that NaN is refused.
-        let right = |answer: &Answered| answer.iou >= answer.min_iou;
-        if let Some(vector) = self.answers.iter().position(|answer| !right(answer)) {
-            let Answered { frame, iou, min_iou } = self.answers[vector].clone();
-            return Err(Error::WrongAnswer { vector, frame, iou, min_iou });
+        let right = |tested: &TestedVector| tested.iou >= tested.min_iou;
+        if let Some(vector) = self.vectors.iter().position(|tested| !right(tested)) {
+            let TestedVector { frame, iou, min_iou } = self.vectors[vector].clone();
+            return Err(Error::WrongMask { vector, frame, iou, min_iou });
         }
         let Some((board, limits)) = board else { return Ok(()) };
         let Self { encoder_ms, decoder_ms, .. } = *self;
@@ -91,7 +91,7 @@ pub fn accept_in_turns<T>(
         let (vector, reason) = (0, "there is none, expected at least one".to_owned());
         return Err(Error::Acceptance { vector, reason });
     }
-    let (mut answers, mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tested, mut encoder_ms, mut decoder_ms) = (Vec::new(), Vec::new(), Vec::new());
     for (i, vector) in vectors.iter().enumerate() {
         let Case { frame, prompt, expected } = case(build, i, vector)?;
         let (image, geometry) = engine.preprocess().run(frame_view(&frame)?);
@@ -106,9 +106,9 @@ pub fn accept_in_turns<T>(
         drop(turn);
         let found = geometry.mask_in_frame(decoded.single().0);
         let (frame, min_iou) = (vector.frame.clone(), vector.min_iou);
-        answers.push(Answered { frame, iou: iou(&found, &expected), min_iou });
+        tested.push(TestedVector { frame, iou: iou(&found, &expected), min_iou });
     }
-    Ok(Accepted { answers, encoder_ms: median(encoder_ms), decoder_ms: median(decoder_ms) })
+    Ok(Accepted { vectors: tested, encoder_ms: median(encoder_ms), decoder_ms: median(decoder_ms) })
 }
 
 /// Checks that all acceptance vectors of `build` can be used; returns their number.

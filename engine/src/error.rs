@@ -46,7 +46,7 @@ pub enum Error {
         "acceptance vector {vector} of the build: IoU of the mask on {frame} with the \
              expected mask is {iou:.4}, expected at least {min_iou}"
     )]
-    WrongAnswer {
+    WrongMask {
         /// Number of the vector, from 0.
         vector: usize,
         /// Its frame.

@@ -51,7 +51,7 @@ pub enum Error {
     Stock(#[from] medsa_trainer::train::StockError),
     /// An image of the data set cannot be read.
     #[error(transparent)]
-    Picture(#[from] medsa_trainer::data::Problem),
+    TrainingImage(#[from] medsa_trainer::data::Problem),
     /// The evaluation failed.
     #[error(transparent)]
     Evaluation(#[from] medsa_trainer::train::EvaluateError),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::dicom::DicomClip;
-use crate::pictures::Pictures;
+use crate::image_files::ImageFiles;
 use crate::{Frame, FramesError, MAX_FRAMES};
 
 /// One or more frames, each decoded on request.
@@ -18,7 +18,7 @@ pub struct Clip {
 #[derive(Debug)]
 enum Source {
     Dicom(Box<DicomClip>),
-    Pictures(Pictures),
+    ImageFiles(ImageFiles),
 }
 
 impl Clip {
@@ -34,7 +34,7 @@ impl Clip {
         let path = path.as_ref().to_owned();
         let metadata = fs::metadata(&path).map_err(FramesError::read(&path))?;
         let source = if metadata.is_dir() {
-            Source::Pictures(Pictures::in_folder(&path)?)
+            Source::ImageFiles(ImageFiles::in_folder(&path)?)
         } else {
             open_file(&path)?
         };
@@ -53,7 +53,7 @@ impl Clip {
     pub fn len(&self) -> usize {
         match &self.source {
             Source::Dicom(dicom) => dicom.len(),
-            Source::Pictures(pictures) => pictures.len(),
+            Source::ImageFiles(files) => files.len(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Clip {
             Source::Dicom(dicom) => dicom
                 .frame(index)
                 .map_err(|source| FramesError::Dicom { path: self.path.clone(), source }),
-            Source::Pictures(pictures) => pictures.frame(index),
+            Source::ImageFiles(files) => files.frame(index),
         }
     }
 
@@ -78,7 +78,7 @@ impl Clip {
     pub fn frame_interval_ms(&self) -> Option<f64> {
         match &self.source {
             Source::Dicom(dicom) => dicom.frame_interval_ms(),
-            Source::Pictures(_) => None,
+            Source::ImageFiles(_) => None,
         }
     }
 
@@ -87,7 +87,7 @@ impl Clip {
     /// there is no such frame.
     pub fn frame_name(&self, index: usize) -> Option<String> {
         match &self.source {
-            Source::Pictures(pictures) => pictures.name(index),
+            Source::ImageFiles(files) => files.name(index),
             Source::Dicom(dicom) if index < dicom.len() => {
                 let file = self.path.file_name().unwrap_or_default().to_string_lossy();
                 let digits = (dicom.len() - 1).to_string().len();
@@ -109,7 +109,7 @@ fn open_file(path: &Path) -> Result<Source, FramesError> {
     if start.get(128..132) == Some(b"DICM") {
         Ok(Source::Dicom(Box::new(DicomClip::open(path)?)))
     } else if start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff") {
-        Ok(Source::Pictures(Pictures::one(path)?))
+        Ok(Source::ImageFiles(ImageFiles::one(path)?))
     } else {
         start.truncate(8);
         Err(FramesError::Unrecognized { path: path.to_owned(), found: start })

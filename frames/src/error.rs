@@ -80,7 +80,7 @@ pub enum FramesError {
 
     /// A PNG or JPEG file is damaged or of an unsupported kind.
     #[error("{path}: not a valid image: {source}")]
-    Picture {
+    Image {
         /// The file.
         path: PathBuf,
         /// Error of the decoder.

@@ -13,7 +13,7 @@ mod clip;
 mod dicom;
 mod error;
 mod frame;
-mod pictures;
+mod image_files;
 
 pub use clip::Clip;
 pub use dicom::{DicomProblem, Segmentation};

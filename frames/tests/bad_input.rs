@@ -63,9 +63,9 @@ fn truncated_images_are_refused() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = Clip::open(&path).unwrap().frame(0).unwrap_err();
-    assert!(matches!(error, FramesError::Picture { .. }), "{error}");
+    assert!(matches!(error, FramesError::Image { .. }), "{error}");
     fs::write(&path, &whole[..10]).unwrap();
-    assert!(matches!(Clip::open(&path), Err(FramesError::Picture { .. })));
+    assert!(matches!(Clip::open(&path), Err(FramesError::Image { .. })));
 }
 
 #[test]

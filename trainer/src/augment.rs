@@ -15,33 +15,33 @@ use rand_chacha::ChaCha8Rng;
 pub use self::config::{Augment, AugmentError};
 use self::photometry::Photometry;
 use self::warp::Affine;
-use crate::data::Picture;
+use crate::data::TrainingImage;
 
 impl Augment {
-    /// A random variation of `picture`, of the same size. The same state of `rng` gives the same
+    /// A random variation of `image`, of the same size. The same state of `rng` gives the same
     /// variation. Colours are interpolated bilinearly, and classes are taken from the nearest
     /// pixel. Areas from outside the image are black background. With [`Augment::none`] the result
     /// is equal bit for bit.
-    pub fn apply(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Picture {
-        let affine = self.draw_affine(rng, picture);
-        let photometry = self.draw_photometry(rng, picture.width.max(picture.height));
-        let mut varied = affine.map_or_else(|| picture.clone(), |affine| affine.apply(picture));
+    pub fn apply(&self, rng: &mut ChaCha8Rng, image: &TrainingImage) -> TrainingImage {
+        let affine = self.draw_affine(rng, image);
+        let photometry = self.draw_photometry(rng, image.width.max(image.height));
+        let mut varied = affine.map_or_else(|| image.clone(), |affine| affine.apply(image));
         if let Some(photometry) = photometry {
             photometry.apply(varied.width, &mut varied.rgb);
         }
         varied
     }
 
-    fn draw_affine(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Option<Affine> {
+    fn draw_affine(&self, rng: &mut ChaCha8Rng, image: &TrainingImage) -> Option<Affine> {
         let flip = rng.random_bool(self.flip_probability);
         let moves = rng.random_bool(self.move_probability);
         let rotation = symmetric(rng, self.rotation_deg).to_radians();
         let scale = between(rng, self.scale);
         let shift = [symmetric(rng, self.translation), symmetric(rng, self.translation)];
         if moves {
-            Some(Affine::new(picture, flip, rotation, scale, shift))
+            Some(Affine::new(image, flip, rotation, scale, shift))
         } else if flip {
-            Some(Affine::new(picture, true, 0.0, 1.0, [0.0; 2]))
+            Some(Affine::new(image, true, 0.0, 1.0, [0.0; 2]))
         } else {
             None
         }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     /// Grey blocks on black, some of them with a class.
-    fn picture(width: usize, height: usize) -> Picture {
+    fn image(width: usize, height: usize) -> TrainingImage {
         let grey = |i: usize| {
             let (x, y) = (i % width, i / width);
             if x < width / 8 { 0 } else { (40 + (x / 7 * 31 + y / 5 * 17) % 180) as u8 }
@@ -104,7 +104,7 @@ mod tests {
                 (height / 4..height / 2).contains(&y) && (width / 2..width - 9).contains(&x);
             if inside { 2 } else { 0 }
         });
-        Picture { width, height, rgb, classes }
+        TrainingImage { width, height, rgb, classes }
     }
 
     const UNCHANGED: Photometry = Photometry {
@@ -151,31 +151,30 @@ mod tests {
 
     #[test]
     fn no_augmentation_changes_no_bit() {
-        let picture = picture(61, 47);
+        let image = image(61, 47);
         for seed in 0..20 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            assert_eq!(Augment::none().apply(&mut rng, &picture), picture);
+            assert_eq!(Augment::none().apply(&mut rng, &image), image);
         }
     }
 
     #[test]
     fn equal_seeds_give_equal_images_and_other_seeds_others() {
-        let picture = picture(90, 70);
-        let varied =
-            |seed| Augment::default().apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
+        let image = image(90, 70);
+        let varied = |seed| Augment::default().apply(&mut ChaCha8Rng::seed_from_u64(seed), &image);
         assert_eq!(varied(1), varied(1));
         assert_ne!(varied(1), varied(2));
     }
 
     #[test]
     fn flip_mirrors_image_and_classes_exactly() {
-        let picture = picture(61, 47);
+        let image = image(61, 47);
         let augment = only(|a| a.flip_probability = 1.0);
-        let flipped = augment.apply(&mut ChaCha8Rng::seed_from_u64(0), &picture);
+        let flipped = augment.apply(&mut ChaCha8Rng::seed_from_u64(0), &image);
         for y in 0..47 {
             for x in 0..61 {
-                assert_eq!(flipped.rgb[(y * 61 + x) * 3], picture.rgb[(y * 61 + 60 - x) * 3]);
-                assert_eq!(flipped.classes[(y, x)], picture.classes[(y, 60 - x)]);
+                assert_eq!(flipped.rgb[(y * 61 + x) * 3], image.rgb[(y * 61 + 60 - x) * 3]);
+                assert_eq!(flipped.classes[(y, x)], image.classes[(y, 60 - x)]);
             }
         }
     }
@@ -187,15 +186,15 @@ mod tests {
             u8::from((x as i32 - 60).pow(2) + (y as i32 - 30).pow(2) < 300)
         });
         let rgb = classes.iter().flat_map(|&class| [class * 200; 3]).collect();
-        let picture = Picture { width: 100, height: 80, rgb, classes };
+        let image = TrainingImage { width: 100, height: 80, rgb, classes };
         let augment = only(|a| {
             a.flip_probability = 0.5;
             a.move_probability = 1.0;
             (a.rotation_deg, a.scale, a.translation) = (25.0, [0.8, 1.25], 0.1);
         });
         for seed in 0..10 {
-            let varied = augment.apply(&mut ChaCha8Rng::seed_from_u64(seed), &picture);
-            assert_ne!(varied.classes, picture.classes);
+            let varied = augment.apply(&mut ChaCha8Rng::seed_from_u64(seed), &image);
+            assert_ne!(varied.classes, image.classes);
             let bright = varied.rgb.chunks_exact(3).map(|pixel| u8::from(pixel[0] >= 100));
             // Nearest and bilinear interpolation may differ by rounding at the very edge.
             let wrong = bright.zip(&varied.classes).filter(|(bright, class)| bright != *class);
@@ -207,31 +206,31 @@ mod tests {
 
     #[test]
     fn gain_brightens_and_black_stays_black() {
-        let picture = picture(120, 90);
+        let image = image(120, 90);
         let brighter = only(|a| (a.gain_probability, a.gain) = (1.0, [1.2, 1.2]));
-        let varied = brighter.apply(&mut ChaCha8Rng::seed_from_u64(0), &picture);
-        for (&before, &after) in picture.rgb.iter().zip(&varied.rgb) {
+        let varied = brighter.apply(&mut ChaCha8Rng::seed_from_u64(0), &image);
+        for (&before, &after) in image.rgb.iter().zip(&varied.rgb) {
             assert_eq!(after, (f32::from(before) * 1.2).round().min(255.0) as u8);
         }
-        assert_eq!(varied.classes, picture.classes);
+        assert_eq!(varied.classes, image.classes);
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let all = only(|a| {
             *a = Augment { flip_probability: 0.0, move_probability: 0.0, ..Augment::default() };
             (a.gain_probability, a.gamma_probability) = (1.0, 1.0);
             (a.depth_shading_probability, a.speckle_probability) = (1.0, 1.0);
         });
-        let varied = all.apply(&mut rng, &picture);
+        let varied = all.apply(&mut rng, &image);
         let black = |rgb: &[u8]| rgb.iter().filter(|&&value| value == 0).count();
-        assert_eq!(black(&varied.rgb), black(&picture.rgb));
+        assert_eq!(black(&varied.rgb), black(&image.rgb));
     }
 
     #[test]
     fn speckle_has_the_configured_strength_and_keeps_the_mean() {
         let (width, height) = (300, 200);
         let classes = Array2::zeros((height, width));
-        let picture = Picture { width, height, rgb: vec![100; width * height * 3], classes };
+        let image = TrainingImage { width, height, rgb: vec![100; width * height * 3], classes };
         let speckle = Photometry { speckle: Some((0.2, 9)), ..UNCHANGED };
-        let mut rgb = picture.rgb.clone();
+        let mut rgb = image.rgb.clone();
         speckle.apply(width, &mut rgb);
         let values: Vec<f64> = rgb.iter().step_by(3).map(|&value| f64::from(value)).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;

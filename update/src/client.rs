@@ -220,7 +220,7 @@ impl Listing<'_> {
     }
 
     /// Downloads a build into the slot that is not in use. Its size and hash are verified, its file
-    /// is read as a build, and then `accept` tests its answers and returns what is wrong with them.
+    /// is read as a build, and then `accept` runs its acceptance test and returns the reason for a failure.
     ///
     /// # Errors
     /// As [`Slots::stage`].

@@ -63,7 +63,7 @@ pub enum Phase {
     },
 }
 
-/// Role of a slot.
+/// Role of a slot. Older programs wrote `way-back` for `rollback` and `before` for `previous`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotRole {
@@ -74,10 +74,10 @@ pub enum SlotRole {
     /// Its build can be switched to.
     Staged,
     /// The service rolls back to its build if the trial fails.
-    #[serde(rename = "way-back")]
+    #[serde(alias = "way-back")]
     Rollback,
     /// Its build was in use before the present one.
-    #[serde(rename = "before")]
+    #[serde(alias = "before")]
     Previous,
     /// Its build has failed its trial.
     Failed,

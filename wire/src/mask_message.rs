@@ -18,9 +18,9 @@ pub struct MaskMessage {
     pub age_us: u32,
     /// Object number, 0 to [`MAX_OBJECT`].
     pub object: u8,
-    /// How certain it is that the mask shows the object.
+    /// Certainty that the mask shows the object.
     pub state: MaskState,
-    /// Why the object is uncertain or lost, or that it was found again.
+    /// Reason why the object is uncertain or lost, or that it was found again.
     pub reason: Option<Reason>,
     /// True if the network segmented this frame; false for an earlier mask that moves with the
     /// image.
@@ -41,7 +41,7 @@ pub struct MaskMessage {
     pub mask: Mask,
 }
 
-/// How certain it is that a mask shows the object.
+/// Certainty that a mask shows the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MaskState {
@@ -53,7 +53,7 @@ pub enum MaskState {
     Lost,
 }
 
-/// Why an object is uncertain or lost, or that it was found again.
+/// Reason why an object is uncertain or lost, or that it was found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Reason {

@@ -151,7 +151,7 @@ fn newer_build_is_used_on_command() {
     edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
     observer.wait_for_mask("a mask of the newer build", |mask| mask.mask.width() == 32);
     edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
-    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
+    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("previous", "in-use"));
 
     // A build with wrong masks is not even put on trial.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
@@ -175,7 +175,7 @@ fn newer_build_is_used_on_command() {
     observer.send("medsa/bench/command", &Command::SwitchBuild);
     edge.logged("build tiny 2.0.0 replaces tiny 4.0.0");
     edge.logged("build tiny 2.0.0 was healthy on trial and is confirmed");
-    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("before", "in-use"));
+    assert_eq!((ward.role("a").as_str(), ward.role("b").as_str()), ("previous", "in-use"));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn running_service_follows_commands_of_an_operator() {
     let address = format!("127.0.0.1:{port}");
     let page = request(&address, "GET", "/build", "", b"");
     let page: Value = serde_json::from_str(&page.1).unwrap();
-    assert_eq!((&page["slots"]["a"]["role"], &page["update"]), (&"before".into(), &false.into()));
+    assert_eq!((&page["slots"]["a"]["role"], &page["update"]), (&"previous".into(), &false.into()));
 
     let said = ward.run("rollback", &[]).unwrap_err();
     assert!(said.contains("tiny 2.0.0 is confirmed; use --danger-allow-downgrade"), "{said}");

@@ -32,20 +32,20 @@ fn device_checks_all_acceptance_vectors() {
         let limits = LatencyLimits { encoder_ms: 1e9, decoder_ms: 0.0 };
         Acceptance { vectors, boards: BTreeMap::from([("pi".to_owned(), limits)]) }
     };
-    let asked = |acceptance: Acceptance, png: &[u8]| {
+    let tested = |acceptance: Acceptance, png: &[u8]| {
         let build = build(Vec::new(), acceptance, png);
         let engine = Engine::load(&build, NonZeroUsize::MIN).unwrap();
         accept(&build, &engine)
     };
     let refused =
-        |acceptance: Acceptance, png: &[u8]| asked(acceptance, png).unwrap_err().to_string();
+        |acceptance: Acceptance, png: &[u8]| tested(acceptance, png).unwrap_err().to_string();
     let empty = vec![(SIZE.0 * SIZE.1) as u32];
     let large = png_of(GrayImage::new(4096, 2048).into());
 
-    let right = asked(vector(expected()), &png()).unwrap();
-    assert_eq!(right.answers[0].iou, 1.0, "{right:?}");
+    let right = tested(vector(expected()), &png()).unwrap();
+    assert_eq!(right.vectors[0].iou, 1.0, "{right:?}");
     right.check(None).unwrap();
-    let wrong = asked(vector(empty.clone()), &png()).unwrap().check(None).unwrap_err().to_string();
+    let wrong = tested(vector(empty.clone()), &png()).unwrap().check(None).unwrap_err().to_string();
     assert!(wrong.ends_with("with the expected mask is 0.0000, expected at least 0.95"), "{wrong}");
 
     let build = build(Vec::new(), vector(expected()), &png());

@@ -7,7 +7,7 @@ use medsa_bundle::{Agreement, FileEntry, Manifest, QuantizationReport};
 use medsa_trainer::TrainingRecord;
 
 use super::page::{self, table};
-use super::picture::{self, Names, Scene};
+use super::training_image::{self, Names, Scene};
 use crate::error::Error;
 use crate::folding::Folded;
 use crate::limits::Judgement;
@@ -62,7 +62,7 @@ impl BuildCard<'_> {
                  before it runs this build. They show whether its arithmetic is right, not how \
                  good the network is on patients."
             }
-            (picture::gallery(self.scenes, &NAMES)?)
+            (gallery::gallery(self.scenes, &NAMES)?)
         };
         let subtitle =
             "A network that outlines the structure marked by a click or box, one image at a time";

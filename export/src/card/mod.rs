@@ -1,11 +1,11 @@
 //! HTML cards that describe a build and its measured quality.
 
 mod build;
+mod gallery;
 mod page;
-mod picture;
 mod region;
 mod verified;
 
 pub use build::BuildCard;
-pub use picture::{Scene, ScenePrediction};
+pub use gallery::{Scene, ScenePrediction};
 pub use verified::{scenes, verified};

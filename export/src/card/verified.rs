@@ -8,7 +8,7 @@ use medsa_frames::Frame;
 use medsa_trainer::train::{Prediction, Stock};
 
 use super::page::{self, table};
-use super::picture::{self, Names, Scene, ScenePrediction};
+use super::training_image::{self, Names, Scene, ScenePrediction};
 use crate::error::Error;
 use crate::verify::Verified;
 
@@ -124,7 +124,7 @@ pub fn verified(
         h2 { "Contents" }
         (page::origin(manifest, models))
         h2 { "Images" }
-        (picture::gallery(scenes, &NAMES)?)
+        (gallery::gallery(scenes, &NAMES)?)
     };
     let folder = &stock.config.path;
     let data = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();

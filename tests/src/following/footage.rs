@@ -19,7 +19,7 @@ pub struct Footage<'a> {
     frames: Vec<(Frame, Arc<Pyramid>, OnceCell<Embedding>)>,
 }
 
-/// How frames are played.
+/// Order and speed of the frames, and the prompt.
 #[derive(Clone, Copy)]
 pub struct Play<'a> {
     /// Indices of the frames, in the order in which they arrive.
@@ -32,7 +32,7 @@ pub struct Play<'a> {
     pub prompt: &'a Change,
 }
 
-/// What is on the screen for an object while a frame is shown.
+/// Mask and state of an object on the screen while a frame is shown.
 pub struct Seen {
     /// Mask `[H, W]`.
     pub mask: Array2<bool>,
@@ -97,7 +97,7 @@ impl<'a> Footage<'a> {
         Ok(seen)
     }
 
-    /// What a prompt alone gives on one frame.
+    /// Result of a prompt alone on one frame.
     ///
     /// # Errors
     /// As [`Footage::play`].

@@ -1,4 +1,4 @@
-//! What is measured on a play.
+//! Measurements on a play.
 
 use medsa_edge::pipeline::Change;
 use medsa_sam::prompt::Point;

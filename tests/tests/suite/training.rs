@@ -11,7 +11,7 @@ use medsa_sam::Weights;
 use medsa_sam::prompt::PromptTokens;
 use medsa_tests::model::small_vit;
 use medsa_tests::place;
-use medsa_trainer::data::{Dataset, Part, Picture, Split, Targets};
+use medsa_trainer::data::{Dataset, Part, Split, Targets, TrainingImage};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{Config, Evaluation, Fit, Group, Network, evaluate};
 use medsa_trainer::{CandleBackend, Checkpoint, QuantizedBase};
@@ -170,7 +170,7 @@ fn volume_trains_depth_adapters() {
     };
     let mut predictions = 0;
     let network = fit.learner().network().detached();
-    let count = |_: &Picture, found: Vec<_>| predictions += found.len();
+    let count = |_: &TrainingImage, found: Vec<_>| predictions += found.len();
     evaluate(&network, stock, features, &evaluation, count).unwrap();
     // The first and the last slice are outside the ball.
     assert_eq!(predictions, 6);

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::data::Picture;
+use crate::data::TrainingImage;
 
 /// Map from pixels of the result to source pixels: `source = step_x * x + step_y * y + origin`.
 pub(super) struct Affine {
@@ -15,13 +15,13 @@ impl Affine {
     /// Inverse of: flip, rotate and scale about the centre, then translate by `shift`, in fractions
     /// of the sides.
     pub(super) fn new(
-        picture: &Picture,
+        image: &TrainingImage,
         flip: bool,
         rotation_rad: f32,
         scale: f32,
         shift: [f32; 2],
     ) -> Self {
-        let (width, height) = (picture.width as f32, picture.height as f32);
+        let (width, height) = (image.width as f32, image.height as f32);
         let middle = [(width - 1.0) / 2.0, (height - 1.0) / 2.0];
         let mirror = if flip { -1.0 } else { 1.0 };
         let (sin, cos) = (rotation_rad.sin() / scale, rotation_rad.cos() / scale);
@@ -35,11 +35,11 @@ impl Affine {
     }
 
     /// Warps an image: colours bilinearly, classes from the nearest pixel, 0 outside the source.
-    pub(super) fn apply(&self, picture: &Picture) -> Picture {
-        let (width, height) = (picture.width, picture.height);
-        let source_classes = picture.classes.as_standard_layout();
+    pub(super) fn apply(&self, image: &TrainingImage) -> TrainingImage {
+        let (width, height) = (image.width, image.height);
+        let source_classes = image.classes.as_standard_layout();
         let source_classes = source_classes.as_slice().expect("made contiguous");
-        let mut rgb = vec![0; picture.rgb.len()];
+        let mut rgb = vec![0; image.rgb.len()];
         let mut classes = vec![0; width * height];
         let [step_x, step_y] = self.step_x.map(fixed);
         let (end_x, end_y) = ((width as i64) << BITS, (height as i64) << BITS);
@@ -51,14 +51,14 @@ impl Affine {
             for (colour, class) in colours.chunks_exact_mut(3).zip(classes) {
                 if (0..end_x).contains(&sx) && (0..end_y).contains(&sy) {
                     *class = source_classes[(sy >> BITS) as usize * width + (sx >> BITS) as usize];
-                    colour.copy_from_slice(&bilinear(picture, sx - HALF, sy - HALF));
+                    colour.copy_from_slice(&bilinear(image, sx - HALF, sy - HALF));
                 }
                 sx += step_x;
                 sy += step_y;
             }
         }
         let classes = Array2::from_shape_vec((height, width), classes);
-        Picture { width, height, rgb, classes: classes.expect("a class for each pixel") }
+        TrainingImage { width, height, rgb, classes: classes.expect("a class for each pixel") }
     }
 }
 
@@ -75,8 +75,8 @@ fn fixed(value: f32) -> i64 {
 
 /// Interpolated colour at a fixed-point position, which may lie up to half a pixel outside the
 /// image.
-fn bilinear(picture: &Picture, x: i64, y: i64) -> [u8; 3] {
-    let (width, height) = (picture.width, picture.height);
+fn bilinear(image: &TrainingImage, x: i64, y: i64) -> [u8; 3] {
+    let (width, height) = (image.width, image.height);
     let (x, y) = (x.max(0), y.max(0));
     let (x0, y0) = ((x >> BITS) as usize, (y >> BITS) as usize);
     // Eight-bit weights; a whole-number position gives exactly its pixel.
@@ -85,8 +85,8 @@ fn bilinear(picture: &Picture, x: i64, y: i64) -> [u8; 3] {
     let right = if x0 + 1 < width { 3 } else { 0 };
     let below = if y0 + 1 < height { width * 3 } else { 0 };
     let at = (y0 * width + x0) * 3;
-    let top = &picture.rgb[at..at + right + 3];
-    let bottom = &picture.rgb[at + below..at + below + right + 3];
+    let top = &image.rgb[at..at + right + 3];
+    let bottom = &image.rgb[at + below..at + below + right + 3];
     std::array::from_fn(|channel| {
         let mix = |row: &[u8]| {
             u32::from(row[channel]) * (256 - fx) + u32::from(row[right + channel]) * fx

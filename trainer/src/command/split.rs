@@ -67,7 +67,7 @@ impl SplitCommand {
             anyhow::bail!(
                 "{}: {train} images for training, {validation} for validation and {test} for \
                  test, expected some in each part. Images that look alike, slices of a volume and \
-                 frames of a recording stay together. If names tell the subjects, pass their \
+                 frames of a recording stay together. If names contain the subject, pass its \
                  pattern (--group '^[0-9]{{4}}'); --test 0 asks for no test part",
                 self.data.display(),
             );
@@ -135,7 +135,7 @@ fn report_alike(pairs: Option<usize>, parts: &str) {
     if let Some(pairs) = pairs.filter(|&pairs| pairs > 0) {
         println!(
             "{pairs} pairs of similar images are in different {parts}, because a group holds at \
-             most a tenth of the images; if names tell the subjects, pass their pattern with \
+             most a tenth of the images; if names contain the subject, pass its pattern with \
              --group"
         );
     }

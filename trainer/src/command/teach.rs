@@ -7,7 +7,7 @@ use clap::Args;
 use image::{GrayImage, RgbImage};
 use medsa_frames::Clip;
 use medsa_trainer::Checkpoint;
-use medsa_trainer::data::{Dataset, Picture, Split};
+use medsa_trainer::data::{Dataset, Split, TrainingImage};
 use medsa_trainer::train::{Lesson, Network, TeachConfig, Teacher, label_maps};
 use ndarray::Array2;
 
@@ -52,7 +52,7 @@ const KINDS: [&str; 2] = ["objects", "parts"];
 /// An image in which to find masks.
 struct Source {
     name: String,
-    read: Box<dyn Fn() -> anyhow::Result<Picture>>,
+    read: Box<dyn Fn() -> anyhow::Result<TrainingImage>>,
 }
 
 impl Teach {
@@ -106,7 +106,7 @@ impl Teach {
         &self,
         kind: &str,
         name: &str,
-        picture: &Picture,
+        picture: &TrainingImage,
         masks: &[Array2<bool>],
     ) -> anyhow::Result<()> {
         let folder = self.out.join(kind).join("masks").join(name);
@@ -159,10 +159,10 @@ impl Teach {
     }
 }
 
-fn picture(clip: &Clip, frame: usize) -> anyhow::Result<Picture> {
+fn picture(clip: &Clip, frame: usize) -> anyhow::Result<TrainingImage> {
     let frame = clip.frame(frame)?;
     let (width, height) = (frame.width as usize, frame.height as usize);
-    Ok(Picture { width, height, rgb: frame.rgb, classes: Array2::zeros((height, width)) })
+    Ok(TrainingImage { width, height, rgb: frame.rgb, classes: Array2::zeros((height, width)) })
 }
 
 fn write_map(path: &Path, map: &Array2<u8>) -> anyhow::Result<()> {

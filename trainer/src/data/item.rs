@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::cache::Cache;
-use super::picture::Picture;
 use super::problem::Problem;
 use super::raster;
 use super::records::RecordedMask;
+use super::training_image::TrainingImage;
 
 /// An image and its mask.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Item {
     /// [`Problem::Unreadable`], also for a file of a record that was changed after its capture;
     /// [`Problem::SizeMismatch`], [`Problem::NoSuchFrame`], or [`Problem::WrongKind`] if a recording
     /// of several frames has only one mask.
-    pub fn read(&self) -> Result<Picture, Problem> {
+    pub fn read(&self) -> Result<TrainingImage, Problem> {
         match &self.source {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
             Source::Slice(index, cache) => Ok(cache.volume(&self.image, &self.mask)?.slice(*index)),
@@ -73,7 +73,7 @@ impl Item {
         matches!(self.source, Source::Slice(..) | Source::Record(_))
     }
 
-    fn read_frame(&self, index: usize, cache: &Cache) -> Result<Picture, Problem> {
+    fn read_frame(&self, index: usize, cache: &Cache) -> Result<TrainingImage, Problem> {
         let clip = cache.clip(&self.image)?;
         if index >= clip.len() {
             let (mask, image) = (self.mask.clone(), self.image.clone());
@@ -83,7 +83,10 @@ impl Item {
         self.with_mask((frame.width as usize, frame.height as usize, frame.rgb))
     }
 
-    fn with_mask(&self, (width, height, rgb): (usize, usize, Vec<u8>)) -> Result<Picture, Problem> {
+    fn with_mask(
+        &self,
+        (width, height, rgb): (usize, usize, Vec<u8>),
+    ) -> Result<TrainingImage, Problem> {
         let classes: Array2<u8> = raster::classes(&self.mask)?;
         let (mask_height, mask_width) = classes.dim();
         if (mask_width, mask_height) != (width, height) {
@@ -93,6 +96,6 @@ impl Item {
                 image_size: vec![width, height],
             });
         }
-        Ok(Picture { width, height, rgb, classes })
+        Ok(TrainingImage { width, height, rgb, classes })
     }
 }

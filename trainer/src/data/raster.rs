@@ -5,8 +5,8 @@ use std::path::Path;
 use image::{DynamicImage, ImageReader, Limits};
 use ndarray::Array2;
 
-use super::picture::as_classes;
 use super::problem::Problem;
+use super::training_image::as_classes;
 
 /// Largest width and height of an image, in pixels.
 pub(super) const MAX_SIDE_PX: u32 = 16_384;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use medsa_sam::image::{RgbView, resize_bilinear_u8};
 use rayon::prelude::*;
 
-use super::picture::Picture;
+use super::training_image::TrainingImage;
 
 /// Smallest correlation of local contrast at which two images count as the same scene. In nerve and
 /// breast ultrasound, frames of one scene with a moved probe reach 0.33 and more, neighbouring
@@ -48,7 +48,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn new(picture: &Picture) -> Self {
+    pub(super) fn new(picture: &TrainingImage) -> Self {
         let frame = RgbView::new(picture.width, picture.height, &picture.rgb);
         let frame = frame.expect("a decoded picture is whole");
         let [small, large] = SIDES_PX.map(|side| {
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     /// Blobs at random positions, under the shading that all ultrasound has, in a black frame.
-    fn scan(seed: u64, shift: usize, gain: f32) -> Picture {
+    fn scan(seed: u64, shift: usize, gain: f32) -> TrainingImage {
         let (width, height) = (160, 120);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let blobs: Vec<[f32; 3]> =
@@ -276,7 +276,7 @@ mod tests {
         };
         let pixels = (0..width * height).map(|i| value(i % width, i / width));
         let rgb = pixels.flat_map(|value| [value; 3]).collect();
-        Picture { width, height, rgb, classes: Array2::zeros((height, width)) }
+        TrainingImage { width, height, rgb, classes: Array2::zeros((height, width)) }
     }
 
     #[test]
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn black_images_are_similar_to_nothing() {
-        let black = || Picture {
+        let black = || TrainingImage {
             width: 20,
             height: 20,
             rgb: vec![0; 1200],

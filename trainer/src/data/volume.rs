@@ -8,9 +8,9 @@ use ndarray::Array2;
 use nifti::object::GzDecodedFile;
 use nifti::{InMemNiftiVolume, IntoNdArray, NiftiHeader, NiftiType};
 
-use super::picture::{Picture, as_classes};
 use super::problem::Problem;
 use super::raster::MAX_SIDE_PX;
+use super::training_image::{TrainingImage, as_classes};
 
 /// Size limit of a volume in bytes, as stored and as 32-bit floats.
 const MAX_VOLUME_BYTES: u64 = 1 << 30;
@@ -75,12 +75,12 @@ impl Volume {
 
     /// Slice `index` along the last axis; `index` must be below the number of slices. The first
     /// axis of the file is the width, the second the height.
-    pub(super) fn slice(&self, index: usize) -> Picture {
+    pub(super) fn slice(&self, index: usize) -> TrainingImage {
         let Shape([width, height, _]) = self.shape;
         let pixels = index * width * height..(index + 1) * width * height;
         let rgb = self.grey[pixels.clone()].iter().flat_map(|&value| [value; 3]).collect();
         let classes = Array2::from_shape_vec((height, width), self.classes[pixels].to_vec());
-        Picture { width, height, rgb, classes: classes.expect("a class for each pixel") }
+        TrainingImage { width, height, rgb, classes: classes.expect("a class for each pixel") }
     }
 }
 

@@ -18,7 +18,7 @@ use super::random::{draw, rng};
 use super::state::{self, State};
 use crate::augment::Augment;
 use crate::checkpoint::Checkpoint;
-use crate::data::Picture;
+use crate::data::TrainingImage;
 use crate::error::Error;
 use crate::tape::Node;
 
@@ -267,7 +267,7 @@ fn mean_squared_error(found: &Node, target: &Tensor) -> candle_core::Result<Node
 }
 
 /// Network input of an image.
-fn input(preprocess: &Preprocess, picture: &Picture) -> Array4<f32> {
+fn input(preprocess: &Preprocess, picture: &TrainingImage) -> Array4<f32> {
     let view = RgbView::new(picture.width, picture.height, &picture.rgb);
     preprocess.run(view.expect("a decoded picture is whole")).0
 }
@@ -305,10 +305,10 @@ impl Frames {
         Ok(Self { clips, train, held_out })
     }
 
-    fn picture(&self, (clip, frame): At) -> Result<Picture, FramesError> {
+    fn picture(&self, (clip, frame): At) -> Result<TrainingImage, FramesError> {
         let frame = self.clips[clip].frame(frame)?;
         let (width, height) = (frame.width as usize, frame.height as usize);
         let classes = Array2::zeros((height, width));
-        Ok(Picture { width, height, rgb: frame.rgb, classes })
+        Ok(TrainingImage { width, height, rgb: frame.rgb, classes })
     }
 }

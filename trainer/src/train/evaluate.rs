@@ -13,7 +13,7 @@ use super::features::FeatureCache;
 use super::group::GroupError;
 use super::network::Network;
 use super::stock::{Stock, StockError};
-use crate::data::{Part, Picture, Targets};
+use crate::data::{Part, Targets, TrainingImage};
 use crate::metrics::{Mean, Scores};
 use crate::prompts::{PromptKind, Prompting};
 use crate::tape::Node;
@@ -64,7 +64,7 @@ pub fn evaluate(
     stock: &Stock,
     features: &FeatureCache,
     evaluation: &Evaluation,
-    mut each: impl FnMut(&Picture, Vec<Prediction>),
+    mut each: impl FnMut(&TrainingImage, Vec<Prediction>),
 ) -> Result<(), EvaluateError> {
     for &first in stock.part(evaluation.part) {
         let pictures = stock.read(first, evaluation.slices)?;
@@ -112,7 +112,7 @@ pub fn evaluate(
 fn predict(
     network: &Network,
     embedding: &Node,
-    picture: &Picture,
+    picture: &TrainingImage,
     prompting: &Prompting,
 ) -> Result<Array2<bool>, candle_core::Error> {
     let frame = (picture.width, picture.height);

@@ -4,7 +4,7 @@ use medsa_sam::image::{Geometry, Preprocess, RgbView};
 use medsa_sam::prompt::PromptTokens;
 use ndarray::{Array2, Array3, Array4, Axis, concatenate, s};
 
-use crate::data::{Picture, Targets};
+use crate::data::{Targets, TrainingImage};
 use crate::prompts::Prompting;
 
 /// An image with the targets of prompts in it.
@@ -27,7 +27,7 @@ impl Example {
     /// # Panics
     /// If the number of pixels does not match the image's size.
     pub fn new(
-        picture: &Picture,
+        picture: &TrainingImage,
         preprocess: &Preprocess,
         mask_side: usize,
         kind: Targets,
@@ -44,7 +44,7 @@ impl Example {
             let (y, x) = (source(y, height, picture.height), source(x, width, picture.width));
             picture.classes[[y, x]]
         });
-        let small = Picture { width, height, rgb: Vec::new(), classes };
+        let small = TrainingImage { width, height, rgb: Vec::new(), classes };
         let geometry = Geometry { frame: (width, height), ..geometry };
         let mut targets = small.targets(kind, min_px);
         if targets.is_empty() {

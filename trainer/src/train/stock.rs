@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::config::DataConfig;
-use crate::data::{Dataset, Item, Part, Picture, Problem, Split, SplitError};
+use crate::data::{Dataset, Item, Part, Problem, Split, SplitError, TrainingImage};
 use crate::error::Error;
 
 /// A data set with its split.
@@ -30,7 +30,7 @@ pub enum StockError {
     Split(#[from] SplitError),
     /// An image cannot be read.
     #[error(transparent)]
-    Picture(#[from] Problem),
+    Image(#[from] Problem),
     /// The split belongs to another data set.
     #[error("{split}, for {folder}: {source}")]
     Items {
@@ -173,21 +173,21 @@ impl Stock {
     ///
     /// # Errors
     /// An image cannot be read.
-    pub fn read(&self, first: usize, slices: usize) -> Result<Vec<Picture>, Problem> {
+    pub fn read(&self, first: usize, slices: usize) -> Result<Vec<TrainingImage>, Problem> {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));
-        let mut pictures = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
-        for (picture, item) in pictures.iter_mut().zip(items) {
+        let mut images = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
+        for (image, item) in images.iter_mut().zip(items) {
             let labelled = item.label.as_ref().map(|label| self.labelled(label));
-            picture.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
+            image.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
                 number if class == 0 || self.leaves_out(number) => 0,
                 number => number,
             });
         }
-        while let (true, Some(last)) = (pictures.len() < slices, pictures.last().cloned()) {
-            pictures.push(last);
+        while let (true, Some(last)) = (images.len() < slices, images.last().cloned()) {
+            images.push(last);
         }
-        Ok(pictures)
+        Ok(images)
     }
 
     /// Class of a label; 0 if it is not listed.

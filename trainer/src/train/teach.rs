@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::network::Network;
 use super::random::rng;
-use crate::data::Picture;
+use crate::data::TrainingImage;
 use crate::metrics::iou;
 use crate::prompts::tight_box;
 use crate::region::largest_component;
@@ -133,7 +133,11 @@ impl<'a> Teacher<'a> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn lesson(&self, picture: &Picture, number: usize) -> Result<Lesson, candle_core::Error> {
+    pub fn lesson(
+        &self,
+        picture: &TrainingImage,
+        number: usize,
+    ) -> Result<Lesson, candle_core::Error> {
         let preprocess = &self.network.sam().config().preprocess;
         let view = RgbView::new(picture.width, picture.height, &picture.rgb);
         let (image, _) = preprocess.run(view.expect("a decoded image is whole"));
@@ -174,7 +178,7 @@ impl<'a> Teacher<'a> {
     fn found_again(
         &self,
         embedding: &Node,
-        picture: &Picture,
+        picture: &TrainingImage,
         masks: Vec<Array2<bool>>,
         boxes: &[BoxXyxy],
         min_iou: f64,
@@ -188,7 +192,7 @@ impl<'a> Teacher<'a> {
     }
 
     /// Random boxes and boxes on grids, in image pixels.
-    fn boxes(&self, rng: &mut ChaCha8Rng, picture: &Picture) -> Vec<BoxXyxy> {
+    fn boxes(&self, rng: &mut ChaCha8Rng, picture: &TrainingImage) -> Vec<BoxXyxy> {
         let (width, height) = (picture.width as f32, picture.height as f32);
         let mut boxes = Vec::new();
         for _ in 0..self.config.random_boxes {
@@ -211,7 +215,7 @@ impl<'a> Teacher<'a> {
     fn predict(
         &self,
         embedding: &Node,
-        picture: &Picture,
+        picture: &TrainingImage,
         boxes: &[BoxXyxy],
     ) -> Result<Vec<Found>, candle_core::Error> {
         let frame = (picture.width, picture.height);
@@ -245,7 +249,7 @@ impl<'a> Teacher<'a> {
         Ok(found)
     }
 
-    fn is_sure(&self, bbox: BoxXyxy, found: &Found, picture: &Picture) -> bool {
+    fn is_sure(&self, bbox: BoxXyxy, found: &Found, picture: &TrainingImage) -> bool {
         let mask = found.mask.view();
         let area = mask.iter().filter(|&&inside| inside).count();
         if found.score < self.config.min_score || area < MIN_AREA_PX {
@@ -272,7 +276,7 @@ impl<'a> Teacher<'a> {
 /// moved by a share of the box's side.
 fn changed_box(
     mask: ArrayView2<bool>,
-    picture: &Picture,
+    picture: &TrainingImage,
     mut by: impl FnMut(usize) -> f32,
 ) -> BoxXyxy {
     let (height, width) = mask.dim();
@@ -287,7 +291,7 @@ fn changed_box(
 }
 
 /// True if more of a mask `[H, W]` in image pixels is black than allowed.
-fn shows_nothing(mask: ArrayView2<bool>, picture: &Picture) -> bool {
+fn shows_nothing(mask: ArrayView2<bool>, picture: &TrainingImage) -> bool {
     let (mut area, mut black) = (0, 0);
     for (pixel, _) in picture.rgb.chunks_exact(3).zip(mask).filter(|(_, inside)| **inside) {
         area += 1;
@@ -330,7 +334,7 @@ mod tests {
             Array2::from_shape_fn((20, 40), |(y, x)| (5..15).contains(&y) && (0..20).contains(&x));
         let (width, height) = (80, 40);
         let rgb = vec![0; width * height * 3];
-        let picture = Picture { width, height, rgb, classes: Array2::zeros((height, width)) };
+        let picture = TrainingImage { width, height, rgb, classes: Array2::zeros((height, width)) };
         let found = changed_box(mask.view(), &picture, |edge| [-0.1, 0.1, 0.2, 0.2][edge]);
         assert_eq!(found, [0.0, 12.0, 48.0, 34.0]);
         assert!(shows_nothing(Array2::from_elem((height, width), true).view(), &picture));

@@ -52,7 +52,7 @@ fn check_commands(folder: &Folder) {
     let model = "--base base.safetensors --adapter run/best.safetensors";
     let rows = folder.succeed(&format!(
         "eval {model} --data data --split split.json --classes ellipse \
-         --prompt box,point1,clicks5,clicks3 --targets class --gallery answers.png --json"
+         --prompt box,point1,clicks5,clicks3 --targets class --gallery gallery.png --json"
     ));
     let rows = json(&rows);
     let prompts: Vec<&str> =
@@ -60,34 +60,35 @@ fn check_commands(folder: &Folder) {
     assert_eq!(prompts, ["point1", "clicks3", "clicks5", "box"]);
     assert!(rows[0]["class"] == "ellipse" && rows[0]["dice"]["count"].as_u64() > Some(0));
     assert!((0.0..=1.0).contains(&rows[0]["nsd_2px"]["mean"].as_f64().unwrap()), "{rows}");
-    assert!(folder.at("answers.png").exists());
+    assert!(folder.at("gallery.png").exists());
 
-    let answer = folder.succeed(&format!(
+    let predicted = folder.succeed(&format!(
         "predict {model} --image data/images --frame 3 --point 32,30 --point 2,2,- \
          --box 10,10,54,54 --out mask.png --overlay overlay.png"
     ));
-    let answer = json(&answer);
+    let predicted = json(&predicted);
     let mask = image::open(folder.at("mask.png")).unwrap().to_luma8();
     assert_eq!(mask.dimensions(), (SIDE_PX, SIDE_PX));
     let area = mask.pixels().filter(|pixel| pixel.0 == [255]).count();
-    assert_eq!(answer["area_px"], area);
-    assert!(answer["score"].is_number() && answer["frame"]["index"] == 3);
+    assert_eq!(predicted["area_px"], area);
+    assert!(predicted["score"].is_number() && predicted["frame"]["index"] == 3);
     assert!(image::open(folder.at("overlay.png")).unwrap().width() >= SIDE_PX);
 
-    let told = folder.succeed("inspect run/best.safetensors --base base.safetensors");
+    let inspected = folder.succeed("inspect run/best.safetensors --base base.safetensors");
     for words in ["adapter", "encoder stage 0", "space", "prompt_to_image hyp", "activation gelu"] {
-        assert!(told.contains(words), "{words} in {told}");
+        assert!(inspected.contains(words), "{words} in {inspected}");
     }
-    let told = json(&folder.succeed("inspect run/best.safetensors --base base.safetensors --json"));
-    assert_eq!(told["kind"], "adapter");
-    assert_eq!(told["training"]["dataset_sha256"], dataset_sha256(folder));
-    assert!((0.0..1.0).contains(&told["share_of_base"].as_f64().unwrap()), "{told}");
-    let parts = told["parts"].as_array().unwrap();
+    let inspected =
+        json(&folder.succeed("inspect run/best.safetensors --base base.safetensors --json"));
+    assert_eq!(inspected["kind"], "adapter");
+    assert_eq!(inspected["training"]["dataset_sha256"], dataset_sha256(folder));
+    assert!((0.0..1.0).contains(&inspected["share_of_base"].as_f64().unwrap()), "{inspected}");
+    let parts = inspected["parts"].as_array().unwrap();
     let sum: u64 = parts.iter().map(|part| part["parameters"].as_u64().unwrap()).sum();
-    assert_eq!(told["parameters"], sum);
-    let told = folder.succeed("inspect base.safetensors");
+    assert_eq!(inspected["parameters"], sum);
+    let inspected = folder.succeed("inspect base.safetensors");
     for words in ["base model", "vit (", "image_encoder", "mask_decoder"] {
-        assert!(told.contains(words), "{words} in {told}");
+        assert!(inspected.contains(words), "{words} in {inspected}");
     }
 }
 
@@ -142,8 +143,8 @@ fn training_skips_images_without_masks() {
 
 /// Data set hash in the adapter.
 fn dataset_sha256(folder: &Folder) -> String {
-    let told = json(&folder.succeed("inspect run/best.safetensors --json"));
-    let hash = told["training"]["dataset_sha256"].as_str().unwrap();
+    let inspected = json(&folder.succeed("inspect run/best.safetensors --json"));
+    let hash = inspected["training"]["dataset_sha256"].as_str().unwrap();
     assert_eq!(hash.len(), 64);
     hash.to_owned()
 }

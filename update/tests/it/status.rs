@@ -17,7 +17,7 @@ fn report() -> Value {
         "version": "9.0.0",
         "temperature_c": 61.5,
         "slots": {
-            "a": build("1.0.0", "way-back"),
+            "a": build("1.0.0", "rollback"),
             "b": build("2.0.0", "on-trial"),
             "in_use": "b",
             "phase": "trial",
@@ -51,6 +51,13 @@ fn unknown_fields_of_a_status_are_passed_on() {
 }
 
 #[test]
+fn older_names_of_roles_are_read() {
+    for (older, role) in [("way-back", SlotRole::Rollback), ("before", SlotRole::Previous)] {
+        assert_eq!(serde_json::from_value::<SlotRole>(json!(older)).unwrap(), role);
+    }
+}
+
+#[test]
 fn status_of_the_slots_has_the_documented_keys() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("state.json"), UNNUMBERED_STATE).unwrap();
@@ -60,7 +67,7 @@ fn status_of_the_slots_has_the_documented_keys() {
     assert_eq!(
         serde_json::to_value(state.describe()).unwrap(),
         json!({
-            "a": { "name": "nerve", "version": "1.0.0", "sha256": a.sha256, "role": "way-back" },
+            "a": { "name": "nerve", "version": "1.0.0", "sha256": a.sha256, "role": "rollback" },
             "b": { "name": "nerve", "version": "2.1.0", "sha256": b.sha256, "role": "on-trial" },
             "in_use": "b",
             "phase": "trial",

@@ -5,8 +5,8 @@ use std::path::Path;
 use medsa_frames::{Clip, Segmentation};
 use ndarray::Array2;
 
-use super::super::picture::Picture;
 use super::super::problem::Problem;
+use super::super::training_image::TrainingImage;
 use super::description::StoredFile;
 
 /// Mask of an object in the files of a record.
@@ -23,7 +23,11 @@ pub(in crate::data) struct RecordedMask {
 impl RecordedMask {
     /// Reads the frame in the file `image` and the mask in the file `mask`. Both must still be as
     /// they were captured.
-    pub(in crate::data) fn read(&self, image: &Path, mask: &Path) -> Result<Picture, Problem> {
+    pub(in crate::data) fn read(
+        &self,
+        image: &Path,
+        mask: &Path,
+    ) -> Result<TrainingImage, Problem> {
         self.frame.check(image)?;
         self.segmentation.check(mask)?;
         let frame = Clip::open(image).and_then(|clip| clip.frame(0));
@@ -43,6 +47,6 @@ impl RecordedMask {
         let [width, height] = image_size;
         let classes = Array2::from_shape_vec((height, width), classes);
         let classes = classes.expect("a segmentation has a value for each pixel");
-        Ok(Picture { width, height, rgb: frame.rgb, classes })
+        Ok(TrainingImage { width, height, rgb: frame.rgb, classes })
     }
 }

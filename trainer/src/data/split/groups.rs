@@ -8,9 +8,9 @@ use regex::Regex;
 
 use super::plan::{SplitError, SplitPlan};
 use crate::data::dataset::Dataset;
-use crate::data::picture::Picture;
 use crate::data::problem::Problem;
 use crate::data::similarity::{self, Scene, alike_pairs};
+use crate::data::training_image::TrainingImage;
 
 /// Items that stay in one part.
 pub(super) struct Group {
@@ -60,7 +60,7 @@ pub(super) fn groups(dataset: &Dataset, plan: &SplitPlan) -> Result<Groups, Spli
 /// Reads every item; returns the result of `look` and the classes.
 fn look_at<T: Send>(
     dataset: &Dataset,
-    look: impl Fn(usize, &Picture) -> T + Sync,
+    look: impl Fn(usize, &TrainingImage) -> T + Sync,
 ) -> Result<Vec<(T, BTreeSet<u8>)>, Problem> {
     let looked_at = dataset.items().par_iter().enumerate().map(|(i, item)| {
         let picture = item.read()?;

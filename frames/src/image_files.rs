@@ -10,11 +10,11 @@ use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX};
 
 /// Image files, one per frame.
 #[derive(Debug)]
-pub(crate) struct Pictures {
+pub(crate) struct ImageFiles {
     paths: Vec<PathBuf>,
 }
 
-impl Pictures {
+impl ImageFiles {
     /// A clip of one image, whose size is checked but whose pixels are not decoded yet.
     pub(crate) fn one(path: &Path) -> Result<Self, FramesError> {
         check_size(path)?;
@@ -26,7 +26,7 @@ impl Pictures {
         let mut paths = Vec::new();
         for entry in fs::read_dir(folder).map_err(FramesError::read(folder))? {
             let path = entry.map_err(FramesError::read(folder))?.path();
-            if has_picture_ending(&path) && path.is_file() {
+            if has_image_ending(&path) && path.is_file() {
                 paths.push(path);
             }
         }
@@ -50,7 +50,7 @@ impl Pictures {
     pub(crate) fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         let path = &self.paths[index];
         check_size(path)?;
-        let rgb = read_picture(path)?.into_rgb8();
+        let rgb = read_image(path)?.into_rgb8();
         let (width, height) = rgb.dimensions();
         Ok(Frame { width, height, rgb: rgb.into_raw(), pixel_spacing_mm: None })
     }
@@ -63,9 +63,9 @@ fn check_size(path: &Path) -> Result<(), FramesError> {
     if bytes > MAX_FILE_BYTES {
         return Err(FramesError::FileTooLarge { path: path_buf(), found: bytes });
     }
-    let (width, height) = open_picture(path)?
+    let (width, height) = open_image(path)?
         .into_dimensions()
-        .map_err(|source| FramesError::Picture { path: path_buf(), source })?;
+        .map_err(|source| FramesError::Image { path: path_buf(), source })?;
     if [width, height].iter().all(|side| (1..=MAX_SIDE_PX).contains(side)) {
         Ok(())
     } else {
@@ -73,22 +73,22 @@ fn check_size(path: &Path) -> Result<(), FramesError> {
     }
 }
 
-fn read_picture(path: &Path) -> Result<DynamicImage, FramesError> {
-    let mut reader = open_picture(path)?;
+fn read_image(path: &Path) -> Result<DynamicImage, FramesError> {
+    let mut reader = open_image(path)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PX);
     limits.max_image_height = Some(MAX_SIDE_PX);
     reader.limits(limits);
-    reader.decode().map_err(|source| FramesError::Picture { path: path.to_owned(), source })
+    reader.decode().map_err(|source| FramesError::Image { path: path.to_owned(), source })
 }
 
-fn open_picture(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, FramesError> {
+fn open_image(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, FramesError> {
     ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
         .map_err(FramesError::read(path))
 }
 
-fn has_picture_ending(path: &Path) -> bool {
+fn has_image_ending(path: &Path) -> bool {
     let endings = ["png", "jpg", "jpeg"];
     path.extension()
         .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))

@@ -21,7 +21,7 @@ pub enum Targets {
 
 /// A decoded image with its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct TrainingImage {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
@@ -32,7 +32,7 @@ pub struct Picture {
     pub classes: Array2<u8>,
 }
 
-impl Picture {
+impl TrainingImage {
     /// Target masks `[H, W]` of prompts, each with its class. Components of fewer than `min_px`
     /// pixels are annotation noise and left out.
     pub fn targets(&self, kind: Targets, min_px: usize) -> Vec<(u8, Array2<bool>)> {
@@ -90,7 +90,7 @@ mod tests {
         for (y, x, class) in [(1, 1, 1), (1, 2, 1), (5, 5, 1), (8, 1, 3), (8, 2, 3), (8, 3, 3)] {
             classes[(y, x)] = class;
         }
-        let picture = Picture { width: 10, height: 10, rgb: vec![0; 300], classes };
+        let picture = TrainingImage { width: 10, height: 10, rgb: vec![0; 300], classes };
         let found = |kind, min_px| -> Vec<(u8, usize)> {
             let targets = picture.targets(kind, min_px).into_iter();
             targets.map(|(class, mask)| (class, mask.iter().filter(|&&p| p).count())).collect()
