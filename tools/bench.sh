@@ -124,28 +124,28 @@ if wanted arm; then
     if ! command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null ||
         ! [ -d "$(rustc --print sysroot)/lib/rustlib/$arm" ]; then
         say "skipping counts on ARM: the cross compiler, its Rust target or qemu is missing"
-        exit
-    fi
-    say "instructions on ARM"
-    cargo build --release --target $arm -p medsa-engine --example engine
-    engine=$target/$arm/release/examples/engine
-    count() { benches/arm/counts.sh "$@" | tee -a "$out/arm-$size.md"; }
-    { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm-$size.md"
-    benches/arm/counts.sh --head >>"$out/arm-$size.md"
-    for precision in int8 f32; do
-        count "ours $precision" "$size" \
-            "$engine" "$size" 1 2 "$files/$precision"/{encoder,decoder}.onnx
-    done
-    # The other runtimes execute so many instructions that only one processor is emulated.
-    export CPUS=cortex-a76
-    count "stock tract f32" "$size" "$engine" "$size" 1 2 "${plain[@]}"
-    root=$cache/arm-python
-    if benches/arm/python.sh "$root" "$venv/bin/pip"; then
-        export ARM_ROOT=$root
-        python=("$root/usr/bin/python3.11" benches/python/runtimes.py onnxruntime "$size" 1 2)
-        count "onnxruntime f32" "$size" "${python[@]}" "${plain[@]}"
-        count "onnxruntime int8 (dynamic)" "$size" "${python[@]}" \
-            "$files"/dynamic/{encoder,decoder}.onnx
+    else
+        say "instructions on ARM"
+        cargo build --release --target $arm -p medsa-engine --example engine
+        engine=$target/$arm/release/examples/engine
+        count() { benches/arm/counts.sh "$@" | tee -a "$out/arm-$size.md"; }
+        { note; echo "Millions of instructions of a warm run, one thread, under qemu:"; echo; } >"$out/arm-$size.md"
+        benches/arm/counts.sh --head >>"$out/arm-$size.md"
+        for precision in int8 f32; do
+            count "ours $precision" "$size" \
+                "$engine" "$size" 1 2 "$files/$precision"/{encoder,decoder}.onnx
+        done
+        # The other runtimes execute so many instructions that only one processor is emulated.
+        export CPUS=cortex-a76
+        count "stock tract f32" "$size" "$engine" "$size" 1 2 "${plain[@]}"
+        root=$cache/arm-python
+        if benches/arm/python.sh "$root" "$venv/bin/pip"; then
+            export ARM_ROOT=$root
+            python=("$root/usr/bin/python3.11" benches/python/runtimes.py onnxruntime "$size" 1 2)
+            count "onnxruntime f32" "$size" "${python[@]}" "${plain[@]}"
+            count "onnxruntime int8 (dynamic)" "$size" "${python[@]}" \
+                "$files"/dynamic/{encoder,decoder}.onnx
+        fi
     fi
 fi
 if wanted soak; then

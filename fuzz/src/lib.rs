@@ -42,6 +42,5 @@ pub fn path(name: &str) -> PathBuf {
 
 /// A state file in the format of `medsa-update`, with a correct checksum for any content.
 pub fn sealed(json: &[u8]) -> Vec<u8> {
-    let digits: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
-    [digits.as_bytes(), b"\n", json].concat()
+    [hex::encode(Sha256::digest(json)).as_bytes(), b"\n", json].concat()
 }

@@ -22,7 +22,8 @@ fn python_reads_generated_messages() {
     let packed = messages.iter().filter(|m| m.mask.coding() == MaskCoding::Packed).count();
     assert!((5..55).contains(&packed), "both codings occur: {packed} of 60 are packed");
 
-    let lines: String = messages.iter().map(|message| hex(&encode(message)) + "\n").collect();
+    let lines: String =
+        messages.iter().map(|message| hex::encode(encode(message)) + "\n").collect();
     let output = run_python(&["--lines"], &lines);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let decoded: Vec<Value> = String::from_utf8(output.stdout)
@@ -43,7 +44,7 @@ fn python_reads_generated_records() {
     let records: Vec<RecordMessage> = (0..20)
         .map(|_| common::record().new_tree(&mut runner).expect("a value").current())
         .collect();
-    let lines: String = records.iter().map(|record| hex(&encode(record)) + "\n").collect();
+    let lines: String = records.iter().map(|record| hex::encode(encode(record)) + "\n").collect();
     let output = run_python(&["--record", "--lines"], &lines);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let decoded = String::from_utf8(output.stdout).expect("UTF-8");
@@ -66,7 +67,7 @@ fn python_reads_generated_records() {
             "frame_width_px": record.frame_width_px,
             "frame_height_px": record.frame_height_px,
             "objects": record.objects.iter().map(object).collect::<Vec<_>>(),
-            "record_sha256": hex(&record.record_sha256),
+            "record_sha256": hex::encode(record.record_sha256),
         });
         assert_eq!(decoded, expected);
     }
@@ -79,7 +80,7 @@ fn python_reads_generated_statistics() {
     let stats: Vec<Stats> = (0..20)
         .map(|_| common::stats().new_tree(&mut runner).expect("a value").current())
         .collect();
-    let lines: String = stats.iter().map(|stats| hex(&encode(stats)) + "\n").collect();
+    let lines: String = stats.iter().map(|stats| hex::encode(encode(stats)) + "\n").collect();
     let output = run_python(&["--stats", "--lines"], &lines);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let decoded = String::from_utf8(output.stdout).expect("UTF-8");
@@ -97,7 +98,7 @@ fn python_reads_generated_status() {
     let all: Vec<Status> = (0..40)
         .map(|_| common::status().new_tree(&mut runner).expect("a value").current())
         .collect();
-    let lines: String = all.iter().map(|status| hex(&encode(status)) + "\n").collect();
+    let lines: String = all.iter().map(|status| hex::encode(encode(status)) + "\n").collect();
     let output = run_python(&["--status", "--lines"], &lines);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let decoded = String::from_utf8(output.stdout).expect("UTF-8");
@@ -128,7 +129,7 @@ fn python_refuses_a_truncated_message() {
         mask,
     };
     let bytes = encode(&message);
-    let output = run_python(&[&hex(&bytes[..bytes.len() - 1])], "");
+    let output = run_python(&[&hex::encode(&bytes[..bytes.len() - 1])], "");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("ends early"));
 }
@@ -220,8 +221,4 @@ fn run_python(arguments: &[&str], input: &str) -> Output {
 fn encode<M: Message>(message: &M) -> Vec<u8> {
     let mut buffer = vec![0; M::MAX_ENCODED_LEN];
     message.encode(&mut buffer).expect("valid message").to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

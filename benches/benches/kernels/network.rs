@@ -160,102 +160,107 @@ fn tiny_vit(name: &'static str, map: Map, window: usize, heads: usize) -> Kernel
     })
 }
 
+/// Hidden channels of the MLP of a two-way block.
+const MLP: usize = 2048;
+/// Masks of the mask head.
+const MASKS: usize = 4;
+/// Channels after the first and the second upscaling by two.
+const UPSCALED: [usize; 2] = [64, 32];
+
 fn decoder() -> Vec<Kernel> {
-    const MLP: usize = 2048;
     let self_attention = 4 * TOKENS * CHANNELS * CHANNELS + 2 * TOKENS * TOKENS * CHANNELS;
     // Two layers for tokens and two for positions, whichever of them are the queries.
     let across = 2 * (TOKENS + POSITIONS) * CHANNELS * INNER + 2 * TOKENS * POSITIONS * INNER;
     let two_way_macs = self_attention + 2 * across + 2 * TOKENS * CHANNELS * MLP;
-    let two_way = |isa, precision, pool: &Pool| -> Run {
-        let mut weights = Weights { noise: 1, precision };
-        let layers = TwoWayLayers {
-            self_attention: weights.projections(isa, CHANNELS),
-            token_to_image: weights.projections(isa, INNER),
-            after_tokens: None,
-            mlp: [weights.linear(isa, CHANNELS, MLP), weights.linear(isa, MLP, CHANNELS)],
-            beside_mlp: None,
-            image_to_token: weights.projections(isa, INNER),
-            after_image: None,
-            norms: [(); 4].map(|()| norm(CHANNELS)),
-        };
-        let block = TwoWayBlock::new(isa, HEADS, true, layers).expect(FITS);
-        pool.reserve(block.scratch_bytes(TOKENS, POSITIONS));
-        let sides = Sides::new(&mut weights);
-        let mut outputs = [TOKENS, POSITIONS].map(|rows| vec![0.0; rows * CHANNELS]);
-        let mut memory = TwoWayMemory::default();
-        Box::new(move |pool| {
-            let prompt = Prompt { tokens: &[], is_place: &[] };
-            let [tokens, image] = &mut outputs;
-            let outputs = [&mut tokens[..], &mut image[..]];
-            block.run(pool, sides.input(), &[0.0; TOKENS], prompt, &mut memory, outputs);
-        })
-    };
-    let last = |isa, precision, pool: &Pool| -> Run {
-        let mut weights = Weights { noise: 1, precision };
-        let token_to_image = weights.projections(isa, INNER);
-        let layers = FinalAttentionLayers { token_to_image, norm: norm(CHANNELS) };
-        let last = FinalAttention::new(isa, HEADS, layers).expect(FITS);
-        pool.reserve(last.scratch_bytes(TOKENS, POSITIONS));
-        let sides = Sides::new(&mut weights);
-        let mut output = vec![0.0; TOKENS * CHANNELS];
-        let mut memory = TwoWayMemory::default();
-        Box::new(move |pool| last.run(pool, sides.input(), &mut memory, &mut output))
-    };
-    const MASKS: usize = 4;
-    // Channels after the first and the second upscaling by two.
-    const UPSCALED: [usize; 2] = [64, 32];
     let head_macs = POSITIONS * CHANNELS * 4 * UPSCALED[0]
         + 4 * POSITIONS * UPSCALED[0] * 4 * UPSCALED[1]
         + 16 * POSITIONS * UPSCALED[1] * MASKS
         + MASKS * (2 * CHANNELS + UPSCALED[1]) * CHANNELS;
-    let mask_head = |isa, precision, pool: &Pool| -> Run {
-        let mut weights = Weights { noise: 1, precision };
-        let layers = MaskHeadLayers {
-            upscale: [
-                weights.linear(isa, CHANNELS, 4 * UPSCALED[0]),
-                weights.linear(isa, UPSCALED[0], 4 * UPSCALED[1]),
-            ],
-            norm: norm(UPSCALED[0]),
-            hypernetworks: (0..MASKS)
-                .map(|_| {
-                    [CHANNELS, CHANNELS, UPSCALED[1]].map(|to| weights.linear(isa, CHANNELS, to))
-                })
-                .collect(),
-        };
-        let head = MaskHead::new(isa, layers).expect(FITS);
-        pool.reserve(head.scratch_bytes());
-        let sides = Sides::new(&mut weights);
-        let mut logits = vec![0.0; MASKS * 16 * POSITIONS];
-        let mut memory = MaskMemory::default();
-        Box::new(move |pool| {
-            let input = (&sides.tokens[..], &sides.image[..]);
-            head.run(pool, input, [GRID; 2], &mut memory, &mut logits);
-        })
-    };
-    let mask_prompt = |isa, precision, pool: &Pool| -> Run {
-        let mut weights = Weights { noise: 1, precision };
-        let layers = MaskPromptLayers {
-            first: weights.linear(isa, 4, 4),
-            first_norm: PlainNorm { gamma: vec![1.0; 4], beta: vec![0.0; 4], epsilon: 1e-6 },
-            second: weights.linear(isa, 16, 16),
-            second_norm: norm(16),
-            last: weights.linear(isa, 16, CHANNELS),
-            no_mask: weights.values(CHANNELS, 1.0),
-        };
-        let prompt = MaskPrompt::new(isa, layers).expect(FITS);
-        pool.reserve(prompt.scratch_bytes());
-        let mask = weights.values(16 * POSITIONS, 8.0);
-        let mut embedding = vec![0.0; POSITIONS * CHANNELS];
-        Box::new(move |pool| prompt.run(pool, Some(&mask), [GRID; 2], &mut embedding))
-    };
     let prompt_macs = POSITIONS * (4 * 4 * 4 + 16 * 16 + 16 * CHANNELS);
     let kernel = |name, macs, make| Kernel { name, macs: macs as u64, make };
     vec![
         kernel("two-way block", two_way_macs, Box::new(two_way)),
-        kernel("final attention", across, Box::new(last)),
+        kernel("final attention", across, Box::new(final_attention)),
         kernel("mask head", head_macs, Box::new(mask_head)),
         kernel("mask prompt", prompt_macs, Box::new(mask_prompt)),
     ]
+}
+
+fn two_way(isa: Isa, precision: Precision, pool: &Pool) -> Run {
+    let mut weights = Weights { noise: 1, precision };
+    let layers = TwoWayLayers {
+        self_attention: weights.projections(isa, CHANNELS),
+        token_to_image: weights.projections(isa, INNER),
+        after_tokens: None,
+        mlp: [weights.linear(isa, CHANNELS, MLP), weights.linear(isa, MLP, CHANNELS)],
+        beside_mlp: None,
+        image_to_token: weights.projections(isa, INNER),
+        after_image: None,
+        norms: [(); 4].map(|()| norm(CHANNELS)),
+    };
+    let block = TwoWayBlock::new(isa, HEADS, true, layers).expect(FITS);
+    pool.reserve(block.scratch_bytes(TOKENS, POSITIONS));
+    let sides = Sides::new(&mut weights);
+    let mut outputs = [TOKENS, POSITIONS].map(|rows| vec![0.0; rows * CHANNELS]);
+    let mut memory = TwoWayMemory::default();
+    Box::new(move |pool| {
+        let prompt = Prompt { tokens: &[], is_place: &[] };
+        let [tokens, image] = &mut outputs;
+        let outputs = [&mut tokens[..], &mut image[..]];
+        block.run(pool, sides.input(), &[0.0; TOKENS], prompt, &mut memory, outputs);
+    })
+}
+
+fn final_attention(isa: Isa, precision: Precision, pool: &Pool) -> Run {
+    let mut weights = Weights { noise: 1, precision };
+    let token_to_image = weights.projections(isa, INNER);
+    let layers = FinalAttentionLayers { token_to_image, norm: norm(CHANNELS) };
+    let last = FinalAttention::new(isa, HEADS, layers).expect(FITS);
+    pool.reserve(last.scratch_bytes(TOKENS, POSITIONS));
+    let sides = Sides::new(&mut weights);
+    let mut output = vec![0.0; TOKENS * CHANNELS];
+    let mut memory = TwoWayMemory::default();
+    Box::new(move |pool| last.run(pool, sides.input(), &mut memory, &mut output))
+}
+
+fn mask_head(isa: Isa, precision: Precision, pool: &Pool) -> Run {
+    let mut weights = Weights { noise: 1, precision };
+    let layers = MaskHeadLayers {
+        upscale: [
+            weights.linear(isa, CHANNELS, 4 * UPSCALED[0]),
+            weights.linear(isa, UPSCALED[0], 4 * UPSCALED[1]),
+        ],
+        norm: norm(UPSCALED[0]),
+        hypernetworks: (0..MASKS)
+            .map(|_| [CHANNELS, CHANNELS, UPSCALED[1]].map(|to| weights.linear(isa, CHANNELS, to)))
+            .collect(),
+    };
+    let head = MaskHead::new(isa, layers).expect(FITS);
+    pool.reserve(head.scratch_bytes());
+    let sides = Sides::new(&mut weights);
+    let mut logits = vec![0.0; MASKS * 16 * POSITIONS];
+    let mut memory = MaskMemory::default();
+    Box::new(move |pool| {
+        let input = (&sides.tokens[..], &sides.image[..]);
+        head.run(pool, input, [GRID; 2], &mut memory, &mut logits);
+    })
+}
+
+fn mask_prompt(isa: Isa, precision: Precision, pool: &Pool) -> Run {
+    let mut weights = Weights { noise: 1, precision };
+    let layers = MaskPromptLayers {
+        first: weights.linear(isa, 4, 4),
+        first_norm: PlainNorm { gamma: vec![1.0; 4], beta: vec![0.0; 4], epsilon: 1e-6 },
+        second: weights.linear(isa, 16, 16),
+        second_norm: norm(16),
+        last: weights.linear(isa, 16, CHANNELS),
+        no_mask: weights.values(CHANNELS, 1.0),
+    };
+    let prompt = MaskPrompt::new(isa, layers).expect(FITS);
+    pool.reserve(prompt.scratch_bytes());
+    let mask = weights.values(16 * POSITIONS, 8.0);
+    let mut embedding = vec![0.0; POSITIONS * CHANNELS];
+    Box::new(move |pool| prompt.run(pool, Some(&mask), [GRID; 2], &mut embedding))
 }
 
 /// Input of the decoder's blocks.

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use medsa_bundle::{Agreement, FileEntry, Manifest, QuantizationReport};
 use medsa_trainer::TrainingRecord;
 
+use super::gallery::{self, Names, Scene};
 use super::page::{self, table};
-use super::training_image::{self, Names, Scene};
 use crate::error::Error;
 use crate::folding::Folded;
 use crate::limits::Judgement;

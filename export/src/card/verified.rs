@@ -7,8 +7,8 @@ use medsa_bundle::{Build, Manifest};
 use medsa_frames::Frame;
 use medsa_trainer::train::{Prediction, Stock};
 
+use super::gallery::{self, Names, Scene, ScenePrediction};
 use super::page::{self, table};
-use super::training_image::{self, Names, Scene, ScenePrediction};
 use crate::error::Error;
 use crate::verify::Verified;
 

@@ -1,6 +1,6 @@
 //! The depthwise convolution and the MLP of a strip.
 
-use super::TinyVitBlock;
+use super::layers::TinyVitBlock;
 use crate::block::Side;
 use crate::output::Strip;
 use crate::packed::Operand;

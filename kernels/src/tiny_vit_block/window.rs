@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::TinyVitBlock;
+use super::layers::TinyVitBlock;
 use crate::attention::WindowWorkspace;
 use crate::output::SharedOutput;
 use crate::packed::Operand;

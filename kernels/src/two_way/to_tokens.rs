@@ -1,6 +1,6 @@
 //! Attention of a part of the image to the tokens, its projection, adapter and norm.
 
-use super::TwoWayBlock;
+use super::layers::TwoWayBlock;
 use crate::attention::Queries;
 use crate::decoder_adapter::{Bottleneck, SerialAdapter};
 use crate::packed::{Operand, ROWS, tiles};

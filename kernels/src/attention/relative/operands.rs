@@ -1,6 +1,6 @@
 //! Keys and values of a head, as the products read them.
 
-use super::RelativeAttention;
+use super::square::RelativeAttention;
 use super::workspace::{Int8Operands, Operands, RelativeWorkspace};
 use crate::attention::MIN_RANGE;
 use crate::attention::quantized::{put_key, put_value, row_scale};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::RelativeAttention;
+use super::square::RelativeAttention;
 use super::workspace::{Operands, RelativeWorkspace};
 use crate::attention::MASKED;
 use crate::attention::quantized::{put_query, row_scale};

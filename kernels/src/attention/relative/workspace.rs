@@ -1,6 +1,6 @@
 //! Memory for the attention of one head.
 
-use super::RelativeAttention;
+use super::square::RelativeAttention;
 use crate::attention::Products;
 use crate::packed::ROWS;
 use crate::scratch::Slices;
