@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot read or write {path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum Error {
         source: io::Error,
     },
     /// File: it is not of the expected kind.
-    #[error("{path}: {reason}")]
+    #[error("cannot use {path}: {reason}")]
     Format {
         /// The file.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum Error {
         reason: String,
     },
     /// File: its tensors do not match the network.
-    #[error("{path}: {source}")]
+    #[error("cannot use {path}: {source}")]
     Network {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,8 @@ pub enum Error {
     },
     /// Caller: the file belongs to another base model.
     #[error(
-        "{path}: made for the base {name} (sha256 {expected}), but the given base has sha256 {found}"
+        "cannot use {path}: made for the base {name} (sha256 {expected}), but the given base has \
+         sha256 {found}: give the base that it was made for"
     )]
     OtherBase {
         /// The adapter or int8 base file.

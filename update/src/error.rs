@@ -10,7 +10,7 @@ use url::Url;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot read or write {path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -188,7 +188,7 @@ pub enum Error {
         known: String,
     },
     /// The build cannot be published, as devices would refuse it.
-    #[error("{path}: {reason}")]
+    #[error("cannot publish {path}: {reason}")]
     Unpublishable {
         /// File of the build.
         path: PathBuf,
@@ -196,7 +196,7 @@ pub enum Error {
         reason: String,
     },
     /// Keys cannot be created or used.
-    #[error("{path}: {reason}")]
+    #[error("cannot create or use keys of {path}: {reason}")]
     Keys {
         /// File or folder of keys.
         path: PathBuf,

@@ -57,7 +57,9 @@ pub(super) fn trusted_root(folders: &[PathBuf]) -> Result<Vec<u8>, Error> {
     let mut roots = folders.iter().map(|folder| folder.join(ROOT));
     let Some(path) = roots.find(|path| path.exists()) else {
         let path = folders.first().cloned().unwrap_or_default();
-        let reason = format!("holds no {ROOT}, expected the one that was created with the keys");
+        let reason = format!(
+            "holds no {ROOT}, expected the one that was created with the keys; name their folder"
+        );
         return Err(Error::Keys { path, reason });
     };
     fs::read(&path).map_err(Error::io(&path))

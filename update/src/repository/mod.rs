@@ -76,11 +76,14 @@ impl Repository {
         if folder.join("metadata").exists() {
             return refused(
                 folder,
-                "holds a repository, expected none: to replace keys, name a role",
+                "holds a repository, expected none; to replace keys, name a role with --replace",
             );
         }
         if number < threshold.get() {
-            return refused(keys, "would hold fewer keys than have to sign");
+            return refused(
+                keys,
+                "would hold fewer keys than have to sign; create as many as the threshold or more",
+            );
         }
         fs::create_dir_all(folder.join("targets")).map_err(Error::io(folder))?;
         let repository = Self::open(folder)?;
@@ -128,7 +131,10 @@ impl Repository {
             if let Some(there) = loaded.targets().signed.targets.get(&name)
                 && there.hashes != target.hashes
             {
-                let reason = format!("{} is published with another content", name.raw());
+                let reason = format!(
+                    "{} is published with another content; raise the version of the build",
+                    name.raw()
+                );
                 return Err(Error::Unpublishable { path: path.clone(), reason });
             }
             let sha256 = hex::encode(target.hashes.sha256.as_ref());
@@ -219,7 +225,10 @@ impl Repository {
         for by in [Some(root), before].into_iter().flatten() {
             let too_few = |error: schema::Error| Error::Keys {
                 path: self.files.folder.clone(),
-                reason: format!("too few keys of the root were given: {}", whole(&error)),
+                reason: format!(
+                    "too few keys of the root were given, give further folders of keys: {}",
+                    whole(&error)
+                ),
             };
             by.verify_role(signed.signed()).map_err(too_few)?;
         }
@@ -259,7 +268,10 @@ impl Repository {
         let build = build.map_err(|error| refused(without_path(path, &error.to_string())))?;
         let manifest = build.manifest();
         if !manifest.unfit.is_empty() {
-            return Err(refused(format!("is marked as unfit: {}", manifest.unfit.join("; "))));
+            return Err(refused(format!(
+                "is marked as unfit: {}; make the build again within its limits",
+                manifest.unfit.join("; ")
+            )));
         }
         let (name, version) = (&manifest.name, &manifest.version);
         let parsed = Version::parse(version)
