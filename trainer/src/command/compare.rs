@@ -62,7 +62,11 @@ fn csv_text(series: &[Series]) -> String {
         start.extend([score[0], score[3]].map(cell));
         for row in &series.rows {
             let key = [row.class.clone(), row.prompt.name().to_owned(), row.count.to_string()];
-            let metrics = row.metrics.iter().flat_map(Figure::parts).map(cell);
+            let metrics = row
+                .metrics
+                .iter()
+                .flat_map(|found| found.as_ref().map_or([None; 4], Figure::parts));
+            let metrics = metrics.map(cell);
             text += &csv::line(start.iter().cloned().chain(key).chain(metrics));
         }
         if series.rows.is_empty() {

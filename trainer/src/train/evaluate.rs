@@ -171,11 +171,12 @@ pub struct Row {
 
 impl Row {
     /// Names of the metrics.
-    pub const METRICS: [&'static str; 3] = ["dice", "iou", "hd95_px"];
+    pub const METRICS: [&'static str; 4] = ["dice", "iou", "hd95_px", "nsd_2px"];
 
-    /// The metrics, in the order of [`Row::METRICS`].
-    pub fn metrics(&self) -> [&Mean; 3] {
-        [&self.dice, &self.iou, &self.hd95_px]
+    /// The metrics, in the order of [`Row::METRICS`]; `None` for one that an earlier version did
+    /// not log.
+    pub fn metrics(&self) -> [Option<&Mean>; 4] {
+        [Some(&self.dice), Some(&self.iou), Some(&self.hd95_px), self.nsd_2px.as_ref()]
     }
 }
 

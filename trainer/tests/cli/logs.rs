@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::fixtures::Folder;
 
+/// Names of the metrics in logs and tables.
+const METRICS: [&str; 4] = ["dice", "iou", "hd95_px", "nsd_2px"];
+
 /// Lines of a CSV file without quotes, each as column name and cell.
 fn table(text: &str) -> Vec<Vec<(String, String)>> {
     let mut lines = text.lines();
@@ -77,7 +80,7 @@ fn csv_and_tensorboard_have_each_step_once_after_a_resume() {
     for (line, (step, row)) in lines.iter().zip(rows) {
         assert_eq!((cell(line, "step"), cell(line, "class")), (step.as_str(), "ellipse"));
         assert_eq!(cell(line, "prompt"), row["prompt"]);
-        for metric in ["dice", "iou", "hd95_px"] {
+        for metric in METRICS {
             for (column, end) in [("", "mean"), ("_low", "low"), ("_high", "high")] {
                 assert_close(number(line, &format!("{metric}{column}")), &row[metric][end]);
             }
@@ -88,7 +91,7 @@ fn csv_and_tensorboard_have_each_step_once_after_a_resume() {
     let keys = events.iter().map(|event| (event[0].as_u64(), event[1].as_str()));
     let keys: BTreeSet<_> = keys.collect();
     assert_eq!(keys.len(), events.len(), "no step is written twice");
-    assert_eq!(events.len(), 6 * 3 + 3 * (1 + 2 * 3));
+    assert_eq!(events.len(), 6 * 3 + 3 * (1 + 2 * 4));
     let value = |step: u64, tag: &str| {
         let found = events.iter().find(|event| event[0] == step && event[1] == tag);
         found.unwrap_or_else(|| panic!("{tag} of step {step}"))[2].as_f64().unwrap() as f32
@@ -150,7 +153,7 @@ fn comparison_has_every_run_and_the_mean_over_seeds() {
     fs::write(folder.at("running/log.jsonl"), format!("{first}\n{{\"tr")).unwrap();
 
     // So short a training leaves most values at 0.
-    for (run, values) in [("a", [0.5, 0.4, 9.0]), ("b", [0.7, 0.6, 4.0])] {
+    for (run, values) in [("a", [0.5, 0.4, 9.0, 0.2]), ("b", [0.7, 0.6, 4.0, 0.8])] {
         set_center(&folder, run, values);
     }
 
@@ -170,7 +173,7 @@ fn comparison_has_every_run_and_the_mean_over_seeds() {
     let row = &log(&folder, "b")[2]["validation"][0];
     assert_close(number(b, "hd95_px_high"), &row["hd95_px"]["high"]);
     for (column, [of_a, of_b]) in
-        [("dice", [0.5, 0.7]), ("iou", [0.4, 0.6]), ("hd95_px", [9.0, 4.0])]
+        METRICS.into_iter().zip([[0.5, 0.7], [0.4, 0.6], [9.0, 4.0], [0.2, 0.8]])
     {
         assert_eq!([a, b].map(|line| number(line, column)), [of_a, of_b]);
         assert!((number(both, column) - (of_a + of_b) / 2.0).abs() < 1e-9);
@@ -189,12 +192,12 @@ fn comparison_has_every_run_and_the_mean_over_seeds() {
     assert!(error.contains("data/config.toml"), "{error}");
 }
 
-/// Replaces the means of Dice, IoU and HD95 for central clicks in the log of a run.
-fn set_center(folder: &Folder, run: &str, values: [f64; 3]) {
+/// Replaces the means of all metrics for central clicks in the log of a run.
+fn set_center(folder: &Folder, run: &str, values: [f64; 4]) {
     let mut text = String::new();
     for mut entry in log(folder, run) {
         if let Some(row) = entry.pointer_mut("/validation/0") {
-            for (metric, value) in ["dice", "iou", "hd95_px"].into_iter().zip(values) {
+            for (metric, value) in METRICS.into_iter().zip(values) {
                 row[metric]["mean"] = value.into();
             }
         }

@@ -47,8 +47,8 @@ pub struct Line {
     pub prompt: PromptKind,
     /// Number of predictions of one run.
     pub count: usize,
-    /// Metrics in the order of [`Row::METRICS`].
-    pub metrics: Vec<Figure>,
+    /// Metrics in the order of [`Row::METRICS`]; `None` for one that was not logged.
+    pub metrics: Vec<Option<Figure>>,
 }
 
 /// A mean and its uncertainty.
@@ -120,7 +120,7 @@ impl Run {
             class: row.class.clone(),
             prompt: row.prompt,
             count: row.dice.count,
-            metrics: row.metrics().map(|mean| Figure::OfImages(*mean)).into(),
+            metrics: row.metrics().map(|mean| Some(Figure::OfImages(*mean?))).into(),
         };
         Series {
             name: self.name.clone(),
@@ -165,8 +165,8 @@ impl Series {
         // Runs of one configuration are validated on the same classes and prompts.
         let line = |((class, prompt), rows): ((String, PromptKind), Vec<&Row>)| {
             let metric = |m: usize| {
-                let means: Vec<f64> = rows.iter().map(|row| row.metrics()[m].mean).collect();
-                Figure::of_seeds(&means)
+                let means = rows.iter().map(|row| Some(row.metrics()[m]?.mean));
+                Some(Figure::of_seeds(&means.collect::<Option<Vec<f64>>>()?))
             };
             let metrics = (0..Row::METRICS.len()).map(metric).collect();
             Line { class, prompt, count: rows[0].dice.count, metrics }

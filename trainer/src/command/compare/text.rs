@@ -22,7 +22,7 @@ pub fn text(series: &[Series]) -> String {
     let keys =
         series.iter().flat_map(|series| series.rows.iter().map(|row| (&row.class, row.prompt)));
     let keys: BTreeSet<_> = keys.collect();
-    let head = ["class", "prompt", "run", "n", "Dice", "IoU", "HD95 px"];
+    let head = ["class", "prompt", "run", "n", "Dice", "IoU", "HD95 px", "NSD 2 px"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (class, prompt) in keys {
         for series in series {
@@ -30,8 +30,10 @@ pub fn text(series: &[Series]) -> String {
             let Some(row) = series.rows.iter().find(of_key) else { continue };
             let key =
                 [class.clone(), prompt.name().to_owned(), name(series), row.count.to_string()];
-            let metrics =
-                row.metrics.iter().zip([3, 3, 1]).map(|(found, digits)| figure(found, digits));
+            let metrics = row.metrics.iter().zip([3, 3, 1, 3]);
+            let metrics = metrics.map(|(found, digits)| {
+                found.as_ref().map_or("-".to_owned(), |found| figure(found, digits))
+            });
             rows.push(key.into_iter().chain(metrics).collect());
         }
     }

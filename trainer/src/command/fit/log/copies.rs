@@ -66,6 +66,10 @@ impl Copies {
             let count = row.dice.count.to_string();
             let mut cells = vec![step.to_string(), class.clone(), prompt.to_owned(), count];
             for (name, mean) in Row::METRICS.into_iter().zip(row.metrics()) {
+                let Some(mean) = mean else {
+                    cells.extend([const { String::new() }; 3]);
+                    continue;
+                };
                 cells.extend([mean.mean, mean.low, mean.high].map(|value| value.to_string()));
                 scalars.push((format!("{name}/{class}/{prompt}"), mean.mean));
             }
