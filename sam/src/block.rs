@@ -14,7 +14,7 @@ use crate::weights::{Indices, Param};
 
 /// Version of [`BlockSchema`] and of the roles of all kinds. It is raised when a reader of the
 /// previous version would misinterpret a block.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Domain of the local functions in a model file.
 pub const DOMAIN: &str = "medsa";
@@ -64,7 +64,7 @@ pub enum BlockKind {
         /// The adapter after the attention of the tokens to the image.
         after_tokens: Option<Bottleneck>,
         /// Activation of the adapter parallel to the MLP.
-        beside_mlp: Option<Activation>,
+        parallel_mlp: Option<Activation>,
         /// Activation of the adapter after the attention of the image to the tokens.
         after_image: Option<Activation>,
     },
@@ -167,15 +167,15 @@ impl fmt::Display for Variant<'_> {
             BlockKind::TinyVitBlock { space, .. } | BlockKind::VitBlock { space, .. } => {
                 write!(f, " space={}", activation(space))
             }
-            BlockKind::TwoWayBlock { first, after_tokens, beside_mlp, after_image, .. } => {
+            BlockKind::TwoWayBlock { first, after_tokens, parallel_mlp, after_image, .. } => {
                 write!(f, " first={first} after-tokens=")?;
                 match after_tokens {
                     Some(Bottleneck::Hyper { maps }) => write!(f, "hyper-{maps}")?,
                     Some(Bottleneck::Activation(a)) => f.write_str(activation(&Some(*a)))?,
                     None => f.write_str("none")?,
                 }
-                let [mlp, image] = [beside_mlp, after_image].map(activation);
-                write!(f, " beside-mlp={mlp} after-image={image}")
+                let [mlp, image] = [parallel_mlp, after_image].map(activation);
+                write!(f, " parallel-mlp={mlp} after-image={image}")
             }
             BlockKind::PatchEmbed
             | BlockKind::MbConv

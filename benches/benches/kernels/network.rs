@@ -193,7 +193,7 @@ fn two_way(isa: Isa, precision: Precision, pool: &Pool) -> Run {
         token_to_image: weights.projections(isa, INNER),
         after_tokens: None,
         mlp: [weights.linear(isa, CHANNELS, MLP), weights.linear(isa, MLP, CHANNELS)],
-        beside_mlp: None,
+        parallel_mlp: None,
         image_to_token: weights.projections(isa, INNER),
         after_image: None,
         norms: [(); 4].map(|()| norm(CHANNELS)),

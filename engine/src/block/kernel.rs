@@ -49,9 +49,9 @@ pub(super) fn kernel(
             Kernel::Block(Box::new(vit_block(w, *window, *heads, *space)?))
         }
         BlockKind::Neck => Kernel::Block(Box::new(neck(w)?)),
-        BlockKind::TwoWayBlock { heads, first, after_tokens, beside_mlp, after_image } => {
+        BlockKind::TwoWayBlock { heads, first, after_tokens, parallel_mlp, after_image } => {
             check_heads(function, *heads)?;
-            let adapters = (*after_tokens, *beside_mlp, *after_image);
+            let adapters = (*after_tokens, *parallel_mlp, *after_image);
             let block = two_way_block(w, *heads, *first, adapters)?;
             Kernel::Operation(Arc::new(TwoWay { block, pool, memory: Mutex::default() }))
         }
@@ -245,7 +245,7 @@ fn two_way_block(
     w: &Weights,
     heads: usize,
     first: bool,
-    (after_tokens, beside_mlp, after_image): (
+    (after_tokens, parallel_mlp, after_image): (
         Option<block::Bottleneck>,
         Option<layers::Activation>,
         Option<layers::Activation>,
@@ -259,7 +259,7 @@ fn two_way_block(
         };
         Ok(Some(SerialAdapter { bottleneck, up: w.linear(&at(role, "up"))? }))
     };
-    let beside_mlp = match beside_mlp {
+    let parallel_mlp = match parallel_mlp {
         None => None,
         Some(of) => Some(ParallelAdapter {
             down: w.linear("adapter.mlp.down")?,
@@ -272,7 +272,7 @@ fn two_way_block(
         token_to_image: projections(w, "cross_attn_token_to_image")?,
         after_tokens: serial("adapter.prompt_to_image", after_tokens)?,
         mlp: mlp(w)?,
-        beside_mlp,
+        parallel_mlp,
         image_to_token: projections(w, "cross_attn_image_to_token")?,
         after_image: serial(
             "adapter.image_to_prompt",

@@ -17,7 +17,7 @@ pub struct TwoWayBlock {
     pub(super) token_to_image: Projections,
     pub(super) after_tokens: Option<SerialAdapter>,
     pub(super) mlp: [Packed; 2],
-    pub(super) beside_mlp: Option<ParallelAdapter>,
+    pub(super) parallel_mlp: Option<ParallelAdapter>,
     pub(super) image_to_token: Projections,
     pub(super) after_image: Option<SerialAdapter>,
     pub(super) norms: [Norm; 4],
@@ -34,7 +34,7 @@ pub struct TwoWayLayers {
     /// Layers of the MLP, ReLU between them.
     pub mlp: [Packed; 2],
     /// Adapter parallel to the MLP.
-    pub beside_mlp: Option<ParallelAdapter>,
+    pub parallel_mlp: Option<ParallelAdapter>,
     /// Projections of the attention of the image to the tokens.
     pub image_to_token: Projections,
     /// Adapter after it; not HyP-Adpt.
@@ -57,7 +57,7 @@ impl TwoWayBlock {
         layers: TwoWayLayers,
     ) -> Result<Self, Misfit> {
         let TwoWayLayers { self_attention, token_to_image, after_tokens, mlp, .. } = layers;
-        let TwoWayLayers { beside_mlp, image_to_token, after_image, norms, .. } = layers;
+        let TwoWayLayers { parallel_mlp, image_to_token, after_image, norms, .. } = layers;
         let channels = norms[0].channels();
         for (norm, name) in norms.iter().zip(["norm1", "norm2", "norm3", "norm4"]) {
             check_channels(name, norm.channels(), channels)?;
@@ -75,8 +75,8 @@ impl TwoWayBlock {
         mlp[0].check("mlp.layer1", isa, channels, hidden)?;
         check_lanes("mlp.layer1", "outputs", hidden)?;
         mlp[1].check("mlp.layer2", isa, hidden, channels)?;
-        if let Some(adapter) = &beside_mlp {
-            adapter.check("beside_mlp", isa, channels)?;
+        if let Some(adapter) = &parallel_mlp {
+            adapter.check("parallel_mlp", isa, channels)?;
         }
         if let Some(adapter) = &after_image {
             let (found, expected) = (format_args!("HyP-Adpt"), format_args!("an activation"));
@@ -93,7 +93,7 @@ impl TwoWayBlock {
             token_to_image,
             after_tokens,
             mlp,
-            beside_mlp,
+            parallel_mlp,
             image_to_token,
             after_image,
             norms,

@@ -28,7 +28,7 @@ impl TwoWayBlock {
         let [tokens, positions] = [tokens, positions].map(|rows| rows.min(limits::ROWS));
         let attentions = [&self.self_attention, &self.token_to_image, &self.image_to_token];
         let adapters = self.after_tokens.iter().flat_map(SerialAdapter::layers);
-        let parallel = self.beside_mlp.iter().flat_map(|adapter| [&adapter.down, &adapter.up]);
+        let parallel = self.parallel_mlp.iter().flat_map(|adapter| [&adapter.down, &adapter.up]);
         let layers = attentions.iter().flat_map(|attention| attention.layers());
         let layers = layers.chain(&self.mlp).chain(adapters).chain(parallel);
         let linear = layers.map(|layer| Slices::bytes(|slices| layer.operand(slices, ROWS))).max();
@@ -88,7 +88,7 @@ impl TwoWayBlock {
         linear(pool, isa, layer1, (tokens_out, None), hidden);
         hidden.iter_mut().for_each(|x| *x = x.max(0.0));
         linear(pool, isa, layer2, (hidden, None), between);
-        if let Some(parallel) = &self.beside_mlp {
+        if let Some(parallel) = &self.parallel_mlp {
             parallel.forward(pool, isa, tokens_out, between, adapter);
         }
         norm_rows(isa, norm3, tokens_out, Some(between));

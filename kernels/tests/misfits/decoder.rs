@@ -31,7 +31,7 @@ fn two_way_layers() -> TwoWayLayers {
         token_to_image: projections(32, 80),
         after_tokens: hyper(hyper_maps()),
         mlp: [linear(64, 96), linear(96, 64)],
-        beside_mlp: Some(ParallelAdapter {
+        parallel_mlp: Some(ParallelAdapter {
             down: linear(64, 16),
             activation: Activation::Gelu,
             up: linear(16, 64),
@@ -70,25 +70,25 @@ fn two_way_block_names_the_layer_that_does_not_fit() {
         ),
         (
             TwoWayLayers {
-                beside_mlp: Some(ParallelAdapter {
+                parallel_mlp: Some(ParallelAdapter {
                     down: linear(64, 20),
                     activation: Activation::Relu,
                     up: linear(20, 64),
                 }),
                 ..layers()
             },
-            "beside_mlp.down: found 20 outputs, expected a multiple of 16",
+            "parallel_mlp.down: found 20 outputs, expected a multiple of 16",
         ),
         (
             TwoWayLayers {
-                beside_mlp: Some(ParallelAdapter {
+                parallel_mlp: Some(ParallelAdapter {
                     down: linear(64, 16),
                     activation: Activation::Relu,
                     up: linear(16, 32),
                 }),
                 ..layers()
             },
-            "beside_mlp.up: found 16 inputs and 32 outputs, expected 16 inputs and 64 outputs",
+            "parallel_mlp.up: found 16 inputs and 32 outputs, expected 16 inputs and 64 outputs",
         ),
         (
             TwoWayLayers {

@@ -121,7 +121,7 @@ fn short_slices_of_the_two_way_transformer_are_panics() {
         token_to_image: projections(),
         after_tokens: None,
         mlp: [linear(C, C), linear(C, C)],
-        beside_mlp: None,
+        parallel_mlp: None,
         image_to_token: projections(),
         after_image: None,
         norms: [norm(C), norm(C), norm(C), norm(C)],

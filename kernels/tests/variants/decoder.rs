@@ -56,7 +56,7 @@ fn two_way_blocks_match_plain_loops() {
                 token_to_image: projections(noise, 32, C + rest),
                 after_tokens: serial(noise, after_tokens),
                 mlp: [noise.linear(isa, precision, C, 96), noise.linear(isa, precision, 96, C)],
-                beside_mlp: (adapters != Adapters::None).then(|| ParallelAdapter {
+                parallel_mlp: (adapters != Adapters::None).then(|| ParallelAdapter {
                     down: noise.linear(isa, precision, C, 16),
                     activation: Activation::Gelu,
                     up: noise.linear(isa, precision, 16, C),

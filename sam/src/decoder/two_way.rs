@@ -151,7 +151,7 @@ impl TwoWayBlock {
             heads: self.self_attention.heads,
             first: self.first,
             after_tokens: adapters.after_tokens(),
-            beside_mlp: adapters.mlp_activation(),
+            parallel_mlp: adapters.mlp_activation(),
             after_image: adapters.after_image(),
         };
         Block::new(kind)

@@ -259,8 +259,8 @@ fn error_names_each_wrong_field_of_a_schema() {
             assert!(text.contains(part), "{text}\nexpected {part}");
         }
     };
-    let version = refused("neck", |schema| schema["version"] = json!(0));
-    says(version, &["encoder.onnx: block Neck", "version: found 0, expected 1", "re-export"]);
+    let version = refused("neck", |schema| schema["version"] = json!(1));
+    says(version, &["encoder.onnx: block Neck", "version: found 1, expected 2", "re-export"]);
     let unknown = refused("neck", |schema| schema["colour"] = json!("red"));
     says(unknown, &["block Neck", "medsa_block", "unknown field `colour`"]);
     let missing = refused("neck", |schema| drop(schema.as_object_mut().unwrap().remove("int8")));
@@ -286,8 +286,8 @@ fn error_names_each_wrong_field_of_a_schema() {
     for (field, value) in [
         ("after_tokens", json!({"hyper": {"maps": 2}})),
         ("after_tokens", json!({"activation": "gelu"})),
-        ("beside_mlp", json!(null)),
-        ("beside_mlp", json!("relu")),
+        ("parallel_mlp", json!(null)),
+        ("parallel_mlp", json!("relu")),
         ("after_image", json!(null)),
         ("after_image", json!("relu")),
     ] {
