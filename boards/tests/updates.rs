@@ -147,7 +147,7 @@ fn corrupt_truncated_and_oversized_builds_are_refused() {
     ] {
         let said = desk.run("publish", &["--repository", "repository", "--keys", "keys", name]);
         let said = said.unwrap_err();
-        assert!(said.starts_with(&format!("medsa-flash: {expected}")), "{said}");
+        assert!(said.starts_with(&format!("medsa-flash: cannot publish {expected}")), "{said}");
     }
 }
 
