@@ -21,7 +21,7 @@ use medsa_sam::PromptError;
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::Prompt;
 use medsa_wire::{MaskState, Reason};
-use ndarray::{Array2, ArrayView3, s};
+use ndarray::{Array2, ArrayView3};
 
 use crate::follow::Motion;
 use appearance::Appearance;
@@ -349,11 +349,15 @@ impl Object {
         let expected = self.expected(found, &back, geometry, side);
         let blind = self.path.is_blind(found.frame_id, frame_id);
         let (part_width, part_height) = geometry.mask_size((side, side));
-        let part = expected.slice(s![..part_height, ..part_width]);
         let Remembered { margins, anchors, .. } = &found.remembered;
         let user = carried.as_ref().unwrap_or(prompt);
         let mut prompts = Vec::new();
-        prompts.extend(renewed(user, anchors, *margins, &Cells { logits: part, geometry }));
+        prompts.extend(renewed(
+            user,
+            anchors,
+            *margins,
+            &Cells::of_frame(expected.view(), geometry),
+        ));
         if blind || self.state != State::Tracking {
             let appearance = found.remembered.appearance.as_ref();
             if let Some((appearance, features)) = appearance.zip(features) {
@@ -470,7 +474,7 @@ impl Object {
             return f32::MAX;
         };
         let known = &found.remembered;
-        let cells = Cells { logits: expected.view(), geometry };
+        let cells = Cells::of_frame(expected.view(), geometry);
         let middle = cells.middle().unwrap_or(found.middle);
         let (width, height) = (geometry.frame.0 as f32, geometry.frame.1 as f32);
         let away = (seen.middle[0] - middle[0]).hypot(seen.middle[1] - middle[1]);
@@ -526,10 +530,8 @@ impl Object {
                 let asked = &question.prompts[prompt];
                 let sides = asked.bbox().zip(seen.bounds);
                 let margins = sides.map(|(bbox, mask)| Margins::between(bbox, mask));
-                let size = mask.logits.dim();
-                let (width, height) = geometry.mask_size((size.1, size.0));
-                let logits = mask.logits.slice(s![..height, ..width]);
-                let anchors = Anchor::all(asked, &Cells { logits, geometry: &geometry });
+                let cells = Cells::of_frame(mask.logits.view(), &geometry);
+                let anchors = Anchor::all(asked, &cells);
                 Remembered { appearance: seen.appearance, area: seen.area, margins, anchors }
             }
         };
@@ -574,15 +576,11 @@ impl Seen {
         geometry: &Geometry,
     ) -> Option<Self> {
         let logits = prediction.logits.view();
-        let (height, width) = logits.dim();
-        let (part_width, part_height) = geometry.mask_size((width, height));
-        let part = logits.slice(s![..part_height, ..part_width]);
-        let cells = Cells { logits: part, geometry };
+        let cells = Cells::of_frame(logits, geometry);
         let middle = cells.middle()?;
-        let covered = part.iter().filter(|&&logit| logit > 0.0).count();
         Some(Self {
             appearance: features.and_then(|features| Appearance::of(features, logits)),
-            area: covered as f32 / part.len() as f32,
+            area: cells.share(),
             middle,
             bounds: cells.bounds(),
         })
