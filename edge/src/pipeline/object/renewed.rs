@@ -1,8 +1,8 @@
 //! Prompts made anew from the last mask.
 //!
 //! A click that is only carried along with the image drifts to the edge of the structure, where the
-//! network's answer is worse, and then out of it. So each click to the network keeps its place relative
-//! to the mask: where the mask is as on the first frame, so is the answer.
+//! network's mask is worse, and then out of it. So each click to the network keeps its place relative
+//! to the mask: on a frame like the first one, the network gets the first prompt again.
 
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
@@ -231,7 +231,7 @@ mod tests {
         let kept = places(renewed(&user, &anchors, None, &moved));
         assert_eq!(kept, [(70.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
 
-        // A click outside of the mask that it gave is asked in the middle.
+        // A click outside of the mask that it gave moves to the middle of it.
         let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();
         let anchors = Anchor::all(&outside, &cells);
         let prompt = renewed(&outside, &anchors, None, &cells).unwrap();
