@@ -86,7 +86,7 @@ impl Service {
             }
         };
         let config = Arc::new(config);
-        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
         let degrading = config.degrade.as_ref();
         let degrading =
             degrading.map(|degrade| Degrading::new(degrade, slot.clone(), meter.clone()));

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::error::Error;
 use crate::files::pem;
+use crate::port::Failures;
 
 /// Longest wait for the TLS handshake and for the head of a request, so that idle clients keep no
 /// connection.
@@ -43,8 +44,13 @@ pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, 
     Ok(Arc::new(config.map_err(pem::misfit(certificate, key))?).into())
 }
 
-/// Serves all connections.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+/// Serves all connections. A panic costs its connection.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    failures: Failures,
+) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -57,7 +63,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
             }
         };
         let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        tokio::spawn(connection(stream, peer, tls.clone(), router));
+        failures.spawn("connection", connection(stream, peer, tls.clone(), router));
     }
 }
 
