@@ -1,4 +1,7 @@
 //! Connections: accepting, TLS if configured, and serving.
+//!
+//! The crate axum-server detaches its connections, so that their panics could not be recorded, and
+//! with HTTP/1 alone it does not upgrade them, which `/live` needs.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
