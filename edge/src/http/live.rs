@@ -33,8 +33,7 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
-use crate::pipeline::{FollowedFrame, QueuedMask};
-use crate::port::{Condition, change};
+use crate::port::{Condition, FollowedFrame, QueuedMask, change};
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -17,10 +17,9 @@ use super::store::Records;
 use crate::files;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{NoShot, Objects, Recent, Shot, ShotObject};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, Refusal,
-    Subject, Trigger, Upload,
+    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, NoShot, Objects,
+    Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
 };
 use crate::threads::{self, Panic};
 

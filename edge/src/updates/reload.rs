@@ -20,8 +20,7 @@ use super::error::Error;
 use super::slots;
 use crate::config::{Config, UpdateConfig};
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{Network, Slot};
-use crate::port::{Activate, BuildState, Builds, Failures};
+use crate::port::{Activate, BuildState, Builds, Failures, Network, Slot};
 use crate::threads::{self, in_background};
 
 /// Name of the thread.
