@@ -1,4 +1,4 @@
-// What is known about an object and about the device, in words.
+// Texts about objects and about the device.
 
 import { language, text } from './words.js';
 
@@ -14,11 +14,11 @@ export function grade(mask, working) {
 
 /** Lines about an object, as [class, words]. */
 export function lines({ points, box }, mask, working) {
-  const asked = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
-  if (!asked.length) return [['', text.noPrompt]];
+  const prompt = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
+  if (!prompt.length) return [['', text.noPrompt]];
   const [kind, symbol, word] = grade(mask, working);
   const found = mask?.measured ? sizes(mask.measured) : [];
-  return [[`mark ${kind}`, `${symbol} ${word}`], ['', asked.join(', ')], ...found];
+  return [[`mark ${kind}`, `${symbol} ${word}`], ['', prompt.join(', ')], ...found];
 }
 
 function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
@@ -39,7 +39,7 @@ function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   ];
 }
 
-/** Why there is no current image; null if there is one. */
+/** Reason why there is no current image; null if there is one. */
 export function reasonFor(state, connected, status) {
   if (!connected) return text.noConnection;
   const { source, activity } = status ?? {};

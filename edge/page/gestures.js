@@ -1,4 +1,4 @@
-// Gestures on the picture: tap, long press, box, handles of a box, pinch and pan.
+// Gestures on the image: tap, long press, box, handles of a box, pinch and pan.
 
 const HOLD_MS = 500;
 /** Longest time between the taps of a double tap. */
@@ -10,7 +10,7 @@ const GRIP_MM = 2;
 
 export class Gestures {
   /**
-   * `on.may()`: true if the picture may be prompted. `on.grip(at)`: the corner opposite to the handle
+   * `on.may()`: true if the image may be prompted. `on.grip(at)`: the corner opposite to the handle
    * at a position, or null. `on.drag(corners)`: the box while it is drawn, null at its end.
    * `on.box(corners)`, `on.tap(at)`: finished gestures. `on.hold(at)`: true if something there
    * answers a long press. `on.begin()`, `on.moved()`: a touch begins; the view has moved.
@@ -80,7 +80,7 @@ export class Gestures {
     else this.tap(touch.at);
   }
 
-  /** In a magnified picture, a tap waits for a second one, which shows all of the picture again. */
+  /** In a magnified image, a tap waits for a second one, which shows all of the image again. */
   tap(at) {
     const before = this.tapped;
     clearTimeout(before?.timer);

@@ -1,4 +1,4 @@
-//! Waits between attempts to connect.
+//! Waits between attempts to connect, and before restarts.
 
 use std::iter::Peekable;
 use std::time::Duration;
@@ -13,6 +13,33 @@ pub(crate) struct BackOff {
     waits: ExponentialBuilder,
     next: Peekable<ExponentialBackoff>,
     max: Duration,
+}
+
+/// Waits that double, of a limited number.
+pub(crate) struct LimitedBackOff {
+    waits: ExponentialBuilder,
+    next: ExponentialBackoff,
+}
+
+impl LimitedBackOff {
+    /// Starts with the wait `min`; there are `times` waits.
+    pub(crate) fn new(min: Duration, times: usize) -> Self {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(min)
+            .without_max_delay()
+            .with_max_times(times);
+        Self { waits, next: waits.build() }
+    }
+
+    /// Returns the next wait; `None` after the last one.
+    pub(crate) fn wait(&mut self) -> Option<Duration> {
+        self.next.next()
+    }
+
+    /// Starts again with the shortest wait.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.waits.build();
+    }
 }
 
 impl BackOff {
@@ -61,5 +88,14 @@ mod tests {
         back_off.lengthen();
         assert_eq!(back_off.wait().as_secs(), 1);
         assert_eq!(BackOff::new(Duration::from_millis(100)).wait().as_millis(), 100);
+    }
+
+    #[test]
+    fn limited_waits_double_and_end() {
+        let mut back_off = LimitedBackOff::new(Duration::from_millis(100), 3);
+        let mut waits = || [(); 4].map(|()| back_off.wait().map(|wait| wait.as_millis()));
+        assert_eq!(waits(), [Some(100), Some(200), Some(400), None]);
+        back_off.reset();
+        assert_eq!(back_off.wait(), Some(Duration::from_millis(100)));
     }
 }

@@ -104,7 +104,7 @@ pub enum Error {
     },
     /// An image cannot be written.
     #[error("{}: {source}", path.display())]
-    Picture {
+    Image {
         /// Path of the file.
         path: PathBuf,
         /// Error of the encoder.

@@ -1,5 +1,7 @@
 //! Messages to systemd for a service of `Type=notify`: ready, status, stopping, and with
 //! `WatchdogSec=` signs of life. Without systemd nothing is sent.
+//!
+//! The crate sd-notify would block on a full socket, and does not support abstract addresses.
 
 use std::env;
 use std::ffi::OsStr;

@@ -1,5 +1,8 @@
-//! Threads of the service: named, and optionally with lower priority.
+//! Threads of the service: named, and optionally with lower priority; and panics of threads and
+//! tasks.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
 use crate::fault;
@@ -19,11 +22,27 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The thread panicked, because of a defect of this program.
-    #[error("the thread {name} panicked")]
-    Panicked {
-        /// Name of the thread.
-        name: &'static str,
-    },
+    #[error(transparent)]
+    Panicked(#[from] Panic),
+}
+
+/// Panic of a thread or task.
+#[derive(Debug, thiserror::Error)]
+#[error("the thread {name} {reason}")]
+pub struct Panic {
+    /// Name of the thread or task.
+    pub name: &'static str,
+    /// The panic with its message, to follow the name.
+    pub reason: String,
+}
+
+impl Panic {
+    /// Describes a panic by the value that was thrown.
+    pub(crate) fn of(name: &'static str, thrown: &(dyn Any + Send)) -> Self {
+        let text = thrown.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str));
+        Self { name, reason: format!("panicked: {}", text.unwrap_or("no message")) }
+    }
 }
 
 /// Starts a thread.
@@ -34,12 +53,20 @@ pub(crate) fn spawn<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Error> {
-    let work = move || {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|source| Error::Start { name, source })
+}
+
+/// Runs `work` of the thread or task `name`, which must leave consistent state behind if it panics.
+///
+/// # Errors
+/// Its panic.
+pub(crate) fn caught<T>(name: &'static str, work: impl FnOnce() -> T) -> Result<T, Panic> {
+    let work = || {
         fault::inject(name);
         work()
     };
-    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-    thread.map_err(|source| Error::Start { name, source })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|thrown| Panic::of(name, &*thrown))
 }
 
 /// Runs `work` on a thread of lower priority and waits for it. Threads that it starts inherit the
@@ -61,7 +88,7 @@ pub(crate) fn in_background<T: Send>(
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, lower);
         let thread = thread.map_err(|source| Error::Start { name, source })?;
-        thread.join().map_err(|_| Error::Panicked { name })
+        thread.join().map_err(|thrown| Panic::of(name, &*thrown).into())
     })
 }
 
@@ -83,6 +110,6 @@ mod tests {
     #[test]
     fn panic_is_an_error() {
         let panicked = in_background("test", || panic!("as work may")).map(|(): ()| ());
-        assert!(matches!(panicked, Err(Error::Panicked { name: "test" })));
+        assert_eq!(panicked.unwrap_err().to_string(), "the thread test panicked: as work may");
     }
 }

@@ -9,7 +9,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::threads;
+use crate::threads::{self, Panic};
+
+/// Name of the thread.
+const NAME: &str = "watchdog";
 
 /// Time between two checks of the stages.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -82,7 +85,7 @@ impl Watch {
     }
 
     /// Checks every 100 ms: calls `healthy` if no stage works longer than `limit`, otherwise calls
-    /// `stuck` once and ends.
+    /// `stuck` and ends. After a panic it calls `panicked` and goes on.
     ///
     /// # Errors
     /// [`threads::Error`].
@@ -90,10 +93,11 @@ impl Watch {
         self,
         limit: Duration,
         mut healthy: impl FnMut() + Send + 'static,
-        stuck: impl FnOnce(Stuck) + Send + 'static,
+        mut stuck: impl FnMut(Stuck) + Send + 'static,
+        panicked: impl Fn(&Panic) + Send + 'static,
     ) -> Result<Supervisor, threads::Error> {
         let (end, ended) = channel::<()>();
-        let check = move || {
+        let mut check = move || {
             while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 match self.stuck(limit) {
                     None => healthy(),
@@ -101,7 +105,12 @@ impl Watch {
                 }
             }
         };
-        threads::spawn("watchdog", check)?;
+        let run = move || {
+            while let Err(panic) = threads::caught(NAME, &mut check) {
+                panicked(&panic);
+            }
+        };
+        threads::spawn(NAME, run)?;
         Ok(Supervisor { _end: end })
     }
 }

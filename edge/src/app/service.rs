@@ -167,8 +167,12 @@ impl Service {
         if let Some(supervisor) = supervisor {
             tasks.restartable("updates", move || supervisor.clone().run());
         }
-        let (after_last, embedded) = (config.source.after_last(), self.embedded);
-        Running { tasks, leave, after_last, pipeline, recorder, outbox, embedded, observer }
+        let drain = self.embedded.as_ref().map_or(Duration::ZERO, |_| EMBEDDED_DRAIN);
+        if let Some(embedded) = self.embedded {
+            tasks.thread("broker", embedded.ended());
+        }
+        let after_last = config.source.after_last();
+        Running { tasks, leave, after_last, pipeline, recorder, outbox, drain, observer }
     }
 }
 
@@ -181,7 +185,8 @@ struct Running {
     pipeline: Pipeline,
     recorder: Option<Arc<Recorder>>,
     outbox: Option<Arc<Outbox>>,
-    embedded: Option<Embedded>,
+    /// Time for an embedded broker to pass on the last messages.
+    drain: Duration,
     observer: Observer,
 }
 
@@ -236,9 +241,7 @@ impl Running {
             }
         }
         self.tasks.abort().await;
-        if self.embedded.is_some() {
-            sleep(EMBEDDED_DRAIN).await;
-        }
+        sleep(self.drain).await;
         join(self.pipeline).await.and(ended)
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use medsa_engine::Workers;
+use medsa_engine::{Engine, Workers};
 use medsa_wire::Availability;
 use tokio::sync::watch;
 
 use super::objects::objects;
 use super::service::Service;
-use crate::config::{BrokerPlace, Config, RecordsConfig, Security};
+use crate::config::{BrokerPlace, Config, OutboxConfig, RecordsConfig, Security};
 use crate::degrade::Degrading;
 use crate::error::Error;
 use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
-use crate::pipeline::{Bell, Pipeline, Slot};
+use crate::pipeline::{Bell, Objects, Pipeline, Recent, Slot};
 use crate::port::{Announcements, Failures, LinkState, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
@@ -34,12 +34,7 @@ impl Service {
     pub fn start(config: Config) -> Result<Self, Error> {
         let messages = Messages { device: config.device.clone(), format: config.output.format };
         let (embedded, link) = connection(&config, &messages)?;
-        let outbox = config.outbox.as_ref();
-        let outbox = outbox.map(|outbox| Outbox::open(&outbox.path, outbox.max_messages));
-        let outbox = outbox.transpose()?.map(Arc::new);
-        if let Some(waiting) = outbox.as_ref().map(|outbox| outbox.len()).transpose()? {
-            tracing::info!("{waiting} messages wait in the outbox");
-        }
+        let outbox = outbox(&config)?;
         let announcements = outbox.clone().map(|outbox| -> Arc<dyn Announcements> {
             Arc::new(RecordOutbox { outbox, messages: messages.clone() })
         });
@@ -47,13 +42,7 @@ impl Service {
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = Arc::new(objects(&config, frame_size, bell.clone())?);
-        let load = |path| {
-            let workers = Workers::new(config.build.threads);
-            BuildFile::open(path)?.load(&config, &workers).map(|loaded| loaded.network)
-        };
-        let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
-        let build = updates::to_start(&config.build.path)?;
-        let slot = Slot::new(load(&build)?, smaller.map(load).transpose()?);
+        let slot = networks(&config)?;
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
         let source = player.state();
         let meter = Arc::new(Meter::new());
@@ -66,27 +55,16 @@ impl Service {
             config.output.queue_masks,
         )?;
         let failures = Failures::default();
-        let recorder = match &config.records {
-            None => None,
-            Some(RecordsConfig { folder, budget }) => {
-                let options = RecorderOptions {
-                    device: config.device.clone(),
-                    board: config.board.to_string(),
-                    announcements: announcements.clone(),
-                    meter: meter.clone(),
-                    failures: failures.clone(),
-                };
-                let records = Records::open(folder, *budget)?;
-                Some(Arc::new(Recorder::start(
-                    records,
-                    pipeline.recent(),
-                    objects.clone(),
-                    options,
-                )?))
-            }
+        let options = RecorderOptions {
+            device: config.device.clone(),
+            board: config.board.to_string(),
+            announcements: announcements.clone(),
+            meter: meter.clone(),
+            failures: failures.clone(),
         };
+        let recorder = recorder(&config, pipeline.recent(), objects.clone(), options)?;
         let config = Arc::new(config);
-        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone());
+        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
         let degrading = config.degrade.as_ref();
         let degrading =
             degrading.map(|degrade| Degrading::new(degrade, slot.clone(), meter.clone()));
@@ -119,6 +97,37 @@ impl Service {
             observer,
         })
     }
+}
+
+/// The outbox, if it is configured.
+fn outbox(config: &Config) -> Result<Option<Arc<Outbox>>, Error> {
+    let Some(OutboxConfig { path, max_messages }) = &config.outbox else { return Ok(None) };
+    let outbox = Outbox::open(path, *max_messages)?;
+    tracing::info!("{} messages wait in the outbox", outbox.len()?);
+    Ok(Some(Arc::new(outbox)))
+}
+
+/// The networks of the build to start with and of the smaller one, if it is configured.
+fn networks(config: &Config) -> Result<Slot<Engine>, Error> {
+    let load = |path| {
+        let workers = Workers::new(config.build.threads);
+        BuildFile::open(path)?.load(config, &workers).map(|loaded| loaded.network)
+    };
+    let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
+    let build = updates::to_start(&config.build.path)?;
+    Ok(Slot::new(load(&build)?, smaller.map(load).transpose()?))
+}
+
+/// The recorder, if a folder for records is configured.
+fn recorder(
+    config: &Config,
+    recent: Recent,
+    objects: Arc<Objects>,
+    options: RecorderOptions,
+) -> Result<Option<Arc<Recorder>>, Error> {
+    let Some(RecordsConfig { folder, budget }) = &config.records else { return Ok(None) };
+    let records = Records::open(folder, *budget)?;
+    Ok(Some(Arc::new(Recorder::start(records, recent, objects, options)?)))
 }
 
 /// The embedded broker, if it is configured, and the options of the connection.

@@ -1,7 +1,6 @@
 //! Supervision of the service's tasks: a task that panics or ends early is logged, counted, shown
 //! in `/health`, and restarted. The service ends if that is not possible or does not help.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -9,12 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep;
 
+use crate::back_off::LimitedBackOff;
 use crate::error::Error;
 use crate::fault;
 use crate::port::Failures;
+use crate::threads::Panic;
 
 /// Number of consecutive failures of a task after which the service ends.
-const MAX_FAILURES: u32 = 6;
+const MAX_FAILURES: usize = 6;
 
 /// Timing of restarts.
 #[derive(Clone, Copy)]
@@ -32,11 +33,12 @@ impl Default for Restarts {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Work of a task; an error is the reason of a failure, to follow the name of the task.
+type Work = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// Running tasks; they end when this is dropped.
 pub(super) struct Tasks {
-    running: JoinSet<()>,
+    running: JoinSet<Result<(), String>>,
     known: HashMap<Id, Task>,
     failures: Failures,
     restarts: Restarts,
@@ -44,14 +46,27 @@ pub(super) struct Tasks {
 
 struct Task {
     name: &'static str,
-    kind: Kind,
+    /// `None` if it cannot be restarted.
+    restart: Option<Restart>,
 }
 
-enum Kind {
-    /// Runs until it is aborted, and can be restarted.
-    Restartable { start: Box<dyn Fn() -> Work + Send>, in_a_row: u32, since: Instant },
-    /// Ends by itself, and cannot be restarted.
-    Once,
+struct Restart {
+    start: Box<dyn Fn() -> Work + Send>,
+    waits: LimitedBackOff,
+    /// Time of the last start.
+    since: Instant,
+}
+
+impl Restart {
+    /// The restart after another failure, and the wait before it; `None` after too many in a row.
+    /// Failures before a time `stable` without one do not count.
+    fn after(mut self, stable: Duration) -> Option<(Duration, Self)> {
+        if self.since.elapsed() >= stable {
+            self.waits.reset();
+        }
+        let wait = self.waits.wait()?;
+        Some((wait, Self { since: Instant::now(), ..self }))
+    }
 }
 
 /// End of a task that concerns the service.
@@ -73,13 +88,17 @@ impl Tasks {
         name: &'static str,
         start: impl Fn() -> W + Send + 'static,
     ) {
-        let start = Box::new(move || Box::pin(start()) as Work);
-        let (in_a_row, since) = (0, Instant::now());
-        self.spawn(
-            Duration::ZERO,
-            start(),
-            Task { name, kind: Kind::Restartable { start, in_a_row, since } },
-        );
+        let start = Box::new(move || {
+            let work = start();
+            Box::pin(async move {
+                work.await;
+                Err("ended early".to_owned())
+            }) as Work
+        });
+        let waits = LimitedBackOff::new(self.restarts.min_wait, MAX_FAILURES - 1);
+        let (work, since) = (start(), Instant::now());
+        let restart = Some(Restart { start, waits, since });
+        self.spawn(Duration::ZERO, work, Task { name, restart });
     }
 
     /// Runs a task that ends by itself. If it panics, the service ends.
@@ -88,7 +107,22 @@ impl Tasks {
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.spawn(Duration::ZERO, Box::pin(work), Task { name, kind: Kind::Once });
+        let work = async move {
+            work.await;
+            Ok(())
+        };
+        self.spawn(Duration::ZERO, Box::pin(work), Task { name, restart: None });
+    }
+
+    /// Watches a thread that never ends by itself and cannot be restarted: when `ended` completes
+    /// with the reason, the service ends.
+    pub(super) fn thread(
+        &mut self,
+        name: &'static str,
+        ended: impl Future<Output = String> + Send + 'static,
+    ) {
+        let work = async move { Err(ended.await) };
+        self.spawn(Duration::ZERO, Box::pin(work), Task { name, restart: None });
     }
 
     /// Waits for the end of a task that concerns the service, and restarts others meanwhile.
@@ -100,37 +134,18 @@ impl Tasks {
                 std::future::pending::<()>().await;
                 continue;
             };
-            let id = match &ended {
-                Ok((id, ())) => *id,
-                Err(error) => error.id(),
-            };
+            let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
             // Invariant: every running task is in `known`.
-            let Some(Task { name, kind }) = self.known.remove(&id) else { continue };
-            match (ended, kind) {
-                (Ok(_), Kind::Once) => return Event::Finished(name),
-                (Err(error), Kind::Once) => {
-                    let reason = reason(error);
-                    self.failures.record(name, &reason);
-                    return Event::Failed(Error::Task { name, reason });
-                }
-                (ended, Kind::Restartable { start, in_a_row, since }) => {
-                    let reason = ended.map_or_else(reason, |_| "ended early".to_owned());
-                    self.failures.record(name, &reason);
-                    let in_a_row =
-                        if since.elapsed() >= self.restarts.stable { 1 } else { in_a_row + 1 };
-                    if in_a_row >= MAX_FAILURES {
-                        return Event::Failed(Error::Task { name, reason });
-                    }
-                    let wait = self.restarts.min_wait * 2u32.pow(in_a_row - 1);
-                    let since = Instant::now();
-                    let work = start();
-                    self.spawn(
-                        wait,
-                        work,
-                        Task { name, kind: Kind::Restartable { start, in_a_row, since } },
-                    );
-                }
-            }
+            let Some(Task { name, restart }) = self.known.remove(&id) else { continue };
+            let ended = ended.map_or_else(|error| Err(reason(name, error)), |(_, ended)| ended);
+            let Err(reason) = ended else { return Event::Finished(name) };
+            self.failures.record(name, &reason);
+            let restart = restart.and_then(|restart| restart.after(self.restarts.stable));
+            let Some((wait, restart)) = restart else {
+                return Event::Failed(Error::Task { name, reason });
+            };
+            let work = (restart.start)();
+            self.spawn(wait, work, Task { name, restart: Some(restart) });
         }
     }
 
@@ -144,29 +159,24 @@ impl Tasks {
         let handle = self.running.spawn(async move {
             sleep(wait).await;
             fault::inject(name);
-            work.await;
+            work.await
         });
         self.known.insert(handle.id(), task);
     }
 }
 
 /// Reason of a failure, to follow the name of the task.
-fn reason(error: JoinError) -> String {
+fn reason(name: &'static str, error: JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => format!("panicked: {}", message(&*panic)),
+        Ok(thrown) => Panic::of(name, &*thrown).reason,
         Err(_) => "was aborted".to_owned(),
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::Notify;
 
@@ -182,8 +192,8 @@ mod tests {
 
     /// Starts a task that panics first, then ends early, `times` times in all, and then signals
     /// that it keeps running.
-    fn fail(tasks: &mut Tasks, times: u32) -> Arc<Notify> {
-        let (runs, healthy) = (AtomicU32::new(0), Arc::new(Notify::new()));
+    fn fail(tasks: &mut Tasks, times: usize) -> Arc<Notify> {
+        let (runs, healthy) = (AtomicUsize::new(0), Arc::new(Notify::new()));
         let signal = healthy.clone();
         tasks.restartable("restless", move || {
             let (run, healthy) = (runs.fetch_add(1, Ordering::Relaxed), signal.clone());
@@ -217,7 +227,7 @@ mod tests {
         tasks.restartable("broken", || async { panic!("again") });
         let Event::Failed(error) = tasks.next().await else { panic!("expected a failure") };
         assert_eq!(error.to_string(), "the task broken panicked: again; the service ends");
-        assert_eq!(failures(&tasks, "broken").0, u64::from(MAX_FAILURES));
+        assert_eq!(failures(&tasks, "broken").0, MAX_FAILURES as u64);
     }
 
     #[tokio::test]
@@ -226,7 +236,7 @@ mod tests {
         let mut tasks = Tasks::new(Failures::default(), restarts);
         let healthy = fail(&mut tasks, 2 * MAX_FAILURES);
         assert!(matches!(end_of(&mut tasks, healthy).await, Event::Finished("signal")));
-        assert_eq!(failures(&tasks, "restless").0, u64::from(2 * MAX_FAILURES));
+        assert_eq!(failures(&tasks, "restless").0, 2 * MAX_FAILURES as u64);
     }
 
     #[tokio::test]
@@ -234,5 +244,14 @@ mod tests {
         let mut tasks = Tasks::new(Failures::default(), NO_WAIT);
         tasks.once("only", async { panic!("now") });
         assert!(matches!(tasks.next().await, Event::Failed(Error::Task { name: "only", .. })));
+    }
+
+    #[tokio::test]
+    async fn end_of_a_thread_is_a_failure_and_ends_the_service() {
+        let mut tasks = Tasks::new(Failures::default(), NO_WAIT);
+        tasks.thread("broker", async { "ended early".to_owned() });
+        let Event::Failed(error) = tasks.next().await else { panic!("expected a failure") };
+        assert_eq!(error.to_string(), "the task broker ended early; the service ends");
+        assert_eq!(failures(&tasks, "broker"), (1, "ended early".into()));
     }
 }

@@ -46,7 +46,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     let mut observer = service.observer();
     let captures = service.open_captures();
     let mut sign_of_life = SignOfLife::new();
-    let last_lines = log.clone();
+    let (last_lines, failures) = (log.clone(), observer.failures.clone());
     let _supervisor = service.watch().supervise(
         stuck_after,
         move || sign_of_life.healthy(),
@@ -60,6 +60,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             last_lines.finish();
             std::process::exit(STUCK);
         },
+        move |panic| failures.panicked(panic),
     )?;
     systemd::ready();
     systemd::status(&observer.snapshot().to_string());

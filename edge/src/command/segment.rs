@@ -150,5 +150,5 @@ fn save(path: &Path, picture: DynamicImage) -> Result<(), Error> {
     let format = image::ImageFormat::Png;
     picture
         .save_with_format(path, format)
-        .map_err(|source| Error::Picture { path: path.to_owned(), source })
+        .map_err(|source| Error::Image { path: path.to_owned(), source })
 }

@@ -33,8 +33,7 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
-use crate::pipeline::{FollowedFrame, QueuedMask};
-use crate::port::{Condition, change};
+use crate::port::{Condition, FollowedFrame, QueuedMask, change};
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,11 +69,14 @@ pub(super) async fn live(
         let (status, reason) = (StatusCode::SERVICE_UNAVAILABLE, "too many pages are connected");
         return refuse(Refused::new(status, "too-many-pages", reason));
     };
+    let failures = state.observer.failures.clone();
     upgrade.max_message_size(MAX_ANSWER_BYTES).on_upgrade(move |socket| async move {
-        let mut client = Client { socket, unanswered: 0 };
-        // The connection ends in either case.
-        let _ = client.serve(&state, peer).await;
-        drop(permit);
+        failures.spawn("connection", async move {
+            let mut client = Client { socket, unanswered: 0 };
+            // The connection ends in either case.
+            let _ = client.serve(&state, peer).await;
+            drop(permit);
+        });
     })
 }
 

@@ -10,16 +10,18 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
+    ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
     ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),
     ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),
     ("/icons.js", SCRIPT, include_str!("../../page/icons.js")),
     ("/keys.js", SCRIPT, include_str!("../../page/keys.js")),
     ("/lists.js", SCRIPT, include_str!("../../page/lists.js")),
+    ("/prompting.js", SCRIPT, include_str!("../../page/prompting.js")),
     ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
     ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),

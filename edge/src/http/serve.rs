@@ -1,4 +1,7 @@
 //! Connections: accepting, TLS if configured, and serving.
+//!
+//! The crate axum-server detaches its connections, so that their panics could not be recorded, and
+//! with HTTP/1 alone it does not upgrade them, which `/live` needs.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::error::Error;
 use crate::files::pem;
+use crate::port::Failures;
 
 /// Longest wait for the TLS handshake and for the head of a request, so that idle clients keep no
 /// connection.
@@ -43,8 +47,13 @@ pub(super) fn encryption(certificate: &Path, key: &Path) -> Result<TlsAcceptor, 
     Ok(Arc::new(config.map_err(pem::misfit(certificate, key))?).into())
 }
 
-/// Serves all connections.
-pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+/// Serves all connections. A panic costs its connection.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    failures: Failures,
+) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -57,7 +66,7 @@ pub(super) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, route
             }
         };
         let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        tokio::spawn(connection(stream, peer, tls.clone(), router));
+        failures.spawn("connection", connection(stream, peer, tls.clone(), router));
     }
 }
 

@@ -116,10 +116,14 @@ impl Server {
             }
             // A copy, so that the socket stays open if this task has to be restarted.
             match listener.try_clone().and_then(tokio::net::TcpListener::from_std) {
-                Ok(listener) => drop(serving.spawn(serve::serve(listener, tls.clone(), router))),
+                Ok(listener) => {
+                    let failures = observer.failures.clone();
+                    serving.spawn(serve::serve(listener, tls.clone(), router, failures));
+                }
                 Err(error) => tracing::error!("cannot serve HTTP: {error}"),
             }
         }
+        // Each serves for ever. A panic is one of this task.
         serving.join_all().await;
     }
 }

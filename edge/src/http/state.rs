@@ -6,8 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
 use crate::config::IntendedUse;
-use crate::pipeline::{FollowedFrame, NewestMasks, Recent};
-use crate::port::{Control, Observer};
+use crate::port::{Control, FollowedFrame, NewestMasks, Observer, Recent};
 
 /// Control of the service, and frames and masks for the page.
 #[derive(Clone)]

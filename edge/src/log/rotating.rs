@@ -1,4 +1,7 @@
 //! A log file of limited size: full files are renamed, and the oldest is removed.
+//!
+//! Lines stay whole, no file exceeds the limit, and errors are reported. The crate file-rotate splits
+//! a line at the limit or exceeds it, and ignores that a file cannot be opened.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};

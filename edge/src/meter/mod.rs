@@ -54,7 +54,7 @@ pub enum Counter {
     /// Masks from the queue that were not published, because the connection was down or slow.
     MasksUnpublished,
     /// Failed attempts to segment an object on a frame.
-    AnswersFailed,
+    PredictionsFailed,
     /// Incoming messages that were refused.
     MessagesRefused,
     /// Captures stored on the disk.
@@ -101,9 +101,9 @@ pub const COUNTERS: [Described; 11] = [
         "Masks passed to the connection",
     ),
     described(
-        Counter::AnswersFailed,
-        "answers_failed",
-        "answers failed",
+        Counter::PredictionsFailed,
+        "predictions_failed",
+        "predictions failed",
         "Failed attempts to segment an object on a frame",
     ),
     described(

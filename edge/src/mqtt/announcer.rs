@@ -11,8 +11,7 @@ use tokio::time::sleep;
 use super::client::Client;
 use super::message::Message;
 use super::messages::Messages;
-use crate::pipeline::Network;
-use crate::port::{LinkState, Observer, change, info};
+use crate::port::{LinkState, Network, Observer, change, info};
 
 /// Shortest time between two announcements; only the newest of several changes is published.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
+use tokio::sync::oneshot;
 
 use super::error::Error;
 use crate::config::{BrokerUrl, MAX_PACKET_BYTES, Protocol, Security};
@@ -17,6 +18,7 @@ const START: Duration = Duration::from_secs(10);
 /// A running broker. It cannot be stopped and ends with the process.
 pub struct Embedded {
     listen: SocketAddr,
+    ended: oneshot::Receiver<String>,
 }
 
 impl Embedded {
@@ -33,15 +35,21 @@ impl Embedded {
             .and_then(|listener| listener.local_addr())
             .map_err(|source| Error::Listen { listen, source })?;
         let mut broker = Broker::new(settings(listen, protocol));
-        let run = move || broker.start().map_err(|error| error.to_string());
-        let thread = threads::spawn("broker", run)?;
+        let (sender, mut ended) = oneshot::channel();
+        let run = move || {
+            let ended = threads::caught("broker", || match broker.start() {
+                Ok(()) => "ended early".to_owned(),
+                Err(error) => format!("ended early: {error}"),
+            });
+            let reason = ended.unwrap_or_else(|panic| panic.reason);
+            // The receiver is gone if the service has ended.
+            let _ = sender.send(reason);
+        };
+        threads::spawn("broker", run)?;
         let deadline = Instant::now() + START;
         while TcpStream::connect_timeout(&reachable(listen), START).is_err() {
-            let reason = if thread.is_finished() {
-                match thread.join() {
-                    Ok(Err(reason)) => reason,
-                    _ => "it ended at once".into(),
-                }
+            let reason = if let Ok(reason) = ended.try_recv() {
+                reason
             } else if Instant::now() > deadline {
                 format!("it did not listen within {} s", START.as_secs())
             } else {
@@ -51,7 +59,13 @@ impl Embedded {
             };
             return Err(Error::EmbeddedBroker { listen, reason });
         }
-        Ok(Self { listen })
+        Ok(Self { listen, ended })
+    }
+
+    /// Waits until the broker ends, and returns the reason.
+    pub(crate) async fn ended(self) -> String {
+        // Invariant: the thread sends a reason before it ends.
+        self.ended.await.unwrap_or_default()
     }
 
     /// URL of the broker for clients on this machine.

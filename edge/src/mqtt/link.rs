@@ -1,9 +1,10 @@
 //! A connection that reconnects by itself.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -12,6 +13,7 @@ use super::lost::{LossCause, Lost};
 use super::message::Message;
 use super::options::LinkOptions;
 use crate::back_off::BackOff;
+use crate::fault;
 
 /// Time after which a connection counts as stable and resets the wait. Otherwise a retained
 /// message that breaks the connection each time would make the device reconnect several times a
@@ -49,7 +51,8 @@ pub struct Link {
     /// Sends messages. Messages not sent when the connection is lost are lost with it.
     pub client: Client,
     events: mpsc::Receiver<LinkEvent>,
-    task: JoinHandle<()>,
+    /// The task that drives the connection; it ends when this is dropped.
+    task: JoinSet<()>,
 }
 
 impl Link {
@@ -57,19 +60,24 @@ impl Link {
     pub fn start(options: LinkOptions) -> Self {
         let (sender, events) = mpsc::channel(EVENTS);
         let (current, watched) = watch::channel(None);
-        let task = tokio::spawn(drive(options, current, sender));
+        let mut task = JoinSet::new();
+        task.spawn(drive(options, current, sender));
         Self { client: Client { current: watched }, events, task }
     }
 
-    /// The next event; `None` after the client disconnected.
+    /// The next event; `None` after the client disconnected. Safe to drop and call again.
+    ///
+    /// # Panics
+    /// If the task that drives the connection panicked, so that the caller's task fails with it.
     pub async fn next(&mut self) -> Option<LinkEvent> {
-        self.events.recv().await
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.task.abort();
+        if let Some(event) = self.events.recv().await {
+            return Some(event);
+        }
+        let ended = self.task.join_next().await?;
+        if let Some(Ok(thrown)) = ended.err().map(JoinError::try_into_panic) {
+            resume_unwind(thrown);
+        }
+        None
     }
 }
 
@@ -78,6 +86,7 @@ async fn drive(
     current: watch::Sender<Option<Requests>>,
     events: mpsc::Sender<LinkEvent>,
 ) {
+    fault::inject("link");
     let mut back_off = BackOff::new(options.max_back_off);
     loop {
         let (requests, event_loop) = connection::connect(&options);

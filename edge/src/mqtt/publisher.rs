@@ -12,8 +12,7 @@ use super::message::Message;
 use super::messages::Messages;
 use crate::config::Pace;
 use crate::meter::Counter;
-use crate::pipeline::{NewestMasks, QueuedMask};
-use crate::port::{LinkState, Observer};
+use crate::port::{LinkState, NewestMasks, Observer, QueuedMask};
 use crate::watchdog::Beat;
 
 /// Publishes the masks of the pipeline.

@@ -12,8 +12,8 @@ use super::bell::Bell;
 use super::describe;
 use super::encoding::Encoded;
 use super::error::Error;
-use super::object::{Asked, Prediction, Question, Verdict};
-use super::objects::{Activity, DecodeRequest, Objects};
+use super::object::{Prediction, PredictionRequest, RequestedFrame, Verdict};
+use super::objects::{Activity, ObjectToDecode, Objects};
 use super::output::{Closed, Output, Ready};
 use super::recent::ShotObject;
 use super::segmenter::Segmenter;
@@ -32,20 +32,20 @@ pub(super) fn run<S: Segmenter>(
     let mut current: Option<Encoded<S>> = None;
     let mut clean_up = CleanUp::default();
     // Newest prompt revision decoded on the current frame.
-    let mut answered = 0;
+    let mut decoded_revision = 0;
     // True while nothing was decoded on the current frame, because it arrived during a pause.
-    let mut unanswered = false;
+    let mut undecoded = false;
     loop {
         let polled = encoded.poll();
-        if unanswered && !matches!(polled, Polled::Nothing) {
+        if undecoded && !matches!(polled, Polled::Nothing) {
             meter.count(Counter::FramesPaused);
-            unanswered = false;
+            undecoded = false;
         }
         match polled {
             Polled::Item(frame) => {
-                unanswered = true;
+                undecoded = true;
                 current = Some(frame);
-                answered = 0;
+                decoded_revision = 0;
             }
             Polled::Nothing => heard = bell.wait(heard),
             Polled::Ended => return Ok(()),
@@ -58,68 +58,69 @@ pub(super) fn run<S: Segmenter>(
         let captured = &frame.seen.captured;
         let side = frame.network.segmenter.mask_side_px();
         let features = frame.network.segmenter.features(&frame.embedding);
-        let open = objects.asked(captured.frame_id, &frame.geometry, side, features);
+        let to_decode = objects.to_decode(captured.frame_id, &frame.geometry, side, features);
         let mut failed = false;
-        for asked in open.iter().filter(|asked| asked.revision() > answered) {
+        for object in to_decode.iter().filter(|object| object.revision() > decoded_revision) {
             let _work = output.beat.work();
-            match answer(frame, asked, objects, &mut clean_up, meter) {
+            match decode(frame, object, objects, &mut clean_up, meter) {
                 Ok(Some(ready)) => {
                     output.send(captured, ready, Some(&frame.network.build), meter)?;
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    meter.count(Counter::AnswersFailed);
+                    meter.count(Counter::PredictionsFailed);
                     failed = true;
-                    let (object, frame_id) = (asked.number(), captured.frame_id);
+                    let (object, frame_id) = (object.number(), captured.frame_id);
                     tracing::warn!("object {object} not segmented on frame {frame_id}: {error}");
                 }
             }
         }
-        if std::mem::take(&mut unanswered) {
+        if std::mem::take(&mut undecoded) {
             let end = if failed { Counter::FramesFailed } else { Counter::FramesSegmented };
             meter.count(end);
         }
         output.recent.segmented(&frame.network.build);
-        answered = open.iter().map(DecodeRequest::revision).max().unwrap_or(0).max(answered);
+        let newest = to_decode.iter().map(ObjectToDecode::revision).max().unwrap_or(0);
+        decoded_revision = decoded_revision.max(newest);
     }
 }
 
 /// Decodes one object on one frame; `None` if there is nothing to publish.
-fn answer<S: Segmenter>(
+fn decode<S: Segmenter>(
     frame: &Encoded<S>,
-    asked: &DecodeRequest,
+    to_decode: &ObjectToDecode,
     objects: &Objects,
     clean_up: &mut CleanUp,
     meter: &Meter,
 ) -> Result<Option<Ready>, Error> {
     let captured = &frame.seen.captured;
-    let object = asked.number();
-    let Some(question) = &asked.question else {
-        let Some(reason) = asked.lost else { return Ok(None) };
+    let object = to_decode.number();
+    let Some(request) = &to_decode.request else {
+        let Some(reason) = to_decode.lost else { return Ok(None) };
         let message = describe::lost(captured, object, reason)?;
         return Ok(Some(Ready { message, object: None }));
     };
     let segmenter = &frame.network.segmenter;
     let begun = Instant::now();
     let predictions =
-        predict(segmenter, &frame.embedding, &frame.geometry, object, question, clean_up)?;
+        predict(segmenter, &frame.embedding, &frame.geometry, object, request, clean_up)?;
     meter.record(Stage::Decoder, begun.elapsed());
     let features = segmenter.features(&frame.embedding);
-    let at = Asked { frame_id: captured.frame_id, captured_us: captured.captured_us };
-    let answered = objects.answer(asked, at, predictions, features, frame.geometry);
-    let Some(answered) = answered else { return Ok(None) };
+    let at = RequestedFrame { frame_id: captured.frame_id, captured_us: captured.captured_us };
+    let outcome = objects.evaluate(to_decode, at, predictions, features, frame.geometry);
+    let Some(outcome) = outcome else { return Ok(None) };
     let begun = Instant::now();
     let frame_id = captured.frame_id;
-    let answer = match answered.verdict {
+    let ready = match outcome.verdict {
         Verdict::Found { mask: shown, prompt } => {
             let message = describe::mask(captured, object, true, &shown)?;
-            let prompt = question.prompts[prompt].clone();
+            let prompt = request.prompts[prompt].clone();
             Ready::new(message, ShotObject { frame_id, segmented: true, prompt, shown })
         }
-        Verdict::Doubtful(shown) => {
+        Verdict::Uncertain(shown) => {
             let message = describe::mask(captured, object, false, &shown)?;
-            // Invariant: a question has a prompt.
-            let prompt = question.prompts[0].clone();
+            // Invariant: a request has a prompt.
+            let prompt = request.prompts[0].clone();
             Ready::new(message, ShotObject { frame_id, segmented: false, prompt, shown })
         }
         Verdict::Lost(reason) => {
@@ -127,13 +128,13 @@ fn answer<S: Segmenter>(
         }
     };
     meter.record(Stage::Postprocess, begun.elapsed());
-    if let Some(asked) = answered.asked {
-        meter.record(Stage::Answer, asked.elapsed());
+    if let Some(since) = outcome.pending_since {
+        meter.record(Stage::Answer, since.elapsed());
     }
-    Ok(Some(answer))
+    Ok(Some(ready))
 }
 
-/// Predictions for all prompts of a question, cleaned up.
+/// Predictions for all prompts of a request, cleaned up.
 ///
 /// # Errors
 /// [`Error::Score`] if a score is not a number, or errors of the runtime.
@@ -142,7 +143,7 @@ pub(super) fn predict<S: Segmenter>(
     embedding: &S::Embedding,
     geometry: &Geometry,
     object: u8,
-    question: &Question,
+    request: &PredictionRequest,
     clean_up: &mut CleanUp,
 ) -> Result<Vec<Prediction>, Error> {
     let predict = |(number, prompt): (usize, &Prompt)| {
@@ -155,5 +156,5 @@ pub(super) fn predict<S: Segmenter>(
         clean_up.run(&mut logits, geometry, prompt);
         Ok(Prediction { prompt: number, logits, score })
     };
-    question.prompts.iter().enumerate().map(predict).collect()
+    request.prompts.iter().enumerate().map(predict).collect()
 }

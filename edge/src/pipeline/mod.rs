@@ -31,8 +31,8 @@ use tokio::sync::{mpsc, watch};
 use crate::mailbox::Mailbox;
 use crate::meter::Meter;
 use crate::source::{Captured, Player};
-use crate::threads;
 use crate::watchdog::Watch;
+use crate::{fault, threads};
 use encoding::Encoded;
 use output::{Closed, Output};
 
@@ -158,7 +158,8 @@ impl Pipeline {
     /// [`Error::Thread`].
     pub fn join(mut self) -> Result<(), Error> {
         for (name, thread) in self.threads.drain(..) {
-            thread.join().map_err(|_| threads::Error::Panicked { name })?;
+            let ended = thread.join().map_err(|thrown| threads::Panic::of(name, &*thrown));
+            ended.map_err(threads::Error::from)?;
         }
         Ok(())
     }
@@ -171,6 +172,7 @@ impl Pipeline {
         let guard = StopOnPanic(self.stages.clone());
         let work = move || {
             let _guard = guard;
+            fault::inject(name);
             work();
         };
         self.threads.push((name, threads::spawn(name, work)?));

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::bell::Bell;
 use super::error::Error;
-use super::object::{Asked, Object, Prediction, Question, Shown, Step, Verdict};
+use super::object::{Object, Prediction, PredictionRequest, RequestedFrame, Shown, Step, Verdict};
 use crate::config::Following;
 use crate::follow::{Pyramid, Trail};
 
@@ -91,16 +91,16 @@ pub(super) struct Moved {
 }
 
 /// An object to decode.
-pub(super) struct DecodeRequest {
+pub(super) struct ObjectToDecode {
     object: usize,
     revision: u64,
-    /// `None` if there is nothing to ask for a lost object.
-    pub question: Option<Question>,
-    /// Why the object is lost; `None` if it is not.
+    /// `None` if there is no prompt by which a lost object could be found on the frame.
+    pub request: Option<PredictionRequest>,
+    /// Reason why the object is lost; `None` if it is not.
     pub lost: Option<Reason>,
 }
 
-impl DecodeRequest {
+impl ObjectToDecode {
     /// Number of the object.
     pub fn number(&self) -> u8 {
         self.object as u8
@@ -115,7 +115,7 @@ impl DecodeRequest {
 /// Result of a prediction, and the time since which a changed prompt waited for it.
 pub(super) struct Outcome {
     pub verdict: Verdict,
-    pub asked: Option<Instant>,
+    pub pending_since: Option<Instant>,
 }
 
 impl Objects {
@@ -269,27 +269,27 @@ impl Objects {
     /// Objects to decode on frame `frame_id`, in the order of their numbers, without those that
     /// have left the frame. `geometry` and `features` `[C, h, w]` are those of the frame, for a
     /// network whose masks have `side` pixels.
-    pub(super) fn asked(
+    pub(super) fn to_decode(
         &self,
         frame_id: u64,
         geometry: &Geometry,
         side: usize,
         features: Option<ArrayView3<f32>>,
-    ) -> Vec<DecodeRequest> {
+    ) -> Vec<ObjectToDecode> {
         if self.following == Following::On {
             self.fill_gaps(frame_id, geometry.frame);
         }
         let state = self.lock();
         let objects = state.objects.iter().enumerate();
-        let asked = |(object, slot): (usize, &Option<Object>)| {
+        let to_decode = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
             known.prompt()?;
-            let question = known.question(frame_id, geometry, side, features);
+            let request = known.request(frame_id, geometry, side, features);
             let lost = known.lost();
-            let wanted = question.is_some() || lost.is_some();
-            wanted.then_some(DecodeRequest { object, revision: known.revision, question, lost })
+            let wanted = request.is_some() || lost.is_some();
+            wanted.then_some(ObjectToDecode { object, revision: known.revision, request, lost })
         };
-        objects.filter_map(asked).collect()
+        objects.filter_map(to_decode).collect()
     }
 
     /// Follows objects that were prompted after frame `frame_id` back to it.
@@ -311,28 +311,28 @@ impl Objects {
         }
     }
 
-    /// Chooses among the predictions of the network for a question; `features` `[C, h, w]` are those
+    /// Chooses among the predictions of the network for an object; `features` `[C, h, w]` are those
     /// of the frame. `None` if the prompt was changed meanwhile.
-    pub(super) fn answer(
+    pub(super) fn evaluate(
         &self,
-        asked: &DecodeRequest,
-        at: Asked,
+        decoded: &ObjectToDecode,
+        at: RequestedFrame,
         predictions: Vec<Prediction>,
         features: Option<ArrayView3<f32>>,
         geometry: Geometry,
     ) -> Option<Outcome> {
         let mut state = self.lock();
-        let known = state.objects[asked.object].as_mut()?;
-        if known.revision != asked.revision {
+        let known = state.objects[decoded.object].as_mut()?;
+        if known.revision != decoded.revision {
             return None;
         }
-        let since = known.asked;
-        let question = asked.question.as_ref()?;
-        let verdict = known.answer(at, question, predictions, features, geometry);
+        let pending_since = known.pending_since;
+        let request = decoded.request.as_ref()?;
+        let verdict = known.evaluate(at, request, predictions, features, geometry);
         if self.following == Following::Off {
             known.forget();
         }
-        Some(Outcome { verdict, asked: since })
+        Some(Outcome { verdict, pending_since })
     }
 
     /// A panic elsewhere cannot leave the state inconsistent, because its parts are only assigned.

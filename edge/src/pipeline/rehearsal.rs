@@ -10,7 +10,7 @@ use super::bell::Bell;
 use super::decoding::predict;
 use super::error::Error;
 use super::following::move_objects;
-use super::object::{Asked, Shown};
+use super::object::{RequestedFrame, Shown};
 use super::objects::{Change, Objects};
 use super::segmenter::Segmenter;
 use crate::config::Following;
@@ -71,13 +71,14 @@ impl Rehearsal {
         let geometry = segmenter.preprocess().geometry(frame_view(frame)?.size());
         let features = segmenter.features(embedding);
         let mut clean_up = CleanUp::default();
-        let at = Asked { frame_id, captured_us };
-        for asked in self.objects.asked(frame_id, &geometry, segmenter.mask_side_px(), features) {
-            let Some(question) = &asked.question else { continue };
-            let object = asked.number();
+        let at = RequestedFrame { frame_id, captured_us };
+        let side = segmenter.mask_side_px();
+        for object in self.objects.to_decode(frame_id, &geometry, side, features) {
+            let Some(request) = &object.request else { continue };
+            let number = object.number();
             let predictions =
-                predict(segmenter, embedding, &geometry, object, question, &mut clean_up)?;
-            self.objects.answer(&asked, at, predictions, features, geometry);
+                predict(segmenter, embedding, &geometry, number, request, &mut clean_up)?;
+            self.objects.evaluate(&object, at, predictions, features, geometry);
         }
         Ok(())
     }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
+use tokio::task::JoinError;
+
+use crate::fault;
+use crate::threads::Panic;
 
 /// Failures of all tasks, by name.
 #[derive(Clone, Default)]
@@ -30,6 +34,29 @@ impl Failures {
         }
         // Only now, so that a logged failure is also in every report.
         tracing::error!("the task {task} {reason}");
+    }
+
+    /// Counts and logs a panic.
+    pub(crate) fn panicked(&self, panic: &Panic) {
+        self.record(panic.name, &panic.reason);
+    }
+
+    /// Runs `work` as a task that is not restarted, such as a connection. A panic is recorded.
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let failures = self.clone();
+        let task = tokio::spawn(async move {
+            fault::inject(name);
+            work.await;
+        });
+        tokio::spawn(async move {
+            if let Some(Ok(thrown)) = task.await.err().map(JoinError::try_into_panic) {
+                failures.panicked(&Panic::of(name, &*thrown));
+            }
+        });
     }
 
     /// Failures since the start; tasks without failures are not listed.

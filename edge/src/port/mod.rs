@@ -4,6 +4,9 @@
 //! [`Snapshot`] of the device's state; every report is derived from it: the messages `status`,
 //! `info` and `stats`, `/health`, `/metrics`, the page, and the status line for systemd. Adapters
 //! do not depend on each other; interfaces between them are traits here.
+//!
+//! **Architecture invariant:** adapters see the core only through this module, which re-exports the
+//! values of the core that they handle.
 
 mod announcements;
 mod builds;
@@ -24,3 +27,9 @@ pub use observer::Observer;
 pub(crate) use observer::change;
 pub use refusal::Refusal;
 pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
+
+pub use crate::pipeline::{
+    BuildIdentity, FollowedFrame, Network, NewestMasks, NoShot, Objects, QueuedMask, Recent, Shot,
+    ShotObject, Slot,
+};
+pub use crate::source::SourceState;

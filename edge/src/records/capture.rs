@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use crate::config::Deidentification;
 use crate::measure::Measured;
-use crate::pipeline::BuildIdentity;
-use crate::port::Trigger;
+use crate::port::{BuildIdentity, Trigger};
 
 /// A frame that a user wants to keep, with all that was known about it at that moment.
 #[derive(Clone, Debug)]

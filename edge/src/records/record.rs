@@ -9,6 +9,7 @@ use medsa_bundle::sha256_hex;
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::ObjectId;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::capture::{Capture, ObjectState};
 use super::dicom::DicomUids;
@@ -23,7 +24,7 @@ use crate::port::Trigger;
 /// Content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Version of this format, see [`Record::FORMAT`].
+    /// Version of the file's format, see [`Record::FORMAT`].
     pub format: u32,
     /// Name of the record.
     pub id: String,
@@ -89,10 +90,8 @@ pub struct RecordedObject {
     pub object: u8,
     /// Name of the structure.
     pub label: String,
-    /// Number of the frame that the mask was made for; `None` in older records, whose masks were
-    /// all made for the frame of the record.
-    #[serde(default)]
-    pub frame_id: Option<u64>,
+    /// Number of the frame that the mask was made for.
+    pub frame_id: u64,
     /// Origin of the mask.
     pub state: ObjectState,
     /// Intersection over union that the network predicts for the mask.
@@ -181,7 +180,11 @@ pub(super) fn mask_file(object: ObjectId) -> String {
 impl Record {
     /// Format version that this program writes, and the newest that it reads. Fields that older
     /// programs can ignore are added without a new version.
-    pub const FORMAT: u32 = 1;
+    ///
+    /// | format | new |
+    /// |---|---|
+    /// | 2 | the state `uncertain` of objects, and their `frame_id` |
+    pub const FORMAT: u32 = 2;
 
     /// Name of the file.
     pub const FILE: &'static str = "record.json";
@@ -247,7 +250,13 @@ impl Record {
         if format > Self::FORMAT {
             return Err(Error::NewerFormat { path, found: format, supported: Self::FORMAT });
         }
-        let record: Self = serde_json::from_slice(&json).map_err(no_record)?;
+        let record = if format == 1 {
+            serde_json::from_slice(&json)
+                .and_then(|json| serde_json::from_value::<Self>(of_format_1(json)))
+        } else {
+            serde_json::from_slice(&json)
+        };
+        let record = record.map_err(no_record)?;
         if record.id != id.to_string() {
             return Err(damaged(format!("id {:?}", record.id), "the name of its folder"));
         }
@@ -281,6 +290,16 @@ impl Record {
     }
 }
 
+/// Adds what format 1 lacks: all its masks were made for the frame of the record.
+fn of_format_1(mut json: Value) -> Value {
+    let frame_id = json.pointer("/frame/id").cloned();
+    let objects = json.get_mut("objects").and_then(Value::as_array_mut);
+    for object in objects.into_iter().flatten().filter_map(Value::as_object_mut) {
+        object.entry("frame_id").or_insert_with(|| frame_id.clone().unwrap_or_default());
+    }
+    json
+}
+
 impl FileEntry {
     /// Reads the file and checks it against this entry.
     fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
@@ -304,7 +323,7 @@ impl From<&Outlined<'_>> for RecordedObject {
         Self {
             object: object.object.get(),
             label: object.label.clone(),
-            frame_id: Some(object.frame_id),
+            frame_id: object.frame_id,
             state: object.state,
             score: object.score,
             area_px: *area_px,

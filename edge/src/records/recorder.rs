@@ -1,7 +1,6 @@
 //! The thread that stores captures, so that no other thread waits for the disk.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,14 +14,14 @@ use super::error::Error;
 use super::id::RecordId;
 use super::record::Record;
 use super::store::Records;
+use crate::files;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{NoShot, Objects, Recent, Shot, ShotObject};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, Refusal,
-    Subject, Trigger, Upload,
+    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, NoShot, Objects,
+    Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
 };
-use crate::{fault, files, threads};
+use crate::threads::{self, Panic};
 
 /// Name of the thread.
 const NAME: &str = "records";
@@ -50,6 +49,7 @@ struct Running {
 struct CaptureJob {
     shot: Shot,
     trigger: Trigger,
+    _open: OpenCapture,
 }
 
 /// Number of accepted captures that are not on the disk yet.
@@ -65,11 +65,25 @@ impl OpenCaptures {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    fn begin(&self) -> OpenCapture {
+        self.change(|count| count + 1);
+        OpenCapture(self.clone())
+    }
+
     fn change(&self, change: impl FnOnce(usize) -> usize) {
         let (count, changed) = &*self.0;
         let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
         *count = change(*count);
         changed.notify_all();
+    }
+}
+
+/// An accepted capture; it is stored or lost when this is dropped.
+struct OpenCapture(OpenCaptures);
+
+impl Drop for OpenCapture {
+    fn drop(&mut self) {
+        self.0.change(|count| count - 1);
     }
 }
 
@@ -105,10 +119,15 @@ impl Recorder {
         let writer = Writer {
             records: records.clone(),
             options,
-            open: open.clone(),
             refused_because: Arc::clone(&refused_because),
         };
-        let thread = threads::spawn(NAME, move || writer.run(&received))?;
+        let run = move || {
+            // A panic loses the capture at hand; the thread goes on with the next one.
+            while let Err(panic) = threads::caught(NAME, || writer.run(&received)) {
+                writer.options.failures.panicked(&panic);
+            }
+        };
+        let thread = threads::spawn(NAME, run)?;
         let running = Mutex::new(Some(Running { jobs, thread }));
         Ok(Self { recent, objects, records, announcements, running, open, refused_because })
     }
@@ -141,16 +160,13 @@ impl Captures for Recorder {
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
-        self.open.change(|count| count + 1);
-        running.jobs.try_send(CaptureJob { shot, trigger }).map_err(|error| {
-            self.open.change(|count| count - 1);
-            match error {
-                TrySendError::Full(_) => {
-                    let reason = format!("{WAITING} captures are already waiting for the disk");
-                    Refusal::new("disk-busy", reason)
-                }
-                TrySendError::Disconnected(_) => ended("the thread that stores records has ended"),
+        let job = CaptureJob { shot, trigger, _open: self.open.begin() };
+        running.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                let reason = format!("{WAITING} captures are already waiting for the disk");
+                Refusal::new("disk-busy", reason)
             }
+            TrySendError::Disconnected(_) => ended("the thread that stores records has ended"),
         })
     }
 
@@ -216,7 +232,6 @@ impl Recorder {
 struct Writer {
     records: Arc<Records>,
     options: RecorderOptions,
-    open: OpenCaptures,
     refused_because: Arc<Mutex<Option<&'static str>>>,
 }
 
@@ -226,8 +241,8 @@ impl Writer {
         for job in jobs {
             let frame_id = job.shot.captured.frame_id;
             // A panic loses this capture only.
-            let kept = catch_unwind(AssertUnwindSafe(|| self.keep(&job)));
-            match kept.unwrap_or(Err(threads::Error::Panicked { name: NAME }.into())) {
+            let kept = threads::caught("a capture", || self.keep(&job));
+            match kept.unwrap_or_else(|panic| Err(threads::Error::from(panic).into())) {
                 Ok(id) => {
                     meter.count(Counter::RecordsKept);
                     tracing::info!("frame {frame_id} stored as record {id}");
@@ -239,18 +254,18 @@ impl Writer {
                     drop(because);
                     meter.count(Counter::RecordsRefused);
                     match error {
-                        Error::Thread(_) => failures.record(NAME, "panicked"),
+                        Error::Thread(threads::Error::Panicked(Panic { reason, .. })) => {
+                            failures.record(NAME, &reason);
+                        }
                         Error::NotAnnounced(_) => tracing::error!("frame {frame_id}: {error}"),
                         _ => tracing::error!("frame {frame_id} NOT stored: {error}"),
                     }
                 }
             }
-            self.open.change(|count| count - 1);
         }
     }
 
     fn keep(&self, job: &CaptureJob) -> Result<RecordId, Error> {
-        fault::inject("a capture");
         let kept = self.records.keep(&self.capture(job)?)?;
         if let Some(announcements) = &self.options.announcements {
             announcements.announce(&kept.message).map_err(Error::NotAnnounced)?;
@@ -258,7 +273,7 @@ impl Writer {
         Ok(kept.id)
     }
 
-    fn capture(&self, CaptureJob { shot, trigger }: &CaptureJob) -> Result<Capture, Error> {
+    fn capture(&self, CaptureJob { shot, trigger, .. }: &CaptureJob) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {
@@ -306,11 +321,11 @@ mod tests {
     fn wait_ends_when_no_capture_is_open_or_time_is_up() {
         let open = OpenCaptures::default();
         assert_eq!(open.wait(Duration::MAX), 0);
-        open.change(|count| count + 2);
+        let captures = [open.begin(), open.begin()];
         assert_eq!(open.wait(Duration::ZERO), 2);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| open.wait(Duration::from_secs(60)));
-            open.change(|count| count - 2);
+            drop(captures);
             assert_eq!(waiting.join().unwrap(), 0);
         });
     }

@@ -13,8 +13,7 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use crate::config::Config;
 use crate::files;
-use crate::pipeline::{BuildIdentity, Network};
-use crate::port::info;
+use crate::port::{BuildIdentity, Network, info};
 
 /// An open build file. It stays open, even if another file replaces it at its path.
 pub(crate) struct BuildFile {

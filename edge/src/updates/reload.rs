@@ -5,7 +5,6 @@
 //! build has limits for this board, it must meet them, as with `medsa-edge accept --board`; a build
 //! without limits is judged by its masks alone.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +20,11 @@ use super::error::Error;
 use super::slots;
 use crate::config::{Config, UpdateConfig};
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{Network, Slot};
-use crate::port::{Activate, BuildState, Builds};
+use crate::port::{Activate, BuildState, Builds, Failures, Network, Slot};
 use crate::threads::{self, in_background};
+
+/// Name of the thread.
+const NAME: &str = "reloading";
 
 /// Longest time for an update before the build is used; most of it is a download over a slow
 /// line.
@@ -37,13 +38,20 @@ struct Inner {
     config: Arc<Config>,
     slot: Slot<Engine>,
     meter: Arc<Meter>,
+    failures: Failures,
     state: watch::Sender<BuildState>,
 }
 
 impl Reloader {
     /// Creates a reloader for `slot`.
-    pub fn new(config: Arc<Config>, slot: Slot<Engine>, meter: Arc<Meter>) -> Self {
-        Self(Arc::new(Inner { config, slot, meter, state: watch::Sender::new(BuildState::Idle) }))
+    pub fn new(
+        config: Arc<Config>,
+        slot: Slot<Engine>,
+        meter: Arc<Meter>,
+        failures: Failures,
+    ) -> Self {
+        let state = watch::Sender::new(BuildState::Idle);
+        Self(Arc::new(Inner { config, slot, meter, failures, state }))
     }
 
     /// Subscribes to the state of the replacement.
@@ -101,7 +109,7 @@ impl Builds for Reloader {
 }
 
 impl Inner {
-    /// Runs `work`, which ends in another state, on a separate thread.
+    /// Runs `work`, which ends in another state, on a separate thread. A panic is a failure.
     fn begin(
         self: &Arc<Self>,
         state: BuildState,
@@ -119,7 +127,13 @@ impl Inner {
             return Err("another build is being loaded; try again later".to_owned());
         }
         let reloader = self.clone();
-        let thread = threads::spawn("reloading", move || work(&reloader));
+        let run = move || {
+            if let Err(panic) = threads::caught(NAME, || work(&reloader)) {
+                let reason = reloader.fail(&threads::Error::from(panic).into());
+                tracing::error!("the build in use stays: {reason}");
+            }
+        };
+        let thread = threads::spawn(NAME, run);
         thread.map(drop).map_err(|error| self.fail(&error.into()))
     }
 
@@ -139,9 +153,9 @@ impl Inner {
 
     fn replace_build(&self) {
         let path = self.config.build.path.display();
-        let name = "reloading";
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.load()));
-        match loaded.unwrap_or(Err(threads::Error::Panicked { name }.into())) {
+        // A panic means that the build is not accepted.
+        let loaded = threads::caught(NAME, || self.load());
+        match loaded.unwrap_or_else(|panic| Err(threads::Error::from(panic).into())) {
             Ok(Some(network)) => {
                 let (before, after) = (self.slot.primary().build.clone(), network.build.clone());
                 self.slot.replace(network);
@@ -188,8 +202,11 @@ impl Inner {
         Ok(Some(network))
     }
 
-    /// Records why no other build is used.
+    /// Records the reason why no other build is used, and returns it.
     fn fail(&self, error: &Error) -> String {
+        if let Error::Thread(threads::Error::Panicked(panic)) = error {
+            self.failures.panicked(panic);
+        }
         self.meter.count(Counter::ReloadsFailed);
         let reason = error.to_string();
         self.state.send_replace(BuildState::Failed { reason: reason.clone() });

@@ -13,8 +13,7 @@ use super::reload::Reloader;
 use super::slots;
 use crate::config::Config;
 use crate::meter::{Counter, Meter};
-use crate::pipeline::{Objects, Slot};
-use crate::port::{Activate, BuildState, Builds};
+use crate::port::{Activate, BuildState, Builds, Objects, Slot};
 
 /// Time between two checks of the slots and of the build's health.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

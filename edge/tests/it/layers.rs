@@ -71,19 +71,36 @@ fn name(path: &str) -> String {
     path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
+/// Source files with the module of the crate that they belong to, except `lib.rs` and `main.rs`.
+fn modules() -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    sources(Path::new("src"), &mut files);
+    let module = |path: PathBuf| {
+        let inside = path.strip_prefix("src").unwrap().with_extension("");
+        (inside.iter().next().unwrap().to_str().unwrap().to_owned(), path)
+    };
+    let modules = files.into_iter().map(module);
+    modules.filter(|(module, _)| module != "lib" && module != "main").collect()
+}
+
+#[test]
+fn adapters_see_the_core_only_through_the_port() {
+    for (module, path) in modules() {
+        if ["http", "mqtt", "records", "updates"].contains(&&*module) {
+            for import in imports(&fs::read_to_string(&path).unwrap()) {
+                let core = ["pipeline", "source"].contains(&&*import);
+                assert!(!core, "{} imports {import}, expected port", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn modules_import_only_layers_below_their_own() {
     let layers = layers();
-    let mut files = Vec::new();
-    sources(Path::new("src"), &mut files);
     let mut wrong = Vec::new();
     let mut known: Vec<_> = layers.keys().collect();
-    for path in files {
-        let inside = path.strip_prefix("src").unwrap().with_extension("");
-        let module = inside.iter().next().unwrap().to_str().unwrap().to_owned();
-        if module == "lib" || module == "main" {
-            continue;
-        }
+    for (module, path) in modules() {
         known.retain(|known| **known != module);
         let layer = layers.get(&module);
         let layer = layer.unwrap_or_else(|| panic!("{module} is not in the table"));

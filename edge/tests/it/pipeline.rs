@@ -193,7 +193,7 @@ fn stage_that_works_too_long_is_stuck() {
     let (report, reported) = channel();
     let act = move |stuck: Stuck| report.send(stuck).unwrap();
     let limit = Duration::from_millis(50);
-    let _supervisor = bench.pipeline.watch().supervise(limit, || {}, act).unwrap();
+    let _supervisor = bench.pipeline.watch().supervise(limit, || {}, act, |_| {}).unwrap();
     let stuck = reported.recv_timeout(LIMIT).unwrap();
     assert_eq!(stuck.stage, "encoding");
     assert!(stuck.worked > limit);
@@ -219,7 +219,8 @@ fn waiting_stages_are_healthy() {
     let healthy = move || _ = report.send(());
     let limit = Duration::from_millis(300);
     let act = |stuck| panic!("{stuck:?}");
-    let supervisor = bench.pipeline.watch().supervise(limit, healthy, act).unwrap();
+    let watch = bench.pipeline.watch();
+    let supervisor = watch.supervise(limit, healthy, act, |panic| panic!("{panic}")).unwrap();
     for _ in 0..8 {
         reported.recv_timeout(LIMIT).expect("no stage is stuck");
     }

@@ -41,7 +41,7 @@ fn build_is_replaced_without_losing_a_mask() {
     let mut edge = Edge::run(&place.config(EVERY_FRAME, &settings));
     let line = edge.logged("metrics and health at http://");
     let address = line.rsplit('/').next().unwrap();
-    assert_eq!(hex(&observer.wait("what runs", as_info).build_sha256), old);
+    assert_eq!(hex::encode(observer.wait("what runs", as_info).build_sha256), old);
     observer.send("medsa/bench/prompt", &click_at(20.0, 20.0));
     let first = observer.wait_for_mask("the new place", is_left).frame_id;
 
@@ -65,7 +65,7 @@ fn build_is_replaced_without_losing_a_mask() {
     let missing: Vec<_> = (first..last).filter(|frame_id| !seen.contains(frame_id)).collect();
     assert!(missing.is_empty(), "{missing:?} of {first} to {last}");
     let received = received.unwrap();
-    assert_eq!((hex(&received.build_sha256), received.input_size_px), (new.clone(), 32));
+    assert_eq!((hex::encode(received.build_sha256), received.input_size_px), (new.clone(), 32));
     let health: serde_json::Value = serde_json::from_str(&get(address, "/health").1).unwrap();
     assert_eq!(health["build"], "tiny new");
     let build = format!("medsa_build_info{{name=\"tiny\",version=\"new\",sha256=\"{new}\"}} 1");
@@ -270,8 +270,4 @@ fn at_left(mask: &MaskMessage) -> bool {
 
 pub fn as_info(message: &Message) -> Option<Info> {
     message.topic.ends_with("/info").then(|| Info::decode(&message.payload).unwrap())
-}
-
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

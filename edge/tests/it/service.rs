@@ -100,8 +100,7 @@ fn availability_and_info_are_retained() {
     let info = info.unwrap();
     assert_eq!((info.build_name.as_str(), info.input_size_px), ("tiny", 64));
     let build = std::fs::read(&place.build).unwrap();
-    let hex: String = info.build_sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, medsa_bundle::sha256_hex(&build));
+    assert_eq!(hex::encode(info.build_sha256), medsa_bundle::sha256_hex(&build));
 }
 
 #[test]

@@ -62,6 +62,31 @@ fn lasting(folder: &TempDir) -> String {
 fn shift(name: &str, broker: &str, port: u16, restarts: Option<(Mosquitto, TempDir)>) {
     let seconds = env::var(SECONDS).ok().map(|text| text.parse().expect("a number of seconds"));
     let place = Place::new(1);
+    let edge = start(&place, broker);
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap().to_owned();
+    let url = format!("mqtt://127.0.0.1:{port}");
+    let archive = Archive::start(port);
+    let mut ward = Ward {
+        observer: Observer::start(&url, Protocol::V4),
+        address,
+        place,
+        broker: restarts,
+        frame_id: 0,
+        ages_us: Vec::new(),
+        captured: 0,
+    };
+    ward.observer.wait_for_mask("a first mask", |_| true);
+    let begun = Instant::now();
+    let (taps, gaps, at_start) = ward.work(seconds.map(Duration::from_secs), edge.id());
+    wait_until("all captures are announced", || archive.ids().len() >= ward.captured);
+    let memory = [at_start, memory_mb(edge.id())];
+    let kept = ward.end(edge, &archive, &format!("{name}, {:.0} s", begun.elapsed().as_secs_f64()));
+    report(&ward, kept, memory, taps, gaps);
+}
+
+/// Starts the service on a film of a camera.
+fn start(place: &Place, broker: &str) -> Edge {
     let clip = recorded_clip(place.folder.path());
     if let Some(build) = env::var_os(BUILD) {
         fs::copy(&build, &place.build).unwrap();
@@ -77,69 +102,16 @@ fn shift(name: &str, broker: &str, port: u16, restarts: Option<(Mosquitto, TempD
          [records]\nfolder = \"kept\"\nmin_free_bytes = 0\n[outbox]\npath = \"outbox.redb\"\n",
         shell(&camera, "format = \"mjpeg\"")
     );
-    let mut edge = Edge::run(&place.write("edge.toml", &text));
-    let line = edge.logged("metrics and health at http://");
-    let address = line.rsplit('/').next().unwrap().to_owned();
-    let url = format!("mqtt://127.0.0.1:{port}");
-    let archive = Archive::start(port);
-    let mut ward = Ward {
-        observer: Observer::start(&url, Protocol::V4),
-        address,
-        place,
-        frame_id: 0,
-        ages_us: Vec::new(),
-        captured: 0,
-    };
-    ward.observer.wait_for_mask("a first mask", |_| true);
-    let (begun, mut broker) = (Instant::now(), restarts);
-    let mut faults = [Fault::Source("KILL"), Fault::Broker, Fault::Source("STOP")]
-        .into_iter()
-        .filter(|fault| broker.is_some() || !matches!(fault, Fault::Broker))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .cycle();
-    let (mut answers, mut gaps, mut memory) = (Vec::new(), Vec::new(), None);
-    let (frames_a_round, rounds_a_fault) = if seconds.is_some() { (20, 60) } else { (2, 3) };
-    for round in 0.. {
-        let over = match seconds {
-            Some(seconds) => begun.elapsed() >= Duration::from_secs(seconds),
-            None => round == 9,
-        };
-        if over {
-            break;
-        }
-        answers.push(ward.tap(round));
-        if round % 5 == 0 {
-            ward.capture();
-        }
-        if round % rounds_a_fault == rounds_a_fault - 1 {
-            gaps.push(ward.survive(faults.next().unwrap(), &mut broker));
-        }
-        ward.clear(round + 1);
-        ward.frames(frames_a_round);
-        memory.get_or_insert_with(|| memory_mb(edge.id()));
-        if round == 60 {
-            memory = Some(memory_mb(edge.id()));
-        }
-    }
-    wait_until("all captures are announced", || archive.ids().len() >= ward.captured);
-    let at_end = memory_mb(edge.id());
-    edge.signal("TERM");
-    assert!(edge.wait().success());
-    let records = Records::open(&ward.place.folder.path().join("kept"), BUDGET).unwrap();
-    let kept = records.list(usize::MAX).unwrap();
-    let kept: BTreeSet<String> = kept.iter().map(RecordId::to_string).collect();
-    assert_eq!(kept.len(), ward.captured, "captures on the disk");
-    assert_eq!(kept, archive.ids(), "captures announced");
+    Edge::run(&place.write("edge.toml", &text))
+}
 
-    println!("## {name}, {:.0} s\n", begun.elapsed().as_secs_f64());
-    println!("```\n{}```\n", edge.rest());
-    let [first, last] = [memory.unwrap(), at_end];
-    println!("captures: {} made, {} kept and announced", ward.captured, kept.len());
+/// Prints the number of captures, the memory and the latencies.
+fn report(ward: &Ward, kept: usize, [first, last]: [f64; 2], taps: Vec<f64>, gaps: Vec<f64>) {
+    println!("captures: {} made, {kept} kept and announced", ward.captured);
     println!("memory: {first:.1} MB at the start, {last:.1} MB at the end\n");
     println!("| seen from outside | number | p50 ms | p95 ms | p99 ms | max ms |");
     println!("|---|---|---|---|---|---|");
-    row("tap by HTTP to mask by MQTT", answers);
+    row("tap by HTTP to mask by MQTT", taps);
     row("capture to publish", ward.ages_us.iter().map(|&us| f64::from(us) / 1e3).collect());
     row("fault to the next mask", gaps);
     println!();
@@ -159,6 +131,9 @@ struct Ward {
     observer: Observer,
     address: String,
     place: Place,
+    /// The broker with the folder of its messages; `None` for the embedded one, which is not
+    /// restarted.
+    broker: Option<(Mosquitto, TempDir)>,
     /// Number of the newest frame that has a mask.
     frame_id: u64,
     /// Time from capture to publication of every mask of the network.
@@ -167,6 +142,50 @@ struct Ward {
 }
 
 impl Ward {
+    /// Taps, captures and meets faults for a time, or for nine rounds. Returns the milliseconds of
+    /// taps and of faults until the next mask, and the memory of the `process` at the start.
+    fn work(&mut self, time: Option<Duration>, process: u32) -> (Vec<f64>, Vec<f64>, f64) {
+        let begun = Instant::now();
+        let faults = [Fault::Source("KILL"), Fault::Broker, Fault::Source("STOP")];
+        let possible = |fault: &Fault| self.broker.is_some() || !matches!(fault, Fault::Broker);
+        let faults: Vec<_> = faults.into_iter().filter(possible).collect();
+        let mut faults = faults.into_iter().cycle();
+        let (mut taps, mut gaps, mut memory) = (Vec::new(), Vec::new(), None);
+        let (frames_a_round, rounds_a_fault) = if time.is_some() { (20, 60) } else { (2, 3) };
+        for round in 0.. {
+            if time.map_or(round == 9, |time| begun.elapsed() >= time) {
+                break;
+            }
+            taps.push(self.tap(round));
+            if round % 5 == 0 {
+                self.capture();
+            }
+            if round % rounds_a_fault == rounds_a_fault - 1 {
+                gaps.push(self.survive(faults.next().unwrap()));
+            }
+            self.clear(round + 1);
+            self.frames(frames_a_round);
+            if round == 0 || round == 60 {
+                memory = Some(memory_mb(process));
+            }
+        }
+        (taps, gaps, memory.unwrap())
+    }
+
+    /// Ends the service and prints its table under a heading. Returns the number of captures on the
+    /// disk, which are those that were announced.
+    fn end(&self, mut edge: Edge, archive: &Archive, heading: &str) -> usize {
+        edge.signal("TERM");
+        assert!(edge.wait().success());
+        let records = Records::open(&self.place.folder.path().join("kept"), BUDGET).unwrap();
+        let kept = records.list(usize::MAX).unwrap();
+        let kept: BTreeSet<String> = kept.iter().map(RecordId::to_string).collect();
+        assert_eq!(kept.len(), self.captured, "captures on the disk");
+        assert_eq!(kept, archive.ids(), "captures announced");
+        println!("## {heading}\n\n```\n{}```\n", edge.rest());
+        kept.len()
+    }
+
     fn post(&self, path: &str, body: &Value) -> u16 {
         let json = "Content-Type: application/json\r\n";
         request(&self.address, "POST", path, json, body.to_string().as_bytes()).0
@@ -181,7 +200,7 @@ impl Ward {
         let change = json!({ "Set": { "points": [point], "bbox": null } });
         let begun = Instant::now();
         assert_eq!(self.post("/prompt", &json!({ "object": object, "change": change })), 204);
-        self.wait("the answer to a tap", |mask| usize::from(mask.object) == object);
+        self.wait("the mask of a tap", |mask| usize::from(mask.object) == object);
         begun.elapsed().as_secs_f64() * 1e3
     }
 
@@ -207,7 +226,7 @@ impl Ward {
     }
 
     /// Milliseconds from a fault to the first mask of a later frame.
-    fn survive(&mut self, fault: Fault, broker: &mut Option<(Mosquitto, TempDir)>) -> f64 {
+    fn survive(&mut self, fault: Fault) -> f64 {
         let begun = Instant::now();
         match fault {
             Fault::Source(name) => {
@@ -215,12 +234,12 @@ impl Ward {
                 signal(name, camera.trim().parse().unwrap());
             }
             Fault::Broker => {
-                let (running, folder) = broker.take().expect("only where there is one");
+                let (running, folder) = self.broker.take().expect("only where there is one");
                 let port = running.port;
                 // The broker saves its state when it is stopped.
                 running.end();
                 self.capture();
-                *broker = Some((Mosquitto::configured(port, &lasting(&folder)), folder));
+                self.broker = Some((Mosquitto::configured(port, &lasting(&folder)), folder));
             }
         }
         self.frames(20);

@@ -2,6 +2,8 @@
 //! it.
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
 
 use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
@@ -52,7 +54,7 @@ impl Bench {
     fn assert_reported(&self, panics: &str) {
         let reason = "panicked: injected by MEDSA_INJECT_PANIC";
         self.edge.logged(&format!("the task {panics} {reason}"));
-        wait_until("the server answers", || std::net::TcpStream::connect(&self.address).is_ok());
+        wait_until("the server answers", || TcpStream::connect(&self.address).is_ok());
         let (status, health) = get(&self.address, "/health");
         let health: Value = serde_json::from_str(&health).unwrap();
         let failures = serde_json::json!({ panics: { "count": 1, "last": reason } });
@@ -115,6 +117,56 @@ fn update_supervisor_is_restarted_after_a_panic() {
 }
 
 #[test]
+fn build_is_reloaded_after_a_panic_of_the_reload() {
+    needs!("mosquitto");
+    let bench = Bench::start("reloading");
+    bench.observer.wait_for_mask("a mask", |_| true);
+    bench.observer.send("medsa/bench/command", &Command::Reload);
+    bench.assert_reported("reloading");
+    bench.edge.logged("the build in use stays: the thread reloading panicked");
+    let health: Value = serde_json::from_str(&get(&bench.address, "/health").1).unwrap();
+    assert_eq!(health["reload"]["state"], "failed", "{health}");
+    install(&bench.place, &right("2.0.0", 32));
+    bench.edge.logged("build tiny 2.0.0 replaces tiny 1.0.0");
+}
+
+#[test]
+fn records_thread_continues_after_a_panic() {
+    needs!("mosquitto");
+    let bench = Bench::start("records");
+    bench.assert_reported("records");
+    bench.capture();
+}
+
+#[test]
+fn watchdog_continues_after_a_panic() {
+    needs!("mosquitto");
+    Bench::start("watchdog").assert_reported("watchdog");
+}
+
+#[test]
+fn panic_of_a_connection_costs_that_connection_only() {
+    needs!("mosquitto");
+    let bench = Bench::start("connection");
+    let mut response = Vec::new();
+    // The connection is closed or reset.
+    let _ = TcpStream::connect(&bench.address).unwrap().read_to_end(&mut response);
+    assert!(response.is_empty());
+    bench.assert_reported("connection");
+}
+
+#[test]
+fn embedded_broker_that_panics_is_an_error() {
+    let place = Place::new(2);
+    let config = place.config(LOOP, "kind = \"embedded\"\nlisten = \"127.0.0.1:0\"");
+    let mut command = edge_command(&["run", "--config", config.to_str().unwrap()]);
+    let mut edge = Edge::spawn(command.env("MEDSA_INJECT_PANIC", "broker"));
+    let line = edge.logged("embedded broker on 127.0.0.1:");
+    assert!(line.ends_with("panicked: injected by MEDSA_INJECT_PANIC"), "{line}");
+    assert_eq!(edge.wait().code(), Some(1));
+}
+
+#[test]
 fn panic_loses_one_capture_only() {
     needs!("mosquitto");
     let bench = Bench::start("a capture");
@@ -131,6 +183,7 @@ fn service_ends_when_a_task_without_restart_panics() {
     needs!("mosquitto");
     for (panics, line) in [
         ("session", "the task session panicked"),
+        ("link", "the task session panicked"),
         ("publisher", "the task publisher panicked"),
         ("decoding", "the thread decoding panicked"),
         ("encoding", "the thread encoding panicked"),

@@ -56,6 +56,19 @@ fn no_signs_of_life_without_watchdog_sec() {
 }
 
 #[test]
+fn signs_of_life_continue_after_a_panic() {
+    let place = Place::new(2);
+    let config = place.config(LOOP, EMBEDDED);
+    let path = place.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let mut command = edge_command(&["run", "--config", config.to_str().unwrap()]);
+    command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "400000");
+    let edge = Edge::spawn(command.env("MEDSA_INJECT_PANIC", "watchdog"));
+    edge.logged("the task watchdog panicked: injected by MEDSA_INJECT_PANIC");
+    (0..3).for_each(|_| hear(&socket, "WATCHDOG=1"));
+}
+
+#[test]
 fn stuck_stage_ends_the_process_with_code_70() {
     let place = Place::new(2);
     tiny::build_of(place.folder.path(), tiny::slow_encoder(), tiny::decoder(), "0.1.0");

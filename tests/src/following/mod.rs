@@ -12,7 +12,7 @@ mod synthetic;
 
 pub use footage::{Footage, Play, Seen};
 pub use measure::{Measured, middle, overlap};
-pub use scene::{CINE_RATE, CineMeasured, PLACES, Scene, cine, click_at};
+pub use scene::{CineMeasured, PLACES, Scene, cine};
 pub use sequences::sequences;
 pub use synthetic::{Event, Still};
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use medsa_edge::pipeline::Change;
 use medsa_engine::Engine;
 use medsa_frames::Clip;
 use ndarray::Array2;
@@ -86,7 +85,7 @@ pub const PLACES: [[f32; 2]; 10] = [
 ];
 
 /// Frames per second of the cine.
-pub const CINE_RATE: usize = 20;
+const CINE_RATE: usize = 20;
 
 /// Plays the cine `clip` forth and back for `seconds`, with one click at each of `places` in turn,
 /// while an encoder run takes `encoder_ms` milliseconds.
@@ -124,9 +123,4 @@ pub fn cine(
     };
     let of_speed = |&ms: &usize| places.iter().map(|place| measure(place, ms)).collect();
     encoder_ms.iter().map(of_speed).collect()
-}
-
-/// A prompt for tests: one click.
-pub fn click_at(place: [f32; 2]) -> Change {
-    click(place)
 }

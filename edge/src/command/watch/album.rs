@@ -197,5 +197,5 @@ fn save(path: &Path, image: &RgbImage) -> Result<(), Error> {
 }
 
 fn picture_error(path: &Path, source: ImageError) -> Error {
-    Error::Picture { path: path.to_owned(), source }
+    Error::Image { path: path.to_owned(), source }
 }

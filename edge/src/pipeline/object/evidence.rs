@@ -78,7 +78,7 @@ impl Confidence {
         self.sum = (self.sum.min(1.0) + log_odds.clamp(-2.0, 0.0)).max(Self::RANGE.0);
     }
 
-    /// True if the object counts as lost after an answer for a frame captured at that time.
+    /// True if the object counts as lost after a prediction for a frame captured at that time.
     pub fn is_lost(self, captured_us: u64) -> bool {
         let waited = |confirmed| captured_us.saturating_sub(confirmed) >= PATIENCE_US;
         self.sum <= Self::LOST && self.confirmed_us.is_none_or(waited)

@@ -99,3 +99,20 @@ pub(super) fn places(logits: ArrayView2<f32>, geometry: &Geometry) -> Arc<[[f32;
     let cells = edge.into_iter().chain(within);
     cells.map(|cell| geometry.from_cell(cell, (width, height))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: (usize, usize) = (320, 240);
+
+    #[test]
+    fn box_moves_with_its_centre() {
+        let bbox = Prompt::new(vec![], Some([100.0, 100.0, 140.0, 120.0]), FRAME).unwrap();
+        let moved = carry(&bbox, &Motion::shift([10.0, -5.0]), FRAME).unwrap();
+        assert_eq!(moved.bbox(), Some([110.0, 95.0, 150.0, 115.0]));
+        let cut = carry(&bbox, &Motion::shift([200.0, 0.0]), FRAME).unwrap();
+        assert_eq!(cut.bbox(), Some([300.0, 100.0, 320.0, 120.0]));
+        assert_eq!(carry(&bbox, &Motion::shift([215.0, 0.0]), FRAME), None);
+    }
+}

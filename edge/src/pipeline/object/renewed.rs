@@ -1,30 +1,41 @@
 //! Prompts made anew from the last mask.
 //!
 //! A click that is only carried along with the image drifts to the edge of the structure, where the
-//! network's answer is worse, and then out of it. So each click to the network keeps its place relative
-//! to the mask: where the mask is as on the first frame, so is the answer.
+//! network's mask is worse, and then out of it. So each click to the network keeps its place relative
+//! to the mask: on a frame like the first one, the network gets the first prompt again.
 
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 
 use super::interior::most_interior;
 
-/// The part of logits `[h, w]` that covers the frame, and its geometry.
+/// The cells of a mask that cover the frame.
 pub(super) struct Cells<'a> {
-    pub logits: ArrayView2<'a, f32>,
-    pub geometry: &'a Geometry,
+    logits: ArrayView2<'a, f32>,
+    geometry: &'a Geometry,
+    /// Width and height of the whole mask, by which positions are converted.
+    size: (usize, usize),
 }
 
-impl Cells<'_> {
-    fn size(&self) -> (usize, usize) {
-        let (height, width) = self.logits.dim();
-        (width, height)
+impl<'a> Cells<'a> {
+    /// Leaves out the padding of logits `[h, w]`.
+    pub fn of_frame(logits: ArrayView2<'a, f32>, geometry: &'a Geometry) -> Self {
+        let (height, width) = logits.dim();
+        let (part_width, part_height) = geometry.mask_size((width, height));
+        let logits = logits.slice_move(s![..part_height, ..part_width]);
+        Self { logits, geometry, size: (width, height) }
+    }
+
+    /// Number of cells inside, as a share of those of the frame.
+    pub fn share(&self) -> f32 {
+        let covered = self.logits.iter().filter(|&&logit| logit > 0.0).count();
+        covered as f32 / self.logits.len() as f32
     }
 
     /// True if a position in frame pixels is within the mask.
     fn contains(&self, at: &Point) -> bool {
-        let [x, y] = self.geometry.to_cell([at.x, at.y], self.size());
+        let [x, y] = self.geometry.to_cell([at.x, at.y], self.size);
         let cell = (y.round().max(0.0) as usize, x.round().max(0.0) as usize);
         self.logits.get(cell).is_some_and(|&logit| logit > 0.0)
     }
@@ -32,7 +43,7 @@ impl Cells<'_> {
     /// The most interior position, in frame pixels; `None` for an empty mask.
     pub fn middle(&self) -> Option<[f32; 2]> {
         let cell = most_interior(self.logits)?;
-        Some(self.clamped(self.geometry.from_cell(cell, self.size())))
+        Some(self.clamped(self.geometry.from_cell(cell, self.size)))
     }
 
     /// Centroid and standard deviation of the positions along x and y, in frame pixels; `None` for an
@@ -52,8 +63,7 @@ impl Cells<'_> {
         let mean = sum.map(|sum| sum / count);
         let deviation =
             [0, 1].map(|axis| (squares[axis] / count - mean[axis].powi(2)).max(0.25).sqrt());
-        let at =
-            |cell: [f64; 2]| self.geometry.from_cell(cell.map(|side| side as f32), self.size());
+        let at = |cell: [f64; 2]| self.geometry.from_cell(cell.map(|side| side as f32), self.size);
         let (centre, edge) = (at(mean), at([mean[0] + deviation[0], mean[1] + deviation[1]]));
         Some([centre, [edge[0] - centre[0], edge[1] - centre[1]]])
     }
@@ -78,7 +88,7 @@ impl Cells<'_> {
             return None;
         }
         let corner = |[x, y]: [f32; 2], half: f32| {
-            self.clamped(self.geometry.from_cell([x + half, y + half], self.size()))
+            self.clamped(self.geometry.from_cell([x + half, y + half], self.size))
         };
         let ([x0, y0], [x1, y1]) = (corner(low, -0.5), corner(high, 0.5));
         Some([x0, y0, x1, y1])
@@ -199,7 +209,7 @@ mod tests {
     fn clicks_keep_their_place_on_the_mask() {
         let geometry = Geometry::new(FRAME, 128);
         let logits = disc(&geometry, 160.0, 120.0);
-        let cells = Cells { logits: logits.view(), geometry: &geometry };
+        let cells = Cells::of_frame(logits.view(), &geometry);
         let user = [
             point(150.0, 120.0, true),
             point(175.0, 110.0, true),
@@ -217,18 +227,18 @@ mod tests {
 
         // The mask has moved by 80 px to the left and 60 px up; a negative click is on it now.
         let moved = disc(&geometry, 80.0, 60.0);
-        let moved = Cells { logits: moved.view(), geometry: &geometry };
+        let moved = Cells::of_frame(moved.view(), &geometry);
         let kept = places(renewed(&user, &anchors, None, &moved));
         assert_eq!(kept, [(70.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
 
-        // A click outside of the mask that it gave is asked in the middle.
+        // A click outside of the mask that it gave moves to the middle of it.
         let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();
         let anchors = Anchor::all(&outside, &cells);
         let prompt = renewed(&outside, &anchors, None, &cells).unwrap();
         let [p] = prompt.points() else { panic!("{prompt:?}") };
         assert!((p.x - 160.0).abs() < 4.0 && (p.y - 120.0).abs() < 4.0, "{p:?}");
         let empty = Array2::from_elem((64, 64), -1.0);
-        let empty = Cells { logits: empty.view(), geometry: &geometry };
+        let empty = Cells::of_frame(empty.view(), &geometry);
         assert!(renewed(&outside, &anchors, None, &empty).is_none());
     }
 
@@ -236,12 +246,12 @@ mod tests {
     fn box_keeps_its_margins_around_the_mask() {
         let geometry = Geometry::new(FRAME, 128);
         let first = disc(&geometry, 160.0, 120.0);
-        let mask = Cells { logits: first.view(), geometry: &geometry }.bounds().unwrap();
+        let mask = Cells::of_frame(first.view(), &geometry).bounds().unwrap();
         let bbox = [100.0, 70.0, 220.0, 180.0];
         let margins = Margins::between(bbox, mask);
         let carried = Prompt::new(vec![], Some(bbox), FRAME).unwrap();
         let moved = disc(&geometry, 180.0, 110.0);
-        let cells = Cells { logits: moved.view(), geometry: &geometry };
+        let cells = Cells::of_frame(moved.view(), &geometry);
         let found = renewed(&carried, &[], Some(margins), &cells).unwrap().bbox().unwrap();
         for (found, expected) in found.iter().zip([120.0, 60.0, 240.0, 170.0]) {
             assert!((found - expected).abs() < 6.0, "{found}, expected {expected}");

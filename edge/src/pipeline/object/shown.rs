@@ -24,7 +24,7 @@ pub struct Shown {
     pub agreement: Option<f32>,
     /// How certain it is that the mask shows the object.
     pub state: MaskState,
-    /// Why it is uncertain, or that the object was found again.
+    /// Reason why it is uncertain, or the fact that the object was found again.
     pub reason: Option<Reason>,
 }
 

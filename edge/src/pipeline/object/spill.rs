@@ -18,9 +18,9 @@ const AT_BORDER: f32 = 0.01;
 /// Least overlap (IoU) of the mask's bounding box with the prompted box.
 const IN_BOX: f32 = 0.5;
 
-/// Why a mask of logits `[h, w]` may be wrong although it is the best answer; `None` if nothing
-/// speaks against it. `bounds` is its bounding box and `prompt` the user's, both in pixels of the frame;
-/// `area_ratio` is the ratio of its area to the object's so far.
+/// Reason to doubt a mask of logits `[h, w]` that is the best prediction; `None` if there is none.
+/// `bounds` is its bounding box and `prompt` the one it was predicted for, both in pixels of the
+/// frame; `area_ratio` is the ratio of its area to the object's so far.
 pub(super) fn spill(
     logits: &Array2<f32>,
     geometry: &Geometry,

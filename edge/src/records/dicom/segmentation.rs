@@ -11,7 +11,7 @@ use super::{
     DicomUids, InstanceUids, SEGMENTATION_FILE, code, element, encode, item, long_string, new_uid,
     pixel_data, sequence,
 };
-use crate::pipeline::BuildIdentity;
+use crate::port::BuildIdentity;
 use crate::records::capture::{Capture, CapturedObject};
 use crate::records::error::Error;
 use crate::records::id::RecordId;

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStderr, ChildStdout, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use crate::config::PipeConfig;
 
@@ -25,9 +27,6 @@ const PIPE_PARTS: usize = 16;
 
 /// Longest wait for the program to end after it closed its output.
 const EXIT_WAIT: Duration = Duration::from_millis(500);
-
-/// Time between two checks whether the program has ended.
-const EXIT_POLL: Duration = Duration::from_millis(2);
 
 /// A running program, killed and reaped when it is dropped.
 pub(super) struct Child {
@@ -98,24 +97,10 @@ impl Child {
 
     /// The reason why the program closed its output.
     pub(super) fn exit_reason(&mut self) -> String {
-        let deadline = Instant::now() + EXIT_WAIT;
-        let status = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(status) = self.status() {
-                break Some(status);
-            }
-            if left.is_zero() {
-                break None;
-            }
-            // Standard error closes when the program ends, unless a child of it holds it open.
-            match self.wait_for_stderr(left.min(EXIT_POLL)) {
-                Ok(true) => self.read_stderr(),
-                _ => thread::sleep(left.min(EXIT_POLL)),
-            }
-        };
+        let status = self.wait_for_end();
         // Reads what the program wrote before it ended: at most what a pipe holds.
         for _ in 0..PIPE_PARTS {
-            if self.wait_for_stderr(Duration::ZERO) == Ok(true) {
+            if self.wait_for_stderr(None, Duration::ZERO) == Ok(true) {
                 self.read_stderr();
             }
         }
@@ -123,6 +108,24 @@ impl Child {
         match self.log.last_lines() {
             lines if lines.is_empty() => ended,
             lines => format!("{ended}: {lines}"),
+        }
+    }
+
+    /// Waits until the program ends, at most [`EXIT_WAIT`], and returns its exit status. Reads its
+    /// errors meanwhile, because a full pipe would keep it from ending.
+    fn wait_for_end(&mut self) -> Option<String> {
+        // Before Linux 5.3, the whole time is waited.
+        let process = pidfd_open(Pid::from_child(&self.process), PidfdFlags::empty()).ok();
+        let deadline = Instant::now() + EXIT_WAIT;
+        loop {
+            let status = self.status();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if status.is_some() || left.is_zero() {
+                return status;
+            }
+            if self.wait_for_stderr(process.as_ref(), left).ok()? {
+                self.read_stderr();
+            }
         }
     }
 
@@ -147,11 +150,13 @@ impl Child {
         Ok((is_ready(0), is_ready(1)))
     }
 
-    fn wait_for_stderr(&self, wait: Duration) -> Result<bool, String> {
-        let Some(stderr) = &self.stderr else { return Ok(false) };
-        let mut ready = [PollFd::new(stderr, PollFlags::IN)];
+    /// Waits until errors can be read or `other` is ready; true for errors.
+    fn wait_for_stderr(&self, other: Option<&OwnedFd>, wait: Duration) -> Result<bool, String> {
+        let stderr = self.stderr.as_ref().map(|stderr| PollFd::new(stderr, PollFlags::IN));
+        let mut ready = Vec::from_iter(stderr);
+        ready.extend(other.map(|other| PollFd::new(other, PollFlags::IN)));
         wait_for(&mut ready, wait)?;
-        Ok(!ready[0].revents().is_empty())
+        Ok(self.stderr.is_some() && ready.first().is_some_and(|fd| !fd.revents().is_empty()))
     }
 
     /// Reads standard error, which must be ready.

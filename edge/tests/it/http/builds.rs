@@ -61,7 +61,7 @@ fn page_switches_and_updates_the_build() {
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
     ward.publish(&wrong);
     browser.tap("#update");
-    browser.wait_until(&says("#status", "the other model was not accepted"));
+    browser.wait_until(&says("#status", "the other build was not accepted"));
     browser.wait_until(&says("#card", "tiny 3.0.0 is not accepted: "));
     browser.tap("#build .close");
     browser.wait_until(&fact("good"));
@@ -83,7 +83,7 @@ fn page_warns_about_unfit_build() {
     let build = Build::new(manifest, files, Acceptance::default());
     build.write(Path::new(&place.path("tiny.medsa"))).unwrap();
     edge.signal("HUP");
-    browser.wait_until(&says("#status", "the other model was not accepted"));
+    browser.wait_until(&says("#status", "the other build was not accepted"));
     show_build(&mut browser);
     let reason = "build tiny 2.0.0 is marked as unfit: mask IoU with f32 is 0.5";
     browser.wait_until(&says("#card", reason));

@@ -51,7 +51,7 @@ fn killed_process_leaves_all_reported_and_only_complete_records() {
             let (id, sha256) = line.split_once(' ').unwrap();
             let id = RecordId::parse(id).unwrap();
             let json = fs::read(records.folder_of(&id).join("record.json")).unwrap();
-            assert_eq!(hex(&Sha256::digest(json)), sha256, "record {id}");
+            assert_eq!(hex::encode(Sha256::digest(json)), sha256, "record {id}");
         }
         let unreported = there.len() - reported.len();
         assert!(unreported <= 1, "{unreported} records that were not reported");
@@ -68,7 +68,7 @@ fn keeps_capturing() {
     for frame_id in 0.. {
         let captured_us = CAPTURED_US + frame_id;
         let kept = records.keep(&Capture { frame_id, captured_us, ..capture() }).unwrap();
-        println!("kept {} {}", kept.id, hex(&kept.message.record_sha256));
+        println!("kept {} {}", kept.id, hex::encode(kept.message.record_sha256));
     }
 }
 
@@ -102,7 +102,7 @@ fn fills_the_disk() {
     let keep = |capture: &Capture| {
         records
             .keep(capture)
-            .map(|kept| println!("kept {} {}", kept.id, hex(&kept.message.record_sha256)))
+            .map(|kept| println!("kept {} {}", kept.id, hex::encode(kept.message.record_sha256)))
     };
     keep(&capture()).unwrap();
     let before = names(folder);
@@ -198,8 +198,4 @@ fn names(folder: &Path) -> BTreeSet<String> {
 
 fn folder_bytes(folder: &Path) -> u64 {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use medsa_edge::config::Deidentification;
 use medsa_edge::port::Trigger;
 use medsa_edge::records::{
-    Capture, CapturedObject, ObjectState, RecordId, RecordedMeasures, RecordedPoint, Records,
+    Capture, CapturedObject, ObjectState, Record, RecordId, RecordedMeasures, RecordedPoint,
+    Records,
 };
 use medsa_frames::Clip;
 use medsa_wire::{Message, RecordMessage};
@@ -230,15 +231,38 @@ fn records_of_newer_programs_are_read_if_compatible() {
     fs::write(&path, json.to_string()).unwrap();
     assert_eq!(records.read(&kept.id).unwrap().id, kept.id.to_string());
 
-    json["format"] = 2.into();
+    json["format"] = 3.into();
     json["objects"] = "another structure".into();
     fs::write(&path, json.to_string()).unwrap();
     let error = records.read(&kept.id).unwrap_err().to_string();
-    let expected = "format 2 is newer than this program supports (1): install a newer medsa-edge";
+    let expected = "format 3 is newer than this program supports (2): install a newer medsa-edge";
     assert_eq!(error, format!("{}: {expected}", path.display()));
     // Other records, and new ones, are not affected.
     assert!(records.keep(&capture()).is_ok());
     assert_eq!(records.list(10).unwrap().len(), 2);
+}
+
+#[test]
+fn records_of_format_1_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let kept = records.keep(&capture()).unwrap();
+    let expected = records.read(&kept.id).unwrap();
+    assert_eq!(expected.format, 2);
+    let path = kept.folder.join("record.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    json["format"] = 1.into();
+    for object in json["objects"].as_array_mut().unwrap() {
+        assert_eq!(object.as_object_mut().unwrap().remove("frame_id"), Some(300.into()));
+    }
+    fs::write(&path, json.to_string()).unwrap();
+    assert_eq!(records.read(&kept.id).unwrap(), Record { format: 1, ..expected });
+
+    // Format 2 states the frame of every mask.
+    json["format"] = 2.into();
+    fs::write(&path, json.to_string()).unwrap();
+    let error = records.read(&kept.id).unwrap_err().to_string();
+    assert!(error.contains("missing field `frame_id`"), "{error}");
 }
 
 #[test]

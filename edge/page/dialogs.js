@@ -1,0 +1,72 @@
+// The dialogs: captures, settings, build, and access token.
+
+import { Captures, describe, otherOf } from './lists.js';
+import { setText, text } from './words.js';
+
+const element = (id) => document.getElementById(id);
+
+export class Dialogs {
+  /** `reload()`: state of the replacement of the build. `failed(error)`: a request has failed. */
+  constructor(device, reload, failed) {
+    Object.assign(this, { device, reload, failed });
+    this.captures = new Captures(device, element('list'));
+    for (const close of document.querySelectorAll('.close')) {
+      close.addEventListener('click', () => close.parentElement.close());
+    }
+    element('ask').addEventListener('submit', (event) => {
+      event.preventDefault();
+      element('ask').close();
+    });
+    // Sends the token however the dialog is closed; if it is wrong, the device asks again.
+    element('ask').addEventListener('close', () => {
+      device.setToken(element('token').value);
+      element('token').value = '';
+    });
+  }
+
+  openCaptures() {
+    element('captures').showModal();
+    this.showCaptures();
+  }
+
+  openSettings() { element('settings').showModal(); }
+
+  openBuild() {
+    element('settings').close();
+    element('build').showModal();
+    this.showBuild();
+  }
+
+  /** Asks whether to switch to the other build. */
+  openSwitch() { element('sure').showModal(); }
+
+  closeSwitch() { element('sure').close(); }
+
+  /** Asks for the access token, for a reason. */
+  ask(reason) {
+    for (const open of document.querySelectorAll('dialog[open]')) open.close();
+    element('ask').showModal();
+    setText(element('refused'), text[reason] ?? '');
+  }
+
+  /** Updates the open dialogs; `changed(key)`: true if this part of the state has changed. */
+  update(changed) {
+    if (changed('records') && element('captures').open) this.showCaptures();
+    if ((changed('build') || changed('reload')) && element('build').open) this.showBuild();
+  }
+
+  showCaptures() { this.captures.show().catch(this.failed); }
+
+  showBuild() { this.readBuild().catch(this.failed); }
+
+  async readBuild() {
+    const build = await (await this.device.get('build')).json();
+    element('card').replaceChildren(...describe(build, this.reload()));
+    const other = otherOf(build.slots);
+    element('other').hidden = !other;
+    element('update').hidden = !build.update;
+    if (!other) return;
+    setText(element('other'), text.use(`${other.name} ${other.version}`));
+    setText(element('question'), text.sure(`${other.name} ${other.version}`, `${build.name} ${build.version}`));
+  }
+}

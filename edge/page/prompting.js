@@ -1,0 +1,147 @@
+// Prompting on the image: taps, boxes and their removal, by fingers or by a cursor that keys move.
+
+import { Gestures } from './gestures.js';
+import { setText, text } from './words.js';
+
+/** Distance at which a finger hits a handle, or holds a point: half the size of a button. */
+const REACH_MM = 6;
+/** A tap closer to a point hits it. */
+const HIT_MM = 2.5;
+
+export class Prompting {
+  /**
+   * `removeButton`: the button that removes what was held. `on.isCurrent()`: true if the shown image
+   * may be prompted. `on.notice(words)` shows a notice, null for none. `on.changed()`: something has
+   * to be drawn.
+   */
+  constructor(canvas, view, { prompts, masks }, removeButton, on) {
+    Object.assign(this, { canvas, view, prompts, masks, removeButton, on });
+    /** Number of the object that is prompted, and the sign of its next point. */
+    this.selected = 0;
+    this.positive = true;
+    /** Corners of the box that is being drawn, in pixels of the canvas. */
+    this.drag = null;
+    /** Cursor of the keyboard and the first corner of its box, in pixels of the frame. */
+    this.cursor = null;
+    this.corner = null;
+    /** Removes what was held, once the user agrees. */
+    this.removal = null;
+    new Gestures(canvas, view, {
+      may: on.isCurrent,
+      grip: (at) => this.grip(at),
+      begin: () => { [this.cursor, this.removal] = [null, null]; on.changed(); },
+      drag: (corners) => { this.drag = corners; on.changed(); },
+      box: (corners) => this.setBox(corners),
+      tap: (at) => this.tap(at),
+      hold: (at) => this.offerRemoval(at),
+      moved: on.changed,
+    });
+    canvas.addEventListener('keydown', (event) => this.key(event));
+    canvas.addEventListener('blur', () => {
+      [this.cursor, this.corner, this.drag] = [null, null, null];
+      on.changed();
+    });
+  }
+
+  isLost() { return this.masks.get(this.selected)?.state === 'lost'; }
+
+  /** Index of the point of the selected object within `mm` of a position, or -1. */
+  pointAt([x, y], mm) {
+    return this.view.markerAt(this.prompts.of(this.selected).points, x, y, mm * Gestures.mm());
+  }
+
+  tap(at) {
+    const point = this.view.toFrame(...at);
+    if (this.isLost()) {
+      // What drifted away with the image is of no use any more.
+      this.prompts.replace(this.selected, { points: [{ ...point, positive: true }] });
+      this.masks.delete(this.selected);
+    } else if (this.pointAt(at, HIT_MM) >= 0) {
+      this.on.notice(text.holdToRemove);
+    } else {
+      this.prompts.add(this.selected, { ...point, positive: this.positive });
+    }
+    this.on.changed();
+  }
+
+  setBox([from, to]) {
+    const [a, b] = [this.view.toFrame(...from), this.view.toFrame(...to)];
+    const box = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
+    if (box[0] >= box[2] || box[1] >= box[3]) return this.on.changed();
+    if (this.isLost()) {
+      this.prompts.replace(this.selected, { box });
+      this.masks.delete(this.selected);
+    } else {
+      this.prompts.setBox(this.selected, box);
+    }
+    this.on.changed();
+  }
+
+  /** The corner opposite to the one that a finger takes, or null. */
+  grip([x, y]) {
+    const { box } = this.prompts.of(this.selected);
+    if (!box || this.isLost()) return null;
+    const corners = this.view.corners(box);
+    const apart = corners.map(([left, top]) => Math.hypot(left - x, top - y));
+    const nearest = apart.indexOf(Math.min(...apart));
+    return apart[nearest] <= REACH_MM * Gestures.mm() ? corners[(nearest + 2) % 4] : null;
+  }
+
+  /** Offers to remove what is at a position; false if there is nothing. */
+  offerRemoval(at) {
+    const { prompts, canvas, selected: object, removeButton: button } = this;
+    const index = this.pointAt(at, REACH_MM);
+    const { box } = prompts.of(object);
+    const onBox = index < 0 && box && this.view.onEdge(box, ...at, REACH_MM * Gestures.mm());
+    if (index < 0 && !onBox) return false;
+    const held = prompts.of(object).points[index];
+    this.on.notice(null);
+    this.removal = () => {
+      // The device may have moved the points meanwhile, but not reordered them.
+      if (onBox) prompts.removeBox(object);
+      else if (held) prompts.remove(object, index);
+    };
+    setText(button, onBox ? text.removeBox : text.removePoint);
+    button.hidden = false;
+    const place = (at, size, room) => `${Math.min(Math.max(at - size / 2, 0), room - size)}px`;
+    button.style.left = place(at[0], button.offsetWidth, canvas.clientWidth);
+    button.style.top = place(at[1] - button.offsetHeight, button.offsetHeight, canvas.clientHeight);
+    this.on.changed();
+    return true;
+  }
+
+  /** Removes what was held. */
+  remove() {
+    this.removal?.();
+    this.removal = null;
+    this.canvas.focus();
+  }
+
+  key(event) {
+    if (!this.on.isCurrent()) return;
+    const { view } = this;
+    const step = view.frame.width / (event.shiftKey ? 10 : 100);
+    const moves = {
+      ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
+    };
+    this.cursor ??= { x: view.frame.width / 2, y: view.frame.height / 2 };
+    const here = view.toCanvas(this.cursor);
+    if (moves[event.key]) {
+      const [dx, dy] = moves[event.key];
+      const moved = { x: this.cursor.x + dx, y: this.cursor.y + dy };
+      this.cursor = view.toFrame(...view.toCanvas(moved));
+    } else if (event.key === 'Enter' || event.key === ' ') {
+      this.tap(here);
+    } else if (event.key === 'Delete' || event.key === 'Backspace') {
+      if (this.offerRemoval(here)) this.removeButton.focus();
+    } else if (event.key === 'b') {
+      if (this.corner) this.setBox([view.toCanvas(this.corner), here]);
+      this.corner = this.corner ? null : this.cursor;
+    } else {
+      return;
+    }
+    event.preventDefault();
+    this.drag = this.corner ? [view.toCanvas(this.corner), view.toCanvas(this.cursor)] : null;
+    this.on.changed();
+  }
+}
