@@ -48,7 +48,7 @@ export default {
   name: 'Name', classes: 'Trainiert für', anyStructure: 'beliebige Strukturen', adapter: 'Adapter', none: 'keiner',
   base: 'Basismodell', precision: 'Genauigkeit', bits: { f32: '32 Bit', int8: '8 Bit' },
   agrees: (mean, min, masks) => `Überlappung mit 32 Bit: Mittel ${mean}, kleinste ${min}, bei ${masks} Masken`,
-  slot: 'Platz', role: { 'in-use': 'in Gebrauch', 'on-trial': 'in Gebrauch, auf Probe', staged: 'bereit', 'way-back': 'wieder in Gebrauch, wenn die Probe misslingt', before: 'vorher in Gebrauch', failed: 'Probe auf diesem Gerät misslungen' },
+  slot: 'Platz', role: { 'in-use': 'in Gebrauch', 'on-trial': 'in Gebrauch, auf Probe', staged: 'bereit', rollback: 'wieder in Gebrauch, wenn die Probe misslingt', previous: 'vorher in Gebrauch', failed: 'Probe auf diesem Gerät misslungen' },
   use: (build) => `${build} verwenden`, update: 'Neueren Build suchen',
   sure: (other, build) => `Von ${build} zu ${other} wechseln? Die Umrisse aller Objekte ändern sich mit dem nächsten Bild.`, yes: 'Wechseln', no: 'Abbrechen',
   reload: { loading: 'ein anderer Build wird geladen', updating: 'ein neuerer Build wird gesucht', failed: 'der andere Build wurde nicht angenommen' },

@@ -48,7 +48,7 @@ export default {
   name: 'Name', classes: 'Trained for', anyStructure: 'any structure', adapter: 'Adapter', none: 'none',
   base: 'Base model', precision: 'Precision', bits: { f32: '32-bit', int8: '8-bit' },
   agrees: (mean, min, masks) => `overlap with 32-bit: mean ${mean}, lowest ${min}, over ${masks} masks`,
-  slot: 'Slot', role: { 'in-use': 'in use', 'on-trial': 'in use, on trial', staged: 'ready to use', 'way-back': 'used again if the trial fails', before: 'used before', failed: 'failed its trial on this device' },
+  slot: 'Slot', role: { 'in-use': 'in use', 'on-trial': 'in use, on trial', staged: 'ready to use', rollback: 'used again if the trial fails', previous: 'used before', failed: 'failed its trial on this device' },
   use: (build) => `Use ${build}`, update: 'Look for a newer build',
   sure: (other, build) => `Switch from ${build} to ${other}? The outlines of all objects change with the next image.`, yes: 'Switch', no: 'Cancel',
   reload: { loading: 'loading another build', updating: 'looking for a newer build', failed: 'the other build was not accepted' },

@@ -73,7 +73,7 @@ pub struct Running {
     /// The build still has to be confirmed.
     pub on_trial: bool,
     /// Reason for the rollback that this start has caused, for people.
-    pub went_back: Option<String>,
+    pub rollback_reason: Option<String>,
 }
 
 impl<D: Disk> Slots<D> {
@@ -99,11 +99,11 @@ impl<D: Disk> Slots<D> {
     /// # Errors
     /// [`Error::NothingToRun`], [`Error::Io`].
     pub fn start(&mut self) -> Result<Running, Error> {
-        let mut went_back = None;
+        let mut rollback_reason = None;
         let mut state = self.state.clone();
         if let Phase::Trial { starts } = state.phase {
             if starts >= TRIAL_STARTS {
-                went_back = Some(format!("it was not confirmed in {starts} starts"));
+                rollback_reason = Some(format!("it was not confirmed in {starts} starts"));
                 roll_back(&mut state);
             } else {
                 state.set_phase(Phase::Trial { starts: starts + 1 });
@@ -115,13 +115,14 @@ impl<D: Disk> Slots<D> {
             if !self.holds(current.other())? {
                 return Err(nothing());
             }
-            went_back = Some(format!("slot {current} does not hold what was installed in it"));
+            rollback_reason =
+                Some(format!("slot {current} does not hold what was installed in it"));
             state.put(current, None);
             state.current = Some(current.other());
             state.set_phase(Phase::Settled);
         }
         self.replace(state)?;
-        self.in_use(went_back)
+        self.in_use(rollback_reason)
     }
 
     /// Writes a build into the slot that is not in use and checks it there: size and SHA-256
@@ -251,12 +252,12 @@ impl<D: Disk> Slots<D> {
         self.in_use(None)
     }
 
-    fn in_use(&self, went_back: Option<String>) -> Result<Running, Error> {
+    fn in_use(&self, rollback_reason: Option<String>) -> Result<Running, Error> {
         let (Some(slot), Some(build)) = (self.state.current, self.state.in_use().cloned()) else {
             return Err(Error::NothingToRun { folder: self.disk.path("") });
         };
         let path = self.disk.path(slot.file());
-        Ok(Running { path, build, slot, on_trial: self.state.is_on_trial(), went_back })
+        Ok(Running { path, build, slot, on_trial: self.state.is_on_trial(), rollback_reason })
     }
 
     /// Checks that a build may be installed at all.

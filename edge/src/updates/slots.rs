@@ -24,9 +24,9 @@ pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
     if !path.is_dir() {
         return Ok(path.to_owned());
     }
-    let Running { path, build, slot, on_trial, went_back } =
+    let Running { path, build, slot, on_trial, rollback_reason } =
         Slots::open(Folder::to_start(path))?.start()?;
-    if let Some(reason) = went_back {
+    if let Some(reason) = rollback_reason {
         tracing::error!("rolled back to build {build} in slot {slot}: {reason}");
     }
     if on_trial {

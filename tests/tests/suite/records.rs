@@ -147,8 +147,8 @@ fn damaged_record_is_refused_with_its_file_and_reason() {
         ),
         (|at| fs::write(at.join("record.json"), "{}").unwrap(), "missing field `format`"),
         (
-            |at| describe(at, |record| record["format"] = json!(2)),
-            "/record.json: unreadable: format 2 is newer than this program supports (1): install a \
+            |at| describe(at, |record| record["format"] = json!(3)),
+            "/record.json: unreadable: format 3 is newer than this program supports (2): install a \
              newer medsa-train",
         ),
         (

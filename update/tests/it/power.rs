@@ -375,7 +375,7 @@ fn build_that_is_never_confirmed_is_rolled_back() {
     let mut slots = Slots::open(disk.clone()).unwrap();
     let running = slots.start().unwrap();
     assert_eq!(running.build.version.to_string(), "1.0.0");
-    assert_eq!(running.went_back.unwrap(), "it was not confirmed in 3 starts");
+    assert_eq!(running.rollback_reason.unwrap(), "it was not confirmed in 3 starts");
     assert!(!running.on_trial);
     // It is not installed again unless an operator insists.
     let again = said(stage(&mut slots, "2.0.0"));
@@ -405,7 +405,7 @@ fn damaged_build_is_not_started() {
     disk.damage("b.medsa");
     let running = Slots::open(disk.clone()).unwrap().start().unwrap();
     assert_eq!(running.build.version.to_string(), "1.0.0");
-    assert_eq!(running.went_back.unwrap(), "slot B does not hold what was installed in it");
+    assert_eq!(running.rollback_reason.unwrap(), "slot B does not hold what was installed in it");
     disk.damage("a.medsa");
     assert_eq!(starts_with(&disk), "none");
     disk.damage("state.json");

@@ -199,7 +199,9 @@ impl Object {
             }
         };
         let points = places(mask.logits.view(), &mask.geometry);
-        self.found = Some(Found { frame_id, mask: mask.clone(), points, middle, remembered });
+        let clicks = prompt.points().iter().filter(|p| p.positive).map(|p| [p.x, p.y]).collect();
+        self.found =
+            Some(Found { frame_id, mask: mask.clone(), points, middle, clicks, remembered });
         if self.is_lost() {
             self.return_to(frame_id, prompt, geometry.frame);
         }

@@ -74,6 +74,8 @@ struct Found {
     points: Arc<[[f32; 2]]>,
     /// Its most interior position, in pixels of that frame.
     middle: [f32; 2],
+    /// Positive clicks of the prompt that gave it, in pixels of that frame.
+    clicks: Vec<[f32; 2]>,
     remembered: Remembered,
 }
 

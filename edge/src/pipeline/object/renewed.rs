@@ -1,14 +1,18 @@
 //! Prompts made anew from the last mask.
 //!
 //! A click that is only carried along with the image drifts to the edge of the structure, where the
-//! network's mask is worse, and then out of it. So each click to the network keeps its place relative
-//! to the mask: on a frame like the first one, the network gets the first prompt again.
+//! network's mask is worse, and then out of it. So each click to the network returns, step by step, to
+//! its place relative to the mask: on a frame like the first one, the network gets the first prompt
+//! again, and a mask that covers too much for a moment does not take the click with it.
 
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
 use ndarray::{ArrayView2, s};
 
 use super::interior::most_interior;
+
+/// Share of the way from a followed click to its place on the mask, for each prediction.
+const RETURN: f32 = 0.3;
 
 /// The cells of a mask that cover the frame.
 pub(super) struct Cells<'a> {
@@ -137,19 +141,33 @@ fn sides([x0, y0, x1, y1]: BoxXyxy) -> [f32; 2] {
     [(x1 - x0).max(1.0), (y1 - y0).max(1.0)]
 }
 
-/// The prompt for the object of the followed mask `cells`: the clicks of `anchors` that are on the
-/// mask, or else its middle, and the negative clicks of `carried` that are outside of it. `carried` is
-/// the user's prompt, moved with the image. `None` for an empty mask.
+/// The prompt for the object of the followed mask `cells`: clicks on the mask, or else its middle, and
+/// the negative clicks of `carried` that are outside of it. A click is between its place among
+/// `followed`, where it was followed to since the last prediction, and that of `anchors`; it is at the
+/// latter if it was not followed or not onto the mask. `carried` is the user's prompt, moved with the
+/// image. `None` for an empty mask.
 pub(super) fn renewed(
     carried: &Prompt,
     anchors: &[Anchor],
+    followed: &[[f32; 2]],
     margins: Option<Margins>,
     cells: &Cells,
 ) -> Option<Prompt> {
     let spread = cells.spread()?;
     let frame = cells.geometry.frame;
-    let anchored = anchors.iter().map(|anchor| anchor.point(spread));
-    let mut points: Vec<_> = anchored.filter(|point| cells.contains(point)).collect();
+    let placed = anchors.iter().enumerate().map(|(number, anchor)| {
+        let anchored = anchor.point(spread);
+        let followed = followed.get(number).map(|&[x, y]| Point { x, y, positive: true });
+        match followed.filter(|point| cells.contains(point)) {
+            Some(Point { x, y, .. }) => Point {
+                x: x + RETURN * (anchored.x - x),
+                y: y + RETURN * (anchored.y - y),
+                positive: true,
+            },
+            None => anchored,
+        }
+    });
+    let mut points: Vec<_> = placed.filter(|point| cells.contains(point)).collect();
     if points.is_empty() {
         let [x, y] = cells.middle()?;
         points.push(Point { x, y, positive: true });
@@ -222,24 +240,29 @@ mod tests {
             let points = prompt.unwrap().points().to_vec();
             points.iter().map(|p| (p.x.round(), p.y.round(), p.positive)).collect()
         };
-        let kept = places(renewed(&user, &anchors, None, &cells));
+        let kept = places(renewed(&user, &anchors, &[], None, &cells));
         assert_eq!(kept, places(Some(user.clone())));
 
         // The mask has moved by 80 px to the left and 60 px up; a negative click is on it now.
         let moved = disc(&geometry, 80.0, 60.0);
         let moved = Cells::of_frame(moved.view(), &geometry);
-        let kept = places(renewed(&user, &anchors, None, &moved));
+        let kept = places(renewed(&user, &anchors, &[], None, &moved));
         assert_eq!(kept, [(70.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
+
+        // Clicks that were followed return step by step, unless they left the mask.
+        let followed = [[60.0, 60.0], [250.0, 50.0]];
+        let kept = places(renewed(&user, &anchors, &followed, None, &moved));
+        assert_eq!(kept, [(63.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
 
         // A click outside of the mask that it gave moves to the middle of it.
         let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();
         let anchors = Anchor::all(&outside, &cells);
-        let prompt = renewed(&outside, &anchors, None, &cells).unwrap();
+        let prompt = renewed(&outside, &anchors, &[], None, &cells).unwrap();
         let [p] = prompt.points() else { panic!("{prompt:?}") };
         assert!((p.x - 160.0).abs() < 4.0 && (p.y - 120.0).abs() < 4.0, "{p:?}");
         let empty = Array2::from_elem((64, 64), -1.0);
         let empty = Cells::of_frame(empty.view(), &geometry);
-        assert!(renewed(&outside, &anchors, None, &empty).is_none());
+        assert!(renewed(&outside, &anchors, &[], None, &empty).is_none());
     }
 
     #[test]
@@ -252,7 +275,7 @@ mod tests {
         let carried = Prompt::new(vec![], Some(bbox), FRAME).unwrap();
         let moved = disc(&geometry, 180.0, 110.0);
         let cells = Cells::of_frame(moved.view(), &geometry);
-        let found = renewed(&carried, &[], Some(margins), &cells).unwrap().bbox().unwrap();
+        let found = renewed(&carried, &[], &[], Some(margins), &cells).unwrap().bbox().unwrap();
         for (found, expected) in found.iter().zip([120.0, 60.0, 240.0, 170.0]) {
             assert!((found - expected).abs() < 6.0, "{found}, expected {expected}");
         }

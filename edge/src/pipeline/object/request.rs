@@ -46,7 +46,12 @@ impl Object {
         let user = carried.as_ref().unwrap_or(prompt);
         let Remembered { margins, anchors, .. } = &found.remembered;
         let cells = Cells::of_frame(expected.view(), geometry);
-        let mut prompts = Vec::from_iter(renewed(user, anchors, *margins, &cells));
+        let moved = self.path.since(found.frame_id).then(&back);
+        let followed: Vec<_> = match blind {
+            true => Vec::new(),
+            false => found.clicks.iter().map(|&click| moved.apply(click)).collect(),
+        };
+        let mut prompts = Vec::from_iter(renewed(user, anchors, &followed, *margins, &cells));
         if blind || self.state != State::Tracking {
             prompts.extend(search(found, user, geometry, side, features));
         }

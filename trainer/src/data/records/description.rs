@@ -16,7 +16,7 @@ use super::super::problem::Problem;
 const FILE: &str = "record.json";
 
 /// Newest format that this program reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Largest accepted size of the file, in bytes. The contours of eight large objects need less than
 /// a tenth.
