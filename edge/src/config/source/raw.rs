@@ -59,4 +59,5 @@ pub(in crate::config) enum RawPace {
 pub(in crate::config) enum RawAtEnd {
     Exit,
     Stay,
+    Reverse,
 }
