@@ -55,7 +55,7 @@ function item(picture, ...lines) {
 
 /** The build that can be switched to, if there is one. */
 export function otherOf(slots) {
-  const roles = ['staged', 'before'];
+  const roles = ['staged', 'previous'];
   return [slots?.a, slots?.b].find((build) => build && roles.includes(build.role));
 }
 

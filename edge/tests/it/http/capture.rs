@@ -113,8 +113,14 @@ fn newest(place: &Place, address: &str, count: usize) -> (PathBuf, Value) {
     (folder, serde_json::from_slice(&record).unwrap())
 }
 
-/// Checks that the record holds the frame and the masks of the screenshot number `shot`.
-fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value), situation: &str) {
+/// Checks that the record holds the frame and the masks of the screenshot number `shot`; returns the
+/// number of masks.
+fn check(
+    browser: &mut Browser,
+    shot: usize,
+    (folder, record): (PathBuf, Value),
+    situation: &str,
+) -> usize {
     let shown = browser.value(&format!("shots[{shot}]"));
     assert_eq!(shown["body"]["frame_id"], record["frame"]["id"], "{situation}");
     let pixels: Vec<i32> =
@@ -128,15 +134,18 @@ fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value),
             (colour, image::open(path).unwrap().into_luma8())
         })
         .collect();
-    assert_eq!(masks.len(), 2, "{situation}: {record}");
-    // Buttons of objects with a prompt have a symbol behind their number.
-    let numbers = browser.value(
-        "[...document.querySelectorAll('#objects button')].map((e) => e.textContent.split(' ')) \
-           .filter((words) => words.length > 1).map(([number]) => Number(number))",
-    );
-    let stored_numbers: Vec<_> =
-        record["objects"].as_array().unwrap().iter().map(|object| &object["object"]).collect();
-    assert_eq!(json!(numbers), json!(stored_numbers), "{situation}");
+    let shown_masks = shown["body"]["masks"].as_array().unwrap();
+    assert_eq!(masks.len(), shown_masks.len(), "{situation}: {record}");
+    if masks.len() == 2 {
+        // Buttons of objects with a prompt have a symbol behind their number.
+        let numbers = browser.value(
+            "[...document.querySelectorAll('#objects button')].map((e) => e.textContent.split(' ')) \
+               .filter((words) => words.length > 1).map(([number]) => Number(number))",
+        );
+        let stored_numbers: Vec<_> =
+            record["objects"].as_array().unwrap().iter().map(|object| &object["object"]).collect();
+        assert_eq!(json!(numbers), json!(stored_numbers), "{situation}");
+    }
     let near =
         |pixel: &[i32], colour: [i32; 3]| pixel.iter().zip(colour).all(|(a, b)| (a - b).abs() < 24);
     let (mut outside, mut off, mut wrong) = (0, 0, 0);
@@ -171,6 +180,7 @@ fn check(browser: &mut Browser, shot: usize, (folder, record): (PathBuf, Value),
     let wrong = f64::from(wrong) / f64::from(FRAME.0 * FRAME.1);
     println!("{situation}: frame differs by {off:.2}, masks by {:.2} % of pixels", 100.0 * wrong);
     assert!(wrong < 0.01, "{situation}: {wrong:.3} of the pixels are not masked as shown");
+    masks.len()
 }
 
 #[test]
@@ -184,30 +194,31 @@ fn capture_stores_the_frame_and_masks_on_the_screen() {
         browser.value(press);
         browser.wait_until(&format!("shots.length === {}", shots + 1));
         let record = newest(&place, &address, shots + 1);
-        check(browser, shots, record, situation);
+        let masks = check(browser, shots, record, situation);
         shots += 1;
+        masks
     };
     const PRESS: &str = "document.querySelector('#capture').click()";
     for _ in 0..4 {
-        capture(&mut browser, PRESS, "live");
+        assert_eq!(capture(&mut browser, PRESS, "live"), 2);
     }
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
-    capture(&mut browser, PRESS, "frozen");
+    assert_eq!(capture(&mut browser, PRESS, "frozen"), 2);
     // At the moment when the page learns that the image goes on.
     let resume = format!(
         "document.querySelector('#freeze').click(); (function look() {{ \
            if (document.querySelector('#stage').dataset.state === 'frozen') requestAnimationFrame(look); \
            else {PRESS}; }})()"
     );
-    capture(&mut browser, &resume, "after unfreezing");
+    assert_eq!(capture(&mut browser, &resume, "after unfreezing"), 2);
     // The page has less than a third of the time for itself.
     browser.value(
         "setInterval(() => { const end = performance.now() + 140; while (performance.now() < end); }, 200)",
     );
-    for _ in 0..4 {
-        capture(&mut browser, PRESS, "under load");
-    }
+    // An object may be uncertain or lost for a moment then.
+    let masks: usize = (0..4).map(|_| capture(&mut browser, PRESS, "under load")).sum();
+    assert!(masks > 0);
     browser.wait_until(&notice("Saved."));
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
