@@ -12,7 +12,7 @@ use ndarray::{ArrayView2, s};
 use super::interior::most_interior;
 
 /// Share of the way from a followed click to its place on the mask, for each prediction.
-const RETURN: f32 = 0.3;
+const RETURN: f32 = 0.1;
 
 /// The cells of a mask that cover the frame.
 pub(super) struct Cells<'a> {
@@ -252,7 +252,7 @@ mod tests {
         // Clicks that were followed return step by step, unless they left the mask.
         let followed = [[60.0, 60.0], [250.0, 50.0]];
         let kept = places(renewed(&user, &anchors, &followed, None, &moved));
-        assert_eq!(kept, [(63.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
+        assert_eq!(kept, [(61.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
 
         // A click outside of the mask that it gave moves to the middle of it.
         let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();
