@@ -21,7 +21,7 @@ use super::{Found, Object, State};
 const SMOOTHED: f32 = 0.6;
 
 /// Weight of the new mask's logits in a smoothed one.
-const NEW: f32 = 0.6;
+const NEW: f32 = 0.85;
 
 /// Log odds from which a prediction is accepted.
 const ACCEPTED: f32 = 0.0;

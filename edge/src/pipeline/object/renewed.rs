@@ -1,9 +1,9 @@
 //! Prompts made anew from the last mask.
 //!
 //! A click that is only carried along with the image drifts to the edge of the structure, where the
-//! network's mask is worse, and then out of it. So each click to the network returns, step by step, to
-//! its place relative to the mask: on a frame like the first one, the network gets the first prompt
-//! again, and a mask that covers too much for a moment does not take the click with it.
+//! network's mask is worse, and then out of it. So each click to the network stays near its place
+//! relative to the mask. Near, but not at it: a mask that covers too much for a moment must not take the
+//! click with it.
 
 use medsa_sam::image::Geometry;
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
@@ -11,8 +11,9 @@ use ndarray::{ArrayView2, s};
 
 use super::interior::most_interior;
 
-/// Share of the way from a followed click to its place on the mask, for each prediction.
-const RETURN: f32 = 0.1;
+/// Largest distance of a followed click from its place on the mask, along x and y, in standard
+/// deviations of the mask's positions.
+const DRIFT: f32 = 0.7;
 
 /// The cells of a mask that cover the frame.
 pub(super) struct Cells<'a> {
@@ -126,9 +127,17 @@ impl Anchor {
     pub fn all(prompt: &Prompt, cells: &Cells) -> Vec<Self> {
         let Some([centre, deviation]) = cells.spread() else { return Vec::new() };
         let positive = prompt.points().iter().filter(|point| point.positive);
-        let anchor =
-            |p: &Point| Self([(p.x - centre[0]) / deviation[0], (p.y - centre[1]) / deviation[1]]);
-        positive.map(anchor).collect()
+        positive.map(|point| Self::at(point, [centre, deviation])).collect()
+    }
+
+    fn at(point: &Point, [centre, deviation]: [[f32; 2]; 2]) -> Self {
+        Self([(point.x - centre[0]) / deviation[0], (point.y - centre[1]) / deviation[1]])
+    }
+
+    /// The place itself if it is near `first`, or else the closest one that is.
+    fn near(self, first: Self) -> Self {
+        let near = |axis: usize| self.0[axis].clamp(first.0[axis] - DRIFT, first.0[axis] + DRIFT);
+        Self([near(0), near(1)])
     }
 
     fn point(self, [centre, deviation]: [[f32; 2]; 2]) -> Point {
@@ -142,10 +151,10 @@ fn sides([x0, y0, x1, y1]: BoxXyxy) -> [f32; 2] {
 }
 
 /// The prompt for the object of the followed mask `cells`: clicks on the mask, or else its middle, and
-/// the negative clicks of `carried` that are outside of it. A click is between its place among
-/// `followed`, where it was followed to since the last prediction, and that of `anchors`; it is at the
-/// latter if it was not followed or not onto the mask. `carried` is the user's prompt, moved with the
-/// image. `None` for an empty mask.
+/// the negative clicks of `carried` that are outside of it. A click is where it was followed to since
+/// the last prediction, among `followed`, but near its place among `anchors`; it is at the latter if
+/// it was not followed or not onto the mask. `carried` is the user's prompt, moved with the image.
+/// `None` for an empty mask.
 pub(super) fn renewed(
     carried: &Prompt,
     anchors: &[Anchor],
@@ -159,11 +168,7 @@ pub(super) fn renewed(
         let anchored = anchor.point(spread);
         let followed = followed.get(number).map(|&[x, y]| Point { x, y, positive: true });
         match followed.filter(|point| cells.contains(point)) {
-            Some(Point { x, y, .. }) => Point {
-                x: x + RETURN * (anchored.x - x),
-                y: y + RETURN * (anchored.y - y),
-                positive: true,
-            },
+            Some(point) => Anchor::at(&point, spread).near(*anchor).point(spread),
             None => anchored,
         }
     });
@@ -249,10 +254,15 @@ mod tests {
         let kept = places(renewed(&user, &anchors, &[], None, &moved));
         assert_eq!(kept, [(70.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
 
-        // Clicks that were followed return step by step, unless they left the mask.
-        let followed = [[60.0, 60.0], [250.0, 50.0]];
+        // Clicks that were followed stay there if that is near, unless they left the mask.
+        let followed = [[75.0, 65.0], [250.0, 50.0]];
         let kept = places(renewed(&user, &anchors, &followed, None, &moved));
-        assert_eq!(kept, [(61.0, 60.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
+        assert_eq!(kept, [(75.0, 65.0, true), (95.0, 50.0, true), (100.0, 200.0, false)]);
+        // A disc with a radius of 50 px has a standard deviation of 25 px along each axis.
+        let followed = [[110.0, 60.0]];
+        let kept = places(renewed(&user, &anchors, &followed, None, &moved));
+        let far = 70.0 + DRIFT * 25.0;
+        assert!((kept[0].0 - far).abs() < 2.0 && kept[0].1 == 60.0, "{kept:?}");
 
         // A click outside of the mask that it gave moves to the middle of it.
         let outside = Prompt::new(vec![point(250.0, 120.0, true)], None, FRAME).unwrap();

@@ -66,21 +66,21 @@ fn mask_of_older_frame_is_moved_to_newest() {
 }
 
 #[test]
-fn click_returns_to_its_place_on_the_mask() {
+fn click_stays_near_its_place_on_the_mask() {
     let mut object = Object::new(click(150.0, 110.0), 0, 0);
     predict(&mut object, 0, &disc(160.0, 120.0), 0.9);
     // The network finds the structure 20 px farther than it was followed.
     object.step(1, right(5.0), FRAME);
     predict(&mut object, 1, &disc(185.0, 120.0), 0.9);
-    let point =
-        |object: &Object| object.request(1, &geometry(), 64, None).unwrap().prompts[0].points()[0];
-    let first = point(&object);
-    assert!((first.x - 157.0).abs() < 2.0 && (first.y - 110.0).abs() < 4.0, "{first:?}");
-    for _ in 0..30 {
-        predict(&mut object, 1, &disc(185.0, 120.0), 0.9);
-    }
-    let last = point(&object);
-    assert!((last.x - 175.0).abs() < 4.0 && (last.y - 110.0).abs() < 4.0, "{last:?}");
+    // The click was followed to 155, which is near its place at 175.
+    let request = object.request(1, &geometry(), 64, None).unwrap();
+    let point = request.prompts[0].points()[0];
+    assert!((point.x - 157.5).abs() < 3.0 && (point.y - 110.0).abs() < 4.0, "{point:?}");
+    predict(&mut object, 1, &disc(205.0, 120.0), 0.9);
+    // Its place is at 195 now, and 0.7 standard deviations of 25 px are near.
+    let request = object.request(1, &geometry(), 64, None).unwrap();
+    let point = request.prompts[0].points()[0];
+    assert!((point.x - 177.5).abs() < 3.0 && (point.y - 110.0).abs() < 4.0, "{point:?}");
     // The user sees the click where the image has moved it.
     assert_eq!(object.prompt().unwrap().points()[0].x, 155.0);
     object.correct(click(150.0, 110.0), 1);
