@@ -85,3 +85,23 @@ impl Drop for Background {
         let _ = self.0.wait();
     }
 }
+
+/// Makes the build of the demo in `folder`, and returns its path: 128 px, int8, shipped adapter and
+/// calibration. Its models are in `build.onnx/int8`. Tests that use it need `litemedsam`.
+///
+/// # Panics
+/// If the program fails.
+pub fn demo_build(folder: &Path) -> PathBuf {
+    let adapter = place::repository().join("trainer/adapters/ultrasound-clicks");
+    let out = folder.join("build.medsa");
+    run(command("medsa-export")
+        .args(["build", "--input-size", "128", "--precision", "int8", "--base"])
+        .arg(place::lite_medsam())
+        .arg("--adapter")
+        .arg(adapter.join("adapter.safetensors"))
+        .arg("--calibration")
+        .arg(adapter.join("128px.calibration"))
+        .arg("--out")
+        .arg(&out));
+    out
+}

@@ -52,23 +52,14 @@ pub fn images(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<LabelledImag
         let boxes = set.structures.iter().filter_map(|&values| bounds(&mask, values)).collect();
         LabelledImage { set: set.name, frame: frame(&image), boxes }
     };
-    spaced(data, sets, of_each, 0).map(labelled).collect()
+    spaced(data, sets, of_each).map(labelled).collect()
 }
 
-/// Images between those of [`images`].
-///
-/// # Panics
-/// Same as [`images`].
-pub fn calibration(data: &Path, sets: &[DataSet], of_each: usize) -> Vec<Frame> {
-    spaced(data, sets, of_each, 1).map(|(_, image)| frame(&image)).collect()
-}
-
-/// Data set and path of evenly spaced images, shifted by half a distance for each of `half_steps`.
+/// Data set and path of evenly spaced images.
 fn spaced<'a>(
     data: &Path,
     sets: &'a [DataSet],
     of_each: usize,
-    half_steps: usize,
 ) -> impl Iterator<Item = (&'a DataSet, PathBuf)> {
     sets.iter().flat_map(move |set| {
         let folder = data.join(set.name).join("images");
@@ -76,7 +67,7 @@ fn spaced<'a>(
         let mut images: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         images.sort();
         let step = images.len() / of_each;
-        let some = images.into_iter().skip(half_steps * step / 2).step_by(step).take(of_each);
+        let some = images.into_iter().step_by(step).take(of_each);
         some.map(move |image| (set, image))
     })
 }

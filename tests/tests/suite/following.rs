@@ -8,21 +8,11 @@ use medsa_engine::Engine;
 use medsa_tests::following::{self, Event, PLACES, Still, sequences};
 use medsa_tests::needs;
 use medsa_tests::place;
-use medsa_tests::program::{command, run};
+use medsa_tests::program::demo_build;
 
-/// The build of the demo: 128 px, int8, shipped adapter and calibration.
+/// The engine with the build of the demo.
 fn engine(folder: &Path) -> Engine {
-    let adapter = place::repository().join("trainer/adapters/ultrasound-clicks");
-    let out = folder.join("build.medsa");
-    run(command("medsa-export")
-        .args(["build", "--input-size", "128", "--precision", "int8", "--base"])
-        .arg(place::lite_medsam())
-        .arg("--adapter")
-        .arg(adapter.join("adapter.safetensors"))
-        .arg("--calibration")
-        .arg(adapter.join("128px.calibration"))
-        .arg("--out")
-        .arg(&out));
+    let out = demo_build(folder);
     let build = Build::read(&out, &Limits::default()).unwrap();
     Engine::load(&build, NonZeroUsize::MIN).unwrap()
 }

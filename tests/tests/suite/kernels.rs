@@ -224,7 +224,7 @@ pub(super) fn values(embedding: &Embedding) -> ArrayD<f32> {
 }
 
 /// The same file with its functions inlined.
-pub(super) fn inlined(model: &[u8]) -> Vec<u8> {
+fn inlined(model: &[u8]) -> Vec<u8> {
     let folder = place::scratch();
     let [file, plain] = ["model.onnx", "plain.onnx"].map(|name| folder.path().join(name));
     fs::write(&file, model).unwrap();

@@ -1,6 +1,7 @@
 //! The engine's kernels predict the same masks on real images as the functions of the model file,
-//! and the same on ARM, bit for bit.
+//! computed by onnxruntime, and the same on ARM, bit for bit.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::{fmt, fs};
@@ -8,63 +9,49 @@ use std::{fmt, fs};
 use medsa_engine::Engine;
 use medsa_engine::acceptance::iou;
 use medsa_export::Models;
-use medsa_frames::Frame;
 use medsa_sam::image::{Preprocess, RgbView};
-use medsa_sam::prompt::{Prompt, PromptTokens};
+use medsa_sam::prompt::{Prompt, PromptTokens, TOKEN_SLOTS};
 use medsa_tests::golden::cosine;
-use medsa_tests::program::{self, Background};
+use medsa_tests::program::{self, Background, demo_build};
 use medsa_tests::structures::{self, DataSet, LabelledImage};
-use medsa_tests::{needs, place};
-use ndarray::{Array2, Array4, ArrayD};
+use medsa_tests::{needs, onnxruntime, place};
+use ndarray::{Array1, Array2, Array4, ArrayD, s};
 
-use super::kernels::{click, inlined, nudged, values};
+use super::kernels::{click, nudged, values};
 
 #[test]
 fn masks_equal_those_of_functions_and_are_the_same_on_arm() {
-    needs!("litemedsam");
+    needs!("litemedsam", "venv");
     // Outlines of vocal folds are faint, so the functions agree with themselves only to 0.985.
-    let numbers = Numbers { images: 2, calibration: 1 };
-    assert_same_masks(&place::data(""), &structures::COMMITTED, numbers, 0.98);
+    assert_same_masks(&place::data(""), &structures::COMMITTED, 0.98);
 }
 
 #[test]
 #[ignore = "make long"]
 fn whole_data_masks_equal_those_of_functions_and_are_the_same_on_arm() {
-    needs!("litemedsam", "shared");
-    let numbers = Numbers { images: 4, calibration: 4 };
-    assert_same_masks(&place::shared().unwrap().join("data"), &structures::WHOLE, numbers, 0.99);
+    needs!("litemedsam", "shared", "venv");
+    assert_same_masks(&place::shared().unwrap().join("data"), &structures::WHOLE, 0.99);
 }
 
-/// Numbers of images of each data set.
-struct Numbers {
-    /// Images on which kernels and functions are compared.
-    images: usize,
-    /// Other images, for calibration.
-    calibration: usize,
-}
+/// Number of images of each data set.
+const IMAGES: usize = 4;
 
-fn assert_same_masks(data: &Path, sets: &[DataSet], numbers: Numbers, least_iou: f64) {
+fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
+    let images = structures::images(data, sets, IMAGES);
+    let folder = place::scratch();
+    demo_build(folder.path());
+    let model = |name| fs::read(folder.path().join("build.onnx/int8").join(name)).unwrap();
+    let models = Models { encoder: model("encoder.onnx"), decoder: model("decoder.onnx") };
     let sam = click(128);
     let preprocess = sam.config().preprocess;
-    let images = structures::images(data, sets, numbers.images);
-    // Images between those. At least two have to be chosen for that.
-    let of_each = numbers.calibration.max(2);
-    let calibration = structures::calibration(data, sets, of_each).into_iter();
-    let calibration: Vec<Frame> = calibration.step_by(of_each / numbers.calibration).collect();
-    let (quantization, _) = medsa_export::quantize(&sam, &calibration, |_, _, _| {}).unwrap();
-    let Models { encoder, decoder } = Models::record(&sam, &quantization, &[]);
     let cases: Vec<Case> = images.iter().map(|image| Case::new(image, &preprocess)).collect();
-    let engine = |[encoder, decoder]: [&[u8]; 2]| {
+    let engine = {
         let threads = NonZeroUsize::new(2).unwrap();
-        Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
+        Engine::from_onnx(&models.encoder, &models.decoder, preprocess, threads).unwrap()
     };
-    let plain = [&encoder, &decoder].map(|model| inlined(model));
-    let functions = engine([&plain[0], &plain[1]]);
-    let predictions = |engine: &Engine| -> Vec<Prediction> {
-        cases.iter().map(|case| case.predict(engine)).collect()
-    };
-    let expected = predictions(&functions);
-    let ours = predictions(&engine([&encoder, &decoder]));
+    let by_functions = |case: &Case| case.predict_by_functions(&models, sam.config().mask_side());
+    let expected: Vec<Prediction> = cases.iter().map(by_functions).collect();
+    let ours: Vec<Prediction> = cases.iter().map(|case| case.predict(&engine)).collect();
     let all = Agreement::new(expected.iter().zip(&ours));
     println!("{all}");
     assert!(all.cosine >= 0.999 && all.iou >= least_iou, "{all}");
@@ -77,7 +64,7 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], numbers: Numbers, least_iou:
         }
         // With faint outlines, the functions do not reach 0.99 with themselves after a tiny change
         // either, and arithmetic that rounds differently cannot agree better.
-        let nearly = of_set().map(|i| cases[i].nudged(1e-5).predict(&functions));
+        let nearly = of_set().map(|i| by_functions(&cases[i].nudged(1e-5)));
         let nearly: Vec<Prediction> = nearly.collect();
         let least = Agreement::new(of_set().map(|i| &expected[i]).zip(&nearly));
         println!("{name}: functions with themselves: {least}");
@@ -86,15 +73,14 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], numbers: Numbers, least_iou:
     }
 
     needs!("arm");
-    let folder = place::scratch();
     let file = |name: &str| folder.path().join(name);
-    fs::write(file("encoder"), &encoder).unwrap();
-    fs::write(file("decoder"), &decoder).unwrap();
+    fs::write(file("encoder"), &models.encoder).unwrap();
+    fs::write(file("decoder"), &models.decoder).unwrap();
     for (i, case) in cases.iter().enumerate() {
         fs::write(file(&format!("case-{i}")), case.bytes()).unwrap();
     }
     // One image of each data set, on a processor with and one without the dot product, in parallel.
-    let chosen = || (0..cases.len()).step_by(numbers.images);
+    let chosen = || (0..cases.len()).step_by(IMAGES);
     let output = |cpu: &str, i: usize| file(&format!("{cpu}-{i}"));
     let running = ["cortex-a76", "cortex-a72"].map(|cpu| {
         let mut engine = program::on_arm("examples/engine", cpu);
@@ -144,6 +130,26 @@ impl Case {
         let mask = |tokens| engine.decode(&embedding, tokens, None).unwrap().single().0.to_owned();
         let masks = self.tokens.iter().map(mask).collect();
         Prediction { embedding: values(&embedding), masks }
+    }
+
+    /// Predictions by onnxruntime, for masks of `side` cells.
+    fn predict_by_functions(&self, models: &Models, side: usize) -> Prediction {
+        let image = BTreeMap::from([("image", self.image.clone().into_dyn())]);
+        let embedding = onnxruntime::run(&models.encoder, &image).get("embedding");
+        let mask = |tokens: &PromptTokens| {
+            let padded = tokens.padded(TOKEN_SLOTS);
+            let inputs = BTreeMap::from([
+                ("embedding", embedding.clone()),
+                ("point_coords", padded.coords.into_dyn()),
+                ("point_labels", padded.labels.into_dyn()),
+                ("mask_input", ArrayD::zeros(vec![1, 1, side, side])),
+                ("has_mask", Array1::zeros(1).into_dyn()),
+            ]);
+            let masks: Array4<f32> = onnxruntime::run(&models.decoder, &inputs).get("masks");
+            masks.slice(s![0, 0, .., ..]).to_owned()
+        };
+        let masks = self.tokens.iter().map(mask).collect();
+        Prediction { embedding, masks }
     }
 
     /// Input file of `engine/examples/engine.rs`.
