@@ -199,8 +199,8 @@ impl Recent {
         Ok(shot)
     }
 
-    /// The newest frame that has masks of the objects `present`, as a page shows it; the newest
-    /// frame if they have none. `held` as in [`Recent::shot`].
+    /// The newest frame on which all of the objects `present` that have masks have one, with these
+    /// masks; the newest frame if they have none. `held` as in [`Recent::shot`].
     ///
     /// # Errors
     /// [`NoShot`].
@@ -214,12 +214,15 @@ impl Recent {
             .filter_map(|&object| state.newest_mask(object))
             .filter(|mask| mask.goes_with(&newest.item.captured))
             .collect();
-        let with_masks = masks.iter().map(|mask| mask.captured.frame_id).max();
-        let with_masks =
-            with_masks.and_then(|id| state.frames.iter().rev().find(|frame| frame.is(id)));
-        let captured = with_masks.unwrap_or(newest).item.captured.clone();
+        // Masks of a frame are added one after the other.
+        let complete = masks.iter().map(|mask| mask.captured.frame_id).min();
+        let complete = complete.and_then(|id| state.frames.iter().rev().find(|frame| frame.is(id)));
+        let captured = complete.unwrap_or(newest).item.captured.clone();
+        let frame_id = captured.frame_id;
         let mut shot = Shot { captured, objects: BTreeMap::new(), build };
-        masks.into_iter().for_each(|mask| shot.add(mask));
+        for mask in masks {
+            shot.add(state.mask_on(frame_id, mask.object).unwrap_or(mask));
+        }
         Ok(shot)
     }
 
@@ -253,6 +256,15 @@ impl State {
         let masks = self.masks.iter().map(|mask| &mask.item).filter(|mask| mask.object == object);
         // The last one of several on the same frame.
         masks.max_by_key(|mask| mask.captured.frame_id).filter(|mask| mask.found.is_some())
+    }
+
+    /// The last mask of an object on a frame, if it is kept.
+    fn mask_on(&self, frame_id: u64, object: u8) -> Option<&KeptMask> {
+        let mut masks = self.masks.iter().rev().map(|mask| &mask.item);
+        let on_frame = |mask: &&KeptMask| {
+            mask.object == object && mask.captured.frame_id == frame_id && mask.found.is_some()
+        };
+        masks.find(on_frame)
     }
 
     /// Forgets what was replaced too long ago, or takes too much memory.
@@ -388,6 +400,17 @@ mod tests {
         assert!(recent.shot(8, &[], None).unwrap().objects.is_empty());
         assert_eq!(recent.shot(6, &[], None).err(), Some(NoShot::FrameGone(6)));
         assert_eq!(recent.shot(8, &[99], None).err(), Some(NoShot::MaskGone(99)));
+    }
+
+    #[test]
+    fn newest_shot_is_of_a_frame_with_all_masks() {
+        let recent = Recent::new(Pace::Live);
+        add(&recent, 1, 16, &[0, 1]);
+        // The mask of object 1 is not there yet.
+        add(&recent, 2, 16, &[0]);
+        let shot = recent.newest(&[0, 1], None).unwrap();
+        let frames: Vec<_> = shot.objects.values().map(|object| object.frame_id).collect();
+        assert_eq!((shot.captured.frame_id, frames), (1, vec![1, 1]));
     }
 
     #[test]

@@ -294,8 +294,8 @@ fn mqtt_capture_stores_the_newest_shown_frame() {
         let decode = || RecordMessage::decode(&message.payload).unwrap();
         message.topic.ends_with("/record").then(decode)
     });
-    // The request takes less than half a second. Masks of a frame are published one after the other:
-    // that of the other object may not have been there yet.
+    // The request takes less than half a second. On the frame of the mask, that of the other object may
+    // be missing.
     assert!((shown.frame_id - 1..shown.frame_id + 10).contains(&stored.frame_id), "{stored:?}");
     let (_, record) = newest(&place, &address, 1);
     for object in record["objects"].as_array().unwrap() {
