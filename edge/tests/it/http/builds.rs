@@ -56,6 +56,8 @@ fn page_switches_and_updates_the_build() {
     edge.logged("build tiny 1.0.0 replaces tiny 2.0.0");
     browser.wait_until(&says("#status", "tiny 1.0.0"));
     edge.logged("build tiny 1.0.0 was healthy on trial and is confirmed");
+    // The lines of the card move the button.
+    browser.wait_until(&says("#card", "tiny 2.0.0: used before"));
 
     // A build that is not accepted is reported with the reason.
     let wrong = build("3.0.0", 32, |vector| vector.mask_runs = vec![96 * 80], &[]);
