@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-limit=11
+limit=5
 words='What|Which|Who|Whose|Why|Where|How|Of|Whether'
 # Only the first line of each comment; later lines may begin in the middle of a sentence.
 # shellcheck disable=SC2016 # awk's own variables
