@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Makes the build of `make demo` and `make live`, which source it: . tools/demo-build.sh demo|live FOLDER
 # Sets `out` (that folder, with build.medsa), `cache`, `clip` (an echocardiography cine of 30 frames),
-# `bin` (the folder of the programs) and `say`.
+# `bin` (the folder of the programs), `free_port` and `say`.
 
 purpose=$1
 out=$2
@@ -9,6 +9,9 @@ input_size=${INPUT_SIZE:-128}
 precision=${PRECISION:-int8}
 cache=${MEDSA_CACHE:-$HOME/.cache/medsa}
 clip=$cache/assets/examples_ybr_color.dcm
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
 say() { printf '\n== %s\n' "$*"; }
 
 say "1/5 installing missing requirements"

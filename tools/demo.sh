@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . tools/demo-build.sh demo demo-out
 
 say "5/5 segmenting every frame of the clip with the edge service: embedded broker, one click"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 cat >"$out/edge.toml" <<CONFIG
 [device]
 id = "demo"

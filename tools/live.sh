@@ -10,9 +10,6 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tools/demo-build.sh
 . tools/demo-build.sh live live-out
 
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 port=${PORT:-$(free_port)}
 address=127.0.0.1
 url=http://$address:$port/

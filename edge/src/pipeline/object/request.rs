@@ -8,7 +8,6 @@ use super::places::carry;
 use super::remembered::{Remembered, radius};
 use super::renewed::{Cells, moved_to, renewed};
 use super::{Found, Object, State};
-use crate::follow::Motion;
 
 /// Decoder inputs for an object on a frame.
 pub struct PredictionRequest {
@@ -35,18 +34,20 @@ impl Object {
         let prompt = self.prompt()?;
         let back = self.path.since(frame_id).inverse();
         let carried = carry(prompt, &back, geometry.frame);
+        // From the frame of the last mask to this one.
+        let motion = |found: &Found| self.path.since(found.frame_id).then(&back);
         let Some(found) = self.found.as_ref().filter(|_| self.pending_since.is_none()) else {
             let expected =
-                self.found.as_ref().map(|found| self.expected(found, &back, geometry, side));
+                self.found.as_ref().map(|found| found.mask.moved(&motion(found), geometry, side));
             let prompts = vec![carried?];
             return Some(PredictionRequest { prompts, expected, blind: false, direct: true });
         };
-        let expected = self.expected(found, &back, geometry, side);
+        let moved = motion(found);
+        let expected = found.mask.moved(&moved, geometry, side);
         let blind = self.path.is_blind(found.frame_id, frame_id);
         let user = carried.as_ref().unwrap_or(prompt);
         let Remembered { margins, anchors, .. } = &found.remembered;
         let cells = Cells::of_frame(expected.view(), geometry);
-        let moved = self.path.since(found.frame_id).then(&back);
         let followed: Vec<_> = match blind {
             true => Vec::new(),
             false => found.clicks.iter().map(|&click| moved.apply(click)).collect(),
@@ -62,18 +63,6 @@ impl Object {
             blind,
             direct: false,
         })
-    }
-
-    /// The last mask on the frame from which `back` leads to the newest.
-    fn expected(
-        &self,
-        found: &Found,
-        back: &Motion,
-        geometry: &Geometry,
-        side: usize,
-    ) -> Array2<f32> {
-        let moved = self.path.since(found.frame_id).then(back);
-        found.mask.moved(&moved, geometry, side)
     }
 }
 
