@@ -1,6 +1,6 @@
 // Deutsche Texte der Seite.
 export default {
-  picture: 'Bild. Pfeiltasten bewegen den Zeiger, Eingabe setzt einen Punkt, B setzt die Ecken eines Rahmens, Entfernen löscht einen Punkt. F hält das Bild an, C speichert, N wählt das nächste Objekt.',
+  picture: 'Bild. Pfeiltasten bewegen den Zeiger, Eingabe setzt einen Punkt, B setzt die Ecken eines Rahmens, Entfernen löscht einen Punkt. F hält das Bild an, Komma und Punkt zeigen das vorige und das nächste Bild, P spielt sie ab, C speichert, N wählt das nächste Objekt.',
   objects: 'Objekte', object: 'Objekt', tools: 'Werkzeuge',
   positive: 'innen', negative: 'außen',
   undo: 'Zurück', redo: 'Vor', clear: 'Löschen', freeze: 'Anhalten', goOn: 'Weiter', capture: 'Speichern', captures: 'Liste', build: 'Build', close: 'Schließen',
@@ -19,6 +19,8 @@ export default {
   noPrompt: 'Struktur antippen.', waiting: 'noch keine Maske', working: 'rechnet: noch keine Maske',
   points: (n) => (n === 1 ? '1 Punkt' : `${n} Punkte`), box: 'Rahmen',
   area: 'Fläche', diameters: 'Durchmesser', notToScale: 'ohne Maßstab',
+  cine: 'Letzte Sekunden', stepBack: 'Voriges Bild', stepForward: 'Nächstes Bild', play: 'Abspielen', pause: 'Pause', frameNumber: 'Bild',
+  newest: 'neuestes', before: (seconds) => `−${seconds} s`,
   age: (seconds) => `${seconds} s alt`, frozen: 'angehalten', stale: 'Das Bild ist alt. Umrisse sind ausgeblendet.',
   noConnection: 'Keine Verbindung zum Gerät.', noPicture: 'Kein Bild', starting: 'startet',
   paused: 'Pause', ended: 'Die Aufzeichnung ist zu Ende.',
@@ -33,6 +35,7 @@ export default {
     'not-a-message': 'Das Gerät kennt diese Anfrage nicht. Seite neu laden.',
     'wrong-token': 'Das Zugangstoken ist falsch.', 'too-many-tokens': 'Zu viele falsche Token. In 10 s erneut versuchen.',
     'foreign-page': 'Diese Seite ist nicht vom Gerät.', 'too-many-pages': 'Zu viele Seiten sind offen.',
+    'not-frozen': 'Erst das Bild anhalten.', 'no-such-frame': 'Dieses Bild ist nicht mehr da.', stopping: 'Das Gerät wird heruntergefahren.',
     'no-such-record': 'Diese Aufnahme gibt es nicht mehr.', disk: 'Der Datenträger ist nicht lesbar.',
     unreachable: 'Keine Verbindung zum Gerät.',
     'not-announced': 'Auf diesem Gerät gespeichert, kann aber dem Broker nicht gemeldet werden.',

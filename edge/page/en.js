@@ -1,6 +1,6 @@
 // English texts of the page.
 export default {
-  picture: 'Image. Arrow keys move the cursor, Enter sets a point, B sets the corners of a box, Delete removes a point. F freezes, C captures, N selects the next object.',
+  picture: 'Image. Arrow keys move the cursor, Enter sets a point, B sets the corners of a box, Delete removes a point. F freezes, comma and full stop show the previous and the next frame, P plays them, C captures, N selects the next object.',
   objects: 'Objects', object: 'Object', tools: 'Tools',
   positive: 'inside', negative: 'outside',
   undo: 'Undo', redo: 'Redo', clear: 'Clear', freeze: 'Freeze', goOn: 'Resume', capture: 'Capture', captures: 'Saved', build: 'Build', close: 'Close',
@@ -19,6 +19,8 @@ export default {
   noPrompt: 'Tap the structure.', waiting: 'no mask yet', working: 'working: no mask yet',
   points: (n) => (n === 1 ? '1 point' : `${n} points`), box: 'box',
   area: 'Area', diameters: 'Diameters', notToScale: 'not to scale',
+  cine: 'Last seconds', stepBack: 'Previous frame', stepForward: 'Next frame', play: 'Play', pause: 'Pause', frameNumber: 'Frame',
+  newest: 'newest', before: (seconds) => `−${seconds} s`,
   age: (seconds) => `${seconds} s old`, frozen: 'frozen', stale: 'The image is old. Outlines are hidden.',
   noConnection: 'No connection to the device.', noPicture: 'No image', starting: 'starting',
   paused: 'Paused', ended: 'The recording has ended.',
@@ -33,6 +35,7 @@ export default {
     'not-a-message': 'The device does not know this request. Reload the page.',
     'wrong-token': 'The access token is wrong.', 'too-many-tokens': 'Too many wrong tokens. Try again in 10 s.',
     'foreign-page': 'This page is not from the device.', 'too-many-pages': 'Too many pages are open.',
+    'not-frozen': 'Freeze the image first.', 'no-such-frame': 'This frame is no longer kept.', stopping: 'The device is shutting down.',
     'no-such-record': 'This capture is no longer there.', disk: 'The disk cannot be read.',
     unreachable: 'No connection to the device.',
     'not-announced': 'Saved on this device, but it cannot be reported to the broker.',

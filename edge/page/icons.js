@@ -8,6 +8,8 @@ const PATHS = {
   clear: 'M4 7h16M10 7V4h4v3M6 7l1 13h10l1-13',
   freeze: 'M8 5v14M16 5v14',
   goOn: 'M7 4v16l13-8z',
+  back: 'M15 5 8 12l7 7',
+  forward: 'M9 5l7 7-7 7',
   capture: 'M4 8h4l2-3h4l2 3h4v11H4zM12 16.5a3 3 0 1 0 0-6 3 3 0 0 0 0 6z',
   captures: 'M7 4h13v13H7zM4 8v12h12',
   settings: 'M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5',

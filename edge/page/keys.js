@@ -5,6 +5,7 @@ const ACTIONS = {
   c: 'capture', C: 'capture', PageDown: 'capture', F10: 'capture',
   n: 'next', N: 'next', End: 'next', F8: 'next',
   u: 'undo', U: 'undo', r: 'redo', R: 'redo',
+  ',': 'stepBack', '.': 'stepForward', p: 'play', P: 'play',
   '+': 'zoomIn', '-': 'zoomOut', 0: 'fit',
 };
 

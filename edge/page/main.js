@@ -1,5 +1,6 @@
 // The page: sends prompts and commands, and shows frames, masks and the state of the device.
 
+import { Cine } from './cine.js';
 import { Device } from './device.js';
 import { Dialogs } from './dialogs.js';
 import { deviceLine, grade, lines, reasonFor } from './facts.js';
@@ -51,6 +52,7 @@ const device = new Device({
     if (before?.activity === 'frozen' && message.activity !== 'frozen') unfrozenAt = performance.now();
     const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
     dialogs.update(changed);
+    cine.update(message.cine);
     redraw();
   },
   prompts({ objects }) {
@@ -60,6 +62,7 @@ const device = new Device({
   lost() {
     connected = false;
     status = null;
+    cine.update(null);
     redraw();
   },
   unauthorized(reason) {
@@ -70,6 +73,7 @@ const prompts = new Prompts(device, notDone);
 const prompting = new Prompting(canvas, view, { prompts, masks }, element('remove'), {
   isCurrent, notice: showNotice, changed: redraw,
 });
+const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw });
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
 
 /** Milliseconds since the frame was captured. */
@@ -132,6 +136,7 @@ function showState() {
   const { positive } = prompting;
   label('sign', positive ? text.positive : text.negative, positive ? 'inside' : 'outside');
   element('sign').setAttribute('aria-pressed', !positive);
+  cine.draw();
   element('capture').disabled = !status?.records;
   element('fit').hidden = view.zoom === 1;
   element('remove').hidden = !prompting.removal;
@@ -244,6 +249,9 @@ for (const [id, act] of Object.entries(actions)) onPress(id, act);
 /** Actions of keys alone. */
 const keyed = {
   ...actions,
+  stepBack() { cine.step(-1); },
+  stepForward() { cine.step(1); },
+  play() { cine.play(!cine.playing); },
   next() { prompting.selected = (prompting.selected + 1) % COLOURS.length; },
   zoomIn() { view.zoomBy(1.25, [canvas.clientWidth / 2, canvas.clientHeight / 2]); },
   zoomOut() { view.zoomBy(0.8, [canvas.clientWidth / 2, canvas.clientHeight / 2]); },

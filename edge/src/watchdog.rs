@@ -30,6 +30,7 @@ struct Stage {
 }
 
 /// Handle with which a stage reports its work and its waits.
+#[derive(Clone)]
 pub struct Beat {
     started: Instant,
     /// Time from `started` to the beginning of the piece of work, in ms, plus 1; 0 while waiting.

@@ -118,6 +118,7 @@ impl Service {
                 max_body_bytes: max_payload_bytes,
                 frames: pipeline.frames(),
                 recent: pipeline.recent(),
+                cine: pipeline.cine(),
                 masks: masks_shown,
             };
             let observer = observer.clone();

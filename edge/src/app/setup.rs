@@ -16,7 +16,7 @@ use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
-use crate::pipeline::{Bell, Objects, Pipeline, Recent, Slot};
+use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Recent, Slot};
 use crate::port::{Announcements, Failures, LinkState, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
@@ -52,7 +52,7 @@ impl Service {
             objects.clone(),
             bell,
             meter.clone(),
-            config.output.queue_masks,
+            Capacity { masks: config.output.queue_masks, cine: config.cine },
         )?;
         let failures = Failures::default();
         let options = RecorderOptions {

@@ -21,9 +21,9 @@ pub use source::{
     SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
 pub use values::{
-    BrokerConfig, BrokerPlace, Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig,
-    Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits, LogConfig,
-    LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+    BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt,
+    DegradeConfig, Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits,
+    LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
 };
 
 impl Config {

@@ -16,6 +16,8 @@ pub(super) struct RawConfig {
     pub prompt: Vec<RawPrompt>,
     #[serde(default)]
     pub follow: RawFollow,
+    #[serde(default)]
+    pub cine: RawCine,
     pub http: Option<RawHttp>,
     pub broker: RawBroker,
     #[serde(default)]
@@ -99,6 +101,13 @@ pub(super) struct RawHttp {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFollow {
     pub enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCine {
+    pub keep_s: Option<f64>,
+    pub max_bytes: Option<i64>,
 }
 
 #[derive(Deserialize)]

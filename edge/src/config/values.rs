@@ -30,6 +30,8 @@ pub struct Config {
     pub prompts: Vec<ConfiguredPrompt>,
     /// Following of objects between runs of the encoder.
     pub following: Following,
+    /// The cine buffer.
+    pub cine: CineConfig,
     /// HTTP server; `None` runs none.
     pub http: Option<HttpConfig>,
     /// Broker for masks, prompts and commands.
@@ -84,6 +86,22 @@ pub enum Following {
     On,
     /// Each frame is independent, and prompts stay in place.
     Off,
+}
+
+/// The cine buffer: the last frames, to be shown again while frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CineConfig {
+    /// Time for which frames are kept; zero keeps none.
+    pub keep: Duration,
+    /// Largest size of all kept frames and their masks, in bytes.
+    pub max_bytes: usize,
+}
+
+impl Default for CineConfig {
+    /// Ten seconds of 640 x 480 px in grey at 40 frames/s.
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(10), max_bytes: 128 << 20 }
+    }
 }
 
 /// Limits of the records folder.

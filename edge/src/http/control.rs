@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::guard::{Guard, Refused};
 use super::state::Guarded;
 use super::{live, thumbnail};
-use crate::port::{self, Refusal, Subject, Trigger};
+use crate::port::{self, NotShown, Refusal, Subject, Trigger};
 
 /// Largest number of records in the list.
 const LISTED: usize = 100;
@@ -31,6 +31,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/prompt", post(prompt))
         .route("/command", post(command))
         .route("/capture", post(capture))
+        .route("/cine", post(cine))
         .route("/records", get(records))
         .route("/records/:id/thumbnail", get(thumbnail))
         .route("/build", get(build))
@@ -127,6 +128,38 @@ async fn capture(
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Body of `/cine`: the frame of the cine buffer to show.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CineBody {
+    /// Its number; the oldest is 0.
+    frame: usize,
+}
+
+async fn cine(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
+    let CineBody { frame } = decode(&state, body, read)?;
+    let cine = state.controls.cine.clone();
+    // Following takes milliseconds and would block other tasks of this thread.
+    let shown = tokio::task::spawn_blocking(move || cine.show(frame)).await;
+    let unfit = |code, reason| unfit(Refusal::new(code, reason));
+    match shown {
+        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
+        Ok(Err(error)) => {
+            let code = match error {
+                NotShown::NotFrozen => "not-frozen",
+                NotShown::NoSuchFrame { .. } => "no-such-frame",
+                NotShown::Stopping => "stopping",
+            };
+            Err(unfit(code, error.to_string()))
+        }
+        Err(error) => Err(unfit("stopping", error.to_string())),
+    }
 }
 
 async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {

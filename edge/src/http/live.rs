@@ -33,7 +33,7 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
-use crate::port::{Condition, FollowedFrame, QueuedMask, change};
+use crate::port::{CineExtent, Condition, FollowedFrame, QueuedMask, change};
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -191,6 +191,24 @@ struct Status {
     /// `None` without a folder for records.
     records: Option<RecordCounts>,
     diagnostic: bool,
+    /// `None` unless frozen.
+    cine: Option<CineStatus>,
+}
+
+#[derive(Serialize)]
+struct CineStatus {
+    /// Number of frames.
+    frames: usize,
+    /// Number of the frame that is shown; the oldest is 0.
+    shown: usize,
+    /// Time from the oldest frame to the newest.
+    span_ms: u64,
+}
+
+impl From<CineExtent> for CineStatus {
+    fn from(CineExtent { frames, shown, span }: CineExtent) -> Self {
+        Self { frames, shown, span_ms: span.as_millis() as u64 }
+    }
 }
 
 #[derive(Serialize)]
@@ -217,6 +235,7 @@ fn status(state: &Guarded) -> Value {
             waiting: snapshot.outbox_messages,
         }),
         diagnostic: state.intended_use == IntendedUse::Diagnostic,
+        cine: state.controls.cine.extent().map(CineStatus::from),
     };
     // Invariant: all keys are strings.
     serde_json::to_value(status).unwrap_or_default()

@@ -10,10 +10,11 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
+    ("/cine.js", SCRIPT, include_str!("../../page/cine.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
     ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
     ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),

@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
 use crate::config::IntendedUse;
-use crate::port::{Control, FollowedFrame, NewestMasks, Observer, Recent};
+use crate::port::{Cine, Control, FollowedFrame, NewestMasks, Observer, Recent};
 
 /// Control of the service, and frames and masks for the page.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub(crate) struct Controls {
     pub frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
     /// Frames of the last seconds.
     pub recent: Recent,
+    /// The cine buffer.
+    pub cine: Cine,
     /// The newest masks.
     pub masks: watch::Receiver<NewestMasks>,
 }

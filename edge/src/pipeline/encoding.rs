@@ -40,7 +40,7 @@ pub(super) fn run<S: Segmenter>(
     while let Some(seen) = seen.take() {
         // With every-frame pace no frame is skipped.
         let encode_every = if pace == Pace::Live { slot.encode_every() } else { 1 };
-        if throttle.skips(encode_every) {
+        if throttle.skips(encode_every) && !seen.wanted {
             meter.count(Counter::ReplacedBeforeEncoder);
             continue;
         }

@@ -10,6 +10,7 @@
 //! queue; if the broker is slow or unreachable, masks are dropped and counted, and no thread waits.
 
 mod bell;
+mod cine;
 mod decoding;
 mod describe;
 mod encoding;
@@ -23,22 +24,26 @@ mod rehearsal;
 mod segmenter;
 mod slot;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::config::CineConfig;
 use crate::mailbox::Mailbox;
 use crate::meter::Meter;
 use crate::source::{Captured, Player};
 use crate::watchdog::Watch;
 use crate::{fault, threads};
+use cine::Buffer;
 use encoding::Encoded;
+use following::Follower;
 use output::{Closed, Output};
 
 pub use bell::Bell;
+pub use cine::CineExtent;
 pub use error::Error;
-pub use following::FollowedFrame;
+pub use following::{Cine, FollowedFrame, NotShown};
 pub use object::Shown;
 pub use objects::{Activity, Change, Objects};
 pub use output::{NewestMasks, QueuedMask};
@@ -54,12 +59,21 @@ pub struct Pipeline {
     threads: Vec<(&'static str, JoinHandle<()>)>,
     recent: Recent,
     frames: watch::Receiver<Option<Arc<FollowedFrame>>>,
+    cine: Cine,
     watch: Watch,
 }
 
+/// Memory of a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Largest number of masks that wait in the receiver.
+    pub masks: usize,
+    /// The cine buffer.
+    pub cine: CineConfig,
+}
+
 impl Pipeline {
-    /// Starts all threads. At most `queue` masks wait in the receiver. `bell` must be the one that
-    /// `objects` rings; `slot` holds the network.
+    /// Starts all threads. `bell` must be the one that `objects` rings; `slot` holds the network.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -69,10 +83,10 @@ impl Pipeline {
         objects: Arc<Objects>,
         bell: Arc<Bell>,
         meter: Arc<Meter>,
-        queue: usize,
+        capacity: Capacity,
     ) -> Result<(Self, mpsc::Receiver<QueuedMask>), Error> {
         let pace = player.pace();
-        let (queue, masks) = mpsc::channel(queue);
+        let (queue, masks) = mpsc::channel(capacity.masks);
         let watch = Watch::new();
         let recent = Recent::new(pace);
         let output = |stage| Output {
@@ -83,16 +97,29 @@ impl Pipeline {
         };
         let stages = Arc::new(Stages {
             frames: Mailbox::new(),
-            seen: Mailbox::new(),
+            seen: Arc::new(Mailbox::new()),
             encoded: Mailbox::<Encoded<S>>::new(),
             bell,
         });
         let (viewers, frames) = watch::channel(None);
+        let (extent, extents) = watch::channel(CineExtent::default());
+        let follower = Arc::new(Mutex::new(Follower {
+            before: None,
+            buffer: Buffer::new(capacity.cine),
+            extent,
+            numbers: player.numbers(),
+            seen: stages.seen.clone(),
+            viewers,
+            objects: objects.clone(),
+            output: output("following"),
+            meter: meter.clone(),
+        }));
         let mut pipeline = Self {
             stages: stages.clone(),
             threads: Vec::new(),
             recent: recent.clone(),
             frames,
+            cine: Cine { follower: follower.clone(), objects: objects.clone(), extent: extents },
             watch: watch.clone(),
         };
         pipeline.spawn("decoding", {
@@ -114,10 +141,8 @@ impl Pipeline {
         })?;
         pipeline.spawn("following", {
             let (stages, meter) = (stages.clone(), meter.clone());
-            let output = output("following");
             move || {
-                let Stages { frames, seen, .. } = &*stages;
-                let run = following::run(frames, seen, &viewers, &objects, &output, &meter);
+                let run = following::run(&stages.frames, &follower, &objects, &meter);
                 run.unwrap_or_else(|Closed| stages.stop());
             }
         })?;
@@ -134,6 +159,11 @@ impl Pipeline {
     /// The newest followed frame, for viewers; they may miss frames. `None` before the first.
     pub fn frames(&self) -> watch::Receiver<Option<Arc<FollowedFrame>>> {
         self.frames.clone()
+    }
+
+    /// Access to the cine buffer.
+    pub fn cine(&self) -> Cine {
+        self.cine.clone()
     }
 
     /// Activity of the threads, for the watchdog.
@@ -189,7 +219,7 @@ impl Drop for Pipeline {
 /// Connections between the threads.
 struct Stages<S: Segmenter> {
     frames: Mailbox<Captured>,
-    seen: Mailbox<Arc<FollowedFrame>>,
+    seen: Arc<Mailbox<Arc<FollowedFrame>>>,
     encoded: Mailbox<Encoded<S>>,
     bell: Arc<Bell>,
 }

@@ -29,7 +29,7 @@ pub use refusal::Refusal;
 pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
 
 pub use crate::pipeline::{
-    BuildIdentity, FollowedFrame, Network, NewestMasks, NoShot, Objects, QueuedMask, Recent, Shot,
-    ShotObject, Slot,
+    BuildIdentity, Cine, CineExtent, FollowedFrame, Network, NewestMasks, NoShot, NotShown,
+    Objects, QueuedMask, Recent, Shot, ShotObject, Slot,
 };
 pub use crate::source::SourceState;

@@ -30,6 +30,7 @@ use live::Live;
 pub use clip::ClipSource;
 pub use error::Error;
 pub use event::{Event, Loss, Received, Source};
+pub(crate) use player::FrameNumbers;
 pub use player::{Captured, Player, SourceState};
 
 /// A source that is ready to play.

@@ -1,6 +1,8 @@
 //! The thread that plays a source.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use medsa_frames::Frame;
@@ -23,6 +25,19 @@ pub struct Player {
     pace: Pace,
     intake: Intake,
     state: watch::Sender<SourceState>,
+    numbers: FrameNumbers,
+}
+
+/// The numbers of frames, counted on by everything that shows frames.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrameNumbers(Arc<AtomicU64>);
+
+impl FrameNumbers {
+    /// The next number, after `missed` that no frame gets.
+    pub fn next(&self, missed: u32) -> u64 {
+        let missed = u64::from(missed);
+        self.0.fetch_add(missed + 1, Ordering::Relaxed) + missed
+    }
 }
 
 /// State of a source.
@@ -54,8 +69,9 @@ pub enum SourceState {
 #[derive(Debug)]
 pub struct Captured {
     /// Number in the order of play, from 0; counts on after a reconnect. Dropped, damaged,
-    /// refused and missed frames are counted too, and a looped recording counts on: frame `i` of
-    /// a recording of `n` frames has the numbers `i`, `i + n`, `i + 2n`...
+    /// refused and missed frames are counted too, and so are frames of the cine buffer that are
+    /// shown again. A looped recording counts on: unless frames are shown again, frame `i` of a
+    /// recording of `n` frames has the numbers `i`, `i + n`, `i + 2n`...
     pub frame_id: u64,
     /// Time of capture.
     pub captured: Instant,
@@ -73,7 +89,13 @@ pub struct Captured {
 impl Player {
     /// Plays `source` through `intake`.
     pub fn new(source: Box<dyn Source>, pace: Pace, intake: Intake) -> Self {
-        Self { source, pace, intake, state: watch::Sender::new(SourceState::Starting) }
+        let (state, numbers) = (watch::Sender::new(SourceState::Starting), FrameNumbers::default());
+        Self { source, pace, intake, state, numbers }
+    }
+
+    /// The numbers of its frames, to be counted on.
+    pub(crate) fn numbers(&self) -> FrameNumbers {
+        self.numbers.clone()
     }
 
     /// Behaviour when frames arrive faster than they are segmented.
@@ -88,7 +110,6 @@ impl Player {
 
     /// Plays into `mailbox` until the source ends or the mailbox is stopped.
     pub(crate) fn run(mut self, mailbox: &Mailbox<Captured>, beat: &Beat, meter: &Meter) {
-        let mut frame_id = 0;
         let mut damaged_before = false;
         while !mailbox.is_stopped() {
             // Waiting here means that no frame is replaced and none ages in the mailbox.
@@ -112,6 +133,7 @@ impl Player {
                 Event::Damaged(error) => {
                     meter.count(Counter::FramesIn);
                     meter.count(Counter::FramesFailed);
+                    let frame_id = self.numbers.next(0);
                     // Warn once only: a source may send damaged frames for hours.
                     if damaged_before {
                         tracing::debug!("frame {frame_id} skipped: {error}");
@@ -119,7 +141,6 @@ impl Player {
                         tracing::warn!("frame {frame_id} skipped: {error}");
                     }
                     damaged_before = true;
-                    frame_id += 1;
                 }
                 Event::Frame(received) => {
                     damaged_before = false;
@@ -127,9 +148,8 @@ impl Player {
                         meter.count(Counter::FramesIn);
                         meter.count(Counter::FramesMissed);
                     }
-                    frame_id += u64::from(received.missed);
                     meter.count(Counter::FramesIn);
-                    match self.admit(frame_id, received) {
+                    match self.admit(self.numbers.next(received.missed), received) {
                         Ok(captured) => {
                             self.enter(SourceState::Playing);
                             meter.record(Stage::Source, captured.captured.elapsed());
@@ -142,7 +162,6 @@ impl Player {
                             self.enter(SourceState::Refused { reason: error.to_string() });
                         }
                     }
-                    frame_id += 1;
                 }
             }
         }

@@ -18,12 +18,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::error::Error;
 use super::raw::{
-    RawBuild, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput, RawPrompt,
-    RawRecords, RawUpdate, RawWithoutClock,
+    RawBuild, RawCine, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput,
+    RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
 };
 use super::values::{
-    Budget, BuildConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format, Limits,
-    LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+    Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format,
+    Limits, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
 };
 
 /// Checks `text`, the content of `file`. On failure, returns the first error of each section.
@@ -38,6 +38,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let build_path = folder.join(&raw.build.path);
     let source = problems.keep(check.source(&raw.source, folder));
     let prompts = problems.keep(check.prompts(&raw.prompt));
+    let cine = problems.keep(check.cine(&raw.cine));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
     let http = problems.keep(http);
     if let (Some(source), Some(Some(http))) = (&source, &http) {
@@ -68,6 +69,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
                 Some(false) => Following::Off,
                 _ => Following::On,
             },
+            cine: cine?,
             http: http?,
             broker: broker?,
             output: output?,
@@ -181,6 +183,14 @@ impl Check<'_> {
             prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
         }
         Ok(prompts)
+    }
+
+    fn cine(&self, raw: &RawCine) -> Result<CineConfig, Error> {
+        let CineConfig { keep, max_bytes } = CineConfig::default();
+        let keep_s = self.within_or("cine.keep_s", raw.keep_s, 0.0..=60.0, keep.as_secs_f64())?;
+        let key = "cine.max_bytes";
+        let max = self.within_or(key, raw.max_bytes, 1 << 20..=4 << 30, max_bytes as i64)?;
+        Ok(CineConfig { keep: Duration::from_secs_f64(keep_s), max_bytes: max as usize })
     }
 
     fn outbox(&self, raw: &RawOutbox, folder: &Path) -> Result<OutboxConfig, Error> {

@@ -42,6 +42,7 @@ pub use shown::Shown;
 const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// One object. Its prompts are in pixels of the newest frame and move with the image.
+#[derive(Clone)]
 pub(super) struct Object {
     prompts: Prompts,
     /// Time when the prompt was removed, if there is none in force.
@@ -67,6 +68,7 @@ enum State {
 }
 
 /// A mask of the network, smoothed.
+#[derive(Clone)]
 struct Found {
     frame_id: u64,
     mask: Shown,
@@ -160,6 +162,25 @@ impl Object {
         self.found = None;
         self.confidence = Confidence::NEW;
         self.state = State::Tracking;
+    }
+
+    /// A copy for a frame that may be shown again, without what only earlier frames need.
+    pub fn snapshot(&self) -> Self {
+        let found_on = self.found.as_ref().map(|found| found.frame_id);
+        Self { path: self.path.trimmed(found_on), pending_since: None, ..self.clone() }
+    }
+
+    /// Moves a snapshot to frame `frame_id`, on which the same image is shown again.
+    pub fn shown_again(mut self, frame_id: u64) -> Self {
+        self.path.push(frame_id, Step::Followed(Motion::NONE));
+        self
+    }
+
+    /// Size in memory, in bytes, roughly: the mask and all that is small.
+    pub fn bytes(&self) -> usize {
+        const REST: usize = 8 << 10;
+        let mask = self.found.as_ref().map_or(0, |found| found.mask.logits.len());
+        REST + mask * size_of::<f32>()
     }
 
     /// Keeps only prompts that fit frames of `size` = (width, height), and forgets the mask found

@@ -33,6 +33,7 @@ impl Step {
 }
 
 /// Steps from frame to frame.
+#[derive(Clone)]
 pub(super) struct Path {
     /// Number of the frame before the first step.
     pub begins: u64,
@@ -50,6 +51,13 @@ impl Path {
             self.steps.pop_front();
         }
         self.steps.push_back((frame_id, step));
+    }
+
+    /// A copy with the steps after frame `from`; `None` keeps all.
+    pub fn trimmed(&self, from: Option<u64>) -> Self {
+        let Some(from) = from else { return self.clone() };
+        let later = self.steps.iter().filter(|(id, _)| *id > from);
+        Self { begins: self.begins.max(from), steps: later.copied().collect() }
     }
 
     /// Adds motions before the first step; `begins` becomes the number of the frame before them.

@@ -11,6 +11,7 @@ const HISTORY: usize = 32;
 
 /// Prompts in pixels of the newest frame, which move with the image. `None` stands for a removed
 /// prompt.
+#[derive(Clone)]
 pub(super) struct Prompts {
     /// The last is in force. Never empty.
     history: Vec<Option<Prompt>>,

@@ -1,5 +1,7 @@
 //! The prompted objects, shared by the modules that change prompts and the pipeline's threads.
 
+mod rewind;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -16,6 +18,8 @@ use super::error::Error;
 use super::object::{Object, Prediction, PredictionRequest, RequestedFrame, Shown, Step, Verdict};
 use crate::config::Following;
 use crate::follow::{Pyramid, Trail};
+
+pub(super) use rewind::{ShownAgain, Snapshot};
 
 const OBJECTS: usize = MAX_OBJECT as usize + 1;
 
@@ -34,6 +38,8 @@ struct State {
     frame: Option<(usize, usize)>,
     /// Number of the newest followed frame.
     newest: u64,
+    /// Number of the frame before which none is decoded any more.
+    decoded_from: u64,
     objects: [Option<Object>; OBJECTS],
     /// Number of prompt changes so far.
     revision: u64,
@@ -122,8 +128,14 @@ impl Objects {
     /// Starts without objects. `bell` is rung when a prompt changes.
     pub fn new(bell: Arc<Bell>, following: Following) -> Self {
         let objects = std::array::from_fn(|_| None);
-        let state =
-            Mutex::new(State { frame: None, newest: 0, objects, revision: 0, unfrozen: None });
+        let state = Mutex::new(State {
+            frame: None,
+            newest: 0,
+            decoded_from: 0,
+            objects,
+            revision: 0,
+            unfrozen: None,
+        });
         let activity = watch::Sender::new(Activity::Running);
         Self { state, activity, bell, following, trail: Trail::default() }
     }
@@ -280,6 +292,9 @@ impl Objects {
             self.fill_gaps(frame_id, geometry.frame);
         }
         let state = self.lock();
+        if frame_id < state.decoded_from {
+            return Vec::new();
+        }
         let objects = state.objects.iter().enumerate();
         let to_decode = |(object, slot): (usize, &Option<Object>)| {
             let known = slot.as_ref()?;
@@ -322,6 +337,9 @@ impl Objects {
         geometry: Geometry,
     ) -> Option<Outcome> {
         let mut state = self.lock();
+        if at.frame_id < state.decoded_from {
+            return None;
+        }
         let known = state.objects[decoded.object].as_mut()?;
         if known.revision != decoded.revision {
             return None;
@@ -342,72 +360,4 @@ impl Objects {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn click(x: f32) -> Change {
-        Change::Set { points: vec![Point { x, y: 1.0, positive: true }], bbox: None }
-    }
-
-    fn objects(size: (usize, usize)) -> Objects {
-        let objects = Objects::new(Arc::default(), Following::On);
-        objects.fit(size, |_, _| {});
-        objects
-    }
-
-    #[test]
-    fn refused_prompt_leaves_previous_one() {
-        let objects = objects((100, 100));
-        let object = ObjectId::new(3).unwrap();
-        objects.change(object, click(50.0)).unwrap();
-        assert!(objects.change(object, click(101.0)).is_err());
-        let outside = Change::Add(Point { x: -1.0, y: 0.0, positive: false });
-        assert!(objects.change(object, outside).is_err());
-        let now = objects.prompts();
-        assert_eq!(now.len(), 1);
-        assert_eq!((now[0].0, now[0].1.points()[0].x), (3, 50.0));
-    }
-
-    #[test]
-    fn prompts_outside_smaller_frames_are_removed() {
-        let objects = objects((100, 100));
-        objects.change(ObjectId::new(0).unwrap(), click(90.0)).unwrap();
-        objects.change(ObjectId::new(1).unwrap(), click(10.0)).unwrap();
-        let mut refused = Vec::new();
-        objects.fit((80, 80), |object, _| refused.push(object));
-        let now = objects.prompts();
-        assert_eq!((refused, now.len(), now[0].0), (vec![0], 1, 1));
-    }
-
-    #[test]
-    fn points_are_added_and_undone_one_by_one() {
-        let objects = objects((100, 100));
-        let object = ObjectId::new(0).unwrap();
-        for x in [10.0, 20.0, 30.0] {
-            objects.change(object, Change::Add(Point { x, y: 1.0, positive: true })).unwrap();
-        }
-        let xs = || -> Vec<_> {
-            objects.prompts().iter().flat_map(|(_, p)| p.points().iter().map(|p| p.x)).collect()
-        };
-        assert_eq!(xs(), [10.0, 20.0, 30.0]);
-        objects.change(object, Change::Undo).unwrap();
-        assert_eq!(xs(), [10.0, 20.0]);
-        objects.change(object, Change::Undo).unwrap();
-        objects.change(object, Change::Undo).unwrap();
-        assert!(objects.prompts().is_empty());
-        objects.change(object, Change::Undo).unwrap();
-        for _ in 0..2 {
-            objects.change(object, Change::Redo).unwrap();
-        }
-        assert_eq!(xs(), [10.0, 20.0]);
-        objects.change(object, Change::Clear).unwrap();
-        assert!(objects.prompts().is_empty());
-        objects.change(object, Change::Undo).unwrap();
-        assert_eq!(xs(), [10.0, 20.0]);
-        objects.change(object, Change::Clear).unwrap();
-        objects.change(object, Change::Add(Point { x: 5.0, y: 1.0, positive: true })).unwrap();
-        assert_eq!(xs(), [5.0]);
-        let before_the_first = Objects::new(Arc::default(), Following::On);
-        assert!(before_the_first.change(object, click(1.0)).is_err());
-    }
-}
+mod tests;
