@@ -31,12 +31,21 @@ certificate = "page.pem"
 key = "page.key"'
 fi
 if [ "${SOURCE:-}" ]; then
+    if [ -z "${BLANK:-}" ]; then
+        echo "error: set BLANK to the areas that may show a patient's name, such as" >&2
+        echo "  BLANK='[[0, 0, 640, 40]]' FRAME_SIZE='[640, 480]', or BLANK='[]' if there are none" >&2
+        exit 2
+    fi
     source="kind = \"v4l2\"
-device = \"$SOURCE\""
+device = \"$SOURCE\"
+${FRAME_SIZE:+frame_size = $FRAME_SIZE}
+blank = $BLANK"
 else
     source="kind = \"dicom\"
 path = \"$clip\"
-at_end = \"reverse\""
+at_end = \"reverse\"
+# Nothing is hidden: the cine shows no name of a patient.
+blank = []"
 fi
 
 cat >"$out/edge.toml" <<CONFIG
@@ -48,8 +57,6 @@ path = "build.medsa"
 
 [source]
 $source
-# Nothing is hidden: the cine shows no name of a patient.
-blank = []
 
 [http]
 listen = "$address:$port"

@@ -101,6 +101,13 @@ asset examples_ybr_color.dcm 6fa3a087d3c631b43216a8abec8aac8d2d73751c5bf5885708d
     pydicom==3.0.2 pydicom/data/test_files/examples_ybr_color.dcm
 
 for_=${1:-demo}
+case $for_ in
+demo | live | test | check | long) ;;
+*)
+    echo "usage: tools/setup.sh [demo | live | test | check | long]" >&2
+    exit 2
+    ;;
+esac
 if [ "$for_" = live ]; then
     need qrencode qrencode
     need openssl openssl
@@ -117,7 +124,12 @@ af5a66e40cd49d15dfbf7b78c850eba0662bdc7339339c3fa13f123a57e812cb pydicom-data==1
 f1a2d5f7c4ffe87dc589b12738084099fe44a436f6980f5d7e96a026ad356d65 pydicom-data==1.0.0 data_store/data/gdcm-US-ALOKA-16.dcm
 FILES
     fi
+    command -v mosquitto >/dev/null || broker_installed=yes
     tool mosquitto mosquitto mosquitto
+    # The tests start their own brokers; that of the package would keep port 1883.
+    if [ -n "${broker_installed:-}" ]; then
+        as_root systemctl disable --quiet --now mosquitto 2>/dev/null || true
+    fi
     # Checks records.
     tool dciodvfy dciodvfy dicom3tools
     # Makes certificates for tests.

@@ -118,6 +118,7 @@ function draw() {
   const drawn = shown();
   const { drag, cursor } = prompting;
   view.draw({ masks: drawn, prompts: isCurrent() ? all : [], drag, cursor, filled, opacity });
+  element('stage').dataset.frame = view.frame?.id ?? '';
   onScreen = view.frame && { frame_id: view.frame.id, masks: drawn.map((mask) => mask.revision) };
 }
 

@@ -1,4 +1,4 @@
-//! Log of the process: to standard error, to journald, or to files of limited size.
+//! Log of the process: to the terminal, to journald, or to files of limited size.
 
 mod rotating;
 
@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogConfig, LogTo};
-use crate::files;
+use crate::{files, systemd};
 use rotating::Rotating;
 
 /// Default filter. The embedded broker logs every disconnect as an error, and tract logs details of
@@ -50,16 +50,20 @@ pub fn install(config: &LogConfig) -> Result<Log, Error> {
     let filter = EnvFilter::try_from_env("MEDSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
     let lines = || fmt::layer().with_target(false);
+    let journal = match &config.to {
+        LogTo::Journald => Some(tracing_journald::layer().map_err(Error::Journald)?),
+        // Lines on standard error get there, too, but without their levels.
+        LogTo::Terminal if systemd::stderr_is_journal() => tracing_journald::layer().ok(),
+        LogTo::Terminal | LogTo::Stderr | LogTo::File(_) => None,
+    };
     let mut guard = None;
-    match &config.to {
-        LogTo::Stderr => {
+    match (&config.to, journal) {
+        (_, Some(journal)) => registry.with(journal).init(),
+        (LogTo::Terminal | LogTo::Stderr | LogTo::Journald, None) => {
             let ansi = io::stderr().is_terminal();
             registry.with(lines().with_ansi(ansi).with_writer(io::stderr)).init();
         }
-        LogTo::Journald => {
-            registry.with(tracing_journald::layer().map_err(Error::Journald)?).init();
-        }
-        LogTo::File(file) => {
+        (LogTo::File(file), None) => {
             // A separate thread writes, so that no stage waits for the disk.
             let (writer, writing) = NonBlocking::new(Rotating::open(file)?);
             guard = Some(writing);
@@ -75,7 +79,7 @@ pub fn install(config: &LogConfig) -> Result<Log, Error> {
 /// Those of [`install`].
 pub fn check(config: &LogConfig) -> Result<(), Error> {
     match &config.to {
-        LogTo::Stderr => Ok(()),
+        LogTo::Terminal | LogTo::Stderr => Ok(()),
         LogTo::Journald => tracing_journald::layer().map(drop).map_err(Error::Journald),
         LogTo::File(file) => Ok(rotating::check(file)?),
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use medsa_edge::command::{accept, check, rollback, run, segment, status, update, watch};
+use medsa_edge::command::{accept, check, init, rollback, run, segment, status, update, watch};
 use medsa_edge::config::LogConfig;
 use medsa_edge::{Error, log};
 
@@ -23,6 +23,7 @@ enum Command {
     Update(update::Args),
     Accept(accept::Args),
     Check(check::Args),
+    Init(init::Args),
     Rollback(rollback::Args),
     Run(run::Args),
     Watch(watch::Args),
@@ -52,6 +53,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
             Ok(())
         })?,
         Command::Check(args) => println!("{}", check::run(args)?),
+        Command::Init(args) => println!("{}", init::run(args)?),
         Command::Update(args) => println!("{}", update::run(args)?),
         Command::Rollback(args) => println!("{}", rollback::run(args)?),
         Command::Status(args) => println!("{}", tokio_runtime()?.block_on(status::run(args))?),

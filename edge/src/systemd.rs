@@ -1,11 +1,13 @@
 //! Messages to systemd for a service of `Type=notify`: ready, status, stopping, and with
-//! `WatchdogSec=` signs of life. Without systemd nothing is sent.
+//! `WatchdogSec=` signs of life. Without systemd nothing is sent. [`stderr_is_journal`] tells if
+//! systemd has connected standard error to its journal.
 //!
 //! The crate sd-notify would block on a full socket, and does not support abstract addresses.
 
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -25,6 +27,17 @@ pub(crate) fn status(text: &str) {
 /// Reports that the service is stopping.
 pub(crate) fn stopping() {
     notify("STOPPING=1");
+}
+
+/// True if systemd has connected standard error to the journal. A child process inherits the
+/// variable `JOURNAL_STREAM`, but may have another standard error.
+pub(crate) fn stderr_is_journal() -> bool {
+    env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stream(io::stderr(), &stream))
+}
+
+/// True if `stream` names the open file: numbers of its device and its inode, as in `8:12345`.
+fn is_stream(open: impl AsFd, stream: &str) -> bool {
+    rustix::fs::fstat(open).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 /// Sends signs of life to systemd, as often as it expects them.
@@ -71,4 +84,25 @@ fn send(socket: &OsStr, statement: &str) -> io::Result<()> {
     // A full socket must not block the service.
     from.set_nonblocking(true)?;
     from.send_to_addr(statement.as_bytes(), &address).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::linux::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn stream_is_known_by_device_and_inode() {
+        let open = File::open("/proc/self/exe").unwrap();
+        let (device, inode) = {
+            let file = open.metadata().unwrap();
+            (file.st_dev(), file.st_ino())
+        };
+        assert!(is_stream(&open, &format!("{device}:{inode}")));
+        for other in [format!("{device}:{}", inode + 1), inode.to_string(), String::new()] {
+            assert!(!is_stream(&open, &other), "{other}");
+        }
+    }
 }

@@ -57,6 +57,11 @@ impl Clip {
         }
     }
 
+    /// True for a DICOM file, false for images.
+    pub fn is_dicom(&self) -> bool {
+        matches!(self.source, Source::Dicom(_))
+    }
+
     /// Decodes frame `index`, counted from 0.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod check;
+pub mod init;
 pub mod rollback;
 pub mod run;
 pub mod segment;

@@ -45,6 +45,11 @@ impl Config {
         check::parse(path, &text)
     }
 
+    /// Name of this machine in the form of a device's name, the default of `device.id`.
+    pub fn default_device() -> String {
+        raw::host_name()
+    }
+
     /// Checks `text`, the content of the file at `path`.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
 //! The configuration file as written: keys, types and defaults, not yet checked.
 
+use std::fs;
 use std::path::PathBuf;
 
+use medsa_wire::topic::MAX_DEVICE_LEN;
 use serde::Deserialize;
 
 use super::source::raw::RawSource;
@@ -9,7 +11,9 @@ use super::source::raw::RawSource;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
+    #[serde(default)]
     pub device: RawDevice,
+    #[serde(default)]
     pub build: RawBuild,
     pub source: RawSource,
     #[serde(default)]
@@ -19,6 +23,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub cine: RawCine,
     pub http: Option<RawHttp>,
+    #[serde(default)]
     pub broker: RawBroker,
     #[serde(default)]
     pub output: RawOutput,
@@ -33,23 +38,38 @@ pub(super) struct RawConfig {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawDevice {
     pub id: String,
-    #[serde(default = "generic")]
     pub board: String,
 }
 
-fn generic() -> String {
-    "generic".into()
+impl Default for RawDevice {
+    fn default() -> Self {
+        Self { id: host_name(), board: "generic".into() }
+    }
+}
+
+/// Name of this machine in the form of a device's name.
+pub(super) fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '-' };
+    let id: String = name.trim().chars().map(allowed).take(MAX_DEVICE_LEN).collect();
+    if id.is_empty() { "medsa".into() } else { id }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawBuild {
     pub path: PathBuf,
     pub confirm_min: Option<f64>,
     pub threads: Option<i64>,
+}
+
+impl Default for RawBuild {
+    fn default() -> Self {
+        Self { path: "build.medsa".into(), confirm_min: None, threads: None }
+    }
 }
 
 #[derive(Deserialize)]
@@ -84,6 +104,7 @@ pub(super) struct RawPrompt {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHttp {
+    #[serde(default = "page")]
     pub listen: String,
     pub kiosk: Option<String>,
     #[serde(default)]
@@ -95,6 +116,10 @@ pub(super) struct RawHttp {
     pub behind_proxy: bool,
     #[serde(default)]
     pub diagnostic: bool,
+}
+
+fn page() -> String {
+    "127.0.0.1:9090".into()
 }
 
 #[derive(Default, Deserialize)]
@@ -110,10 +135,10 @@ pub(super) struct RawCine {
     pub max_bytes: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBroker {
-    pub kind: RawBrokerKind,
+    pub kind: Option<RawBrokerKind>,
     pub listen: Option<String>,
     pub url: Option<String>,
     pub ca_file: Option<PathBuf>,
@@ -138,9 +163,14 @@ pub(super) enum RawBrokerKind {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRecords {
+    #[serde(default = "records")]
     pub folder: PathBuf,
     pub max_bytes: Option<i64>,
     pub min_free_bytes: Option<i64>,
+}
+
+fn records() -> PathBuf {
+    "records".into()
 }
 
 #[derive(Default, Deserialize)]
@@ -164,18 +194,16 @@ pub(super) enum RawFormat {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLog {
-    #[serde(default)]
-    pub to: RawLogTo,
+    pub to: Option<RawLogTo>,
     pub level: Option<String>,
     pub file: Option<PathBuf>,
     pub max_bytes: Option<i64>,
     pub keep: Option<i64>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawLogTo {
-    #[default]
     Stderr,
     Journald,
     File,
@@ -201,6 +229,11 @@ pub(super) struct RawWatchdog {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawOutbox {
+    #[serde(default = "outbox")]
     pub path: PathBuf,
     pub max_messages: Option<i64>,
+}
+
+fn outbox() -> PathBuf {
+    "outbox.redb".into()
 }

@@ -125,8 +125,10 @@ pub struct LogConfig {
 /// Destination of the log.
 #[derive(Clone, Debug, Default)]
 pub enum LogTo {
-    /// Standard error.
+    /// Standard error; the journal if systemd has connected standard error to it.
     #[default]
+    Terminal,
+    /// Standard error.
     Stderr,
     /// The journal of systemd.
     Journald,

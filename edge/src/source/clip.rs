@@ -1,7 +1,5 @@
 //! Recorded clips.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +9,6 @@ use medsa_frames::{Clip, Frame};
 use super::error::Error;
 use super::event::{Event, Received, Source};
 use crate::config::{self, AfterLast, ClipConfig, ClipFormat};
-use crate::files;
 
 /// Time between frames of a recording that does not state its own.
 const DEFAULT_INTERVAL: Duration = Duration::from_millis(100);
@@ -31,11 +28,10 @@ impl ClipSource {
     /// Opens the recording that `config` describes; `file` names the configuration in messages.
     ///
     /// # Errors
-    /// [`Error::Clip`], [`Error::File`], or [`Error::Config`] if the format is another than the
-    /// configured one.
+    /// [`Error::Clip`], or [`Error::Config`] if the format is another than the configured one.
     pub fn open(config: &ClipConfig, file: &Path) -> Result<Self, Error> {
         let clip = Clip::open(&config.path)?;
-        let found = if is_dicom(&config.path)? { ClipFormat::Dicom } else { ClipFormat::Images };
+        let found = if clip.is_dicom() { ClipFormat::Dicom } else { ClipFormat::Images };
         if found != config.format {
             let error = config::Error::value(file, "source.kind", config.format, found);
             return Err(error.into());
@@ -100,16 +96,6 @@ fn index_of(played: usize, len: usize, after_last: AfterLast) -> Option<usize> {
             Some(at.min(turn - at))
         }
     }
-}
-
-fn is_dicom(path: &Path) -> Result<bool, Error> {
-    if path.is_dir() {
-        return Ok(false);
-    }
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(132).read_to_end(&mut start));
-    read.map_err(files::Error::io(path))?;
-    Ok(start.get(128..) == Some(b"DICM"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use medsa_frames::FramesError;
 
-use crate::{config, files};
+use crate::config;
 
 /// Error of a source or of one frame.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +10,6 @@ pub enum Error {
     /// The recording cannot be opened.
     #[error(transparent)]
     Clip(#[from] FramesError),
-    /// The recording cannot be read.
-    #[error(transparent)]
-    File(#[from] files::Error),
     /// The configuration names something that does not exist.
     #[error(transparent)]
     Config(#[from] config::Error),

@@ -45,8 +45,7 @@ pub struct Opened {
 /// the intake; a live source may connect later. `file` names the configuration in messages.
 ///
 /// # Errors
-/// [`Error::Clip`], [`Error::File`], [`Error::Config`] or [`Error::FrameRefused`]; only for
-/// recordings.
+/// [`Error::Clip`], [`Error::Config`] or [`Error::FrameRefused`]; only for recordings.
 pub fn open(config: &SourceConfig, file: &Path) -> Result<Opened, Error> {
     let intake = &config.intake;
     let source: Box<dyn Source> = match &config.kind {

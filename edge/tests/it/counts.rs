@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::config::{CineConfig, Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Activity, Bell, Change, Network, Objects, Pipeline, Segmenter, Slot,
+    self, Activity, Bell, Capacity, Change, Network, Objects, Pipeline, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_engine::{Decoded, MASKS};
@@ -50,8 +50,15 @@ fn every_frame_and_mask_is_counted_exactly_once() {
     let network = Slow { meter: meter.clone(), ended, runs: AtomicU64::new(0) };
     let slot =
         Slot::new(Network { segmenter: network, build: Arc::default(), manifest: None }, None);
-    let (pipeline, mut masks) =
-        Pipeline::start(player, slot, objects, bell, meter.clone(), 4).unwrap();
+    let (pipeline, mut masks) = Pipeline::start(
+        player,
+        slot,
+        objects,
+        bell,
+        meter.clone(),
+        Capacity { masks: 4, cine: CineConfig::default() },
+    )
+    .unwrap();
     pipeline.join().unwrap();
 
     let counts = ENDS.map(|end| (end, meter.get(end)));

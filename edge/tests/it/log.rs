@@ -1,6 +1,7 @@
 //! Destinations of the service's log.
 
 use std::fs;
+use std::os::linux::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -43,6 +44,27 @@ fn unreachable_journal_is_an_error() {
     assert_eq!(edge.wait().code(), Some(1));
     let output = without_journal(&["check", config]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("log: log.to is \"journald\""));
+}
+
+/// systemd names the stream of the journal. A child with another standard error inherits the name.
+#[test]
+fn log_goes_to_the_terminal_unless_standard_error_is_the_journal() {
+    let place = Place::new(2);
+    let config = place.config("loop = false", EMBEDDED);
+    let config = config.to_str().unwrap();
+    let mut command = edge_command(&["run", "--config", config]);
+    let mut edge = Edge::spawn(command.env("JOURNAL_STREAM", "8:1"));
+    edge.logged("the source has ended");
+    assert!(edge.wait().success());
+    // Standard error is the named stream, but there is no journal.
+    let lines = place.path("lines");
+    let file = fs::File::create(&lines).unwrap();
+    let stream =
+        file.metadata().map(|file| format!("{}:{}", file.st_dev(), file.st_ino())).unwrap();
+    let mut command = without_journal(&["run", "--config", config]);
+    let status = command.env("JOURNAL_STREAM", stream).stderr(file).status().unwrap();
+    assert!(status.success());
+    assert!(fs::read_to_string(&lines).unwrap().contains("the source has ended"));
 }
 
 /// The program without a journal: an empty folder covers the journal's, if there is one.

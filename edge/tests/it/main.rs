@@ -6,6 +6,7 @@ mod counts;
 mod degrade;
 mod harness;
 mod http;
+mod init;
 mod layers;
 mod log;
 mod mqtt;

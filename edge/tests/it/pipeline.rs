@@ -4,10 +4,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::config::{CineConfig, Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Activity, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
+    self, Activity, Bell, Capacity, Change, CineExtent, Network, NotShown, Objects, Pipeline,
+    QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Player, Received, Source};
 use medsa_edge::watchdog::Stuck;
@@ -36,6 +37,54 @@ fn newest_frame_is_segmented_and_others_are_counted() {
     assert_eq!(bench.mask().frame_id, 5);
     assert_eq!(bench.meter.get(Counter::FramesIn), 6);
     assert_eq!(bench.dropped(), 4);
+    bench.end();
+}
+
+#[test]
+fn frames_of_the_last_seconds_are_shown_again_while_frozen() {
+    let mut bench = Bench::start(Pace::Live, 8);
+    let cine = bench.pipeline.cine();
+    for frame_id in 0..3 {
+        bench.frames(1);
+        bench.wait_until_encoding();
+        bench.release();
+        while bench.mask().frame_id != frame_id {}
+    }
+    assert_eq!((cine.show(0), cine.extent()), (Err(NotShown::NotFrozen), None));
+    bench.objects.set_activity(Activity::Frozen);
+    // Dropped, but numbered.
+    bench.frames(1);
+    let extent = cine.extent().unwrap();
+    assert_eq!((extent.frames, extent.shown), (3, 2));
+    assert_eq!(cine.show(3), Err(NotShown::NoSuchFrame { number: 3, frames: 3 }));
+    // A prompt of this moment goes along; it is for object 0, which then begins anew.
+    bench.click(4.0);
+    while bench.mask().frame_id != 2 {}
+    let frame = bench.pipeline.frames();
+    let captured_us = frame.borrow().as_ref().unwrap().captured.captured_us;
+    cine.show(0).unwrap();
+    assert_eq!(cine.extent().map(|extent: CineExtent| extent.shown), Some(0));
+    let again = frame.borrow().as_ref().unwrap().captured.clone();
+    assert_eq!(again.frame_id, 4);
+    assert!(again.captured_us < captured_us);
+    bench.wait_until_encoding();
+    bench.release();
+    let mask = loop {
+        let mask = bench.mask();
+        if mask.frame_id == 4 && mask.segmented {
+            break mask;
+        }
+    };
+    assert_eq!((mask.frame_id, mask.captured_us), (4, again.captured_us));
+    // Frames go on after the last one, which is shown again first.
+    bench.objects.set_activity(Activity::Running);
+    bench.frames(1);
+    wait_until("the next frame", || {
+        frame.borrow().as_ref().unwrap().captured.captured_us > captured_us
+    });
+    assert_eq!((frame.borrow().as_ref().unwrap().captured.frame_id, cine.extent()), (5, None));
+    bench.release();
+    bench.release();
     bench.end();
 }
 
@@ -257,8 +306,9 @@ impl Bench {
         let slot =
             Slot::new(Network { segmenter: network, build: Arc::default(), manifest: None }, None);
         let (known, counts) = (objects.clone(), meter.clone());
+        let capacity = Capacity { masks: queue, cine: CineConfig::default() };
         let (pipeline, masks) =
-            Pipeline::start(player, slot.clone(), known, bell, counts, queue).unwrap();
+            Pipeline::start(player, slot.clone(), known, bell, counts, capacity).unwrap();
         // The source waits for its first frame.
         played.recv_timeout(LIMIT).unwrap();
         let frames = Some(frames);

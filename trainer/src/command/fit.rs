@@ -198,15 +198,21 @@ impl Training {
 
     fn info(&self, rows: &[Row]) -> anyhow::Result<AdapterInfo> {
         let config = &self.config;
-        let stocks = self.fit.stocks().iter();
+        // Of the stocks, because records name their classes themselves. A class without a name is
+        // not trained.
+        let mut classes: Vec<String> = Vec::new();
+        for class in self.fit.stocks().iter().flat_map(|(stock, _)| &stock.config.classes) {
+            if !class.is_empty() && !classes.contains(class) {
+                classes.push(class.clone());
+            }
+        }
         Ok(AdapterInfo {
             base: self.base.origin.clone(),
             input_size: config.input_size,
             config: config.form,
             training: Some(TrainingRecord {
                 task: config.task.clone(),
-                // Of the stocks, because records name their classes themselves.
-                classes: stocks.flat_map(|(stock, _)| stock.config.classes.clone()).collect(),
+                classes,
                 steps: self.fit.steps(),
                 seed: config.seed,
                 prompts: config.prompts.clone(),

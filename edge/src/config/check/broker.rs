@@ -17,7 +17,11 @@ impl Check<'_> {
         device: &str,
     ) -> Result<BrokerConfig, Error> {
         let access = access(raw, folder);
-        let place = match (raw.kind, &raw.listen, &raw.url) {
+        let kind = raw.kind.unwrap_or(match raw.url {
+            Some(_) => RawBrokerKind::External,
+            None => RawBrokerKind::Embedded,
+        });
+        let place = match (kind, &raw.listen, &raw.url) {
             (RawBrokerKind::Embedded, listen, None) => {
                 let listen = listen.as_deref().unwrap_or("127.0.0.1:1883");
                 let address = self.address("broker.listen", listen)?;

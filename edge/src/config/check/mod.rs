@@ -262,17 +262,18 @@ impl Check<'_> {
             ("log.max_bytes", raw.max_bytes.is_some()),
             ("log.keep", raw.keep.is_some()),
         ];
-        let stray = of_files.into_iter().find(|(_, set)| *set && raw.to != RawLogTo::File);
+        let stray = of_files.into_iter().find(|(_, set)| *set && raw.to != Some(RawLogTo::File));
         if let Some((key, _)) = stray {
             return Err(self.error(key, "set", "no such key without to = \"file\""));
         }
         let to = match (raw.to, &raw.file) {
-            (RawLogTo::Stderr, _) => LogTo::Stderr,
-            (RawLogTo::Journald, _) => LogTo::Journald,
-            (RawLogTo::File, None) => {
+            (None, _) => LogTo::Terminal,
+            (Some(RawLogTo::Stderr), _) => LogTo::Stderr,
+            (Some(RawLogTo::Journald), _) => LogTo::Journald,
+            (Some(RawLogTo::File), None) => {
                 return Err(self.error("log.file", "missing", "a file with to = \"file\""));
             }
-            (RawLogTo::File, Some(file)) => {
+            (Some(RawLogTo::File), Some(file)) => {
                 let range = 1 << 16..=1 << 30;
                 let max_bytes =
                     self.within_or("log.max_bytes", raw.max_bytes, range, 10 << 20)? as u64;

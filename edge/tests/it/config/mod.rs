@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use medsa_edge::config::{
-    AfterLast, BrokerPlace, Budget, ClipConfig, Config, Deidentification, Format, Limits, Pace,
-    Rectangle, Region, SourceKind,
+    AfterLast, BrokerPlace, Budget, ClipConfig, Config, Deidentification, Format, HttpControl,
+    Limits, LogTo, Pace, Rectangle, Region, SourceKind,
 };
 
 const MINIMAL: &str = r#"
@@ -161,6 +161,36 @@ fn example_lists_every_key_with_its_default() {
     assert_eq!(records.folder, Path::new("etc/kept"));
     let defaults = Budget { max_bytes: 8_589_934_592, min_free_bytes: 1_073_741_824 };
     assert_eq!(records.budget, defaults);
+}
+
+#[test]
+fn only_the_source_is_required() {
+    let source = "[source]\nkind = \"dicom\"\npath = \"c.dcm\"\n";
+    let config =
+        |more: &str| Config::parse(Path::new("etc/edge.toml"), &format!("{source}{more}")).unwrap();
+    let defaults = config("");
+    assert_eq!(defaults.device.as_str(), Config::default_device());
+    assert_eq!(defaults.board, "generic");
+    assert_eq!(defaults.build.path, Path::new("etc/build.medsa"));
+    assert!(matches!(
+        defaults.broker.place,
+        BrokerPlace::Embedded { listen } if listen.to_string() == "127.0.0.1:1883"
+    ));
+    assert!(matches!(defaults.log.to, LogTo::Terminal));
+    assert!(defaults.http.is_none() && defaults.records.is_none() && defaults.outbox.is_none());
+    // The same defaults for keys of a section that is there.
+    let sections = "[build]\nthreads = 1\n[device]\nboard = \"b\"\n[records]\n[outbox]\n\
+                    [broker]\nurl = \"mqtts://b\"\n[http]\ncontrol = true\n";
+    let config = config(sections);
+    assert_eq!(config.device.as_str(), Config::default_device());
+    assert_eq!(config.build.path, Path::new("etc/build.medsa"));
+    assert_eq!(config.records.unwrap().folder, Path::new("etc/records"));
+    assert_eq!(config.outbox.unwrap().path, Path::new("etc/outbox.redb"));
+    assert!(matches!(config.broker.place, BrokerPlace::External { url, .. } if url.host == "b"));
+    let http = config.http.unwrap();
+    assert_eq!(http.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(http.control, HttpControl::ThisMachine);
+    assert!(refusal("[device]\nid = \"a\"\n").contains("missing field `source`"));
 }
 
 #[test]

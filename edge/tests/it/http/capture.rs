@@ -107,7 +107,10 @@ fn records(address: &str) -> Vec<Value> {
 /// Waits for the record number `count` and returns its folder and description.
 fn newest(place: &Place, address: &str, count: usize) -> (PathBuf, Value) {
     wait_until("the record", || records(address).len() >= count);
-    let id = records(address)[0]["id"].as_str().unwrap().to_owned();
+    // Not the first of the list: it is sorted by the time of capture of the frame.
+    let records = records(address);
+    let newest = records.iter().max_by_key(|record| record["frame_id"].as_u64()).unwrap();
+    let id = newest["id"].as_str().unwrap().to_owned();
     let folder = place.folder.path().join("kept").join(id);
     let record = std::fs::read(folder.join("record.json")).unwrap();
     (folder, serde_json::from_slice(&record).unwrap())
@@ -205,6 +208,24 @@ fn capture_stores_the_frame_and_masks_on_the_screen() {
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
     assert_eq!(capture(&mut browser, PRESS, "frozen"), 2);
+    // The oldest frame of the cine buffer, and the one after it.
+    let frozen = newest(&place, &address, 5).1;
+    let shown =
+        |browser: &mut Browser| browser.value("document.querySelector('#stage').dataset.frame");
+    for press in [
+        "(() => { const bar = document.querySelector('#cine input'); bar.value = 0; \
+           bar.dispatchEvent(new Event('input')); })()",
+        "document.querySelector('#cine [name=forward]').click()",
+    ] {
+        let before = shown(&mut browser);
+        browser.value(press);
+        browser.wait_until(&format!("document.querySelector('#stage').dataset.frame !== {before}"));
+        browser.wait_until("document.querySelector('#cine output').textContent.startsWith('−')");
+        capture(&mut browser, PRESS, "scrolled back");
+        let record = newest(&place, &address, 6).1;
+        assert!(record["frame"]["id"].as_u64() > frozen["frame"]["id"].as_u64());
+        assert!(record["captured_us"].as_u64() < frozen["captured_us"].as_u64());
+    }
     // At the moment when the page learns that the image goes on.
     let resume = format!(
         "document.querySelector('#freeze').click(); (function look() {{ \

@@ -237,3 +237,21 @@ fn without_control_only_metrics_and_health_are_served() {
     }
     assert_eq!(post(&address, "/command", &"Freeze".into()).0, 404);
 }
+
+#[test]
+fn cine_buffer_is_shown_only_while_frozen() {
+    needs!("mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let show = |frame: &str| {
+        let body = format!("{{\"frame\": {frame}}}");
+        let (status, body) = request(&address, "POST", "/cine", JSON, body.as_bytes());
+        let body: Value = serde_json::from_str(&body).unwrap_or_default();
+        (status, body["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(show("0"), (422, "not-frozen".to_owned()));
+    assert_eq!(request(&address, "POST", "/command", JSON, b"\"Freeze\"").0, 204);
+    assert_eq!(show("99999"), (422, "no-such-frame".to_owned()));
+    assert_eq!(show("\"first\""), (400, "not-a-message".to_owned()));
+    wait_until("the buffer has a frame", || show("0") == (204, String::new()));
+}

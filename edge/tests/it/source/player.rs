@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use medsa_edge::config::{Following, Intake, Pace};
+use medsa_edge::config::{CineConfig, Following, Intake, Pace};
 use medsa_edge::meter::{Counter, Meter};
 use medsa_edge::pipeline::{
-    self, Bell, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
+    self, Bell, Capacity, Change, Network, Objects, Pipeline, QueuedMask, Segmenter, Slot,
 };
 use medsa_edge::source::{self, Event, Loss, Player, Received, Source, SourceState};
 use medsa_engine::{Decoded, MASKS};
@@ -95,8 +95,15 @@ impl Bench {
             Network { segmenter: Everything, build: Arc::default(), manifest: None },
             None,
         );
-        let (pipeline, masks) =
-            Pipeline::start(player, slot, objects, bell, meter.clone(), 8).unwrap();
+        let (pipeline, masks) = Pipeline::start(
+            player,
+            slot,
+            objects,
+            bell,
+            meter.clone(),
+            Capacity { masks: 8, cine: CineConfig::default() },
+        )
+        .unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { events, state, masks, meter, pipeline, runtime }
     }
