@@ -35,7 +35,7 @@ export default {
     'not-a-message': 'Das Gerät kennt diese Anfrage nicht. Seite neu laden.',
     'wrong-token': 'Das Zugangstoken ist falsch.', 'too-many-tokens': 'Zu viele falsche Token. In 10 s erneut versuchen.',
     'foreign-page': 'Diese Seite ist nicht vom Gerät.', 'too-many-pages': 'Zu viele Seiten sind offen.',
-    'not-frozen': 'Erst das Bild anhalten.', 'no-such-frame': 'Dieses Bild ist nicht mehr da.', stopping: 'Das Gerät wird heruntergefahren.',
+    'not-frozen': 'Erst das Bild anhalten.', 'no-such-frame': 'Dieses Bild ist nicht mehr da.', 'source-ended': 'Die Aufzeichnung ist zu Ende.',
     'no-such-record': 'Diese Aufnahme gibt es nicht mehr.', disk: 'Der Datenträger ist nicht lesbar.',
     unreachable: 'Keine Verbindung zum Gerät.',
     'not-announced': 'Auf diesem Gerät gespeichert, kann aber dem Broker nicht gemeldet werden.',

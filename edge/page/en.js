@@ -35,7 +35,7 @@ export default {
     'not-a-message': 'The device does not know this request. Reload the page.',
     'wrong-token': 'The access token is wrong.', 'too-many-tokens': 'Too many wrong tokens. Try again in 10 s.',
     'foreign-page': 'This page is not from the device.', 'too-many-pages': 'Too many pages are open.',
-    'not-frozen': 'Freeze the image first.', 'no-such-frame': 'This frame is no longer kept.', stopping: 'The device is shutting down.',
+    'not-frozen': 'Freeze the image first.', 'no-such-frame': 'This frame is no longer kept.', 'source-ended': 'The recording has ended.',
     'no-such-record': 'This capture is no longer there.', disk: 'The disk cannot be read.',
     unreachable: 'No connection to the device.',
     'not-announced': 'Saved on this device, but it cannot be reported to the broker.',

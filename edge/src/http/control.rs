@@ -154,11 +154,11 @@ async fn cine(
             let code = match error {
                 NotShown::NotFrozen => "not-frozen",
                 NotShown::NoSuchFrame { .. } => "no-such-frame",
-                NotShown::Stopping => "stopping",
+                NotShown::Ended => "source-ended",
             };
             Err(unfit(code, error.to_string()))
         }
-        Err(error) => Err(unfit("stopping", error.to_string())),
+        Err(error) => Err(unfit("source-ended", error.to_string())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Following of objects from frame to frame, at the rate of the source, and passing of frames on to
 //! the network. While frozen, frames of the cine buffer can be shown again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use medsa_frames::Frame;
@@ -44,9 +44,9 @@ pub enum NotShown {
         /// Number of frames.
         frames: usize,
     },
-    /// The service ends.
-    #[error("the service ends")]
-    Stopping,
+    /// The source has ended, and with it the following.
+    #[error("the source has ended")]
+    Ended,
 }
 
 /// Follows objects to frames, of the source and of the cine buffer.
@@ -66,7 +66,8 @@ pub(super) struct Follower {
 /// Shows frames of the cine buffer again.
 #[derive(Clone)]
 pub struct Cine {
-    pub(super) follower: Arc<Mutex<Follower>>,
+    /// Owned by the thread alone, so that the queue of masks closes when it ends.
+    pub(super) follower: Weak<Mutex<Follower>>,
     pub(super) objects: Arc<Objects>,
     pub(super) extent: watch::Receiver<CineExtent>,
 }
@@ -79,17 +80,14 @@ impl Cine {
     /// # Errors
     /// [`NotShown`].
     pub fn show(&self, number: usize) -> Result<(), NotShown> {
-        self.lock().show(number)
+        let follower = self.follower.upgrade().ok_or(NotShown::Ended)?;
+        lock(&follower).show(number)
     }
 
     /// The extent while frozen; `None` otherwise.
     pub fn extent(&self) -> Option<CineExtent> {
         let frozen = self.objects.activity() == Activity::Frozen;
         frozen.then(|| *self.extent.borrow())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Follower> {
-        lock(&self.follower)
     }
 }
 
@@ -163,7 +161,7 @@ impl Follower {
         if number >= frames {
             return Err(NotShown::NoSuchFrame { number, frames });
         }
-        self.show_again(number).map_err(|Closed| NotShown::Stopping)
+        self.show_again(number).map_err(|Closed| NotShown::Ended)
     }
 
     /// Shows a frame of the buffer as a new one.

@@ -119,7 +119,11 @@ impl Pipeline {
             threads: Vec::new(),
             recent: recent.clone(),
             frames,
-            cine: Cine { follower: follower.clone(), objects: objects.clone(), extent: extents },
+            cine: Cine {
+                follower: Arc::downgrade(&follower),
+                objects: objects.clone(),
+                extent: extents,
+            },
             watch: watch.clone(),
         };
         pipeline.spawn("decoding", {

@@ -57,9 +57,14 @@ pub(super) fn state(folder: &Path) -> Result<State, Error> {
 /// State of the slots at `path`; `None` if the build is a file.
 ///
 /// # Errors
-/// [`Error::Slots`].
+/// [`Error::Slots`]; [`Error::File`] if `path` may not be read.
 pub(crate) fn state_if_slots(path: &Path) -> Result<Option<State>, Error> {
-    path.is_dir().then(|| state(path)).transpose()
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => state(path).map(Some),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(files::Error::io(path)(error).into()),
+    }
 }
 
 /// Switches to the build in the other slot.

@@ -18,6 +18,10 @@ use crate::port::{Activate, BuildState, Builds, Objects, Slot};
 /// Time between two checks of the slots and of the build's health.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest time without a segmented frame in which a build still counts as healthy: several runs of
+/// the encoder on the slowest board, also while it rests.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Supervises the slots.
 #[derive(Clone)]
 pub struct UpdateSupervisor {
@@ -32,10 +36,34 @@ pub struct UpdateSupervisor {
 }
 
 /// Frames that a build has processed so far.
+#[derive(Clone)]
 struct Progress {
     sha256: String,
     segmented: u64,
     failed: u64,
+}
+
+/// Time for which a build has been healthy.
+#[derive(Default)]
+struct Health {
+    /// Up to the last segmented frame.
+    healthy: Duration,
+    /// Since the last segmented frame.
+    quiet: Duration,
+}
+
+impl Health {
+    /// Takes the progress after another [`POLL_INTERVAL`], and returns the time for which the build
+    /// has segmented frames without a failure or a long gap.
+    fn observe(&mut self, before: &Progress, now: &Progress) -> Duration {
+        self.quiet += POLL_INTERVAL;
+        if now.sha256 != before.sha256 || now.failed != before.failed || self.quiet > QUIET {
+            *self = Self::default();
+        } else if now.segmented > before.segmented {
+            self.healthy += std::mem::take(&mut self.quiet);
+        }
+        self.healthy
+    }
 }
 
 impl UpdateSupervisor {
@@ -63,7 +91,7 @@ impl UpdateSupervisor {
     /// Runs until it is aborted.
     pub async fn run(self) {
         let mut before = self.progress();
-        let mut healthy_for = Duration::ZERO;
+        let mut health = Health::default();
         // SHA-256 of a build that was tried and not accepted; it is not tried again.
         let mut tried = None;
         let mut next_check = self.every.map(|_| Instant::now());
@@ -72,13 +100,10 @@ impl UpdateSupervisor {
         loop {
             sleep(POLL_INTERVAL).await;
             let now = self.progress();
-            let is_healthy = now.sha256 == before.sha256
-                && now.segmented > before.segmented
-                && now.failed == before.failed;
-            healthy_for = if is_healthy { healthy_for + POLL_INTERVAL } else { Duration::ZERO };
+            let healthy_for = health.observe(&before, &now);
             before = now;
             if healthy_for >= self.confirm_after {
-                healthy_for = Duration::ZERO;
+                health = Health::default();
                 self.confirm(before.sha256.clone()).await;
             }
             if *self.reloader.state().borrow() == BuildState::Loading {
@@ -130,5 +155,38 @@ impl UpdateSupervisor {
             segmented: self.meter.get(Counter::FramesSegmented),
             failed: self.meter.get(Counter::FramesFailed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longest health over progress given as segmented and failed frames in every second.
+    fn healthy_s(seconds: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+        let mut health = Health::default();
+        let mut before = Progress { sha256: "a".into(), segmented: 0, failed: 0 };
+        let observed = seconds.into_iter().map(|(segmented, failed)| {
+            let mut now = before.clone();
+            now.segmented += segmented;
+            now.failed += failed;
+            let healthy = health.observe(&before, &now);
+            before = now;
+            healthy.as_secs()
+        });
+        observed.collect::<Vec<_>>().pop().unwrap()
+    }
+
+    #[test]
+    fn slow_encoder_is_healthy_and_a_gap_or_a_failure_is_not() {
+        // A frame every three seconds.
+        assert_eq!(healthy_s((1..=30).map(|second| (u64::from(second % 3 == 0), 0))), 30);
+        // The last seconds have shown nothing yet.
+        assert_eq!(healthy_s([(1, 0), (1, 0), (0, 0), (0, 0)]), 2);
+        let gap =
+            |length| std::iter::repeat_n((1, 0), 5).chain(vec![(0, 0); length]).chain([(1, 0)]);
+        assert_eq!(healthy_s(gap(9)), 15);
+        assert_eq!(healthy_s(gap(10)), 0);
+        assert_eq!(healthy_s([(30, 0), (30, 0), (29, 1), (30, 0)]), 1);
     }
 }
