@@ -5,6 +5,8 @@ export default {
   positive: 'innen', negative: 'außen',
   undo: 'Zurück', redo: 'Vor', clear: 'Löschen', freeze: 'Anhalten', goOn: 'Weiter', capture: 'Speichern', captures: 'Liste', build: 'Build', close: 'Schließen',
   fit: 'Ganzes Bild', removePoint: 'Punkt entfernen', removeBox: 'Rahmen entfernen', holdToRemove: 'Den Punkt halten, um ihn zu entfernen.',
+  erase: 'Entfernen', eraseHint: 'Einen Punkt oder den Rand des Rahmens antippen, um ihn zu entfernen.',
+  returned: 'Das Bild war länger als 10 s weg. Punkte und Rahmen von vorher anwenden?', keep: 'Behalten',
   settings: 'Optionen', theme: 'Helligkeit', dark: 'Dunkel', light: 'Hell', dim: 'Gedimmt', look: 'Masken', outline: 'Umriss', fill: 'Fläche', opacity: 'Deckkraft',
   language: 'Sprache', hand: 'Tasten', left: 'Links', right: 'Rechts', size: 'Größe', normal: 'Normal', large: 'Groß', device: 'Gerät',
   token: 'Zugangstoken dieses Geräts', enter: 'Anmelden',

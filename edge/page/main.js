@@ -33,6 +33,7 @@ let unfrozenAt = -Infinity;
 const device = new Device({
   frame(frame) {
     connected = true;
+    prompts.back(isPlaying(status));
     view.frame?.bitmap.close();
     view.frame = frame;
     arrivals = arrivals.filter((at) => frame.receivedAt - at < 2000).concat(frame.receivedAt);
@@ -40,13 +41,14 @@ const device = new Device({
   },
   mask(mask) {
     // A mask sent before its object was cleared must not appear as the answer to the next tap.
-    if (prompts.has(mask.object)) masks.set(mask.object, mask);
+    if (prompts.hasStored(mask.object)) masks.set(mask.object, mask);
     redraw();
   },
   status(message) {
     connected = true;
     const before = status;
     status = message;
+    if (view.frame && !isPlaying(message)) prompts.away();
     tellCaptures(before?.records, message.records);
     if (before?.activity === 'frozen' && message.activity !== 'frozen') unfrozenAt = performance.now();
     const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
@@ -60,6 +62,7 @@ const device = new Device({
   lost() {
     connected = false;
     status = null;
+    if (view.frame) prompts.away();
     redraw();
   },
   unauthorized(reason) {
@@ -75,6 +78,11 @@ const dialogs = new Dialogs(device, () => status?.reload, notDone);
 /** Milliseconds since the frame was captured. */
 function age() {
   return view.frame.ageUs / 1000 + performance.now() - view.frame.receivedAt;
+}
+
+/** True if images arrive from the source, or would without a freeze. */
+function isPlaying(status) {
+  return status?.source.state === 'playing' && status.activity !== 'paused';
 }
 
 function state() {
@@ -133,12 +141,22 @@ function showState() {
   label('sign', positive ? text.positive : text.negative, positive ? 'inside' : 'outside');
   element('sign').setAttribute('aria-pressed', !positive);
   element('capture').disabled = !status?.records;
-  element('fit').hidden = view.zoom === 1;
+  element('returned').hidden = !prompts.old.size || !isCurrent();
+  showTools();
   element('remove').hidden = !prompting.removal;
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
   const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
   setText(element('status'), deviceLine(status, (recent / 2).toFixed(0)));
+}
+
+/** The buttons over the image: those that are of use now. */
+function showTools() {
+  const canErase = isCurrent() && prompts.has(prompting.selected);
+  prompting.erasing &&= canErase;
+  element('fit').hidden = view.zoom === 1;
+  element('erase').hidden = !canErase;
+  element('erase').setAttribute('aria-pressed', prompting.erasing);
 }
 
 function label(id, words, icon) {
@@ -238,6 +256,9 @@ const actions = {
   update() { command('Update'); },
   fit() { view.fit(); },
   remove() { prompting.remove(); },
+  erase() { prompting.erasing = !prompting.erasing; },
+  keep() { prompts.keep(); },
+  forget() { prompts.old.forEach((object) => masks.delete(object)); prompts.forget(); },
 };
 for (const [id, act] of Object.entries(actions)) onPress(id, act);
 

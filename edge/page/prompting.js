@@ -19,6 +19,8 @@ export class Prompting {
     /** Number of the object that is prompted, and the sign of its next point. */
     this.selected = 0;
     this.positive = true;
+    /** True if the next tap removes a point or a box. */
+    this.erasing = false;
     /** Corners of the box that is being drawn, in pixels of the canvas. */
     this.drag = null;
     /** Cursor of the keyboard and the first corner of its box, in pixels of the frame. */
@@ -30,8 +32,9 @@ export class Prompting {
       may: on.isCurrent,
       grip: (at) => this.grip(at),
       begin: () => { [this.cursor, this.removal] = [null, null]; on.changed(); },
-      drag: (corners) => { this.drag = corners; on.changed(); },
-      box: (corners) => this.setBox(corners),
+      drag: (corners) => { this.drag = this.erasing ? null : corners; on.changed(); },
+      // A finger that slips while it erases does not draw.
+      box: (corners) => (this.erasing ? this.tap(corners[0]) : this.setBox(corners)),
       tap: (at) => this.tap(at),
       hold: (at) => this.offerRemoval(at),
       moved: on.changed,
@@ -43,7 +46,10 @@ export class Prompting {
     });
   }
 
-  isLost() { return this.masks.get(this.selected)?.state === 'lost'; }
+  /** True if a new prompt replaces that of the selected object, which is lost or from before. */
+  isOver() {
+    return this.masks.get(this.selected)?.state === 'lost' || this.prompts.old.has(this.selected);
+  }
 
   /** Index of the point of the selected object within `mm` of a position, or -1. */
   pointAt([x, y], mm) {
@@ -52,7 +58,12 @@ export class Prompting {
 
   tap(at) {
     const point = this.view.toFrame(...at);
-    if (this.isLost()) {
+    if (this.erasing) {
+      const found = this.removable(at);
+      found?.remove();
+      this.on.notice(found ? null : text.eraseHint);
+      this.erasing = !found;
+    } else if (this.isOver()) {
       // What drifted away with the image is of no use any more.
       this.prompts.replace(this.selected, { points: [{ ...point, positive: true }] });
       this.masks.delete(this.selected);
@@ -68,7 +79,7 @@ export class Prompting {
     const [a, b] = [this.view.toFrame(...from), this.view.toFrame(...to)];
     const box = [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
     if (box[0] >= box[2] || box[1] >= box[3]) return this.on.changed();
-    if (this.isLost()) {
+    if (this.isOver()) {
       this.prompts.replace(this.selected, { box });
       this.masks.delete(this.selected);
     } else {
@@ -80,28 +91,32 @@ export class Prompting {
   /** The corner opposite to the one that a finger takes, or null. */
   grip([x, y]) {
     const { box } = this.prompts.of(this.selected);
-    if (!box || this.isLost()) return null;
+    if (!box || this.isOver() || this.erasing) return null;
     const corners = this.view.corners(box);
     const apart = corners.map(([left, top]) => Math.hypot(left - x, top - y));
     const nearest = apart.indexOf(Math.min(...apart));
     return apart[nearest] <= REACH_MM * Gestures.mm() ? corners[(nearest + 2) % 4] : null;
   }
 
+  /** The point or box at a position: words for its removal, and the removal. Null if there is none. */
+  removable(at) {
+    const { prompts, selected: object } = this;
+    // The device may move the points meanwhile, but does not reorder them.
+    const index = this.pointAt(at, REACH_MM);
+    if (index >= 0) return { words: text.removePoint, remove: () => prompts.remove(object, index) };
+    const { box } = prompts.of(object);
+    if (!box || !this.view.onEdge(box, ...at, REACH_MM * Gestures.mm())) return null;
+    return { words: text.removeBox, remove: () => prompts.removeBox(object) };
+  }
+
   /** Offers to remove what is at a position; false if there is nothing. */
   offerRemoval(at) {
-    const { prompts, canvas, selected: object, removeButton: button } = this;
-    const index = this.pointAt(at, REACH_MM);
-    const { box } = prompts.of(object);
-    const onBox = index < 0 && box && this.view.onEdge(box, ...at, REACH_MM * Gestures.mm());
-    if (index < 0 && !onBox) return false;
-    const held = prompts.of(object).points[index];
+    const { canvas, removeButton: button } = this;
+    const found = this.removable(at);
+    if (!found) return false;
     this.on.notice(null);
-    this.removal = () => {
-      // The device may have moved the points meanwhile, but not reordered them.
-      if (onBox) prompts.removeBox(object);
-      else if (held) prompts.remove(object, index);
-    };
-    setText(button, onBox ? text.removeBox : text.removePoint);
+    this.removal = found.remove;
+    setText(button, found.words);
     button.hidden = false;
     const place = (at, size, room) => `${Math.min(Math.max(at - size / 2, 0), room - size)}px`;
     button.style.left = place(at[0], button.offsetWidth, canvas.clientWidth);

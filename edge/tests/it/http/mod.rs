@@ -8,6 +8,7 @@ mod delay;
 mod hands;
 mod live;
 mod page;
+mod returned;
 mod screen;
 mod session;
 mod tls;
