@@ -6,6 +6,8 @@ export default {
   undo: 'Zurück', redo: 'Vor', clear: 'Löschen', freeze: 'Anhalten', goOn: 'Weiter', capture: 'Speichern', captures: 'Liste', build: 'Build', close: 'Schließen',
   fit: 'Ganzes Bild', removePoint: 'Punkt entfernen', removeBox: 'Rahmen entfernen', holdToRemove: 'Den Punkt halten, um ihn zu entfernen.',
   erase: 'Entfernen', eraseHint: 'Einen Punkt oder den Rand des Rahmens antippen, um ihn zu entfernen.',
+  measure: 'Messen', distance: 'Strecke', ellipse: 'Ellipse', angle: 'Winkel', circumference: 'Umfang',
+  removeCaliper: 'Messung entfernen', measureHint: 'Die Enden einer Messung ziehen. Zum Entfernen eine Messung halten.',
   returned: 'Das Bild war länger als 10 s weg. Punkte und Rahmen von vorher anwenden?', keep: 'Behalten',
   settings: 'Optionen', theme: 'Helligkeit', dark: 'Dunkel', light: 'Hell', dim: 'Gedimmt', look: 'Masken', outline: 'Umriss', fill: 'Fläche', opacity: 'Deckkraft',
   language: 'Sprache', hand: 'Tasten', left: 'Links', right: 'Rechts', size: 'Größe', normal: 'Normal', large: 'Groß', device: 'Gerät',

@@ -6,6 +6,8 @@ export default {
   undo: 'Undo', redo: 'Redo', clear: 'Clear', freeze: 'Freeze', goOn: 'Resume', capture: 'Capture', captures: 'Saved', build: 'Build', close: 'Close',
   fit: 'Whole image', removePoint: 'Remove point', removeBox: 'Remove box', holdToRemove: 'Hold the point to remove it.',
   erase: 'Erase', eraseHint: 'Tap a point or the edge of the box to remove it.',
+  measure: 'Measure', distance: 'Distance', ellipse: 'Ellipse', angle: 'Angle', circumference: 'Circumference',
+  removeCaliper: 'Remove measurement', measureHint: 'Drag the ends of a measurement. Hold it to remove it.',
   returned: 'The image was away for more than 10 s. Apply the points and boxes from before?', keep: 'Keep',
   settings: 'Settings', theme: 'Brightness', dark: 'Dark', light: 'Light', dim: 'Dim', look: 'Masks', outline: 'Outline', fill: 'Fill', opacity: 'Opacity',
   language: 'Language', hand: 'Buttons', left: 'Left', right: 'Right', size: 'Size', normal: 'Normal', large: 'Large', device: 'Device',

@@ -1,4 +1,5 @@
-// Prompting on the image: taps, boxes and their removal, by fingers or by a cursor that keys move.
+// Prompting on the image: taps, boxes and their removal, by fingers or by a cursor that keys move. In
+// measuring mode, the same gestures move and remove measurements.
 
 import { Gestures } from './gestures.js';
 import { setText, text } from './words.js';
@@ -14,8 +15,8 @@ export class Prompting {
    * may be prompted. `on.notice(words)` shows a notice, null for none. `on.changed()`: something has
    * to be drawn.
    */
-  constructor(canvas, view, { prompts, masks }, removeButton, on) {
-    Object.assign(this, { canvas, view, prompts, masks, removeButton, on });
+  constructor(canvas, view, { prompts, masks, calipers }, removeButton, on) {
+    Object.assign(this, { canvas, view, prompts, masks, calipers, removeButton, on });
     /** Number of the object that is prompted, and the sign of its next point. */
     this.selected = 0;
     this.positive = true;
@@ -28,22 +29,33 @@ export class Prompting {
     this.corner = null;
     /** Removes what was held, once the user agrees. */
     this.removal = null;
+    /** Moves the measurement that the cursor holds; null if it holds none. */
+    this.carried = null;
     new Gestures(canvas, view, {
       may: on.isCurrent,
       grip: (at) => this.grip(at),
       begin: () => { [this.cursor, this.removal] = [null, null]; on.changed(); },
-      drag: (corners) => { this.drag = this.erasing ? null : corners; on.changed(); },
+      carry: (at) => this.carry(at),
+      drag: (corners) => { this.drag = this.draws() ? corners : null; on.changed(); },
       // A finger that slips while it erases does not draw.
-      box: (corners) => (this.erasing ? this.tap(corners[0]) : this.setBox(corners)),
+      box: (corners) => (this.draws() ? this.setBox(corners) : this.tap(corners[0])),
       tap: (at) => this.tap(at),
       hold: (at) => this.offerRemoval(at),
       moved: on.changed,
     });
     canvas.addEventListener('keydown', (event) => this.key(event));
     canvas.addEventListener('blur', () => {
-      [this.cursor, this.corner, this.drag] = [null, null, null];
+      [this.cursor, this.corner, this.drag, this.carried] = [null, null, null, null];
       on.changed();
     });
+  }
+
+  /** True if fingers set prompts, instead of erasing or measuring. */
+  draws() { return !this.erasing && !this.calipers.on; }
+
+  /** The function that moves the measurement at a position, or null. */
+  carry(at) {
+    return this.calipers.on ? this.calipers.carry(at, REACH_MM * Gestures.mm()) : null;
   }
 
   /** True if a new prompt replaces that of the selected object, which is lost or from before. */
@@ -58,7 +70,9 @@ export class Prompting {
 
   tap(at) {
     const point = this.view.toFrame(...at);
-    if (this.erasing) {
+    if (this.calipers.on) {
+      this.on.notice(text.measureHint);
+    } else if (this.erasing) {
       const found = this.removable(at);
       found?.remove();
       this.on.notice(found ? null : text.eraseHint);
@@ -91,16 +105,23 @@ export class Prompting {
   /** The corner opposite to the one that a finger takes, or null. */
   grip([x, y]) {
     const { box } = this.prompts.of(this.selected);
-    if (!box || this.isOver() || this.erasing) return null;
+    if (!box || this.isOver() || !this.draws()) return null;
     const corners = this.view.corners(box);
     const apart = corners.map(([left, top]) => Math.hypot(left - x, top - y));
     const nearest = apart.indexOf(Math.min(...apart));
     return apart[nearest] <= REACH_MM * Gestures.mm() ? corners[(nearest + 2) % 4] : null;
   }
 
-  /** The point or box at a position: words for its removal, and the removal. Null if there is none. */
+  /**
+   * The point, box or measurement at a position: words for its removal, and the removal. Null if
+   * there is none.
+   */
   removable(at) {
-    const { prompts, selected: object } = this;
+    const { prompts, calipers, selected: object } = this;
+    if (calipers.on) {
+      const found = calipers.find(at, REACH_MM * Gestures.mm());
+      return found ? { words: text.removeCaliper, remove: () => calipers.remove(found.caliper) } : null;
+    }
     // The device may move the points meanwhile, but does not reorder them.
     const index = this.pointAt(at, REACH_MM);
     if (index >= 0) return { words: text.removePoint, remove: () => prompts.remove(object, index) };
@@ -145,11 +166,14 @@ export class Prompting {
       const [dx, dy] = moves[event.key];
       const moved = { x: this.cursor.x + dx, y: this.cursor.y + dy };
       this.cursor = view.toFrame(...view.toCanvas(moved));
+      this.carried?.(view.toCanvas(this.cursor));
+    } else if (this.calipers.on && event.key === 'Enter') {
+      this.carried = this.carried ? null : this.carry(here);
     } else if (event.key === 'Enter' || event.key === ' ') {
       this.tap(here);
     } else if (event.key === 'Delete' || event.key === 'Backspace') {
       if (this.offerRemoval(here)) this.removeButton.focus();
-    } else if (event.key === 'b') {
+    } else if (event.key === 'b' && this.draws()) {
       if (this.corner) this.setBox([view.toCanvas(this.corner), here]);
       this.corner = this.corner ? null : this.cursor;
     } else {

@@ -42,7 +42,8 @@ const MM: f64 = 4.67;
 
 pub struct Bench {
     pub browser: Browser,
-    _edge: Edge,
+    /// The service, until the test ends it.
+    pub edge: Option<Edge>,
     _place: Place,
     _broker: Mosquitto,
 }
@@ -72,7 +73,7 @@ impl Bench {
         browser.wait_until(FROZEN);
         browser.tap("#objects button:nth-child(2)");
         browser.wait_until(&fact("Tap the structure"));
-        Self { browser, _edge: edge, _place: place, _broker: broker }
+        Self { browser, edge: Some(edge), _place: place, _broker: broker }
     }
 
     pub fn at(&mut self, x: f64, y: f64) -> [f64; 2] {

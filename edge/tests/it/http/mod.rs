@@ -7,6 +7,7 @@ mod control;
 mod delay;
 mod hands;
 mod live;
+mod measure;
 mod page;
 mod returned;
 mod screen;
