@@ -1,6 +1,6 @@
 // Texts about objects and about the device.
 
-import { language, text } from './words.js';
+import { number, text } from './words.js';
 
 /** Class, symbol and words for a mask; null for no mask. */
 export function grade(mask, working) {
@@ -23,9 +23,6 @@ export function lines({ points, box }, mask, working) {
 
 function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
-  // No thousands separator: 1.804 could be read as a decimal fraction.
-  const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
-  const number = (value, digits) => value.toLocaleString(language, format(digits));
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;
     return [

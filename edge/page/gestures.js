@@ -11,9 +11,10 @@ const GRIP_MM = 2;
 export class Gestures {
   /**
    * `on.may()`: true if the image may be prompted. `on.grip(at)`: the corner opposite to the handle
-   * at a position, or null. `on.drag(corners)`: the box while it is drawn, null at its end.
-   * `on.box(corners)`, `on.tap(at)`: finished gestures. `on.hold(at)`: true if something there
-   * answers a long press. `on.begin()`, `on.moved()`: a touch begins; the view has moved.
+   * at a position, or null. `on.carry(at)`: the function that moves what is at a position, or null.
+   * `on.drag(corners)`: the box while it is drawn, null at its end. `on.box(corners)`, `on.tap(at)`:
+   * finished gestures. `on.hold(at)`: true if something there answers a long press. `on.begin()`,
+   * `on.moved()`: a touch begins; the view has moved.
    */
   constructor(canvas, view, on) {
     Object.assign(this, { canvas, view, on });
@@ -44,7 +45,7 @@ export class Gestures {
     this.drop();
     if (this.fingers.size > 1 || !this.on.may()) return;
     const grip = this.on.grip(at);
-    this.touch = { at, grip, here: at, drawn: false, held: false };
+    this.touch = { at, grip, carry: this.on.carry(at), here: at, drawn: false, held: false };
     this.timer = setTimeout(() => {
       if (this.touch && !this.touch.drawn) this.touch.held = this.on.hold(at);
     }, HOLD_MS);
@@ -66,9 +67,11 @@ export class Gestures {
   draw(at) {
     const { touch } = this;
     touch.here = at;
-    const slip = Gestures.mm() * (touch.grip ? GRIP_MM : SLIP_MM);
+    const slip = Gestures.mm() * (touch.grip || touch.carry ? GRIP_MM : SLIP_MM);
     touch.drawn ||= Math.hypot(at[0] - touch.at[0], at[1] - touch.at[1]) > slip;
-    if (touch.drawn) this.on.drag([touch.grip ?? touch.at, at]);
+    if (!touch.drawn) return;
+    if (touch.carry) touch.carry(at);
+    else this.on.drag([touch.grip ?? touch.at, at]);
   }
 
   up(event) {
@@ -76,6 +79,7 @@ export class Gestures {
     const { touch } = this;
     this.drop();
     if (!touch || touch.held) return;
+    if (touch.carry && touch.drawn) return;
     if (touch.drawn) this.on.box([touch.grip ?? touch.at, touch.here]);
     else this.tap(touch.at);
   }

@@ -3,8 +3,8 @@
 const ACTIONS = {
   f: 'freeze', F: 'freeze', PageUp: 'freeze', F9: 'freeze',
   c: 'capture', C: 'capture', PageDown: 'capture', F10: 'capture',
-  n: 'next', N: 'next', End: 'next', F8: 'next',
-  u: 'undo', U: 'undo', r: 'redo', R: 'redo',
+  m: 'measure', M: 'measure', n: 'next', N: 'next', End: 'next', F8: 'next',
+  e: 'erase', E: 'erase', u: 'undo', U: 'undo', r: 'redo', R: 'redo',
   ',': 'stepBack', '.': 'stepForward', p: 'play', P: 'play',
   '+': 'zoomIn', '-': 'zoomOut', 0: 'fit',
 };

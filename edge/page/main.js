@@ -1,5 +1,6 @@
 // The page: sends prompts and commands, and shows frames, masks and the state of the device.
 
+import { Calipers } from './calipers.js';
 import { Cine } from './cine.js';
 import { Device } from './device.js';
 import { Dialogs } from './dialogs.js';
@@ -16,10 +17,13 @@ const STALE_MS = 1000;
 const NOTICE_MS = 4000;
 const LOOK_MS = 200;
 const CARD_MS = 2000;
+/** Kinds of measurements, which are also the names of their buttons. */
+const KINDS = ['distance', 'ellipse', 'angle'];
 
 const element = (id) => document.getElementById(id);
 const canvas = element('picture');
 const view = new View(canvas);
+const calipers = new Calipers(view, redraw);
 const masks = new Map();
 let status = null;
 let connected = false;
@@ -34,6 +38,8 @@ let unfrozenAt = -Infinity;
 const device = new Device({
   frame(frame) {
     connected = true;
+    prompts.back(isPlaying(status));
+    if (frame.id !== view.frame?.id) calipers.end();
     view.frame?.bitmap.close();
     view.frame = frame;
     arrivals = arrivals.filter((at) => frame.receivedAt - at < 2000).concat(frame.receivedAt);
@@ -41,14 +47,16 @@ const device = new Device({
   },
   mask(mask) {
     // A mask sent before its object was cleared must not appear as the answer to the next tap.
-    if (prompts.has(mask.object)) masks.set(mask.object, mask);
+    if (prompts.hasStored(mask.object)) masks.set(mask.object, mask);
     redraw();
   },
   status(message) {
     connected = true;
     const before = status;
     status = message;
+    if (view.frame && !isPlaying(message)) prompts.away();
     tellCaptures(before?.records, message.records);
+    if (message.activity !== 'frozen') calipers.end();
     if (before?.activity === 'frozen' && message.activity !== 'frozen') unfrozenAt = performance.now();
     const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
     dialogs.update(changed);
@@ -63,6 +71,7 @@ const device = new Device({
     connected = false;
     status = null;
     cine.update(null);
+    if (view.frame) prompts.away();
     redraw();
   },
   unauthorized(reason) {
@@ -70,7 +79,7 @@ const device = new Device({
   },
 });
 const prompts = new Prompts(device, notDone);
-const prompting = new Prompting(canvas, view, { prompts, masks }, element('remove'), {
+const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, element('remove'), {
   isCurrent, notice: showNotice, changed: redraw,
 });
 const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw });
@@ -79,6 +88,11 @@ const dialogs = new Dialogs(device, () => status?.reload, notDone);
 /** Milliseconds since the frame was captured. */
 function age() {
   return view.frame.ageUs / 1000 + performance.now() - view.frame.receivedAt;
+}
+
+/** True if images arrive from the source, or would without a freeze. */
+function isPlaying(status) {
+  return status?.source.state === 'playing' && status.activity !== 'paused';
 }
 
 function state() {
@@ -117,7 +131,10 @@ function draw() {
   const filled = settings.values.look === 'fill';
   const drawn = shown();
   const { drag, cursor } = prompting;
-  view.draw({ masks: drawn, prompts: isCurrent() ? all : [], drag, cursor, filled, opacity });
+  view.draw({
+    masks: drawn, prompts: isCurrent() ? all : [], calipers: isCurrent() ? calipers.drawn() : [],
+    measuring: calipers.on, drag, cursor, filled, opacity,
+  });
   element('stage').dataset.frame = view.frame?.id ?? '';
   onScreen = view.frame && { frame_id: view.frame.id, masks: drawn.map((mask) => mask.revision) };
 }
@@ -139,12 +156,32 @@ function showState() {
   element('sign').setAttribute('aria-pressed', !positive);
   cine.draw();
   element('capture').disabled = !status?.records;
-  element('fit').hidden = view.zoom === 1;
+  element('returned').hidden = !prompts.old.size || !isCurrent();
+  showTools();
   element('remove').hidden = !prompting.removal;
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
   const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
   setText(element('status'), deviceLine(status, (recent / 2).toFixed(0)));
+}
+
+/** Shows the buttons over the image that are of use now, and the results of measurements. */
+function showTools() {
+  calipers.on &&= state() === 'frozen';
+  const canErase = isCurrent() && prompts.has(prompting.selected) && !calipers.on;
+  prompting.erasing &&= canErase;
+  element('fit').hidden = view.zoom === 1 || calipers.on;
+  element('erase').hidden = !canErase;
+  element('erase').setAttribute('aria-pressed', prompting.erasing);
+  element('measure').hidden = state() !== 'frozen';
+  element('measure').setAttribute('aria-pressed', calipers.on);
+  for (const kind of KINDS) {
+    element(kind).hidden = !calipers.on;
+    element(kind).disabled = calipers.isFull();
+  }
+  const results = isCurrent() ? calipers.results() : [];
+  setText(element('results'), results.map((result, index) => `${index + 1}  ${result}`).join('\n'));
+  element('results').hidden = !results.length;
 }
 
 function label(id, words, icon) {
@@ -231,9 +268,19 @@ function tellCaptures(before, now) {
 
 const actions = {
   sign() { prompting.positive = !prompting.positive; },
-  undo() { prompting.selected = prompts.undo(prompting.selected); },
-  redo() { prompting.selected = prompts.redo(prompting.selected); },
-  clear() { prompts.clear(prompting.selected); masks.delete(prompting.selected); },
+  undo() {
+    if (calipers.on) calipers.undo();
+    else prompting.selected = prompts.undo(prompting.selected);
+  },
+  redo() {
+    if (calipers.on) calipers.redo();
+    else prompting.selected = prompts.redo(prompting.selected);
+  },
+  clear() {
+    if (calipers.on) return calipers.clear();
+    prompts.clear(prompting.selected);
+    masks.delete(prompting.selected);
+  },
   freeze() { command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'); },
   capture,
   showCaptures() { dialogs.openCaptures(); },
@@ -244,8 +291,13 @@ const actions = {
   update() { command('Update'); },
   fit() { view.fit(); },
   remove() { prompting.remove(); },
+  erase() { prompting.erasing = !prompting.erasing; },
+  measure() { calipers.on = !calipers.on; },
+  keep() { prompts.keep(); },
+  forget() { prompts.old.forEach((object) => masks.delete(object)); prompts.forget(); },
 };
 for (const [id, act] of Object.entries(actions)) onPress(id, act);
+for (const kind of KINDS) onPress(kind, () => calipers.add(kind));
 
 /** Actions of keys alone. */
 const keyed = {

@@ -2,7 +2,11 @@
 
 /** Longest time that a local change is shown without confirmation by the device, in ms. */
 const UNCONFIRMED_MS = 1000;
+/** Longest absence of the image after which prompts are applied without a question, in ms. */
+const ABSENCE_MS = 10000;
 const NOTHING = { points: [], box: null };
+
+const isSet = ({ points, box }) => points.length > 0 || box !== null;
 
 export class Prompts {
   constructor(device, failed) {
@@ -14,21 +18,54 @@ export class Prompts {
     /** Objects changed by this page, and those of them whose change was undone; the last at the end. */
     this.done = [];
     this.undone = [];
+    /** Objects prompted before a long absence of the image; not applied until the user agrees. */
+    this.old = new Set();
+    /** Time since which no images arrive; null while they do. */
+    this.awaySince = null;
   }
 
-  of(object) {
+  /** The prompt to apply. */
+  of(object) { return this.old.has(object) ? NOTHING : this.stored(object); }
+
+  has(object) { return isSet(this.of(object)); }
+
+  /** The prompt of the device, with local changes. */
+  stored(object) {
     return this.tapped.get(object)?.prompt ?? this.reported.get(object) ?? NOTHING;
   }
 
-  has(object) {
-    const { points, box } = this.of(object);
-    return points.length > 0 || box !== null;
+  hasStored(object) { return isSet(this.stored(object)); }
+
+  /** Notes that images no longer arrive. */
+  away() { this.awaySince ??= performance.now(); }
+
+  /** Notes an image; unless `playing`, it may be one from before the absence. */
+  back(playing) {
+    if (this.awaySince === null) return;
+    const isLong = performance.now() - this.awaySince > ABSENCE_MS;
+    if (!isLong && !playing) return;
+    this.awaySince = null;
+    const known = [...this.reported.keys(), ...this.tapped.keys()];
+    if (isLong) this.old = new Set(known.filter((object) => this.hasStored(object)));
+  }
+
+  /** Applies old prompts again. */
+  keep() { this.old.clear(); }
+
+  /** Removes old prompts. */
+  forget() {
+    const objects = [...this.old];
+    this.old.clear();
+    for (const object of objects) this.clear(object);
   }
 
   update(objects) {
     this.reported = new Map(objects.map(({ object, points, box }) => [object, { points, box }]));
     for (const [object, { underWay }] of this.tapped) {
       if (underWay === 0) this.tapped.delete(object);
+    }
+    for (const object of this.old) {
+      if (!this.hasStored(object)) this.old.delete(object);
     }
   }
 
@@ -55,7 +92,7 @@ export class Prompts {
   undo(selected) {
     const object = this.done.pop() ?? selected;
     this.undone.push(object);
-    this.change(object, this.of(object), 'Undo');
+    this.change(object, this.stored(object), 'Undo');
     return object;
   }
 
@@ -63,7 +100,7 @@ export class Prompts {
   redo(selected) {
     const object = this.undone.pop() ?? selected;
     this.done.push(object);
-    this.change(object, this.of(object), 'Redo');
+    this.change(object, this.stored(object), 'Redo');
     return object;
   }
 
@@ -81,6 +118,7 @@ export class Prompts {
   }
 
   async change(object, prompt, change) {
+    this.old.delete(object);
     const entry = this.tapped.get(object) ?? { underWay: 0 };
     entry.prompt = prompt;
     entry.underWay += 1;

@@ -5,6 +5,7 @@ export const COLOURS = [
 ];
 const MARKER_PX = 11;
 const HANDLE_PX = 8;
+const CROSS_PX = 7;
 const LARGEST_ZOOM = 8;
 
 export class View {
@@ -101,8 +102,11 @@ export class View {
     return within(reach) && !(within(-reach));
   }
 
-  /** `masks`: masks to show; `prompts`: [object, prompt, selected]; `drag`: two corners of a box. */
-  draw({ masks, prompts, drag, cursor, filled, opacity }) {
+  /**
+   * `masks`: masks to show; `prompts`: [object, prompt, selected]; `calipers`: lines and ends of
+   * measurements, which `measuring` moves; `drag`: two corners of a box.
+   */
+  draw({ masks, prompts, calipers, measuring, drag, cursor, filled, opacity }) {
     const { canvas, frame } = this;
     const ratio = window.devicePixelRatio;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((s) => Math.round(s * ratio));
@@ -123,6 +127,7 @@ export class View {
       if (box && selected) this.corners(box).forEach((corner) => this.handle(pen, corner, colour));
       for (const point of points) this.marker(pen, point, colour, selected);
     }
+    calipers.forEach((caliper, index) => this.caliper(pen, caliper, index + 1, measuring));
     if (drag) this.box(pen, drag[0], drag[1], '#ffffff');
     if (cursor) this.cross(pen, this.toCanvas(cursor));
   }
@@ -211,6 +216,27 @@ export class View {
     }
     pen.lineWidth = 3;
     pen.stroke(sign);
+  }
+
+  /** Draws a measurement with its number, and rings around its ends if fingers can take them. */
+  caliper(pen, { line, ends }, number, measuring) {
+    const path = new Path2D();
+    line.forEach((point) => path.lineTo(...this.toCanvas(point)));
+    const places = ends.map((end) => this.toCanvas(end));
+    for (const [x, y] of places) {
+      path.addPath(new Path2D(`M${x - CROSS_PX} ${y}h${2 * CROSS_PX}M${x} ${y - CROSS_PX}v${2 * CROSS_PX}`));
+      if (!measuring) continue;
+      path.moveTo(x + 2 * CROSS_PX, y);
+      path.arc(x, y, 2 * CROSS_PX, 0, 2 * Math.PI);
+    }
+    this.stroke(pen, path, '#fff', 1.5);
+    const [x, y] = places[0];
+    pen.font = 'bold 18px system-ui, sans-serif';
+    pen.lineWidth = 4;
+    pen.strokeStyle = '#000';
+    pen.strokeText(number, x + 2 * CROSS_PX, y - CROSS_PX);
+    pen.fillStyle = '#fff';
+    pen.fillText(number, x + 2 * CROSS_PX, y - CROSS_PX);
   }
 
   cross(pen, [x, y]) {

@@ -64,9 +64,12 @@ export function decodeMask(buffer) {
 /** Decodes the header of a frame and the JPEG after it. */
 export function decodeFrame(buffer) {
   const view = new DataView(buffer);
+  const [down, along] = [25, 29].map((at) => view.getFloat32(at, true));
   return {
     id: Number(view.getBigUint64(1, true)), capturedUs: Number(view.getBigUint64(9, true)),
     ageUs: view.getUint32(17, true), width: view.getUint16(21, true), height: view.getUint16(23, true),
-    jpeg: new Blob([new Uint8Array(buffer, 25)], { type: 'image/jpeg' }),
+    /** Size of a pixel in mm, null if it is not known. */
+    pixelMm: down > 0 && along > 0 ? { x: along, y: down } : null,
+    jpeg: new Blob([new Uint8Array(buffer, 33)], { type: 'image/jpeg' }),
   };
 }

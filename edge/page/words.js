@@ -14,6 +14,11 @@ export function preferred() {
   return navigator.language.startsWith('de') ? 'de' : 'en';
 }
 
+/** A number for display. No thousands separator: 1.804 could be read as a decimal fraction. */
+export function number(value, digits) {
+  return value.toLocaleString(language, { maximumFractionDigits: digits, useGrouping: false });
+}
+
 /** Sets a text only if it differs, because screen readers speak every change. */
 export function setText(target, words) {
   if (target.textContent !== words) target.textContent = words;

@@ -9,7 +9,7 @@
 //!
 //! | message | content |
 //! |---|---|
-//! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, all little-endian; then a JPEG |
+//! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, `row_mm` f32, `column_mm` f32, all little-endian; then a JPEG. The last two are the distance between pixels down the rows and along a row, 0 if it is not known |
 //! | binary, first byte 2 | a mask: `revision` u64, little-endian; then the bytes of a mask message, see `wire/SPEC.md` |
 //! | text, `"kind": "status"` | state of the service, when it has changed |
 //! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, when they changed |
@@ -282,6 +282,8 @@ fn frame_message(seen: &FollowedFrame) -> Option<Vec<u8>> {
     bytes.extend(age_us.to_le_bytes());
     bytes.extend(width.to_le_bytes());
     bytes.extend(height.to_le_bytes());
+    let spacing_mm = frame.pixel_spacing_mm.unwrap_or_default();
+    bytes.extend(spacing_mm.into_iter().flat_map(f32::to_le_bytes));
     bytes.extend(jpeg);
     Some(bytes)
 }

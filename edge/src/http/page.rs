@@ -10,14 +10,16 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 19] = [
+const FILES: [(&str, &str, &str); 21] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
+    ("/calipers.js", SCRIPT, include_str!("../../page/calipers.js")),
     ("/cine.js", SCRIPT, include_str!("../../page/cine.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
     ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
     ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),
+    ("/geometry.js", SCRIPT, include_str!("../../page/geometry.js")),
     ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),
     ("/icons.js", SCRIPT, include_str!("../../page/icons.js")),
     ("/keys.js", SCRIPT, include_str!("../../page/keys.js")),

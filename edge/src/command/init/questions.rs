@@ -18,7 +18,7 @@ const RECORDS: &str = "Folder for captures, or none";
 /// the system.
 const CAMERAS: [&str; 2] = ["/dev/medsa-camera", "/dev/video0"];
 
-/// Where questions are asked and answered.
+/// Streams of the questions and of their answers.
 pub(super) struct Terminal<'a> {
     pub answers: &'a mut dyn BufRead,
     pub questions: &'a mut dyn Write,

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::page::{LIVE, fact, hold, notice, place_of};
-use super::run;
-use crate::harness::{Edge, FRAME, Mosquitto, Place};
+use crate::harness::{Edge, FRAME, Mosquitto, Place, external};
+use crate::service::LOOP;
 
-const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
+pub const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
 
 /// Notes every request for a prompt, and turns masks into those of lost objects on request.
 const SPY: &str = "(() => {
@@ -40,9 +40,10 @@ const SPY: &str = "(() => {
 /// Pixels of a 1024 x 600 screen per millimetre, as the page assumes.
 const MM: f64 = 4.67;
 
-struct Bench {
-    browser: Browser,
-    _edge: Edge,
+pub struct Bench {
+    pub browser: Browser,
+    /// The service, until the test ends it.
+    pub edge: Option<Edge>,
     _place: Place,
     _broker: Mosquitto,
 }
@@ -50,38 +51,47 @@ struct Bench {
 impl Bench {
     /// A page with a frozen image and a selected object without a prompt.
     fn start() -> Self {
+        Self::with_source("")
+    }
+
+    /// Like [`Bench::start`], with more lines for the source.
+    pub fn with_source(source: &str) -> Self {
         let (place, broker) = (Place::new(2), Mosquitto::start());
         let kept = "[records]\nfolder = \"kept\"";
-        let (edge, address) = run(&place, &broker.url(), "control = true", kept);
+        let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true";
+        let settings = format!("{}\n{http}\n{kept}", external(&broker.url()));
+        let edge = Edge::run(&place.config(&format!("{LOOP}\nblank = []\n{source}"), &settings));
+        let line = edge.logged("touchscreen page at ");
+        let address = line.rsplit(' ').next().unwrap();
         let mut browser = Browser::start(1024, 600);
         let script = json!({ "source": SPY });
         browser.call("Page.addScriptToEvaluateOnNewDocument", script);
-        browser.open(&format!("http://{address}/"));
+        browser.open(address);
         browser.wait_until(LIVE);
         browser.wait_until(&fact("good"));
         browser.tap("#freeze");
         browser.wait_until(FROZEN);
         browser.tap("#objects button:nth-child(2)");
         browser.wait_until(&fact("Tap the structure"));
-        Self { browser, _edge: edge, _place: place, _broker: broker }
+        Self { browser, edge: Some(edge), _place: place, _broker: broker }
     }
 
-    fn at(&mut self, x: f64, y: f64) -> [f64; 2] {
+    pub fn at(&mut self, x: f64, y: f64) -> [f64; 2] {
         place_of(&mut self.browser, FRAME, x, y)
     }
 
-    fn tap(&mut self, x: f64, y: f64) {
+    pub fn tap(&mut self, x: f64, y: f64) {
         let at = self.at(x, y);
         self.browser.touch(&[at]);
     }
 
-    fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+    pub fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
         let between = ((from.0 + to.0) / 2.0, (from.1 + to.1) / 2.0);
         let path = [from, between, to].map(|(x, y)| self.at(x, y));
         self.browser.touch(&path);
     }
 
-    fn wait(&mut self, text: &str) {
+    pub fn wait(&mut self, text: &str) {
         self.browser.wait_until(&fact(text));
     }
 
@@ -91,7 +101,7 @@ impl Bench {
         self.browser.value(&format!("sent[{index}].change"))
     }
 
-    fn end(self) {
+    pub fn end(self) {
         assert!(self.browser.complaints().is_empty(), "{:?}", self.browser.complaints());
     }
 }
@@ -161,6 +171,45 @@ fn tap_never_deletes_a_point() {
     bench.tap(10.0, 80.0);
     bench.wait("4 points");
     bench.browser.wait_until("document.querySelector('#remove').hidden");
+    bench.end();
+}
+
+#[test]
+fn erase_removes_one_prompt_with_a_tap() {
+    needs!("browser", "mosquitto");
+    let mut bench = Bench::start();
+    let erasing = |on: bool| format!("document.querySelector('#erase').ariaPressed === '{on}'");
+    bench.browser.wait_until("document.querySelector('#erase').hidden");
+    bench.drag((20.0, 20.0), (80.0, 70.0));
+    bench.tap(30.0, 30.0);
+    bench.tap(60.0, 60.0);
+    bench.wait("2 points, box");
+    bench.browser.tap("#erase");
+    bench.browser.wait_until(&erasing(true));
+    bench.browser.screenshot("erase");
+    // A tap beside everything removes and adds nothing.
+    bench.tap(100.0, 85.0);
+    bench.browser.wait_until(&notice("Tap a point or the edge of the box"));
+    bench.wait("2 points, box");
+    bench.browser.wait_until(&erasing(true));
+    bench.tap(61.0, 60.0);
+    bench.wait("1 point, box");
+    bench.browser.wait_until(&erasing(false));
+    // A finger that slips draws no box.
+    bench.browser.tap("#erase");
+    bench.drag((50.0, 20.0), (110.0, 90.0));
+    bench.browser.wait_until(&format!("!{}", fact("box")));
+    bench.browser.wait_until(&erasing(false));
+    bench.wait("1 point");
+    // Pressed again, it is off; then a tap adds a point.
+    bench.browser.tap("#erase");
+    bench.browser.tap("#erase");
+    bench.tap(90.0, 40.0);
+    bench.wait("2 points");
+    for state in ["1 point", "1 point, box", "2 points, box"] {
+        bench.browser.tap("#undo");
+        bench.wait(state);
+    }
     bench.end();
 }
 

@@ -10,14 +10,16 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
 use super::{get, request, run, secret};
-use crate::harness::{FRAME, LIMIT, Mosquitto, Observer, Place, free_port, wait_until};
-use crate::service::is_left;
+use crate::harness::{
+    Edge, FRAME, LIMIT, Mosquitto, Observer, Place, external, free_port, wait_until,
+};
+use crate::service::{LOOP, is_left};
 
 /// A client of `/live`.
 struct Client(WebSocket<TcpStream>);
 
 enum LiveMessage {
-    Frame { id: u64, age_us: u32, size: (u16, u16), jpeg: Vec<u8> },
+    Frame { id: u64, age_us: u32, size: (u16, u16), spacing_mm: [f32; 2], jpeg: Vec<u8> },
     Mask(Box<MaskMessage>),
     Text(Value),
 }
@@ -53,11 +55,13 @@ impl Client {
             Message::Binary(bytes) => {
                 assert_eq!(bytes[0], 1);
                 let short = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().unwrap());
+                let float = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
                 LiveMessage::Frame {
                     id: u64::from_le_bytes(bytes[1..9].try_into().unwrap()),
                     age_us: u32::from_le_bytes(bytes[17..21].try_into().unwrap()),
                     size: (short(21), short(23)),
-                    jpeg: bytes[25..].to_vec(),
+                    spacing_mm: [float(25), float(29)],
+                    jpeg: bytes[33..].to_vec(),
                 }
             }
             other => panic!("{other:?}"),
@@ -96,6 +100,24 @@ impl Client {
 }
 
 #[test]
+fn frames_state_their_pixel_spacing() {
+    let place = Place::new(1);
+    let broker = external(&format!("mqtt://127.0.0.1:{}", free_port()));
+    let settings = format!("{broker}\n[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true");
+    let source = format!("{LOOP}\npixel_spacing_mm = [0.5, 0.25]");
+    let edge = Edge::run(&place.config(&source, &settings));
+    let line = edge.logged("metrics and health at http://");
+    let mut client = Client::connect(line.rsplit('/').next().unwrap(), None).unwrap();
+    client.say("");
+    let spacing_mm = client.wait(|message| match message {
+        LiveMessage::Frame { spacing_mm, .. } => Some(spacing_mm),
+        _ => None,
+    });
+    // Down the rows, along a row.
+    assert_eq!(spacing_mm, [0.5, 0.25]);
+}
+
+#[test]
 fn frames_and_masks_are_sent_without_a_broker() {
     let place = Place::new(1);
     let url = format!("mqtt://127.0.0.1:{}", free_port());
@@ -112,11 +134,15 @@ fn frames_and_masks_are_sent_without_a_broker() {
     client.say("");
     client.wait_for_mask(|mask| mask.object == 0 && mask.mask.area_cells() > 0 && !is_left(mask));
     client.say("");
-    let (age_us, size, jpeg) = client.wait(|message| match message {
-        LiveMessage::Frame { age_us, size, jpeg, .. } => Some((age_us, size, jpeg)),
+    let (age_us, size, spacing_mm, jpeg) = client.wait(|message| match message {
+        LiveMessage::Frame { age_us, size, spacing_mm, jpeg, .. } => {
+            Some((age_us, size, spacing_mm, jpeg))
+        }
         _ => None,
     });
     assert!(age_us > 0);
+    // Unknown.
+    assert_eq!(spacing_mm, [0.0; 2]);
     assert_eq!((u32::from(size.0), u32::from(size.1)), FRAME);
     let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     for (x, y) in [(5, 5), (120, 10), (64, 90)] {
