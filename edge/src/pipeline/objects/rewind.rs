@@ -2,11 +2,10 @@
 
 use medsa_wire::Reason;
 
-use super::{Moved, OBJECTS, Objects};
-use crate::pipeline::object::Object;
+use super::{Moved, OBJECTS, Object, Objects};
 
 /// The objects on a frame, by number.
-pub(in crate::pipeline) struct Snapshot([Option<Object>; OBJECTS]);
+pub struct Snapshot([Option<Object>; OBJECTS]);
 
 impl Snapshot {
     /// Size in memory, in bytes, roughly.
@@ -16,7 +15,7 @@ impl Snapshot {
 }
 
 /// An object on a frame that is shown again.
-pub(in crate::pipeline) enum ShownAgain {
+pub enum ShownAgain {
     /// It has a mask there.
     Mask(Moved),
     /// It has none; with its number.
@@ -25,7 +24,7 @@ pub(in crate::pipeline) enum ShownAgain {
 
 impl Objects {
     /// The objects on the newest frame.
-    pub(in crate::pipeline) fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         Snapshot(std::array::from_fn(|number| state.objects[number].as_ref().map(Object::snapshot)))
     }
@@ -33,7 +32,7 @@ impl Objects {
     /// Returns objects whose prompt has not changed since `then` to their state then, for the new
     /// frame `frame_id`, to which all were followed and which shows the image of then again. Earlier
     /// frames are not decoded any more. Returns all objects that have a prompt.
-    pub(in crate::pipeline) fn rewind(&self, then: &Snapshot, frame_id: u64) -> Vec<ShownAgain> {
+    pub fn rewind(&self, then: &Snapshot, frame_id: u64) -> Vec<ShownAgain> {
         let mut state = self.lock();
         state.decoded_from = frame_id;
         for (slot, then) in state.objects.iter_mut().zip(&then.0) {
