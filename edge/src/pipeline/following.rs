@@ -116,15 +116,15 @@ pub(super) fn run(
 
 impl Follower {
     /// Follows the objects to a frame of the source.
-    fn next(&mut self, captured: Captured) -> Result<(), Closed> {
+    fn next(&mut self, mut captured: Captured) -> Result<(), Closed> {
         // Objects go on from the frame on which the freeze began.
         if let Some(newest) = self.buffer.newest_unless_shown() {
             self.show_again(newest)?;
         }
-        let is_late = |before: &Arc<FollowedFrame>| before.captured.frame_id >= captured.frame_id;
-        if self.before.as_ref().is_some_and(is_late) {
-            self.meter.count(Counter::FramesPaused);
-            return Ok(());
+        // Numbered before a frame that was shown again since.
+        let newest = self.before.as_ref().map(|before| before.captured.frame_id);
+        if newest.is_some_and(|newest| newest >= captured.frame_id) {
+            captured.frame_id = self.numbers.next(0);
         }
         let beat = self.output.beat.clone();
         let _work = beat.work();

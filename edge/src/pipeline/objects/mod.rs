@@ -87,7 +87,7 @@ pub(super) struct Place {
 }
 
 /// An object that was followed to the newest frame.
-pub(super) struct Moved {
+pub struct Moved {
     /// Number of the object.
     pub object: u8,
     /// Its mask there.
