@@ -9,7 +9,7 @@ const FRAME_MS = 40;
 export class Cine {
   /** `changed` is called when playing begins or ends. */
   constructor(bar, device, { failed, changed }) {
-    Object.assign(this, { bar, device, failed, changed, buffer: null, playing: false, asked: null });
+    Object.assign(this, { bar, device, failed, changed, buffer: null, playing: false, player: null, asked: null });
     const find = (name) => bar.querySelector(`[name="${name}"]`);
     [this.slider, this.time, this.button] = [find('frame'), find('time'), find('play')];
     setIcon(find('back'), 'back');
@@ -67,7 +67,8 @@ export class Cine {
     if (this.playing === playing) return;
     this.playing = playing;
     this.changed();
-    if (playing) this.next();
+    // One that has not noticed the end yet goes on.
+    if (playing) this.player ??= this.next().finally(() => { this.player = null; });
   }
 
   /** Plays the next frame, after the newest the oldest. */

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use medsa_wire::Command;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::guard::{Guard, Refused};
@@ -122,8 +123,7 @@ async fn capture(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
-    let CaptureBody { frame_id, masks } = decode(&state, body, read)?;
+    let CaptureBody { frame_id, masks } = decode(&state, body, json_body)?;
     let subject = frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks });
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
@@ -142,8 +142,7 @@ async fn cine(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
-    let CineBody { frame } = decode(&state, body, read)?;
+    let CineBody { frame } = decode(&state, body, json_body)?;
     let cine = state.controls.cine.clone();
     // Following takes milliseconds and would block other tasks of this thread.
     let shown = tokio::task::spawn_blocking(move || cine.show(frame)).await;
@@ -217,6 +216,11 @@ async fn on_disk<T: Send + 'static>(
     let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", reason);
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| failed(error.to_string()))?.map_err(failed)
+}
+
+/// Reads a body that is no message of the wire format.
+fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 /// Decodes a body by `read`.

@@ -54,6 +54,9 @@ impl Buffer {
     /// Adds the newest frame, which is shown, and forgets what is too old or too much. Frames of
     /// another size are forgotten.
     pub fn push(&mut self, captured: &Arc<Captured>, objects: Snapshot) {
+        if self.config.keep.is_zero() {
+            return;
+        }
         let entry = Entry { image: Image::of(captured), objects };
         let newest = entry.image.captured();
         let since_us =
@@ -69,7 +72,7 @@ impl Buffer {
             self.entries.pop_front();
         }
         self.bytes = bytes;
-        if !self.config.keep.is_zero() && bytes <= self.config.max_bytes {
+        if bytes <= self.config.max_bytes {
             self.entries.push_back(entry);
         } else {
             self.bytes = 0;

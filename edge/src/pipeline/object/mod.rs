@@ -167,7 +167,17 @@ impl Object {
     /// A copy for a frame that may be shown again, without what only earlier frames need.
     pub fn snapshot(&self) -> Self {
         let found_on = self.found.as_ref().map(|found| found.frame_id);
-        Self { path: self.path.trimmed(found_on), pending_since: None, ..self.clone() }
+        let Self { removed, revision, confidence, state, .. } = *self;
+        Self {
+            prompts: self.prompts.clone(),
+            removed,
+            revision,
+            pending_since: None,
+            path: self.path.trimmed(found_on),
+            found: self.found.clone(),
+            confidence,
+            state,
+        }
     }
 
     /// Moves a snapshot to frame `frame_id`, on which the same image is shown again.
