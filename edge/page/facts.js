@@ -21,11 +21,14 @@ export function lines({ points, box }, mask, working) {
   return [[`mark ${kind}`, `${symbol} ${word}`], ['', prompt.join(', ')], ...found];
 }
 
-function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
+/** A number without thousands separator: 1.804 could be read as a decimal fraction. */
+export function number(value, digits) {
+  return value.toLocaleString(language, { maximumFractionDigits: digits, useGrouping: false });
+}
+
+/** Lines about the size of a mask, as [class, words]. */
+export function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
-  // No thousands separator: 1.804 could be read as a decimal fraction.
-  const format = (digits) => ({ maximumFractionDigits: digits, useGrouping: false });
-  const number = (value, digits) => value.toLocaleString(language, format(digits));
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;
     return [
