@@ -8,6 +8,8 @@ mod delay;
 mod hands;
 mod live;
 mod page;
+mod records;
+mod review;
 mod screen;
 mod session;
 mod tls;
