@@ -33,7 +33,8 @@ export class Captures {
   get ids() { return this.days.get(this.day.value) ?? this.all; }
 
   async update() {
-    const turn = (this.asked = {});
+    const turn = {};
+    this.asked = turn;
     const { ids } = await (await this.device.get('records/ids')).json();
     // A later answer may arrive before this one.
     if (this.asked !== turn) return;

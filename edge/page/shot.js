@@ -17,7 +17,8 @@ export class Shot {
 
   /** Shows a capture, compared with the record `first` if there is one. */
   async show(id, first = null) {
-    const turn = (this.turn = {});
+    const turn = {};
+    this.turn = turn;
     this.clear();
     this.write(id, [['', text.loading]]);
     const path = `records/${id}`;
