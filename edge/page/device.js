@@ -60,9 +60,13 @@ export class Device {
     return answer;
   }
 
-  postNow(path, body) {
+  postNow(path, body) { return this.send('POST', path, body); }
+
+  delete(path, body) { return this.send('DELETE', path, body); }
+
+  send(method, path, body) {
     const headers = { 'Content-Type': 'application/json' };
-    return this.get(path, { method: 'POST', headers, body: JSON.stringify(body) });
+    return this.get(path, { method, headers, body: JSON.stringify(body) });
   }
 
   /** Returns the response; throws if the request was refused. */

@@ -1,6 +1,8 @@
-// The dialogs: captures, settings, build, and access token.
+// The dialogs: captures and their review, settings, build, and access token.
 
-import { Captures, describe, otherOf } from './lists.js';
+import { describe, otherOf } from './build.js';
+import { Captures } from './captures.js';
+import { Review } from './review.js';
 import { setText, text } from './words.js';
 
 const element = (id) => document.getElementById(id);
@@ -9,9 +11,11 @@ export class Dialogs {
   /** `reload()`: state of the replacement of the build. `failed(error)`: a request has failed. */
   constructor(device, reload, failed) {
     Object.assign(this, { device, reload, failed });
-    this.captures = new Captures(device, element('list'));
+    const parts = { list: element('list'), day: element('day') };
+    this.captures = new Captures(device, parts, (id) => this.review.open(id), failed);
+    this.review = new Review(device, this.captures);
     for (const close of document.querySelectorAll('.close')) {
-      close.addEventListener('click', () => close.parentElement.close());
+      close.addEventListener('click', () => close.closest('dialog').close());
     }
     element('ask').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -55,7 +59,7 @@ export class Dialogs {
     if ((changed('build') || changed('reload')) && element('build').open) this.showBuild();
   }
 
-  showCaptures() { this.captures.show().catch(this.failed); }
+  showCaptures() { this.captures.update().catch(this.failed); }
 
   showBuild() { this.readBuild().catch(this.failed); }
 

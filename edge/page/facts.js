@@ -21,7 +21,8 @@ export function lines({ points, box }, mask, working) {
   return [[`mark ${kind}`, `${symbol} ${word}`], ['', prompt.join(', ')], ...found];
 }
 
-function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
+/** Lines about the size of a mask, as [class, words]. */
+export function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;

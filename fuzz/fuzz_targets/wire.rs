@@ -6,12 +6,13 @@ use std::fmt::Debug;
 use libfuzzer_sys::fuzz_target;
 use medsa_wire::topic::Topic;
 use medsa_wire::{
-    Availability, Command, Info, MaskMessage, Message, PromptMessage, RecordMessage, Stats, Status,
+    Availability, Command, Info, MaskMessage, Message, PromptMessage, RecordDeleted, RecordMessage,
+    Stats, Status,
 };
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, bytes)) = data.split_first() else { return };
-    match kind % 9 {
+    match kind % 10 {
         0 => again::<Availability>(bytes),
         1 => again::<Command>(bytes),
         2 => again::<Info>(bytes),
@@ -20,7 +21,8 @@ fuzz_target!(|data: &[u8]| {
         5 => again::<RecordMessage>(bytes),
         6 => again::<Stats>(bytes),
         7 => again::<Status>(bytes),
-        _ => topic(bytes),
+        8 => topic(bytes),
+        _ => again::<RecordDeleted>(bytes),
     }
 });
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Decodes a Med-SA mask message, or with `--record` a record, `--stats` statistics or `--status`
-a status, and prints it as JSON. Written from wire/SPEC.md alone.
+"""Decodes a Med-SA mask message, or with `--record` a record, `--deleted` a deleted record, `--stats`
+statistics or `--status` a status, and prints it as JSON. Written from wire/SPEC.md alone.
 
-Usage: decode_wire.py [--record|--stats|--status] HEX | --file PATH | --lines
+Usage: decode_wire.py [--record|--deleted|--stats|--status] HEX | --file PATH | --lines
 `--lines` reads one message in hex per line from standard input.
 """
 
@@ -143,6 +143,22 @@ def decode_record(data):
     return record
 
 
+def decode_deleted(data):
+    reader = Reader(data)
+    version = reader.take(1)[0]
+    if version != 4:
+        raise ValueError(f"format version {version}, expected 4")
+    reasons = ["WrongStructure", "WrongPatient", "PoorImage", "Test", "Other"]
+    deleted = {
+        "id": reader.take(in_range("id length", reader.varint(32), 1, 48)).decode("utf-8"),
+        "deleted_us": reader.varint(64),
+        "reason": reasons[in_range("reason", reader.varint(32), 0, 4)],
+    }
+    if reader.at != len(data):
+        raise ValueError(f"{len(data) - reader.at} bytes left over")
+    return deleted
+
+
 def decode_stats(data):
     reader = Reader(data)
     version = reader.take(1)[0]
@@ -216,7 +232,12 @@ def runs_of_packed(payload, cells):
 
 def main(arguments):
     decode = decode_mask_message
-    others = {"--record": decode_record, "--stats": decode_stats, "--status": decode_status}
+    others = {
+        "--record": decode_record,
+        "--deleted": decode_deleted,
+        "--stats": decode_stats,
+        "--status": decode_status,
+    }
     if arguments and arguments[0] in others:
         decode, arguments = others[arguments[0]], arguments[1:]
     if arguments == ["--lines"]:

@@ -59,7 +59,10 @@ pub use mask_message::{MaskMessage, MaskState, Reason};
 pub use measurements::{MAX_CONTOUR_POINTS, Measurements, Physical, Position};
 pub use message::{FORMAT_VERSION, Message};
 pub use prompt::{MAX_POINTS, PromptBox, PromptChange, PromptMessage, PromptPoint};
-pub use record::{MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordMessage, RecordObject};
+pub use record::{
+    DeletionReason, MAX_RECORD_ID_LEN, MAX_RECORD_OBJECTS, RecordDeleted, RecordMessage,
+    RecordObject,
+};
 pub use stats::{FramesDropped, MAX_STAGES, Stage, StageLatency, Stats};
 pub use status::{
     Activity, BuildStatus, Cause, Degradation, MAX_DEGRADATION, MAX_REASON_LEN, SourceStatus,

@@ -1,4 +1,4 @@
-//! Records that were captured and stored on the device: topic `record`.
+//! Records on the device: topics `record`, when one was stored, and `record/deleted`.
 
 use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
@@ -69,5 +69,50 @@ impl Checked for RecordMessage {
             lowest = object.object + 1;
         }
         Ok(())
+    }
+}
+
+/// Announces that a user has deleted a record from the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordDeleted {
+    /// Name of the record; not empty.
+    pub id: String<MAX_RECORD_ID_LEN>,
+    /// Time of deletion, in microseconds since 1970-01-01 00:00 UTC.
+    pub deleted_us: u64,
+    /// Reason that the user chose.
+    pub reason: DeletionReason,
+}
+
+/// Reason for the deletion of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum DeletionReason {
+    /// Another structure was outlined than the intended one.
+    WrongStructure,
+    /// The record is of another patient than the intended one.
+    WrongPatient,
+    /// The image is poor.
+    PoorImage,
+    /// The record was a test.
+    Test,
+    /// Another reason.
+    Other,
+}
+
+impl DeletionReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::WrongStructure, Self::WrongPatient, Self::PoorImage, Self::Test, Self::Other];
+}
+
+impl Message for RecordDeleted {
+    const NAME: &'static str = "record deleted";
+    /// Version; text with one length byte; varint(u64); variant.
+    const MAX_ENCODED_LEN: usize = 1 + (1 + MAX_RECORD_ID_LEN) + 10 + 1;
+}
+
+impl Checked for RecordDeleted {
+    fn check(&self) -> Result<(), WireError> {
+        check_range("deleted.id length", self.id.len() as u64, 1u8, MAX_RECORD_ID_LEN as u64)
     }
 }

@@ -13,8 +13,8 @@ pub const ROOT: &str = "medsa";
 /// Longest device name, in bytes.
 pub const MAX_DEVICE_LEN: usize = 32;
 
-/// Longest topic or filter, in bytes: root, device and `availability`.
-pub const MAX_TOPIC_LEN: usize = ROOT.len() + 1 + MAX_DEVICE_LEN + 1 + "availability".len();
+/// Longest topic or filter, in bytes: root, device and `record/deleted`.
+pub const MAX_TOPIC_LEN: usize = ROOT.len() + 1 + MAX_DEVICE_LEN + 1 + "record/deleted".len();
 
 /// A topic of one device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +122,8 @@ pub enum Channel {
     Mask(ObjectId),
     /// [`RecordMessage`](crate::RecordMessage) of a captured frame, from the device.
     Record,
+    /// [`RecordDeleted`](crate::RecordDeleted), from the device.
+    RecordDeleted,
     /// [`Stats`](crate::Stats), from the device.
     Stats,
     /// [`Status`](crate::Status), from the device, retained.
@@ -138,6 +140,7 @@ impl Channel {
             "availability" => Self::Availability,
             "info" => Self::Info,
             "record" => Self::Record,
+            "record/deleted" => Self::RecordDeleted,
             "stats" => Self::Stats,
             "status" => Self::Status,
             "prompt" => Self::Prompt,
@@ -158,6 +161,7 @@ impl fmt::Display for Channel {
             Self::Info => formatter.write_str("info"),
             Self::Mask(object) => write!(formatter, "mask/{}", object.get()),
             Self::Record => formatter.write_str("record"),
+            Self::RecordDeleted => formatter.write_str("record/deleted"),
             Self::Stats => formatter.write_str("stats"),
             Self::Status => formatter.write_str("status"),
             Self::Prompt => formatter.write_str("prompt"),
@@ -211,7 +215,7 @@ pub enum TopicError {
     /// The channel is unknown.
     #[error(
         "topic ends in no known channel, expected availability, info, mask/<object>, record, \
-         stats, status, prompt or command"
+         record/deleted, stats, status, prompt or command"
     )]
     NamesNoChannel,
     /// The object number is above [`MAX_OBJECT`].

@@ -92,6 +92,12 @@ fn other_longest_messages_reach_their_stated_length() {
         set_prompt(&[point; MAX_POINTS], Some(PromptBox { x0: 0.0, y0: 0.0, x1: 1.0, y1: 1.0 }));
     assert_eq!(encode(&prompt).len(), PromptMessage::MAX_ENCODED_LEN);
     assert_eq!(encode(&largest_record()).len(), RecordMessage::MAX_ENCODED_LEN);
+    let id = text(MAX_RECORD_ID_LEN).as_str().try_into().unwrap();
+    let reason = DeletionReason::Other;
+    let deleted = RecordDeleted { id, deleted_us: u64::MAX, reason };
+    assert_eq!(encode(&deleted).len(), RecordDeleted::MAX_ENCODED_LEN);
+    let unnamed = RecordDeleted { id: heapless::String::new(), ..deleted };
+    assert_refused(&unnamed, "deleted.id length is 0, expected 1 to 48");
 }
 
 #[test]

@@ -74,6 +74,24 @@ fn python_reads_generated_records() {
 }
 
 #[test]
+fn python_reads_generated_deletions() {
+    needs!("python3");
+    let mut runner = TestRunner::deterministic();
+    let all: Vec<RecordDeleted> = (0..20)
+        .map(|_| common::deleted().new_tree(&mut runner).expect("a value").current())
+        .collect();
+    let lines: String = all.iter().map(|deleted| hex::encode(encode(deleted)) + "\n").collect();
+    let output = run_python(&["--deleted", "--lines"], &lines);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let decoded = String::from_utf8(output.stdout).expect("UTF-8");
+    let decoded: Vec<Value> =
+        decoded.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let expected: Vec<Value> =
+        all.iter().map(|deleted| serde_json::to_value(deleted).expect("JSON")).collect();
+    assert_eq!(decoded, expected);
+}
+
+#[test]
 fn python_reads_generated_statistics() {
     needs!("python3");
     let mut runner = TestRunner::deterministic();

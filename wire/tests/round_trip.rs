@@ -22,6 +22,11 @@ proptest! {
     }
 
     #[test]
+    fn deleted_record_round_trips(message in common::deleted()) {
+        assert_round_trip(&message);
+    }
+
+    #[test]
     fn info_round_trips(message in common::info()) {
         assert_round_trip(&message);
     }

@@ -61,6 +61,7 @@ fn lengths_in_the_spec_equal_those_of_the_code() {
         ("### Status (at most ", Status::MAX_ENCODED_LEN),
         ("### Prompt (at most ", PromptMessage::MAX_ENCODED_LEN),
         ("### Record (at most ", RecordMessage::MAX_ENCODED_LEN),
+        ("### Deleted record (at most ", RecordDeleted::MAX_ENCODED_LEN),
         ("### Command (", Command::MAX_ENCODED_LEN),
     ] {
         assert!(SPEC.contains(&format!("{heading}{len} bytes")), "{heading}{len}");
@@ -124,6 +125,10 @@ fn variants_have_the_numbers_in_the_spec() {
     for (expected, cause) in [Cause::Heat, Cause::Throttling, Cause::Slowness].iter().enumerate() {
         assert!(SPEC.contains(&format!("{expected} `{cause:?}`")));
         assert_eq!(postcard::to_slice(cause, &mut buffer).unwrap(), [expected as u8]);
+    }
+    for (expected, reason) in DeletionReason::ALL.iter().enumerate() {
+        assert!(SPEC.contains(&format!("{expected} `{reason:?}`")));
+        assert_eq!(postcard::to_slice(reason, &mut buffer).unwrap(), [expected as u8]);
     }
     let status = Status {
         source: SourceStatus::Playing,

@@ -9,6 +9,7 @@ fn every_topic_round_trips() {
         (Channel::Availability, "availability".to_owned()),
         (Channel::Info, "info".to_owned()),
         (Channel::Record, "record".to_owned()),
+        (Channel::RecordDeleted, "record/deleted".to_owned()),
         (Channel::Stats, "stats".to_owned()),
         (Channel::Status, "status".to_owned()),
         (Channel::Prompt, "prompt".to_owned()),
@@ -29,7 +30,7 @@ fn every_topic_round_trips() {
 #[test]
 fn longest_topic_fits() {
     let device = DeviceId::parse(&"x".repeat(32)).unwrap();
-    assert_eq!(device.topic(Channel::Availability).to_text().len(), MAX_TOPIC_LEN);
+    assert_eq!(device.topic(Channel::RecordDeleted).to_text().len(), MAX_TOPIC_LEN);
 }
 
 #[test]
@@ -45,6 +46,7 @@ fn other_texts_are_refused_with_a_reason() {
         ("medsa/box/mask/01", TopicError::NamesNoChannel),
         ("medsa/box/mask/+", TopicError::NamesNoChannel),
         ("medsa/box/info/x", TopicError::NamesNoChannel),
+        ("medsa/box/record/", TopicError::NamesNoChannel),
         ("medsa/box/mask/8", TopicError::CountsPastObjects { found: 8 }),
         ("medsa//info", TopicError::MeasuresDevice { found: 0 }),
         ("medsa/+/info", TopicError::MisnamesDevice { found: '+' }),

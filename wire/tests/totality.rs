@@ -79,6 +79,7 @@ fn decode_as_everything(bytes: &[u8]) {
     let _ = Status::decode(bytes);
     let _ = PromptMessage::decode(bytes);
     let _ = RecordMessage::decode(bytes);
+    let _ = RecordDeleted::decode(bytes);
     if let Ok(message) = MaskMessage::decode(bytes) {
         // A decoded message is usable: it has the stated number of cells, and it can be encoded
         // again.

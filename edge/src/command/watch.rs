@@ -184,7 +184,9 @@ impl Watcher {
                 Outcome::Other
             }),
             // Messages to the device, or not of interest here.
-            Channel::Prompt | Channel::Command | Channel::Record => Ok(Outcome::Other),
+            Channel::Prompt | Channel::Command | Channel::Record | Channel::RecordDeleted => {
+                Ok(Outcome::Other)
+            }
         };
         Ok(handled.unwrap_or_else(|error| {
             tracing::warn!("{}: {error}", message.topic);

@@ -1,12 +1,12 @@
-//! Routes for prompts, commands, the list of records and the description of the build.
+//! Routes for prompts, commands and the description of the build; guard of all routes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,12 +17,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::guard::{Guard, Refused};
+use super::handling::{decode, on_disk, unfit};
 use super::state::Guarded;
-use super::{live, thumbnail};
+use super::{live, records};
 use crate::port::{self, NotShown, Refusal, Subject, Trigger};
-
-/// Largest number of records in the list.
-const LISTED: usize = 100;
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
@@ -33,9 +31,8 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/command", post(command))
         .route("/capture", post(capture))
         .route("/cine", post(cine))
-        .route("/records", get(records))
-        .route("/records/:id/thumbnail", get(thumbnail))
         .route("/build", get(build))
+        .merge(records::router())
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
         // Without `admit`: it expects the token in its first message, because browsers cannot send
@@ -66,7 +63,7 @@ fn check(guard: &Guard, peer: SocketAddr, request: &Request) -> Result<(), Refus
     let headers = request.headers();
     guard.check_origin(headers)?;
     guard.check_bearer(peer.ip(), headers)?;
-    if request.method() != Method::POST {
+    if request.method().is_safe() {
         return Ok(());
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -161,34 +158,6 @@ async fn cine(
     }
 }
 
-async fn records(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
-    let listed = match state.controls.control.captures.clone() {
-        None => Vec::new(),
-        Some(captures) => on_disk(move || captures.list(LISTED)).await?,
-    };
-    Ok(Json(json!({ "records": listed })))
-}
-
-/// The frame of a record as a small JPEG.
-async fn thumbnail(
-    State(state): State<Arc<Guarded>>,
-    Path(id): Path<String>,
-) -> Result<Response, Refused> {
-    let unknown = || {
-        let reason = format!("there is no record {id:?}");
-        Refused::new(StatusCode::NOT_FOUND, "no-such-record", reason)
-    };
-    let captures = state.controls.control.captures.clone().ok_or_else(unknown)?;
-    let wanted = id.clone();
-    let jpeg = on_disk(move || match captures.frame_png(&wanted)? {
-        None => Ok(None),
-        Some(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| error.to_string()),
-    });
-    let jpeg = jpeg.await?.ok_or_else(unknown)?;
-    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, jpeg).into_response())
-}
-
 async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
     let network = state.observer.slot.current();
     let builds = state.controls.control.builds.clone();
@@ -209,41 +178,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
     })))
 }
 
-/// Runs disk work on a separate thread.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, Refused> {
-    let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", reason);
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| failed(error.to_string()))?.map_err(failed)
-}
-
 /// Reads a body that is no message of the wire format.
 fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
-}
-
-/// Decodes a body by `read`.
-fn decode<M>(
-    state: &Guarded,
-    body: Result<Bytes, BytesRejection>,
-    read: impl FnOnce(&[u8]) -> Result<M, String>,
-) -> Result<M, Refused> {
-    let code = "not-a-message";
-    let body = body.map_err(|rejection| {
-        let (status, limit) = (rejection.status(), state.controls.max_body_bytes);
-        let reason = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                format!("the body is too long, at most {limit} bytes are accepted")
-            }
-            _ => rejection.body_text(),
-        };
-        Refused::new(status, code, reason)
-    })?;
-    read(&body).map_err(|reason| Refused::new(StatusCode::BAD_REQUEST, code, reason))
-}
-
-/// Refusal of a message that was decoded but cannot be applied now.
-fn unfit(Refusal { code, reason }: Refusal) -> Refused {
-    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, code, reason)
 }

@@ -215,6 +215,7 @@ impl From<CineExtent> for CineStatus {
 struct RecordCounts {
     kept: u64,
     refused: u64,
+    deleted: u64,
     /// Code of the reason for the last refusal.
     refused_because: Option<&'static str>,
     /// Number of announcements that wait for the broker.
@@ -231,6 +232,7 @@ fn status(state: &Guarded) -> Value {
         records: state.controls.control.captures.as_ref().map(|captures| RecordCounts {
             kept: snapshot.counts.get(Counter::RecordsKept),
             refused: snapshot.counts.get(Counter::RecordsRefused),
+            deleted: snapshot.counts.get(Counter::RecordsDeleted),
             refused_because: captures.refused_because(),
             waiting: snapshot.outbox_messages,
         }),

@@ -10,11 +10,13 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 21] = [
+const FILES: [(&str, &str, &str); 25] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
+    ("/build.js", SCRIPT, include_str!("../../page/build.js")),
     ("/calipers.js", SCRIPT, include_str!("../../page/calipers.js")),
+    ("/captures.js", SCRIPT, include_str!("../../page/captures.js")),
     ("/cine.js", SCRIPT, include_str!("../../page/cine.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
     ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
@@ -23,10 +25,12 @@ const FILES: [(&str, &str, &str); 21] = [
     ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),
     ("/icons.js", SCRIPT, include_str!("../../page/icons.js")),
     ("/keys.js", SCRIPT, include_str!("../../page/keys.js")),
-    ("/lists.js", SCRIPT, include_str!("../../page/lists.js")),
     ("/prompting.js", SCRIPT, include_str!("../../page/prompting.js")),
     ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
+    ("/recorded.js", SCRIPT, include_str!("../../page/recorded.js")),
+    ("/review.js", SCRIPT, include_str!("../../page/review.js")),
     ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
+    ("/shot.js", SCRIPT, include_str!("../../page/shot.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),
     ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),
     ("/words.js", SCRIPT, include_str!("../../page/words.js")),

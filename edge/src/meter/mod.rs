@@ -61,6 +61,8 @@ pub enum Counter {
     RecordsKept,
     /// Captures that could not be stored.
     RecordsRefused,
+    /// Records that users deleted.
+    RecordsDeleted,
     /// Builds that were not accepted.
     ReloadsFailed,
     /// Losses of the connection to the broker, and failed attempts to connect.
@@ -79,7 +81,7 @@ pub const DROPS: [(Counter, &str); 7] = [
 ];
 
 /// All other counters, in the order of reports.
-pub const COUNTERS: [Described; 11] = [
+pub const COUNTERS: [Described; 12] = [
     described(Counter::FramesIn, "frames", "frames", "Frames that the source delivered or missed"),
     described(
         Counter::FramesSegmented,
@@ -118,6 +120,12 @@ pub const COUNTERS: [Described; 11] = [
         "records_refused",
         "records refused",
         "Captures that could not be stored",
+    ),
+    described(
+        Counter::RecordsDeleted,
+        "records_deleted",
+        "records deleted",
+        "Records that users deleted",
     ),
     described(
         Counter::ReloadsFailed,

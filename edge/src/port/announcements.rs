@@ -1,6 +1,6 @@
-//! Announcements of records, which must arrive.
+//! Announcements of records and of their deletion, which must arrive.
 
-use medsa_wire::RecordMessage;
+use medsa_wire::{RecordDeleted, RecordMessage};
 use serde::Serialize;
 
 /// Storage of announcements until the broker confirms them.
@@ -10,6 +10,16 @@ pub trait Announcements: Send + Sync {
     /// # Errors
     /// The reason why it cannot be stored, for people.
     fn announce(&self, record: &RecordMessage) -> Result<(), String>;
+
+    /// Replaces the announcement of a record, if it still waits, by that of its deletion, which is on
+    /// the disk when this returns.
+    ///
+    /// # Errors
+    /// As [`Announcements::announce`].
+    fn withdraw(&self, record: &RecordDeleted) -> Result<(), String>;
+
+    /// True while the announcement of the record `id` is on its way to the broker.
+    fn is_sending(&self, id: &str) -> bool;
 
     /// Delivery state of the announcement of the record `id`.
     fn upload(&self, id: &str) -> Upload;

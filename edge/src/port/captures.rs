@@ -1,6 +1,10 @@
 //! Captures: records of frames that a user wants to keep.
 
+use std::fmt;
+
+use medsa_wire::DeletionReason;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::announcements::Upload;
 use super::refusal::Refusal;
@@ -23,11 +27,89 @@ pub trait Captures: Send + Sync {
     /// The folder cannot be read.
     fn list(&self, limit: usize) -> Result<Vec<CaptureSummary>, String>;
 
-    /// The frame of a record as PNG; `None` if there is no such record.
+    /// Names of all records, newest first.
+    ///
+    /// # Errors
+    /// As [`Captures::list`].
+    fn ids(&self) -> Result<Vec<String>, String>;
+
+    /// Content of `record.json`, with the delivery state as `upload`; `None` if there is no such
+    /// record.
     ///
     /// # Errors
     /// The record is damaged or cannot be read.
-    fn frame_png(&self, id: &str) -> Result<Option<Vec<u8>>, String>;
+    fn describe(&self, id: &str) -> Result<Option<Value>, String>;
+
+    /// A PNG of a record, `frame.png` or `mask-N.png`; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Captures::describe`].
+    fn image(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// Deletes a record and reports the deletion; it would survive a power cut when this returns.
+    ///
+    /// # Errors
+    /// There is no such record, it is being announced, or the disk fails.
+    fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal>;
+}
+
+/// Request to delete a record.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawDeletion")]
+pub struct Deletion {
+    reason: DeletionReason,
+    note: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeletion {
+    reason: DeletionReason,
+    note: Option<String>,
+}
+
+/// Longest note on a deletion, in characters.
+const MAX_NOTE: usize = 120;
+
+impl TryFrom<RawDeletion> for Deletion {
+    type Error = String;
+
+    /// Another reason than those of the list needs a note.
+    fn try_from(RawDeletion { reason, note }: RawDeletion) -> Result<Self, String> {
+        let Some(text) = &note else {
+            let has_all = reason != DeletionReason::Other;
+            return if has_all {
+                Ok(Self { reason, note })
+            } else {
+                Err("note is missing, expected words about the reason Other".into())
+            };
+        };
+        if reason != DeletionReason::Other {
+            return Err(format!("note is given for {reason:?}, expected only for Other"));
+        }
+        let length = text.chars().count();
+        if text.trim().is_empty() || length > MAX_NOTE || text.contains(char::is_control) {
+            return Err(format!(
+                "note has {length} characters, expected 1 to {MAX_NOTE} in one line, not all blank"
+            ));
+        }
+        Ok(Self { reason, note })
+    }
+}
+
+impl Deletion {
+    /// Reason from the list.
+    pub fn reason(&self) -> DeletionReason {
+        self.reason
+    }
+}
+
+/// The deletion's reason, for the log.
+impl fmt::Display for Deletion {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{:?}", self.reason)?;
+        self.note.as_ref().map_or(Ok(()), |note| write!(to, ": {note:?}"))
+    }
 }
 
 /// What is to be captured.
@@ -99,4 +181,32 @@ pub struct DescribedObject {
     pub score: f32,
     /// Area of the mask in pixels.
     pub area_px: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn note_is_required_for_other_reasons_alone() {
+        let read = |text: &str| serde_json::from_str::<Deletion>(text);
+        let shown = |text: &str| read(text).unwrap().to_string();
+        assert_eq!(shown(r#"{"reason": "WrongPatient"}"#), "WrongPatient");
+        let other = r#"{"reason": "Other", "note": "a \"second\" copy"}"#;
+        assert_eq!(shown(other), r#"Other: "a \"second\" copy""#);
+        let long = "x".repeat(MAX_NOTE + 1);
+        for (text, expected) in [
+            (r#"{"reason": "Other"}"#.to_owned(), "note is missing"),
+            (r#"{"reason": "Test", "note": "x"}"#.to_owned(), "note is given for Test"),
+            (r#"{"reason": "Other", "note": "  "}"#.to_owned(), "note has 2 characters"),
+            (r#"{"reason": "Other", "note": "a\nb"}"#.to_owned(), "note has 3 characters"),
+            (format!(r#"{{"reason": "Other", "note": "{long}"}}"#), "note has 121 characters"),
+            (r#"{"reason": "Boredom"}"#.to_owned(), "unknown variant `Boredom`"),
+            (r#"{"reason": "Test", "patient": "x"}"#.to_owned(), "unknown field `patient`"),
+            ("{}".to_owned(), "missing field `reason`"),
+        ] {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::builds::{Activate, Builds};
-use super::captures::{Captures, Subject, Trigger};
+use super::captures::{Captures, Deletion, Subject, Trigger};
 use super::refusal::Refusal;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Activity, Change, Error, Objects};
@@ -93,6 +93,14 @@ impl Control {
         captures.capture(subject, trigger).map(|()| "captured".to_owned())
     }
 
+    /// Deletes a record; the log holds the reason.
+    ///
+    /// # Errors
+    /// The reason why the record is not deleted.
+    pub fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal> {
+        self.captures.as_ref().ok_or_else(|| self.no_records())?.delete(id, why)
+    }
+
     /// Logs and counts a refused request.
     pub fn refused(&self, request: impl Display, reason: impl Display) {
         self.meter.count(Counter::MessagesRefused);
@@ -101,7 +109,7 @@ impl Control {
 
     fn no_records(&self) -> Refusal {
         let reason = format!(
-            "{}: captures are refused because the section [records] is missing; add it with \
+            "{}: there are no records because the section [records] is missing; add it with \
              records.folder",
             self.file.display()
         );

@@ -5,14 +5,17 @@
 //! numbers have as few digits as identify an `f32`.
 
 use bytes::Bytes;
-use medsa_wire::{Availability, Info, Mask, MaskMessage, Message, RecordMessage, Stats, Status};
+use medsa_wire::{
+    Availability, Info, Mask, MaskMessage, Message, RecordDeleted, RecordMessage, Stats, Status,
+};
+use serde::Serialize;
 use serde_json::{Number, Value, json};
 
 /// An outgoing message that has a JSON form.
 pub(crate) trait ToJson: Message {
     /// The message as JSON.
     fn to_json(&self) -> Value {
-        plain(self)
+        value(self)
     }
 }
 
@@ -22,9 +25,11 @@ impl ToJson for Stats {}
 
 impl ToJson for Status {}
 
+impl ToJson for RecordDeleted {}
+
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {
-        let mut value = plain(self);
+        let mut value = value(self);
         value["record_sha256"] = hex::encode(self.record_sha256).into();
         value
     }
@@ -32,7 +37,7 @@ impl ToJson for RecordMessage {
 
 impl ToJson for Info {
     fn to_json(&self) -> Value {
-        let mut value = plain(self);
+        let mut value = value(self);
         value["build_sha256"] = hex::encode(self.build_sha256).into();
         value
     }
@@ -40,7 +45,7 @@ impl ToJson for Info {
 
 impl ToJson for MaskMessage {
     fn to_json(&self) -> Value {
-        let mut value = plain(self);
+        let mut value = value(self);
         let mask = &self.mask;
         value["mask"] =
             json!({ "width": mask.width(), "height": mask.height(), "runs": runs(mask) });
@@ -82,9 +87,10 @@ pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
     Ok(message)
 }
 
-fn plain<M: Message>(message: &M) -> Value {
-    // Invariant: JSON can represent the wire format, whose maps have string keys.
-    let mut value = serde_json::to_value(message).unwrap_or_default();
+/// A value whose maps have string keys, with short numbers.
+pub(crate) fn value(of: &impl Serialize) -> Value {
+    // Invariant: JSON can represent it.
+    let mut value = serde_json::to_value(of).unwrap_or_default();
     shorten(&mut value);
     value
 }

@@ -20,7 +20,9 @@ mod snapshot;
 
 pub use announcements::{Announcements, Upload};
 pub use builds::{Activate, BuildState, Builds};
-pub use captures::{CaptureSummary, Captures, Described, DescribedObject, Subject, Trigger};
+pub use captures::{
+    CaptureSummary, Captures, Deletion, Described, DescribedObject, Subject, Trigger,
+};
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};
 pub use observer::Observer;

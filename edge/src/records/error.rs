@@ -1,5 +1,6 @@
 //! Errors of records.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::budget::Shortage;
@@ -27,8 +28,8 @@ pub enum Error {
         /// Accepted values.
         expected: String,
     },
-    /// There is no room for another record. Older ones are never deleted; an administrator moves
-    /// some elsewhere or raises the limit.
+    /// There is no room for another record. Older ones are not deleted for it; a user deletes or an
+    /// administrator moves some, or raises the limit.
     #[error("{}: no room for a record of {needed} bytes: {shortage}; not stored", folder.display())]
     Full {
         /// Folder of the records.
@@ -88,6 +89,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// True if a file or folder does not exist, as for a record that was deleted or moved away.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::File(files::Error::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Cause, for programs: the page words it in its language.
     pub(super) fn code(&self) -> &'static str {
         match self {

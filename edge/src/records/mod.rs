@@ -9,10 +9,11 @@
 //! | `record.json` | prompts, measurements, versions, and hashes of the other files |
 //!
 //! **Architecture invariants:** the folder of a record exists completely or not at all, even after
-//! a kill or a power cut. [`Records::keep`] returns once the record would survive one. No record
-//! is ever deleted to make room: new ones are refused. Frames that are not deidentified are
-//! refused.
+//! a kill or a power cut. [`Records::keep`] returns once the record would survive one, and
+//! [`Records::delete`] once it would not be there any more. No record is deleted except by a user;
+//! to make room, new ones are refused. Frames that are not deidentified are refused.
 
+mod announced;
 mod budget;
 mod capture;
 mod contents;
@@ -35,4 +36,5 @@ pub use record::{
     RecordedObject, RecordedPoint, RecordedPrompt,
 };
 pub use recorder::{OpenCaptures, Recorder, RecorderOptions};
+pub use storage::Deletion;
 pub use store::{Kept, Records};

@@ -278,15 +278,18 @@ impl Record {
         Ok(record)
     }
 
-    /// The frame of the record in `folder`, checked against its hash.
-    pub(super) fn frame_png(folder: &Path, id: &RecordId) -> Result<Vec<u8>, Error> {
+    /// A PNG of the record in `folder`, checked against its hash; `None` if the record lists no such
+    /// file.
+    pub(super) fn image(
+        folder: &Path,
+        id: &RecordId,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let record = Self::describe(folder, id)?;
-        let entry = record.files.get(FRAME_PNG).ok_or_else(|| Error::Damaged {
-            path: folder.join(Self::FILE),
-            found: "no frame".into(),
-            expected: format!("a file {FRAME_PNG}"),
-        })?;
-        entry.read(&folder.join(FRAME_PNG))
+        // A name with a folder could lead out of the record.
+        let is_plain = Path::new(name).file_name() == Some(name.as_ref());
+        let entry = record.files.get(name).filter(|_| is_plain && name.ends_with(".png"));
+        entry.map(|entry| entry.read(&folder.join(name))).transpose()
     }
 }
 

@@ -1,6 +1,5 @@
 //! The thread that stores captures, so that no other thread waits for the disk.
 
-use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,18 +7,19 @@ use std::time::Duration;
 
 use medsa_wire::MaskState;
 use medsa_wire::topic::{DeviceId, ObjectId};
+use serde_json::Value;
 
+use super::announced::Announced;
 use super::capture::{Capture, CapturedObject, ObjectState};
 use super::error::Error;
 use super::id::RecordId;
 use super::record::Record;
 use super::store::Records;
-use crate::files;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Described, DescribedObject, Failures, NoShot, Objects,
-    Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
+    Announcements, CaptureSummary, Captures, Deletion, Described, DescribedObject, Failures,
+    NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload, json,
 };
 use crate::threads::{self, Panic};
 
@@ -33,8 +33,8 @@ const WAITING: usize = 16;
 pub struct Recorder {
     recent: Recent,
     objects: Arc<Objects>,
-    records: Arc<Records>,
-    announcements: Option<Arc<dyn Announcements>>,
+    records: Arc<Announced>,
+    meter: Arc<Meter>,
     /// `None` after [`Recorder::finish`].
     running: Mutex<Option<Running>>,
     open: OpenCaptures,
@@ -113,8 +113,8 @@ impl Recorder {
         options: RecorderOptions,
     ) -> Result<Self, Error> {
         let (jobs, received) = sync_channel(WAITING);
-        let (records, open) = (Arc::new(records), OpenCaptures::default());
-        let announcements = options.announcements.clone();
+        let records = Arc::new(Announced::new(records, options.announcements.clone()));
+        let (open, meter) = (OpenCaptures::default(), options.meter.clone());
         let refused_because = Arc::default();
         let writer = Writer {
             records: records.clone(),
@@ -129,7 +129,7 @@ impl Recorder {
         };
         let thread = threads::spawn(NAME, run)?;
         let running = Mutex::new(Some(Running { jobs, thread }));
-        Ok(Self { recent, objects, records, announcements, running, open, refused_because })
+        Ok(Self { recent, objects, records, meter, running, open, refused_because })
     }
 
     /// Accepted captures that are not on the disk yet.
@@ -175,21 +175,43 @@ impl Captures for Recorder {
     }
 
     fn list(&self, limit: usize) -> Result<Vec<CaptureSummary>, String> {
-        let ids = self.records.list(limit).map_err(|error| error.to_string())?;
+        let ids = self.records.records.list(limit).map_err(|error| error.to_string())?;
         Ok(ids.iter().map(|id| self.summary(id)).collect())
     }
 
-    fn frame_png(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
+    fn ids(&self) -> Result<Vec<String>, String> {
+        let ids = self.records.records.list(usize::MAX).map_err(|error| error.to_string())?;
+        Ok(ids.iter().map(RecordId::to_string).collect())
+    }
+
+    fn describe(&self, id: &str) -> Result<Option<Value>, String> {
+        let Some(parsed) = RecordId::parse(id) else { return Ok(None) };
+        let record = there(self.records.records.describe(&parsed))?;
+        let upload = self.upload(id);
+        Ok(record.map(|record| {
+            let mut description = json::value(&record);
+            description["upload"] = json::value(&upload);
+            description
+        }))
+    }
+
+    fn image(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, String> {
         let Some(id) = RecordId::parse(id) else { return Ok(None) };
-        match self.records.frame_png(&id) {
-            Ok(png) => Ok(Some(png)),
-            Err(Error::File(files::Error::Io { source, .. }))
-                if source.kind() == io::ErrorKind::NotFound =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error.to_string()),
-        }
+        Ok(there(self.records.records.image(&id, name))?.flatten())
+    }
+
+    fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal> {
+        self.records.delete(id, why)?;
+        self.meter.count(Counter::RecordsDeleted);
+        Ok(())
+    }
+}
+
+/// `None` for a record that does not exist.
+fn there<T>(read: Result<T, Error>) -> Result<Option<T>, String> {
+    match read {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read.map(Some).map_err(|error| error.to_string()),
     }
 }
 
@@ -205,13 +227,16 @@ impl Recorder {
         }
     }
 
+    fn upload(&self, id: &str) -> Upload {
+        self.records.announcements().map_or(Upload::None, |outbox| outbox.upload(id))
+    }
+
     fn summary(&self, id: &RecordId) -> CaptureSummary {
         let id_text = id.to_string();
-        let upload = self.announcements.as_ref().map(|outbox| outbox.upload(&id_text));
-        let described = match self.records.describe(id) {
+        let described = match self.records.records.describe(id) {
             Ok(Record { captured_us, frame, objects, .. }) => Described::Whole {
                 captured_us,
-                upload: upload.unwrap_or(Upload::None),
+                upload: self.upload(&id_text),
                 frame_id: frame.id,
                 objects: objects
                     .into_iter()
@@ -230,7 +255,7 @@ impl Recorder {
 }
 
 struct Writer {
-    records: Arc<Records>,
+    records: Arc<Announced>,
     options: RecorderOptions,
     refused_because: Arc<Mutex<Option<&'static str>>>,
 }
@@ -241,7 +266,7 @@ impl Writer {
         for job in jobs {
             let frame_id = job.shot.captured.frame_id;
             // A panic loses this capture only.
-            let kept = threads::caught("a capture", || self.keep(&job));
+            let kept = threads::caught("a capture", || self.records.keep(&self.capture(&job)?));
             match kept.unwrap_or_else(|panic| Err(threads::Error::from(panic).into())) {
                 Ok(id) => {
                     meter.count(Counter::RecordsKept);
@@ -263,14 +288,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    fn keep(&self, job: &CaptureJob) -> Result<RecordId, Error> {
-        let kept = self.records.keep(&self.capture(job)?)?;
-        if let Some(announcements) = &self.options.announcements {
-            announcements.announce(&kept.message).map_err(Error::NotAnnounced)?;
-        }
-        Ok(kept.id)
     }
 
     fn capture(&self, CaptureJob { shot, trigger, .. }: &CaptureJob) -> Result<Capture, Error> {

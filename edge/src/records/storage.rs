@@ -1,9 +1,14 @@
 //! A folder of record folders, each of which exists completely or not at all: it is filled under a
-//! hidden name, synced to the disk, and then renamed.
+//! hidden name, synced to the disk, and then renamed. A deleted one is first renamed to a hidden
+//! name, which states the reason, and then emptied. The empty folder stays until the deletion is
+//! reported.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use medsa_wire::DeletionReason;
 
 use super::budget::Shortage;
 use super::error::Error;
@@ -16,6 +21,17 @@ pub(super) struct NewFile {
     pub bytes: Vec<u8>,
 }
 
+/// A deletion that is not reported yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Name of the deleted record.
+    pub id: RecordId,
+    /// Reason of the user.
+    pub reason: DeletionReason,
+    /// Time of the deletion.
+    pub at: SystemTime,
+}
+
 /// The folder of all records, locked: a second process would mistake a record being written for
 /// the leftover of a killed process.
 pub(super) struct Storage {
@@ -25,6 +41,9 @@ pub(super) struct Storage {
 
 /// Prefix of folders that are being filled.
 const UNFINISHED: &str = ".unfinished-";
+
+/// Prefix of the folders of deleted records; a name, a dot and a reason follow.
+const DELETED: &str = ".deleted-";
 
 const LOCK: &str = ".lock";
 
@@ -46,6 +65,9 @@ impl Storage {
         }
         let storage = Self { folder: folder.to_owned(), _lock: lock };
         storage.remove_unfinished()?;
+        for Deletion { id, reason, .. } in storage.deletions()? {
+            storage.remove_files(&id, reason);
+        }
         Ok(storage)
     }
 
@@ -63,14 +85,19 @@ impl Storage {
     pub(super) fn used_bytes(&self) -> Result<u64, Error> {
         let mut bytes = 0;
         for id in self.ids()? {
-            let folder = self.folder_of(&id);
-            bytes += match folder_bytes(&folder) {
+            bytes += match self.bytes_of(&id) {
                 // The record was moved away in the meantime.
-                Err(error) if error.kind() == ErrorKind::NotFound => 0,
-                bytes => bytes.map_err(files::Error::io(&folder))?,
+                Err(error) if error.is_not_found() => 0,
+                bytes => bytes?,
             };
         }
         Ok(bytes)
+    }
+
+    /// Size of a record, in bytes.
+    pub(super) fn bytes_of(&self, id: &RecordId) -> Result<u64, Error> {
+        let folder = self.folder_of(id);
+        Ok(folder_bytes(&folder).map_err(files::Error::io(&folder))?)
     }
 
     /// Free space on the disk for users other than root, in bytes.
@@ -100,6 +127,50 @@ impl Storage {
                 error => error,
             }
         })
+    }
+
+    /// Deletes a record; if that fails, all of it remains. Its files are removed at the next start
+    /// at the latest.
+    pub(super) fn delete(&self, id: &RecordId, reason: DeletionReason) -> Result<(), Error> {
+        let (folder, hidden) = (self.folder_of(id), self.hidden(id, reason));
+        fs::rename(&folder, &hidden).map_err(files::Error::io(&folder))?;
+        // If the rename may not be durable, the record must not seem to be deleted.
+        sync_folder(&self.folder).inspect_err(|_| drop(fs::rename(&hidden, &folder)))?;
+        self.remove_files(id, reason);
+        Ok(())
+    }
+
+    /// Deletions that are not reported yet, in no particular order.
+    pub(super) fn deletions(&self) -> Result<Vec<Deletion>, Error> {
+        let mut deletions = Vec::new();
+        for name in self.names()? {
+            let Some((id, reason)) = deleted(&name) else { continue };
+            let path = self.folder.join(&name);
+            // Removing the files sets this time.
+            let at = path.metadata().and_then(|folder| folder.modified());
+            deletions.push(Deletion { id, reason, at: at.map_err(files::Error::io(&path))? });
+        }
+        Ok(deletions)
+    }
+
+    /// Removes the last trace of a deleted record.
+    pub(super) fn forget(&self, Deletion { id, reason, .. }: &Deletion) -> Result<(), Error> {
+        let hidden = self.hidden(id, *reason);
+        fs::remove_dir_all(&hidden).map_err(files::Error::io(&hidden))?;
+        Ok(sync_folder(&self.folder)?)
+    }
+
+    /// Removes the files of a deleted record. What remains is removed when the folder is opened
+    /// next.
+    fn remove_files(&self, id: &RecordId, reason: DeletionReason) {
+        let hidden = self.hidden(id, reason);
+        if let Err(error) = empty(&hidden) {
+            tracing::error!("cannot remove all files of a deleted record: {error}");
+        }
+    }
+
+    fn hidden(&self, id: &RecordId, reason: DeletionReason) -> PathBuf {
+        self.folder.join(format!("{DELETED}{id}.{reason:?}"))
     }
 
     /// Error for a record of `needed` bytes that does not fit.
@@ -142,6 +213,30 @@ fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {
         write().map_err(files::Error::io(&path))?;
     }
     Ok(sync_folder(folder)?)
+}
+
+/// Name of a deleted record and the reason, from the hidden name of its folder.
+fn deleted(name: &str) -> Option<(RecordId, DeletionReason)> {
+    let (id, found) = name.strip_prefix(DELETED)?.rsplit_once('.')?;
+    let reason = DeletionReason::ALL.into_iter().find(|reason| format!("{reason:?}") == found)?;
+    Some((RecordId::parse(id)?, reason))
+}
+
+/// Removes all files of a folder, durably.
+fn empty(folder: &Path) -> Result<(), files::Error> {
+    let remove = || -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(files::Error::io(folder))?;
+    sync_folder(folder)
 }
 
 /// Total size of files in bytes.

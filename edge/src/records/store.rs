@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use medsa_wire::RecordMessage;
+use medsa_wire::{DeletionReason, RecordMessage};
 
 use super::capture::Capture;
 use super::contents::Contents;
 use super::error::Error;
 use super::id::RecordId;
 use super::record::Record;
-use super::storage::{self, Storage};
+use super::storage::{self, Deletion, Storage};
 use crate::config::Budget;
 
 /// Folder of records.
@@ -39,7 +39,8 @@ pub struct Kept {
 }
 
 impl Records {
-    /// Opens `folder`, or creates it, and removes incomplete records of a killed process.
+    /// Opens `folder`, or creates it, and removes incomplete records of a killed process, and
+    /// what it left of deleted ones.
     ///
     /// # Errors
     /// [`Error::InUse`] while another `Records` holds the folder, [`Error::File`].
@@ -73,6 +74,35 @@ impl Records {
         Ok(Kept { folder: self.storage.folder_of(&id), id, message })
     }
 
+    /// Deletes a record. Blocks until it would not be there after a power cut. Its files are removed
+    /// then, but not overwritten on the disk.
+    ///
+    /// # Errors
+    /// [`Error::File`]; the record is unchanged then.
+    pub fn delete(&self, id: &RecordId, reason: DeletionReason) -> Result<(), Error> {
+        let mut state = self.lock();
+        let bytes = self.storage.bytes_of(id)?;
+        self.storage.delete(id, reason)?;
+        state.used_bytes = state.used_bytes.saturating_sub(bytes);
+        Ok(())
+    }
+
+    /// Deletions that were not passed to [`Records::forget`] yet, also those before the start.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn deletions(&self) -> Result<Vec<Deletion>, Error> {
+        self.storage.deletions()
+    }
+
+    /// Removes the last trace of a deleted record, once its deletion is reported.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn forget(&self, deletion: &Deletion) -> Result<(), Error> {
+        self.storage.forget(deletion)
+    }
+
     /// Names of the newest records, at most `limit`, newest first.
     ///
     /// # Errors
@@ -100,12 +130,13 @@ impl Records {
         Record::describe(&self.storage.folder_of(id), id)
     }
 
-    /// The frame of a record as PNG.
+    /// A PNG of a record: `frame.png` or the mask of an object. `None` if the record lists no such
+    /// file.
     ///
     /// # Errors
     /// As [`Records::read`].
-    pub fn frame_png(&self, id: &RecordId) -> Result<Vec<u8>, Error> {
-        Record::frame_png(&self.storage.folder_of(id), id)
+    pub fn image(&self, id: &RecordId, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        Record::image(&self.storage.folder_of(id), id, name)
     }
 
     /// The folder of a record.

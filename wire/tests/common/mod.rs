@@ -162,6 +162,14 @@ pub fn record() -> impl Strategy<Value = RecordMessage> {
     )
 }
 
+pub fn deleted() -> impl Strategy<Value = RecordDeleted> {
+    let reason = proptest::sample::select(DeletionReason::ALL.to_vec());
+    ("[0-9A-Za-z.-]{1,48}", any::<u64>(), reason).prop_map(|(id, deleted_us, reason)| {
+        let id = id.as_str().try_into().expect("at most 48 bytes");
+        RecordDeleted { id, deleted_us, reason }
+    })
+}
+
 pub fn info() -> impl Strategy<Value = Info> {
     let texts = ("[ -~]{0,64}", "[ -~]{0,32}", "[a-z0-9]{0,32}", "[0-9.]{0,32}");
     (texts, any::<[u8; 32]>(), 1..=u16::MAX).prop_map(

@@ -69,12 +69,14 @@ impl Courier {
         // All go through one connection: on the next one, a message could overtake earlier ones
         // that the first connection took and lost.
         let connection = self.client.connection().await?;
+        let handing = self.outbox.handing();
         let mut in_flight = VecDeque::new();
         let mut next = 0;
         let mut delivered = 0;
         loop {
             let room = IN_FLIGHT - in_flight.len();
             for (number, message) in self.read(next, room).await? {
+                handing.begin(number);
                 in_flight.push_back((number, send(&connection, &message).await?));
                 next = number + 1;
             }

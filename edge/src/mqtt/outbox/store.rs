@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use redb::{
@@ -57,6 +58,8 @@ pub struct Outbox {
     database: Database,
     max_messages: u64,
     max_names: u64,
+    /// Messages with lower numbers were handed to the present connection; 0 without one.
+    handed: AtomicU64,
     filled: Notify,
     emptied: Notify,
 }
@@ -74,7 +77,8 @@ impl Outbox {
         let database = open::open(path)?;
         let (filled, emptied) = (Notify::new(), Notify::new());
         let (path, max_names) = (path.to_owned(), MAX_NAMES);
-        let outbox = Self { path, database, max_messages, max_names, filled, emptied };
+        let handed = AtomicU64::new(0);
+        let outbox = Self { path, database, max_messages, max_names, handed, filled, emptied };
         let format = outbox.create_tables().map_err(|error| outbox.error(&error))?;
         if format > NEWEST_FORMAT {
             return Err(outbox.newer_format(format));
@@ -100,7 +104,7 @@ impl Outbox {
     /// [`Error::OutboxFull`], [`Error::OutboxMessage`] for one that exceeds a packet, and
     /// [`Error::Outbox`].
     pub fn put(&self, messages: &[Message]) -> Result<Range<u64>, Error> {
-        self.put_as(None, messages)
+        self.put_as(None, None, messages)
     }
 
     /// Like [`Outbox::put`], under a name for [`Outbox::delivered`].
@@ -108,7 +112,38 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::put`].
     pub fn put_named(&self, name: &str, messages: &[Message]) -> Result<Range<u64>, Error> {
-        self.put_as(Some(name), messages)
+        self.put_as(None, Some(name), messages)
+    }
+
+    /// Like [`Outbox::put`], and removes the messages stored under a name that still wait. If one of
+    /// them is on its way, the new messages follow it.
+    ///
+    /// # Errors
+    /// As [`Outbox::put`].
+    pub fn replace_named(&self, name: &str, messages: &[Message]) -> Result<Range<u64>, Error> {
+        self.put_as(Some(name), None, messages)
+    }
+
+    /// True while a message stored under a name is on its way to the broker, which has not
+    /// confirmed it yet.
+    ///
+    /// # Errors
+    /// [`Error::Outbox`].
+    pub fn is_sending(&self, name: &str) -> Result<bool, Error> {
+        let handed = self.handed.load(Ordering::Acquire);
+        let look = || -> Result<bool, redb::Error> {
+            let transaction = self.database.begin_read()?;
+            let named = transaction.open_table(NAMED)?.get(name)?.map(|numbers| numbers.value());
+            let Some((first, end)) = named else { return Ok(false) };
+            let end = end.min(handed).max(first);
+            Ok(transaction.open_table(MESSAGES)?.range(first..end)?.next().is_some())
+        };
+        look().map_err(|error| self.error(&error))
+    }
+
+    /// A connection that messages are handed to.
+    pub(super) fn handing(&self) -> Handing<'_> {
+        Handing(self)
     }
 
     /// Delivery state of the messages stored under a name.
@@ -126,7 +161,12 @@ impl Outbox {
         look().map_err(|error| self.error(&error))
     }
 
-    fn put_as(&self, name: Option<&str>, messages: &[Message]) -> Result<Range<u64>, Error> {
+    fn put_as(
+        &self,
+        withdrawn: Option<&str>,
+        name: Option<&str>,
+        messages: &[Message],
+    ) -> Result<Range<u64>, Error> {
         if let Some(message) = messages.iter().find(|message| bytes(message) > MAX_MESSAGE_BYTES) {
             return Err(Error::OutboxMessage {
                 topic: message.topic.clone(),
@@ -134,7 +174,7 @@ impl Outbox {
                 limit: MAX_MESSAGE_BYTES,
             });
         }
-        let numbers = self.insert(name, messages).map_err(|error| self.error(&error))?;
+        let numbers = self.insert(withdrawn, name, messages).map_err(|error| self.error(&error))?;
         let full = || Error::OutboxFull { path: self.path.clone(), limit: self.max_messages };
         let numbers = numbers.ok_or_else(full)?;
         self.filled.notify_one();
@@ -216,14 +256,23 @@ impl Outbox {
         Ok(())
     }
 
-    /// Stores messages and returns their numbers; `None` if there is no room.
+    /// Stores messages in place of withdrawn ones and returns their numbers; `None` if there is no
+    /// room.
     fn insert(
         &self,
+        withdrawn: Option<&str>,
         name: Option<&str>,
         new: &[Message],
     ) -> Result<Option<Range<u64>>, redb::Error> {
         let transaction = self.database.begin_write()?;
         let mut messages = transaction.open_table(MESSAGES)?;
+        let mut named = transaction.open_table(NAMED)?;
+        if let Some(withdrawn) = withdrawn {
+            let numbers = named.remove(withdrawn)?.map(|numbers| numbers.value());
+            for number in numbers.map_or(0..0, |(first, end)| first..end) {
+                messages.remove(number)?;
+            }
+        }
         if messages.len()? + new.len() as u64 > self.max_messages {
             return Ok(None);
         }
@@ -235,7 +284,6 @@ impl Outbox {
             end += 1;
         }
         next.insert((), end)?;
-        let mut named = transaction.open_table(NAMED)?;
         if let Some(name) = name {
             named.insert(name, (first, end))?;
             forget_oldest(&mut named, &messages, self.max_names)?;
@@ -276,6 +324,22 @@ impl Outbox {
     }
 }
 
+/// A connection that messages are handed to, in the order of their numbers.
+pub(super) struct Handing<'a>(&'a Outbox);
+
+impl Handing<'_> {
+    /// Notes that the message of this number is about to be handed over.
+    pub(super) fn begin(&self, number: u64) {
+        self.0.handed.store(number + 1, Ordering::Release);
+    }
+}
+
+impl Drop for Handing<'_> {
+    fn drop(&mut self) {
+        self.0.handed.store(0, Ordering::Release);
+    }
+}
+
 fn bytes(message: &Message) -> usize {
     message.topic.len() + message.payload.len()
 }
@@ -306,77 +370,4 @@ fn forget_oldest(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(number: u8) -> Message {
-        Message {
-            topic: "records".into(),
-            payload: vec![number].into(),
-            retention: Retention::Passing,
-            delivery: Delivery::AtLeastOnce,
-        }
-    }
-
-    fn outbox(path: &Path) -> Outbox {
-        Outbox { max_names: 3, ..Outbox::open(path, 100).unwrap() }
-    }
-
-    #[test]
-    fn oldest_delivered_names_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let outbox = outbox(&folder.path().join("outbox.redb"));
-        let put = |name: &str| outbox.put_named(name, &[message(1)]).unwrap();
-        let waiting = put("b").start;
-        for name in ["c", "a", "d"] {
-            outbox.delete(&[put(name).start]).unwrap();
-        }
-        put("e");
-        let state = ["a", "b", "c", "d", "e"].map(|name| outbox.delivered(name).unwrap());
-        use Delivered::{All, Never, NotYet};
-        assert_eq!(state, [Never, NotYet, Never, All, NotYet]);
-        outbox.delete(&[waiting]).unwrap();
-        put("f");
-        assert_eq!(outbox.delivered("b").unwrap(), Never);
-    }
-
-    #[test]
-    fn file_without_format_is_accepted_and_gets_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("outbox.redb");
-        let before = outbox(&path);
-        before.put_named("kept", &[message(1)]).unwrap();
-        let transaction = before.database.begin_write().unwrap();
-        assert!(transaction.delete_table(FORMAT).unwrap());
-        transaction.commit().unwrap();
-        drop(before);
-        let now = outbox(&path);
-        assert_eq!(now.delivered("kept").unwrap(), Delivered::NotYet);
-        let format = now.database.begin_read().unwrap().open_table(FORMAT).unwrap();
-        assert_eq!(format.get(()).unwrap().unwrap().value(), NEWEST_FORMAT);
-    }
-
-    #[test]
-    fn file_of_newer_format_is_refused_and_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("outbox.redb");
-        let newer = outbox(&path);
-        newer.put_named("kept", &[message(1)]).unwrap();
-        let transaction = newer.database.begin_write().unwrap();
-        transaction.open_table(FORMAT).unwrap().insert((), 2).unwrap();
-        transaction.commit().unwrap();
-        drop(newer);
-        let error = Outbox::open(&path, 100).err().unwrap().to_string();
-        assert_eq!(
-            error,
-            format!(
-                "{}: outbox: format 2 is newer than this program supports (1): install a newer \
-                 medsa-edge, or move the file elsewhere; nothing in it was changed",
-                path.display()
-            )
-        );
-        let database = Database::create(&path).unwrap();
-        let messages = database.begin_read().unwrap().open_table(MESSAGES).unwrap();
-        assert_eq!(messages.len().unwrap(), 1);
-    }
-}
+mod tests;

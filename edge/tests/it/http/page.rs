@@ -285,14 +285,17 @@ fn page_loads_nothing_from_elsewhere() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let policy = head.lines().find(|line| line.starts_with("content-security-policy: "));
     assert!(policy.unwrap().contains("default-src 'none'"));
+    let mut bytes = 0;
     for file in std::fs::read_dir("page").unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
         let path = if file == "index.html" { "/".to_owned() } else { format!("/{file}") };
         let (status, text) = request(&address, "GET", &path, "", b"");
         assert_eq!(status, 200, "{file}");
+        bytes += text.len();
         // The name of a format is not an address.
         let text = text.replace("http://www.w3.org/2000/svg", "");
         assert!(!text.contains("https://") && !text.contains("http://"), "{file}");
     }
     assert!(!html.contains("http"), "{html}");
+    assert!(bytes < 150_000, "{bytes} bytes");
 }

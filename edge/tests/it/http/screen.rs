@@ -113,12 +113,17 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
         browser.screenshot(&format!("{screen}-measuring"));
         browser.tap("#freeze");
         browser.wait_until(LIVE);
-        // Devices with another build and a repository.
+        // Devices with another build and a repository; a deletion for another reason.
         browser.value(
-            "document.querySelectorAll('#build [hidden]').forEach((e) => { e.hidden = false; })",
+            "document.querySelectorAll('#build [hidden], #noteLine').forEach((e) => { e.hidden = false; })",
+        );
+        browser.value(
+            "document.querySelector('#discardQuestion').textContent = 'Delete the capture of Nov 29, 2026, 1:46:07 PM? It cannot be restored. Why?'",
         );
         browser.value(&format!("document.querySelector('#other').textContent = '{other}'"));
-        for dialog in ["#ask", "#captures", "#settings", "#build", "#sure"] {
+        for dialog in
+            ["#ask", "#captures", "#review", "#discarding", "#settings", "#build", "#sure"]
+        {
             browser.value(&format!("document.querySelector('{dialog}').showModal()"));
             assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {screen}");
             assert_eq!(browser.value(CLIPPED), "", "{dialog} at {screen}");

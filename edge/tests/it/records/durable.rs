@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use medsa_edge::config::Budget;
 use medsa_edge::records::{Capture, RecordId, Records};
+use medsa_wire::DeletionReason;
 use sha2::{Digest, Sha256};
 
 use super::captures::{AMPLE, CAPTURED_US, SIZE, capture, without_objects};
@@ -70,6 +71,129 @@ fn keeps_capturing() {
         let kept = records.keep(&Capture { frame_id, captured_us, ..capture() }).unwrap();
         println!("kept {} {}", kept.id, hex::encode(kept.message.record_sha256));
     }
+}
+
+#[test]
+fn killed_process_leaves_all_or_nothing_of_a_deleted_record() {
+    let mut interrupted = 0;
+    for round in 0..60 {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut child, lines) = start_child(this_test("keeps_deleting", folder.path()));
+        let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first deletion")];
+        let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
+        while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now()))
+        {
+            reported.push(line);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        reported.extend(lines.iter());
+
+        let hidden = |name: &String| name.starts_with(".deleted-");
+        let files = |name: &String| fs::read_dir(folder.path().join(name)).unwrap().count();
+        let left = names(folder.path());
+        interrupted +=
+            usize::from(left.iter().filter(|name| hidden(name)).any(|name| files(name) > 0));
+        let records = Records::open(folder.path(), AMPLE).unwrap();
+        for id in records.list(usize::MAX).unwrap() {
+            records.read(&id).unwrap();
+            assert!(!reported.contains(&id.to_string()), "{id} was deleted");
+        }
+        let deletions = records.deletions().unwrap();
+        for id in &reported {
+            assert!(deletions.iter().any(|deletion| deletion.id.to_string() == *id), "{id}");
+        }
+        for deletion in &deletions {
+            assert_eq!(deletion.reason, DeletionReason::Test);
+            records.forget(deletion).unwrap();
+        }
+        // Of deleted records, nothing remained but names.
+        assert!(!names(folder.path()).iter().any(hidden));
+        for name in left.iter().filter(|name| hidden(name)) {
+            assert!(!folder.path().join(name).exists(), "{name}");
+        }
+    }
+    println!("{interrupted} of 60 were killed while they removed files");
+}
+
+#[test]
+#[ignore = "killed by the test above"]
+fn keeps_deleting() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let records = Records::open(Path::new(&folder), AMPLE).unwrap();
+    let kept: Vec<RecordId> = (0..4).map(|_| records.keep(&capture()).unwrap().id).collect();
+    for id in
+        kept.into_iter().chain(std::iter::from_fn(|| Some(records.keep(&capture()).unwrap().id)))
+    {
+        records.delete(&id, DeletionReason::Test).unwrap();
+        println!("kept {id}");
+    }
+}
+
+/// The states in which a kill can leave a deletion.
+#[test]
+fn interrupted_deletion_is_finished_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let [stays, whole, half, empty] = [(); 4].map(|()| records.keep(&capture()).unwrap());
+    drop(records);
+    for kept in [&whole, &half, &empty] {
+        let hidden = folder.path().join(format!(".deleted-{}.WrongPatient", kept.id));
+        fs::rename(&kept.folder, &hidden).unwrap();
+        if kept.id == half.id {
+            fs::remove_file(hidden.join("frame.dcm")).unwrap();
+        } else if kept.id == empty.id {
+            fs::remove_dir_all(&hidden).unwrap();
+            fs::create_dir(&hidden).unwrap();
+        }
+    }
+    // Names that this program does not give are left alone.
+    fs::create_dir(folder.path().join(".deleted-unknown")).unwrap();
+
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    assert_eq!(records.list(9).unwrap(), [stays.id]);
+    records.read(&stays.id).unwrap();
+    let mut deletions = records.deletions().unwrap();
+    deletions.sort_by_key(|deletion| deletion.id);
+    let found: Vec<_> = deletions.iter().map(|deletion| (deletion.id, deletion.reason)).collect();
+    assert_eq!(found, [&whole, &half, &empty].map(|kept| (kept.id, DeletionReason::WrongPatient)));
+    for deletion in &deletions {
+        let hidden = folder.path().join(format!(".deleted-{}.WrongPatient", deletion.id));
+        assert_eq!(fs::read_dir(&hidden).unwrap().count(), 0);
+        records.forget(deletion).unwrap();
+        assert!(!hidden.exists());
+    }
+    let left = [".lock".to_owned(), ".deleted-unknown".to_owned(), stays.id.to_string()];
+    assert_eq!(names(folder.path()), BTreeSet::from(left));
+}
+
+#[test]
+fn deleted_record_is_gone_from_the_disk_and_makes_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let unlimited = Records::open(folder.path(), AMPLE).unwrap();
+    let first = unlimited.keep(&capture()).unwrap();
+    drop(unlimited);
+    let max_bytes = folder_bytes(&first.folder) * 3 / 2;
+    let records = Records::open(folder.path(), Budget { max_bytes, min_free_bytes: 0 }).unwrap();
+    records.keep(&capture()).unwrap_err();
+    assert!(first.folder.join("frame.dcm").exists());
+    assert!(first.folder.join("segmentation.dcm").exists());
+    records.delete(&first.id, DeletionReason::WrongStructure).unwrap();
+    assert!(!first.folder.exists());
+    let mut folders = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(!folders.any(|path| path.is_dir() && fs::read_dir(path).unwrap().count() > 0));
+    assert!(records.list(9).unwrap().is_empty());
+    for gone in [
+        records.read(&first.id).map(drop),
+        records.image(&first.id, "frame.png").map(drop),
+        records.delete(&first.id, DeletionReason::Test),
+    ] {
+        let error = gone.unwrap_err().to_string();
+        assert!(error.contains("No such file or directory"), "{error}");
+    }
+    let second = records.keep(&capture()).unwrap();
+    assert!(second.id > first.id);
+    records.read(&second.id).unwrap();
 }
 
 #[test]

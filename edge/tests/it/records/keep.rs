@@ -82,6 +82,22 @@ fn announcement_has_the_hash_of_the_description() {
 }
 
 #[test]
+fn images_of_a_record_are_read_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let kept = records.keep(&capture()).unwrap();
+    for name in ["frame.png", "mask-2.png", "mask-5.png"] {
+        let stored = fs::read(kept.folder.join(name)).unwrap();
+        assert_eq!(records.image(&kept.id, name).unwrap(), Some(stored), "{name}");
+    }
+    for name in ["mask-0.png", "frame.dcm", "record.json", "../frame.png", ".", ""] {
+        assert_eq!(records.image(&kept.id, name).unwrap(), None, "{name}");
+    }
+    fs::write(kept.folder.join("mask-2.png"), "garbled").unwrap();
+    assert!(records.image(&kept.id, "mask-2.png").unwrap_err().to_string().contains("mask-2.png"));
+}
+
+#[test]
 fn empty_mask_has_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();

@@ -1,0 +1,129 @@
+// Review of stored captures: one after the other, two compared, and deletion.
+
+import { when } from './recorded.js';
+import { Shot } from './shot.js';
+import { setText, text } from './words.js';
+
+const element = (id) => document.getElementById(id);
+
+export class Review {
+  /** `captures`: the list. */
+  constructor(device, captures) {
+    Object.assign(this, { device, captures });
+    const figure = element('shots').firstElementChild;
+    this.shots = [figure, figure.parentElement.appendChild(figure.cloneNode(true))].map((of) => new Shot(device, of));
+    /** Names of the shown capture, and of the one that it is compared with. */
+    this.shown = [];
+    /** True while the capture to compare with is being chosen in the list. */
+    this.choosing = false;
+    const actions = {
+      older: () => this.step(1), newer: () => this.step(-1), outlines: () => this.outline(),
+      compare: () => this.compare(), discard: () => this.ask(), discardYes: () => this.discard(),
+    };
+    for (const [id, act] of Object.entries(actions)) element(id).addEventListener('click', act);
+    element('review').addEventListener('keydown', ({ key }) => {
+      if (key === 'ArrowLeft') this.step(1);
+      else if (key === 'ArrowRight') this.step(-1);
+    });
+    element('captures').addEventListener('close', () => this.choose(false));
+    element('reasons').addEventListener('click', ({ target }) => { if (target.value) this.select(target.value); });
+    element('note').addEventListener('input', () => this.select(this.reason));
+  }
+
+  /** Opens a capture, or compares with it if this was asked for. */
+  open(id) {
+    const second = this.choosing && id !== this.shown[0];
+    this.show(second ? [this.shown[0], id] : [id]);
+    this.choose(false);
+    if (!element('review').open) element('review').showModal();
+  }
+
+  async show(shown) {
+    const [before] = this.shown;
+    this.shown = shown;
+    const two = shown.length === 2;
+    element('shots').classList.toggle('two', two);
+    this.shots[1].figure.hidden = !two;
+    element('compare').setAttribute('aria-pressed', two);
+    element('discard').disabled = two;
+    const at = this.place();
+    element('older').disabled = this.beside(at, 1) === undefined;
+    element('newer').disabled = this.beside(at, -1) === undefined;
+    const [first, second] = this.shots;
+    if (!two) second.clear();
+    if (before !== shown[0] || !first.record) await first.show(shown[0]);
+    if (two && this.shown === shown) await second.show(shown[1], first.record);
+  }
+
+  /** Place in the list of the capture that can be stepped from: the last one shown. */
+  place() { return this.captures.ids.indexOf(this.shown.at(-1)); }
+
+  /** The next capture in a direction; two compared ones are never the same. */
+  beside(at, by) {
+    const next = this.captures.ids[at + by];
+    return this.shown.length === 2 && next === this.shown[0] ? this.captures.ids[at + 2 * by] : next;
+  }
+
+  step(by) {
+    const next = this.beside(this.place(), by);
+    if (next) this.show([...this.shown.slice(0, -1), next]);
+  }
+
+  outline() {
+    const outlined = !this.shots[0].outlined;
+    for (const shot of this.shots) {
+      shot.outlined = outlined;
+      shot.draw();
+    }
+    element('outlines').setAttribute('aria-pressed', outlined);
+  }
+
+  /** Lets the user choose the other capture in the list, or ends the comparison. */
+  compare() {
+    if (this.shown.length === 2) this.show(this.shown.slice(0, 1));
+    else {
+      this.choose(true);
+      element('review').close();
+    }
+  }
+
+  choose(choosing) {
+    this.choosing = choosing;
+    element('choose').hidden = !choosing;
+  }
+
+  /** Asks for the reason of a deletion. */
+  ask() {
+    element('note').value = '';
+    setText(element('discardRefused'), '');
+    setText(element('discardQuestion'), text.discardQuestion(when(this.shown[0])));
+    this.select(null);
+    element('discarding').showModal();
+  }
+
+  select(reason) {
+    this.reason = reason;
+    for (const button of element('reasons').children) {
+      button.setAttribute('aria-pressed', button.value === reason);
+    }
+    const other = reason === 'Other';
+    element('noteLine').hidden = !other;
+    element('discardYes').disabled = !reason || (other && !element('note').value.trim());
+  }
+
+  async discard() {
+    const [id] = this.shown;
+    const next = this.beside(this.place(), 1) ?? this.beside(this.place(), -1);
+    const note = this.reason === 'Other' ? { note: element('note').value.trim() } : {};
+    try {
+      await this.device.delete(`records/${id}`, { reason: this.reason, ...note });
+      await this.captures.update();
+    } catch (error) {
+      setText(element('discardRefused'), text.refusal[error.code] ?? error.message);
+      return;
+    }
+    element('discarding').close();
+    if (next) this.show([next]);
+    else element('review').close();
+  }
+}

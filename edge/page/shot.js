@@ -1,0 +1,95 @@
+// A stored capture on the screen: image, outlines and prompts, and words about them.
+
+import { difference, objectLines, when } from './recorded.js';
+import { text } from './words.js';
+import { View } from './view.js';
+
+export class Shot {
+  /** `figure`: element with a canvas, and one for the words. */
+  constructor(device, figure) {
+    const canvas = figure.querySelector('canvas');
+    Object.assign(this, { device, figure, about: figure.querySelector('.about'), view: new View(canvas) });
+    this.masks = [];
+    this.record = null;
+    this.outlined = true;
+    new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  /** Shows a capture, compared with the record `first` if there is one. */
+  async show(id, first = null) {
+    const turn = {};
+    this.turn = turn;
+    this.clear();
+    this.write(id, [['', text.loading]]);
+    const path = `records/${id}`;
+    try {
+      const record = await (await this.device.get(path)).json();
+      const frame = await this.picture(`${path}/frame.png`);
+      const masks = [];
+      for (const object of record.objects.filter(({ mask }) => mask)) {
+        masks.push(maskOf(object, await this.picture(`${path}/${object.mask}`)));
+      }
+      // Another one was chosen in the meantime.
+      if (this.turn !== turn) return;
+      Object.assign(this, { record, masks });
+      this.view.frame = { bitmap: frame, width: frame.width, height: frame.height };
+      this.write(id, this.lines(first));
+    } catch (error) {
+      if (this.turn !== turn) return;
+      const words = error.code === 'disk' ? text.damaged : text.refusal[error.code] ?? error.message;
+      this.write(id, [['poor', `! ${words}`]]);
+    }
+    this.draw();
+  }
+
+  clear() {
+    this.view.frame?.bitmap.close();
+    this.view.frame = null;
+    Object.assign(this, { record: null, masks: [] });
+    this.draw();
+  }
+
+  /** Fetches an image; it is not part of the page, so that no cache keeps it. */
+  async picture(path) {
+    return createImageBitmap(await (await this.device.get(path)).blob());
+  }
+
+  lines(first) {
+    const { build, objects, upload } = this.record;
+    const about = [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]]];
+    for (const object of objects) {
+      about.push(...objectLines(object));
+      const other = first?.objects.find((found) => found.object === object.object);
+      if (first) about.push(['difference', difference(other, object)]);
+    }
+    return objects.length ? about : [...about, ['', text.outlined(0)]];
+  }
+
+  write(id, lines) {
+    this.about.replaceChildren(...[['time', when(id)], ...lines].map(([kind, words]) => {
+      const line = document.createElement('p');
+      line.className = kind;
+      line.textContent = words;
+      return line;
+    }));
+  }
+
+  draw() {
+    const prompts = this.record?.objects.map(({ object, prompt }) => [object, prompt, true]) ?? [];
+    const { masks } = this;
+    const drawn = this.outlined ? { masks, prompts } : { masks: [], prompts: [] };
+    this.view.draw({ ...drawn, calipers: [], measuring: false, drag: null, cursor: null, filled: false, opacity: 1 });
+  }
+}
+
+/** A mask as the view draws it, from its image, which is white inside. */
+function maskOf({ object, measured }, picture) {
+  const { width, height } = picture;
+  const pen = new OffscreenCanvas(width, height).getContext('2d');
+  pen.drawImage(picture, 0, 0);
+  picture.close();
+  const { data } = pen.getImageData(0, 0, width, height);
+  const bits = Uint8Array.from({ length: width * height }, (_, cell) => (data[4 * cell] > 127 ? 1 : 0));
+  const contour = measured && { parts: measured.parts, contour: measured.contour_px };
+  return { object, width, height, bits, measured: contour };
+}

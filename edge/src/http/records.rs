@@ -1,0 +1,113 @@
+//! Routes of records: lists, description, images, deletion.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::guard::Refused;
+use super::handling::{decode, on_disk, unfit};
+use super::state::Guarded;
+use super::thumbnail;
+use crate::port::{Captures, Deletion};
+
+/// Largest number of records in the list of descriptions.
+const LISTED: usize = 100;
+
+/// File of the frame.
+const FRAME: &str = "frame.png";
+
+pub(super) fn router() -> Router<Arc<Guarded>> {
+    Router::new()
+        .route("/records", get(newest))
+        .route("/records/ids", get(ids))
+        .route("/records/:id", get(describe).delete(delete))
+        .route("/records/:id/thumbnail", get(thumbnail))
+        .route("/records/:id/:image", get(image))
+}
+
+/// Descriptions of the newest records.
+async fn newest(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
+    let listed = match state.controls.control.captures.clone() {
+        None => Vec::new(),
+        Some(captures) => on_disk(move || captures.list(LISTED)).await?,
+    };
+    Ok(Json(json!({ "records": listed })))
+}
+
+/// Names of all records.
+async fn ids(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused> {
+    let ids = match state.controls.control.captures.clone() {
+        None => Vec::new(),
+        Some(captures) => on_disk(move || captures.ids()).await?,
+    };
+    Ok(Json(json!({ "ids": ids })))
+}
+
+async fn describe(
+    State(state): State<Arc<Guarded>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    let wanted = id.clone();
+    look(&state, &id, move |captures| captures.describe(&wanted)).await.map(Json)
+}
+
+/// The frame of a record as a small JPEG.
+async fn thumbnail(
+    State(state): State<Arc<Guarded>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let wanted = id.clone();
+    let jpeg = look(&state, &id, move |captures| match captures.image(&wanted, FRAME)? {
+        None => Ok(None),
+        Some(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| error.to_string()),
+    });
+    Ok(picture("image/jpeg", jpeg.await?))
+}
+
+async fn image(
+    State(state): State<Arc<Guarded>>,
+    Path((id, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let wanted = id.clone();
+    let png = look(&state, &id, move |captures| captures.image(&wanted, &name));
+    Ok(picture("image/png", png.await?))
+}
+
+async fn delete(
+    State(state): State<Arc<Guarded>>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
+    let why: Deletion = decode(&state, body, read)?;
+    let control = state.controls.control.clone();
+    on_disk(move || Ok(control.delete(&id, &why))).await?.map_err(unfit)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Reads something of the record `id` on a separate thread.
+async fn look<T: Send + 'static>(
+    state: &Guarded,
+    id: &str,
+    read: impl FnOnce(&dyn Captures) -> Result<Option<T>, String> + Send + 'static,
+) -> Result<T, Refused> {
+    let unknown = || {
+        let reason = format!("record {id:?} does not exist, or has no such image");
+        Refused::new(StatusCode::NOT_FOUND, "no-such-record", reason)
+    };
+    let captures = state.controls.control.captures.clone().ok_or_else(unknown)?;
+    on_disk(move || read(&*captures)).await?.ok_or_else(unknown)
+}
+
+/// Response that no cache keeps: the record may be deleted.
+fn picture(kind: &'static str, bytes: Vec<u8>) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
+    (headers, bytes).into_response()
+}
