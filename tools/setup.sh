@@ -33,7 +33,9 @@ install() {
         echo "error: this is not a Debian system; install the contents of these packages yourself: $*" >&2
         exit 1
     }
-    as_root apt-get update -qq
+    # Once is enough.
+    [ -n "${updated:-}" ] || as_root apt-get update -qq
+    updated=yes
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
         >/dev/null
 }
@@ -72,10 +74,12 @@ cargo_tool() {
         --version "$version" "$@"
 }
 
-command -v cargo >/dev/null || {
-    echo "error: cargo is missing: install Rust 1.92 or later (rustup) and try again" >&2
+rust=1.92
+found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2 || true)
+if ! printf '%s\n' "$rust" "$found" | sort -CV; then
+    echo "error: Rust $rust or later is needed, found ${found:-none}: install it with rustup" >&2
     exit 1
-}
+fi
 need cc build-essential
 # For generating bindings to video devices and MPI from their headers.
 need clang clang

@@ -91,16 +91,16 @@ fn measure(
     item: usize,
     sums: &mut [[Sums; STEPS.len()]; PROMPTS.len()],
 ) -> Result<(), Box<dyn Error>> {
-    let picture = stock.read(item, 1)?.swap_remove(0);
-    let frame = (picture.width, picture.height);
-    let view = RgbView::new(frame.0, frame.1, &picture.rgb)?;
+    let sample = stock.read(item, 1)?.swap_remove(0);
+    let frame = (sample.width, sample.height);
+    let view = RgbView::new(frame.0, frame.1, &sample.rgb)?;
     let (image, geometry) = network.sam().config().preprocess.run(view);
     let embedding = network.embedding(&network.features(&image, 1)?, 1)?;
     let side = network.sam().config().mask_side();
     // Fine enough for corners of the cells of a mask, coarser than an annotator's pixels.
     let step_px = (frame.0.max(frame.1) as f32 / 256.0).max(2.0);
     let mut rng = ChaCha8Rng::seed_from_u64(item as u64);
-    for (_, truth) in picture.targets(Targets::Largest, MIN_PX) {
+    for (_, truth) in sample.targets(Targets::Largest, MIN_PX) {
         let true_turns = turns(&annotated(&truth, &geometry, side), step_px);
         for (kind, sums) in PROMPTS.iter().zip(&mut *sums) {
             let prompt = kind.plan().start(&mut rng, truth.view()).prompt(frame)?;

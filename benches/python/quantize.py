@@ -39,14 +39,14 @@ class Inputs(CalibrationDataReader):
 def images(clip, side):
     """Frames scaled to the side and to 0..1, padded at the bottom or right."""
     for index in range(FRAMES):
-        picture = Image.fromarray(pixel_array(clip, index=index * 7))
-        scale = side / max(picture.size)
-        width, height = (round(scale * length) for length in picture.size)
-        values = np.asarray(picture.convert("RGB").resize((width, height)), np.float32)
+        image = Image.fromarray(pixel_array(clip, index=index * 7))
+        scale = side / max(image.size)
+        width, height = (round(scale * length) for length in image.size)
+        values = np.asarray(image.convert("RGB").resize((width, height)), np.float32)
         values = (values - values.min()) / max(np.ptp(values), 1)
-        image = np.zeros((1, 3, side, side), np.float32)
-        image[0, :, :height, :width] = values.transpose(2, 0, 1)
-        yield image
+        padded = np.zeros((1, 3, side, side), np.float32)
+        padded[0, :, :height, :width] = values.transpose(2, 0, 1)
+        yield padded
 
 
 def main():

@@ -107,11 +107,11 @@ export class Captures {
 
   async draw(canvas, id) {
     const answer = await this.device.get(`records/${id}/thumbnail`);
-    const picture = await createImageBitmap(await answer.blob());
-    [canvas.width, canvas.height] = [picture.width, picture.height];
-    canvas.getContext('2d').drawImage(picture, 0, 0);
+    const image = await createImageBitmap(await answer.blob());
+    [canvas.width, canvas.height] = [image.width, image.height];
+    canvas.getContext('2d').drawImage(image, 0, 0);
     canvas.dataset.drawn = 'true';
-    picture.close();
+    image.close();
   }
 }
 

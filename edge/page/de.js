@@ -1,6 +1,6 @@
 // Deutsche Texte der Seite.
 export default {
-  picture: 'Bild. Pfeiltasten bewegen den Zeiger, Eingabe setzt einen Punkt, B setzt die Ecken eines Rahmens, Entfernen löscht einen Punkt. F hält das Bild an, Komma und Punkt zeigen das vorige und das nächste Bild, P spielt sie ab, C speichert, N wählt das nächste Objekt.',
+  image: 'Bild. Pfeiltasten bewegen den Zeiger, Eingabe setzt einen Punkt, B setzt die Ecken eines Rahmens, Entfernen löscht einen Punkt. F hält das Bild an, Komma und Punkt zeigen das vorige und das nächste Bild, P spielt sie ab, C speichert, N wählt das nächste Objekt.',
   objects: 'Objekte', object: 'Objekt', tools: 'Werkzeuge',
   positive: 'innen', negative: 'außen',
   undo: 'Zurück', redo: 'Vor', clear: 'Löschen', freeze: 'Anhalten', goOn: 'Weiter', capture: 'Speichern', captures: 'Liste', build: 'Build', close: 'Schließen',
@@ -26,7 +26,7 @@ export default {
   cine: 'Letzte Sekunden', stepBack: 'Voriges Bild', stepForward: 'Nächstes Bild', play: 'Abspielen', pause: 'Pause', frameNumber: 'Bild',
   newest: 'neuestes', before: (seconds) => `−${seconds} s`,
   age: (seconds) => `${seconds} s alt`, frozen: 'angehalten', stale: 'Das Bild ist alt. Umrisse sind ausgeblendet.',
-  noConnection: 'Keine Verbindung zum Gerät.', noPicture: 'Kein Bild', starting: 'startet',
+  noConnection: 'Keine Verbindung zum Gerät.', noImage: 'Kein Bild', starting: 'startet',
   paused: 'Pause', ended: 'Die Aufzeichnung ist zu Ende.',
   captured: 'Gespeichert.', notCaptured: 'NICHT gespeichert.', seeLog: 'Siehe Protokoll des Geräts.', notDone: 'Fehlgeschlagen',
   refusal: {

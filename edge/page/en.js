@@ -1,6 +1,6 @@
 // English texts of the page.
 export default {
-  picture: 'Image. Arrow keys move the cursor, Enter sets a point, B sets the corners of a box, Delete removes a point. F freezes, comma and full stop show the previous and the next frame, P plays them, C captures, N selects the next object.',
+  image: 'Image. Arrow keys move the cursor, Enter sets a point, B sets the corners of a box, Delete removes a point. F freezes, comma and full stop show the previous and the next frame, P plays them, C captures, N selects the next object.',
   objects: 'Objects', object: 'Object', tools: 'Tools',
   positive: 'inside', negative: 'outside',
   undo: 'Undo', redo: 'Redo', clear: 'Clear', freeze: 'Freeze', goOn: 'Resume', capture: 'Capture', captures: 'Saved', build: 'Build', close: 'Close',
@@ -26,7 +26,7 @@ export default {
   cine: 'Last seconds', stepBack: 'Previous frame', stepForward: 'Next frame', play: 'Play', pause: 'Pause', frameNumber: 'Frame',
   newest: 'newest', before: (seconds) => `−${seconds} s`,
   age: (seconds) => `${seconds} s old`, frozen: 'frozen', stale: 'The image is old. Outlines are hidden.',
-  noConnection: 'No connection to the device.', noPicture: 'No image', starting: 'starting',
+  noConnection: 'No connection to the device.', noImage: 'No image', starting: 'starting',
   paused: 'Paused', ended: 'The recording has ended.',
   captured: 'Saved.', notCaptured: 'NOT saved.', seeLog: 'See the log of the device.', notDone: 'Failed',
   refusal: {

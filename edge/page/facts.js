@@ -42,10 +42,10 @@ export function reasonFor(state, connected, status) {
   if (!connected) return text.noConnection;
   const { source, activity } = status ?? {};
   const trouble = text.source[source?.code ?? source?.state];
-  if (trouble) return `${text.noPicture}: ${trouble}`;
+  if (trouble) return `${text.noImage}: ${trouble}`;
   if (activity === 'paused') return text.paused;
   if (source?.state === 'ended') return text.ended;
-  if (state === 'waiting') return `${text.noPicture}: ${text.starting}`;
+  if (state === 'waiting') return `${text.noImage}: ${text.starting}`;
   return state === 'stale' ? text.stale : null;
 }
 

@@ -20,11 +20,11 @@ export function setIcon(button, name) {
   let icon = button.querySelector('path');
   if (!icon) {
     const make = (kind) => document.createElementNS('http://www.w3.org/2000/svg', kind);
-    const picture = make('svg');
-    picture.setAttribute('viewBox', '0 0 24 24');
-    picture.setAttribute('aria-hidden', 'true');
-    icon = picture.appendChild(make('path'));
-    button.prepend(picture);
+    const svg = make('svg');
+    svg.setAttribute('viewBox', '0 0 24 24');
+    svg.setAttribute('aria-hidden', 'true');
+    icon = svg.appendChild(make('path'));
+    button.prepend(svg);
   }
   if (icon.dataset.name === name) return;
   icon.dataset.name = name;

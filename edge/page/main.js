@@ -21,7 +21,7 @@ const CARD_MS = 2000;
 const KINDS = ['distance', 'ellipse', 'angle'];
 
 const element = (id) => document.getElementById(id);
-const canvas = element('picture');
+const canvas = element('image');
 const view = new View(canvas);
 const calipers = new Calipers(view, redraw);
 const masks = new Map();

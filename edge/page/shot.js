@@ -24,10 +24,10 @@ export class Shot {
     const path = `records/${id}`;
     try {
       const record = await (await this.device.get(path)).json();
-      const frame = await this.picture(`${path}/frame.png`);
+      const frame = await this.image(`${path}/frame.png`);
       const masks = [];
       for (const object of record.objects.filter(({ mask }) => mask)) {
-        masks.push(maskOf(object, await this.picture(`${path}/${object.mask}`)));
+        masks.push(maskOf(object, await this.image(`${path}/${object.mask}`)));
       }
       // Another one was chosen in the meantime.
       if (this.turn !== turn) return;
@@ -50,7 +50,7 @@ export class Shot {
   }
 
   /** Fetches an image; it is not part of the page, so that no cache keeps it. */
-  async picture(path) {
+  async image(path) {
     return createImageBitmap(await (await this.device.get(path)).blob());
   }
 
@@ -83,11 +83,11 @@ export class Shot {
 }
 
 /** A mask as the view draws it, from its image, which is white inside. */
-function maskOf({ object, measured }, picture) {
-  const { width, height } = picture;
+function maskOf({ object, measured }, image) {
+  const { width, height } = image;
   const pen = new OffscreenCanvas(width, height).getContext('2d');
-  pen.drawImage(picture, 0, 0);
-  picture.close();
+  pen.drawImage(image, 0, 0);
+  image.close();
   const { data } = pen.getImageData(0, 0, width, height);
   const bits = Uint8Array.from({ length: width * height }, (_, cell) => (data[4 * cell] > 127 ? 1 : 0));
   const contour = measured && { parts: measured.parts, contour: measured.contour_px };

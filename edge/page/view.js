@@ -139,8 +139,8 @@ export class View {
       pen.fillStyle = COLOURS[mask.object];
       pen.fill(contour);
     } else {
-      mask.picture ??= picture(mask);
-      pen.drawImage(mask.picture, place.left, place.top, place.width, place.height);
+      mask.image ??= cellImage(mask);
+      pen.drawImage(mask.image, place.left, place.top, place.width, place.height);
     }
     pen.globalAlpha = 1;
   }
@@ -266,7 +266,7 @@ function partsWithoutHoles({ bits, width, height }) {
 }
 
 /** The cells of a mask as an image. */
-function picture({ bits, width, height, object }) {
+function cellImage({ bits, width, height, object }) {
   const canvas = new OffscreenCanvas(width, height);
   const pen = canvas.getContext('2d');
   const image = pen.createImageData(width, height);

@@ -57,7 +57,7 @@ pub fn phantoms(clicks: bool) -> Result<Vec<Phantom>, Error> {
             distance(vessel, column as u32, row as u32) < 1.0
         });
         let file = format!("acceptance/{i}.png");
-        Ok(Phantom { file, frame: picture(i as u32, vessel), truth, prompts })
+        Ok(Phantom { file, frame: image(i as u32, vessel), truth, prompts })
     };
     VESSELS.into_iter().enumerate().map(phantom).collect()
 }
@@ -122,7 +122,7 @@ pub fn scenes(
     phantoms.iter().enumerate().map(scene).collect()
 }
 
-fn picture(seed: u32, vessel: [f32; 4]) -> Frame {
+fn image(seed: u32, vessel: [f32; 4]) -> Frame {
     let value = |column: u32, row: u32| {
         let depth = row as f32 / HEIGHT as f32;
         let tissue = 150.0 - 70.0 * depth;

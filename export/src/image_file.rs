@@ -20,10 +20,10 @@ pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     let mut png = Cursor::new(Vec::new());
     if frame.rgb.chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]) {
         let grey = frame.rgb.iter().step_by(3).copied().collect();
-        let picture = GrayImage::from_raw(frame.width, frame.height, grey);
-        picture.expect("a frame is whole").write_to(&mut png, ImageFormat::Png)?;
+        let image = GrayImage::from_raw(frame.width, frame.height, grey);
+        image.expect("a frame is whole").write_to(&mut png, ImageFormat::Png)?;
     } else {
-        picture(frame).write_to(&mut png, ImageFormat::Png)?;
+        image(frame).write_to(&mut png, ImageFormat::Png)?;
     }
     Ok(png.into_inner())
 }
@@ -36,18 +36,18 @@ pub fn png(frame: &Frame) -> Result<Vec<u8>, ImageError> {
 /// # Panics
 /// If the number of pixels does not match the frame's size.
 pub fn jpeg(frame: &Frame, limit: u32) -> Result<Vec<u8>, ImageError> {
-    let mut picture = picture(frame);
+    let mut image = image(frame);
     let longest = frame.width.max(frame.height);
     if longest > limit {
         let side = |side: u32| (side * limit / longest).max(1);
-        picture = imageops::thumbnail(&picture, side(frame.width), side(frame.height));
+        image = imageops::thumbnail(&image, side(frame.width), side(frame.height));
     }
     let mut jpeg = Vec::new();
-    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))?;
+    image.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY))?;
     Ok(jpeg)
 }
 
-fn picture(frame: &Frame) -> RgbImage {
-    let picture = RgbImage::from_raw(frame.width, frame.height, frame.rgb.clone());
-    picture.expect("a frame is whole")
+fn image(frame: &Frame) -> RgbImage {
+    let image = RgbImage::from_raw(frame.width, frame.height, frame.rgb.clone());
+    image.expect("a frame is whole")
 }

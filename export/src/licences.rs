@@ -69,7 +69,7 @@ mod tests {
         );
         for (path, reason) in [
             (file("other/MIT", b"as is"), "another licence has the same file name"),
-            (file("picture", b"\xff\xd8"), "not a text in UTF-8"),
+            (file("image", b"\xff\xd8"), "not a text in UTF-8"),
             (file(&"n".repeat(100), b"as is"), "has more than 100 bytes"),
             (file("long", &vec![b' '; MAX_BYTES + 1]), "at most 1048576 are accepted"),
         ] {

@@ -156,13 +156,13 @@ impl Verify {
     fn frames(&self, stock: &Stock) -> Result<Vec<Frame>, Error> {
         let items = stock.part(stock.reported());
         let count = self.edge_frames.min(items.len());
-        let pictures = (0..count).map(|i| {
+        let samples = (0..count).map(|i| {
             let item = items[i * items.len() / count];
-            let picture = stock.item(item).read()?;
-            let (width, height) = (picture.width as u32, picture.height as u32);
-            Ok(Frame { width, height, rgb: picture.rgb.to_vec(), pixel_spacing_mm: None })
+            let sample = stock.item(item).read()?;
+            let (width, height) = (sample.width as u32, sample.height as u32);
+            Ok(Frame { width, height, rgb: sample.rgb.to_vec(), pixel_spacing_mm: None })
         });
-        pictures.collect()
+        samples.collect()
     }
 
     fn edge(
@@ -216,8 +216,8 @@ fn predict(
     let evaluation =
         Evaluation { part: stock.reported(), kinds, targets: Targets::Largest, slices: 1, seed: 0 };
     let (mut predictions, mut done) = (Vec::new(), 0);
-    evaluate(network, stock, &none, &evaluation, |_, of_picture| {
-        predictions.extend(of_picture);
+    evaluate(network, stock, &none, &evaluation, |_, of_sample| {
+        predictions.extend(of_sample);
         done += 1;
         progress(done);
     })?;

@@ -93,8 +93,8 @@ fn region_beyond_the_frame_gives_no_spacing() {
 fn folder_is_sorted_by_numbers_in_names() {
     let folder = tempdir().unwrap();
     for number in [10u8, 2, 1] {
-        let picture = image::RgbImage::from_pixel(3, 2, image::Rgb([number, 0, 255]));
-        picture.save(folder.path().join(format!("frame{number}.png"))).unwrap();
+        let image = image::RgbImage::from_pixel(3, 2, image::Rgb([number, 0, 255]));
+        image.save(folder.path().join(format!("frame{number}.png"))).unwrap();
     }
     fs::write(folder.path().join("notes.txt"), "ignored").unwrap();
     let clip = Clip::open(folder.path()).unwrap();
@@ -112,11 +112,11 @@ fn folder_is_sorted_by_numbers_in_names() {
 fn jpeg_file_is_a_clip_of_one_frame() {
     let folder = tempdir().unwrap();
     // The extension is wrong on purpose, since the content decides.
-    let path = folder.path().join("picture.dat");
-    let picture = image::RgbImage::from_pixel(16, 8, image::Rgb([200, 100, 50]));
-    picture.save_with_format(&path, image::ImageFormat::Jpeg).unwrap();
+    let path = folder.path().join("image.dat");
+    let image = image::RgbImage::from_pixel(16, 8, image::Rgb([200, 100, 50]));
+    image.save_with_format(&path, image::ImageFormat::Jpeg).unwrap();
     let clip = Clip::open(&path).unwrap();
-    assert_eq!((clip.len(), clip.frame_name(0).unwrap().as_str()), (1, "picture.dat"));
+    assert_eq!((clip.len(), clip.frame_name(0).unwrap().as_str()), (1, "image.dat"));
     let frame = clip.frame(0).unwrap();
     assert_eq!((frame.width, frame.height), (16, 8));
     let far = frame.rgb.iter().zip([200u8, 100, 50].repeat(128)).any(|(a, b)| a.abs_diff(b) > 3);

@@ -33,7 +33,7 @@ def write(target, name, data):
     (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
-def picture(mode="RGB"):
+def coloured(mode="RGB"):
     image = Image.new(mode, SIZE)
     draw = ImageDraw.Draw(image)
     for x in range(SIZE[0]):
@@ -112,7 +112,7 @@ def run_length(planes):
 
 
 def main():
-    rgb, grey = picture(), picture("L")
+    rgb, grey = coloured(), coloured("L")
     native = rgb.tobytes()
     planes = [channel.tobytes() for channel in rgb.split()]
     write("dicom", "rgb", dicom(ExplicitVRLittleEndian, "RGB", 3, 8, native))
@@ -133,13 +133,13 @@ def main():
     write("dicom", "segmentation", segmentation())
     write("dicom", "rle", dicom(RLELossless, "RGB", 3, 8, encapsulate([run_length(planes)])))
 
-    write("picture", "baseline.jpg", jpeg)
-    write("picture", "progressive.jpg", saved(rgb, "JPEG", progressive=True))
-    write("picture", "grey.jpg", saved(grey, "JPEG"))
-    write("picture", "rgb.png", saved(rgb, "PNG"))
-    write("picture", "palette.png", saved(rgb.quantize(8), "PNG"))
-    write("picture", "grey.png", saved(grey, "PNG"))
-    write("picture", "rgba.png", saved(rgb.convert("RGBA"), "PNG"))
+    write("image", "baseline.jpg", jpeg)
+    write("image", "progressive.jpg", saved(rgb, "JPEG", progressive=True))
+    write("image", "grey.jpg", saved(grey, "JPEG"))
+    write("image", "rgb.png", saved(rgb, "PNG"))
+    write("image", "palette.png", saved(rgb.quantize(8), "PNG"))
+    write("image", "grey.png", saved(grey, "PNG"))
+    write("image", "rgba.png", saved(rgb.convert("RGBA"), "PNG"))
 
     write("stream", "jpeg", b"\0" + jpeg)
     write("stream", "mjpeg", b"\1\x40" + jpeg + b"noise" + jpeg[:300] + jpeg)

@@ -16,7 +16,7 @@ const ENCODER_MS: [usize; 3] = [100, 250, 500];
 /// Seconds for which the cine is played.
 const SECONDS: usize = 60;
 
-/// Sequences that are annotated: folder, value of the object in its masks, pictures per second, and
+/// Sequences that are annotated: folder, value of the object in its masks, frames per second, and
 /// those that no shipped adapter was trained on.
 const SEQUENCES: [(&str, Option<u8>, usize, &[&str]); 2] =
     [("carotid", None, 2, &["0027", "0032", "0033"]), ("vocalfolds", Some(3), 4, &["seq4"])];
@@ -91,7 +91,7 @@ fn stills(engine: &Engine) -> Result<(), Error> {
 }
 
 fn annotated(engine: &Engine, data: &Path) -> Result<(), Error> {
-    println!("\nAnnotated sequences, every picture encoded:\n");
+    println!("\nAnnotated sequences, every image encoded:\n");
     head();
     for (set, class, rate, held_out) in SEQUENCES {
         let scenes = sequences(engine, &data.join(set), class, rate)?;
@@ -99,8 +99,8 @@ fn annotated(engine: &Engine, data: &Path) -> Result<(), Error> {
             let clicked = scene.clicked_anew()?;
             let measured = [(scene.measure(false, 0)?, scene.rate)];
             let note = if held_out.contains(&scene.name.as_str()) { " (held out)" } else { "" };
-            let pictures = scene.truth.len();
-            row(&format!("{set} {}{note}, {pictures}", scene.name), 0, &measured, Some(clicked));
+            let frames = scene.truth.len();
+            row(&format!("{set} {}{note}, {frames}", scene.name), 0, &measured, Some(clicked));
         }
     }
     Ok(())

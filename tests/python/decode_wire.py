@@ -13,7 +13,7 @@ import sys
 
 
 STAGES = [
-    "Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "Answer",
+    "Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "PromptToMask",
 ]
 SOURCES = ["Starting", "Playing", "Refused", "Unreachable", "Stalled", "Broken", "Ended"]
 

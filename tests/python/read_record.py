@@ -23,7 +23,7 @@ def read_frame(folder):
         "photometric": frame.PhotometricInterpretation,
         "size": [frame.Rows, frame.Columns],
         "first_pixels": pixels[0, :4].tolist(),
-        "is_the_picture": numpy.array_equal(pixels, picture(folder / "frame.png")),
+        "is_the_image": numpy.array_equal(pixels, image(folder / "frame.png")),
         "spacing": [float(mm) for mm in frame.PixelSpacing] if "PixelSpacing" in frame else None,
         "captured": f"{frame.ContentDate} {frame.ContentTime} {frame.TimezoneOffsetFromUTC}",
         "device": [
@@ -46,7 +46,7 @@ def read_segmentation(folder, frame, objects):
     for index, number in enumerate(segmentation.segment_numbers):
         segment = segmentation.get_segment_description(number)
         mask = masks[0, :, :, index]
-        expected = picture(folder / files[number]) > 0
+        expected = image(folder / files[number]) > 0
         algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
         segments.append(
             {
@@ -76,7 +76,7 @@ def code(concept):
     return [concept.value, concept.scheme_designator, concept.meaning]
 
 
-def picture(path):
+def image(path):
     return numpy.asarray(Image.open(path))
 
 

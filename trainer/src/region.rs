@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn components_come_largest_first_and_diagonals_touch() {
-        let mask = picture(&["##...", "..#..", ".....", "#...#", "....#"]);
+        let mask = image(&["##...", "..#..", ".....", "#...#", "....#"]);
         let sizes = |min_px| -> Vec<usize> {
             let found = components(mask.view(), min_px);
             found.iter().map(|c| c.iter().filter(|&&p| p).count()).collect()
@@ -243,28 +243,28 @@ mod tests {
         assert_eq!(sizes(2), [3, 2]);
         let (largest, size) = largest_component(mask.view()).unwrap();
         assert_eq!((largest, size), (components(mask.view(), 1)[0].clone(), 3));
-        assert_eq!(largest_component(picture(&["..", ".."]).view()), None);
+        assert_eq!(largest_component(image(&["..", ".."]).view()), None);
     }
 
     #[test]
     fn extent_is_tight() {
-        let mask = picture(&[".....", "..#..", ".#...", "....."]);
+        let mask = image(&[".....", "..#..", ".#...", "....."]);
         assert_eq!(extent(mask.view()), Some((1..3, 1..3)));
-        assert_eq!(extent(picture(&["...", "..."]).view()), None);
+        assert_eq!(extent(image(&["...", "..."]).view()), None);
     }
 
     #[test]
     fn most_interior_pixel_is_the_middle() {
-        let mask = picture(&["#####", "#####", "#####", "#####", "#####"]);
+        let mask = image(&["#####", "#####", "#####", "#####", "#####"]);
         assert_eq!(most_interior(mask.view()), Some((2, 2)));
-        let ring = picture(&["####", "#..#", "####", "####", "####"]);
+        let ring = image(&["####", "#..#", "####", "####", "####"]);
         assert_eq!(most_interior(ring.view()), Some((3, 1)));
-        let low = picture(&["......", "...###", "...###", "...###"]);
+        let low = image(&["......", "...###", "...###", "...###"]);
         assert_eq!(most_interior(low.view()), Some((2, 4)));
         assert_eq!(most_interior(Array2::from_elem((3, 3), false).view()), None);
     }
 
-    fn picture(rows: &[&str]) -> Array2<bool> {
+    fn image(rows: &[&str]) -> Array2<bool> {
         Array2::from_shape_fn((rows.len(), rows[0].len()), |(y, x)| rows[y].as_bytes()[x] == b'#')
     }
 }

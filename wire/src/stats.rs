@@ -90,7 +90,7 @@ pub enum Stage {
     /// Following all objects from the previous frame.
     Follow,
     /// From the arrival of a prompt to its mask.
-    Answer,
+    PromptToMask,
 }
 
 impl Message for Stats {

@@ -18,9 +18,9 @@ fn example_in_the_spec_equals_the_encoding() {
         .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex digits"))
         .collect();
 
-    let picture = "........ ........ ..####.. ..####.. ........ ........";
-    assert!(SPEC.contains(&picture.replace(' ', "\n")));
-    let cells = picture.chars().filter(|c| *c != ' ').map(|c| c == '#');
+    let image = "........ ........ ..####.. ..####.. ........ ........";
+    assert!(SPEC.contains(&image.replace(' ', "\n")));
+    let cells = image.chars().filter(|c| *c != ' ').map(|c| c == '#');
     let corners = [(79.5, 79.5), (239.5, 79.5), (239.5, 159.5), (79.5, 159.5)];
     let expected = MaskMessage {
         frame_id: 300,
@@ -88,8 +88,16 @@ fn variants_have_the_numbers_in_the_spec() {
         assert!(SPEC.contains(&format!("{expected} `{command:?}`")));
         assert_eq!(number(command.encode(&mut buffer).unwrap()), expected);
     }
-    let stages =
-        ["Source", "Preprocess", "Encoder", "Decoder", "Postprocess", "Total", "Follow", "Answer"];
+    let stages = [
+        "Source",
+        "Preprocess",
+        "Encoder",
+        "Decoder",
+        "Postprocess",
+        "Total",
+        "Follow",
+        "PromptToMask",
+    ];
     let values = [
         Stage::Source,
         Stage::Preprocess,
@@ -98,7 +106,7 @@ fn variants_have_the_numbers_in_the_spec() {
         Stage::Postprocess,
         Stage::Total,
         Stage::Follow,
-        Stage::Answer,
+        Stage::PromptToMask,
     ];
     for (expected, (name, stage)) in stages.iter().zip(values).enumerate() {
         assert!(SPEC.contains(&format!("{expected} `{name}`")));

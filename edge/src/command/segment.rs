@@ -128,7 +128,7 @@ pub fn run(args: &Args) -> Result<Report, Error> {
         frame: FrameReport { index: args.frame, width_px: frame.width, height_px: frame.height },
         latency_ms: LatencyReport { load, decode_frame, preprocess, encode, decode, postprocess },
     };
-    save(&args.out, mask_picture(&mask).into())?;
+    save(&args.out, mask_image(&mask).into())?;
     if let Some(path) = &args.overlay {
         let caption =
             format!("frame {}   score {score:.2}   area {} px", args.frame, report.area_px);
@@ -139,16 +139,16 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     Ok(report)
 }
 
-fn mask_picture(mask: &Array2<bool>) -> GrayImage {
+fn mask_image(mask: &Array2<bool>) -> GrayImage {
     let (height, width) = mask.dim();
     GrayImage::from_fn(width as u32, height as u32, |x, y| {
         image::Luma([if mask[[y as usize, x as usize]] { 255 } else { 0 }])
     })
 }
 
-fn save(path: &Path, picture: DynamicImage) -> Result<(), Error> {
+fn save(path: &Path, image: DynamicImage) -> Result<(), Error> {
     let format = image::ImageFormat::Png;
-    picture
+    image
         .save_with_format(path, format)
         .map_err(|source| Error::Image { path: path.to_owned(), source })
 }

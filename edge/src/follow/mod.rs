@@ -97,7 +97,7 @@ mod tests {
     const SIDE: usize = 200;
 
     /// A fixed pattern of waves after `motion`.
-    fn picture(motion: Motion, gain: f32) -> Pyramid {
+    fn image(motion: Motion, gain: f32) -> Pyramid {
         let back = motion.inverse();
         let rgb: Vec<u8> = (0..SIDE * SIDE)
             .flat_map(|i| {
@@ -125,13 +125,13 @@ mod tests {
 
     #[test]
     fn shift_rotation_and_scale_are_found_within_half_a_pixel() {
-        let still = picture(Motion::NONE, 1.0);
+        let still = image(Motion::NONE, 1.0);
         for (angle, scale, shift) in
             [(0.0, 1.0, [4.0, -2.5]), (0.06, 1.0, [0.0, 1.0]), (-0.03, 1.04, [2.0, 3.0])]
         {
             let expected = turned_by(angle, scale, shift);
             // Brighter, too.
-            let moved = picture(expected, 1.1);
+            let moved = image(expected, 1.1);
             let found = follow(&still, &moved, &points(), &Motion::NONE).unwrap();
             for point in points() {
                 let ([x, y], [u, v]) = (found.apply(point), expected.apply(point));
@@ -145,7 +145,7 @@ mod tests {
         let trail = Trail::default();
         let at = |frame: u64| Motion::shift([3.0 * frame as f32, 0.0]);
         for frame in 0..8 {
-            trail.push(10 * frame, Arc::new(picture(at(frame), 1.0)));
+            trail.push(10 * frame, Arc::new(image(at(frame), 1.0)));
         }
         let steps = trail.back(70, 40, &points()).unwrap();
         assert_eq!(steps.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [50, 60, 70]);
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn unrelated_image_is_not_followed() {
-        let still = picture(Motion::NONE, 1.0);
+        let still = image(Motion::NONE, 1.0);
         let rgb: Vec<u8> = (0..SIDE * SIDE * 3).map(|i| (i * i / 7 % 251) as u8).collect();
         let other = Pyramid::new(RgbView::new(SIDE, SIDE, &rgb).unwrap());
         assert_eq!(follow(&still, &other, &points(), &Motion::NONE), None);
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn structure_that_leaves_the_frame_is_not_followed() {
-        let still = picture(Motion::NONE, 1.0);
-        let gone = picture(Motion::shift([150.0, 0.0]), 1.0);
+        let still = image(Motion::NONE, 1.0);
+        let gone = image(Motion::shift([150.0, 0.0]), 1.0);
         assert_eq!(follow(&still, &gone, &points(), &Motion::shift([150.0, 0.0])), None);
     }
 }

@@ -68,7 +68,7 @@ async fn thumbnail(
         None => Ok(None),
         Some(png) => thumbnail::jpeg(&png).map(Some).map_err(|error| error.to_string()),
     });
-    Ok(picture("image/jpeg", jpeg.await?))
+    Ok(response("image/jpeg", jpeg.await?))
 }
 
 async fn image(
@@ -77,7 +77,7 @@ async fn image(
 ) -> Result<Response, Refused> {
     let wanted = id.clone();
     let png = look(&state, &id, move |captures| captures.image(&wanted, &name));
-    Ok(picture("image/png", png.await?))
+    Ok(response("image/png", png.await?))
 }
 
 async fn delete(
@@ -107,7 +107,7 @@ async fn look<T: Send + 'static>(
 }
 
 /// Response that no cache keeps: the record may be deleted.
-fn picture(kind: &'static str, bytes: Vec<u8>) -> Response {
+fn response(kind: &'static str, bytes: Vec<u8>) -> Response {
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")];
     (headers, bytes).into_response()
 }

@@ -11,12 +11,12 @@ const QUALITY: u8 = 80;
 
 /// Converts a PNG to a small JPEG.
 pub(super) fn jpeg(png: &[u8]) -> ImageResult<Vec<u8>> {
-    let mut picture = image::load_from_memory_with_format(png, ImageFormat::Png)?;
-    if picture.width().max(picture.height()) > SIDE_PX {
-        picture = picture.thumbnail(SIDE_PX, SIDE_PX);
+    let mut image = image::load_from_memory_with_format(png, ImageFormat::Png)?;
+    if image.width().max(image.height()) > SIDE_PX {
+        image = image.thumbnail(SIDE_PX, SIDE_PX);
     }
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-    DynamicImage::from(picture.into_rgb8()).write_with_encoder(encoder)?;
+    DynamicImage::from(image.into_rgb8()).write_with_encoder(encoder)?;
     Ok(bytes)
 }

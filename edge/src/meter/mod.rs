@@ -194,7 +194,7 @@ const STAGES: [(Stage, &str); 8] = [
     (Stage::Encoder, "encoder"),
     (Stage::Decoder, "decoder"),
     (Stage::Postprocess, "postprocess"),
-    (Stage::Answer, "prompt to mask"),
+    (Stage::PromptToMask, "prompt to mask"),
     (Stage::Total, "total"),
 ];
 

@@ -19,19 +19,19 @@ const POSITIVE: [u8; 3] = [0, 150, 70];
 const NEGATIVE: [u8; 3] = [225, 30, 45];
 
 pub(super) struct Canvas {
-    picture: RgbImage,
+    image: RgbImage,
 }
 
 impl Canvas {
-    pub(super) fn new(picture: RgbImage) -> Self {
-        Self { picture }
+    pub(super) fn new(image: RgbImage) -> Self {
+        Self { image }
     }
 
     /// Draws a mask with the given outlines: translucent area, solid lines.
     pub(super) fn draw_mask(&mut self, outlines: &[Ring], colour: [u8; 3]) {
         self.fill(outlines, colour);
         // Lines overlap at corners; each pixel takes the strongest, once.
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.image.dimensions();
         let mut stroke = Array2::<f32>::zeros((height as usize, width as usize));
         let reach = RIM_RADIUS_PX + 1.0;
         for side in outlines.iter().flat_map(sides) {
@@ -50,7 +50,7 @@ impl Canvas {
 
     /// Fills the pixels that are within an odd number of outlines.
     fn fill(&mut self, outlines: &[Ring], colour: [u8; 3]) {
-        for y in 0..self.picture.height() {
+        for y in 0..self.image.height() {
             let middle = y as f32 + 0.5;
             let crossed = outlines.iter().flat_map(sides);
             let crossed = crossed.filter(|[a, b]| (a[1] > middle) != (b[1] > middle));
@@ -94,14 +94,14 @@ impl Canvas {
     /// The image with its caption below.
     pub(super) fn finish(self, caption: &str) -> RgbImage {
         if caption.is_empty() {
-            return self.picture;
+            return self.image;
         }
-        let (width, height) = self.picture.dimensions();
+        let (width, height) = self.image.dimensions();
         // A caption that is too wide for large letters is set in small ones.
         let scale = if text::width_px(caption, 2) + 2 * MARGIN_PX <= width { 2 } else { 1 };
         let footer = text::HEIGHT_PX * scale + 2 * MARGIN_PX;
         let mut page = RgbImage::from_pixel(width, height + footer, Rgb([18, 22, 28]));
-        image::imageops::replace(&mut page, &self.picture, 0, 0);
+        image::imageops::replace(&mut page, &self.image, 0, 0);
         for (x, y) in text::pixels(caption, scale) {
             let (x, y) = (x + MARGIN_PX, y + height + MARGIN_PX);
             if x < width {
@@ -139,7 +139,7 @@ impl Canvas {
 
     fn blend(&mut self, x: i64, y: i64, colour: [u8; 3], strength: f32) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
-        let Some(pixel) = self.picture.get_pixel_mut_checked(x, y) else { return };
+        let Some(pixel) = self.image.get_pixel_mut_checked(x, y) else { return };
         for (old, new) in pixel.0.iter_mut().zip(colour) {
             let mixed = f32::from(*old) * (1.0 - strength) + f32::from(new) * strength;
             *old = mixed.round() as u8;

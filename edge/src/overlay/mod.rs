@@ -38,13 +38,13 @@ pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
     let (width, height) = (width as u32, height as u32);
     let enlargement = MIN_LONGEST_PX.div_ceil(width.max(height)).clamp(1, MAX_ENLARGEMENT);
     // `RgbView` guarantees the length.
-    let picture = RgbImage::from_raw(width, height, frame.data().to_vec()).unwrap_or_default();
+    let image = RgbImage::from_raw(width, height, frame.data().to_vec()).unwrap_or_default();
     let (out_width, out_height) = (width * enlargement, height * enlargement);
-    let picture = match enlargement {
-        1 => picture,
-        _ => imageops::resize(&picture, out_width, out_height, FilterType::Triangle),
+    let image = match enlargement {
+        1 => image,
+        _ => imageops::resize(&image, out_width, out_height, FilterType::Triangle),
     };
-    let mut canvas = Canvas::new(picture);
+    let mut canvas = Canvas::new(image);
     let scale = enlargement as f32;
     // (0, 0) is the centre of the first pixel of the frame, and the corner of the canvas.
     let on_canvas = |ring: &Ring| ring.iter().map(|at| at.map(|c| (c + 0.5) * scale)).collect();
@@ -64,27 +64,27 @@ pub fn draw(frame: RgbView, layers: &[Layer], caption: &str) -> RgbImage {
 }
 
 /// Arranges images in rows of at most `columns`, each `width_px` wide.
-pub fn contact_sheet(pictures: &[&RgbImage], columns: u32, width_px: u32) -> RgbImage {
+pub fn contact_sheet(images: &[&RgbImage], columns: u32, width_px: u32) -> RgbImage {
     const GAP_PX: u32 = 4;
-    let small: Vec<_> = pictures.iter().map(|picture| scaled(picture, width_px)).collect();
+    let small: Vec<_> = images.iter().map(|image| scaled(image, width_px)).collect();
     let columns = columns.min(small.len() as u32).max(1);
     let row_height = small.iter().map(RgbImage::height).max().unwrap_or(1) + GAP_PX;
     let rows = (small.len() as u32).div_ceil(columns).max(1);
     let mut sheet =
         RgbImage::new(columns * (width_px + GAP_PX) - GAP_PX, rows * row_height - GAP_PX);
-    for (index, picture) in (0..).zip(&small) {
+    for (index, image) in (0..).zip(&small) {
         let (column, row) = (index % columns, index / columns);
         let (x, y) = (column * (width_px + GAP_PX), row * row_height);
-        imageops::replace(&mut sheet, picture, i64::from(x), i64::from(y));
+        imageops::replace(&mut sheet, image, i64::from(x), i64::from(y));
     }
     sheet
 }
 
 /// Resizes the image to `width_px`.
-pub fn scaled(picture: &RgbImage, width_px: u32) -> RgbImage {
-    let height = u64::from(picture.height()) * u64::from(width_px);
-    let height = height.div_ceil(u64::from(picture.width().max(1))).max(1) as u32;
-    imageops::resize(picture, width_px, height, FilterType::Triangle)
+pub fn scaled(image: &RgbImage, width_px: u32) -> RgbImage {
+    let height = u64::from(image.height()) * u64::from(width_px);
+    let height = height.div_ceil(u64::from(image.width().max(1))).max(1) as u32;
+    imageops::resize(image, width_px, height, FilterType::Triangle)
 }
 
 /// Bright colours that also differ in lightness, for people with colour vision deficiency.
@@ -113,24 +113,24 @@ mod tests {
         let square = |low: f32, high: f32| vec![[low, low], [high, low], [high, high], [low, high]];
         let outlines = vec![square(9.5, 49.5), square(24.5, 34.5)];
         let layer = Layer { object: 0, outlines, points: vec![], bbox: None };
-        let picture = draw(frame, &[layer], "");
+        let image = draw(frame, &[layer], "");
         for [x, y] in [[300, 5], [5, 30], [29, 29]] {
-            assert_eq!(picture.get_pixel(x, y).0, [100; 3], "{x}, {y}");
+            assert_eq!(image.get_pixel(x, y).0, [100; 3], "{x}, {y}");
         }
         for [x, y] in [[9, 20], [10, 20], [30, 49], [34, 30]] {
-            let [red, green, blue] = picture.get_pixel(x, y).0;
+            let [red, green, blue] = image.get_pixel(x, y).0;
             assert!(green > 200 && red < 60 && blue < 160, "{red} {green} {blue} at {x}, {y}");
         }
-        let [red, green, _] = picture.get_pixel(17, 30).0;
+        let [red, green, _] = image.get_pixel(17, 30).0;
         assert!(red < 100 && green > 100, "{red} {green}");
     }
 
     #[test]
     fn small_frames_are_enlarged_and_captions_are_below() {
         let pixels = vec![0u8; 100 * 50 * 3];
-        let picture = draw(RgbView::new(100, 50, &pixels).unwrap(), &[], "frame 1");
-        assert_eq!(picture.width(), 400);
-        assert!(picture.height() > 200);
-        assert!((200..picture.height()).any(|y| picture.get_pixel(11, y).0[0] > 128));
+        let image = draw(RgbView::new(100, 50, &pixels).unwrap(), &[], "frame 1");
+        assert_eq!(image.width(), 400);
+        assert!(image.height() > 200);
+        assert!((200..image.height()).any(|y| image.get_pixel(11, y).0[0] > 128));
     }
 }

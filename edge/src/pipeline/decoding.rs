@@ -129,7 +129,7 @@ fn decode<S: Segmenter>(
     };
     meter.record(Stage::Postprocess, begun.elapsed());
     if let Some(since) = outcome.pending_since {
-        meter.record(Stage::Answer, since.elapsed());
+        meter.record(Stage::PromptToMask, since.elapsed());
     }
     Ok(Some(ready))
 }

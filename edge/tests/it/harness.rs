@@ -292,10 +292,10 @@ impl Place {
         let clip = folder.path().join("clip");
         std::fs::create_dir(&clip).unwrap();
         for index in 0..frames {
-            let picture = image::RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
+            let image = image::RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
                 image::Rgb([(x + index) as u8, y as u8, 60])
             });
-            picture.save(clip.join(format!("{index:03}.png"))).unwrap();
+            image.save(clip.join(format!("{index:03}.png"))).unwrap();
         }
         Self { folder, build, clip }
     }

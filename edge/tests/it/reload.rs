@@ -159,9 +159,8 @@ fn objects_are_followed_during_the_acceptance_test() {
         // A texture that can be followed.
         let wave = |x: u32, slope: f32| 60.0 * (x as f32 * slope).sin();
         let grey = |x, y| (128.0 + wave(x, 0.5) + wave(y, 0.4)) as u8;
-        let picture =
-            RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| image::Rgb([grey(x + index, y); 3]));
-        picture.save(place.clip.join(format!("{index:03}.png"))).unwrap();
+        let frame = RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| image::Rgb([grey(x + index, y); 3]));
+        frame.save(place.clip.join(format!("{index:03}.png"))).unwrap();
     }
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let edge = Edge::run(&place.config(LOOP, &external(&broker.url())));
@@ -176,7 +175,7 @@ fn objects_are_followed_during_the_acceptance_test() {
     edge.logged("its times are not checked");
     wait_for(&observer, |status| status.build == BuildStatus::Loading);
     let mut followed = 0;
-    observer.wait_for_mask("masks that follow the picture", |mask| {
+    observer.wait_for_mask("masks that follow the frame", |mask| {
         followed = if !mask.segmented { followed + 1 } else { 0 };
         followed == 100
     });
@@ -213,7 +212,7 @@ fn preprocess(side: usize) -> Preprocess {
 
 fn files(side: usize) -> BTreeMap<String, Vec<u8>> {
     let mut png = Cursor::new(Vec::new());
-    picture().write_to(&mut png, ImageFormat::Png).unwrap();
+    frame().write_to(&mut png, ImageFormat::Png).unwrap();
     BTreeMap::from([
         (Manifest::ENCODER.to_owned(), tiny::encoder_for(side as i64)),
         (Manifest::DECODER.to_owned(), tiny::decoder_for(side as i64)),
@@ -226,9 +225,8 @@ fn vector(side: usize) -> AcceptanceVector {
     let files = files(side);
     let (encoder, decoder) = (&files[Manifest::ENCODER], &files[Manifest::DECODER]);
     let engine = Engine::from_onnx(encoder, decoder, preprocess(side), NonZeroUsize::MIN).unwrap();
-    let picture = picture();
-    let (image, geometry) =
-        engine.preprocess().run(RgbView::new(96, 80, picture.as_raw()).unwrap());
+    let frame = frame();
+    let (image, geometry) = engine.preprocess().run(RgbView::new(96, 80, frame.as_raw()).unwrap());
     let click = Point { x: 40.0, y: 44.0, positive: true };
     let prompt = Prompt::new(vec![click], None, (96, 80)).unwrap();
     let embedding = engine.encode(&image).unwrap();
@@ -243,7 +241,7 @@ fn vector(side: usize) -> AcceptanceVector {
     }
 }
 
-fn picture() -> RgbImage {
+fn frame() -> RgbImage {
     RgbImage::from_fn(96, 80, |x, y| image::Rgb([x as u8, y as u8, 60]))
 }
 

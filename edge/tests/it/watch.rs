@@ -40,9 +40,9 @@ fn masks_become_lines_and_images() {
     assert!(edge.wait().success());
     assert!(watch.wait().success());
     assert_eq!(fs::read_dir(&out).unwrap().count(), 6);
-    let picture = image::open(format!("{out}/frame-000003.png")).unwrap().to_rgb8();
+    let image = image::open(format!("{out}/frame-000003.png")).unwrap().to_rgb8();
     // The frame is drawn, not only the mask: it is brighter to the right.
-    let (left, right) = (picture.get_pixel(10, 10).0[0], picture.get_pixel(500, 10).0[0]);
+    let (left, right) = (image.get_pixel(10, 10).0[0], image.get_pixel(500, 10).0[0]);
     assert!(right > left + 80, "{left} {right}");
     let file = std::io::BufReader::new(fs::File::open(&gif).unwrap());
     let frames = GifDecoder::new(file).unwrap().into_frames().collect_frames().unwrap();

@@ -94,9 +94,9 @@ fn png() -> Vec<u8> {
     png_of(RgbImage::from_raw(SIZE.0 as u32, SIZE.1 as u32, pixels()).unwrap().into())
 }
 
-fn png_of(picture: DynamicImage) -> Vec<u8> {
+fn png_of(image: DynamicImage) -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());
-    picture.write_to(&mut png, ImageFormat::Png).unwrap();
+    image.write_to(&mut png, ImageFormat::Png).unwrap();
     png.into_inner()
 }
 

@@ -88,8 +88,8 @@ fn legend(names: &Names, compared: bool) -> Markup {
 
 fn figure(number: usize, scene: &Scene, names: &Names) -> Result<Markup, Error> {
     let Frame { width, height, .. } = scene.frame;
-    let picture = image_file::jpeg(&scene.frame, SIDE_PX)?;
-    let source = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(picture));
+    let image = image_file::jpeg(&scene.frame, SIDE_PX)?;
+    let source = format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(image));
     let (id, view) = (format!("frame{number}"), format!("0 0 {width} {height}"));
     Ok(html! {
         // Each image is stored once in the page and reused under every drawing.

@@ -47,9 +47,9 @@ fn scene<'a>(
     predictions: impl Iterator<Item = (&'a Prediction, &'a Prediction)>,
 ) -> Result<Scene, Error> {
     let item = stock.part(stock.reported()).iter().map(|&item| stock.item(item));
-    let picture = item.into_iter().find(|item| item.name == name);
-    let picture = picture.expect("predictions are on images of the data set").read()?;
-    let frame = (picture.width, picture.height);
+    let sample = item.into_iter().find(|item| item.name == name);
+    let sample = sample.expect("predictions are on images of the data set").read()?;
+    let frame = (sample.width, sample.height);
     let of_scene = predictions.filter(|(found, _)| found.item == name && found.class == class);
     let prediction = |(trained, built): (&Prediction, &Prediction)| {
         Ok(ScenePrediction {
@@ -62,7 +62,7 @@ fn scene<'a>(
     };
     let predictions = of_scene.map(prediction).collect::<Result<Vec<_>, Error>>()?;
     let (width, height) = (frame.0 as u32, frame.1 as u32);
-    let frame = Frame { width, height, rgb: picture.rgb, pixel_spacing_mm: None };
+    let frame = Frame { width, height, rgb: sample.rgb, pixel_spacing_mm: None };
     Ok(Scene { name: format!("{name}, {class}"), frame, predictions })
 }
 

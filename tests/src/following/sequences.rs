@@ -1,4 +1,4 @@
-//! Sequences of annotated pictures: sweeps of the carotid, endoscopy of the larynx.
+//! Sequences of annotated images: sweeps of the carotid, endoscopy of the larynx.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::footage::Footage;
 use super::scene::Scene;
 
 /// Reads the sequences in a folder with `images` and `masks` of the names SEQUENCE_NUMBER. Of the
-/// masks, `class` is the object, or every value above 0. Pictures before the object's first are left
+/// masks, `class` is the object, or every value above 0. Images before the object's first are left
 /// out, and sequences without it.
 ///
 /// # Errors

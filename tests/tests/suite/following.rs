@@ -32,7 +32,7 @@ fn objects_stay_outlined_and_return() {
         assert!(least >= 0.75, "{place:?}: {measured:?}");
     }
 
-    // Endoscopy, every picture encoded.
+    // Endoscopy, every image encoded.
     for scene in sequences(&engine, &place::data("vocalfolds"), Some(3), 4).unwrap() {
         let measured = scene.measure(false, 0).unwrap();
         let clicked = scene.clicked_anew().unwrap();

@@ -62,15 +62,15 @@ fn verification_card_contains_images_of_the_data_set() {
     needs!("dicom", "litemedsam");
     let folder = place::scratch();
     let path = |name: &str| folder.path().join(name);
-    let picture = |inside: u8, outside: u8| {
+    let image = |inside: u8, outside: u8| {
         GrayImage::from_fn(96, 80, |x, y| {
             let (x, y) = (f64::from(x) - 50.0, f64::from(y) - 40.0);
             Luma([if x.hypot(y) < 20.0 { inside } else { outside }])
         })
     };
-    for (name, picture) in [("images", picture(30, 160)), ("masks", picture(1, 0))] {
+    for (name, image) in [("images", image(30, 160)), ("masks", image(1, 0))] {
         fs::create_dir_all(path("discs").join(name)).unwrap();
-        picture.save(path("discs").join(name).join("a&b.png")).unwrap();
+        image.save(path("discs").join(name).join("a&b.png")).unwrap();
     }
     run(export(&place::lite_medsam(), &path("build.medsa")).args(["--precision", "f32"]));
     let printed = run(command("medsa-export")

@@ -43,10 +43,10 @@ fn captured_frames_and_masks_are_read_back() {
     // By ascending number of the object.
     let objects = captures.iter().flat_map(|capture| capture.objects.iter().rev());
     for (item, (object, class)) in dataset.items().iter().zip(objects.zip([1, 2, 1, 2])) {
-        let picture = item.read().unwrap();
-        assert_eq!((picture.width, picture.height), SIZE);
-        assert_eq!(picture.rgb, captures[0].frame.rgb);
-        assert_eq!(picture.classes, object.mask.mapv(|inside| if inside { class } else { 0 }));
+        let image = item.read().unwrap();
+        assert_eq!((image.width, image.height), SIZE);
+        assert_eq!(image.rgb, captures[0].frame.rgb);
+        assert_eq!(image.classes, object.mask.mapv(|inside| if inside { class } else { 0 }));
         assert_eq!(item.label.as_ref(), Some(&object.label));
     }
     let mut more = Vec::new();

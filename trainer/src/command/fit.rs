@@ -125,7 +125,7 @@ impl Training {
     fn run(mut self, group: &Group, stop: &Stop) -> anyhow::Result<End> {
         let all = self.config.fit.steps;
         let bar = progress(all, self.fit.steps());
-        let (mut pictures, mut seconds) = (0, 0.0);
+        let (mut images, mut seconds) = (0, 0.0);
         while self.fit.steps() < all {
             let start = Instant::now();
             let record = self.fit.step(group)?;
@@ -140,9 +140,9 @@ impl Training {
                     self.folder.state().display()
                 );
             }
-            pictures += self.config.fit.batch;
+            images += self.config.fit.batch;
             seconds += took;
-            let rate = pictures as f64 / seconds;
+            let rate = images as f64 / seconds;
             let unix_s = unix_s();
             let entry = StepEntry { train: record, seconds: took, images_per_second: rate, unix_s };
             self.log.step(entry)?;

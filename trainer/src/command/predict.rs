@@ -84,11 +84,11 @@ impl Predict {
         let mut logits = logits.slice_move(s![0, 0, .., ..]);
         CleanUp::default().run(&mut logits, &geometry, &prompt);
         let mask = geometry.mask_in_frame(logits.view());
-        save(&self.out, mask_picture(&mask).into())?;
+        save(&self.out, mask_image(&mask).into())?;
         if let Some(path) = &self.overlay {
             let (logits, points) = (logits.view(), &self.points);
-            let picture = overlay::draw(&frame, logits, geometry, points, self.bbox);
-            save(path, picture.into())?;
+            let image = overlay::draw(&frame, logits, geometry, points, self.bbox);
+            save(path, image.into())?;
         }
         let area_px = mask.iter().filter(|&&inside| inside).count();
         let report = json!({
@@ -101,13 +101,13 @@ impl Predict {
     }
 }
 
-fn mask_picture(mask: &Array2<bool>) -> GrayImage {
+fn mask_image(mask: &Array2<bool>) -> GrayImage {
     let (height, width) = mask.dim();
     GrayImage::from_fn(width as u32, height as u32, |x, y| {
         image::Luma([if mask[[y as usize, x as usize]] { 255 } else { 0 }])
     })
 }
 
-fn save(path: &Path, picture: DynamicImage) -> anyhow::Result<()> {
-    picture.save_with_format(path, ImageFormat::Png).map_err(at(path))
+fn save(path: &Path, image: DynamicImage) -> anyhow::Result<()> {
+    image.save_with_format(path, ImageFormat::Png).map_err(at(path))
 }

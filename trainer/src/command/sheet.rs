@@ -57,12 +57,12 @@ impl<'a> Sheet<'a> {
 
 impl Kept<'_> {
     fn tile(&self, rank: &str) -> anyhow::Result<Tile> {
-        let picture = self.stock.read(self.item, 1)?.swap_remove(0);
+        let image = self.stock.read(self.item, 1)?.swap_remove(0);
         Ok(Tile {
             title: format!("{rank}Dice {:.2}, {}", self.dice, self.words),
-            width: picture.width,
-            height: picture.height,
-            rgb: picture.rgb,
+            width: image.width,
+            height: image.height,
+            rgb: image.rgb,
             truth: mask(&self.truth, self.size),
             found: mask(&self.found, self.size),
             points: self.points.clone(),

@@ -78,12 +78,12 @@ impl Teach {
             if KINDS.iter().any(|kind| self.image(kind, &source.name).exists()) {
                 continue;
             }
-            let picture = (source.read)()?;
-            let Lesson { objects, parts } = teacher.lesson(&picture, number)?;
+            let sample = (source.read)()?;
+            let Lesson { objects, parts } = teacher.lesson(&sample, number)?;
             for ((kind, masks), found) in KINDS.iter().zip([objects, parts]).zip(&mut found) {
                 *found += masks.len();
                 if !masks.is_empty() {
-                    self.write(kind, &source.name, &picture, &masks)?;
+                    self.write(kind, &source.name, &sample, &masks)?;
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Teach {
         &self,
         kind: &str,
         name: &str,
-        picture: &TrainingImage,
+        sample: &TrainingImage,
         masks: &[Array2<bool>],
     ) -> anyhow::Result<()> {
         let folder = self.out.join(kind).join("masks").join(name);
@@ -118,8 +118,8 @@ impl Teach {
         let path = self.image(kind, name);
         let folder = path.parent().unwrap_or(&self.out);
         fs::create_dir_all(folder).map_err(at(folder))?;
-        let (width, height) = (picture.width as u32, picture.height as u32);
-        let image = RgbImage::from_raw(width, height, picture.rgb.clone());
+        let (width, height) = (sample.width as u32, sample.height as u32);
+        let image = RgbImage::from_raw(width, height, sample.rgb.clone());
         image.expect("a decoded image is whole").save(&path).map_err(at(&path))
     }
 
@@ -150,7 +150,7 @@ impl Teach {
                     sources.extend((0..clip.len()).map(|frame| {
                         let clip = std::rc::Rc::clone(&clip);
                         let name = format!("{stem}-{frame:04}");
-                        Source { name, read: Box::new(move || picture(&clip, frame)) }
+                        Source { name, read: Box::new(move || sample(&clip, frame)) }
                     }));
                 }
                 Ok(sources)
@@ -159,7 +159,7 @@ impl Teach {
     }
 }
 
-fn picture(clip: &Clip, frame: usize) -> anyhow::Result<TrainingImage> {
+fn sample(clip: &Clip, frame: usize) -> anyhow::Result<TrainingImage> {
     let frame = clip.frame(frame)?;
     let (width, height) = (frame.width as usize, frame.height as usize);
     Ok(TrainingImage { width, height, rgb: frame.rgb, classes: Array2::zeros((height, width)) })

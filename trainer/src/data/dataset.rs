@@ -86,8 +86,8 @@ impl Dataset {
                 continue;
             }
             match item.read() {
-                Ok(picture) => {
-                    found.entry(item.mask.clone()).or_default().extend(picture.class_indices());
+                Ok(sample) => {
+                    found.entry(item.mask.clone()).or_default().extend(sample.class_indices());
                 }
                 Err(problem) => {
                     let about_image =

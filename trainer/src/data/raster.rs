@@ -16,28 +16,28 @@ const MAX_ALLOC_BYTES: u64 = 1 << 30;
 
 /// Reads width, height and pixels `[H, W, 3]`. Samples of 16 bits are reduced to 8.
 pub(super) fn rgb(path: &Path) -> Result<(usize, usize, Vec<u8>), Problem> {
-    let picture = decode(path)?.into_rgb8();
-    Ok((picture.width() as usize, picture.height() as usize, picture.into_raw()))
+    let image = decode(path)?.into_rgb8();
+    Ok((image.width() as usize, image.height() as usize, image.into_raw()))
 }
 
 /// Reads class indices `[H, W]`.
 pub(super) fn classes(path: &Path) -> Result<Array2<u8>, Problem> {
-    let picture = decode(path)?;
-    let shape = (picture.height() as usize, picture.width() as usize);
-    let mut values = values(&picture).map_err(|reason| Problem::unreadable(path, reason))?;
+    let image = decode(path)?;
+    let shape = (image.height() as usize, image.width() as usize);
+    let mut values = values(&image).map_err(|reason| Problem::unreadable(path, reason))?;
     as_classes(&mut values);
     Ok(Array2::from_shape_vec(shape, values).expect("a value for each pixel"))
 }
 
 /// Values of a mask, without conversion to grey: conversion of colours or of 16-bit values would
 /// change classes.
-fn values(picture: &DynamicImage) -> Result<Vec<u8>, String> {
+fn values(image: &DynamicImage) -> Result<Vec<u8>, String> {
     let expected = "expected grey values that are class indices, or 0 and 255";
     let grey = |rgb: &[u8]| {
         let equal = rgb[0] == rgb[1] && rgb[1] == rgb[2];
         if equal { Ok(rgb[0]) } else { Err(format!("a pixel has colour {rgb:?}, {expected}")) }
     };
-    match picture {
+    match image {
         DynamicImage::ImageLuma8(grey) => Ok(grey.as_raw().clone()),
         DynamicImage::ImageLumaA8(grey) => Ok(grey.pixels().map(|pixel| pixel.0[0]).collect()),
         DynamicImage::ImageRgb8(rgb) => rgb.pixels().map(|pixel| grey(&pixel.0)).collect(),

@@ -48,9 +48,9 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn new(picture: &TrainingImage) -> Self {
-        let frame = RgbView::new(picture.width, picture.height, &picture.rgb);
-        let frame = frame.expect("a decoded picture is whole");
+    pub(super) fn new(image: &TrainingImage) -> Self {
+        let frame = RgbView::new(image.width, image.height, &image.rgb);
+        let frame = frame.expect("a decoded image is whole");
         let [small, large] = SIDES_PX.map(|side| {
             let small = resize_bilinear_u8(frame, side, side);
             let grey = small.chunks_exact(3).map(|p| p.iter().map(|&v| f32::from(v)).sum::<f32>());
@@ -298,8 +298,8 @@ mod tests {
 
     #[test]
     fn similar_pairs_are_joined_transitively() {
-        let pictures = [(1, 0), (2, 0), (1, 14), (3, 0), (1, 28)];
-        let mut scenes = pictures.map(|(seed, shift)| Some(Scene::new(&scan(seed, shift, 1.0))));
+        let images = [(1, 0), (2, 0), (1, 14), (3, 0), (1, 28)];
+        let mut scenes = images.map(|(seed, shift)| Some(Scene::new(&scan(seed, shift, 1.0))));
         let [Some(first), .., Some(last)] = &scenes else { unreachable!() };
         assert_eq!(first.alike(last), None, "too far apart to be directly similar");
         let groups = |scenes: &[Option<Scene>], bundle: &[usize], cap| {

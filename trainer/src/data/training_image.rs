@@ -90,9 +90,9 @@ mod tests {
         for (y, x, class) in [(1, 1, 1), (1, 2, 1), (5, 5, 1), (8, 1, 3), (8, 2, 3), (8, 3, 3)] {
             classes[(y, x)] = class;
         }
-        let picture = TrainingImage { width: 10, height: 10, rgb: vec![0; 300], classes };
+        let image = TrainingImage { width: 10, height: 10, rgb: vec![0; 300], classes };
         let found = |kind, min_px| -> Vec<(u8, usize)> {
-            let targets = picture.targets(kind, min_px).into_iter();
+            let targets = image.targets(kind, min_px).into_iter();
             targets.map(|(class, mask)| (class, mask.iter().filter(|&&p| p).count())).collect()
         };
         assert_eq!(found(Targets::Class, 2), [(1, 3), (3, 3)]);

@@ -75,7 +75,7 @@ fn random_pixel(rng: &mut ChaCha8Rng, mask: ArrayView2<bool>) -> Option<(usize, 
 
 fn middle(mask: ArrayView2<bool>) -> (usize, usize) {
     let (height, width) = mask.dim();
-    assert!(height > 0 && width > 0, "a picture has pixels");
+    assert!(height > 0 && width > 0, "a image has pixels");
     (height / 2, width / 2)
 }
 

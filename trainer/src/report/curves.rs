@@ -265,17 +265,17 @@ mod tests {
     }
 
     /// Pixels of a curve left of the legend.
-    fn pixels(picture: &image::RgbImage, index: usize) -> Vec<(u32, u32)> {
+    fn pixels(image: &image::RgbImage, index: usize) -> Vec<(u32, u32)> {
         let plot = |x: u32| x < WIDTH_PX - LEGEND_PX;
         let of_curve = |p: &(u32, u32, &image::Rgb<u8>)| plot(p.0) && p.2.0 == colour(index);
-        picture.enumerate_pixels().filter(of_curve).map(|(x, y, _)| (x, y)).collect()
+        image.enumerate_pixels().filter(of_curve).map(|(x, y, _)| (x, y)).collect()
     }
 
     #[test]
     fn rising_curve_rises_from_left_to_right() {
-        let picture = drawn(&[panel(&[&[(0.0, 1.0), (10.0, 2.0)]])]);
-        assert_eq!(picture.dimensions(), (WIDTH_PX, PANEL_PX));
-        let pixels = pixels(&picture, 0);
+        let image = drawn(&[panel(&[&[(0.0, 1.0), (10.0, 2.0)]])]);
+        assert_eq!(image.dimensions(), (WIDTH_PX, PANEL_PX));
+        let pixels = pixels(&image, 0);
         let first = pixels.iter().min().unwrap();
         let last = pixels.iter().max().unwrap();
         assert!(last.0 - first.0 > 900 && first.1 - last.1 > 280, "{first:?} {last:?}");
@@ -283,9 +283,9 @@ mod tests {
 
     #[test]
     fn one_point_and_constant_values_are_visible() {
-        let picture = drawn(&[panel(&[&[(3.0, 0.7)]]), panel(&[&[(0.0, 1e-4), (9.0, 1e-4)]])]);
-        assert_eq!(picture.dimensions(), (WIDTH_PX, 2 * PANEL_PX));
-        let pixels = pixels(&picture, 0);
+        let image = drawn(&[panel(&[&[(3.0, 0.7)]]), panel(&[&[(0.0, 1e-4), (9.0, 1e-4)]])]);
+        assert_eq!(image.dimensions(), (WIDTH_PX, 2 * PANEL_PX));
+        let pixels = pixels(&image, 0);
         let (above, below): (Vec<_>, Vec<_>) = pixels.into_iter().partition(|p| p.1 < PANEL_PX);
         assert!((60..110).contains(&above.len()), "{}", above.len());
         assert!(below.len() > 3000, "{}", below.len());

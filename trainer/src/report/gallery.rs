@@ -42,8 +42,8 @@ pub struct Tile {
 /// If a tile has a side of 0 or its `rgb` is not `height * width * 3` bytes long.
 pub fn draw(path: &Path, tiles: &[Tile], columns: usize) -> Result<(), Error> {
     let columns = columns.clamp(1, tiles.len().max(1));
-    let pictures: Vec<_> = tiles.iter().map(drawn).collect();
-    let row_heights: Vec<u32> = pictures
+    let images: Vec<_> = tiles.iter().map(drawn).collect();
+    let row_heights: Vec<u32> = images
         .chunks(columns)
         .map(|row| row.iter().map(|tile| tile.size().1).max().unwrap_or(0) + TITLE_PX + GAP_PX)
         .collect();
@@ -58,7 +58,7 @@ pub fn draw(path: &Path, tiles: &[Tile], columns: usize) -> Result<(), Error> {
             let left = GAP_PX + column as u32 * (TILE_PX + GAP_PX);
             let title = page::shortened(&tiles[index].title, TEXT, TILE_PX as f32);
             page.write(&title, [left as f32, top as f32 + 22.0], TEXT, INK);
-            page.paste(pictures[index].picture(), left, top + TITLE_PX);
+            page.paste(images[index].image(), left, top + TITLE_PX);
         }
         top += height;
     }
@@ -161,13 +161,13 @@ fn legend_rows(tiles: &[Tile], width: u32) -> Vec<Vec<Sign>> {
 
 fn drawn(tile: &Tile) -> Page {
     let size = (tile.width as u32, tile.height as u32);
-    let picture = RgbImage::from_raw(size.0, size.1, tile.rgb.clone());
-    let picture = picture.filter(|_| tile.rgb.len() == tile.width * tile.height * 3);
-    let picture = picture.expect("a tile's pixels are of its size");
+    let image = RgbImage::from_raw(size.0, size.1, tile.rgb.clone());
+    let image = image.filter(|_| tile.rgb.len() == tile.width * tile.height * 3);
+    let image = image.expect("a tile's pixels are of its size");
     let scale = TILE_PX as f32 / tile.width as f32;
     let height = ((tile.height as f32 * scale).round() as u32).max(1);
-    let picture = imageops::resize(&picture, TILE_PX, height, FilterType::CatmullRom);
-    let mut page = Page::from(picture);
+    let image = imageops::resize(&image, TILE_PX, height, FilterType::CatmullRom);
+    let mut page = Page::from(image);
     let found = Outline::new(&tile.found, (height as usize, TILE_PX as usize));
     let truth = Outline::new(&tile.truth, (height as usize, TILE_PX as usize));
     found.fill(&mut page, FOUND);

@@ -10,31 +10,31 @@ use super::Colour;
 use crate::Error;
 
 pub(super) struct Page {
-    picture: RgbImage,
+    image: RgbImage,
 }
 
 impl Page {
     pub(super) fn new(width: u32, height: u32, colour: Colour) -> Self {
-        Self { picture: RgbImage::from_pixel(width, height, Rgb(colour)) }
+        Self { image: RgbImage::from_pixel(width, height, Rgb(colour)) }
     }
 
-    pub(super) fn picture(&self) -> &RgbImage {
-        &self.picture
+    pub(super) fn image(&self) -> &RgbImage {
+        &self.image
     }
 
     pub(super) fn size(&self) -> (u32, u32) {
-        self.picture.dimensions()
+        self.image.dimensions()
     }
 
     /// Copies an image to the page; its upper left corner is at (x, y).
-    pub(super) fn paste(&mut self, picture: &RgbImage, x: u32, y: u32) {
-        imageops::replace(&mut self.picture, picture, i64::from(x), i64::from(y));
+    pub(super) fn paste(&mut self, image: &RgbImage, x: u32, y: u32) {
+        imageops::replace(&mut self.image, image, i64::from(x), i64::from(y));
     }
 
     /// Mixes a colour into one pixel; ignores positions outside the page.
     pub(super) fn blend(&mut self, x: i64, y: i64, colour: Colour, strength: f32) {
         let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
-        let Some(pixel) = self.picture.get_pixel_mut_checked(x, y) else { return };
+        let Some(pixel) = self.image.get_pixel_mut_checked(x, y) else { return };
         for (old, new) in pixel.0.iter_mut().zip(colour) {
             let mixed = f32::from(*old) * (1.0 - strength) + f32::from(new) * strength;
             *old = mixed.round() as u8;
@@ -94,7 +94,7 @@ impl Page {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub(super) fn save(&self, path: &Path) -> Result<(), Error> {
-        self.picture.save_with_format(path, image::ImageFormat::Png).map_err(|error| match error {
+        self.image.save_with_format(path, image::ImageFormat::Png).map_err(|error| match error {
             ImageError::IoError(source) => Error::io(path, source),
             other => Error::format(path, other),
         })
@@ -102,8 +102,8 @@ impl Page {
 }
 
 impl From<RgbImage> for Page {
-    fn from(picture: RgbImage) -> Self {
-        Self { picture }
+    fn from(image: RgbImage) -> Self {
+        Self { image }
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     const INK: Colour = [0; 3];
 
     fn ink(page: &Page) -> Vec<(u32, u32)> {
-        let dark = page.picture.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] < 128);
+        let dark = page.image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] < 128);
         dark.map(|(x, y, _)| (x, y)).collect()
     }
 
@@ -198,17 +198,17 @@ mod tests {
         let mut page = Page::new(40, 40, PAPER);
         page.stroke(&[[10.0, 20.5], [30.0, 20.5], [30.0, 90.0]], 1.5, INK);
         for at in [(15, 20), (15, 19), (29, 35), (30, 39)] {
-            assert_eq!(page.picture.get_pixel(at.0, at.1).0, INK, "{at:?}");
+            assert_eq!(page.image.get_pixel(at.0, at.1).0, INK, "{at:?}");
         }
         for at in [(5, 20), (15, 23), (20, 30)] {
-            assert_eq!(page.picture.get_pixel(at.0, at.1).0, PAPER, "{at:?}");
+            assert_eq!(page.image.get_pixel(at.0, at.1).0, PAPER, "{at:?}");
         }
     }
 
     #[test]
     fn long_text_is_shortened_to_fit() {
         assert_eq!(shortened("nerve", 20.0, 200.0), "nerve");
-        let short = shortened("a very long name of a picture", 20.0, 100.0);
+        let short = shortened("a very long name of a image", 20.0, 100.0);
         assert!(short.ends_with('\u{2026}') && text_width(&short, 20.0) <= 100.0, "{short}");
     }
 }

@@ -138,7 +138,7 @@ impl Distill {
         let mut held_out = Vec::new();
         let stride = frames.held_out.len().div_ceil(Self::MOST_HELD_OUT);
         for &at in frames.held_out.iter().step_by(stride) {
-            let image = input(&preprocess, &frames.picture(at)?);
+            let image = input(&preprocess, &frames.sample(at)?);
             let target = target(&teacher, &image)?;
             held_out.push((image, target));
         }
@@ -173,9 +173,9 @@ impl Distill {
             // A variation is used again once all variations were used.
             let variant = number / self.frames.train.len() % variants;
             let number = item * variants + variant;
-            let picture = self.frames.picture(self.frames.train[item])?;
-            let picture = self.config.augment.apply(&mut rng(seed, 2, number), &picture);
-            let image = input(&self.teacher.sam().config().preprocess, &picture);
+            let sample = self.frames.sample(self.frames.train[item])?;
+            let sample = self.config.augment.apply(&mut rng(seed, 2, number), &sample);
+            let image = input(&self.teacher.sam().config().preprocess, &sample);
             let target = || target(&self.teacher, &image);
             let target = self.cache.get(&format!("{item}-{variant}"), target)?;
             let found = embedding(self.learner.network(), &image)?;
@@ -267,9 +267,9 @@ fn mean_squared_error(found: &Node, target: &Tensor) -> candle_core::Result<Node
 }
 
 /// Network input of an image.
-fn input(preprocess: &Preprocess, picture: &TrainingImage) -> Array4<f32> {
-    let view = RgbView::new(picture.width, picture.height, &picture.rgb);
-    preprocess.run(view.expect("a decoded picture is whole")).0
+fn input(preprocess: &Preprocess, sample: &TrainingImage) -> Array4<f32> {
+    let view = RgbView::new(sample.width, sample.height, &sample.rgb);
+    preprocess.run(view.expect("a decoded image is whole")).0
 }
 
 /// Index of a clip, and of a frame in it.
@@ -305,7 +305,7 @@ impl Frames {
         Ok(Self { clips, train, held_out })
     }
 
-    fn picture(&self, (clip, frame): At) -> Result<TrainingImage, FramesError> {
+    fn sample(&self, (clip, frame): At) -> Result<TrainingImage, FramesError> {
         let frame = self.clips[clip].frame(frame)?;
         let (width, height) = (frame.width as usize, frame.height as usize);
         let classes = Array2::zeros((height, width));

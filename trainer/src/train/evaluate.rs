@@ -67,13 +67,13 @@ pub fn evaluate(
     mut each: impl FnMut(&TrainingImage, Vec<Prediction>),
 ) -> Result<(), EvaluateError> {
     for &first in stock.part(evaluation.part) {
-        let pictures = stock.read(first, evaluation.slices)?;
+        let samples = stock.read(first, evaluation.slices)?;
         let preprocess = &network.sam().config().preprocess;
         let name = format!("plain-{first}");
         let features = features.get(&name, || {
-            let images = pictures.iter().map(|picture| {
-                let view = RgbView::new(picture.width, picture.height, &picture.rgb);
-                preprocess.run(view.expect("a decoded picture is whole")).0
+            let images = samples.iter().map(|sample| {
+                let view = RgbView::new(sample.width, sample.height, &sample.rgb);
+                preprocess.run(view.expect("a decoded image is whole")).0
             });
             let images: Vec<_> = images.collect();
             let views: Vec<_> = images.iter().map(|image| image.view()).collect();
@@ -81,16 +81,17 @@ pub fn evaluate(
             network.features(&images, evaluation.slices)
         })?;
         let embedding = network.embedding(&features, evaluation.slices)?.narrow(0, 0, 1)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(evaluation.seed);
-        rng.set_stream(first as u64);
-        let picture = &pictures[0];
+        let sample = &samples[0];
         let mut predictions = Vec::new();
-        for (class, truth) in picture.targets(evaluation.targets, MIN_PX) {
+        for (class, truth) in sample.targets(evaluation.targets, MIN_PX) {
             for &kind in evaluation.kinds {
+                // The same for all, so that a prompt does not depend on which others there are.
+                let mut rng = ChaCha8Rng::seed_from_u64(evaluation.seed);
+                rng.set_stream(first as u64);
                 let mut prompting = kind.plan().start(&mut rng, truth.view());
-                let mut found = predict(network, &embedding, picture, &prompting)?;
+                let mut found = predict(network, &embedding, sample, &prompting)?;
                 while prompting.next(None, found.view(), truth.view()).is_some() {
-                    found = predict(network, &embedding, picture, &prompting)?;
+                    found = predict(network, &embedding, sample, &prompting)?;
                 }
                 let scores = Scores::new(found.view(), truth.view());
                 predictions.push(Prediction {
@@ -104,7 +105,7 @@ pub fn evaluate(
                 });
             }
         }
-        each(picture, predictions);
+        each(sample, predictions);
     }
     Ok(())
 }
@@ -112,10 +113,10 @@ pub fn evaluate(
 fn predict(
     network: &Network,
     embedding: &Node,
-    picture: &TrainingImage,
+    sample: &TrainingImage,
     prompting: &Prompting,
 ) -> Result<Array2<bool>, candle_core::Error> {
-    let frame = (picture.width, picture.height);
+    let frame = (sample.width, sample.height);
     let geometry = network.sam().config().preprocess.geometry(frame);
     let prompt = prompting.prompt(frame).expect("the prompt was made from this frame's mask");
     let logits = network.predict(embedding, &prompt.tokens(&geometry), None)?;

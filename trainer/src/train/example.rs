@@ -21,28 +21,28 @@ pub struct Example {
 }
 
 impl Example {
-    /// Preprocesses `picture` for a network whose mask logits have `mask_side` pixels. Targets with
+    /// Preprocesses an image for a network whose mask logits have `mask_side` pixels. Targets with
     /// fewer than `min_px` of these are left out.
     ///
     /// # Panics
     /// If the number of pixels does not match the image's size.
     pub fn new(
-        picture: &TrainingImage,
+        sample: &TrainingImage,
         preprocess: &Preprocess,
         mask_side: usize,
         kind: Targets,
         min_px: usize,
     ) -> Self {
-        let view = RgbView::new(picture.width, picture.height, &picture.rgb)
-            .expect("a decoded picture is whole");
+        let view = RgbView::new(sample.width, sample.height, &sample.rgb)
+            .expect("a decoded image is whole");
         let (image, geometry) = preprocess.run(view);
         let (width, height) = geometry.mask_size((mask_side, mask_side));
         // Classes are taken from the nearest pixel, because interpolated indices would be other
         // classes.
         let source = |i: usize, to: usize, from: usize| (2 * i + 1) * from / (2 * to);
         let classes = Array2::from_shape_fn((height, width), |(y, x)| {
-            let (y, x) = (source(y, height, picture.height), source(x, width, picture.width));
-            picture.classes[[y, x]]
+            let (y, x) = (source(y, height, sample.height), source(x, width, sample.width));
+            sample.classes[[y, x]]
         });
         let small = TrainingImage { width, height, rgb: Vec::new(), classes };
         let geometry = Geometry { frame: (width, height), ..geometry };

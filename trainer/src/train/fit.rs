@@ -147,8 +147,7 @@ impl Fit {
         let mut gradients = Gradients::new();
         let mut loss = 0.0;
         for number in group.share(step, batch)? {
-            let picture = self.loss(number, &frozen)?;
-            let scaled = picture.affine(1.0 / batch as f64, 0.0)?;
+            let scaled = self.loss(number, &frozen)?.affine(1.0 / batch as f64, 0.0)?;
             loss += f64::from(scaled.value().to_scalar::<f32>()?);
             self.learner.collect(scaled, &mut gradients)?;
         }
@@ -165,7 +164,7 @@ impl Fit {
 
     /// Loss of image number `number`, counted over all steps.
     fn loss(&self, number: usize, frozen: &Network) -> Result<Node, EvaluateError> {
-        let (stock, item) = self.picture(number);
+        let (stock, item) = self.sample(number);
         let mut rng = self.rng(1, number);
         let (examples, features) = self.load(stock, item, &mut rng, frozen)?;
         let slices = self.config.fit.slices;
@@ -268,15 +267,15 @@ impl Fit {
                 .rng((FIRST_PURPOSE_OF_STOCKS + stock_index) as u64, item * fit.variants + variant),
             None => rng.clone(),
         };
-        let pictures = stock.read(item, fit.slices)?;
+        let samples = stock.read(item, fit.slices)?;
         let config = self.learner.network().sam().config();
-        let examples: Vec<Example> = pictures
+        let examples: Vec<Example> = samples
             .iter()
-            .map(|picture| {
+            .map(|sample| {
                 // All slices of a volume get the same variation.
-                let picture = self.config.augment.apply(&mut variation.clone(), picture);
+                let sample = self.config.augment.apply(&mut variation.clone(), sample);
                 let (kind, min_px) = (stock.config.targets, stock.config.min_px);
-                Example::new(&picture, &config.preprocess, config.mask_side(), kind, min_px)
+                Example::new(&sample, &config.preprocess, config.mask_side(), kind, min_px)
             })
             .collect();
         if variant.is_none() {
@@ -296,7 +295,7 @@ impl Fit {
 
     /// Stock and item of image `number`. Each epoch has a fixed number of images from each stock,
     /// in its own order. A stock uses all its images once before it repeats one.
-    fn picture(&self, number: usize) -> (usize, usize) {
+    fn sample(&self, number: usize) -> (usize, usize) {
         let count = self.epoch.len();
         let (stock, within) = self.epoch[draw(self.config.seed, 0, number, count)];
         let items = &self.stocks[stock].0;

@@ -135,18 +135,18 @@ impl<'a> Teacher<'a> {
     /// The device failed.
     pub fn lesson(
         &self,
-        picture: &TrainingImage,
+        sample: &TrainingImage,
         number: usize,
     ) -> Result<Lesson, candle_core::Error> {
         let preprocess = &self.network.sam().config().preprocess;
-        let view = RgbView::new(picture.width, picture.height, &picture.rgb);
+        let view = RgbView::new(sample.width, sample.height, &sample.rgb);
         let (image, _) = preprocess.run(view.expect("a decoded image is whole"));
         let embedding = self.network.embedding(&self.network.features(&image, 1)?, 1)?;
         let mut rng = rng(self.config.seed, 0, number);
-        let boxes = self.boxes(&mut rng, picture);
-        let found = self.predict(&embedding, picture, &boxes)?;
+        let boxes = self.boxes(&mut rng, sample);
+        let found = self.predict(&embedding, sample, &boxes)?;
         let sure = boxes.iter().zip(found);
-        let sure = sure.filter(|(bbox, found)| self.is_sure(**bbox, found, picture));
+        let sure = sure.filter(|(bbox, found)| self.is_sure(**bbox, found, sample));
         let mut kept: Vec<Array2<bool>> = Vec::new();
         for (_, Found { mask, .. }) in sure {
             let is_same = |other: &Array2<bool>| iou(mask.view(), other.view()) > MAX_SAME_IOU;
@@ -155,19 +155,19 @@ impl<'a> Teacher<'a> {
             }
         }
         let moved = kept.iter().map(|mask| {
-            changed_box(mask.view(), picture, |_| if rng.random_bool(0.5) { MOVED } else { -MOVED })
+            changed_box(mask.view(), sample, |_| if rng.random_bool(0.5) { MOVED } else { -MOVED })
         });
         let moved: Vec<BoxXyxy> = moved.collect();
-        let kept = self.found_again(&embedding, picture, kept, &moved, MIN_STABLE_IOU)?;
+        let kept = self.found_again(&embedding, sample, kept, &moved, MIN_STABLE_IOU)?;
         let kept: Vec<_> = kept.into_iter().filter(|(_, again)| *again).map(|(m, _)| m).collect();
         let outwards = |edge: usize| (ENLARGED - 1.0) / 2.0 * if edge < 2 { -1.0 } else { 1.0 };
-        let enlarged = kept.iter().map(|mask| changed_box(mask.view(), picture, outwards));
+        let enlarged = kept.iter().map(|mask| changed_box(mask.view(), sample, outwards));
         let enlarged: Vec<BoxXyxy> = enlarged.collect();
-        let kept = self.found_again(&embedding, picture, kept, &enlarged, MIN_OBJECT_IOU)?;
+        let kept = self.found_again(&embedding, sample, kept, &enlarged, MIN_OBJECT_IOU)?;
         let (mut objects, mut parts) = (Vec::new(), Vec::new());
         for (mask, is_object) in kept {
-            let mask = in_frame(mask.view(), (picture.height, picture.width));
-            if !shows_nothing(mask.view(), picture) {
+            let mask = in_frame(mask.view(), (sample.height, sample.width));
+            if !shows_nothing(mask.view(), sample) {
                 if is_object { &mut objects } else { &mut parts }.push(mask);
             }
         }
@@ -178,12 +178,12 @@ impl<'a> Teacher<'a> {
     fn found_again(
         &self,
         embedding: &Node,
-        picture: &TrainingImage,
+        sample: &TrainingImage,
         masks: Vec<Array2<bool>>,
         boxes: &[BoxXyxy],
         min_iou: f64,
     ) -> Result<Vec<(Array2<bool>, bool)>, candle_core::Error> {
-        let again = self.predict(embedding, picture, boxes)?;
+        let again = self.predict(embedding, sample, boxes)?;
         let compared = masks.into_iter().zip(again).map(|(mask, again)| {
             let is_same = iou(mask.view(), again.mask.view()) >= min_iou;
             (mask, is_same)
@@ -192,8 +192,8 @@ impl<'a> Teacher<'a> {
     }
 
     /// Random boxes and boxes on grids, in image pixels.
-    fn boxes(&self, rng: &mut ChaCha8Rng, picture: &TrainingImage) -> Vec<BoxXyxy> {
-        let (width, height) = (picture.width as f32, picture.height as f32);
+    fn boxes(&self, rng: &mut ChaCha8Rng, sample: &TrainingImage) -> Vec<BoxXyxy> {
+        let (width, height) = (sample.width as f32, sample.height as f32);
         let mut boxes = Vec::new();
         for _ in 0..self.config.random_boxes {
             let [w, h] =
@@ -215,10 +215,10 @@ impl<'a> Teacher<'a> {
     fn predict(
         &self,
         embedding: &Node,
-        picture: &TrainingImage,
+        sample: &TrainingImage,
         boxes: &[BoxXyxy],
     ) -> Result<Vec<Found>, candle_core::Error> {
-        let frame = (picture.width, picture.height);
+        let frame = (sample.width, sample.height);
         let geometry = self.network.sam().config().preprocess.geometry(frame);
         let side = self.network.sam().config().mask_side();
         let (width, height) = geometry.mask_size((side, side));
@@ -249,14 +249,14 @@ impl<'a> Teacher<'a> {
         Ok(found)
     }
 
-    fn is_sure(&self, bbox: BoxXyxy, found: &Found, picture: &TrainingImage) -> bool {
+    fn is_sure(&self, bbox: BoxXyxy, found: &Found, sample: &TrainingImage) -> bool {
         let mask = found.mask.view();
         let area = mask.iter().filter(|&&inside| inside).count();
         if found.score < self.config.min_score || area < MIN_AREA_PX {
             return false;
         }
         let (height, width) = mask.dim();
-        let scale = [width as f32 / picture.width as f32, height as f32 / picture.height as f32];
+        let scale = [width as f32 / sample.width as f32, height as f32 / sample.height as f32];
         let [x0, y0, x1, y1] = [0, 1, 2, 3].map(|edge| bbox[edge] * scale[edge % 2]);
         // A pixel's centre is half a pixel inside; a rim of one pixel does not count as outside.
         let in_box = |(y, x): (usize, usize)| {
@@ -276,11 +276,11 @@ impl<'a> Teacher<'a> {
 /// moved by a share of the box's side.
 fn changed_box(
     mask: ArrayView2<bool>,
-    picture: &TrainingImage,
+    sample: &TrainingImage,
     mut by: impl FnMut(usize) -> f32,
 ) -> BoxXyxy {
     let (height, width) = mask.dim();
-    let limits = [picture.width as f32, picture.height as f32];
+    let limits = [sample.width as f32, sample.height as f32];
     let scale = [limits[0] / width as f32, limits[1] / height as f32];
     let tight = tight_box(mask).expect("a kept mask has pixels");
     let sides = [tight[2] - tight[0], tight[3] - tight[1]];
@@ -291,9 +291,9 @@ fn changed_box(
 }
 
 /// True if more of a mask `[H, W]` in image pixels is black than allowed.
-fn shows_nothing(mask: ArrayView2<bool>, picture: &TrainingImage) -> bool {
+fn shows_nothing(mask: ArrayView2<bool>, sample: &TrainingImage) -> bool {
     let (mut area, mut black) = (0, 0);
-    for (pixel, _) in picture.rgb.chunks_exact(3).zip(mask).filter(|(_, inside)| **inside) {
+    for (pixel, _) in sample.rgb.chunks_exact(3).zip(mask).filter(|(_, inside)| **inside) {
         area += 1;
         black += usize::from(pixel.iter().all(|&value| value < BLACK));
     }
@@ -334,9 +334,9 @@ mod tests {
             Array2::from_shape_fn((20, 40), |(y, x)| (5..15).contains(&y) && (0..20).contains(&x));
         let (width, height) = (80, 40);
         let rgb = vec![0; width * height * 3];
-        let picture = TrainingImage { width, height, rgb, classes: Array2::zeros((height, width)) };
-        let found = changed_box(mask.view(), &picture, |edge| [-0.1, 0.1, 0.2, 0.2][edge]);
+        let sample = TrainingImage { width, height, rgb, classes: Array2::zeros((height, width)) };
+        let found = changed_box(mask.view(), &sample, |edge| [-0.1, 0.1, 0.2, 0.2][edge]);
         assert_eq!(found, [0.0, 12.0, 48.0, 34.0]);
-        assert!(shows_nothing(Array2::from_elem((height, width), true).view(), &picture));
+        assert!(shows_nothing(Array2::from_elem((height, width), true).view(), &sample));
     }
 }

@@ -64,7 +64,7 @@ fn diverging_training_stops_with_an_error() {
 #[test]
 fn split_without_validation_is_refused_when_it_is_made() {
     let folder = Folder::new();
-    for number in 1..crate::fixtures::PICTURES {
+    for number in 1..crate::fixtures::IMAGES {
         for part in ["images", "masks"] {
             let path = |number: u32| folder.at(&format!("data/{part}/p{number}.png"));
             fs::copy(path(0), path(number)).unwrap();
@@ -90,7 +90,7 @@ fn folds_that_cannot_be_made_are_refused() {
 #[test]
 fn evaluation_without_images_is_an_error() {
     let folder = Folder::new();
-    for number in 0..crate::fixtures::PICTURES {
+    for number in 0..crate::fixtures::IMAGES {
         let path = folder.at(&format!("data/masks/p{number}.png"));
         image::GrayImage::new(64, 64).save(path).unwrap();
     }
@@ -100,8 +100,8 @@ fn evaluation_without_images_is_an_error() {
 #[test]
 fn mismatched_models_and_prompts_are_named() {
     let folder = Folder::new();
-    let picture = "--image data/images/p1.png --out mask.png";
-    let predict = |rest: &str| format!("predict --base base.safetensors {picture} {rest}");
+    let image = "--image data/images/p1.png --out mask.png";
+    let predict = |rest: &str| format!("predict --base base.safetensors {image} {rest}");
     named(&folder, &predict("--point 99,3"), &["99", "64"]);
     named(&folder, &predict(""), &["prompt"]);
     named(&folder, &predict("--point 9,3 --frame 1"), &["p1.png", "frame 1"]);

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-pub const PICTURES: u32 = 10;
+pub const IMAGES: u32 = 10;
 pub const SIDE_PX: u32 = 64;
 
 const CONFIG: &str = r#"
@@ -47,8 +47,8 @@ impl Folder {
         for part in ["images", "masks"] {
             fs::create_dir_all(folder.at("data").join(part)).unwrap();
         }
-        for number in 0..PICTURES {
-            folder.add_picture(number);
+        for number in 0..IMAGES {
+            folder.add_image(number);
         }
         folder
     }
@@ -90,14 +90,14 @@ impl Folder {
     pub fn split(&self) {
         let name = |number: u32| format!("\"p{number}\"");
         let names = |range: std::ops::Range<u32>| range.map(name).collect::<Vec<_>>().join(", ");
-        let (train, validation) = (names(0..PICTURES - 2), names(PICTURES - 2..PICTURES));
+        let (train, validation) = (names(0..IMAGES - 2), names(IMAGES - 2..IMAGES));
         let text = format!("{{\"train\": [{train}], \"validation\": [{validation}]}}");
         fs::write(self.at("split.json"), text).unwrap();
     }
 
     /// Adds a bright ellipse among dots, with its mask. The dots distinguish one scene from
     /// another.
-    fn add_picture(&self, number: u32) {
+    fn add_image(&self, number: u32) {
         let mut rng = ChaCha8Rng::seed_from_u64(number.into());
         let side = SIDE_PX as f32;
         let dots: Vec<[f32; 2]> =

@@ -4,17 +4,17 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::fixtures::{Folder, PICTURES, SIDE_PX};
+use crate::fixtures::{Folder, IMAGES, SIDE_PX};
 
 #[test]
 fn images_are_trained_into_a_working_adapter() {
     let folder = Folder::new();
     let checked = folder.succeed("check --data data --classes 1");
-    assert!(checked.contains(&format!("{PICTURES} images with masks, no problems")));
+    assert!(checked.contains(&format!("{IMAGES} images with masks, no problems")));
     folder.succeed("split --data data --out split.json --validation 0.2");
     let names: Value = json(&fs::read_to_string(folder.at("split.json")).unwrap());
     let lengths = ["train", "validation", "test"].map(|part| length(&names[part]));
-    assert_eq!(lengths.iter().sum::<usize>(), PICTURES as usize);
+    assert_eq!(lengths.iter().sum::<usize>(), IMAGES as usize);
 
     let fitted = folder.succeed("fit --config fit.toml");
     assert!(fitted.contains("step 2: mean Dice") && fitted.contains("step 4: mean Dice"));
@@ -25,8 +25,8 @@ fn images_are_trained_into_a_working_adapter() {
         assert!(folder.at("run").join(format!("{name}.safetensors")).exists(), "{name}");
     }
     for (name, width) in [("curves.png", 1600), ("gallery.png", 100)] {
-        let picture = image::open(folder.at("run").join(name)).unwrap();
-        assert!(picture.width() >= width, "{name}");
+        let image = image::open(folder.at("run").join(name)).unwrap();
+        assert!(image.width() >= width, "{name}");
     }
     let summary = fs::read_to_string(folder.at("run/summary.md")).unwrap();
     let hash = dataset_sha256(&folder);
@@ -118,7 +118,7 @@ fn folds_are_written_as_splits_that_train() {
         let text = fs::read_to_string(folder.at(&format!("split-{fold}.json"))).unwrap();
         length(&json(&text)["test"])
     });
-    assert_eq!(tested.sum::<usize>(), PICTURES as usize);
+    assert_eq!(tested.sum::<usize>(), IMAGES as usize);
     fs::rename(folder.at("split-2.json"), folder.at("split.json")).unwrap();
     folder.succeed("fit --config fit.toml --set fit.steps=1");
 }

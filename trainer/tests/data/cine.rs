@@ -23,9 +23,9 @@ fn frames_with_a_mask_are_items_with_any_padding_of_numbers() {
     let clip = Clip::open(&path).unwrap();
     for (item, index) in dataset.items().iter().zip([3, 4, 5, 29]) {
         assert_eq!(item.sequence, Some(("heart".to_owned(), index)));
-        let picture = item.read().unwrap();
-        assert_eq!(picture.rgb, clip.frame(index).unwrap().rgb);
-        assert_eq!((picture.classes[(100, 49)], picture.classes[(100, 50)]), (1, 0));
+        let image = item.read().unwrap();
+        assert_eq!(image.rgb, clip.frame(index).unwrap().rgb);
+        assert_eq!((image.classes[(100, 49)], image.classes[(100, 50)]), (1, 0));
     }
 }
 

@@ -36,8 +36,8 @@ impl Folder {
 
     /// Writes a grey image of `width` x `height` pixels.
     pub fn grey(&self, name: &str, (width, height): (u32, u32), value: impl Fn(u32, u32) -> u8) {
-        let picture = image::GrayImage::from_fn(width, height, |x, y| image::Luma([value(x, y)]));
-        picture.save(self.at(name)).unwrap();
+        let image = image::GrayImage::from_fn(width, height, |x, y| image::Luma([value(x, y)]));
+        image.save(self.at(name)).unwrap();
     }
 
     /// The data set, and every problem found by opening and checking it, sorted and without the

@@ -41,16 +41,16 @@ fn each_slice_is_an_item_and_the_first_axis_is_the_width() {
     );
     let item = &dataset.items()[3];
     assert_eq!(item.sequence, Some(("liver".to_owned(), 3)));
-    let picture = item.read().unwrap();
-    assert_eq!((picture.width, picture.height, picture.classes.dim()), (9, 7, (7, 9)));
+    let image = item.read().unwrap();
+    assert_eq!((image.width, image.height, image.classes.dim()), (9, 7, (7, 9)));
     // Values from 0 to 864: the percentiles of these 315 values are the second and the last but
     // one.
     let (low, high) = (2.0, 862.0);
     for (y, x) in [(0, 0), (2, 1), (6, 8), (3, 5)] {
         let value = (x * 100 + y * 10 + 3) as f32;
         let expected = ((value - low) * (255.0 / (high - low)) + 0.5).clamp(0.0, 255.0) as u8;
-        assert_eq!(picture.rgb[(y * 9 + x) * 3..][..3], [expected; 3], "row {y}, column {x}");
-        assert_eq!(picture.classes[(y, x)], if y == 2 && x < 2 { 3 } else { 0 });
+        assert_eq!(image.rgb[(y * 9 + x) * 3..][..3], [expected; 3], "row {y}, column {x}");
+        assert_eq!(image.classes[(y, x)], if y == 2 && x < 2 { 3 } else { 0 });
     }
     assert!(dataset.items()[0].read().unwrap().class_indices().is_empty());
 }

@@ -75,11 +75,11 @@ impl Runs {
         let inside = |x: u32, y: u32| {
             ((x as f32 - cx) / 14.0).powi(2) + ((y as f32 - cy) / 9.0).powi(2) < 1.0
         };
-        let picture = |ground, bright| {
+        let image = |ground, bright| {
             GrayImage::from_fn(64, 64, |x, y| Luma([if inside(x, y) { bright } else { ground }]))
         };
-        picture(40, 190).save(self.path("data/images").join(name)).unwrap();
-        picture(0, 1).save(self.path("data/masks").join(name)).unwrap();
+        image(40, 190).save(self.path("data/images").join(name)).unwrap();
+        image(0, 1).save(self.path("data/masks").join(name)).unwrap();
     }
 }
 

@@ -26,7 +26,7 @@ const MAX_GIF_BYTES: usize = 3_000_000;
 /// Widths to try for the animation, in pixels.
 const GIF_WIDTHS_PX: [u32; 4] = [480, 400, 320, 240];
 
-const SHEET_PICTURES: usize = 12;
+const SHEET_IMAGES: usize = 12;
 const SHEET_COLUMNS: u32 = 4;
 const SHEET_WIDTH_PX: u32 = 320;
 
@@ -43,10 +43,10 @@ pub(super) struct Album {
     device: Option<DeviceId>,
     /// Masks of the current frame.
     open: Vec<MaskMessage>,
-    kept: Vec<Picture>,
+    kept: Vec<Kept>,
 }
 
-struct Picture {
+struct Kept {
     frame_id: u64,
     image: RgbImage,
 }
@@ -86,11 +86,11 @@ impl Album {
             return Ok(());
         }
         if let Some(path) = &self.gif {
-            let gif = self.animation().map_err(|source| picture_error(path, source))?;
+            let gif = self.animation().map_err(|source| image_error(path, source))?;
             fs::write(path, gif).map_err(files::Error::io(path))?;
         }
         if let Some(path) = &self.sheet {
-            let count = self.kept.len().min(SHEET_PICTURES);
+            let count = self.kept.len().min(SHEET_IMAGES);
             let chosen: Vec<_> =
                 (0..count).map(|i| &self.kept[i * self.kept.len() / count].image).collect();
             let sheet = overlay::contact_sheet(&chosen, SHEET_COLUMNS, SHEET_WIDTH_PX);
@@ -123,7 +123,7 @@ impl Album {
             save(&folder.join(format!("frame-{frame_id:06}.png")), &image)?;
         }
         if self.kept.len() < MAX_KEPT {
-            self.kept.push(Picture { frame_id, image });
+            self.kept.push(Kept { frame_id, image });
         }
         Ok(())
     }
@@ -148,12 +148,12 @@ impl Album {
         let mut gif = Vec::new();
         let mut encoder = GifEncoder::new_with_speed(&mut gif, SPEED);
         encoder.set_repeat(Repeat::Infinite)?;
-        for (index, picture) in self.kept.iter().enumerate() {
+        for (index, kept) in self.kept.iter().enumerate() {
             // An image stays until the next one was captured, dropped frames included.
-            let next = self.kept.get(index + 1).map_or(picture.frame_id + 1, |p| p.frame_id);
-            let frames = next.saturating_sub(picture.frame_id) as f64;
+            let next = self.kept.get(index + 1).map_or(kept.frame_id + 1, |p| p.frame_id);
+            let frames = next.saturating_sub(kept.frame_id) as f64;
             let delay_ms = (frames * interval_ms).clamp(20.0, 1000.0);
-            let small = overlay::scaled(&picture.image, width_px.min(picture.image.width()));
+            let small = overlay::scaled(&kept.image, width_px.min(kept.image.width()));
             let rgba = image::DynamicImage::from(small).into_rgba8();
             let delay = Delay::from_saturating_duration(Duration::from_secs_f64(delay_ms / 1e3));
             encoder.encode_frame(image::Frame::from_parts(rgba, 0, 0, delay))?;
@@ -193,9 +193,9 @@ fn black((width, height): (u32, u32)) -> Frame {
 fn save(path: &Path, image: &RgbImage) -> Result<(), Error> {
     image
         .save_with_format(path, image::ImageFormat::Png)
-        .map_err(|source| picture_error(path, source))
+        .map_err(|source| image_error(path, source))
 }
 
-fn picture_error(path: &Path, source: ImageError) -> Error {
+fn image_error(path: &Path, source: ImageError) -> Error {
     Error::Image { path: path.to_owned(), source }
 }

@@ -32,7 +32,7 @@ fn watch(browser: &mut Browser) {
           const fetched = window.fetch;
           window.shots = [];
           const look = (body) => {{
-            const c = document.querySelector('#picture');
+            const c = document.querySelector('#image');
             const {{ data }} = c.getContext('2d').getImageData(0, 0, c.width, c.height);
             const s = Math.min(c.width / {width}, c.height / {height});
             const [left, top] = [(c.width - s * {width}) / 2, (c.height - s * {height}) / 2];
@@ -60,13 +60,13 @@ fn place() -> Place {
         let angle = std::f32::consts::TAU * index as f32 / FRAMES as f32;
         let (dx, dy) = (6.0 * angle.cos(), 4.0 * angle.sin());
         let blue = 16 * index.min(FRAMES - index) as u8;
-        let picture = RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
+        let image = RgbImage::from_fn(FRAME.0, FRAME.1, |x, y| {
             let (x, y) = (x as f32 - dx, y as f32 - dy);
             let texture = (x * 0.31).sin() + (y * 0.27).cos() + (0.11 * (x + 2.0 * y)).sin();
             let grey = (100.0 + 25.0 * texture) as u8;
             image::Rgb([grey, grey, blue])
         });
-        picture.save(place.clip.join(format!("{index:03}.png"))).unwrap();
+        image.save(place.clip.join(format!("{index:03}.png"))).unwrap();
     }
     place
 }

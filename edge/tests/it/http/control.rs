@@ -139,10 +139,10 @@ fn records_are_listed_with_upload_state_and_thumbnail() {
     let (head, jpeg) = small(&id);
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     assert!(head.contains("cache-control: no-store"), "{head}");
-    let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
-    assert_eq!(picture.dimensions(), (128, 96));
+    let image = image::load_from_memory(&jpeg).unwrap().into_rgb8();
+    assert_eq!(image.dimensions(), (128, 96));
     // Rectangles of `blank` are black in thumbnails too.
-    let red = |x, y| picture.get_pixel(x, y).0[0];
+    let red = |x, y| image.get_pixel(x, y).0[0];
     assert!(red(120, 8) < 30 && red(120, 60) > 90, "{} {}", red(120, 8), red(120, 60));
     for other in ["99999999-20260101T000000.000000Z", "..", "..%2f..%2fkept", "edge.toml"] {
         let (head, _) = small(other);

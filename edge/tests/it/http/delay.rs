@@ -22,11 +22,11 @@ const TAPS: usize = 40;
 
 /// Counts frames, and notes when a tap ends, its marker is drawn and its mask is drawn.
 const CLOCK: &str = "(() => {
-  const clock = window.clock = { frames: 0, pictures: 0, requests: 0, tap: null, marker: null, mask: null };
+  const clock = window.clock = { frames: 0, images: 0, requests: 0, tap: null, marker: null, mask: null };
   const count = () => { clock.frames += 1; requestAnimationFrame(count); };
   requestAnimationFrame(count);
   addEventListener('pointerup', ({ target, timeStamp }) => {
-    if (target.id !== 'picture') return;
+    if (target.id !== 'image') return;
     Object.assign(clock, { tap: { at: timeStamp, frames: clock.frames }, marker: null, mask: null });
   }, true);
   const wrap = (object, name, before) => {
@@ -42,7 +42,7 @@ const CLOCK: &str = "(() => {
       if (clock.tap && this.globalAlpha < 1) clock.mask ??= performance.now() - clock.tap.at;
     });
   }
-  wrap(window, 'createImageBitmap', () => { clock.pictures += 1; });
+  wrap(window, 'createImageBitmap', () => { clock.images += 1; });
   const fetched = window.fetch;
   window.fetch = async (...given) => {
     clock.requests += 1;
@@ -90,10 +90,8 @@ fn tap_is_marked_in_the_next_frame_and_gets_a_mask() {
         browser.tap("#clear");
         browser.wait_until(&format!("{} && clock.requests === 0", fact("Tap the structure")));
         // Pending messages have arrived.
-        let pictures = browser.value("clock.tap = null, clock.pictures").as_u64().unwrap();
-        wait_until("two pictures", || {
-            browser.value("clock.pictures").as_u64() >= Some(pictures + 2)
-        });
+        let images = browser.value("clock.tap = null, clock.images").as_u64().unwrap();
+        wait_until("two images", || browser.value("clock.images").as_u64() >= Some(images + 2));
     }
     for (what, mut times_ms) in [("tap to marker", markers), ("tap to mask", masks)] {
         times_ms.sort_by(f64::total_cmp);

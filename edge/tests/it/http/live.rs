@@ -144,9 +144,9 @@ fn frames_and_masks_are_sent_without_a_broker() {
     // Unknown.
     assert_eq!(spacing_mm, [0.0; 2]);
     assert_eq!((u32::from(size.0), u32::from(size.1)), FRAME);
-    let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
+    let image = image::load_from_memory(&jpeg).unwrap().into_rgb8();
     for (x, y) in [(5, 5), (120, 10), (64, 90)] {
-        let found = picture.get_pixel(x, y).0.map(i16::from);
+        let found = image.get_pixel(x, y).0.map(i16::from);
         let expected = [x as i16, y as i16, 60];
         let off = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).max().unwrap();
         assert!(off < 12, "({x}, {y}): {found:?}, expected {expected:?}");

@@ -16,7 +16,7 @@ const NOTHING: &str = "document.querySelector('#results').hidden";
 /// Position on the page of a part of the canvas, as where measurements are placed.
 fn part(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
     let at = browser.value(&format!(
-        "(() => {{ const r = document.querySelector('#picture').getBoundingClientRect(); \
+        "(() => {{ const r = document.querySelector('#image').getBoundingClientRect(); \
          return [r.left + {x} * r.width, r.top + {y} * r.height]; }})()"
     ));
     [0, 1].map(|axis| at[axis].as_f64().unwrap())
@@ -192,7 +192,7 @@ fn keys_move_the_ends_of_a_measurement() {
     bench.browser.tap("#distance");
     bench.browser.wait_until(&format!("!({NOTHING})"));
     let before = numbers(&mut bench.browser)[1];
-    bench.browser.value("document.querySelector('#picture').focus()");
+    bench.browser.value("document.querySelector('#image').focus()");
     // The cursor starts in the centre and moves by 1.28 px.
     for _ in 0..12 {
         bench.browser.press("ArrowLeft");

@@ -18,7 +18,7 @@ fn on_page(browser: &mut Browser, x: f64, y: f64) -> [f64; 2] {
 /// Position on the page of a pixel of a frame.
 pub fn place_of(browser: &mut Browser, (width, height): (u32, u32), x: f64, y: f64) -> [f64; 2] {
     let place = browser.value(&format!(
-        "(() => {{ const r = document.querySelector('#picture').getBoundingClientRect(); \
+        "(() => {{ const r = document.querySelector('#image').getBoundingClientRect(); \
          const s = Math.min(r.width / {width}, r.height / {height}); \
          return [r.left + (r.width - s * {width}) / 2 + s * ({x} + 0.5), \
                  r.top + (r.height - s * {height}) / 2 + s * ({y} + 0.5)]; }})()"
@@ -30,7 +30,7 @@ pub fn place_of(browser: &mut Browser, (width, height): (u32, u32), x: f64, y: f
 fn colour(browser: &mut Browser, x: f64, y: f64) -> [i64; 3] {
     let [x, y] = on_page(browser, x, y);
     let found = browser.value(&format!(
-        "(() => {{ const c = document.querySelector('#picture'); \
+        "(() => {{ const c = document.querySelector('#image'); \
          const r = c.getBoundingClientRect(); \
          return [...c.getContext('2d').getImageData({x} - r.left, {y} - r.top, 1, 1).data]; }})()"
     ));

@@ -45,8 +45,8 @@ const CLIPPED: &str = "(() => {
     if (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && getComputedStyle(e).display !== 'inline') wrong.push(`wide: ${name(e)}`);
     if (e.matches('aside, footer, button, #facts') && e.scrollHeight > e.clientHeight + 1) wrong.push(`high: ${name(e)}`);
   }
-  const parts = [...document.querySelectorAll('main button, #facts, #picture, footer')].filter(seen)
-    .filter((e) => e.id === 'picture' || !e.closest('#stage'));
+  const parts = [...document.querySelectorAll('main button, #facts, #image, footer')].filter(seen)
+    .filter((e) => e.id === 'image' || !e.closest('#stage'));
   for (const [i, a] of parts.entries()) {
     for (const b of parts.slice(i + 1)) {
       const [p, q] = [box(a), box(b)];
@@ -94,11 +94,11 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
             assert_eq!(browser.value(CLIPPED), "", "{screen}, {size}");
         }
         let share = browser.value(
-            "(() => { const r = document.querySelector('#picture').getBoundingClientRect(); \
+            "(() => { const r = document.querySelector('#image').getBoundingClientRect(); \
              return r.width * r.height / innerWidth / innerHeight; })()",
         );
         let (share, least) = (share.as_f64().unwrap(), if width > height { 0.6 } else { 0.45 });
-        println!("{screen}: the picture has {:.1} % of the screen", 100.0 * share);
+        println!("{screen}: the image has {:.1} % of the screen", 100.0 * share);
         assert!(share >= least, "{screen}: {share}");
         browser.screenshot(&format!("{screen}-dark"));
         // All buttons over the image, and results of measurements.
@@ -211,7 +211,7 @@ fn dim_panel_is_dark_enough_for_dark_rooms() {
             browser
                 .value(&format!("document.querySelectorAll('#objects button')[{object}].click()"));
         }
-        browser.tap("#picture");
+        browser.tap("#image");
         browser.wait_until(&fact("good"));
         browser.screenshot(&format!("{width}x{height}-dim"));
         for part in ["aside", "footer"] {

@@ -88,14 +88,14 @@ fn page_works_with_the_keyboard() {
     browser.press("Enter");
     browser.wait_until(FROZEN);
     // The cursor starts in the centre, on the configured point.
-    focus(&mut browser, "picture");
+    focus(&mut browser, "image");
     browser.press("Enter");
     browser.wait_until(&notice("Hold the point to remove it"));
     browser.press("Delete");
     browser.wait_until("document.activeElement.id === 'remove'");
     browser.press("Enter");
     browser.wait_until(&fact("Tap the structure"));
-    browser.wait_until("document.activeElement.id === 'picture'");
+    browser.wait_until("document.activeElement.id === 'image'");
     for _ in 0..20 {
         browser.press("ArrowLeft");
     }
@@ -122,7 +122,7 @@ fn page_works_with_the_keyboard() {
     browser.press("Escape");
     browser.wait_until("!document.querySelector('#build').open");
     // Tab leads into the image again, through all controls, and out.
-    focus(&mut browser, "picture");
+    focus(&mut browser, "image");
     focus(&mut browser, "freeze");
     browser.press("Enter");
     browser.wait_until(LIVE);
@@ -142,19 +142,19 @@ fn page_reconnects_to_a_restarted_device() {
     browser.open(&format!("http://127.0.0.1:{port}/"));
     browser.wait_until(LIVE);
     browser.tap("#objects button:nth-child(3)");
-    browser.tap("#picture");
+    browser.tap("#image");
     browser.wait_until(&fact("1 point"));
     drop(edge);
     browser.wait_until(&notice("No connection"));
     browser.wait_until("document.querySelector('#stage').dataset.state === 'waiting'");
     // A tap now would refer to another image.
-    browser.tap("#picture");
+    browser.tap("#image");
     let _edge = Edge::run(&config);
     browser.wait_until(LIVE);
     browser.wait_until("document.querySelector('#notice').hidden");
     // The state of the device counts: it has forgotten the third object.
     browser.wait_until(&fact("Tap the structure"));
-    browser.tap("#picture");
+    browser.tap("#image");
     browser.wait_until(&fact("1 point"));
     browser.wait_until(&fact("good"));
 }

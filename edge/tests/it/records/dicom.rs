@@ -25,7 +25,7 @@ fn python_reads_pixels_masks_and_attributes() {
         "photometric": "RGB",
         "size": [35, 61],
         "first_pixels": first_pixels,
-        "is_the_picture": true,
+        "is_the_image": true,
         "spacing": [0.38265306, 0.25],
         "captured": "20261123 064433.123456 +0000",
         "device": ["Med-SA", "medsa-edge on raspberry-pi-5", "bedside-1", "medsa-edge 0.1.0"],

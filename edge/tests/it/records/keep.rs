@@ -26,12 +26,12 @@ fn record_holds_the_capture() {
 
     let clip = Clip::open(kept.folder.join("frame.dcm")).unwrap();
     assert_eq!((clip.len(), clip.frame(0).unwrap()), (1, capture.frame.clone()));
-    let picture = image::open(kept.folder.join("frame.png")).unwrap();
-    assert_eq!(picture.as_rgb8().unwrap().as_raw(), &capture.frame.rgb);
+    let image = image::open(kept.folder.join("frame.png")).unwrap();
+    assert_eq!(image.as_rgb8().unwrap().as_raw(), &capture.frame.rgb);
     for CapturedObject { object, mask, .. } in &capture.objects {
-        let picture = image::open(kept.folder.join(format!("mask-{}.png", object.get()))).unwrap();
-        assert_eq!((picture.width(), picture.height()), SIZE);
-        let pixels = picture.as_luma8().unwrap().as_raw();
+        let image = image::open(kept.folder.join(format!("mask-{}.png", object.get()))).unwrap();
+        assert_eq!((image.width(), image.height()), SIZE);
+        let pixels = image.as_luma8().unwrap().as_raw();
         let expected: Vec<u8> = mask.iter().map(|&inside| u8::from(inside) * 255).collect();
         assert_eq!(pixels, &expected);
     }

@@ -11,7 +11,7 @@ const WIDTH: u32 = 322;
 const HEIGHT: u32 = 242;
 
 /// A test image with all colours, sharp edges and gradients.
-const PICTURE: &str = "-f lavfi -i testsrc2=size=322x242 -frames:v 1";
+const IMAGE: &str = "-f lavfi -i testsrc2=size=322x242 -frames:v 1";
 
 /// Exact rounding, and chroma upsampled without smoothing.
 const EXACT: &str = "-sws_flags accurate_rnd+full_chroma_int+full_chroma_inp";
@@ -20,9 +20,9 @@ const EXACT: &str = "-sws_flags accurate_rnd+full_chroma_int+full_chroma_inp";
 fn jpeg_of_every_sampling_is_decoded() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture.jpg");
+    let path = folder.path().join("image.jpg");
     for (format, tolerance) in [("yuvj444p", 1.0), ("yuvj422p", 3.0), ("yuvj420p", 4.0)] {
-        ffmpeg(&format!("-y {PICTURE} -q:v 2 -pix_fmt {format} -f mjpeg {}", path.display()));
+        ffmpeg(&format!("-y {IMAGE} -q:v 2 -pix_fmt {format} -f mjpeg {}", path.display()));
         let expected =
             ffmpeg(&format!("-i {} {EXACT} -f rawvideo -pix_fmt rgb24 -", path.display()));
         let frame = decode_jpeg(&std::fs::read(&path).unwrap()).unwrap();
@@ -34,11 +34,11 @@ fn jpeg_of_every_sampling_is_decoded() {
 
 #[test]
 fn grey_jpeg_is_decoded() {
-    let picture = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([(x / 2 + y / 4) as u8]));
+    let image = GrayImage::from_fn(WIDTH, HEIGHT, |x, y| Luma([(x / 2 + y / 4) as u8]));
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&picture).unwrap();
+    JpegEncoder::new_with_quality(&mut jpeg, 95).encode_image(&image).unwrap();
     let frame = decode_jpeg(&jpeg).unwrap();
-    let expected: Vec<u8> = picture.iter().flat_map(|&grey| [grey; 3]).collect();
+    let expected: Vec<u8> = image.iter().flat_map(|&grey| [grey; 3]).collect();
     let (_, largest) = differences(&frame.rgb, &expected);
     assert!(largest <= 4, "{largest}");
     assert!(frame.rgb.chunks(3).all(|pixel| pixel == [pixel[0]; 3]));
@@ -47,7 +47,7 @@ fn grey_jpeg_is_decoded() {
 #[test]
 fn jpeg_without_huffman_tables_is_decoded() {
     needs!("ffmpeg");
-    let jpeg = ffmpeg(&format!("{PICTURE} -huffman default -pix_fmt yuvj422p -f mjpeg -"));
+    let jpeg = ffmpeg(&format!("{IMAGE} -huffman default -pix_fmt yuvj422p -f mjpeg -"));
     let (without, removed) = without_huffman_tables(&jpeg);
     assert!(removed > 0);
     assert_eq!(decode_jpeg(&without).unwrap(), decode_jpeg(&jpeg).unwrap());
@@ -56,7 +56,7 @@ fn jpeg_without_huffman_tables_is_decoded() {
 #[test]
 fn truncated_jpeg_is_refused() {
     needs!("ffmpeg");
-    let jpeg = ffmpeg(&format!("{PICTURE} -f mjpeg -"));
+    let jpeg = ffmpeg(&format!("{IMAGE} -f mjpeg -"));
     assert!(decode_jpeg(&jpeg).is_ok());
     for part in 1..8 {
         assert!(decode_jpeg(&jpeg[..part * jpeg.len() / 8]).is_err(), "{part} of 8 parts");
@@ -74,8 +74,8 @@ fn truncated_jpeg_is_refused() {
 fn altered_jpegs_never_panic() {
     needs!("ffmpeg");
     for format in ["yuvj420p", "yuvj422p", "yuvj444p"] {
-        let picture = "-f lavfi -i testsrc2=size=50x34 -frames:v 1";
-        let jpeg = ffmpeg(&format!("{picture} -pix_fmt {format} -f mjpeg -"));
+        let image = "-f lavfi -i testsrc2=size=50x34 -frames:v 1";
+        let jpeg = ffmpeg(&format!("{image} -pix_fmt {format} -f mjpeg -"));
         for at in 0..jpeg.len() {
             for change in [0x10, 0xff] {
                 let mut altered = jpeg.clone();
@@ -90,16 +90,16 @@ fn altered_jpegs_never_panic() {
 fn yuyv_matches_ffmpeg() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture.yuv");
+    let path = folder.path().join("image.yuv");
     for (encoding, filter, tags) in [
         (YuvEncoding::Bt601, "bt601:out_range=tv", "in_color_matrix=bt601:in_range=tv"),
         (YuvEncoding::Bt709, "bt709:out_range=tv", "in_color_matrix=bt709:in_range=tv"),
         (YuvEncoding::Full, "bt601:out_range=pc", "in_color_matrix=bt601:in_range=pc"),
     ] {
         // Flat areas, where chroma interpolation makes no difference.
-        let picture = "-f lavfi -i smptebars=size=322x242 -frames:v 1";
+        let image = "-f lavfi -i smptebars=size=322x242 -frames:v 1";
         ffmpeg(&format!(
-            "-y {picture} -vf scale=out_color_matrix={filter} -f rawvideo -pix_fmt yuyv422 {}",
+            "-y {image} -vf scale=out_color_matrix={filter} -f rawvideo -pix_fmt yuyv422 {}",
             path.display()
         ));
         let expected = ffmpeg(&format!(

@@ -5,20 +5,20 @@ use image::{Rgb, RgbImage};
 use super::{Played, try_open};
 
 /// A folder with one image of 40 x 30 px whose pixels hold their column and row.
-fn folder_with_picture() -> tempfile::TempDir {
+fn folder_with_image() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 200]));
-    picture.save(folder.path().join("picture.png")).unwrap();
+    let image = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 200]));
+    image.save(folder.path().join("image.png")).unwrap();
     folder
 }
 
-const PICTURE: &str = "kind = \"images\"\npath = \"picture.png\"";
+const IMAGE: &str = "kind = \"images\"\npath = \"image.png\"";
 
 #[test]
 fn intake_determines_the_size_of_frames() {
-    let folder = folder_with_picture();
+    let folder = folder_with_image();
     let lines = format!(
-        "{PICTURE}\nframe_size = [40, 30]\nblank = [[0, 0, 40, 4]]\nregion = [10, 2, 20, 16]"
+        "{IMAGE}\nframe_size = [40, 30]\nblank = [[0, 0, 40, 4]]\nregion = [10, 2, 20, 16]"
     );
     let opened = try_open(folder.path(), &lines).unwrap();
     assert_eq!(opened.frame_size, Some((20, 16)));
@@ -28,8 +28,8 @@ fn intake_determines_the_size_of_frames() {
 
 #[test]
 fn recording_of_another_size_is_refused_at_start() {
-    let folder = folder_with_picture();
-    let refusal = |lines: &str| match try_open(folder.path(), &format!("{PICTURE}\n{lines}")) {
+    let folder = folder_with_image();
+    let refusal = |lines: &str| match try_open(folder.path(), &format!("{IMAGE}\n{lines}")) {
         Ok(_) => panic!("opened"),
         Err(error) => error.to_string(),
     };

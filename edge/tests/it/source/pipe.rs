@@ -137,13 +137,13 @@ fn garbage_is_reported_and_then_loses_the_source() {
 fn damaged_image_affects_no_other() {
     needs!("ffmpeg");
     let folder = tempfile::tempdir().unwrap();
-    let picture = ffmpeg("-f lavfi -i testsrc=size=64x48 -frames:v 1 -f mjpeg -");
+    let image = ffmpeg("-f lavfi -i testsrc=size=64x48 -frames:v 1 -f mjpeg -");
     // A truncated image, and one whose header announces 65535 x 65535 pixels.
-    let half = &picture[..picture.len() / 2];
-    let mut huge = picture.clone();
+    let half = &image[..image.len() / 2];
+    let mut huge = image.clone();
     let size = huge.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap() + 5;
     huge[size..size + 4].fill(0xff);
-    let stream = [&picture, half, &picture, &huge, &picture].concat();
+    let stream = [&image, half, &image, &huge, &image].concat();
     std::fs::write(folder.path().join("stream"), stream).unwrap();
     let mut source = Played::open(folder.path(), &shell("exec cat stream", MJPEG));
     let first = source.frame().frame;

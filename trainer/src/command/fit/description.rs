@@ -17,7 +17,7 @@ pub struct Description {
     /// Number of trained tensors.
     pub tensors: usize,
     /// Training and validation images of each data set.
-    pub pictures: Vec<(usize, usize)>,
+    pub images: Vec<(usize, usize)>,
     /// Hash of the training images and masks.
     pub dataset_sha256: String,
 }
@@ -25,13 +25,13 @@ pub struct Description {
 impl Description {
     /// Describes the training `fit`.
     pub fn new(base: &Checkpoint, fit: &Fit, dataset_sha256: String) -> Self {
-        let pictures = fit.stocks().iter();
+        let images = fit.stocks().iter();
         Self {
             base: base.origin.clone(),
             base_parameters: base.weights.values().map(|value| value.len()).sum(),
             trained: fit.learner().parameters(),
             tensors: fit.learner().vars().len(),
-            pictures: pictures.map(|(s, _)| (s.train.len(), s.validation.len())).collect(),
+            images: images.map(|(s, _)| (s.train.len(), s.validation.len())).collect(),
             dataset_sha256,
         }
     }

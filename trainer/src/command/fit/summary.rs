@@ -36,7 +36,7 @@ pub fn markdown(
     }
 
     text += "\n## Data\n| folder | training | validation | classes |\n|---|---|---|---|\n";
-    for (data, (train, validation)) in config.data.iter().zip(&description.pictures) {
+    for (data, (train, validation)) in config.data.iter().zip(&description.images) {
         let classes = data.classes.join(", ");
         writeln!(text, "| `{}` | {train} | {validation} | {classes} |", data.path.display())?;
     }

@@ -25,11 +25,11 @@ pub fn draw(
     bbox: Option<BoxXyxy>,
 ) -> RgbImage {
     let (width, height) = (frame.width, frame.height);
-    let picture = RgbImage::from_raw(width, height, frame.rgb.clone());
-    let picture = picture.expect("a decoded frame is whole");
+    let image = RgbImage::from_raw(width, height, frame.rgb.clone());
+    let image = image.expect("a decoded frame is whole");
     let scale = SIDE_PX.div_ceil(width.max(height)).max(1);
     let (width, height) = (width * scale, height * scale);
-    let mut canvas = Canvas(imageops::resize(&picture, width, height, FilterType::CatmullRom));
+    let mut canvas = Canvas(imageops::resize(&image, width, height, FilterType::CatmullRom));
     // Interpolated to the size of the image, so that outlines of small frames are smooth.
     let enlarged = Geometry { frame: (width as usize, height as usize), ..geometry };
     canvas.mask(&enlarged.mask_in_frame(logits));
@@ -123,11 +123,11 @@ mod tests {
     fn mask_is_filled_and_outlined() {
         let left = Array2::from_shape_fn((64, 64), |(_, x)| if x < 32 { 1.0 } else { -1.0 });
         let geometry = Geometry::new((40, 20), 64);
-        let picture = draw(&frame(40, 20), left.view(), geometry, &[], None);
-        assert_eq!(picture.dimensions(), (640, 320));
-        assert_eq!(picture.get_pixel(319, 160).0, FOUND);
-        assert_eq!(picture.get_pixel(320, 160).0, [100; 3]);
-        let filled = picture.get_pixel(160, 160).0;
+        let image = draw(&frame(40, 20), left.view(), geometry, &[], None);
+        assert_eq!(image.dimensions(), (640, 320));
+        assert_eq!(image.get_pixel(319, 160).0, FOUND);
+        assert_eq!(image.get_pixel(320, 160).0, [100; 3]);
+        let filled = image.get_pixel(160, 160).0;
         assert!(filled[0] > 100 && filled[2] < 100, "{filled:?}");
     }
 
@@ -138,11 +138,11 @@ mod tests {
         let click = |x, y, positive| Point { x, y, positive };
         let points = [click(50.0, 60.0, true), click(0.0, 999.0, false), click(700.0, 0.0, true)];
         let bbox = Some([100.0, 200.0, 700.0, 1000.0]);
-        let picture = draw(&frame(700, 1000), nothing.view(), geometry, &points, bbox);
-        assert_eq!(picture.dimensions(), (700, 1000));
+        let image = draw(&frame(700, 1000), nothing.view(), geometry, &points, bbox);
+        assert_eq!(image.dimensions(), (700, 1000));
         for (x, y) in [(50, 60), (50, 55), (45, 60), (3, 999), (100, 500), (400, 200)] {
-            assert_eq!(picture.get_pixel(x, y).0, WHITE, "{x}, {y}");
+            assert_eq!(image.get_pixel(x, y).0, WHITE, "{x}, {y}");
         }
-        assert_eq!(picture.get_pixel(300, 500).0, [100; 3]);
+        assert_eq!(image.get_pixel(300, 500).0, [100; 3]);
     }
 }

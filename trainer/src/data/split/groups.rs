@@ -63,8 +63,8 @@ fn look_at<T: Send>(
     look: impl Fn(usize, &TrainingImage) -> T + Sync,
 ) -> Result<Vec<(T, BTreeSet<u8>)>, Problem> {
     let looked_at = dataset.items().par_iter().enumerate().map(|(i, item)| {
-        let picture = item.read()?;
-        Ok((look(i, &picture), picture.class_indices()))
+        let image = item.read()?;
+        Ok((look(i, &image), image.class_indices()))
     });
     looked_at.collect()
 }
@@ -117,7 +117,7 @@ fn groups_by_similarity(dataset: &Dataset) -> Result<Groups, Problem> {
             compared[i] = k == 0 || part(k) != part(k - 1);
         }
     }
-    let looked_at = look_at(dataset, |i, picture| compared[i].then(|| Scene::new(picture)))?;
+    let looked_at = look_at(dataset, |i, image| compared[i].then(|| Scene::new(image)))?;
     let (scenes, classes): (Vec<_>, Vec<_>) = looked_at.into_iter().unzip();
     let pairs = alike_pairs(&scenes, &bundle);
     let cap = (items.len() / MAX_SIMILAR_SHARE).max(MIN_SIMILAR_CAP);
