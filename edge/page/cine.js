@@ -7,8 +7,8 @@ import { setText, text } from './words.js';
 const FRAME_MS = 40;
 
 export class Cine {
-  /** `changed` is called when playing begins or ends. */
-  constructor(bar, device, { failed, changed }) {
+  /** `changed` is called when playing begins or ends, `save` to save all frames. */
+  constructor(bar, device, { failed, changed, save }) {
     Object.assign(this, { bar, device, failed, changed, buffer: null, playing: false, player: null, asked: null });
     const find = (name) => bar.querySelector(`[name="${name}"]`);
     [this.slider, this.time, this.button] = [find('frame'), find('time'), find('play')];
@@ -17,6 +17,11 @@ export class Cine {
     find('back').addEventListener('click', () => this.step(-1));
     find('forward').addEventListener('click', () => this.step(1));
     this.button.addEventListener('click', () => this.play(!this.playing));
+    setIcon(find('save'), 'clip');
+    find('save').addEventListener('click', () => {
+      this.play(false);
+      save();
+    });
     this.slider.addEventListener('input', () => {
       this.play(false);
       this.show(Number(this.slider.value));

@@ -82,7 +82,7 @@ const prompts = new Prompts(device, notDone);
 const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, element('remove'), {
   isCurrent, notice: showNotice, changed: redraw,
 });
-const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw });
+const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw, save: () => capture({ clip: true }) });
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
 
 /** Milliseconds since the frame was captured. */
@@ -155,7 +155,7 @@ function showState() {
   label('sign', positive ? text.positive : text.negative, positive ? 'inside' : 'outside');
   element('sign').setAttribute('aria-pressed', !positive);
   cine.draw();
-  element('capture').disabled = !status?.records;
+  for (const button of [element('capture'), element('cine').querySelector('[name=save]')]) button.disabled = !status?.records;
   element('returned').hidden = !prompts.old.size || !isCurrent();
   showTools();
   element('remove').hidden = !prompting.removal;
@@ -250,11 +250,13 @@ function command(name) {
 }
 
 /** Captures what is on the screen now, not what may be there when the device answers. */
-function capture() {
+function capture(more = {}) {
   const refused = (words) => showNotice(`${text.notCaptured} ${words}`);
   if (!isCurrent()) return refused(reasonFor(state(), connected, status));
   if (!status?.records) return refused(text.refusal['no-records']);
-  device.postNow('capture', onScreen).catch((error) => refused(worded(error)));
+  // Compressing a clip takes seconds.
+  if (more.clip) showNotice(text.savingClip);
+  device.postNow('capture', { ...onScreen, ...more }).catch((error) => refused(worded(error)));
 }
 
 /** Reports captures when the counters change: a requested one is not on the disk yet. */
@@ -282,7 +284,7 @@ const actions = {
     masks.delete(prompting.selected);
   },
   freeze() { command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'); },
-  capture,
+  capture() { capture(); },
   showCaptures() { dialogs.openCaptures(); },
   showSettings() { dialogs.openSettings(); },
   showBuild() { dialogs.openBuild(); },

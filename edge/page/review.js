@@ -18,7 +18,7 @@ export class Review {
     this.choosing = false;
     const actions = {
       older: () => this.step(1), newer: () => this.step(-1), outlines: () => this.outline(),
-      compare: () => this.compare(), discard: () => this.ask(), discardYes: () => this.discard(),
+      compare: () => this.compare(), playClip: () => this.playClip(), discard: () => this.ask(), discardYes: () => this.discard(),
     };
     for (const [id, act] of Object.entries(actions)) element(id).addEventListener('click', act);
     element('review').addEventListener('keydown', ({ key }) => {
@@ -52,6 +52,8 @@ export class Review {
     const [first, second] = this.shots;
     if (!two) second.clear();
     if (before !== shown[0] || !first.record) await first.show(shown[0]);
+    if (this.shown !== shown) return;
+    this.playClip(false);
     if (two && this.shown === shown) await second.show(shown[1], first.record);
   }
 
@@ -76,6 +78,14 @@ export class Review {
       shot.draw();
     }
     element('outlines').setAttribute('aria-pressed', outlined);
+  }
+
+  /** Plays the clip of the first capture, if it has one, or ends this. */
+  playClip(playing = element('playClip').getAttribute('aria-pressed') === 'false') {
+    const [first] = this.shots;
+    element('playClip').hidden = !first.record?.clip;
+    element('playClip').setAttribute('aria-pressed', playing);
+    first.play(playing).catch(() => this.playClip(false));
   }
 
   /** Lets the user choose the other capture in the list, or ends the comparison. */

@@ -1,14 +1,15 @@
 // A stored capture on the screen: image, outlines and prompts, and words about them.
 
 import { difference, objectLines, when } from './recorded.js';
-import { text } from './words.js';
+import { number, text } from './words.js';
 import { View } from './view.js';
 
 export class Shot {
   /** `figure`: element with a canvas, and one for the words. */
   constructor(device, figure) {
     const canvas = figure.querySelector('canvas');
-    Object.assign(this, { device, figure, about: figure.querySelector('.about'), view: new View(canvas) });
+    const [about, clip] = ['.about', 'img'].map((of) => figure.querySelector(of));
+    Object.assign(this, { device, figure, about, clip, view: new View(canvas) });
     this.masks = [];
     this.record = null;
     this.outlined = true;
@@ -42,7 +43,20 @@ export class Shot {
     this.draw();
   }
 
+  /** Plays the clip of the capture, or ends this. */
+  async play(playing) {
+    const { clip, turn } = this;
+    URL.revokeObjectURL(clip.src);
+    clip.hidden = true;
+    if (!playing) return;
+    const gif = await (await this.device.get(`records/${this.record.id}/clip.gif`)).blob();
+    if (this.turn !== turn) return;
+    clip.src = URL.createObjectURL(gif);
+    clip.hidden = false;
+  }
+
   clear() {
+    this.play(false);
     this.view.frame?.bitmap.close();
     this.view.frame = null;
     Object.assign(this, { record: null, masks: [] });
@@ -55,8 +69,9 @@ export class Shot {
   }
 
   lines(first) {
-    const { build, objects, upload } = this.record;
+    const { build, objects, upload, clip } = this.record;
     const about = [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]]];
+    if (clip) about.push(['', text.clipLine(clip.frames, number((clip.last_us - clip.first_us) / 1e6, 1))]);
     for (const object of objects) {
       about.push(...objectLines(object));
       const other = first?.objects.find((found) => found.object === object.object);

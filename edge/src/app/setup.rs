@@ -62,7 +62,7 @@ impl Service {
             meter: meter.clone(),
             failures: failures.clone(),
         };
-        let recorder = recorder(&config, pipeline.recent(), objects.clone(), options)?;
+        let recorder = recorder(&config, &pipeline, objects.clone(), options)?;
         let config = Arc::new(config);
         let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
         let degrading = config.degrade.as_ref();
@@ -121,13 +121,19 @@ fn networks(config: &Config) -> Result<Slot<Engine>, Error> {
 /// The recorder, if a folder for records is configured.
 fn recorder(
     config: &Config,
-    recent: Recent,
+    pipeline: &Pipeline,
     objects: Arc<Objects>,
     options: RecorderOptions,
 ) -> Result<Option<Arc<Recorder>>, Error> {
     let Some(RecordsConfig { folder, budget }) = &config.records else { return Ok(None) };
     let records = Records::open(folder, *budget)?;
-    Ok(Some(Arc::new(Recorder::start(records, recent, objects, options)?)))
+    Ok(Some(Arc::new(Recorder::start(
+        records,
+        pipeline.recent(),
+        pipeline.cine(),
+        objects,
+        options,
+    )?)))
 }
 
 /// The embedded broker, if it is configured, and the options of the connection.

@@ -20,7 +20,7 @@ use super::guard::{Guard, Refused};
 use super::handling::{decode, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
-use crate::port::{self, NotShown, Refusal, Subject, Trigger};
+use crate::port::{self, Refusal, Subject, Trigger};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
@@ -113,6 +113,9 @@ struct CaptureBody {
     /// Revisions of the masks shown.
     #[serde(default)]
     masks: Vec<u64>,
+    /// True to keep all frames of the cine buffer, too.
+    #[serde(default)]
+    clip: bool,
 }
 
 /// Accepted once it is queued for the disk.
@@ -120,8 +123,10 @@ async fn capture(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let CaptureBody { frame_id, masks } = decode(&state, body, json_body)?;
-    let subject = frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks });
+    let CaptureBody { frame_id, masks, clip } = decode(&state, body, json_body)?;
+    let subject = frame_id.map_or(Subject::Newest, |frame_id| {
+        Subject::Shown { frame_id, masks, clip }
+    });
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)
@@ -143,18 +148,10 @@ async fn cine(
     let cine = state.controls.cine.clone();
     // Following takes milliseconds and would block other tasks of this thread.
     let shown = tokio::task::spawn_blocking(move || cine.show(frame)).await;
-    let unfit = |code, reason| unfit(Refusal::new(code, reason));
     match shown {
         Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
-        Ok(Err(error)) => {
-            let code = match error {
-                NotShown::NotFrozen => "not-frozen",
-                NotShown::NoSuchFrame { .. } => "no-such-frame",
-                NotShown::Ended => "source-ended",
-            };
-            Err(unfit(code, error.to_string()))
-        }
-        Err(error) => Err(unfit("source-ended", error.to_string())),
+        Ok(Err(error)) => Err(unfit(error.into())),
+        Err(error) => Err(unfit(Refusal::new("source-ended", error.to_string()))),
     }
 }
 

@@ -40,7 +40,7 @@ const FILES: [(&str, &str, &str); 25] = [
 
 /// Content Security Policy: nothing from other origins, and no embedding in other pages.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; \
+                      connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
 /// Routes of the files. They contain no patient data, so they need no token.

@@ -75,9 +75,10 @@ async fn image(
     State(state): State<Arc<Guarded>>,
     Path((id, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
+    let kind = if name.ends_with(".gif") { "image/gif" } else { "image/png" };
     let wanted = id.clone();
-    let png = look(&state, &id, move |captures| captures.image(&wanted, &name));
-    Ok(response("image/png", png.await?))
+    let image = look(&state, &id, move |captures| captures.image(&wanted, &name));
+    Ok(response(kind, image.await?))
 }
 
 async fn delete(

@@ -1,13 +1,15 @@
 //! The cine buffer: frames of the last seconds, any of which can be shown again while frozen.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use medsa_frames::Frame;
 
+use super::object::Shown;
 use super::objects::Snapshot;
-use crate::config::CineConfig;
+use crate::config::{CineConfig, Deidentification};
 use crate::source::Captured;
 
 /// Extent of the buffer.
@@ -24,15 +26,16 @@ pub struct CineExtent {
 /// Frames of the last seconds, and the objects on each.
 pub(super) struct Buffer {
     config: CineConfig,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<CineFrame>,
     bytes: usize,
     shown: usize,
 }
 
-/// A frame of the buffer.
-pub(super) struct Entry {
-    image: Image,
-    pub objects: Snapshot,
+/// A frame of the buffer, and the objects on it.
+#[derive(Clone)]
+pub struct CineFrame {
+    image: Arc<Image>,
+    pub(super) objects: Arc<Snapshot>,
 }
 
 /// A frame, a third as large if it is grey.
@@ -57,10 +60,10 @@ impl Buffer {
         if self.config.keep.is_zero() {
             return;
         }
-        let entry = Entry { image: Image::of(captured), objects };
+        let entry = CineFrame { image: Arc::new(Image::of(captured)), objects: Arc::new(objects) };
         let newest = entry.image.captured();
         let since_us =
-            |entry: &Entry| newest.captured_us.saturating_sub(entry.image.captured().captured_us);
+            |entry: &CineFrame| newest.captured_us.saturating_sub(entry.image.captured().captured_us);
         let keep_us = self.config.keep.as_micros() as u64;
         let mut bytes = self.bytes + entry.bytes();
         while let Some(oldest) = self.entries.front() {
@@ -84,7 +87,7 @@ impl Buffer {
     pub fn note(&mut self, objects: Snapshot) {
         if let Some(entry) = self.entries.get_mut(self.shown) {
             self.bytes = self.bytes + objects.bytes() - entry.objects.bytes();
-            entry.objects = objects;
+            entry.objects = Arc::new(objects);
         }
     }
 
@@ -96,7 +99,7 @@ impl Buffer {
     }
 
     /// The frame that is shown; `None` if there are none.
-    pub fn shown(&self) -> Option<&Entry> {
+    pub fn shown(&self) -> Option<&CineFrame> {
         self.entries.get(self.shown)
     }
 
@@ -106,31 +109,62 @@ impl Buffer {
         (newest != self.shown).then_some(newest)
     }
 
+    /// All frames, the oldest first. They share memory with the buffer.
+    pub fn frames(&self) -> Vec<CineFrame> {
+        self.entries.iter().cloned().collect()
+    }
+
     pub fn extent(&self) -> CineExtent {
-        let at_us = |entry: Option<&Entry>| entry.map_or(0, |e| e.image.captured().captured_us);
+        let at_us = |entry: Option<&CineFrame>| entry.map_or(0, CineFrame::captured_us);
         let span_us = at_us(self.entries.back()).saturating_sub(at_us(self.entries.front()));
         let (frames, shown) = (self.entries.len(), self.shown);
         CineExtent { frames, shown, span: Duration::from_micros(span_us) }
     }
 }
 
-impl Entry {
+impl CineFrame {
     /// The frame, as number `frame_id`.
-    pub fn captured(&self, frame_id: u64) -> Captured {
-        let captured = self.image.captured();
-        let rgb = match &self.image {
+    pub(super) fn captured(&self, frame_id: u64) -> Captured {
+        Captured { frame_id, frame: self.frame(), ..*self.image.captured() }
+    }
+
+    /// The image.
+    pub fn frame(&self) -> Frame {
+        let rgb = match &*self.image {
             Image::Colour(captured) => captured.frame.rgb.clone(),
             Image::Grey { pixels, .. } => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
         };
-        Captured { frame_id, frame: Frame { rgb, ..without_pixels(&captured.frame) }, ..*captured }
+        Frame { rgb, ..without_pixels(&self.image.captured().frame) }
+    }
+
+    /// Time of capture in microseconds since 1970 (UTC).
+    pub fn captured_us(&self) -> u64 {
+        self.image.captured().captured_us
+    }
+
+    /// Deidentification state of the pixels.
+    pub fn deidentification(&self) -> Deidentification {
+        self.image.captured().deidentification
+    }
+
+    /// Masks by object number, as they were shown on the frame.
+    pub fn masks(&self) -> Vec<(u8, Shown)> {
+        self.objects.masks()
     }
 
     fn bytes(&self) -> usize {
-        let pixels = match &self.image {
+        let pixels = match &*self.image {
             Image::Colour(captured) => captured.frame.rgb.len(),
             Image::Grey { pixels, .. } => pixels.len(),
         };
         pixels + self.objects.bytes()
+    }
+}
+
+impl fmt::Debug for CineFrame {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let captured_us = self.captured_us();
+        to.debug_struct("CineFrame").field("captured_us", &captured_us).finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use medsa_frames::Frame;
 use medsa_wire::Stage;
 use tokio::sync::watch;
 
-use super::cine::{Buffer, CineExtent};
+use super::cine::{Buffer, CineExtent, CineFrame};
 use super::describe;
 use super::object::Step;
 use super::objects::{Activity, Moved, Objects, Place, ShownAgain};
@@ -82,6 +82,26 @@ impl Cine {
     pub fn show(&self, number: usize) -> Result<(), NotShown> {
         let follower = self.follower.upgrade().ok_or(NotShown::Ended)?;
         lock(&follower).show(number)
+    }
+
+    /// All frames of the buffer, the oldest first, with the objects on them.
+    ///
+    /// # Errors
+    /// [`NotShown::NotFrozen`], [`NotShown::Ended`], or [`NotShown::NoSuchFrame`] if there are none.
+    pub fn frames(&self) -> Result<Vec<CineFrame>, NotShown> {
+        let follower = self.follower.upgrade().ok_or(NotShown::Ended)?;
+        let mut follower = lock(&follower);
+        if self.objects.activity() != Activity::Frozen {
+            return Err(NotShown::NotFrozen);
+        }
+        // Its prompts may have changed since it is shown.
+        let objects = follower.objects.snapshot();
+        follower.buffer.note(objects);
+        let frames = follower.buffer.frames();
+        if frames.is_empty() {
+            return Err(NotShown::NoSuchFrame { number: 0, frames: 0 });
+        }
+        Ok(frames)
     }
 
     /// The extent while frozen; `None` otherwise.

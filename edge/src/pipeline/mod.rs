@@ -41,7 +41,7 @@ use following::Follower;
 use output::{Closed, Output};
 
 pub use bell::Bell;
-pub use cine::CineExtent;
+pub use cine::{CineExtent, CineFrame};
 pub use error::Error;
 pub use following::{Cine, FollowedFrame, NotShown};
 pub use object::Shown;

@@ -14,8 +14,8 @@ pub trait Captures: Send + Sync {
     /// Queues a frame with its masks for the disk; the log and the counters report the result.
     ///
     /// # Errors
-    /// The frame or a mask is no longer kept, the source delivers no frames, or too many captures
-    /// wait.
+    /// The frame or a mask is no longer kept, the source delivers no frames, a clip is wanted of an
+    /// image that is not frozen, or too many captures wait.
     fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal>;
 
     /// Code of the reason why the last accepted capture could not be stored.
@@ -40,7 +40,7 @@ pub trait Captures: Send + Sync {
     /// The record is damaged or cannot be read.
     fn describe(&self, id: &str) -> Result<Option<Value>, String>;
 
-    /// A PNG of a record, `frame.png` or `mask-N.png`; `None` if there is none.
+    /// An image of a record, `frame.png`, `mask-N.png` or `clip.gif`; `None` if there is none.
     ///
     /// # Errors
     /// As [`Captures::describe`].
@@ -123,6 +123,8 @@ pub enum Subject {
         frame_id: u64,
         /// Revisions of the masks.
         masks: Vec<u64>,
+        /// True to keep all frames of the cine buffer, too.
+        clip: bool,
     },
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::pipeline::NotShown;
+
 /// A prompt or command that cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -19,6 +21,17 @@ impl Refusal {
     /// The message is not one of the wire format.
     pub(crate) fn not_a_message(reason: impl Into<String>) -> Self {
         Self::new("not-a-message", reason)
+    }
+}
+
+impl From<NotShown> for Refusal {
+    fn from(error: NotShown) -> Self {
+        let code = match error {
+            NotShown::NotFrozen => "not-frozen",
+            NotShown::NoSuchFrame { .. } => "no-such-frame",
+            NotShown::Ended => "source-ended",
+        };
+        Self::new(code, error.to_string())
     }
 }
 

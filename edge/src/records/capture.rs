@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use crate::config::Deidentification;
 use crate::measure::Measured;
-use crate::port::{BuildIdentity, Trigger};
+use crate::port::{BuildIdentity, CineFrame, Trigger};
 
 /// A frame that a user wants to keep, with all that was known about it at that moment.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Capture {
     pub build: BuildIdentity,
     /// Objects, at most one per number.
     pub objects: Vec<CapturedObject>,
+    /// Frames before and after it, if they are kept, too.
+    pub clip: Vec<CineFrame>,
 }
 
 /// One structure on the frame.
@@ -72,9 +74,18 @@ pub enum ObjectState {
 }
 
 impl Capture {
+    /// Name of the structure of an object: with a single class it is known; with several it is not.
+    pub(super) fn label(build: &BuildIdentity, object: u8) -> String {
+        match &build.classes[..] {
+            [class] => class.clone(),
+            _ => format!("object {object}"),
+        }
+    }
+
     /// Checks that the capture may be stored and is consistent; returns its time of capture.
     pub(super) fn check(&self) -> Result<DateTime<Utc>, Error> {
-        if self.deidentification == Deidentification::Unmasked {
+        let clip = self.clip.iter().map(CineFrame::deidentification);
+        if clip.chain([self.deidentification]).any(|state| state == Deidentification::Unmasked) {
             return Err(Error::NotDeidentified);
         }
         let Frame { width, height, rgb, pixel_spacing_mm } = &self.frame;

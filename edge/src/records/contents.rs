@@ -7,6 +7,7 @@ use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use super::capture::Capture;
+use super::clip::{CLIP_GIF, Clip};
 use super::dicom::{self, DicomUids};
 use super::error::Error;
 use super::id::RecordId;
@@ -25,12 +26,13 @@ impl Contents {
     pub(super) fn new(id: &RecordId, capture: &Capture) -> Result<Self, Error> {
         let outlined = outlined(&capture.objects);
         let segmented = outlined.iter().any(|o| o.segment.is_some());
-        let uids = DicomUids::new(segmented);
+        let clip = (!capture.clip.is_empty()).then(|| Clip::new(&capture.clip)).transpose()?;
+        let uids = DicomUids::new(segmented, clip.as_ref());
         let mut files = Vec::new();
         let mut add = |name: &str, bytes| files.push(NewFile { name: name.to_owned(), bytes });
         add(dicom::FRAME_FILE, dicom::secondary_capture(id, capture, &uids)?);
-        if let Some(segmentation) = dicom::segmentation(id, capture, &outlined, &uids)? {
-            add(dicom::SEGMENTATION_FILE, segmentation);
+        if let Some(segmentation) = dicom::of_frame(&outlined, &uids) {
+            add(dicom::SEGMENTATION_FILE, segmentation.encode(id, capture, &uids.study)?);
         }
         let size = (capture.frame.width, capture.frame.height);
         add(FRAME_PNG, png(FRAME_PNG, &capture.frame.rgb, size, ExtendedColorType::Rgb8)?);
@@ -40,6 +42,14 @@ impl Contents {
                 let pixels = grey(&object.mask);
                 add(&name, png(&name, &pixels, size, ExtendedColorType::L8)?);
             }
+        }
+        if let (Some(clip), Some(own)) = (&clip, &uids.clip) {
+            add(dicom::CLIP_FILE, dicom::clip(id, capture, clip, &uids.study, own)?);
+            if let Some(segmentation) = dicom::clip_segmentation(capture, clip, own) {
+                let bytes = segmentation.encode(id, capture, &uids.study)?;
+                add(dicom::CLIP_SEGMENTATION_FILE, bytes);
+            }
+            add(CLIP_GIF, clip.gif.clone());
         }
         let record = Record::new(id, capture, &outlined, uids, &files);
         let json = record.to_json()?;

@@ -6,6 +6,7 @@
 //! | `frame.dcm` | the frame, as DICOM Secondary Capture |
 //! | `segmentation.dcm` | the masks, if any, as DICOM Segmentation: a segment per object |
 //! | `frame.png`, `mask-N.png` | the same as ordinary images; N is the number of the object |
+//! | `clip.dcm`, `clip-segmentation.dcm`, `clip.gif` | with a clip: its frames as multi-frame Secondary Capture, the masks on them, and both as a small animation |
 //! | `record.json` | prompts, measurements, versions, and hashes of the other files |
 //!
 //! **Architecture invariants:** the folder of a record exists completely or not at all, even after
@@ -14,8 +15,10 @@
 //! to make room, new ones are refused. Frames that are not deidentified are refused.
 
 mod announced;
+mod bits;
 mod budget;
 mod capture;
+mod clip;
 mod contents;
 mod dicom;
 mod error;
@@ -28,11 +31,11 @@ mod store;
 
 pub use budget::Shortage;
 pub use capture::{Capture, CapturedObject, ObjectState};
-pub use dicom::{DicomUids, InstanceUids};
+pub use dicom::{ClipUids, DicomUids, InstanceUids};
 pub use error::Error;
 pub use id::RecordId;
 pub use record::{
-    FileEntry, Record, RecordedBuild, RecordedDevice, RecordedFrame, RecordedMeasures,
+    FileEntry, Record, RecordedBuild, RecordedClip, RecordedDevice, RecordedFrame, RecordedMeasures,
     RecordedObject, RecordedPoint, RecordedPrompt,
 };
 pub use recorder::{OpenCaptures, Recorder, RecorderOptions};

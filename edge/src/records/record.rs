@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capture::{Capture, ObjectState};
+use super::clip::CLIP_GIF;
 use super::dicom::DicomUids;
 use super::error::Error;
 use super::id::RecordId;
@@ -19,7 +20,7 @@ use super::outlined::Outlined;
 use super::storage::NewFile;
 use crate::files;
 use crate::measure::Measured;
-use crate::port::Trigger;
+use crate::port::{CineFrame, Trigger};
 
 /// Content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Record {
     pub build: RecordedBuild,
     /// Objects, by ascending number.
     pub objects: Vec<RecordedObject>,
+    /// Clip, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<RecordedClip>,
     /// UIDs of the DICOM files.
     pub dicom: DicomUids,
     /// Other files of the record, by name.
@@ -57,6 +61,17 @@ pub struct RecordedFrame {
     pub height_px: u32,
     /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`.
     pub pixel_spacing_mm: Option<[f32; 2]>,
+}
+
+/// Clip, without its pixels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedClip {
+    /// Number of frames.
+    pub frames: usize,
+    /// Time of capture of the first frame, in microseconds since 1970-01-01 00:00 UTC.
+    pub first_us: u64,
+    /// Time of capture of the last frame.
+    pub last_us: u64,
 }
 
 /// Device.
@@ -221,6 +236,7 @@ impl Record {
                 classes: build.classes.clone(),
             },
             objects: outlined.iter().map(RecordedObject::from).collect(),
+            clip: RecordedClip::of(&capture.clip),
             dicom,
             files: files.iter().map(entry).collect(),
         }
@@ -278,7 +294,7 @@ impl Record {
         Ok(record)
     }
 
-    /// A PNG of the record in `folder`, checked against its hash; `None` if the record lists no such
+    /// An image of the record in `folder`, checked against its hash; `None` if the record lists no such
     /// file.
     pub(super) fn image(
         folder: &Path,
@@ -288,7 +304,8 @@ impl Record {
         let record = Self::describe(folder, id)?;
         // A name with a folder could lead out of the record.
         let is_plain = Path::new(name).file_name() == Some(name.as_ref());
-        let entry = record.files.get(name).filter(|_| is_plain && name.ends_with(".png"));
+        let is_image = name.ends_with(".png") || name == CLIP_GIF;
+        let entry = record.files.get(name).filter(|_| is_plain && is_image);
         entry.map(|entry| entry.read(&folder.join(name))).transpose()
     }
 }
@@ -301,6 +318,15 @@ fn of_format_1(mut json: Value) -> Value {
         object.entry("frame_id").or_insert_with(|| frame_id.clone().unwrap_or_default());
     }
     json
+}
+
+impl RecordedClip {
+    /// `None` without frames.
+    fn of(frames: &[CineFrame]) -> Option<Self> {
+        let (first, last) = (frames.first()?, frames.last()?);
+        let (first_us, last_us) = (first.captured_us(), last.captured_us());
+        Some(Self { frames: frames.len(), first_us, last_us })
+    }
 }
 
 impl FileEntry {

@@ -18,7 +18,7 @@ use super::store::Records;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Deletion, Described, DescribedObject, Failures,
+    Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject, Failures,
     NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload, json,
 };
 use crate::threads::{self, Panic};
@@ -32,6 +32,7 @@ const WAITING: usize = 16;
 /// Queues captures for the thread that stores them.
 pub struct Recorder {
     recent: Recent,
+    cine: Cine,
     objects: Arc<Objects>,
     records: Arc<Announced>,
     meter: Arc<Meter>,
@@ -48,6 +49,7 @@ struct Running {
 
 struct CaptureJob {
     shot: Shot,
+    clip: Vec<CineFrame>,
     trigger: Trigger,
     _open: OpenCapture,
 }
@@ -109,6 +111,7 @@ impl Recorder {
     pub fn start(
         records: Records,
         recent: Recent,
+        cine: Cine,
         objects: Arc<Objects>,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
@@ -129,7 +132,7 @@ impl Recorder {
         };
         let thread = threads::spawn(NAME, run)?;
         let running = Mutex::new(Some(Running { jobs, thread }));
-        Ok(Self { recent, objects, records, meter, running, open, refused_because })
+        Ok(Self { recent, cine, objects, records, meter, running, open, refused_because })
     }
 
     /// Accepted captures that are not on the disk yet.
@@ -157,10 +160,14 @@ impl Captures for Recorder {
             };
             Refusal::new(code, error.to_string())
         })?;
+        let clip = match subject {
+            Subject::Shown { clip: true, .. } => self.cine.frames().map_err(Refusal::from)?,
+            _ => Vec::new(),
+        };
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
-        let job = CaptureJob { shot, trigger, _open: self.open.begin() };
+        let job = CaptureJob { shot, clip, trigger, _open: self.open.begin() };
         running.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
@@ -223,7 +230,7 @@ impl Recorder {
                 let present = self.objects.prompts().into_iter().map(|(object, _)| object);
                 self.recent.newest(&present.collect::<Vec<_>>(), held)
             }
-            Subject::Shown { frame_id, masks } => self.recent.shot(*frame_id, masks, held),
+            Subject::Shown { frame_id, masks, .. } => self.recent.shot(*frame_id, masks, held),
         }
     }
 
@@ -290,7 +297,7 @@ impl Writer {
         }
     }
 
-    fn capture(&self, CaptureJob { shot, trigger, .. }: &CaptureJob) -> Result<Capture, Error> {
+    fn capture(&self, CaptureJob { shot, clip, trigger, .. }: &CaptureJob) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {
@@ -298,11 +305,7 @@ impl Writer {
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
             Some(CapturedObject {
                 object: ObjectId::new(*number).ok()?,
-                // With a single class the object's structure is known; with several it is not.
-                label: match &build.classes[..] {
-                    [class] => class.clone(),
-                    _ => format!("object {number}"),
-                },
+                label: Capture::label(build, *number),
                 measured: Measured::of(logits.view(), captured.frame.pixel_spacing_mm),
                 mask: logits.mapv(|logit| logit > 0.0),
                 prompt: object.prompt.clone(),
@@ -326,6 +329,7 @@ impl Writer {
             edge_version: env!("CARGO_PKG_VERSION").into(),
             build: (**build).clone(),
             objects: shot.objects.iter().filter_map(object).collect(),
+            clip: clip.clone(),
         })
     }
 }

@@ -62,16 +62,22 @@ impl Records {
     /// [`Error::File`]; nothing is stored then.
     pub fn keep(&self, capture: &Capture) -> Result<Kept, Error> {
         let captured = capture.check()?;
-        let mut state = self.lock();
-        let id = RecordId::new(state.number, captured);
-        // Even if this record fails: a name is never used twice.
-        state.number = state.number.saturating_add(1);
+        let id = RecordId::new(self.next_number(), captured);
+        // Not under the lock: a clip takes seconds.
         let Contents { files, message } = Contents::new(&id, capture)?;
         let needed = storage::total_bytes(&files);
+        let mut state = self.lock();
         self.check_room(&mut state, needed)?;
         self.storage.write(&id, &files)?;
         state.used_bytes += needed;
         Ok(Kept { folder: self.storage.folder_of(&id), id, message })
+    }
+
+    /// Number of the next record. Even if that record fails: a name is never used twice.
+    fn next_number(&self) -> u64 {
+        let mut state = self.lock();
+        let next = state.number.saturating_add(1);
+        std::mem::replace(&mut state.number, next)
     }
 
     /// Deletes a record. Blocks until it would not be there after a power cut. Its files are removed

@@ -288,6 +288,7 @@ fn of_size((width, height): (usize, usize)) -> Capture {
             CapturedObject { state: ObjectState::Followed, ..artery },
             object(2, "nerve", disc(20.0)),
         ],
+        clip: vec![],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use medsa_wire::Reason;
 
-use super::{Moved, OBJECTS, Object, Objects};
+use super::{Moved, OBJECTS, Object, Objects, Shown};
 
 /// The objects on a frame, by number.
 pub struct Snapshot([Option<Object>; OBJECTS]);
@@ -11,6 +11,15 @@ impl Snapshot {
     /// Size in memory, in bytes, roughly.
     pub fn bytes(&self) -> usize {
         self.0.iter().flatten().map(Object::bytes).sum()
+    }
+
+    /// Masks by object number, of objects that have a prompt and are not lost.
+    pub fn masks(&self) -> Vec<(u8, Shown)> {
+        let mask = |(number, slot): (usize, &Option<Object>)| {
+            let object = slot.as_ref().filter(|object| object.prompt().is_some())?;
+            Some((number as u8, object.shown()?))
+        };
+        self.0.iter().enumerate().filter_map(mask).collect()
     }
 }
 

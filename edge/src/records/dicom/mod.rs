@@ -1,8 +1,10 @@
 //! DICOM files of a capture, written with `dicom-object`. PS3.3 defines the modules of each kind
-//! of file; those that both files share are in `modules`.
+//! of file; those that several files share are in `modules`.
 //!
-//! Both files are explicit VR little endian, uncompressed: lossless, and read by every reader.
+//! All files except the clip are explicit VR little endian, uncompressed: lossless, and read by every
+//! reader.
 
+mod clip;
 mod modules;
 mod secondary_capture;
 mod segmentation;
@@ -10,16 +12,18 @@ mod segmentation;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::value::{DataSetSequence, PrimitiveValue};
 use dicom_core::{DataElement, Tag, VR};
-use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
+use dicom_dictionary_std::{StandardDataDictionary, tags};
 use dicom_object::mem::InMemElement;
 use dicom_object::meta::FileMetaTableBuilder;
 use dicom_object::{InMemDicomObject, WriteError};
 use serde::{Deserialize, Serialize};
 
+use crate::records::clip::Clip;
 use crate::records::error::Error;
 
+pub(super) use clip::{clip, clip_segmentation};
 pub(super) use secondary_capture::secondary_capture;
-pub(super) use segmentation::segmentation;
+pub(super) use segmentation::of_frame;
 
 /// File of the frame (Secondary Capture).
 pub(super) const FRAME_FILE: &str = "frame.dcm";
@@ -27,14 +31,32 @@ pub(super) const FRAME_FILE: &str = "frame.dcm";
 /// File of the masks (Segmentation).
 pub(super) const SEGMENTATION_FILE: &str = "segmentation.dcm";
 
+/// File of the clip (Multi-frame Secondary Capture).
+pub(super) const CLIP_FILE: &str = "clip.dcm";
+
+/// File of the masks on the frames of the clip (Segmentation).
+pub(super) const CLIP_SEGMENTATION_FILE: &str = "clip-segmentation.dcm";
+
 /// UIDs of a record's DICOM files. Every record is a study of its own, because the device does not
 /// know which examination a frame belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DicomUids {
-    /// Study of both files.
+    /// Study of all files.
     pub study: String,
     /// Frame.
     pub frame: InstanceUids,
+    /// Masks, if there are any.
+    pub segmentation: Option<InstanceUids>,
+    /// Clip, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<ClipUids>,
+}
+
+/// UIDs of the files of a clip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClipUids {
+    /// Frames.
+    pub frames: InstanceUids,
     /// Masks, if there are any.
     pub segmentation: Option<InstanceUids>,
 }
@@ -49,12 +71,17 @@ pub struct InstanceUids {
 }
 
 impl DicomUids {
-    /// Creates UIDs for a frame and, if `segmented`, for a segmentation.
-    pub(super) fn new(segmented: bool) -> Self {
+    /// Creates UIDs for a frame and, if `segmented`, for a segmentation; and for a clip, if there is
+    /// one.
+    pub(super) fn new(segmented: bool, clip: Option<&Clip>) -> Self {
         Self {
             study: new_uid(),
             frame: InstanceUids::new(),
             segmentation: segmented.then(InstanceUids::new),
+            clip: clip.map(|clip| ClipUids {
+                frames: InstanceUids::new(),
+                segmentation: (!clip.masks.is_empty()).then(InstanceUids::new),
+            }),
         }
     }
 }
@@ -71,9 +98,13 @@ pub(super) fn new_uid() -> String {
 }
 
 /// Encodes a file.
-fn encode(file: &'static str, elements: Vec<InMemElement>) -> Result<Vec<u8>, Error> {
+fn encode(
+    file: &'static str,
+    elements: Vec<InMemElement>,
+    transfer_syntax: &str,
+) -> Result<Vec<u8>, Error> {
     let failed = |reason: String| Error::Encoding { file: file.to_owned(), reason };
-    let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let meta = FileMetaTableBuilder::new().transfer_syntax(transfer_syntax);
     let object = item(elements).with_meta(meta).map_err(|error| failed(error.to_string()))?;
     let mut bytes = Vec::new();
     object.write_all(&mut bytes).map_err(|error: WriteError| failed(error.to_string()))?;

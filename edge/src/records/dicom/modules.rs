@@ -1,7 +1,9 @@
-//! DICOM modules that both files of a record share.
+//! DICOM modules that files of a record share.
 
 use dicom_dictionary_std::tags;
 use dicom_object::mem::InMemElement;
+
+use medsa_frames::Frame;
 
 use super::{InstanceUids, element, long_string};
 use crate::records::capture::Capture;
@@ -77,6 +79,41 @@ pub(super) fn common(
     elements
 }
 
+/// General Series, General Image, SC Equipment and SC Image of pixels from a screen.
+pub(super) fn secondary_capture_equipment(time: &Time) -> Vec<InMemElement> {
+    vec![
+        // The side of the patient is unknown.
+        element(tags::LATERALITY, ""),
+        // Derived, because pixels were blanked.
+        element(tags::IMAGE_TYPE, "DERIVED\\SECONDARY"),
+        element(tags::PATIENT_ORIENTATION, ""),
+        element(tags::BURNED_IN_ANNOTATION, "NO"),
+        element(tags::CONVERSION_TYPE, "WSD"),
+        element(tags::DATE_OF_SECONDARY_CAPTURE, time.date.as_str()),
+        element(tags::TIME_OF_SECONDARY_CAPTURE, time.time.as_str()),
+    ]
+}
+
+/// Image Pixel of colour frames, without the pixels, and the distance between pixels.
+pub(super) fn image(frame: &Frame, photometric: &str) -> Vec<InMemElement> {
+    let mut elements = vec![
+        element(tags::SAMPLES_PER_PIXEL, 3_u16),
+        element(tags::PHOTOMETRIC_INTERPRETATION, photometric),
+        element(tags::PLANAR_CONFIGURATION, 0_u16),
+        // Checked: sides are at most 4096.
+        element(tags::ROWS, frame.height as u16),
+        element(tags::COLUMNS, frame.width as u16),
+        element(tags::BITS_ALLOCATED, 8_u16),
+        element(tags::BITS_STORED, 8_u16),
+        element(tags::HIGH_BIT, 7_u16),
+        element(tags::PIXEL_REPRESENTATION, 0_u16),
+    ];
+    if let Some(spacing_mm) = frame.pixel_spacing_mm {
+        elements.push(element(tags::PIXEL_SPACING, spacing(spacing_mm)));
+    }
+    elements
+}
+
 /// Empty, because the device does not know the patient. The time of capture is the real one.
 fn patient() -> [InMemElement; 7] {
     [
@@ -88,4 +125,29 @@ fn patient() -> [InMemElement; 7] {
         element(tags::DEIDENTIFICATION_METHOD, "Pixels under the mask of the source blanked"),
         element(tags::LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED, "UNMODIFIED"),
     ]
+}
+
+/// Row and column spacing as DS values of at most 16 characters.
+fn spacing(spacing_mm: [f32; 2]) -> String {
+    let text = spacing_mm.map(|mm| {
+        let plain = mm.to_string();
+        if plain.len() <= 16 { plain } else { format!("{mm:e}") }
+    });
+    text.join("\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spacings_keep_all_digits_in_16_characters() {
+        assert_eq!(spacing([0.382_653_06, 1.0]), "0.38265306\\1");
+        for mm in [f32::MIN_POSITIVE, 1.234_567_9e-10, f32::MAX] {
+            let text = spacing([mm, mm]);
+            let (row, column) = text.split_once('\\').unwrap();
+            assert!(row.len() <= 16 && row == column, "{text}");
+            assert_eq!(row.parse::<f64>().unwrap() as f32, mm);
+        }
+    }
 }

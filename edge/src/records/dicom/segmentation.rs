@@ -1,6 +1,8 @@
-//! The masks as DICOM Segmentation of the frame: one bit per pixel, one segment and one frame per
-//! object (PS3.3 A.51).
+//! Masks as DICOM Segmentation of a frame or of a clip: one bit per pixel, one segment per object, one
+//! frame per mask (PS3.3 A.51).
 
+use dicom_core::Tag;
+use dicom_core::value::PrimitiveValue;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
@@ -12,6 +14,7 @@ use super::{
     pixel_data, sequence,
 };
 use crate::port::BuildIdentity;
+use crate::records::bits::Bits;
 use crate::records::capture::{Capture, CapturedObject};
 use crate::records::error::Error;
 use crate::records::id::RecordId;
@@ -28,92 +31,179 @@ const SOURCE_IMAGE: (&str, &str, &str) =
 
 const ARTIFICIAL_INTELLIGENCE: (&str, &str, &str) = ("123110", "DCM", "Artificial Intelligence");
 
-/// Encodes the masks; `None` without any, because a Segmentation needs at least one segment.
-pub(in crate::records) fn segmentation(
-    id: &RecordId,
-    capture: &Capture,
-    outlined: &[Outlined],
-    instances: &DicomUids,
-) -> Result<Option<Vec<u8>>, Error> {
-    let Some(own) = &instances.segmentation else { return Ok(None) };
-    let segments: Vec<(&Segment, &CapturedObject)> = outlined
-        .iter()
-        .filter_map(|outlined| Some((outlined.segment.as_ref()?, outlined.object)))
-        .collect();
-    let masks: Vec<&Array2<bool>> = segments.iter().map(|(_, object)| &object.mask).collect();
-    let BuildIdentity { name, version, .. } = &capture.build;
-    let description = format!("Segmentation by {name} {version}");
-    let series = Series { number: "2", modality: "SEG", description };
-    let class = uids::SEGMENTATION_STORAGE;
-    let mut elements = common(class, own, &instances.study, &series, id, capture);
-    elements.extend(segmentation_image(capture, &masks));
-    elements.push(sequence(
-        tags::SEGMENT_SEQUENCE,
-        segments
-            .iter()
-            .map(|(segment, object)| described(id, segment, object, &capture.build))
-            .collect(),
-    ));
-    elements.extend(dimensions());
-    elements.extend([
-        // Multi-frame Functional Groups.
-        element(tags::NUMBER_OF_FRAMES, segments.len().to_string()),
-        // Nothing is shared. The grid is that of the frame, whose file states the spacing; pixel
-        // measures of its own would require a slice thickness, which a 2D image does not have.
-        sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![item([])]),
-        sequence(
-            tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
-            segments.iter().map(|(segment, _)| frame_groups(segment, &instances.frame)).collect(),
-        ),
-        // Common Instance Reference.
-        sequence(
-            tags::REFERENCED_SERIES_SEQUENCE,
-            vec![item([
-                element(tags::SERIES_INSTANCE_UID, instances.frame.series.as_str()),
-                sequence(
-                    tags::REFERENCED_INSTANCE_SEQUENCE,
-                    vec![item(reference_to_frame(&instances.frame))],
-                ),
-            ])],
-        ),
-        pixel_data(packed(&masks)),
-    ]);
-    encode(SEGMENTATION_FILE, elements).map(Some)
+/// A segmentation before it is encoded.
+pub(in crate::records) struct Segmentation<'a> {
+    pub file: &'static str,
+    pub uids: &'a InstanceUids,
+    /// Image that was segmented.
+    pub source: Source<'a>,
+    /// Segments with object number and label, by ascending segment number.
+    pub segments: Vec<(&'a Segment, u8, String)>,
+    /// One for each mask.
+    pub frames: Vec<SegmentedFrame>,
+    /// True if a pixel of a frame belongs to two objects.
+    pub overlap: bool,
+    /// The masks, in the order of `frames`.
+    pub masks: Bits,
 }
 
-/// General Image, Image Pixel and Segmentation Image, without the segments.
-fn segmentation_image(capture: &Capture, masks: &[&Array2<bool>]) -> Vec<InMemElement> {
-    vec![
-        element(tags::IMAGE_TYPE, "DERIVED\\PRIMARY"),
-        element(tags::PATIENT_ORIENTATION, ""),
-        element(tags::CONTENT_LABEL, "SEGMENTATION"),
-        element(tags::CONTENT_DESCRIPTION, "Objects outlined on the captured frame"),
-        element(tags::CONTENT_CREATOR_NAME, ""),
-        element(tags::SAMPLES_PER_PIXEL, 1_u16),
-        element(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME2"),
-        // Checked: sides are at most 4096.
-        element(tags::ROWS, capture.frame.height as u16),
-        element(tags::COLUMNS, capture.frame.width as u16),
-        element(tags::BITS_ALLOCATED, 1_u16),
-        element(tags::BITS_STORED, 1_u16),
-        element(tags::HIGH_BIT, 0_u16),
-        element(tags::PIXEL_REPRESENTATION, 0_u16),
-        // Applies to the masks; earlier compression of the frame is unknown.
-        element(tags::LOSSY_IMAGE_COMPRESSION, "00"),
-        element(tags::SEGMENTATION_TYPE, "BINARY"),
-        element(tags::SEGMENTS_OVERLAP, if overlap(masks) { "YES" } else { "NO" }),
-    ]
+/// Image that was segmented.
+pub(in crate::records) struct Source<'a> {
+    pub class: &'static str,
+    pub uids: &'a InstanceUids,
+}
+
+/// Frame of a segmentation: one mask.
+pub(in crate::records) struct SegmentedFrame {
+    /// Number of its segment.
+    pub segment: u16,
+    /// Number of the source's frame, from 1; `None` for a source without frames.
+    pub source: Option<u32>,
+}
+
+/// The masks of the captured frame; `None` without any, because a segmentation needs at least one
+/// segment.
+pub(in crate::records) fn of_frame<'a>(
+    outlined: &'a [Outlined],
+    uids: &'a DicomUids,
+) -> Option<Segmentation<'a>> {
+    let own = uids.segmentation.as_ref()?;
+    let with_segment = |outlined: &'a Outlined| Some((outlined.segment.as_ref()?, outlined.object));
+    let segments: Vec<(&Segment, &CapturedObject)> =
+        outlined.iter().filter_map(with_segment).collect();
+    let mut masks = Bits::default();
+    segments.iter().for_each(|(_, object)| masks.extend(object.mask.iter().copied()));
+    let arrays: Vec<&Array2<bool>> = segments.iter().map(|(_, object)| &object.mask).collect();
+    let frame = |(segment, _): &(&Segment, _)| SegmentedFrame {
+        segment: segment.number,
+        source: None,
+    };
+    let described = |(segment, object): &(&'a Segment, &CapturedObject)| {
+        (*segment, object.object.get(), object.label.clone())
+    };
+    Some(Segmentation {
+        file: SEGMENTATION_FILE,
+        uids: own,
+        source: Source { class: uids::SECONDARY_CAPTURE_IMAGE_STORAGE, uids: &uids.frame },
+        segments: segments.iter().map(described).collect(),
+        frames: segments.iter().map(frame).collect(),
+        overlap: overlap(&arrays),
+        masks,
+    })
+}
+
+impl Segmentation<'_> {
+    /// Encodes the file.
+    pub(in crate::records) fn encode(
+        self,
+        id: &RecordId,
+        capture: &Capture,
+        study: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let BuildIdentity { name, version, .. } = &capture.build;
+        let description = format!("Segmentation by {name} {version}");
+        let series = Series { number: "2", modality: "SEG", description };
+        let class = uids::SEGMENTATION_STORAGE;
+        let mut elements = common(class, self.uids, study, &series, id, capture);
+        elements.extend(self.image(capture));
+        let described = self.segments.iter().map(|(segment, object, label)| {
+            described(id, segment, *object, label, &capture.build)
+        });
+        elements.push(sequence(tags::SEGMENT_SEQUENCE, described.collect()));
+        elements.extend(self.dimensions());
+        elements.extend([
+            // Multi-frame Functional Groups.
+            element(tags::NUMBER_OF_FRAMES, self.frames.len().to_string()),
+            // Nothing is shared. The grid is that of the frame, whose file states the spacing;
+            // pixel measures of its own would require a slice thickness, which a 2D image does not
+            // have.
+            sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![item([])]),
+            sequence(
+                tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
+                self.frames.iter().map(|frame| self.source.groups(frame)).collect(),
+            ),
+            // Common Instance Reference.
+            sequence(
+                tags::REFERENCED_SERIES_SEQUENCE,
+                vec![item([
+                    element(tags::SERIES_INSTANCE_UID, self.source.uids.series.as_str()),
+                    sequence(
+                        tags::REFERENCED_INSTANCE_SEQUENCE,
+                        vec![item(self.source.reference())],
+                    ),
+                ])],
+            ),
+            pixel_data(self.masks.into_bytes()),
+        ]);
+        encode(self.file, elements, uids::EXPLICIT_VR_LITTLE_ENDIAN)
+    }
+
+    /// General Image, Image Pixel and Segmentation Image, without the segments.
+    fn image(&self, capture: &Capture) -> Vec<InMemElement> {
+        vec![
+            element(tags::IMAGE_TYPE, "DERIVED\\PRIMARY"),
+            element(tags::PATIENT_ORIENTATION, ""),
+            element(tags::CONTENT_LABEL, "SEGMENTATION"),
+            element(tags::CONTENT_DESCRIPTION, "Objects outlined on the captured frame"),
+            element(tags::CONTENT_CREATOR_NAME, ""),
+            element(tags::SAMPLES_PER_PIXEL, 1_u16),
+            element(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME2"),
+            // Checked: sides are at most 4096.
+            element(tags::ROWS, capture.frame.height as u16),
+            element(tags::COLUMNS, capture.frame.width as u16),
+            element(tags::BITS_ALLOCATED, 1_u16),
+            element(tags::BITS_STORED, 1_u16),
+            element(tags::HIGH_BIT, 0_u16),
+            element(tags::PIXEL_REPRESENTATION, 0_u16),
+            // Applies to the masks; earlier compression of the frame is unknown.
+            element(tags::LOSSY_IMAGE_COMPRESSION, "00"),
+            element(tags::SEGMENTATION_TYPE, "BINARY"),
+            element(tags::SEGMENTS_OVERLAP, if self.overlap { "YES" } else { "NO" }),
+        ]
+    }
+
+    /// Multi-frame Dimension: frames are distinguished by their segment, and in a clip by time.
+    fn dimensions(&self) -> [InMemElement; 2] {
+        let organization = new_uid();
+        let dimension = |pointer: Tag, group: Tag, label: &str| {
+            item([
+                element(tags::DIMENSION_ORGANIZATION_UID, organization.as_str()),
+                element(tags::DIMENSION_INDEX_POINTER, pointer),
+                element(tags::FUNCTIONAL_GROUP_POINTER, group),
+                element(tags::DIMENSION_DESCRIPTION_LABEL, label),
+            ])
+        };
+        let mut dimensions = vec![dimension(
+            tags::REFERENCED_SEGMENT_NUMBER,
+            tags::SEGMENT_IDENTIFICATION_SEQUENCE,
+            "Segment number",
+        )];
+        if self.frames.iter().any(|frame| frame.source.is_some()) {
+            dimensions.push(dimension(
+                tags::TEMPORAL_POSITION_INDEX,
+                tags::FRAME_CONTENT_SEQUENCE,
+                "Frame of the clip",
+            ));
+        }
+        [
+            sequence(
+                tags::DIMENSION_ORGANIZATION_SEQUENCE,
+                vec![item([element(tags::DIMENSION_ORGANIZATION_UID, organization.as_str())])],
+            ),
+            sequence(tags::DIMENSION_INDEX_SEQUENCE, dimensions),
+        ]
+    }
 }
 
 /// Item of the segment sequence.
 fn described(
     id: &RecordId,
     segment: &Segment,
-    object: &CapturedObject,
+    number: u8,
+    label: &str,
     build: &BuildIdentity,
 ) -> InMemDicomObject {
-    let number = object.object.get();
-    let mut label = long_string(&object.label);
+    let mut label = long_string(label);
     if label.is_empty() {
         label = format!("Object {number}");
     }
@@ -141,51 +231,40 @@ fn described(
     ])
 }
 
-/// Multi-frame Dimension: frames are distinguished by their segment.
-fn dimensions() -> [InMemElement; 2] {
-    let organization = new_uid();
-    [
-        sequence(
-            tags::DIMENSION_ORGANIZATION_SEQUENCE,
-            vec![item([element(tags::DIMENSION_ORGANIZATION_UID, organization.as_str())])],
-        ),
-        sequence(
-            tags::DIMENSION_INDEX_SEQUENCE,
-            vec![item([
-                element(tags::DIMENSION_ORGANIZATION_UID, organization.as_str()),
-                element(tags::DIMENSION_INDEX_POINTER, tags::REFERENCED_SEGMENT_NUMBER),
-                element(tags::FUNCTIONAL_GROUP_POINTER, tags::SEGMENT_IDENTIFICATION_SEQUENCE),
-                element(tags::DIMENSION_DESCRIPTION_LABEL, "Segment number"),
-            ])],
-        ),
-    ]
-}
+impl Source<'_> {
+    /// Functional groups of a mask.
+    fn groups(&self, frame: &SegmentedFrame) -> InMemDicomObject {
+        let mut source = self.reference();
+        let segment = element(tags::REFERENCED_SEGMENT_NUMBER, frame.segment);
+        let mut place = vec![u32::from(frame.segment)];
+        let mut content = Vec::new();
+        if let Some(number) = frame.source {
+            source.push(element(tags::REFERENCED_FRAME_NUMBER, number.to_string()));
+            content.push(element(tags::TEMPORAL_POSITION_INDEX, number));
+            place.push(number);
+        }
+        source.extend([
+            element(tags::SPATIAL_LOCATIONS_PRESERVED, "YES"),
+            code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE),
+        ]);
+        content.push(element(tags::DIMENSION_INDEX_VALUES, PrimitiveValue::U32(place.into())));
+        let derivation = item([
+            code(tags::DERIVATION_CODE_SEQUENCE, SEGMENTATION),
+            sequence(tags::SOURCE_IMAGE_SEQUENCE, vec![item(source)]),
+        ]);
+        item([
+            sequence(tags::DERIVATION_IMAGE_SEQUENCE, vec![derivation]),
+            sequence(tags::FRAME_CONTENT_SEQUENCE, vec![item(content)]),
+            sequence(tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![item([segment])]),
+        ])
+    }
 
-/// Functional groups of the frame of one segment.
-fn frame_groups(segment: &Segment, frame: &InstanceUids) -> InMemDicomObject {
-    let mut source = reference_to_frame(frame);
-    source.extend([
-        element(tags::SPATIAL_LOCATIONS_PRESERVED, "YES"),
-        code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE),
-    ]);
-    let derivation = item([
-        code(tags::DERIVATION_CODE_SEQUENCE, SEGMENTATION),
-        sequence(tags::SOURCE_IMAGE_SEQUENCE, vec![item(source)]),
-    ]);
-    let content = item([element(tags::DIMENSION_INDEX_VALUES, u32::from(segment.number))]);
-    let segment = item([element(tags::REFERENCED_SEGMENT_NUMBER, segment.number)]);
-    item([
-        sequence(tags::DERIVATION_IMAGE_SEQUENCE, vec![derivation]),
-        sequence(tags::FRAME_CONTENT_SEQUENCE, vec![content]),
-        sequence(tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![segment]),
-    ])
-}
-
-fn reference_to_frame(frame: &InstanceUids) -> Vec<InMemElement> {
-    vec![
-        element(tags::REFERENCED_SOP_CLASS_UID, uids::SECONDARY_CAPTURE_IMAGE_STORAGE),
-        element(tags::REFERENCED_SOP_INSTANCE_UID, frame.instance.as_str()),
-    ]
+    fn reference(&self) -> Vec<InMemElement> {
+        vec![
+            element(tags::REFERENCED_SOP_CLASS_UID, self.class),
+            element(tags::REFERENCED_SOP_INSTANCE_UID, self.uids.instance.as_str()),
+        ]
+    }
 }
 
 /// True if a pixel belongs to two objects.
@@ -202,29 +281,10 @@ fn overlap(masks: &[&Array2<bool>]) -> bool {
     })
 }
 
-/// One bit per pixel, the first in the lowest bit, without gaps between rows or frames (PS3.5 8.2,
-/// annex D).
-fn packed(masks: &[&Array2<bool>]) -> Vec<u8> {
-    let pixels: usize = masks.iter().map(|mask| mask.len()).sum();
-    let mut bytes = vec![0; pixels.div_ceil(8)];
-    for (i, &inside) in masks.iter().flat_map(|mask| mask.iter()).enumerate() {
-        bytes[i / 8] |= u8::from(inside) << (i % 8);
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::arr2;
-
-    #[test]
-    fn frames_are_packed_without_gaps() {
-        let first = arr2(&[[true, false, false], [false, false, true]]);
-        let second = arr2(&[[true, true, false], [false, false, true]]);
-        // 100001 110001, the lowest bit first.
-        assert_eq!(packed(&[&first, &second]), [0b1110_0001, 0b1000]);
-    }
 
     #[test]
     fn masks_overlap_if_a_pixel_is_in_two() {

@@ -18,7 +18,7 @@ const KEPT: &str = "[records]\nfolder = \"kept\"";
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
-const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
+pub const FROZEN: &str = "document.querySelector('#stage').dataset.state === 'frozen'";
 
 /// Number of frames of the clip; the blue values of neighbours differ by 16.
 const FRAMES: u32 = 14;
@@ -54,7 +54,7 @@ fn watch(browser: &mut Browser) {
 }
 
 /// A place with a clip of a texture that moves in a circle.
-fn place() -> Place {
+pub fn place() -> Place {
     let place = Place::new(FRAMES);
     for index in 0..FRAMES {
         let angle = std::f32::consts::TAU * index as f32 / FRAMES as f32;
@@ -72,7 +72,7 @@ fn place() -> Place {
 }
 
 /// Runs the service with the clip at 20 frames per second and two objects.
-fn start(place: &Place, source: &str, broker: &str, more: &str) -> (Edge, String) {
+pub fn start(place: &Place, source: &str, broker: &str, more: &str) -> (Edge, String) {
     let settings = format!(
         "{broker}\n[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n{KEPT}\n{more}\n\
          [[prompt]]\nobject = 3\npoints = [\"108,76\"]"
@@ -84,7 +84,7 @@ fn start(place: &Place, source: &str, broker: &str, more: &str) -> (Edge, String
 }
 
 /// Shows masks as opaque areas, without large markers on them.
-fn open(address: &str) -> Browser {
+pub fn open(address: &str) -> Browser {
     let mut browser = Browser::start(1024, 600);
     browser.open(&format!("http://{address}/"));
     browser.wait_until(LIVE);
@@ -105,7 +105,7 @@ fn records(address: &str) -> Vec<Value> {
 }
 
 /// Waits for the record number `count` and returns its folder and description.
-fn newest(place: &Place, address: &str, count: usize) -> (PathBuf, Value) {
+pub fn newest(place: &Place, address: &str, count: usize) -> (PathBuf, Value) {
     wait_until("the record", || records(address).len() >= count);
     // Not the first of the list: it is sorted by the time of capture of the frame. Names begin with
     // the number of the capture.

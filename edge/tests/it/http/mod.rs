@@ -3,6 +3,7 @@
 pub mod browser;
 mod builds;
 mod capture;
+mod clip;
 mod control;
 mod delay;
 mod hands;

@@ -55,6 +55,7 @@ pub fn without_objects((width, height): (u32, u32)) -> Capture {
             classes: vec!["nerve".into(), "artère".into()],
         },
         objects: Vec::new(),
+        clip: Vec::new(),
     }
 }
 

@@ -17,7 +17,7 @@ fn python_reads_pixels_masks_and_attributes() {
     let capture = capture();
     let kept = records.keep(&capture).unwrap();
     let record = records.read(&kept.id).unwrap();
-    let found = read_by_python(&kept.folder);
+    let found = read_by_python("read_record.py", &kept.folder);
 
     let first_pixels: Vec<&[u8]> = capture.frame.rgb.chunks(3).take(4).collect();
     let expected = json!({
@@ -66,7 +66,7 @@ fn python_reads_a_record_without_spacing_and_with_all_objects() {
     let folder = tempfile::tempdir().unwrap();
     let records = Records::open(folder.path(), AMPLE).unwrap();
     let kept = records.keep(&eight_objects()).unwrap();
-    let found = read_by_python(&kept.folder);
+    let found = read_by_python("read_record.py", &kept.folder);
     assert_eq!(found["frame"]["spacing"], Value::Null);
     let segmentation = &found["segmentation"];
     assert_eq!(segmentation["overlap"], "NO");
@@ -119,7 +119,7 @@ const JUDGED: [&str; 2] = [
 ];
 
 /// Complaints of dicom3tools about a file, other than the accepted ones.
-fn complaints(path: &Path) -> Vec<String> {
+pub fn complaints(path: &Path) -> Vec<String> {
     let output = Command::new("dciodvfy").arg(path).output();
     let text = String::from_utf8(output.unwrap().stderr).unwrap();
     assert!(!text.is_empty(), "it names at least what it took the file for");
@@ -127,9 +127,10 @@ fn complaints(path: &Path) -> Vec<String> {
     complaints.map(str::to_owned).collect()
 }
 
-fn read_by_python(folder: &Path) -> Value {
+/// Output of a script of tests/python about a record.
+pub fn read_by_python(script: &str, folder: &Path) -> Value {
     let output = Command::new(python())
-        .arg(repository().join("tests/python/read_record.py"))
+        .arg(repository().join("tests/python").join(script))
         .arg(folder)
         .output()
         .unwrap();

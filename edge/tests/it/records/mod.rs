@@ -1,6 +1,6 @@
 //! Records: content, compatibility and durability.
 
 mod captures;
-mod dicom;
+pub mod dicom;
 mod durable;
 mod keep;
