@@ -16,7 +16,7 @@ use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
-use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Recent, Slot};
+use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Slot};
 use crate::port::{Announcements, Failures, LinkState, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};

@@ -124,9 +124,8 @@ async fn capture(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
     let CaptureBody { frame_id, masks, clip } = decode(&state, body, json_body)?;
-    let subject = frame_id.map_or(Subject::Newest, |frame_id| {
-        Subject::Shown { frame_id, masks, clip }
-    });
+    let subject =
+        frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks, clip });
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)

@@ -62,8 +62,9 @@ impl Buffer {
         }
         let entry = CineFrame { image: Arc::new(Image::of(captured)), objects: Arc::new(objects) };
         let newest = entry.image.captured();
-        let since_us =
-            |entry: &CineFrame| newest.captured_us.saturating_sub(entry.image.captured().captured_us);
+        let since_us = |entry: &CineFrame| {
+            newest.captured_us.saturating_sub(entry.image.captured().captured_us)
+        };
         let keep_us = self.config.keep.as_micros() as u64;
         let mut bytes = self.bytes + entry.bytes();
         while let Some(oldest) = self.entries.front() {

@@ -31,7 +31,7 @@ pub use refusal::Refusal;
 pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
 
 pub use crate::pipeline::{
-    BuildIdentity, Cine, CineExtent, CineFrame, FollowedFrame, Network, NewestMasks, NoShot, NotShown,
-    Objects, QueuedMask, Recent, Shot, ShotObject, Slot,
+    BuildIdentity, Cine, CineExtent, CineFrame, FollowedFrame, Network, NewestMasks, NoShot,
+    NotShown, Objects, QueuedMask, Recent, Shot, ShotObject, Slot,
 };
 pub use crate::source::SourceState;

@@ -184,6 +184,7 @@ mod tests {
                 classes: Vec::new(),
             },
             objects: Vec::new(),
+            clip: Vec::new(),
         }
     }
 

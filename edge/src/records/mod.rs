@@ -35,8 +35,8 @@ pub use dicom::{ClipUids, DicomUids, InstanceUids};
 pub use error::Error;
 pub use id::RecordId;
 pub use record::{
-    FileEntry, Record, RecordedBuild, RecordedClip, RecordedDevice, RecordedFrame, RecordedMeasures,
-    RecordedObject, RecordedPoint, RecordedPrompt,
+    FileEntry, Record, RecordedBuild, RecordedClip, RecordedDevice, RecordedFrame,
+    RecordedMeasures, RecordedObject, RecordedPoint, RecordedPrompt,
 };
 pub use recorder::{OpenCaptures, Recorder, RecorderOptions};
 pub use storage::Deletion;

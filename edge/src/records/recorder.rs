@@ -18,8 +18,8 @@ use super::store::Records;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject, Failures,
-    NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload, json,
+    Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject,
+    Failures, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload, json,
 };
 use crate::threads::{self, Panic};
 
@@ -297,7 +297,10 @@ impl Writer {
         }
     }
 
-    fn capture(&self, CaptureJob { shot, clip, trigger, .. }: &CaptureJob) -> Result<Capture, Error> {
+    fn capture(
+        &self,
+        CaptureJob { shot, clip, trigger, .. }: &CaptureJob,
+    ) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
         let object = |(number, object): (&u8, &ShotObject)| {

@@ -1,7 +1,7 @@
 //! A clip as Multi-frame True Color Secondary Capture Image (PS3.3 A.8.4), in JPEG: lossless frames of
 //! ten seconds would have hundreds of megabytes.
 
-use dicom_core::value::{DicomValue, PixelFragmentSequence};
+use dicom_core::value::{PixelFragmentSequence, Value};
 use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::mem::InMemElement;
@@ -49,7 +49,7 @@ pub(in crate::records) fn clip(
         fragment
     });
     let fragments = PixelFragmentSequence::new_fragments(fragments.collect::<Vec<_>>());
-    elements.push(DataElement::new(tags::PIXEL_DATA, VR::OB, DicomValue::from(fragments)));
+    elements.push(DataElement::new(tags::PIXEL_DATA, VR::OB, Value::from(fragments)));
     encode(CLIP_FILE, elements, uids::JPEG_BASELINE8_BIT)
 }
 
@@ -60,9 +60,10 @@ pub(in crate::records) fn clip_segmentation<'a>(
     uids: &'a ClipUids,
 ) -> Option<Segmentation<'a>> {
     let own = uids.segmentation.as_ref()?;
-    let segments = clip.segments.iter().map(|(object, segment)| {
-        (segment, *object, Capture::label(&capture.build, *object))
-    });
+    let segments = clip
+        .segments
+        .iter()
+        .map(|(object, segment)| (segment, *object, Capture::label(&capture.build, *object)));
     // Invariant: every object with a mask has a segment.
     let frame = |(object, number): &(u8, u32)| SegmentedFrame {
         segment: clip.segments[object].number,
@@ -104,7 +105,7 @@ mod tests {
     fn times_are_those_between_frames_or_their_mean() {
         let found = |times_us: &[u64]| {
             let [pointer, times] = times(times_us);
-            (pointer.to_tag().unwrap(), times.to_str().unwrap().into_owned())
+            (pointer.value().to_tag().unwrap(), times.to_str().unwrap().into_owned())
         };
         let vector = "0.000\\33.333\\40.000".to_owned();
         assert_eq!(found(&[7, 33_340, 73_340]), (tags::FRAME_TIME_VECTOR, vector));

@@ -74,10 +74,8 @@ pub(in crate::records) fn of_frame<'a>(
     let mut masks = Bits::default();
     segments.iter().for_each(|(_, object)| masks.extend(object.mask.iter().copied()));
     let arrays: Vec<&Array2<bool>> = segments.iter().map(|(_, object)| &object.mask).collect();
-    let frame = |(segment, _): &(&Segment, _)| SegmentedFrame {
-        segment: segment.number,
-        source: None,
-    };
+    let frame =
+        |(segment, _): &(&Segment, _)| SegmentedFrame { segment: segment.number, source: None };
     let described = |(segment, object): &(&'a Segment, &CapturedObject)| {
         (*segment, object.object.get(), object.label.clone())
     };
@@ -106,9 +104,10 @@ impl Segmentation<'_> {
         let class = uids::SEGMENTATION_STORAGE;
         let mut elements = common(class, self.uids, study, &series, id, capture);
         elements.extend(self.image(capture));
-        let described = self.segments.iter().map(|(segment, object, label)| {
-            described(id, segment, *object, label, &capture.build)
-        });
+        let described = self
+            .segments
+            .iter()
+            .map(|(segment, object, label)| described(id, segment, *object, label, &capture.build));
         elements.push(sequence(tags::SEGMENT_SEQUENCE, described.collect()));
         elements.extend(self.dimensions());
         elements.extend([
