@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::capture::Capture;
 use super::clip::{CLIP_GIF, Clip};
-use super::dicom::{self, DicomUids};
+use super::dicom::{self, ClipUids, DicomUids};
 use super::error::Error;
 use super::id::RecordId;
 use super::outlined::{Outlined, outlined};
@@ -27,7 +27,8 @@ impl Contents {
         let outlined = outlined(&capture.objects);
         let segmented = outlined.iter().any(|o| o.segment.is_some());
         let clip = (!capture.clip.is_empty()).then(|| Clip::new(&capture.clip)).transpose()?;
-        let uids = DicomUids::new(segmented, clip.as_ref());
+        let clip_uids = clip.as_ref().map(|clip| ClipUids::new(!clip.masks.is_empty()));
+        let uids = DicomUids { clip: clip_uids, ..DicomUids::new(segmented) };
         let mut files = Vec::new();
         let mut add = |name: &str, bytes| files.push(NewFile { name: name.to_owned(), bytes });
         add(dicom::FRAME_FILE, dicom::secondary_capture(id, capture, &uids)?);

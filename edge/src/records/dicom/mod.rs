@@ -18,7 +18,6 @@ use dicom_object::meta::FileMetaTableBuilder;
 use dicom_object::{InMemDicomObject, WriteError};
 use serde::{Deserialize, Serialize};
 
-use crate::records::clip::Clip;
 use crate::records::error::Error;
 
 pub(super) use clip::{clip, clip_segmentation};
@@ -71,18 +70,21 @@ pub struct InstanceUids {
 }
 
 impl DicomUids {
-    /// Creates UIDs for a frame and, if `segmented`, for a segmentation; and for a clip, if there is
-    /// one.
-    pub(super) fn new(segmented: bool, clip: Option<&Clip>) -> Self {
+    /// Creates UIDs for a frame and, if `segmented`, for a segmentation.
+    pub(super) fn new(segmented: bool) -> Self {
         Self {
             study: new_uid(),
             frame: InstanceUids::new(),
             segmentation: segmented.then(InstanceUids::new),
-            clip: clip.map(|clip| ClipUids {
-                frames: InstanceUids::new(),
-                segmentation: (!clip.masks.is_empty()).then(InstanceUids::new),
-            }),
+            clip: None,
         }
+    }
+}
+
+impl ClipUids {
+    /// Creates UIDs for frames and, if `segmented`, for a segmentation.
+    pub(super) fn new(segmented: bool) -> Self {
+        Self { frames: InstanceUids::new(), segmentation: segmented.then(InstanceUids::new) }
     }
 }
 
