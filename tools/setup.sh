@@ -163,8 +163,12 @@ FILES
     if wants mpi; then
         mpicc -x c -E - >/dev/null 2>&1 <<<'#include <mpi.h>' || install libopenmpi-dev
     fi
-    # Controls the page of the edge service.
+    # Shows the page of the edge service, and checks that it is accessible.
     tool browser chromium-headless-shell chromium-headless-shell
+    if wants browser; then
+        asset axe.min.js 84494fec757e4710dc751c8d7a636e457f4532f08f85c86dc9070133fbff53bc \
+            axe-playwright-python==0.1.8 axe_playwright_python/axe.min.js
+    fi
     # Sends clips to the edge service.
     tool ffmpeg ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"

@@ -1,5 +1,6 @@
 //! The HTTP server and its page.
 
+mod accessible;
 pub mod browser;
 mod builds;
 mod capture;
