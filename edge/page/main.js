@@ -7,6 +7,7 @@ import { Dialogs } from './dialogs.js';
 import { deviceLine, grade, lines, reasonFor } from './facts.js';
 import { setIcon } from './icons.js';
 import { actionOf } from './keys.js';
+import { Naming } from './naming.js';
 import { Prompting } from './prompting.js';
 import { Prompts } from './prompts.js';
 import { Settings } from './settings.js';
@@ -30,6 +31,8 @@ let connected = false;
 let arrivals = [];
 let notice = null;
 let drawing = false;
+/** Names of objects by number. */
+let names = new Map();
 /** Number of the frame and revisions of the masks on the screen. */
 let onScreen = null;
 /** Time of the last end of a freeze. */
@@ -63,8 +66,9 @@ const device = new Device({
     cine.update(message.cine);
     redraw();
   },
-  prompts({ objects }) {
+  prompts({ objects, names: given }) {
     prompts.update(objects);
+    names = new Map(Object.entries(given).map(([object, name]) => [Number(object), name]));
     redraw();
   },
   lost() {
@@ -83,6 +87,9 @@ const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, elem
   isCurrent, notice: showNotice, changed: redraw,
 });
 const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw, save: () => capture({ clip: true }) });
+const naming = new Naming(element('naming'), device, {
+  name: (object, name) => device.post('name', { object, name }).catch(notDone), failed: notDone,
+});
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
 
 /** Milliseconds since the frame was captured. */
@@ -133,7 +140,7 @@ function draw() {
   const { drag, cursor } = prompting;
   view.draw({
     masks: drawn, prompts: isCurrent() ? all : [], calipers: isCurrent() ? calipers.drawn() : [],
-    measuring: calipers.on, drag, cursor, filled, opacity,
+    names, measuring: calipers.on, drag, cursor, filled, opacity,
   });
   element('stage').dataset.frame = view.frame?.id ?? '';
   onScreen = view.frame && { frame_id: view.frame.id, masks: drawn.map((mask) => mask.revision) };
@@ -171,6 +178,8 @@ function showTools() {
   const canErase = isCurrent() && prompts.has(prompting.selected) && !calipers.on;
   prompting.erasing &&= canErase;
   element('fit').hidden = view.zoom === 1 || calipers.on;
+  element('nameIt').hidden = !canErase;
+  setText(element('nameIt'), names.get(prompting.selected) ?? text.nameIt);
   element('erase').hidden = !canErase;
   element('erase').setAttribute('aria-pressed', prompting.erasing);
   element('measure').hidden = state() !== 'frozen';
@@ -200,7 +209,7 @@ function showObjects() {
   for (const [object, button] of [...element('objects').children].entries()) {
     const [, symbol, word] = prompts.has(object) ? grade(known(object), isCurrent()) : ['', '', ''];
     setText(button, `${object} ${symbol}`.trim());
-    button.setAttribute('aria-label', `${text.object} ${object} ${word}`.trim());
+    button.setAttribute('aria-label', [text.object, object, names.get(object), word].filter((part) => part || part === 0).join(' '));
     button.setAttribute('aria-pressed', object === selected);
   }
   const facts = lines(prompts.of(selected), known(selected), isCurrent());
@@ -293,6 +302,7 @@ const actions = {
   update() { command('Update'); },
   fit() { view.fit(); },
   remove() { prompting.remove(); },
+  nameIt() { naming.open(prompting.selected, names.get(prompting.selected)); },
   erase() { prompting.erasing = !prompting.erasing; },
   measure() { calipers.on = !calipers.on; },
   keep() { prompts.keep(); },

@@ -106,7 +106,7 @@ export class View {
    * `masks`: masks to show; `prompts`: [object, prompt, selected]; `calipers`: lines and ends of
    * measurements, which `measuring` moves; `drag`: two corners of a box.
    */
-  draw({ masks, prompts, calipers, measuring, drag, cursor, filled, opacity }) {
+  draw({ masks, names, prompts, calipers, measuring, drag, cursor, filled, opacity }) {
     const { canvas, frame } = this;
     const ratio = window.devicePixelRatio;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((s) => Math.round(s * ratio));
@@ -121,6 +121,7 @@ export class View {
       if (filled) this.fill(pen, mask, place, opacity);
       else this.outline(pen, mask, place, opacity);
     }
+    for (const mask of masks) this.name(pen, mask, names.get(mask.object));
     for (const [object, { points, box }, selected] of prompts) {
       const colour = COLOURS[object];
       if (box) this.box(pen, this.toCanvas({ x: box[0], y: box[1] }), this.toCanvas({ x: box[2], y: box[3] }), colour);
@@ -157,6 +158,25 @@ export class View {
     pen.globalAlpha = Math.min(1, 2 * opacity);
     this.stroke(pen, path, COLOURS[mask.object], 2.5);
     pen.globalAlpha = 1;
+  }
+
+  /** Writes the name of an object above its outline. */
+  name(pen, { object, measured }, name) {
+    if (!name || !measured) return;
+    const [x, y] = measured.contour.reduce((top, at) => (at[1] < top[1] ? at : top));
+    const [left, top] = this.toCanvas({ x, y });
+    pen.save();
+    pen.font = '600 15px system-ui, sans-serif';
+    pen.textAlign = 'center';
+    pen.lineJoin = 'round';
+    pen.lineWidth = 4;
+    pen.strokeStyle = '#000';
+    pen.fillStyle = COLOURS[object];
+    const half = pen.measureText(name).width / 2 + 4;
+    const at = [Math.min(Math.max(left, half), this.canvas.clientWidth - half), Math.max(top - 8, 16)];
+    pen.strokeText(name, ...at);
+    pen.fillText(name, ...at);
+    pen.restore();
   }
 
   /** The measured contour, or null if there is none or it is not the whole outline. */

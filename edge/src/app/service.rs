@@ -16,7 +16,7 @@ use crate::meter::Meter;
 use crate::mqtt::outbox::{Courier, Outbox};
 use crate::mqtt::{Announcer, Embedded, Inbox, Link, LinkOptions, Messages, Publisher, Session};
 use crate::pipeline::{NewestMasks, Objects, Pipeline, QueuedMask};
-use crate::port::{Builds, Captures, Control, LinkState, Observer};
+use crate::port::{Builds, Captures, Control, LinkState, Names, Observer};
 use crate::records::{OpenCaptures, Recorder};
 use crate::systemd;
 use crate::threads;
@@ -51,6 +51,7 @@ pub struct Service {
     pub(super) pipeline: Pipeline,
     pub(super) masks: mpsc::Receiver<QueuedMask>,
     pub(super) objects: Arc<Objects>,
+    pub(super) names: Names,
     pub(super) recorder: Option<Arc<Recorder>>,
     pub(super) http: Option<Arc<http::Server>>,
     pub(super) degrading: Option<Degrading>,
@@ -106,6 +107,7 @@ impl Service {
         let control = Arc::new(Control {
             file: config.file.clone(),
             objects: objects.clone(),
+            names: self.names,
             captures,
             builds: Arc::new(reloader.clone()),
             meter: meter.clone(),

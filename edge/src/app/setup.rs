@@ -17,7 +17,7 @@ use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
 use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Slot};
-use crate::port::{Announcements, Failures, LinkState, Observer};
+use crate::port::{Announcements, Failures, LinkState, Names, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
 use crate::updates::{self, BuildFile, Reloader};
@@ -62,7 +62,8 @@ impl Service {
             meter: meter.clone(),
             failures: failures.clone(),
         };
-        let recorder = recorder(&config, &pipeline, objects.clone(), options)?;
+        let names = Names::default();
+        let recorder = recorder(&config, &pipeline, objects.clone(), names.clone(), options)?;
         let config = Arc::new(config);
         let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
         let degrading = config.degrade.as_ref();
@@ -90,6 +91,7 @@ impl Service {
             pipeline,
             masks,
             objects,
+            names,
             recorder,
             http,
             degrading: degrading.transpose()?,
@@ -123,6 +125,7 @@ fn recorder(
     config: &Config,
     pipeline: &Pipeline,
     objects: Arc<Objects>,
+    names: Names,
     options: RecorderOptions,
 ) -> Result<Option<Arc<Recorder>>, Error> {
     let Some(RecordsConfig { folder, budget }) = &config.records else { return Ok(None) };
@@ -132,6 +135,7 @@ fn recorder(
         pipeline.recent(),
         pipeline.cine(),
         objects,
+        names,
         options,
     )?)))
 }

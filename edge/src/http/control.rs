@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use medsa_wire::Command;
+use medsa_wire::topic::ObjectId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/command", post(command))
         .route("/capture", post(capture))
         .route("/cine", post(cine))
+        .route("/name", post(name))
         .route("/build", get(build))
         .merge(records::router())
         .layer(limit)
@@ -129,6 +131,28 @@ async fn capture(
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Body of `/name`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameBody {
+    object: u8,
+    /// Name of the structure; null to remove it.
+    name: Option<String>,
+}
+
+async fn name(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let set = |bytes: &[u8]| {
+        let NameBody { object, name } = json_body(bytes)?;
+        let object = ObjectId::new(object).map_err(|error| error.to_string())?;
+        state.controls.control.names.set(object, name.as_deref())
+    };
+    decode(&state, body, set)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Body of `/cine`: the frame of the cine buffer to show.

@@ -12,7 +12,7 @@
 //! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, `row_mm` f32, `column_mm` f32, all little-endian; then a JPEG. The last two are the distance between pixels down the rows and along a row, 0 if it is not known |
 //! | binary, first byte 2 | a mask: `revision` u64, little-endian; then the bytes of a mask message, see `wire/SPEC.md` |
 //! | text, `"kind": "status"` | state of the service, when it has changed |
-//! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, when they changed |
+//! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, and names of objects, when they changed |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -250,7 +250,8 @@ fn prompts(state: &Guarded) -> Value {
         let points = points.map(|p| json!({ "x": p.x, "y": p.y, "positive": p.positive }));
         json!({ "object": object, "points": points.collect::<Vec<_>>(), "box": prompt.bbox() })
     });
-    json!({ "kind": "prompts", "objects": objects.collect::<Vec<_>>() })
+    let names = state.controls.control.names.all();
+    json!({ "kind": "prompts", "objects": objects.collect::<Vec<_>>(), "names": names })
 }
 
 /// `None` for a message that violates the wire format; the publisher logs this.

@@ -10,7 +10,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 25] = [
+const FILES: [(&str, &str, &str); 26] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
@@ -25,6 +25,7 @@ const FILES: [(&str, &str, &str); 25] = [
     ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),
     ("/icons.js", SCRIPT, include_str!("../../page/icons.js")),
     ("/keys.js", SCRIPT, include_str!("../../page/keys.js")),
+    ("/naming.js", SCRIPT, include_str!("../../page/naming.js")),
     ("/prompting.js", SCRIPT, include_str!("../../page/prompting.js")),
     ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
     ("/recorded.js", SCRIPT, include_str!("../../page/recorded.js")),

@@ -10,6 +10,7 @@ use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::builds::{Activate, Builds};
 use super::captures::{Captures, Deletion, Subject, Trigger};
+use super::names::Names;
 use super::refusal::Refusal;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Activity, Change, Error, Objects};
@@ -20,6 +21,8 @@ pub struct Control {
     pub file: PathBuf,
     /// Objects with a prompt.
     pub objects: Arc<Objects>,
+    /// Names of objects.
+    pub names: Names,
     /// Storage of captures; `None` without a folder for records.
     pub captures: Option<Arc<dyn Captures>>,
     /// Replacement of the build.

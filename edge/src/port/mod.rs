@@ -14,6 +14,7 @@ mod captures;
 mod control;
 mod failures;
 pub(crate) mod json;
+mod names;
 mod observer;
 mod refusal;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use captures::{
 };
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};
+pub use names::Names;
 pub use observer::Observer;
 pub(crate) use observer::change;
 pub use refusal::Refusal;

@@ -114,6 +114,7 @@ fn message(Deletion { id, reason, at }: &Deletion) -> RecordDeleted {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     use medsa_frames::Frame;
@@ -185,6 +186,7 @@ mod tests {
             },
             objects: Vec::new(),
             clip: Vec::new(),
+            names: BTreeMap::new(),
         }
     }
 

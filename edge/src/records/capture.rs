@@ -1,5 +1,7 @@
 //! Input of a record.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Datelike, Utc};
 use medsa_frames::{Frame, MAX_SIDE_PX};
 use medsa_sam::prompt::Prompt;
@@ -37,6 +39,8 @@ pub struct Capture {
     pub objects: Vec<CapturedObject>,
     /// Frames before and after it, if they are kept, too.
     pub clip: Vec<CineFrame>,
+    /// Names that the user gave to objects, by number.
+    pub names: BTreeMap<u8, String>,
 }
 
 /// One structure on the frame.
@@ -44,7 +48,7 @@ pub struct Capture {
 pub struct CapturedObject {
     /// Number of the object.
     pub object: ObjectId,
-    /// Name of the structure: a class of the build.
+    /// Name of the structure.
     pub label: String,
     /// Mask `[H, W]`, of the size of the frame.
     pub mask: Array2<bool>,
@@ -73,15 +77,16 @@ pub enum ObjectState {
     Uncertain,
 }
 
-impl Capture {
-    /// Name of the structure of an object: with a single class it is known; with several it is not.
-    pub(super) fn label(build: &BuildIdentity, object: u8) -> String {
-        match &build.classes[..] {
-            [class] => class.clone(),
-            _ => format!("object {object}"),
-        }
+/// Name of the structure of an object: that of the user, or of a build with a single one.
+pub(super) fn label(names: &BTreeMap<u8, String>, build: &BuildIdentity, object: u8) -> String {
+    match (names.get(&object), &build.classes[..]) {
+        (Some(name), _) => name.clone(),
+        (None, [class]) => class.clone(),
+        (None, _) => format!("object {object}"),
     }
+}
 
+impl Capture {
     /// Checks that the capture may be stored and is consistent; returns its time of capture.
     pub(super) fn check(&self) -> Result<DateTime<Utc>, Error> {
         let clip = self.clip.iter().map(CineFrame::deidentification);

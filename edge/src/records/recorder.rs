@@ -1,5 +1,6 @@
 //! The thread that stores captures, so that no other thread waits for the disk.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,7 +11,7 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 use serde_json::Value;
 
 use super::announced::Announced;
-use super::capture::{Capture, CapturedObject, ObjectState};
+use super::capture::{Capture, CapturedObject, ObjectState, label};
 use super::error::Error;
 use super::id::RecordId;
 use super::record::Record;
@@ -19,7 +20,8 @@ use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
     Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject,
-    Failures, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload, json,
+    Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
+    json,
 };
 use crate::threads::{self, Panic};
 
@@ -34,6 +36,7 @@ pub struct Recorder {
     recent: Recent,
     cine: Cine,
     objects: Arc<Objects>,
+    names: Names,
     records: Arc<Announced>,
     meter: Arc<Meter>,
     /// `None` after [`Recorder::finish`].
@@ -50,6 +53,7 @@ struct Running {
 struct CaptureJob {
     shot: Shot,
     clip: Vec<CineFrame>,
+    names: BTreeMap<u8, String>,
     trigger: Trigger,
     _open: OpenCapture,
 }
@@ -113,6 +117,7 @@ impl Recorder {
         recent: Recent,
         cine: Cine,
         objects: Arc<Objects>,
+        names: Names,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
         let (jobs, received) = sync_channel(WAITING);
@@ -132,7 +137,7 @@ impl Recorder {
         };
         let thread = threads::spawn(NAME, run)?;
         let running = Mutex::new(Some(Running { jobs, thread }));
-        Ok(Self { recent, cine, objects, records, meter, running, open, refused_because })
+        Ok(Self { recent, cine, objects, names, records, meter, running, open, refused_because })
     }
 
     /// Accepted captures that are not on the disk yet.
@@ -167,7 +172,8 @@ impl Captures for Recorder {
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
-        let job = CaptureJob { shot, clip, trigger, _open: self.open.begin() };
+        let names = self.names.all();
+        let job = CaptureJob { shot, clip, names, trigger, _open: self.open.begin() };
         running.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
@@ -299,7 +305,7 @@ impl Writer {
 
     fn capture(
         &self,
-        CaptureJob { shot, clip, trigger, .. }: &CaptureJob,
+        CaptureJob { shot, clip, names, trigger, .. }: &CaptureJob,
     ) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
@@ -308,7 +314,7 @@ impl Writer {
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
             Some(CapturedObject {
                 object: ObjectId::new(*number).ok()?,
-                label: Capture::label(build, *number),
+                label: label(names, build, *number),
                 measured: Measured::of(logits.view(), captured.frame.pixel_spacing_mm),
                 mask: logits.mapv(|logit| logit > 0.0),
                 prompt: object.prompt.clone(),
@@ -333,6 +339,7 @@ impl Writer {
             build: (**build).clone(),
             objects: shot.objects.iter().filter_map(object).collect(),
             clip: clip.clone(),
+            names: names.clone(),
         })
     }
 }

@@ -74,11 +74,7 @@ pub const NEEDS: &[Need] = &[
         ],
         remedy: "run `tools/setup.sh test` and `rustup target add aarch64-unknown-linux-gnu`",
     },
-    Need {
-        name: "browser",
-        parts: &[OneOf(BROWSERS), Asset("axe.min.js")],
-        remedy: SETUP,
-    },
+    Need { name: "browser", parts: &[OneOf(BROWSERS), Asset("axe.min.js")], remedy: SETUP },
     Need { name: "dciodvfy", parts: &[Program("dciodvfy")], remedy: SETUP },
     Need { name: "dpkg", parts: &[Program("dpkg-deb")], remedy: "install dpkg" },
     Need { name: "ffmpeg", parts: &[Program("ffmpeg")], remedy: SETUP },

@@ -1,5 +1,6 @@
 //! Captures that the service stores are data for the next training.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -289,6 +290,7 @@ fn of_size((width, height): (usize, usize)) -> Capture {
             object(2, "nerve", disc(20.0)),
         ],
         clip: vec![],
+        names: BTreeMap::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use dicom_object::mem::InMemElement;
 use super::modules::{Series, Time, common, image, secondary_capture_equipment};
 use super::segmentation::{Segmentation, SegmentedFrame, Source};
 use super::{CLIP_FILE, CLIP_SEGMENTATION_FILE, ClipUids, element, encode};
-use crate::records::capture::Capture;
+use crate::records::capture::{Capture, label};
 use crate::records::clip::Clip;
 use crate::records::error::Error;
 use crate::records::id::RecordId;
@@ -60,10 +60,9 @@ pub(in crate::records) fn clip_segmentation<'a>(
     uids: &'a ClipUids,
 ) -> Option<Segmentation<'a>> {
     let own = uids.segmentation.as_ref()?;
-    let segments = clip
-        .segments
-        .iter()
-        .map(|(object, segment)| (segment, *object, Capture::label(&capture.build, *object)));
+    let segments = clip.segments.iter().map(|(object, segment)| {
+        (segment, *object, label(&capture.names, &capture.build, *object))
+    });
     // Invariant: every object with a mask has a segment.
     let frame = |(object, number): &(u8, u32)| SegmentedFrame {
         segment: clip.segments[object].number,

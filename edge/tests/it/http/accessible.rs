@@ -55,7 +55,8 @@ fn axe_finds_no_violations() {
         let choice = format!("[data-choice=theme] [value={theme}]");
         browser.value(&format!("document.querySelector('{choice}').click()"));
         assert_accessible(&mut browser, theme);
-        let dialogs = ["captures", "review", "discarding", "settings", "build", "sure", "ask"];
+        let dialogs =
+            ["captures", "review", "discarding", "naming", "settings", "build", "sure", "ask"];
         for dialog in dialogs {
             browser.value(&format!("document.querySelector('#{dialog}').showModal()"));
             assert_accessible(&mut browser, &format!("{dialog}, {theme}"));

@@ -10,6 +10,8 @@ use medsa_test_inputs::needs;
 use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};
 
+use super::browser::Browser;
+use super::page::{LIVE, fact};
 use super::{exchange_over, get, request, run, secret};
 use crate::harness::{Edge, Mosquitto, Observer, Place, free_port, wait_until};
 use crate::service::{BUDGET, LOOP, is_left};
@@ -257,4 +259,42 @@ fn cine_buffer_is_shown_only_while_frozen() {
     assert_eq!(show("99999"), (422, "no-such-frame".to_owned()));
     assert_eq!(show("\"first\""), (400, "not-a-message".to_owned()));
     assert_eq!(show("0"), (204, String::new()));
+}
+
+#[test]
+fn named_object_is_shown_and_stored_with_its_name() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let kept = "[records]\nfolder = \"kept\"";
+    let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
+    let name = |body: &str| request(&address, "POST", "/name", JSON, body.as_bytes());
+    for (wrong, expected) in [
+        (r#"{"object": 9, "name": "nerve"}"#, "0 to 7"),
+        (r#"{"object": 0, "name": " "}"#, "expected 1 to 64"),
+        (r#"{"object": 0, "label": "nerve"}"#, "unknown field `label`"),
+    ] {
+        let (status, body) = name(wrong);
+        assert!(status == 400 && body.contains(expected), "{wrong}: {body}");
+    }
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    browser.wait_until(&fact("good"));
+    browser.tap("#nameIt");
+    browser.value("document.querySelector('#naming input').value = 'left ventricle'");
+    browser.tap("#naming [name=set]");
+    let named = "document.querySelector('#nameIt').textContent === 'left ventricle'";
+    browser.wait_until(named);
+    browser.screenshot("named");
+    browser.tap("#capture");
+    wait_until("the record", || get(&address, "/records").1.contains("left ventricle"));
+    // A cleared object keeps its name.
+    browser.tap("#clear");
+    browser.wait_until("document.querySelector('#nameIt').hidden");
+    browser.tap("#undo");
+    browser.wait_until(&format!("!document.querySelector('#nameIt').hidden && {named}"));
+    browser.tap("#nameIt");
+    browser.tap("#naming [name=none]");
+    browser.wait_until("document.querySelector('#nameIt').textContent === 'Name'");
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }

@@ -121,9 +121,16 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
             "document.querySelector('#discardQuestion').textContent = 'Delete the capture of Nov 29, 2026, 1:46:07 PM? It cannot be restored. Why?'",
         );
         browser.value(&format!("document.querySelector('#other').textContent = '{other}'"));
-        for dialog in
-            ["#ask", "#captures", "#review", "#discarding", "#settings", "#build", "#sure"]
-        {
+        for dialog in [
+            "#ask",
+            "#captures",
+            "#review",
+            "#discarding",
+            "#naming",
+            "#settings",
+            "#build",
+            "#sure",
+        ] {
             browser.value(&format!("document.querySelector('{dialog}').showModal()"));
             assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {screen}");
             assert_eq!(browser.value(CLIPPED), "", "{dialog} at {screen}");

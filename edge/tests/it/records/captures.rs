@@ -1,5 +1,7 @@
 //! Made-up captures for tests.
 
+use std::collections::BTreeMap;
+
 use medsa_edge::config::{Budget, Deidentification};
 use medsa_edge::measure::{Measured, Physical};
 use medsa_edge::pipeline::BuildIdentity;
@@ -56,6 +58,7 @@ pub fn without_objects((width, height): (u32, u32)) -> Capture {
         },
         objects: Vec::new(),
         clip: Vec::new(),
+        names: BTreeMap::new(),
     }
 }
 

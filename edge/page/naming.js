@@ -1,0 +1,41 @@
+// The dialog that gives the selected object a name: a structure of the build, or any word.
+
+import { text } from './words.js';
+
+export class Naming {
+  /** `name(object, name)` asks the device to name an object; null removes the name. */
+  constructor(dialog, device, { name, failed }) {
+    Object.assign(this, { dialog, device, failed, object: null });
+    this.choices = dialog.querySelector('[role=group]');
+    this.input = dialog.querySelector('input');
+    const choose = (chosen) => {
+      dialog.close();
+      name(this.object, chosen);
+    };
+    this.choices.addEventListener('click', ({ target }) => { if (target.value) choose(target.value); });
+    dialog.querySelector('[name=none]').addEventListener('click', () => choose(null));
+    dialog.querySelector('form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (this.input.value.trim()) choose(this.input.value);
+    });
+  }
+
+  open(object, name) {
+    this.object = object;
+    this.input.value = '';
+    this.dialog.setAttribute('aria-label', text.nameOf(object));
+    this.dialog.showModal();
+    this.list(name).catch(this.failed);
+  }
+
+  async list(name) {
+    const { classes } = await (await this.device.get('build')).json();
+    this.choices.replaceChildren(...classes.map((words) => {
+      const button = document.createElement('button');
+      button.value = words;
+      button.textContent = words;
+      button.setAttribute('aria-pressed', words === name);
+      return button;
+    }));
+  }
+}
