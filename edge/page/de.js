@@ -51,6 +51,7 @@ export default {
   },
   noCaptures: 'Noch nichts gespeichert.', damaged: 'auf dem Datenträger beschädigt', loading: 'wird geladen',
   day: 'Tag', allDays: (n) => `Alle Tage: ${n} gespeichert`, onDay: (day, n) => `${day}: ${n} gespeichert`,
+  clean: 'Schirm reinigen', cleaning: (seconds) => `Der Bildschirm reagiert ${seconds} s lang nicht.`,
   nameIt: 'Name', nameOf: (object) => `Name von Objekt ${object}`, otherName: 'Anderer Name', noName: 'Ohne Namen',
   review: 'Gespeicherte Aufnahme', shot: 'Bild mit Umrissen und Eingaben', facts: 'Messwerte',
   older: 'Ältere', newer: 'Neuere', outlines: 'Umrisse', clip: 'Clip', clipLine: (frames, seconds) => `Clip: ${frames} Bilder, ${seconds} s`, compare: 'Vergleichen', chooseOther: 'Die Aufnahme zum Vergleichen wählen.',

@@ -51,6 +51,7 @@ export default {
   },
   noCaptures: 'Nothing saved yet.', damaged: 'damaged on the disk', loading: 'loading',
   day: 'Day', allDays: (n) => `All days: ${n} saved`, onDay: (day, n) => `${day}: ${n} saved`,
+  clean: 'Clean screen', cleaning: (seconds) => `The screen ignores touches for ${seconds} s.`,
   nameIt: 'Name', nameOf: (object) => `Name of object ${object}`, otherName: 'Other name', noName: 'No name',
   review: 'Saved capture', shot: 'Image with outlines and prompts', facts: 'Measurements',
   older: 'Older', newer: 'Newer', outlines: 'Outlines', clip: 'Clip', clipLine: (frames, seconds) => `Clip: ${frames} frames, ${seconds} s`, compare: 'Compare', chooseOther: 'Choose the capture to compare with.',

@@ -2,6 +2,7 @@
 
 import { Calipers } from './calipers.js';
 import { Cine } from './cine.js';
+import { lock } from './cleaning.js';
 import { Device } from './device.js';
 import { Dialogs } from './dialogs.js';
 import { deviceLine, grade, lines, reasonFor } from './facts.js';
@@ -296,6 +297,10 @@ const actions = {
   capture() { capture(); },
   showCaptures() { dialogs.openCaptures(); },
   showSettings() { dialogs.openSettings(); },
+  clean() {
+    element('settings').close();
+    lock(element('cleaning'));
+  },
   showBuild() { dialogs.openBuild(); },
   other() { dialogs.openSwitch(); },
   yes() { dialogs.closeSwitch(); command('SwitchBuild'); },

@@ -10,7 +10,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 26] = [
+const FILES: [(&str, &str, &str); 27] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
@@ -18,6 +18,7 @@ const FILES: [(&str, &str, &str); 26] = [
     ("/calipers.js", SCRIPT, include_str!("../../page/calipers.js")),
     ("/captures.js", SCRIPT, include_str!("../../page/captures.js")),
     ("/cine.js", SCRIPT, include_str!("../../page/cine.js")),
+    ("/cleaning.js", SCRIPT, include_str!("../../page/cleaning.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
     ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
     ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),

@@ -292,3 +292,35 @@ fn texts_have_enough_contrast_in_all_themes() {
         assert!(count > 30, "{scheme}: {found}");
     }
 }
+
+#[test]
+fn screen_is_locked_for_cleaning() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::start(800, 480);
+    open_full(&mut browser, &address, "good");
+    browser.tap("#showSettings");
+    browser.tap("#clean");
+    let locked = "document.querySelector('#cleaning').open";
+    browser.wait_until(locked);
+    browser.screenshot("cleaning");
+    browser.press("Escape");
+    browser.press("Escape");
+    browser.press("f");
+    let freeze = "document.querySelector('#freeze')";
+    let touched = browser.value(&format!(
+        "(() => {{ const r = {freeze}.getBoundingClientRect(); return [r.x + 9, r.y + 9]; }})()"
+    ));
+    let at = [touched[0].as_f64().unwrap(), touched[1].as_f64().unwrap()];
+    browser.touch(&[at]);
+    assert_eq!(browser.value(locked), true);
+    assert_eq!(browser.value(&format!("{freeze}.ariaPressed")), "false");
+    // Half a minute later.
+    browser.value(
+        "(() => { const now = performance.now.bind(performance); \
+           performance.now = () => now() + 30000; })()",
+    );
+    browser.wait_until(&format!("!{locked}"));
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+}
