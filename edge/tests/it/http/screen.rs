@@ -127,6 +127,7 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
             "#review",
             "#discarding",
             "#naming",
+            "#cleaning",
             "#settings",
             "#build",
             "#sure",
