@@ -157,6 +157,10 @@ impl Recorder {
 
 impl Captures for Recorder {
     fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal> {
+        let clip = match subject {
+            Subject::Shown { clip: true, .. } => self.cine.frames().map_err(Refusal::from)?,
+            _ => Vec::new(),
+        };
         let shot = self.shot(subject).map_err(|error| {
             let code = match error {
                 NoShot::NothingYet => "no-frame-yet",
@@ -165,10 +169,6 @@ impl Captures for Recorder {
             };
             Refusal::new(code, error.to_string())
         })?;
-        let clip = match subject {
-            Subject::Shown { clip: true, .. } => self.cine.frames().map_err(Refusal::from)?,
-            _ => Vec::new(),
-        };
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;

@@ -36,8 +36,8 @@ fn axe_finds_no_violations() {
     browser.value(&format!("{axe}; 0"));
     browser.tap("#capture");
     browser.tap("#showCaptures");
-    browser.wait_until("document.querySelectorAll('#list li').length === 1");
-    browser.tap("#list li");
+    browser.wait_until("document.querySelectorAll('#list li button').length === 1");
+    browser.tap("#list li button");
     browser.wait_until("document.querySelector('#review .mark')");
     browser.value("document.querySelectorAll('dialog').forEach((dialog) => dialog.close())");
     browser.tap("#freeze");

@@ -54,8 +54,8 @@ fn clip_holds_the_frames_of_the_buffer_with_their_masks() {
     }
 
     browser.tap("#showCaptures");
-    browser.wait_until("document.querySelectorAll('#list li').length === 1");
-    browser.tap("#list li");
+    browser.wait_until("document.querySelectorAll('#list li button').length === 1");
+    browser.tap("#list li button");
     browser.wait_until("!document.querySelector('#playClip').hidden");
     browser.tap("#playClip");
     browser.wait_until("document.querySelector('#shots img').naturalWidth > 0");
