@@ -38,7 +38,7 @@ fn axe_finds_no_violations() {
     browser.tap("#showCaptures");
     browser.wait_until("document.querySelectorAll('#list li button').length === 1");
     browser.tap("#list li button");
-    browser.wait_until("document.querySelector('#review .mark')");
+    browser.wait_until("document.querySelector('#review .mark') !== null");
     browser.value("document.querySelectorAll('dialog').forEach((dialog) => dialog.close())");
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
