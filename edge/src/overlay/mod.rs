@@ -87,18 +87,20 @@ pub fn scaled(image: &RgbImage, width_px: u32) -> RgbImage {
     imageops::resize(image, width_px, height, FilterType::Triangle)
 }
 
-/// Bright colours that also differ in lightness, for people with colour vision deficiency.
+/// Colours of the objects, as on the page: bright, and different for people with a colour vision
+/// deficiency.
+const COLOURS: [[u8; 3]; 8] = [
+    [0xff, 0xd4, 0x00],
+    [0x00, 0xc8, 0xff],
+    [0xff, 0x7a, 0xd9],
+    [0x5e, 0xe0, 0x5e],
+    [0xff, 0x9d, 0x3c],
+    [0xb9, 0x9c, 0xff],
+    [0xff, 0x80, 0x80],
+    [0xff, 0xff, 0xff],
+];
+
 fn colour(object: u8) -> [u8; 3] {
-    const COLOURS: [[u8; 3]; 8] = [
-        [0, 230, 118],
-        [255, 196, 0],
-        [64, 196, 255],
-        [255, 82, 160],
-        [238, 255, 65],
-        [255, 112, 67],
-        [178, 136, 255],
-        [29, 233, 182],
-    ];
     COLOURS[usize::from(object) % COLOURS.len()]
 }
 
@@ -107,19 +109,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn colours_are_those_of_the_page() {
+        let page = include_str!("../../page/view.js");
+        let colours = COLOURS.map(|[r, g, b]| format!("'#{r:02x}{g:02x}{b:02x}'"));
+        assert!(page.contains(&format!("COLOURS = [\n  {},\n]", colours.join(", "))));
+    }
+
+    #[test]
     fn outline_is_drawn_filled_except_for_holes() {
         let pixels = vec![100u8; 700 * 60 * 3];
         let frame = RgbView::new(700, 60, &pixels).unwrap();
         let square = |low: f32, high: f32| vec![[low, low], [high, low], [high, high], [low, high]];
         let outlines = vec![square(9.5, 49.5), square(24.5, 34.5)];
-        let layer = Layer { object: 0, outlines, points: vec![], bbox: None };
+        let layer = Layer { object: 3, outlines, points: vec![], bbox: None };
         let image = draw(frame, &[layer], "");
         for [x, y] in [[300, 5], [5, 30], [29, 29]] {
             assert_eq!(image.get_pixel(x, y).0, [100; 3], "{x}, {y}");
         }
         for [x, y] in [[9, 20], [10, 20], [30, 49], [34, 30]] {
             let [red, green, blue] = image.get_pixel(x, y).0;
-            assert!(green > 200 && red < 60 && blue < 160, "{red} {green} {blue} at {x}, {y}");
+            assert!(green > 200 && red < 110 && blue < 110, "{red} {green} {blue} at {x}, {y}");
         }
         let [red, green, _] = image.get_pixel(17, 30).0;
         assert!(red < 100 && green > 100, "{red} {green}");

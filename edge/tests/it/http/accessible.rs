@@ -42,7 +42,9 @@ fn axe_finds_no_violations() {
     browser.value("document.querySelectorAll('dialog').forEach((dialog) => dialog.close())");
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
+    browser.wait_until("!document.querySelector('#measure').hidden");
     browser.tap("#measure");
+    browser.wait_until("!document.querySelector('#ellipse').hidden");
     browser.tap("#ellipse");
     browser.wait_until("!document.querySelector('#results').hidden");
     browser.value(

@@ -21,23 +21,26 @@ use crate::harness::LIMIT;
 /// Environment variable that names the folder to a child process.
 const FOLDER: &str = "MEDSA_TEST_RECORDS";
 
+/// Lines of a child process that runs `test` until it is killed, in every round at another moment.
+fn lines_until_killed(test: &str, folder: &Path, round: u64) -> Vec<String> {
+    let (mut child, lines) = start_child(this_test(test, folder));
+    let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first line")];
+    let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
+    while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now())) {
+        reported.push(line);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reported.extend(lines.iter());
+    reported
+}
+
 #[test]
 fn killed_process_leaves_all_reported_and_only_complete_records() {
     let mut unfinished = 0;
     for round in 0..60 {
         let folder = tempfile::tempdir().unwrap();
-        let (mut child, lines) = start_child(this_test("keeps_capturing", folder.path()));
-        let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first record")];
-        // Kills at another moment of the work in every round.
-        let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
-        while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now()))
-        {
-            reported.push(line);
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        reported.extend(lines.iter());
-
+        let reported = lines_until_killed("keeps_capturing", folder.path(), round);
         let left = names(folder.path());
         unfinished += usize::from(left.iter().any(|name| name.starts_with(".unfinished-")));
         let records = Records::open(folder.path(), AMPLE).unwrap();
@@ -78,17 +81,7 @@ fn killed_process_leaves_all_or_nothing_of_a_deleted_record() {
     let mut interrupted = 0;
     for round in 0..60 {
         let folder = tempfile::tempdir().unwrap();
-        let (mut child, lines) = start_child(this_test("keeps_deleting", folder.path()));
-        let mut reported = vec![lines.recv_timeout(LIMIT).expect("a first deletion")];
-        let killed_at = Instant::now() + Duration::from_micros(round * 7919 % 40_009);
-        while let Ok(line) = lines.recv_timeout(killed_at.saturating_duration_since(Instant::now()))
-        {
-            reported.push(line);
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        reported.extend(lines.iter());
-
+        let reported = lines_until_killed("keeps_deleting", folder.path(), round);
         let hidden = |name: &String| name.starts_with(".deleted-");
         let files = |name: &String| fs::read_dir(folder.path().join(name)).unwrap().count();
         let left = names(folder.path());
