@@ -89,7 +89,8 @@ const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, elem
 });
 const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw, save: () => capture({ clip: true }) });
 const naming = new Naming(element('naming'), device, {
-  name: (object, name) => device.post('name', { object, name }).catch(notDone), failed: notDone,
+  name: (object, name) => device.post('name', { object, name }).catch(notDone),
+  preset: (name) => device.post('preset', { name }).catch(notDone), failed: notDone,
 });
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
 

@@ -1,18 +1,25 @@
-// The dialog that gives the selected object a name: a structure of the build, or any word.
+// The dialog that gives the selected object a name, of a structure of the build or any words, or all
+// objects the names of an examination.
 
 import { text } from './words.js';
 
 export class Naming {
-  /** `name(object, name)` asks the device to name an object; null removes the name. */
-  constructor(dialog, device, { name, failed }) {
+  /** `name(object, name)` asks the device to name an object; null removes the name. `preset(name)`
+   * chooses an examination. */
+  constructor(dialog, device, { name, preset, failed }) {
     Object.assign(this, { dialog, device, failed, object: null });
-    this.choices = dialog.querySelector('[role=group]');
+    [this.choices, this.presets] = dialog.querySelectorAll('[role=group]');
     this.input = dialog.querySelector('input');
     const choose = (chosen) => {
       dialog.close();
       name(this.object, chosen);
     };
     this.choices.addEventListener('click', ({ target }) => { if (target.value) choose(target.value); });
+    this.presets.addEventListener('click', ({ target }) => {
+      if (!target.value) return;
+      dialog.close();
+      preset(target.value);
+    });
     dialog.querySelector('[name=none]').addEventListener('click', () => choose(null));
     dialog.querySelector('form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -29,13 +36,17 @@ export class Naming {
   }
 
   async list(name) {
-    const { classes } = await (await this.device.get('build')).json();
-    this.choices.replaceChildren(...classes.map((words) => {
-      const button = document.createElement('button');
-      button.value = words;
-      button.textContent = words;
-      button.setAttribute('aria-pressed', words === name);
-      return button;
-    }));
+    const read = async (path) => (await this.device.get(path)).json();
+    const [{ classes }, { presets }] = await Promise.all([read('build'), read('presets')]);
+    this.choices.replaceChildren(...classes.map((words) => choice(words, words === name)));
+    this.presets.replaceChildren(...presets.map((preset) => choice(preset.name, false)));
   }
+}
+
+function choice(words, chosen) {
+  const button = document.createElement('button');
+  button.value = words;
+  button.textContent = words;
+  button.setAttribute('aria-pressed', chosen);
+  return button;
 }

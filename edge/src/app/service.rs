@@ -108,6 +108,7 @@ impl Service {
             file: config.file.clone(),
             objects: objects.clone(),
             names: self.names,
+            presets: config.presets.clone(),
             captures,
             builds: Arc::new(reloader.clone()),
             meter: meter.clone(),

@@ -23,7 +23,8 @@ pub use source::{
 pub use values::{
     BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt,
     DegradeConfig, Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits,
-    LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+    LogConfig, LogFile, LogTo, ObjectName, OutboxConfig, OutputConfig, Preset, RecordsConfig,
+    UpdateConfig,
 };
 
 impl Config {

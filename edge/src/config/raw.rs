@@ -19,6 +19,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub prompt: Vec<RawPrompt>,
     #[serde(default)]
+    pub preset: Vec<RawPreset>,
+    #[serde(default)]
     pub follow: RawFollow,
     #[serde(default)]
     pub cine: RawCine,
@@ -120,6 +122,13 @@ pub(super) struct RawHttp {
 
 fn page() -> String {
     "127.0.0.1:9090".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPreset {
+    pub name: String,
+    pub objects: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]

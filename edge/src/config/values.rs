@@ -8,6 +8,7 @@ use std::time::Duration;
 use medsa_sam::prompt::{BoxXyxy, Point};
 use medsa_update::WithoutClock;
 use medsa_wire::topic::{DeviceId, ObjectId};
+use serde::Serialize;
 use url::Url;
 
 use super::broker::{Access, BrokerUrl, Protocol};
@@ -28,6 +29,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Prompts that apply from the first frame.
     pub prompts: Vec<ConfiguredPrompt>,
+    /// Examinations to choose from on the page.
+    pub presets: Vec<Preset>,
     /// Following of objects between runs of the encoder.
     pub following: Following,
     /// The cine buffer.
@@ -241,6 +244,43 @@ pub struct ConfiguredPrompt {
     pub points: Vec<Point>,
     /// Box in frame pixels.
     pub bbox: Option<BoxXyxy>,
+}
+
+/// An examination: names of objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preset {
+    /// Name of the examination.
+    pub name: String,
+    /// Names of objects 0, 1, ...
+    pub objects: Vec<ObjectName>,
+}
+
+/// Name of a structure: 1 to 64 characters in one line, as for the label of a DICOM segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    const MAX: usize = 64;
+
+    /// Checks a name and removes blanks around it.
+    ///
+    /// # Errors
+    /// Values found and expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let name = text.trim();
+        let length = name.chars().count();
+        if length == 0 || length > Self::MAX || name.contains(char::is_control) {
+            let max = Self::MAX;
+            return Err(format!("{length} characters, expected 1 to {max} in one line, not blank"));
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Broker and protocol.

@@ -21,6 +21,7 @@ use super::guard::{Guard, Refused};
 use super::handling::{decode, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
+use crate::config::ObjectName;
 use crate::port::{self, Refusal, Subject, Trigger};
 
 /// All guarded routes.
@@ -33,6 +34,8 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/capture", post(capture))
         .route("/cine", post(cine))
         .route("/name", post(name))
+        .route("/preset", post(preset))
+        .route("/presets", get(presets))
         .route("/build", get(build))
         .merge(records::router())
         .layer(limit)
@@ -149,10 +152,33 @@ async fn name(
     let set = |bytes: &[u8]| {
         let NameBody { object, name } = json_body(bytes)?;
         let object = ObjectId::new(object).map_err(|error| error.to_string())?;
-        state.controls.control.names.set(object, name.as_deref())
+        let name = name.as_deref().map(ObjectName::parse).transpose();
+        let name = name.map_err(|wrong| format!("name has {wrong}"))?;
+        state.controls.control.names.set(object, name);
+        Ok(())
     };
     decode(&state, body, set)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Body of `/preset`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PresetBody {
+    name: String,
+}
+
+async fn preset(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let PresetBody { name } = decode(&state, body, json_body)?;
+    state.controls.control.preset(&name).map_err(unfit)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn presets(State(state): State<Arc<Guarded>>) -> Json<Value> {
+    Json(json!({ "presets": state.controls.control.presets }))
 }
 
 /// Body of `/cine`: the frame of the cine buffer to show.

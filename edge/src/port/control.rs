@@ -12,6 +12,7 @@ use super::builds::{Activate, Builds};
 use super::captures::{Captures, Deletion, Subject, Trigger};
 use super::names::Names;
 use super::refusal::Refusal;
+use crate::config::Preset;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Activity, Change, Error, Objects};
 
@@ -23,6 +24,8 @@ pub struct Control {
     pub objects: Arc<Objects>,
     /// Names of objects.
     pub names: Names,
+    /// Examinations to choose from.
+    pub presets: Vec<Preset>,
     /// Storage of captures; `None` without a folder for records.
     pub captures: Option<Arc<dyn Captures>>,
     /// Replacement of the build.
@@ -85,6 +88,19 @@ impl Control {
         };
         self.objects.set_activity(activity);
         Ok(done.to_owned())
+    }
+
+    /// Names all objects as an examination does.
+    ///
+    /// # Errors
+    /// There is no such examination.
+    pub fn preset(&self, name: &str) -> Result<(), Refusal> {
+        let preset = self.presets.iter().find(|preset| preset.name == name).ok_or_else(|| {
+            let file = self.file.display();
+            Refusal::new("no-such-preset", format!("{file}: there is no preset {name:?}"))
+        })?;
+        self.names.replace(&preset.objects);
+        Ok(())
     }
 
     /// Queues a capture and describes the result.

@@ -1,12 +1,11 @@
 //! Names that users give to objects.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medsa_wire::topic::ObjectId;
 
-/// Longest name, in characters: that of a DICOM segment.
-const MAX_NAME: usize = 64;
+use crate::config::ObjectName;
 
 /// Names of objects by number, until the service ends. A name stays when the prompt is cleared,
 /// because users mark the same structures again.
@@ -15,28 +14,27 @@ pub struct Names(Arc<Mutex<BTreeMap<u8, String>>>);
 
 impl Names {
     /// Names an object; `None` removes its name.
-    ///
-    /// # Errors
-    /// The name is blank, too long, or has control characters.
-    pub fn set(&self, object: ObjectId, name: Option<&str>) -> Result<(), String> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(name) = name.map(str::trim) else {
-            names.remove(&object.get());
-            return Ok(());
+    pub fn set(&self, object: ObjectId, name: Option<ObjectName>) {
+        let mut names = self.lock();
+        match name {
+            Some(name) => names.insert(object.get(), name.as_str().to_owned()),
+            None => names.remove(&object.get()),
         };
-        let length = name.chars().count();
-        if length == 0 || length > MAX_NAME || name.contains(char::is_control) {
-            return Err(format!(
-                "name has {length} characters, expected 1 to {MAX_NAME} in one line, not all blank"
-            ));
-        }
-        names.insert(object.get(), name.to_owned());
-        Ok(())
+    }
+
+    /// Replaces all names by those of objects 0, 1, ...
+    pub fn replace(&self, objects: &[ObjectName]) {
+        let names = (0..).zip(objects.iter().map(|name| name.as_str().to_owned()));
+        *self.lock() = names.collect();
     }
 
     /// All names by object number.
     pub fn all(&self) -> BTreeMap<u8, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,15 +43,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_trimmed_and_limited() {
-        let names = Names::default();
-        let object = ObjectId::new(3).unwrap();
-        names.set(object, Some(" nerve ")).unwrap();
+    fn names_are_trimmed_limited_and_replaced_by_a_preset() {
         for wrong in ["", "  ", "a\nb", &"x".repeat(65)] {
-            assert!(names.set(object, Some(wrong)).unwrap_err().contains("expected 1 to 64"));
+            assert!(ObjectName::parse(wrong).unwrap_err().contains("expected 1 to 64"));
         }
+        let parse = |name| ObjectName::parse(name).unwrap();
+        let (names, object) = (Names::default(), ObjectId::new(3).unwrap());
+        names.set(object, Some(parse(" nerve ")));
         assert_eq!(names.all(), BTreeMap::from([(3, "nerve".to_owned())]));
-        names.set(object, None).unwrap();
-        assert!(names.all().is_empty());
+        names.replace(&[parse("vein"), parse("artery")]);
+        let both = BTreeMap::from([(0, "vein".to_owned()), (1, "artery".to_owned())]);
+        assert_eq!(names.all(), both);
+        names.set(ObjectId::new(0).unwrap(), None);
+        assert_eq!(names.all().len(), 1);
     }
 }

@@ -19,11 +19,12 @@ use tracing_subscriber::EnvFilter;
 use super::error::Error;
 use super::raw::{
     RawBuild, RawCine, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput,
-    RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
+    RawPreset, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
 };
 use super::values::{
     Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format,
-    Limits, LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig, UpdateConfig,
+    Limits, LogConfig, LogFile, LogTo, ObjectName, OutboxConfig, OutputConfig, Preset,
+    RecordsConfig, UpdateConfig,
 };
 
 /// Checks `text`, the content of `file`. On failure, returns the first error of each section.
@@ -38,6 +39,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let build_path = folder.join(&raw.build.path);
     let source = problems.keep(check.source(&raw.source, folder));
     let prompts = problems.keep(check.prompts(&raw.prompt));
+    let presets = problems.keep(check.presets(&raw.preset));
     let cine = problems.keep(check.cine(&raw.cine));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
     let http = problems.keep(http);
@@ -65,6 +67,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             build: build?,
             source: source?,
             prompts: prompts?,
+            presets: presets?,
             following: match raw.follow.enabled {
                 Some(false) => Following::Off,
                 _ => Following::On,
@@ -183,6 +186,32 @@ impl Check<'_> {
             prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
         }
         Ok(prompts)
+    }
+
+    fn presets(&self, raw: &[RawPreset]) -> Result<Vec<Preset>, Error> {
+        let mut presets: Vec<Preset> = Vec::new();
+        for (index, RawPreset { name, objects }) in raw.iter().enumerate() {
+            let text = |key: String, text: &str| {
+                let wrong = |_| {
+                    let expected = "1 to 64 characters in one line, not blank";
+                    self.error(&key, format!("{text:?}"), expected)
+                };
+                ObjectName::parse(text).map_err(wrong)
+            };
+            let key = format!("preset[{index}].name");
+            let name = text(key.clone(), name)?.as_str().to_owned();
+            if presets.iter().any(|preset| preset.name == name) {
+                return Err(self.error(&key, format!("{name:?}"), "a name of its own"));
+            }
+            let key = format!("preset[{index}].objects");
+            if objects.is_empty() || objects.len() > usize::from(MAX_OBJECT) + 1 {
+                let expected = format!("1 to {}", MAX_OBJECT + 1);
+                return Err(self.error(&key, format!("{} names", objects.len()), expected));
+            }
+            let objects = objects.iter().map(|object| text(key.clone(), object));
+            presets.push(Preset { name, objects: objects.collect::<Result<_, _>>()? });
+        }
+        Ok(presets)
     }
 
     fn cine(&self, raw: &RawCine) -> Result<CineConfig, Error> {

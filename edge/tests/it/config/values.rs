@@ -81,6 +81,35 @@ fn prompts_are_checked_one_by_one() {
 }
 
 #[test]
+fn presets_name_up_to_eight_objects() {
+    let preset = |name: &str, objects: &str| {
+        format!("{MINIMAL}\n[[preset]]\nname = {name}\nobjects = {objects}\n")
+    };
+    let nine = format!("[{}]", "\"a\", ".repeat(9));
+    for (name, objects, expected) in [
+        ("\"Neck\"", "[]", "preset[0].objects is 0 names, expected 1 to 8"),
+        ("\"Neck\"", &nine, "preset[0].objects is 9 names, expected 1 to 8"),
+        (
+            "\" \"",
+            "[\"a\"]",
+            "preset[0].name is \" \", expected 1 to 64 characters in one line, not blank",
+        ),
+        (
+            "\"Neck\"",
+            "[\"\"]",
+            "preset[0].objects is \"\", expected 1 to 64 characters in one line, not blank",
+        ),
+        (
+            "\"Neck\"",
+            "[\"a\"]\n[[preset]]\nname = \"Neck\"\nobjects = [\"b\"]",
+            "preset[1].name is \"Neck\", expected a name of its own",
+        ),
+    ] {
+        assert_eq!(refusal(&preset(name, objects)), format!("edge.toml: {expected}"));
+    }
+}
+
+#[test]
 fn log_keys_must_be_consistent() {
     let log = |lines: &str| format!("{MINIMAL}[log]\n{lines}\n");
     assert_eq!(

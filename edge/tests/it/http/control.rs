@@ -265,8 +265,9 @@ fn cine_buffer_is_shown_only_while_frozen() {
 fn named_object_is_shown_and_stored_with_its_name() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
-    let kept = "[records]\nfolder = \"kept\"";
-    let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
+    let more = "[records]\nfolder = \"kept\"\n\
+                [[preset]]\nname = \"Brachial plexus\"\nobjects = [\"nerve\", \"vessel\"]";
+    let (_edge, address) = run(&place, &broker.url(), "control = true", more);
     let name = |body: &str| request(&address, "POST", "/name", JSON, body.as_bytes());
     for (wrong, expected) in [
         (r#"{"object": 9, "name": "nerve"}"#, "0 to 7"),
@@ -296,5 +297,13 @@ fn named_object_is_shown_and_stored_with_its_name() {
     browser.tap("#nameIt");
     browser.tap("#naming [name=none]");
     browser.wait_until("document.querySelector('#nameIt').textContent === 'Name'");
+    browser.tap("#nameIt");
+    browser.wait_until("document.querySelectorAll('#presets button').length === 1");
+    browser.screenshot("presets");
+    browser.tap("#presets button");
+    browser.wait_until("document.querySelector('#nameIt').textContent === 'nerve'");
+    let unknown = br#"{"name": "Heart"}"#;
+    let (status, body) = request(&address, "POST", "/preset", JSON, unknown);
+    assert!(status == 422 && body.contains("no-such-preset"), "{status} {body}");
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
