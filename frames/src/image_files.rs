@@ -4,7 +4,15 @@ use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::error::DecodingError;
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
+};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX};
 
@@ -21,20 +29,12 @@ impl ImageFiles {
         Ok(Self { paths: vec![path.to_owned()] })
     }
 
-    /// The images directly in a folder, sorted by name.
-    pub(crate) fn in_folder(folder: &Path) -> Result<Self, FramesError> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(folder).map_err(FramesError::read(folder))? {
-            let path = entry.map_err(FramesError::read(folder))?.path();
-            if has_image_ending(&path) && path.is_file() {
-                paths.push(path);
-            }
-        }
-        if paths.is_empty() {
-            return Err(FramesError::EmptyFolder { path: folder.to_owned() });
-        }
+    /// Images, sorted by name.
+    pub(crate) fn several(mut paths: Vec<PathBuf>) -> Result<Self, FramesError> {
         paths.sort_by(|a, b| compare_naturally(&file_name(a), &file_name(b)));
-        check_size(&paths[0])?;
+        if let Some(first) = paths.first() {
+            check_size(first)?;
+        }
         Ok(Self { paths })
     }
 
@@ -46,7 +46,7 @@ impl ImageFiles {
         self.paths.get(index).map(|path| file_name(path))
     }
 
-    /// Decodes an image. Transparency is dropped, and 16-bit samples are reduced to 8 bits.
+    /// Decodes an image, upright. Transparency is dropped, and 16-bit samples are reduced to 8 bits.
     pub(crate) fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         let path = &self.paths[index];
         check_size(path)?;
@@ -73,13 +73,46 @@ fn check_size(path: &Path) -> Result<(), FramesError> {
     }
 }
 
+/// Decodes an image and turns it as its EXIF orientation says.
 fn read_image(path: &Path) -> Result<DynamicImage, FramesError> {
+    let failed = |source| FramesError::Image { path: path.to_owned(), source };
     let mut reader = open_image(path)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PX);
     limits.max_image_height = Some(MAX_SIDE_PX);
     reader.limits(limits);
-    reader.decode().map_err(|source| FramesError::Image { path: path.to_owned(), source })
+    let format = reader.format();
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    // Damaged EXIF data does not make an image unusable.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = if format == Some(ImageFormat::Jpeg) {
+        read_jpeg(path)?
+    } else {
+        DynamicImage::from_decoder(decoder).map_err(failed)?
+    };
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// Decodes a JPEG file. Strict, because `image` fills what is missing at the end with grey.
+fn read_jpeg(path: &Path) -> Result<DynamicImage, FramesError> {
+    let failed = |reason: String| {
+        let error = DecodingError::new(ImageFormat::Jpeg.into(), reason);
+        FramesError::Image { path: path.to_owned(), source: ImageError::Decoding(error) }
+    };
+    let bytes = fs::read(path).map_err(FramesError::read(path))?;
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE_PX as usize)
+        .set_max_height(MAX_SIDE_PX as usize)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes[..]), options);
+    let rgb = decoder.decode().map_err(|error| failed(format!("{error:?}")))?;
+    let info = decoder.info().ok_or_else(|| failed("no frame header".to_owned()))?;
+    let (width, height, found) = (info.width.into(), info.height.into(), rgb.len());
+    RgbImage::from_raw(width, height, rgb)
+        .map(DynamicImage::from)
+        .ok_or_else(|| failed(format!("{found} bytes for {width} x {height} px")))
 }
 
 fn open_image(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, FramesError> {
@@ -88,19 +121,13 @@ fn open_image(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, 
         .map_err(FramesError::read(path))
 }
 
-fn has_image_ending(path: &Path) -> bool {
-    let endings = ["png", "jpg", "jpeg"];
-    path.extension()
-        .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
-}
-
-fn file_name(path: &Path) -> String {
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Compares names so that `frame2` comes before `frame10`. Names that differ only in leading zeros
 /// are compared as text.
-fn compare_naturally(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_naturally(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     while !rest_a.is_empty() && !rest_b.is_empty() {
         let (part_a, after_a) = split_part(rest_a);

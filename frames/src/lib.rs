@@ -1,5 +1,5 @@
 //! Recorded frames: DICOM files (a single frame or a cine), PNG and JPEG files, and folders of
-//! images.
+//! either.
 //!
 //! [`Clip::open`] reads and checks the header of a file; [`Clip::frame`] decodes one frame at a
 //! time. [`Segmentation`] reads masks of a frame.
@@ -11,12 +11,13 @@
 
 mod clip;
 mod dicom;
+mod dicom_files;
 mod error;
 mod frame;
 mod image_files;
 
 pub use clip::Clip;
-pub use dicom::{DicomProblem, Segmentation};
+pub use dicom::{DicomProblem, Segmentation, TransferSyntax};
 pub use error::FramesError;
 pub use frame::Frame;
 
