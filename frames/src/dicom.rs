@@ -73,8 +73,7 @@ impl DicomClip {
         let problem = |source| FramesError::Dicom { path: path.to_owned(), source };
         let mut data = read_data_set(path)?;
         let mut warnings = std::mem::take(&mut data.warnings);
-        let header =
-            Header::read(&data.object, data.syntax, &mut warnings).map_err(problem)?;
+        let header = Header::read(&data.object, data.syntax, &mut warnings).map_err(problem)?;
         check_limits(path, (header.columns, header.rows), header.frames)?;
         Self::from_data_set(data, header, warnings).map_err(problem)
     }

@@ -133,7 +133,7 @@ mod tests {
     fn partial_range_reaches_black_and_white() {
         assert_eq!(partial_to_rgb(16, 128, 128), [0; 3]);
         assert_eq!(partial_to_rgb(235, 128, 128), [255; 3]);
-        assert_eq!(partial_to_rgb(81, 90, 240), [255, 0, 0]);
+        assert_eq!(partial_to_rgb(81, 90, 240), [254, 0, 0]);
     }
 
     #[test]

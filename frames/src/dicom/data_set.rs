@@ -99,7 +99,8 @@ impl DataSet {
         let mut form = Form { implicit: syntax.is_implicit(), big_endian: syntax.is_big_endian() };
         if let Some(implicit) = contradiction(bytes.get(start..).unwrap_or_default(), form) {
             form.implicit = implicit;
-            warnings.push(format!("the elements are not in {}; they are read as found", syntax.name));
+            warnings
+                .push(format!("the elements are not in {}; they are read as found", syntax.name));
         }
         let mut reader = Reader::new(&bytes, start);
         let object = reader.data_set(form)?;

@@ -85,7 +85,8 @@ impl<'a> Reader<'a> {
                 Ok(Some(element)) => _ = object.put(element),
                 Ok(None) => {}
                 Err(problem) if self.pixels.is_some() => {
-                    self.warnings.push(format!("everything from byte {start} is ignored: {problem}"));
+                    self.warnings
+                        .push(format!("everything from byte {start} is ignored: {problem}"));
                     return Ok(object);
                 }
                 Err(problem) => return Err(problem),
@@ -138,7 +139,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A sequence of known length whose type was written as unknown; `None` if it cannot be read.
-    fn unknown_sequence(&mut self, tag: Tag, range: Range<usize>, depth: u64) -> Option<InMemElement> {
+    fn unknown_sequence(
+        &mut self,
+        tag: Tag,
+        range: Range<usize>,
+        depth: u64,
+    ) -> Option<InMemElement> {
         let form = Form { implicit: true, big_endian: false };
         self.at = range.start;
         let sequence = self.sequence(tag, range.len() as u32, form, range.end, depth);
@@ -299,7 +305,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over a value.
-    fn value_range(&mut self, tag: Tag, len: u32, end: usize) -> Result<Range<usize>, DicomProblem> {
+    fn value_range(
+        &mut self,
+        tag: Tag,
+        len: u32,
+        end: usize,
+    ) -> Result<Range<usize>, DicomProblem> {
         let after = self.room(tag, len, end)?;
         let range = self.at..after;
         self.at = after;

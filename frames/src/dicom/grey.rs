@@ -31,7 +31,11 @@ enum Modality {
 
 #[derive(Clone, Debug)]
 enum Voi {
-    Window { centre: f64, width: f64, function: Function },
+    Window {
+        centre: f64,
+        width: f64,
+        function: Function,
+    },
     Lut(Arc<Lut>),
     /// The stored range, of pixels with at most 8 bits.
     Stored,
@@ -50,13 +54,13 @@ impl Grey {
     /// Reads the conversion of each frame. A VOI lookup table is preferred to a window, and of
     /// several windows the first is used.
     pub(super) fn read(object: &InMemDicomObject, header: &Header) -> PerFrame<Self> {
-        let modality_lut = Lut::read(object, tags::MODALITY_LUT_SEQUENCE, header.signed).map(Arc::new);
+        let modality_lut =
+            Lut::read(object, tags::MODALITY_LUT_SEQUENCE, header.signed).map(Arc::new);
         let below_zero = |intercept| intercept < 0.0;
         let signed =
             header.signed || float(object, tags::RESCALE_INTERCEPT).is_some_and(below_zero);
         let voi_lut = Lut::read(object, tags::VOILUT_SEQUENCE, signed).map(Arc::new);
-        let groups =
-            [tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::FRAME_VOILUT_SEQUENCE];
+        let groups = [tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::FRAME_VOILUT_SEQUENCE];
         PerFrame::read(object, header.frames, &groups, |frame| {
             let group = |tag| functional_group(object, frame, tag).unwrap_or(object);
             let modality = match &modality_lut {
@@ -74,7 +78,13 @@ impl Grey {
                     }),
             };
             let inverted = header.photometric == Photometric::Monochrome1;
-            Self { signed: header.signed, inverted, modality, voi, padding: padding(object, header) }
+            Self {
+                signed: header.signed,
+                inverted,
+                modality,
+                voi,
+                padding: padding(object, header),
+            }
         })
     }
 
@@ -93,7 +103,10 @@ impl Grey {
                 let stored = mask(*bits);
                 let table: Vec<u8> =
                     (0..=stored).map(|raw| self.shade(raw, *bits, range)).collect();
-                values.iter().flat_map(|&raw| [table[(u32::from(raw) & stored) as usize]; 3]).collect()
+                values
+                    .iter()
+                    .flat_map(|&raw| [table[(u32::from(raw) & stored) as usize]; 3])
+                    .collect()
             }
             Samples::Wide { values, bits } => {
                 values.iter().flat_map(|&raw| [self.shade(raw, *bits, range); 3]).collect()
@@ -122,7 +135,9 @@ impl Grey {
     fn shade(&self, raw: u32, bits: u32, range: [f64; 2]) -> u8 {
         let value = self.value(self.stored(raw, bits));
         let fraction = match &self.voi {
-            Voi::Window { centre, width, function } => through_window(value, *centre, *width, *function),
+            Voi::Window { centre, width, function } => {
+                through_window(value, *centre, *width, *function)
+            }
             Voi::Lut(lut) => lut.fraction(value),
             Voi::Stored => {
                 let [black, white] = [0, mask(bits)].map(|raw| self.value(self.stored(raw, bits)));
@@ -219,7 +234,8 @@ mod tests {
 
     #[test]
     fn windows_follow_the_standard() {
-        let shades = |function| [0.0, 50.0, 51.0, 100.0].map(|v| through_window(v, 50.0, 100.0, function));
+        let shades =
+            |function| [0.0, 50.0, 51.0, 100.0].map(|v| through_window(v, 50.0, 100.0, function));
         assert_eq!(shades(Function::LinearExact), [0.0, 0.5, 0.51, 1.0]);
         let [low, centre, _, high] = shades(Function::Linear);
         assert_eq!((low, high), (0.0, 1.0));

@@ -63,9 +63,8 @@ impl Header {
         syntax: &TransferSyntax,
         warnings: &mut Vec<String>,
     ) -> Result<Self, DicomProblem> {
-        let one_of = |tag, attribute, allowed, expected| {
-            one_of(object, tag, attribute, allowed, expected)
-        };
+        let one_of =
+            |tag, attribute, allowed, expected| one_of(object, tag, attribute, allowed, expected);
         let rows = required(object, tags::ROWS, "Rows")?;
         let bits_stored = required(object, tags::BITS_STORED, "BitsStored")?;
         let header = Self {
@@ -78,8 +77,12 @@ impl Header {
                 }
                 frames => frames,
             },
-            samples_per_pixel: one_of(tags::SAMPLES_PER_PIXEL, "SamplesPerPixel", &[1, 3], "1 or 3")?
-                as usize,
+            samples_per_pixel: one_of(
+                tags::SAMPLES_PER_PIXEL,
+                "SamplesPerPixel",
+                &[1, 3],
+                "1 or 3",
+            )? as usize,
             bits_allocated: one_of(
                 tags::BITS_ALLOCATED,
                 "BitsAllocated",
@@ -135,7 +138,11 @@ impl Header {
         }
         let bits = self.bits_allocated;
         if bits == 1 && (colour || !self.is_uncompressed()) {
-            return unsupported("BitsAllocated", "1".into(), "8, 16 or 32 with colour or compression");
+            return unsupported(
+                "BitsAllocated",
+                "1".into(),
+                "8, 16 or 32 with colour or compression",
+            );
         }
         if self.bits_stored == 0 || self.bits_stored > bits {
             return unsupported("BitsStored", self.bits_stored.to_string(), "1 to BitsAllocated");

@@ -15,8 +15,7 @@ pub(super) fn pixel_spacing_mm(object: &InMemDicomObject, header: &Header) -> Op
     if let Some(regions) = object.get(tags::SEQUENCE_OF_ULTRASOUND_REGIONS) {
         return region_spacing_mm(regions.items()?, header);
     }
-    row_column_spacing_mm(object)
-        .or_else(|| two_spacings_mm(object, tags::IMAGER_PIXEL_SPACING))
+    row_column_spacing_mm(object).or_else(|| two_spacings_mm(object, tags::IMAGER_PIXEL_SPACING))
 }
 
 /// Time between frames in ms, from FrameTime, CineRate, RecommendedDisplayFrameRate, or the first

@@ -54,9 +54,10 @@ impl Pixels {
             (Some(PixelElement::Native { .. }), _) => {
                 Err(unsupported("one value", "fragments, as required by its transfer syntax"))
             }
-            (Some(PixelElement::Fragments { .. }), _) => {
-                Err(unsupported("a sequence of items", "one value, as required by its transfer syntax"))
-            }
+            (Some(PixelElement::Fragments { .. }), _) => Err(unsupported(
+                "a sequence of items",
+                "one value, as required by its transfer syntax",
+            )),
         }
     }
 
@@ -159,7 +160,8 @@ fn starts_by_offsets(offsets: &[u32], fragments: &[Range<usize>]) -> Vec<usize> 
 
 /// Fragments that start with the signature of a JPEG, JPEG-LS or JPEG 2000 stream.
 fn starts_by_signature(fragments: &[Range<usize>], bytes: &[u8]) -> Vec<usize> {
-    let signatures: [&[u8]; 3] = [&[0xff, 0xd8, 0xff], &[0xff, 0x4f, 0xff, 0x51], b"\0\0\0\x0cjP  "];
+    let signatures: [&[u8]; 3] =
+        [&[0xff, 0xd8, 0xff], &[0xff, 0x4f, 0xff, 0x51], b"\0\0\0\x0cjP  "];
     let is_start = |fragment: &[u8]| signatures.iter().any(|start| fragment.starts_with(start));
     (0..fragments.len()).filter(|&index| is_start(&bytes[fragments[index].clone()])).collect()
 }

@@ -38,6 +38,9 @@ pub(super) const IMPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 pub(super) const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 pub(super) const EXPLICIT_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const DEFLATED_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1.99";
+const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
+const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.57";
+const JPEG_LOSSLESS_FIRST_ORDER: &str = "1.2.840.10008.1.2.4.70";
 const PAPYRUS: &str = "1.2.840.10008.1.20";
 
 impl TransferSyntax {
@@ -56,20 +59,21 @@ impl TransferSyntax {
         match self.handling {
             Handling::Refused(reason) => reason,
             Handling::Decoded(Encoding::Jpeg2000) => {
-                "JPEG 2000, also high-throughput, 1 to 16 bits, signed and unsigned"
+                "one or three components, signed or unsigned, up to 32 bits"
             }
             Handling::Decoded(Encoding::JpegLs) => {
                 "2 to 16 bits, one or three components, interleaved or not"
             }
-            Handling::Decoded(Encoding::Jpeg) => {
-                "baseline and progressive with 8 bits, extended with 8 or 12 bits (12 bits: without \
-                 subsampled colour), lossless with 2 to 16 bits"
-            }
-            Handling::Decoded(Encoding::RunLength) => "run-length planes of 8, 16 or 32 bits",
-            Handling::Decoded(Encoding::DeflatedFrame) => "each frame is inflated",
-            Handling::Decoded(Encoding::Native | Encoding::Encapsulated) => {
-                "uncompressed pixels of 1, 8, 16 or 32 bits"
-            }
+            Handling::Decoded(Encoding::Jpeg) => match self.uid {
+                JPEG_LOSSLESS | JPEG_LOSSLESS_FIRST_ORDER => {
+                    "one or three components, 2 to 16 bits"
+                }
+                JPEG_EXTENDED => "8 or 12 bits; with 12 bits, colour must not be subsampled",
+                _ => "8 bits",
+            },
+            Handling::Decoded(Encoding::RunLength) => "8, 16 or 32 bits",
+            Handling::Decoded(Encoding::DeflatedFrame) => "1, 8, 16 or 32 bits",
+            Handling::Decoded(Encoding::Native | Encoding::Encapsulated) => "1, 8, 16 or 32 bits",
         }
     }
 

@@ -92,9 +92,6 @@ pub(super) fn primitive(vr: VR, bytes: &[u8], big_endian: bool) -> Option<Primit
     })
 }
 
-fn numbers<T, const N: usize, C: FromIterator<T>>(
-    bytes: &[u8],
-    read: impl Fn([u8; N]) -> T,
-) -> C {
+fn numbers<T, const N: usize, C: FromIterator<T>>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> C {
     bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
 }

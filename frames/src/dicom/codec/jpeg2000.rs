@@ -19,7 +19,7 @@ pub(super) fn decode(
         reason: reason.to_owned(),
     };
     read_size(stream)
-        .ok_or_else(|| damaged("no size (SIZ marker) of full-size components found"))?
+        .ok_or_else(|| damaged("no valid size (SIZ marker) of full-size components found"))?
         .check(header, frame)?;
 
     // Strict, because otherwise the missing part of a truncated stream would become grey.
@@ -51,7 +51,8 @@ pub(super) fn decode(
             let planes = components.iter().flat_map(|component| {
                 let bits = component.precision();
                 let highest = mask(bits).min(i32::MAX as u32) as i32;
-                let sample = move |&value: &i32| to_eight_bits(value.clamp(0, highest) as u32, bits);
+                let sample =
+                    move |&value: &i32| to_eight_bits(value.clamp(0, highest) as u32, bits);
                 component.data().iter().map(sample)
             });
             // The decoder reverses the stream's own colour transform, which YBR_ICT and YBR_RCT
@@ -61,11 +62,26 @@ pub(super) fn decode(
     })
 }
 
+/// True if every tile can be in the stream. The decoder allocates kilobytes for each tile first.
+fn holds_tiles(stream: &[u8], siz: usize) -> Option<bool> {
+    const SMALLEST_TILE_BYTES: u64 = 14;
+    let tiles = |size: usize, tile: usize, origin: usize| {
+        let length = u32_at(stream, siz + size)?.checked_sub(u32_at(stream, siz + origin)?)?;
+        let tile = u32_at(stream, siz + tile)?;
+        (tile > 0).then(|| u64::from(length.div_ceil(tile)))
+    };
+    let count = tiles(4, 20, 28)?.checked_mul(tiles(8, 24, 32)?)?;
+    Some(count <= stream.len() as u64 / SMALLEST_TILE_BYTES)
+}
+
 /// Reads the SIZ segment (ISO 15444-1 A.5.1). A raw stream starts with its marker; a JP2 file has
 /// it inside a box.
 fn read_size(stream: &[u8]) -> Option<StreamInfo> {
     const START_AND_SIZ: [u8; 4] = [0xff, 0x4f, 0xff, 0x51];
     let siz = stream.windows(4).position(|bytes| bytes == START_AND_SIZ)? + 4;
+    if !holds_tiles(stream, siz)? {
+        return None;
+    }
     let components = u16_at(stream, siz + 36)?;
     let mut bits = 0;
     for component in 0..usize::from(components) {

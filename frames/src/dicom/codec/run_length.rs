@@ -40,7 +40,9 @@ pub(super) fn decode(
     }
     Ok(match header.samples_per_pixel {
         1 => single_samples(&samples, header),
-        _ => Samples::Rgb(three_to_rgb(eight_bit_samples(&samples, header), header, Layout::Planar)),
+        _ => {
+            Samples::Rgb(three_to_rgb(eight_bit_samples(&samples, header), header, Layout::Planar))
+        }
     })
 }
 

@@ -44,7 +44,8 @@ impl<'a> Bits<'a> {
             // A marker ends the scan: 0xff, then a byte with its highest bit set.
             let byte = byte.filter(|byte| !stuffed || byte & 0x80 == 0);
             let byte = byte.ok_or("the data ends within a scan")?;
-            let marker = byte == 0xff && self.bytes.get(self.at + 1).is_none_or(|next| next & 0x80 != 0);
+            let marker =
+                byte == 0xff && self.bytes.get(self.at + 1).is_none_or(|next| next & 0x80 != 0);
             if marker {
                 return Err("the data ends within a scan".to_owned());
             }

@@ -47,7 +47,8 @@ impl<'a> Stream<'a> {
             return Err("no start of an image (SOI marker) found".to_owned());
         }
         loop {
-            let marker = u16_at(stream, at).ok_or("the end of the image (EOI marker) is missing")?;
+            let marker =
+                u16_at(stream, at).ok_or("the end of the image (EOI marker) is missing")?;
             if marker == 0xffff {
                 at += 1;
                 continue;
@@ -92,7 +93,8 @@ impl<'a> Stream<'a> {
         let mut samples = vec![0; width * height * count];
         for header in &self.scans {
             header.components.iter().for_each(|&component| seen[component] = true);
-            let mut scan = Scan::new(header.data, header.parameters, width, header.components.len());
+            let mut scan =
+                Scan::new(header.data, header.parameters, width, header.components.len());
             for row in samples.chunks_exact_mut(width * count) {
                 scan.decode_row(header.interleave)?;
                 for (line, &component) in scan.lines().zip(&header.components) {
