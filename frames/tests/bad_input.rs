@@ -141,7 +141,7 @@ fn unsupported_attributes_are_named() {
     assert_refused(image(2, "RGB", 8), "SamplesPerPixel is 2, expected 1 or 3");
     assert_refused(image(3, "RGB", 12), "BitsAllocated is 12, expected 1, 8, 16 or 32");
     assert_refused(image(3, "RGB", 1), "BitsAllocated is 1, expected 8, 16 or 32 with colour");
-    assert_refused(image(1, "PALETTE COLOR", 32), "BitsStored is 32, expected at most 16");
+    assert_refused(image(1, "PALETTE COLOR", 32), "BitsAllocated is 32, expected at most 16");
     assert_refused(image(3, "HSV", 8), "PhotometricInterpretation is HSV, expected MONOCHROME1");
     assert_refused(image(3, "YBR_ICT", 8), "PhotometricInterpretation is YBR_ICT");
     assert_refused(image(1, "PALETTE COLOR", 8), "RedPaletteColorLookupTableDescriptor is missing");

@@ -99,6 +99,14 @@ fn sequences_of_unknown_type_are_read() {
     .concat();
     let clip = open(image(DicomFile::new(EXPLICIT_VR).raw(&unknown)).pixels(&PIXELS));
     assert_eq!(clip.frame(0).unwrap().rgb, rgb());
+    // An implicit item in an explicit file: PixelSpacing in the shared functional groups.
+    let measures =
+        [&[0xfe, 0xff, 0x00, 0xe0, 16, 0, 0, 0][..], &implicit(0x0028, 0x0030, b"0.5\\0.25")[..]]
+            .concat();
+    let groups = DicomFile::bare().element(0x0028, 0x9110, b"SQ", &measures);
+    let file = image(DicomFile::new(EXPLICIT_VR)).sequence(0x5200, 0x9229, groups);
+    let clip = open(file.pixels(&PIXELS));
+    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
     // Known tags keep their meaning: PixelSpacing as UN.
     let spacing = DicomFile::new(EXPLICIT_VR).element(0x0028, 0x0030, b"UN", b"0.5\\0.25");
     let clip = open(image(spacing).pixels(&PIXELS));

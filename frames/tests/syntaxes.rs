@@ -254,6 +254,16 @@ fn high_throughput_jpeg_2000_is_decoded() {
 }
 
 #[test]
+fn jpeg_2000_with_more_tiles_than_its_data_can_hold_is_refused() {
+    let mut stream = hex::decode(HIGH_THROUGHPUT).unwrap();
+    // Width and height of a tile.
+    stream[24..32].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
+    let file = DicomFile::new("1.2.840.10008.1.2.4.201").image(1, "MONOCHROME2", [4, 8], 8);
+    let error = clip(file.fragments(&[&stream])).frame(0).unwrap_err().to_string();
+    assert!(error.contains("no valid size (SIZ marker)"), "{error}");
+}
+
+#[test]
 fn one_image_is_the_same_in_all_lossless_syntaxes() {
     needs!("dicom");
     let frame = |name: &str| Clip::open(asset(name)).unwrap().frame(0).unwrap();

@@ -197,6 +197,7 @@ impl<'a> Reader<'a> {
     ) -> Result<InMemDicomObject, DicomProblem> {
         let delimited = len == UNDEFINED;
         let end = if delimited { end } else { self.room(ITEM, len, end)? };
+        let form = self.form_of_item(form, end);
         let mut item = InMemDicomObject::new_empty();
         while delimited || self.at < end {
             let start = self.at;
@@ -210,6 +211,18 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(item)
+    }
+
+    /// Form of an item: some writers embed implicit ones in explicit files.
+    fn form_of_item(&self, form: Form, end: usize) -> Form {
+        let first: Option<&[u8; 6]> = self.bytes[self.at..end].first_chunk();
+        match first {
+            Some(&[g0, g1, _, _, a, b]) if !form.implicit && !form.big_endian => {
+                let delimiter = [g0, g1] == [0xfe, 0xff];
+                Form { implicit: !delimiter && VR::from_binary([a, b]).is_none(), ..form }
+            }
+            _ => form,
+        }
     }
 
     fn pixel_data(&mut self, vr: VR, len: u32, form: Form, end: usize) -> Result<(), DicomProblem> {

@@ -151,9 +151,8 @@ impl Header {
             let found = (self.shift + self.bits_stored - 1).to_string();
             return unsupported("HighBit", found, "BitsStored - 1 to BitsAllocated - 1");
         }
-        if self.photometric == Palette && self.bits_stored > 16 {
-            let found = self.bits_stored.to_string();
-            return unsupported("BitsStored", found, "at most 16 with PALETTE COLOR");
+        if self.photometric == Palette && bits > 16 {
+            return unsupported("BitsAllocated", bits.to_string(), "at most 16 with PALETTE COLOR");
         }
         if colour && self.signed {
             return unsupported("PixelRepresentation", "1".into(), "0, unsigned, with colour");

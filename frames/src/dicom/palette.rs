@@ -168,7 +168,8 @@ fn expand_direct(
     entries: usize,
     table: &mut Vec<u16>,
 ) -> Option<usize> {
-    let length = usize::from(*words.get(position + 1)?);
+    // Without empty segments, which expand to nothing however often they are repeated.
+    let length = Some(usize::from(*words.get(position + 1)?)).filter(|length| *length > 0)?;
     let room = entries.saturating_sub(table.len());
     match words[position] {
         DISCRETE => {
@@ -223,7 +224,9 @@ mod tests {
 
     #[test]
     fn damaged_segments_are_refused() {
-        let cases: [&[u16]; 7] = [
+        let cases: [&[u16]; 9] = [
+            &[0, 0, 0, 1, 5],
+            &[0, 1, 5, 1, 0, 9],
             &[3, 1, 1],
             &[0, 5, 1],
             &[1, 2, 9],

@@ -22,7 +22,8 @@ pub(super) fn decode(
     };
     let segments = word(0).filter(|_| stream.len() >= HEADER_BYTES);
     if segments != Some(expected) {
-        return Err(damaged(format!("{segments:?} segments, expected Some({expected})")));
+        let found = segments.map_or("no header".to_owned(), |count| format!("{count} segments"));
+        return Err(damaged(format!("{found}, expected {expected} segments")));
     }
     let pixels = header.frame_pixels();
     let mut samples = vec![0; expected * pixels];
