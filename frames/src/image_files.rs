@@ -4,15 +4,9 @@ use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::error::DecodingError;
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use image::ImageReader;
 
-use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX};
+use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX, read_image};
 
 /// Image files, one per frame.
 #[derive(Debug)]
@@ -48,7 +42,9 @@ impl ImageFiles {
     pub(crate) fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         let path = &self.paths[index];
         check_size(path)?;
-        let rgb = read_image(path)?.into_rgb8();
+        let failed = |source| FramesError::Image { path: path.clone(), source };
+        let picture = read_image(path, MAX_SIDE_PX).map_err(failed)?;
+        let rgb = picture.into_rgb8();
         let (width, height) = rgb.dimensions();
         Ok(Frame { width, height, rgb: rgb.into_raw(), pixel_spacing_mm: None })
     }
@@ -69,48 +65,6 @@ fn check_size(path: &Path) -> Result<(), FramesError> {
     } else {
         Err(FramesError::FrameSize { path: path_buf(), width, height })
     }
-}
-
-/// Decodes an image and turns it as its EXIF orientation says.
-fn read_image(path: &Path) -> Result<DynamicImage, FramesError> {
-    let failed = |source| FramesError::Image { path: path.to_owned(), source };
-    let mut reader = open_image(path)?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE_PX);
-    limits.max_image_height = Some(MAX_SIDE_PX);
-    reader.limits(limits);
-    let format = reader.format();
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-    // Damaged EXIF data does not make an image unusable.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = if format == Some(ImageFormat::Jpeg) {
-        read_jpeg(path)?
-    } else {
-        DynamicImage::from_decoder(decoder).map_err(failed)?
-    };
-    image.apply_orientation(orientation);
-    Ok(image)
-}
-
-/// Decodes a JPEG file. Strict, because `image` fills what is missing at the end with grey.
-fn read_jpeg(path: &Path) -> Result<DynamicImage, FramesError> {
-    let failed = |reason: String| {
-        let error = DecodingError::new(ImageFormat::Jpeg.into(), reason);
-        FramesError::Image { path: path.to_owned(), source: ImageError::Decoding(error) }
-    };
-    let bytes = fs::read(path).map_err(FramesError::read(path))?;
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE_PX as usize)
-        .set_max_height(MAX_SIDE_PX as usize)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&bytes[..]), options);
-    let rgb = decoder.decode().map_err(|error| failed(format!("{error:?}")))?;
-    let info = decoder.info().ok_or_else(|| failed("no frame header".to_owned()))?;
-    let (width, height, found) = (info.width.into(), info.height.into(), rgb.len());
-    RgbImage::from_raw(width, height, rgb)
-        .map(DynamicImage::from)
-        .ok_or_else(|| failed(format!("{found} bytes for {width} x {height} px")))
 }
 
 fn open_image(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, FramesError> {

@@ -17,11 +17,13 @@ mod dicom_files;
 mod error;
 mod frame;
 mod image_files;
+mod upright;
 
 pub use clip::Clip;
 pub use dicom::{DicomProblem, Segmentation, TransferSyntax};
 pub use error::FramesError;
 pub use frame::Frame;
+pub use upright::read_image;
 
 /// Largest width and height of a frame, in pixels.
 pub const MAX_SIDE_PX: u32 = 4096;

@@ -167,6 +167,8 @@ fn truncated_jpeg_files_are_refused() {
     turned.save(&path).unwrap();
     let whole = fs::read(&path).unwrap();
     assert!(Clip::open(&path).unwrap().frame(0).is_ok());
+    fs::write(&path, [&whole[..], &[0, 1, 2, 3]].concat()).unwrap();
+    assert!(Clip::open(&path).unwrap().frame(0).is_ok(), "bytes after the end are ignored");
     for tenths in 1..10 {
         fs::write(&path, &whole[..whole.len() * tenths / 10]).unwrap();
         let result = Clip::open(&path).and_then(|clip| clip.frame(0));

@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         }
         let range = self.value_range(tag, len, end)?;
         check_values(tag, vr, &range)?;
-        if tag.group() % 2 == 1 {
+        if !tag.group().is_multiple_of(2) {
             return Ok(None);
         }
         let bytes = &self.bytes[range.clone()];
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
             match found {
                 ITEM => {
                     let item = self.item(len, form, end, depth + 1)?;
-                    if tag.group() % 2 == 0 {
+                    if tag.group().is_multiple_of(2) {
                         self.remember(ELEMENT_BYTES)?;
                         items.push(item);
                     }
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
             self.at = end;
         }
         let value = DataSetSequence::from(items);
-        Ok((tag.group() % 2 == 0).then(|| DataElement::new(tag, VR::SQ, value)))
+        Ok(tag.group().is_multiple_of(2).then(|| DataElement::new(tag, VR::SQ, value)))
     }
 
     fn item(
