@@ -7,8 +7,9 @@
 //! **Architecture invariants:** files are hostile. Sizes are checked against the limits of this
 //! crate before memory of that size is allocated. A file with less data than its header states is
 //! an error, never a panic and never a partly black frame. An open clip takes about the memory of
-//! its file, and up to 64 MiB and 16 bytes for each byte of the file for attributes; a deflated file
-//! may grow as much. A frame takes up to 24 bytes for each pixel while it is decoded.
+//! its file, and for attributes at most 64 MiB and 4 bytes for each byte of the file. A deflated file
+//! may grow to 64 MiB and 16 bytes for each of its bytes. A frame takes at most 24 bytes for each
+//! pixel while it is decoded.
 #![forbid(unsafe_code)]
 
 mod clip;

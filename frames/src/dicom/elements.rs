@@ -21,7 +21,7 @@ const MAX_DEPTH: u64 = 64;
 /// Largest number of elements, items and fragments together.
 const MAX_ELEMENTS: u64 = 2_000_000;
 
-/// Memory for the elements of any file, in addition to 16 bytes for each of its bytes.
+/// Memory for the elements of any file, in addition to 4 bytes for each of its bytes.
 const MEMORY_BYTES: u64 = 64 << 20;
 
 /// Size of an element without a value, in bytes.
@@ -342,7 +342,7 @@ impl<'a> Reader<'a> {
 
     fn remember(&mut self, bytes: u64) -> Result<(), DicomProblem> {
         self.memory += bytes;
-        let limit = MEMORY_BYTES + 16 * self.bytes.len() as u64;
+        let limit = MEMORY_BYTES + 4 * self.bytes.len() as u64;
         check_limit("bytes of memory for elements", self.memory, limit)
     }
 }
