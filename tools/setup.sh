@@ -126,6 +126,25 @@ c6f5b60e1711d6009f7a944873969d4c8d4fcbd6ad96099a3a1a20f32a95a2bb pydicom==3.0.2 
 af5a66e40cd49d15dfbf7b78c850eba0662bdc7339339c3fa13f123a57e812cb pydicom-data==1.0.0 data_store/data/US1_UNCR.dcm
 22340375674ff253196ce8a147acf0458bea3f105ff2c6af81f0eb119729605b pydicom-data==1.0.0 data_store/data/US1_J2KI.dcm
 f1a2d5f7c4ffe87dc589b12738084099fe44a436f6980f5d7e96a026ad356d65 pydicom-data==1.0.0 data_store/data/gdcm-US-ALOKA-16.dcm
+13d217617fcadc22c069ec7b18e94731d346c5d83703bc152f692877cab5085f pydicom==3.0.2 pydicom/data/test_files/JPGExtended.dcm
+3f27d1c22f1a66e80d7bb7c911e8610fd0bb70325a76746a7adb1c0ddefcf2bb pydicom==3.0.2 pydicom/data/test_files/MR_small.dcm
+2e5cb60878dc0acc494298ccdad28fce2cf14c51096e5d8cedab40248ea02e6c pydicom==3.0.2 pydicom/data/test_files/MR_small_RLE.dcm
+3e4c8c9fe70de4f3be149bbd673fa56f211c8e8e2ff9bac63f70f9dc31b5d108 pydicom==3.0.2 pydicom/data/test_files/MR_small_bigendian.dcm
+6077442c42a56fc7fcc7db8411a657dded9fc109e6d3275765c4de358292b299 pydicom==3.0.2 pydicom/data/test_files/MR_small_implicit.dcm
+4c0049e0355b560c8c846538d827afbdae5311b20fc5e5a93a3892e109bb140d pydicom==3.0.2 pydicom/data/test_files/MR_small_jp2klossless.dcm
+b2b69dd2ae854bf7dfada6745709cd5d8a4573ea12387adbbdc56e8be6056206 pydicom==3.0.2 pydicom/data/test_files/MR_small_jpeg_ls_lossless.dcm
+34fc0ba5adab81baf72ee509d468f8aecdff0d24069ac7be62db074420f18a54 pydicom==3.0.2 pydicom/data/test_files/SC_rgb_jls_lossy_line.dcm
+c487f2ac9bf0efc0af85ccc43f4a6296e4e90722678650c63a34bcd7ffba29eb pydicom==3.0.2 pydicom/data/test_files/SC_rgb_jls_lossy_sample.dcm
+0029ebbba17e7c6f081408d433cd28b5d1cfee0eeb4cff509b4d972ffa9daf27 pydicom==3.0.2 pydicom/data/test_files/image_dfl.dcm
+a492ed4a120c51a076126a6021e8cab1acb0172da3d42c62843b2a34a8ddd252 pydicom==3.0.2 pydicom/data/test_files/SC_rgb_jpeg_gdcm.dcm
+3f98ee352e75b10ccd6d279ca30b0cb1e363a0c9dde318803f0ec660111327d6 pydicom==3.0.2 pydicom/data/test_files/SC_rgb_rle.dcm
+151233ec63f64ebb63b979df51aa827cd612a53422c073f6ef341770c7bc9a56 pydicom-data==1.0.0 data_store/data/emri_small.dcm
+24de03c9c0f8b5aa75d7fbcc894f94e612b66702175b4936589a0849ec9f87b4 pydicom-data==1.0.0 data_store/data/emri_small_jpeg_ls_lossless.dcm
+2df92c523d36639e4d88f892f47e4f6616c48ab017a445a6241ffe38b2d07bbf pydicom==3.0.2 pydicom/data/test_files/J2K_pixelrep_mismatch.dcm
+8ac3546185d0c18c193438b47b16c4ef323f0ebe0e8fd071ee1e6d43edef1978 pydicom==3.0.2 pydicom/data/test_files/liver_1frame.dcm
+2429258dec0f9c444b69d9d7326b442bd27c66a2ba1d6f68804005d27df6af13 pydicom==3.0.2 pydicom/data/test_files/liver_expb_1frame.dcm
+1d6cc092146d093e086a6bcccef4ebb7d097941343f5cd3b6395d157b64e37e4 pydicom==3.0.2 pydicom/data/test_files/rtdose.dcm
+2f83e3a2ef0de355570c38860b233fc2fa6c37626c81ad080d8661c03a413522 pydicom==3.0.2 pydicom/data/test_files/rtdose_rle.dcm
 FILES
     fi
     command -v mosquitto >/dev/null || broker_installed=yes

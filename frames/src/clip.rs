@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::dicom::DicomClip;
+use crate::dicom::{DicomClip, is_dicom};
+use crate::dicom_files::{DicomFiles, numbered};
 use crate::image_files::ImageFiles;
 use crate::{Frame, FramesError, MAX_FRAMES};
 
@@ -13,19 +14,25 @@ use crate::{Frame, FramesError, MAX_FRAMES};
 pub struct Clip {
     path: PathBuf,
     source: Source,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
 enum Source {
     Dicom(Box<DicomClip>),
+    DicomFiles(Box<DicomFiles>),
     ImageFiles(ImageFiles),
 }
 
 impl Clip {
-    /// Opens a DICOM file, a PNG or JPEG file, or a folder of PNG and JPEG files.
+    /// Opens a DICOM file, a PNG or JPEG file, or a folder of PNG and JPEG files or of DICOM files.
     ///
-    /// The kind of a file is detected from its first bytes, not from its name. In a folder, files
-    /// with other extensions are ignored, and numbers in names are sorted by value.
+    /// The kind of a file is detected from its first bytes, not from its name. Images in a folder
+    /// have the extension png, jpg or jpeg and are sorted by name, numbers by value. In a folder
+    /// without images, DICOM files are sorted by series and InstanceNumber. Hidden files (`._*`,
+    /// `.DS_Store`), `Thumbs.db` and all other files are passed over.
+    ///
+    /// Faults that were tolerated are logged, and kept as [`Self::warnings`].
     ///
     /// # Errors
     /// The path cannot be read, is of an unknown kind, exceeds the limits of this crate, or is
@@ -33,18 +40,22 @@ impl Clip {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FramesError> {
         let path = path.as_ref().to_owned();
         let metadata = fs::metadata(&path).map_err(FramesError::read(&path))?;
-        let source = if metadata.is_dir() {
-            Source::ImageFiles(ImageFiles::in_folder(&path)?)
-        } else {
-            open_file(&path)?
-        };
-        let clip = Self { path, source };
-        if (1..=MAX_FRAMES).contains(&clip.len()) {
-            Ok(clip)
-        } else {
+        let (source, warnings) =
+            if metadata.is_dir() { open_folder(&path)? } else { open_file(&path)? };
+        let clip = Self { path, source, warnings };
+        if !(1..=MAX_FRAMES).contains(&clip.len()) {
             let found = clip.len() as u64;
-            Err(FramesError::FrameCount { path: clip.path, found })
+            return Err(FramesError::FrameCount { path: clip.path, found });
         }
+        for warning in &clip.warnings {
+            tracing::warn!("{}: {warning}", clip.path.display());
+        }
+        Ok(clip)
+    }
+
+    /// Faults of the files that were tolerated, and assumptions about the grey values.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Number of frames, at least 1.
@@ -53,13 +64,14 @@ impl Clip {
     pub fn len(&self) -> usize {
         match &self.source {
             Source::Dicom(dicom) => dicom.len(),
+            Source::DicomFiles(files) => files.len(),
             Source::ImageFiles(files) => files.len(),
         }
     }
 
-    /// True for a DICOM file, false for images.
+    /// True for DICOM files, false for images.
     pub fn is_dicom(&self) -> bool {
-        matches!(self.source, Source::Dicom(_))
+        !matches!(self.source, Source::ImageFiles(_))
     }
 
     /// Decodes frame `index`, counted from 0.
@@ -75,6 +87,7 @@ impl Clip {
             Source::Dicom(dicom) => dicom
                 .frame(index)
                 .map_err(|source| FramesError::Dicom { path: self.path.clone(), source }),
+            Source::DicomFiles(files) => files.frame(index),
             Source::ImageFiles(files) => files.frame(index),
         }
     }
@@ -83,6 +96,7 @@ impl Clip {
     pub fn frame_interval_ms(&self) -> Option<f64> {
         match &self.source {
             Source::Dicom(dicom) => dicom.frame_interval_ms(),
+            Source::DicomFiles(files) => files.frame_interval_ms(),
             Source::ImageFiles(_) => None,
         }
     }
@@ -93,30 +107,77 @@ impl Clip {
     pub fn frame_name(&self, index: usize) -> Option<String> {
         match &self.source {
             Source::ImageFiles(files) => files.name(index),
+            Source::DicomFiles(files) => files.name(index),
             Source::Dicom(dicom) if index < dicom.len() => {
                 let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-                let digits = (dicom.len() - 1).to_string().len();
-                Some(match dicom.len() {
-                    1 => file.into_owned(),
-                    _ => format!("{file}-{index:0digits$}"),
-                })
+                Some(numbered(&file, index, dicom.len()))
             }
             Source::Dicom(_) => None,
         }
     }
 }
 
-fn open_file(path: &Path) -> Result<Source, FramesError> {
-    let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(132).read_to_end(&mut start))
-        .map_err(FramesError::read(path))?;
-    if start.get(128..132) == Some(b"DICM") {
-        Ok(Source::Dicom(Box::new(DicomClip::open(path)?)))
-    } else if start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff") {
-        Ok(Source::ImageFiles(ImageFiles::one(path)?))
+/// Bytes at the start of a file that tell its kind.
+const START_BYTES: u64 = 132;
+
+fn open_file(path: &Path) -> Result<(Source, Vec<String>), FramesError> {
+    let mut start = start_of(path)?;
+    if start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff") {
+        Ok((Source::ImageFiles(ImageFiles::one(path)?), Vec::new()))
+    } else if is_dicom(&start) {
+        let mut clip = DicomClip::open(path)?;
+        let warnings = std::mem::take(&mut clip.warnings);
+        Ok((Source::Dicom(Box::new(clip)), warnings))
     } else {
         start.truncate(8);
         Err(FramesError::Unrecognized { path: path.to_owned(), found: start })
     }
+}
+
+fn open_folder(folder: &Path) -> Result<(Source, Vec<String>), FramesError> {
+    let (mut images, mut dicoms) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder).map_err(FramesError::read(folder))? {
+        let path = entry.map_err(FramesError::read(folder))?.path();
+        if is_system_file(&path) || !path.is_file() {
+        } else if has_extension(&path, &["png", "jpg", "jpeg"]) {
+            images.push(path);
+        } else if has_extension(&path, &["dcm", "dic", "dicom", "ima"])
+            || start_of(&path)?.get(128..) == Some(b"DICM")
+        {
+            dicoms.push(path);
+        }
+    }
+    if !images.is_empty() {
+        let mut warnings = Vec::new();
+        if !dicoms.is_empty() {
+            let count = dicoms.len();
+            warnings.push(format!("{count} DICOM files are passed over, because there are images"));
+        }
+        return Ok((Source::ImageFiles(ImageFiles::several(images)?), warnings));
+    }
+    let Some(mut files) = DicomFiles::open(dicoms)? else {
+        return Err(FramesError::EmptyFolder { path: folder.to_owned() });
+    };
+    let warnings = std::mem::take(&mut files.warnings);
+    Ok((Source::DicomFiles(Box::new(files)), warnings))
+}
+
+fn start_of(path: &Path) -> Result<Vec<u8>, FramesError> {
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(START_BYTES).read_to_end(&mut start))
+        .map_err(FramesError::read(path))?;
+    Ok(start)
+}
+
+/// True for files that systems add to folders: hidden ones, thumbnails, and indexes of media.
+fn is_system_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let others = ["Thumbs.db", "desktop.ini", "DICOMDIR"];
+    name.starts_with('.') || others.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension()
+        .is_some_and(|found| extensions.iter().any(|one| found.eq_ignore_ascii_case(one)))
 }

@@ -32,7 +32,9 @@ pub enum FramesError {
     },
 
     /// The folder contains no images.
-    #[error("{path}: folder has no .png, .jpg or .jpeg file, expected at least one")]
+    #[error(
+        "{path}: folder has no .png, .jpg or .jpeg file and no DICOM image, expected at least one"
+    )]
     EmptyFolder {
         /// The folder.
         path: PathBuf,

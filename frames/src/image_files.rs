@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::ImageReader;
 
-use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX};
+use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_SIDE_PX, read_image};
 
 /// Image files, one per frame.
 #[derive(Debug)]
@@ -21,20 +21,12 @@ impl ImageFiles {
         Ok(Self { paths: vec![path.to_owned()] })
     }
 
-    /// The images directly in a folder, sorted by name.
-    pub(crate) fn in_folder(folder: &Path) -> Result<Self, FramesError> {
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(folder).map_err(FramesError::read(folder))? {
-            let path = entry.map_err(FramesError::read(folder))?.path();
-            if has_image_ending(&path) && path.is_file() {
-                paths.push(path);
-            }
-        }
-        if paths.is_empty() {
-            return Err(FramesError::EmptyFolder { path: folder.to_owned() });
-        }
+    /// Images, sorted by name.
+    pub(crate) fn several(mut paths: Vec<PathBuf>) -> Result<Self, FramesError> {
         paths.sort_by(|a, b| compare_naturally(&file_name(a), &file_name(b)));
-        check_size(&paths[0])?;
+        if let Some(first) = paths.first() {
+            check_size(first)?;
+        }
         Ok(Self { paths })
     }
 
@@ -46,11 +38,13 @@ impl ImageFiles {
         self.paths.get(index).map(|path| file_name(path))
     }
 
-    /// Decodes an image. Transparency is dropped, and 16-bit samples are reduced to 8 bits.
+    /// Decodes an image, upright. Transparency is dropped, and 16-bit samples are reduced to 8 bits.
     pub(crate) fn frame(&self, index: usize) -> Result<Frame, FramesError> {
         let path = &self.paths[index];
         check_size(path)?;
-        let rgb = read_image(path)?.into_rgb8();
+        let failed = |source| FramesError::Image { path: path.clone(), source };
+        let picture = read_image(path, MAX_SIDE_PX).map_err(failed)?;
+        let rgb = picture.into_rgb8();
         let (width, height) = rgb.dimensions();
         Ok(Frame { width, height, rgb: rgb.into_raw(), pixel_spacing_mm: None })
     }
@@ -73,34 +67,19 @@ fn check_size(path: &Path) -> Result<(), FramesError> {
     }
 }
 
-fn read_image(path: &Path) -> Result<DynamicImage, FramesError> {
-    let mut reader = open_image(path)?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE_PX);
-    limits.max_image_height = Some(MAX_SIDE_PX);
-    reader.limits(limits);
-    reader.decode().map_err(|source| FramesError::Image { path: path.to_owned(), source })
-}
-
 fn open_image(path: &Path) -> Result<ImageReader<std::io::BufReader<fs::File>>, FramesError> {
     ImageReader::open(path)
         .and_then(ImageReader::with_guessed_format)
         .map_err(FramesError::read(path))
 }
 
-fn has_image_ending(path: &Path) -> bool {
-    let endings = ["png", "jpg", "jpeg"];
-    path.extension()
-        .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
-}
-
-fn file_name(path: &Path) -> String {
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Compares names so that `frame2` comes before `frame10`. Names that differ only in leading zeros
 /// are compared as text.
-fn compare_naturally(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_naturally(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     while !rest_a.is_empty() && !rest_b.is_empty() {
         let (part_a, after_a) = split_part(rest_a);

@@ -55,7 +55,10 @@ fn other_kinds_of_files_are_refused_with_what_they_are() {
     let packed = DicomFile::new(RLE)
         .text(0x0008, 0x0016, b"UI", SEGMENTATION)
         .text(0x0062, 0x0001, b"CS", "BINARY");
-    refused(packed, "TransferSyntaxUID is 1.2.840.10008.1.2.5, expected uncompressed");
+    refused(
+        packed,
+        "TransferSyntaxUID is RLE Lossless (1.2.840.10008.1.2.5), expected uncompressed",
+    );
 }
 
 #[test]

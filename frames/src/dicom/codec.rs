@@ -1,12 +1,15 @@
 //! Decoding of compressed frames.
 
+mod deflated;
 mod jpeg;
 mod jpeg2000;
+mod jpeg_ls;
 mod run_length;
 
-use super::DicomProblem;
-use super::header::{Encoding, Header};
+use super::header::{Header, Layout};
 use super::samples::Samples;
+use super::syntax::Encoding;
+use super::{DicomProblem, colour};
 
 /// Decodes the stream of frame `frame`.
 pub(super) fn decode(
@@ -15,10 +18,13 @@ pub(super) fn decode(
     frame: usize,
 ) -> Result<Samples, DicomProblem> {
     match header.encoding {
+        Encoding::Encapsulated => deflated::uncompressed(stream, header, frame),
+        Encoding::DeflatedFrame => deflated::decode(stream, header, frame),
         Encoding::Jpeg => jpeg::decode(stream, header, frame),
+        Encoding::JpegLs => jpeg_ls::decode(stream, header, frame),
         Encoding::Jpeg2000 => jpeg2000::decode(stream, header, frame),
         Encoding::RunLength => run_length::decode(stream, header, frame),
-        // Invariant: `Pixels::take` makes fragments only for compressed encodings.
+        // Invariant: `Pixels::take` makes fragments only for other encodings.
         Encoding::Native => unreachable!("native pixels are not in fragments"),
     }
 }
@@ -45,14 +51,30 @@ impl StreamInfo {
                 return Err(DicomProblem::Disagrees { frame, what, found, expected });
             }
         }
-        // Fewer bits than in the file's header are common; more would not fit the samples.
-        if self.bits > 8 * header.bytes_per_sample as u32 {
+        // Another number of bits than in the file's header is common; more than allocated, or none,
+        // is damage.
+        if !(1..=header.bits_allocated).contains(&self.bits) {
             let (found, expected) = (self.bits.into(), u64::from(header.bits_stored));
             let what = "bits per sample";
             return Err(DicomProblem::Disagrees { frame, what, found, expected });
         }
         Ok(())
     }
+}
+
+/// Samples of a stream of 16 bits at most, `[H, W, S]`.
+fn samples_of_words(values: Vec<u16>, stream_bits: u32, header: &Header) -> Samples {
+    if header.samples_per_pixel == 1 {
+        // Signed values may be extended to the bits of the stream or not.
+        let bits = if header.signed {
+            header.bits_stored.min(stream_bits)
+        } else {
+            header.bits_stored.max(stream_bits).min(16)
+        };
+        return Samples::Single { values, bits };
+    }
+    let bytes = values.into_iter().map(|value| colour::to_eight_bits(value.into(), stream_bits));
+    Samples::Rgb(colour::three_to_rgb(bytes.collect(), header, Layout::Interleaved))
 }
 
 /// Big-endian 16-bit number at `at`.

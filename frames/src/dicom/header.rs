@@ -2,10 +2,11 @@
 
 use std::str::FromStr;
 
-use dicom_dictionary_std::{tags, uids};
-use dicom_object::{DefaultDicomObject, InMemDicomObject, Tag};
+use dicom_dictionary_std::tags;
+use dicom_object::{InMemDicomObject, Tag};
 
 use super::DicomProblem;
+use super::syntax::{Encoding, TransferSyntax};
 
 /// Form and meaning of the pixels. The rest of this module can decode every `Header`, except that
 /// the caller has to check sizes.
@@ -16,17 +17,17 @@ pub(super) struct Header {
     pub(super) frames: u64,
     /// Samples per pixel, 1 or 3.
     pub(super) samples_per_pixel: usize,
-    /// Bytes per sample, 1 or 2; always 1 with three samples per pixel.
-    pub(super) bytes_per_sample: usize,
-    /// Bits stored, 1 to 16; the sample is in the low bits.
+    /// Bits per sample in uncompressed pixels: 1, 8, 16 or 32; at least 8 with three samples.
+    pub(super) bits_allocated: u32,
+    /// Bits stored, 1 to `bits_allocated`.
     pub(super) bits_stored: u32,
+    /// Bits below the sample in uncompressed pixels.
+    pub(super) shift: u32,
+    /// True if samples are in two's complement; false with three samples per pixel.
+    pub(super) signed: bool,
     pub(super) layout: Layout,
     pub(super) photometric: Photometric,
     pub(super) encoding: Encoding,
-    /// Centre and width of the window for displaying grey values.
-    pub(super) window: Option<[f64; 2]>,
-    /// Slope and intercept that convert stored values to the units of the window.
-    pub(super) rescale: [f64; 2],
 }
 
 /// Order of the samples of three-sample pixels.
@@ -49,54 +50,56 @@ pub(super) enum Photometric {
     YbrFull,
     /// Native: pairs of pixels share their chroma. JPEG: the stream describes its own sampling.
     YbrFull422,
+    /// Like `YbrFull422`, with luma from 16 to 235 and chroma from 16 to 240.
+    YbrPartial422,
     /// Only in JPEG 2000 streams, whose decoder reverses it.
     YbrJpeg2000,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Encoding {
-    Native,
-    Jpeg,
-    Jpeg2000,
-    RunLength,
-}
-
 impl Header {
-    pub(super) fn read(object: &DefaultDicomObject) -> Result<Self, DicomProblem> {
-        let encoding = encoding(object.meta().transfer_syntax().trim_end_matches(['\0', ' ']))?;
+    /// Reads the header; faults that are tolerated are added to `warnings`.
+    pub(super) fn read(
+        object: &InMemDicomObject,
+        syntax: &TransferSyntax,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, DicomProblem> {
+        let one_of =
+            |tag, attribute, allowed, expected| one_of(object, tag, attribute, allowed, expected);
+        let rows = required(object, tags::ROWS, "Rows")?;
+        let bits_stored = required(object, tags::BITS_STORED, "BitsStored")?;
         let header = Self {
-            rows: required(object, tags::ROWS, "Rows")?,
+            rows,
             columns: required(object, tags::COLUMNS, "Columns")?,
-            frames: frames(object)?,
+            frames: match frames(object)? {
+                0 => {
+                    warnings.push("NumberOfFrames is 0; one frame is read".to_owned());
+                    1
+                }
+                frames => frames,
+            },
             samples_per_pixel: one_of(
-                object,
                 tags::SAMPLES_PER_PIXEL,
                 "SamplesPerPixel",
                 &[1, 3],
                 "1 or 3",
             )? as usize,
-            bytes_per_sample: one_of(
-                object,
+            bits_allocated: one_of(
                 tags::BITS_ALLOCATED,
                 "BitsAllocated",
-                &[8, 16],
-                "8 or 16",
-            )? as usize
-                / 8,
-            bits_stored: required(object, tags::BITS_STORED, "BitsStored")?,
+                &[1, 8, 16, 32],
+                "1, 8, 16 or 32",
+            )?,
+            bits_stored,
+            shift: shift(object, bits_stored)?,
+            signed: one_of_optional(object, tags::PIXEL_REPRESENTATION)? == 1,
             layout: match integer(object, tags::PLANAR_CONFIGURATION) {
                 Some(1) => Layout::Planar,
                 _ => Layout::Interleaved,
             },
             photometric: photometric(object)?,
-            encoding,
-            window: window(object),
-            rescale: [
-                float(object, tags::RESCALE_SLOPE).unwrap_or(1.0),
-                float(object, tags::RESCALE_INTERCEPT).unwrap_or(0.0),
-            ],
+            encoding: syntax.encoding()?,
         };
-        header.check(object)?;
+        header.check()?;
         Ok(header)
     }
 
@@ -105,47 +108,63 @@ impl Header {
         self.rows as usize * self.columns as usize
     }
 
-    /// Number of bytes in an uncompressed frame.
-    pub(super) fn native_frame_bytes(&self) -> usize {
-        match self.photometric {
-            Photometric::YbrFull422 => self.frame_pixels() * 2,
-            _ => self.frame_pixels() * self.samples_per_pixel * self.bytes_per_sample,
-        }
+    /// Number of bits in an uncompressed frame.
+    pub(super) fn native_frame_bits(&self) -> u64 {
+        let samples = if self.is_subsampled() { 2 } else { self.samples_per_pixel as u64 };
+        self.frame_pixels() as u64 * samples * u64::from(self.bits_allocated)
+    }
+
+    /// True if pairs of pixels share their chroma in uncompressed pixels.
+    pub(super) fn is_subsampled(&self) -> bool {
+        matches!(self.photometric, Photometric::YbrFull422 | Photometric::YbrPartial422)
+    }
+
+    /// True if the pixels are not compressed, or only by Deflate.
+    fn is_uncompressed(&self) -> bool {
+        use Encoding::{DeflatedFrame, Encapsulated, Native};
+        matches!(self.encoding, Native | Encapsulated | DeflatedFrame)
     }
 
     /// Refuses combinations that are invalid or that this crate cannot decode.
-    fn check(&self, object: &DefaultDicomObject) -> Result<(), DicomProblem> {
+    fn check(&self) -> Result<(), DicomProblem> {
         let unsupported = |attribute, found: String, expected| {
             Err(DicomProblem::Unsupported { attribute, found, expected })
         };
-        let colour = !matches!(
-            self.photometric,
-            Photometric::Monochrome1 | Photometric::Monochrome2 | Photometric::Palette
-        );
+        use Photometric::{Monochrome1, Monochrome2, Palette};
+        let colour = !matches!(self.photometric, Monochrome1 | Monochrome2 | Palette);
         if colour != (self.samples_per_pixel == 3) {
             let expected = "3 for colour, 1 for MONOCHROME1, MONOCHROME2 and PALETTE COLOR";
             return unsupported("SamplesPerPixel", self.samples_per_pixel.to_string(), expected);
         }
-        if colour && self.bytes_per_sample != 1 {
-            return unsupported("BitsAllocated", "16".into(), "8 with three samples per pixel");
+        let bits = self.bits_allocated;
+        if bits == 1 && (colour || !self.is_uncompressed()) {
+            return unsupported(
+                "BitsAllocated",
+                "1".into(),
+                "8, 16 or 32 with colour or compression",
+            );
         }
-        if self.bits_stored == 0 || self.bits_stored > 8 * self.bytes_per_sample as u32 {
+        if self.bits_stored == 0 || self.bits_stored > bits {
             return unsupported("BitsStored", self.bits_stored.to_string(), "1 to BitsAllocated");
         }
-        if let Some(high_bit) = integer(object, tags::HIGH_BIT)
-            && high_bit != i64::from(self.bits_stored) - 1
-        {
-            return unsupported("HighBit", high_bit.to_string(), "BitsStored - 1");
+        if self.shift + self.bits_stored > bits {
+            let found = (self.shift + self.bits_stored - 1).to_string();
+            return unsupported("HighBit", found, "BitsStored - 1 to BitsAllocated - 1");
         }
-        if let Some(sign) = integer(object, tags::PIXEL_REPRESENTATION)
-            && sign != 0
-        {
-            return unsupported("PixelRepresentation", sign.to_string(), "0, unsigned");
+        if self.photometric == Palette && bits > 16 {
+            return unsupported("BitsAllocated", bits.to_string(), "at most 16 with PALETTE COLOR");
         }
-        let native = self.encoding == Encoding::Native;
-        let chroma_pairs = self.photometric == Photometric::YbrFull422 && native;
-        if chroma_pairs && self.columns % 2 == 1 {
-            return unsupported("Columns", self.columns.to_string(), "even with YBR_FULL_422");
+        if colour && self.signed {
+            return unsupported("PixelRepresentation", "1".into(), "0, unsigned, with colour");
+        }
+        if self.is_subsampled() && self.is_uncompressed() {
+            if self.columns % 2 == 1 {
+                let found = self.columns.to_string();
+                return unsupported("Columns", found, "even with YBR_FULL_422 and YBR_PARTIAL_422");
+            }
+            if bits != 8 {
+                return unsupported("BitsAllocated", bits.to_string(), "8 with YBR_FULL_422");
+            }
         }
         if self.photometric == Photometric::YbrJpeg2000 && self.encoding != Encoding::Jpeg2000 {
             let found = "YBR_ICT or YBR_RCT".into();
@@ -196,6 +215,14 @@ pub(super) fn one_of(
     }
 }
 
+/// PixelRepresentation; absent means unsigned.
+fn one_of_optional(object: &InMemDicomObject, tag: Tag) -> Result<u32, DicomProblem> {
+    if integer(object, tag).is_none() {
+        return Ok(0);
+    }
+    one_of(object, tag, "PixelRepresentation", &[0, 1], "0, unsigned, or 1, signed")
+}
+
 /// Number of frames; absent or empty means one frame.
 pub(super) fn frames(object: &InMemDicomObject) -> Result<u64, DicomProblem> {
     match object.get(tags::NUMBER_OF_FRAMES) {
@@ -206,10 +233,14 @@ pub(super) fn frames(object: &InMemDicomObject) -> Result<u64, DicomProblem> {
     }
 }
 
-fn window(object: &InMemDicomObject) -> Option<[f64; 2]> {
-    let centre = float(object, tags::WINDOW_CENTER)?;
-    let width = float(object, tags::WINDOW_WIDTH)?;
-    (width >= 1.0).then_some([centre, width])
+/// Bits below a sample: the high bit is usually the highest stored one.
+fn shift(object: &InMemDicomObject, bits_stored: u32) -> Result<u32, DicomProblem> {
+    let Some(high_bit) = integer(object, tags::HIGH_BIT) else { return Ok(0) };
+    u32::try_from(high_bit + 1 - i64::from(bits_stored)).map_err(|_| DicomProblem::Unsupported {
+        attribute: "HighBit",
+        found: high_bit.to_string(),
+        expected: "BitsStored - 1 to BitsAllocated - 1",
+    })
 }
 
 fn photometric(object: &InMemDicomObject) -> Result<Photometric, DicomProblem> {
@@ -218,9 +249,10 @@ fn photometric(object: &InMemDicomObject) -> Result<Photometric, DicomProblem> {
         .get(tags::PHOTOMETRIC_INTERPRETATION)
         .and_then(|element| element.to_str().ok())
         .ok_or(DicomProblem::Missing { attribute })?;
-    Photometric::from_str(found.trim()).map_err(|expected| DicomProblem::Unsupported {
+    let found = found.trim_matches(['\0', ' ']);
+    Photometric::from_str(found).map_err(|expected| DicomProblem::Unsupported {
         attribute,
-        found: found.trim().to_owned(),
+        found: found.to_owned(),
         expected,
     })
 }
@@ -237,32 +269,12 @@ impl FromStr for Photometric {
             "RGB" => Self::Rgb,
             "YBR_FULL" => Self::YbrFull,
             "YBR_FULL_422" => Self::YbrFull422,
+            "YBR_PARTIAL_422" => Self::YbrPartial422,
             "YBR_ICT" | "YBR_RCT" => Self::YbrJpeg2000,
             _ => {
                 return Err("MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB, YBR_FULL, \
-                            YBR_FULL_422, YBR_ICT or YBR_RCT");
+                            YBR_FULL_422, YBR_PARTIAL_422, YBR_ICT or YBR_RCT");
             }
         })
     }
-}
-
-/// Encoding of a transfer syntax, which must be given without padding.
-pub(super) fn encoding(transfer_syntax: &str) -> Result<Encoding, DicomProblem> {
-    Ok(match transfer_syntax {
-        uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN => Encoding::Native,
-        uids::JPEG_BASELINE8_BIT
-        | uids::JPEG_EXTENDED12_BIT
-        | uids::JPEG_LOSSLESS
-        | uids::JPEG_LOSSLESS_SV1 => Encoding::Jpeg,
-        uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Encoding::Jpeg2000,
-        uids::RLE_LOSSLESS => Encoding::RunLength,
-        _ => {
-            return Err(DicomProblem::Unsupported {
-                attribute: "TransferSyntaxUID",
-                found: transfer_syntax.to_owned(),
-                expected: "uncompressed little endian, JPEG baseline, extended or lossless, \
-                           JPEG 2000, or RLE",
-            });
-        }
-    })
 }

@@ -15,8 +15,7 @@ pub(super) fn pixel_spacing_mm(object: &InMemDicomObject, header: &Header) -> Op
     if let Some(regions) = object.get(tags::SEQUENCE_OF_ULTRASOUND_REGIONS) {
         return region_spacing_mm(regions.items()?, header);
     }
-    row_column_spacing_mm(object, tags::PIXEL_SPACING)
-        .or_else(|| row_column_spacing_mm(object, tags::IMAGER_PIXEL_SPACING))
+    row_column_spacing_mm(object).or_else(|| two_spacings_mm(object, tags::IMAGER_PIXEL_SPACING))
 }
 
 /// Time between frames in ms, from FrameTime, CineRate, RecommendedDisplayFrameRate, or the first
@@ -66,7 +65,12 @@ fn centimetre_spacing_mm(region: &InMemDicomObject) -> Option<[f32; 2]> {
     usable([mm(tags::PHYSICAL_DELTA_Y)?, mm(tags::PHYSICAL_DELTA_X)?])
 }
 
-fn row_column_spacing_mm(object: &InMemDicomObject, tag: Tag) -> Option<[f32; 2]> {
+/// PixelSpacing of an image or of a functional group.
+pub(super) fn row_column_spacing_mm(object: &InMemDicomObject) -> Option<[f32; 2]> {
+    two_spacings_mm(object, tags::PIXEL_SPACING)
+}
+
+fn two_spacings_mm(object: &InMemDicomObject, tag: Tag) -> Option<[f32; 2]> {
     let values = floats(object, tag)?;
     usable([*values.first()?, *values.get(1)?])
 }

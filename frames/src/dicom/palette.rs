@@ -21,6 +21,12 @@ impl Palette {
         let (first, red) = red.read(object)?;
         let (_, green) = green.read(object)?;
         let (_, blue) = blue.read(object)?;
+        // Entries are 16 bits wide; some writers use only the low 8 bits.
+        let all = red.iter().chain(&green).chain(&blue);
+        let shift = if all.copied().max() > Some(0xff) { 8 } else { 0 };
+        let [red, green, blue] = [red, green, blue]
+            .map(|channel| channel.into_iter().map(|value| (value >> shift) as u8).collect());
+        let [red, green, blue]: [Vec<u8>; 3] = [red, green, blue];
         // If the channels have different lengths, the shortest one is used.
         let colours = red.iter().zip(green).zip(blue).map(|((&r, g), b)| [r, g, b]).collect();
         Ok(Self { first, colours })
@@ -80,8 +86,8 @@ const CHANNELS: [Channel; 3] = [
 ];
 
 impl Channel {
-    /// Reads the first index and the 8-bit values of one channel.
-    fn read(&self, object: &InMemDicomObject) -> Result<(u16, Vec<u8>), DicomProblem> {
+    /// Reads the first index and the values of one channel: 8 bits in the low byte, or 16 bits.
+    fn read(&self, object: &InMemDicomObject) -> Result<(u16, Vec<u16>), DicomProblem> {
         let (tag, attribute) = self.descriptor;
         let descriptor = object
             .get(tag)
@@ -100,7 +106,10 @@ impl Channel {
 
         let (values, attribute) = match (object.get(self.plain.0), object.get(self.segmented.0)) {
             (Some(plain), _) => {
-                (table_values(&plain.to_bytes().unwrap_or_default(), bits), self.plain.1)
+                let bytes = plain.to_bytes().unwrap_or_default();
+                // Some writers store 8 bits in words.
+                let bits = if bytes.len() >= 2 * entries { 16 } else { bits };
+                (table_values(&bytes, bits), self.plain.1)
             }
             (None, Some(segmented)) => {
                 let words = table_values(&segmented.to_bytes().unwrap_or_default(), bits);
@@ -114,15 +123,14 @@ impl Channel {
             let expected = "as many entries as its descriptor states";
             return Err(DicomProblem::Unsupported { attribute, found, expected });
         };
-        let shift = bits - 8;
-        Ok((first, values.iter().map(|value| (value >> shift) as u8).collect()))
+        Ok((first, values.to_vec()))
     }
 }
 
 fn table_values(bytes: &[u8], bits: i32) -> Vec<u16> {
     match bits {
         8 => bytes.iter().map(|&byte| byte.into()).collect(),
-        _ => bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+        _ => bytes.as_chunks().0.iter().map(|&word| u16::from_ne_bytes(word)).collect(),
     }
 }
 
@@ -160,7 +168,8 @@ fn expand_direct(
     entries: usize,
     table: &mut Vec<u16>,
 ) -> Option<usize> {
-    let length = usize::from(*words.get(position + 1)?);
+    // Without empty segments, which expand to nothing however often they are repeated.
+    let length = Some(usize::from(*words.get(position + 1)?)).filter(|length| *length > 0)?;
     let room = entries.saturating_sub(table.len());
     match words[position] {
         DISCRETE => {
@@ -215,7 +224,9 @@ mod tests {
 
     #[test]
     fn damaged_segments_are_refused() {
-        let cases: [&[u16]; 7] = [
+        let cases: [&[u16]; 9] = [
+            &[0, 0, 0, 1, 5],
+            &[0, 1, 5, 1, 0, 9],
             &[3, 1, 1],
             &[0, 5, 1],
             &[1, 2, 9],

@@ -2,119 +2,149 @@
 
 use std::ops::Range;
 
-use dicom_core::DicomValue;
-use dicom_core::value::PrimitiveValue;
-use dicom_dictionary_std::tags;
-use dicom_object::DefaultDicomObject;
-
-use super::header::{Encoding, Header};
+use super::data_set::DataSet;
+use super::elements::PixelElement;
+use super::header::Header;
 use super::samples::Samples;
+use super::syntax::Encoding;
 use super::{DicomProblem, codec, colour};
 
-/// Value of the attribute PixelData.
+/// Value of the attribute PixelData, within the bytes of the file.
 #[derive(Debug)]
-pub(super) enum Pixels {
-    /// All frames in sequence, little endian.
-    Native(Vec<u8>),
-    /// Fragments, and the range of them that forms each frame.
-    Encapsulated { fragments: Vec<Vec<u8>>, frames: Vec<Range<usize>> },
+pub(super) struct Pixels {
+    bytes: Vec<u8>,
+    frames: Frames,
 }
+
+#[derive(Debug)]
+enum Frames {
+    /// All frames in sequence, little endian, from this position.
+    Native { start: usize },
+    /// Fragments, and the range of them that forms each frame.
+    Encapsulated { fragments: Vec<Range<usize>>, frames: Vec<Range<usize>> },
+}
+
+const ATTRIBUTE: &str = "PixelData";
 
 impl Pixels {
     /// Takes the pixels out of the data set and checks that there are enough.
-    pub(super) fn take(
-        mut object: DefaultDicomObject,
-        header: &Header,
-    ) -> Result<Self, DicomProblem> {
-        let attribute = "PixelData";
-        let value = object
-            .take_element(tags::PIXEL_DATA)
-            .map_err(|_| DicomProblem::Missing { attribute })?
-            .into_value();
-        match (value, header.encoding) {
-            (DicomValue::Primitive(value), Encoding::Native) => native(value, header),
-            (DicomValue::PixelSequence(sequence), encoding) if encoding != Encoding::Native => {
-                let (offsets, fragments) = sequence.into_parts();
-                encapsulated(&offsets, fragments.into_vec(), header)
+    pub(super) fn take(data: DataSet, header: &Header) -> Result<Self, DicomProblem> {
+        let unsupported = |found: &str, expected| DicomProblem::Unsupported {
+            attribute: ATTRIBUTE,
+            found: found.into(),
+            expected,
+        };
+        match (data.pixels, header.encoding) {
+            (None, _) => Err(DicomProblem::Missing { attribute: ATTRIBUTE }),
+            (Some(PixelElement::Native { range, words }), Encoding::Native) => {
+                let big_endian = data.syntax.is_big_endian();
+                let mut bytes = data.bytes;
+                check_length(range.len() as u64, header)?;
+                if big_endian {
+                    swap(&mut bytes[range.clone()], header.bits_allocated, words);
+                }
+                Ok(Self { bytes, frames: Frames::Native { start: range.start } })
             }
-            (DicomValue::Primitive(_), _) => Err(DicomProblem::Unsupported {
-                attribute,
-                found: "one value".into(),
-                expected: "fragments, as required by its transfer syntax",
-            }),
-            _ => Err(DicomProblem::Unsupported {
-                attribute,
-                found: "a sequence of items".into(),
-                expected: "one value, as required by its transfer syntax",
-            }),
+            (Some(PixelElement::Fragments { offsets, fragments }), encoding)
+                if encoding != Encoding::Native =>
+            {
+                let frames = frames_of_fragments(&offsets, &fragments, &data.bytes, header)?;
+                Ok(Self { bytes: data.bytes, frames: Frames::Encapsulated { fragments, frames } })
+            }
+            (Some(PixelElement::Native { .. }), _) => {
+                Err(unsupported("one value", "fragments, as required by its transfer syntax"))
+            }
+            (Some(PixelElement::Fragments { .. }), _) => Err(unsupported(
+                "a sequence of items",
+                "one value, as required by its transfer syntax",
+            )),
         }
     }
 
     /// Decodes the samples of frame `index`, which must be below the header's number of frames.
     pub(super) fn samples(&self, header: &Header, index: usize) -> Result<Samples, DicomProblem> {
-        match self {
-            Self::Native(bytes) => {
-                let len = header.native_frame_bytes();
-                Ok(colour::samples_of_native(&bytes[index * len..][..len], header))
+        match &self.frames {
+            Frames::Native { start } => {
+                let bits = header.native_frame_bits() as usize * index;
+                Ok(colour::samples_of_native(&self.bytes[start + bits / 8..], bits % 8, header))
             }
-            Self::Encapsulated { fragments, frames } => {
-                let stream = match &fragments[frames[index].clone()] {
-                    [one] => one,
-                    several => &several.concat(),
-                };
-                codec::decode(stream, header, index)
+            Frames::Encapsulated { fragments, frames } => {
+                let mut parts =
+                    fragments[frames[index].clone()].iter().map(|range| &self.bytes[range.clone()]);
+                match (parts.next(), parts.len()) {
+                    (Some(one), 0) => codec::decode(one, header, index),
+                    (first, _) => {
+                        let stream: Vec<&[u8]> = first.into_iter().chain(parts).collect();
+                        codec::decode(&stream.concat(), header, index)
+                    }
+                }
             }
         }
     }
 }
 
-fn native(value: PrimitiveValue, header: &Header) -> Result<Pixels, DicomProblem> {
-    let expected = header.native_frame_bytes() as u64 * header.frames;
-    Ok(Pixels::Native(native_bytes(value, expected)?))
+/// Checks the length of uncompressed pixels. More than needed is common; full-size chroma beside
+/// the label of a subsampled one would be garbled.
+fn check_length(found: u64, header: &Header) -> Result<(), DicomProblem> {
+    let expected = (header.native_frame_bits() * header.frames).div_ceil(8);
+    let full = header.frame_pixels() as u64 * 3 * header.frames;
+    if found < expected || (header.is_subsampled() && found >= full) {
+        return Err(DicomProblem::ShortPixels { unit: "bytes", found, expected });
+    }
+    Ok(())
 }
 
-/// Uncompressed pixels, little endian, at least `expected` bytes.
-pub(super) fn native_bytes(value: PrimitiveValue, expected: u64) -> Result<Vec<u8>, DicomProblem> {
-    let bytes = match value {
-        PrimitiveValue::U8(bytes) => bytes.into_vec(),
-        PrimitiveValue::U16(words) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        _ => return Err(DicomProblem::Missing { attribute: "PixelData" }),
+/// Reverses the bytes of each sample, or of each word that holds two samples of 8 bits.
+fn swap(bytes: &mut [u8], bits_allocated: u32, words: bool) {
+    match bits_allocated {
+        32 => bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|word| word.reverse()),
+        16 => bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|word| word.reverse()),
+        _ if words => bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|word| word.reverse()),
+        _ => {}
+    }
+}
+
+/// Uncompressed pixels of a file, little endian, at least `expected` bytes.
+pub(super) fn native_bytes(data: &DataSet, expected: u64) -> Result<Vec<u8>, DicomProblem> {
+    let Some(PixelElement::Native { range, .. }) = &data.pixels else {
+        return Err(DicomProblem::Missing { attribute: ATTRIBUTE });
     };
-    let found = bytes.len() as u64;
+    let found = range.len() as u64;
     if found < expected {
         return Err(DicomProblem::ShortPixels { unit: "bytes", found, expected });
     }
-    Ok(bytes)
+    Ok(data.slice(range).to_vec())
 }
 
-fn encapsulated(
+/// Range of fragments that forms each frame.
+fn frames_of_fragments(
     offsets: &[u32],
-    fragments: Vec<Vec<u8>>,
+    fragments: &[Range<usize>],
+    bytes: &[u8],
     header: &Header,
-) -> Result<Pixels, DicomProblem> {
+) -> Result<Vec<Range<usize>>, DicomProblem> {
     let expected = header.frames as usize;
     let starts = if fragments.len() == expected {
         (0..expected).collect()
     } else if expected == 1 && !fragments.is_empty() {
         vec![0]
     } else if offsets.len() == expected {
-        starts_by_offsets(offsets, &fragments)
+        starts_by_offsets(offsets, fragments)
     } else {
-        starts_by_signature(&fragments)
+        starts_by_signature(fragments, bytes)
     };
     if starts.len() != expected {
         let (found, expected) = (starts.len() as u64, expected as u64);
         return Err(DicomProblem::ShortPixels { unit: "frames", found, expected });
     }
     let ends = starts.iter().copied().skip(1).chain([fragments.len()]);
-    let frames = starts.iter().zip(ends).map(|(&start, end)| start..end).collect();
-    Ok(Pixels::Encapsulated { fragments, frames })
+    Ok(starts.iter().zip(ends).map(|(&start, end)| start..end).collect())
 }
 
 /// Fragments at which frames start according to the basic offset table, whose entries count bytes
 /// from the first fragment's header. Entries that match no fragment's start are skipped, which
 /// leaves too few frames.
-fn starts_by_offsets(offsets: &[u32], fragments: &[Vec<u8>]) -> Vec<usize> {
+fn starts_by_offsets(offsets: &[u32], fragments: &[Range<usize>]) -> Vec<usize> {
     const FRAGMENT_HEADER_BYTES: u64 = 8;
     let mut offsets = offsets.iter().map(|&offset| u64::from(offset)).peekable();
     let mut position = 0;
@@ -128,11 +158,12 @@ fn starts_by_offsets(offsets: &[u32], fragments: &[Vec<u8>]) -> Vec<usize> {
     starts
 }
 
-/// Fragments that start with the signature of a JPEG or JPEG 2000 stream.
-fn starts_by_signature(fragments: &[Vec<u8>]) -> Vec<usize> {
-    let signatures: [&[u8]; 2] = [&[0xff, 0xd8, 0xff], &[0xff, 0x4f, 0xff, 0x51]];
+/// Fragments that start with the signature of a JPEG, JPEG-LS or JPEG 2000 stream.
+fn starts_by_signature(fragments: &[Range<usize>], bytes: &[u8]) -> Vec<usize> {
+    let signatures: [&[u8]; 3] =
+        [&[0xff, 0xd8, 0xff], &[0xff, 0x4f, 0xff, 0x51], b"\0\0\0\x0cjP  "];
     let is_start = |fragment: &[u8]| signatures.iter().any(|start| fragment.starts_with(start));
-    (0..fragments.len()).filter(|&index| is_start(&fragments[index])).collect()
+    (0..fragments.len()).filter(|&index| is_start(&bytes[fragments[index].clone()])).collect()
 }
 
 #[cfg(test)]
@@ -141,10 +172,9 @@ mod tests {
 
     #[test]
     fn offset_table_and_signatures_find_the_same_starts() {
-        let start = vec![0xff, 0xd8, 0xff, 0xe0];
-        let rest = vec![1, 2];
-        let fragments = [start.clone(), rest.clone(), rest, start];
-        assert_eq!(starts_by_signature(&fragments), [0, 3]);
+        let bytes = [0xff, 0xd8, 0xff, 0xe0, 1, 2, 1, 2, 0xff, 0xd8, 0xff, 0xe0];
+        let fragments = [0..4, 4..6, 6..8, 8..12];
+        assert_eq!(starts_by_signature(&fragments, &bytes), [0, 3]);
         assert_eq!(starts_by_offsets(&[0, 12 + 10 + 10], &fragments), [0, 3]);
         assert_eq!(starts_by_offsets(&[0, 13], &fragments), [0]);
     }

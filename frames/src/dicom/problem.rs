@@ -19,19 +19,32 @@ pub enum DicomProblem {
     },
 
     /// The length of a numeric element is not a whole number of values.
-    #[error("damaged: {what} at byte {at} has {found} bytes, expected a multiple of {size}")]
+    #[error("damaged: {what} at byte {at} has {found} bytes, expected a multiple of {size} ({vr})")]
     PartialValue {
         /// The element, as (gggg,eeee).
         what: String,
         /// Position of its value.
         at: u64,
         /// Bytes stated by its length.
-        found: u32,
-        /// Bytes of one value.
-        size: u32,
+        found: usize,
+        /// Type of the element.
+        vr: &'static str,
+        /// Bytes of one value of this type.
+        size: usize,
     },
 
-    /// More nesting or more elements than in any real file.
+    /// A sequence or pixel data contains something else than items.
+    #[error("damaged: {found} at byte {at}, expected an item or the end of {what}")]
+    NoItem {
+        /// The sequence, as (gggg,eeee).
+        what: String,
+        /// Position of the element in it.
+        at: u64,
+        /// Tag of the element in it.
+        found: String,
+    },
+
+    /// More nesting, elements or memory than any real file needs.
     #[error("{found} {what}, expected at most {limit}")]
     Bloated {
         /// Counted items, such as elements.
@@ -42,18 +55,32 @@ pub enum DicomProblem {
         limit: u64,
     },
 
-    /// The file could not be read while its structure was checked.
-    #[error("cannot be read: {source}")]
-    Read {
-        /// Error of the system.
-        source: std::io::Error,
+    /// The compressed part of a deflated file is damaged.
+    #[error("damaged: the data set cannot be inflated: {reason}")]
+    Inflate {
+        /// Error of the decoder.
+        reason: String,
     },
 
-    /// The data set cannot be parsed.
-    #[error("not a valid DICOM data set: {source}")]
-    Parse {
-        /// Error of the parser.
-        source: Box<dicom_object::ReadError>,
+    /// The file is in a transfer syntax that this crate does not decode.
+    #[error("transfer syntax {name} ({uid}) is not supported: {reason}")]
+    TransferSyntax {
+        /// Name in the standard.
+        name: &'static str,
+        /// Unique identifier.
+        uid: &'static str,
+        /// Reason, or what to do.
+        reason: &'static str,
+    },
+
+    /// The file is in a private or unknown transfer syntax.
+    #[error(
+        "the transfer syntax ({uid}) is not one of the standard; expected an uncompressed one, JPEG, \
+         JPEG-LS, JPEG 2000 or RLE"
+    )]
+    UnknownTransferSyntax {
+        /// Unique identifier in the file.
+        uid: String,
     },
 
     /// An attribute that is required to read frames is missing or has no usable value.

@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use dicom_dictionary_std::{tags, uids};
-use dicom_object::{DefaultDicomObject, InMemDicomObject, Tag};
+use dicom_object::{InMemDicomObject, Tag};
 
-use super::header::{Encoding, encoding, frames, one_of, required};
+use super::data_set::DataSet;
+use super::header::{frames, one_of, required};
 use super::pixels::native_bytes;
-use super::{DicomProblem, check_limits, read_object};
+use super::syntax::{EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN};
+use super::{DicomProblem, check_limits, read_data_set};
 use crate::FramesError;
 
 /// Masks of the segments of an image.
@@ -32,15 +34,16 @@ impl Segmentation {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FramesError> {
         let path = path.as_ref();
         let problem = |source| FramesError::Dicom { path: path.to_owned(), source };
-        let object = read_object(path)?;
-        check_kind(&object).map_err(problem)?;
-        let side = |tag, attribute| required::<u32>(&object, tag, attribute).map_err(problem);
+        let data = read_data_set(path)?;
+        let object = &data.object;
+        check_kind(&data).map_err(problem)?;
+        let side = |tag, attribute| required::<u32>(object, tag, attribute).map_err(problem);
         let (width, height) = (side(tags::COLUMNS, "Columns")?, side(tags::ROWS, "Rows")?);
-        let frames = frames(&object).map_err(problem)?;
+        let frames = frames(object).map_err(problem)?;
         check_limits(path, (width, height), frames)?;
-        let segments = segments(&object, frames).map_err(problem)?;
+        let segments = segments(object, frames).map_err(problem)?;
         let pixels = u64::from(width) * u64::from(height) * frames;
-        let bits = bits(object, pixels.div_ceil(8)).map_err(problem)?;
+        let bits = native_bytes(&data, pixels.div_ceil(8)).map_err(problem)?;
         Ok(Self { width, height, segments, bits })
     }
 
@@ -64,7 +67,8 @@ impl Segmentation {
 }
 
 /// Refuses files of another kind, and masks in a form that this crate cannot read.
-fn check_kind(object: &DefaultDicomObject) -> Result<(), DicomProblem> {
+fn check_kind(data: &DataSet) -> Result<(), DicomProblem> {
+    let object = &data.object;
     let text = |tag: Tag, attribute| {
         let text = object.get(tag).and_then(|element| element.to_str().ok());
         // UIDs may be padded with a zero byte.
@@ -82,9 +86,9 @@ fn check_kind(object: &DefaultDicomObject) -> Result<(), DicomProblem> {
     if kind != "BINARY" {
         return unsupported("SegmentationType", kind, "BINARY");
     }
-    let syntax = object.meta().transfer_syntax().trim_end_matches(['\0', ' ']);
-    if encoding(syntax)? != Encoding::Native {
-        return unsupported("TransferSyntaxUID", syntax.into(), "uncompressed little endian");
+    if ![IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN].contains(&data.syntax.uid) {
+        let found = format!("{} ({})", data.syntax.name, data.syntax.uid);
+        return unsupported("TransferSyntaxUID", found, "uncompressed little endian");
     }
     one_of(object, tags::BITS_ALLOCATED, "BitsAllocated", &[1], "1 for a binary segmentation")?;
     Ok(())
@@ -118,10 +122,4 @@ fn segments(object: &InMemDicomObject, frames: u64) -> Result<Vec<u16>, DicomPro
         segments.push(number);
     }
     Ok(segments)
-}
-
-fn bits(mut object: DefaultDicomObject, expected: u64) -> Result<Vec<u8>, DicomProblem> {
-    let missing = || DicomProblem::Missing { attribute: "PixelData" };
-    let value = object.take_element(tags::PIXEL_DATA).map_err(|_| missing())?.into_value();
-    native_bytes(value.into_primitive().ok_or_else(missing)?, expected)
 }

@@ -5,11 +5,15 @@
 use std::path::{Path, PathBuf};
 
 pub const EXPLICIT_VR: &str = "1.2.840.10008.1.2.1";
+pub const IMPLICIT_VR: &str = "1.2.840.10008.1.2";
+pub const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
 pub const RLE: &str = "1.2.840.10008.1.2.5";
 
-/// Writes data elements in explicit VR little endian, in the order of the calls.
+/// Writes data elements in explicit form, in the order of the calls.
 pub struct DicomFile {
     bytes: Vec<u8>,
+    big_endian: bool,
 }
 
 impl DicomFile {
@@ -23,15 +27,16 @@ impl DicomFile {
             .element(0x0002, 0x0010, b"UI", &even(transfer_syntax.as_bytes(), 0))
             .element(0x0002, 0x0012, b"UI", b"1.2.3.5\0")
             .bytes;
-        let mut file = Self { bytes };
+        let mut file = Self { bytes, big_endian: false };
         file = file.element(0x0002, 0x0000, b"UL", &(meta.len() as u32).to_le_bytes());
         file.bytes.append(&mut meta);
+        file.big_endian = transfer_syntax == BIG_ENDIAN;
         file
     }
 
     /// Elements without a file header.
     pub fn bare() -> Self {
-        Self { bytes: Vec::new() }
+        Self { bytes: Vec::new(), big_endian: false }
     }
 
     /// The written elements as the only item of a sequence.
@@ -88,24 +93,44 @@ impl DicomFile {
     }
 
     pub fn u16(self, group: u16, element: u16, value: u16) -> Self {
-        self.element(group, element, b"US", &value.to_le_bytes())
+        self.words(group, element, b"US", &[value])
+    }
+
+    /// Numbers of 16 bits in the byte order of the file.
+    pub fn words(self, group: u16, element: u16, vr: &[u8; 2], values: &[u16]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|&value| self.order16(value)).collect();
+        self.element(group, element, vr, &bytes)
     }
 
     pub fn text(self, group: u16, element: u16, vr: &[u8; 2], value: &str) -> Self {
         self.element(group, element, vr, &even(value.as_bytes(), b' '))
     }
 
+    /// A sequence of one item, given as its elements.
+    pub fn sequence(self, group: u16, element: u16, item: DicomFile) -> Self {
+        self.element(group, element, b"SQ", &item.into_item())
+    }
+
     pub fn element(mut self, group: u16, element: u16, vr: &[u8; 2], value: &[u8]) -> Self {
-        self.bytes.extend_from_slice(&group.to_le_bytes());
-        self.bytes.extend_from_slice(&element.to_le_bytes());
+        self.bytes.extend(self.order16(group));
+        self.bytes.extend(self.order16(element));
         self.bytes.extend_from_slice(vr);
-        if [b"OB", b"OW", b"SQ", b"UN"].contains(&vr) {
+        if [b"OB", b"OW", b"SQ", b"UC", b"UN"].contains(&vr) {
             self.bytes.extend_from_slice(&[0, 0]);
-            self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            let len = value.len() as u32;
+            self.bytes.extend(if self.big_endian { len.to_be_bytes() } else { len.to_le_bytes() });
         } else {
-            self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+            self.bytes.extend(self.order16(value.len() as u16));
         }
         self.raw(value)
+    }
+
+    fn order16(&self, value: u16) -> [u8; 2] {
+        if self.big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub fn raw(mut self, bytes: &[u8]) -> Self {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageReader};
 use ndarray::Array2;
 
 use super::problem::Problem;
@@ -10,9 +10,6 @@ use super::training_image::as_classes;
 
 /// Largest width and height of an image, in pixels.
 pub(super) const MAX_SIDE_PX: u32 = 16_384;
-
-/// Memory limit for decoding an image, in bytes; enough for a colour image of the largest size.
-const MAX_ALLOC_BYTES: u64 = 1 << 30;
 
 /// Reads width, height and pixels `[H, W, 3]`. Samples of 16 bits are reduced to 8.
 pub(super) fn rgb(path: &Path) -> Result<(usize, usize, Vec<u8>), Problem> {
@@ -54,6 +51,7 @@ fn values(image: &DynamicImage) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Decodes an image, turned as its EXIF orientation says. JPEG files that are cut short are refused.
 fn decode(path: &Path) -> Result<DynamicImage, Problem> {
     let unreadable = |reason: &dyn ToString| Problem::unreadable(path, reason.to_string());
     let open = || {
@@ -66,11 +64,7 @@ fn decode(path: &Path) -> Result<DynamicImage, Problem> {
         let found = format!("{width} x {height} px, expected 1 to {MAX_SIDE_PX} on each side");
         return Err(unreadable(&found));
     }
-    let mut reader = open()?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_ALLOC_BYTES);
-    reader.limits(limits);
-    reader.decode().map_err(|e| unreadable(&e))
+    medsa_frames::read_image(path, MAX_SIDE_PX).map_err(|e| unreadable(&e))
 }
 
 #[cfg(test)]

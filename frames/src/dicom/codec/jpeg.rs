@@ -1,12 +1,13 @@
 //! JPEG: baseline, extended and lossless.
 
 use jpeg_decoder::{ColorTransform, Decoder};
+use openreadout_codecs::JpegColor;
 
 use super::super::DicomProblem;
-use super::super::colour::single_samples;
+use super::super::colour::to_eight_bits;
 use super::super::header::{Header, Photometric};
 use super::super::samples::Samples;
-use super::{StreamInfo, u16_at};
+use super::{StreamInfo, samples_of_words, u16_at};
 
 pub(super) fn decode(
     stream: &[u8],
@@ -19,43 +20,75 @@ pub(super) fn decode(
     // This check also prevents a panic of the decoder, which has no pixel format for two
     // components.
     start.info.check(header, frame)?;
+    let bits = start.info.bits;
+    let is_rgb = header.photometric == Photometric::Rgb && !start.states_colour;
+    let bytes = if start.is_extended_12_bit() {
+        decode_12_bits(stream, header, is_rgb).map_err(damaged)?
+    } else {
+        decode_others(stream, is_rgb).map_err(damaged)?
+    };
+    let expected = header.frame_pixels() * header.samples_per_pixel;
+    let bytes_per_sample = if bits <= 8 { 1 } else { 2 };
+    if bytes.len() != expected * bytes_per_sample {
+        let (found, expected) = (bytes.len(), expected * bytes_per_sample);
+        return Err(damaged(format!("{found} bytes decoded, expected {expected}")));
+    }
+    if header.samples_per_pixel == 3 && bits == 8 {
+        return Ok(Samples::Rgb(bytes));
+    }
+    let values: Vec<u16> = match bytes_per_sample {
+        1 => bytes.into_iter().map(u16::from).collect(),
+        _ => bytes.as_chunks().0.iter().map(|&word| u16::from_ne_bytes(word)).collect(),
+    };
+    if header.samples_per_pixel == 3 {
+        let rgb = values.into_iter().map(|value| to_eight_bits(value.into(), bits)).collect();
+        return Ok(Samples::Rgb(rgb));
+    }
+    Ok(samples_of_words(values, bits, header))
+}
 
+/// Decodes a stream other than extended with 12 bits; returns one byte per sample up to 8 bits, and
+/// two in native order above.
+fn decode_others(stream: &[u8], is_rgb: bool) -> Result<Vec<u8>, String> {
     let mut decoder = Decoder::new(stream);
-    if header.photometric == Photometric::Rgb && !start.states_colour {
+    if is_rgb {
         // Without a marker the decoder assumes YCbCr, but the file says that the stream is RGB.
         decoder.set_color_transform(ColorTransform::RGB);
     }
-    let bytes = decoder.decode().map_err(|error| damaged(error.to_string()))?;
+    decoder.decode().map_err(|error| error.to_string())
+}
 
-    // The decoder returns one byte per sample up to 8 bits, and two in native order above.
-    let expected = header.frame_pixels() * header.samples_per_pixel;
-    let bytes_per_sample = if start.info.bits <= 8 { 1 } else { 2 };
-    if bytes.len() != expected * bytes_per_sample {
-        return Err(damaged(format!(
-            "{} bytes decoded, expected {}",
-            bytes.len(),
-            expected * bytes_per_sample
-        )));
+/// Decodes an extended stream with 12 bits; returns two bytes per sample in native order.
+fn decode_12_bits(stream: &[u8], header: &Header, is_rgb: bool) -> Result<Vec<u8>, String> {
+    // The decoder takes zeros for what is missing at the end.
+    let padding = |bytes: &[u8]| bytes.iter().all(|byte| [0, 0xff].contains(byte));
+    let end = stream.windows(2).rposition(|pair| pair == [0xff, 0xd9]);
+    if end.is_none_or(|end| !padding(&stream[end + 2..])) {
+        return Err("the end of the image (EOI marker) is missing".to_owned());
     }
-    Ok(match (header.samples_per_pixel, bytes_per_sample) {
-        (1, 1) => Samples::Single(bytes.into_iter().map(u16::from).collect()),
-        (1, _) => {
-            let words = bytes.chunks_exact(2).map(|pair| u16::from_ne_bytes([pair[0], pair[1]]));
-            let bytes: Vec<u8> = words.flat_map(u16::to_le_bytes).collect();
-            Samples::Single(single_samples(&bytes, header))
-        }
-        _ => Samples::Rgb(bytes),
-    })
+    let bytes = 2 * header.frame_pixels() * header.samples_per_pixel;
+    let colour = if is_rgb { JpegColor::AsCoded } else { JpegColor::ToRgb };
+    let raster = openreadout_codecs::jpeg_decode_tiff_limited(stream, None, colour, bytes)
+        .map_err(|error| error.to_string())?;
+    let words = raster.data.as_chunks().0.iter().map(|&word| u16::from_le_bytes(word));
+    Ok(words.flat_map(u16::to_ne_bytes).collect())
 }
 
 /// Part of a stream before the first scan.
 struct StreamStart {
     info: StreamInfo,
+    /// Code of the frame header, which names the process.
+    process: u16,
     /// True if a JFIF or Adobe marker states the colour space.
     states_colour: bool,
 }
 
 impl StreamStart {
+    fn is_extended_12_bit(&self) -> bool {
+        const SOF1: u16 = 0xffc1;
+        self.process == SOF1 && self.info.bits == 12
+    }
+
     /// Reads the markers up to the frame header.
     fn read(stream: &[u8]) -> Option<Self> {
         let mut states_colour = false;
@@ -77,10 +110,14 @@ impl StreamStart {
                         width: u16_at(stream, segment + 3)?.into(),
                         components: (*stream.get(segment + 5)?).into(),
                     };
-                    return Some(Self { info, states_colour });
+                    return Some(Self { info, process: marker, states_colour });
                 }
                 0xffe0 => states_colour |= stream.get(segment..)?.starts_with(b"JFIF\0"),
-                0xffee => states_colour |= stream.get(segment..)?.starts_with(b"Adobe"),
+                0xffee => {
+                    // The decoder does not use a marker without the last byte, the transform.
+                    let whole = u16_at(stream, at + 2)? >= 14;
+                    states_colour |= whole && stream.get(segment..)?.starts_with(b"Adobe");
+                }
                 // Start of scan or end of image, without a frame header before it.
                 0xffda | 0xffd9 => return None,
                 0xff00..=0xffff => {}

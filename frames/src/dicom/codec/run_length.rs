@@ -1,7 +1,7 @@
 //! RLE Lossless (PS3.5 annex G): byte planes, each packed as runs and literals.
 
 use super::super::DicomProblem;
-use super::super::colour::{single_samples, three_to_rgb};
+use super::super::colour::{eight_bit_samples, single_samples, three_to_rgb};
 use super::super::header::{Header, Layout};
 use super::super::samples::Samples;
 
@@ -14,33 +14,36 @@ pub(super) fn decode(
     frame: usize,
 ) -> Result<Samples, DicomProblem> {
     let damaged = |reason: String| DicomProblem::Undecodable { frame, codec: "RLE", reason };
-    let expected = header.samples_per_pixel * header.bytes_per_sample;
+    let bytes_per_sample = header.bits_allocated as usize / 8;
+    let expected = header.samples_per_pixel * bytes_per_sample;
     let word = |index: usize| {
-        let bytes = stream.get(4 * index..4 * index + 4)?;
-        Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize)
+        let bytes = stream.get(4 * index..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
     };
     let segments = word(0).filter(|_| stream.len() >= HEADER_BYTES);
     if segments != Some(expected) {
-        return Err(damaged(format!("{segments:?} segments, expected Some({expected})")));
+        let found = segments.map_or("no header".to_owned(), |count| format!("{count} segments"));
+        return Err(damaged(format!("{found}, expected {expected} segments")));
     }
-    let mut planes = Vec::with_capacity(expected * header.frame_pixels());
+    let pixels = header.frame_pixels();
+    let mut samples = vec![0; expected * pixels];
     for segment in 0..expected {
         // Decoding of a segment stops when its plane is full; padding may follow.
         let plane = word(1 + segment)
             .filter(|offset| *offset >= HEADER_BYTES)
-            .and_then(|offset| unpack(stream.get(offset..)?, header.frame_pixels()))
+            .and_then(|offset| unpack(stream.get(offset..)?, pixels))
             .ok_or_else(|| damaged(format!("segment {segment} ends early")))?;
-        planes.extend_from_slice(&plane);
+        // The planes of a sample start with that of its highest bytes.
+        let byte = bytes_per_sample - 1 - segment % bytes_per_sample;
+        let first = segment / bytes_per_sample * pixels * bytes_per_sample + byte;
+        let places = samples[first..].iter_mut().step_by(bytes_per_sample);
+        places.zip(plane).for_each(|(place, value)| *place = value);
     }
-    Ok(match (header.samples_per_pixel, header.bytes_per_sample) {
-        (1, 1) => Samples::Single(single_samples(&planes, header)),
-        (1, _) => {
-            // The plane of the high bytes comes first.
-            let (high, low) = planes.split_at(header.frame_pixels());
-            let bytes: Vec<u8> = low.iter().zip(high).flat_map(|(&l, &h)| [l, h]).collect();
-            Samples::Single(single_samples(&bytes, header))
+    Ok(match header.samples_per_pixel {
+        1 => single_samples(&samples, header),
+        _ => {
+            Samples::Rgb(three_to_rgb(eight_bit_samples(&samples, header), header, Layout::Planar))
         }
-        _ => Samples::Rgb(three_to_rgb(planes, header, Layout::Planar)),
     })
 }
 
