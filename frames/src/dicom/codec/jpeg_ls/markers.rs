@@ -1,7 +1,7 @@
 //! Marker segments (T.87 annex C).
 
 use super::super::{StreamInfo, u16_at};
-use super::model::Parameters;
+use super::model::{Parameters, Presets};
 use super::scan::{Interleave, Scan};
 
 /// Headers of a stream.
@@ -17,14 +17,6 @@ struct ScanHeader<'a> {
     interleave: Interleave,
     parameters: Parameters,
     data: &'a [u8],
-}
-
-/// Coding parameters of an LSE segment; 0 stands for the default.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Presets {
-    pub(super) highest: u16,
-    pub(super) thresholds: [u16; 3],
-    pub(super) reset: u16,
 }
 
 const SOI: u16 = 0xffd8;

@@ -1,7 +1,14 @@
 //! Coding parameters and contexts (T.87 annex A).
 
 use super::bits::Bits;
-use super::markers::Presets;
+
+/// Coding parameters of an LSE segment; 0 stands for the default.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Presets {
+    pub(super) highest: u16,
+    pub(super) thresholds: [u16; 3],
+    pub(super) reset: u16,
+}
 
 /// Parameters of a scan (T.87 A.2.1, C.2.4.1.1).
 #[derive(Clone, Copy, Debug)]
