@@ -1,7 +1,7 @@
 // The list of captures, newest first, of all days or of one. Descriptions and thumbnails are
 // fetched when they are scrolled into view.
 
-import { days, when } from './recorded.js';
+import { days, named } from './recorded.js';
 import { language, text } from './words.js';
 
 /** Number of entries added when the end of the list is reached. */
@@ -71,7 +71,7 @@ export class Captures {
     if (!entry) {
       const button = document.createElement('button');
       button.addEventListener('click', () => this.choose(id));
-      entry = item([button], when(id));
+      entry = item([button], named(id));
       entry.dataset.id = id;
       button.append(document.createElement('canvas'), ...entry.querySelectorAll('span'));
       this.entries.set(id, entry);
@@ -93,10 +93,10 @@ export class Captures {
 
   async fill(button, id) {
     const canvas = button.firstChild;
-    const lines = [when(id)];
+    const lines = [named(id)];
     try {
-      const { objects, upload } = await (await this.device.get(`records/${id}`)).json();
-      lines.push(text.outlined(objects.length), text.upload[upload]);
+      const { objects, upload, clip } = await (await this.device.get(`records/${id}`)).json();
+      lines.push([text.outlined(objects.length), ...(clip ? [text.clip] : [])].join(', '), text.upload[upload]);
       if (!canvas.dataset.drawn) await this.draw(canvas, id);
     } catch (error) {
       if (error.code !== 'disk') throw error;

@@ -17,6 +17,7 @@ import { preferred, setText, speak, text } from './words.js';
 
 const STALE_MS = 1000;
 const NOTICE_MS = 4000;
+const CLIP_MS = 600000;
 const LOOK_MS = 200;
 const CARD_MS = 2000;
 /** Kinds of measurements, which are also the names of their buttons. */
@@ -225,13 +226,13 @@ function showObjects() {
   }));
 }
 
-function showNotice(words) {
+function showNotice(words, forMs = NOTICE_MS) {
   notice = words;
   redraw();
   setTimeout(() => {
     if (notice === words) notice = null;
     redraw();
-  }, NOTICE_MS);
+  }, forMs);
 }
 
 function worded({ code, message }) { return text.refusal[code] ?? message; }
@@ -265,8 +266,8 @@ function capture(more = {}) {
   const refused = (words) => showNotice(`${text.notCaptured} ${words}`);
   if (!isCurrent()) return refused(reasonFor(state(), connected, status));
   if (!status?.records) return refused(text.refusal['no-records']);
-  // Compressing a clip takes seconds.
-  if (more.clip) showNotice(text.savingClip);
+  // Compressing a clip takes seconds to minutes; the next result replaces the words.
+  if (more.clip) showNotice(text.savingClip, CLIP_MS);
   device.postNow('capture', { ...onScreen, ...more }).catch((error) => refused(worded(error)));
 }
 
@@ -275,8 +276,10 @@ function tellCaptures(before, now) {
   if (!before || !now) return;
   const because = text.refusal[now.refused_because] ?? text.seeLog;
   if (now.refused > before.refused && now.refused_because === 'not-announced') showNotice(because);
-  else if (now.refused > before.refused) showNotice(`${text.notCaptured} ${because}`);
-  else if (now.kept > before.kept) showNotice(text.captured);
+  else if (now.refused > before.refused) {
+    const others = now.kept > before.kept ? [text.othersCaptured] : [];
+    showNotice([text.notCaptured, because, ...others].join(' '));
+  } else if (now.kept > before.kept) showNotice(text.captured);
 }
 
 const actions = {

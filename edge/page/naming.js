@@ -1,7 +1,7 @@
 // The dialog that gives the selected object a name, of a structure of the build or any words, or all
 // objects the names of an examination.
 
-import { text } from './words.js';
+import { setText, text } from './words.js';
 
 export class Naming {
   /** `name(object, name)` asks the device to name an object; null removes the name. `preset(name)`
@@ -29,8 +29,8 @@ export class Naming {
 
   open(object, name) {
     this.object = object;
-    this.input.value = '';
-    this.dialog.setAttribute('aria-label', text.nameOf(object));
+    this.input.value = name ?? '';
+    setText(this.dialog.querySelector('p'), text.nameOf(object));
     this.dialog.showModal();
     this.list(name).catch(this.failed);
   }

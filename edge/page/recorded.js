@@ -48,9 +48,13 @@ export function objectLines({ label, object, state, score, prompt, measured, are
   return [[`mark ${kind}`, `${name} ${symbol} ${word}`], ['', given.join(', ')], ...found];
 }
 
+/** Number and time of a capture; several of one frozen image have the same time. */
+export function named(id) { return `${text.captureNumber} ${Number(id.split('-')[0])}, ${when(id)}`; }
+
 /** Words about the area of an object of the second record, compared with that of the first. */
 export function difference(first, second) {
   if (!first?.measured || !second.measured) return text.notInBoth;
+  if (first.label !== second.label) return text.namesDiffer;
   const pair = (key) => [first, second].map(({ measured }) => measured[key]);
   const mm2 = pair('area_mm2');
   const scaled = mm2.every((area) => area !== null);

@@ -1,6 +1,6 @@
 // Review of stored captures: one after the other, two compared, and deletion.
 
-import { when } from './recorded.js';
+import { named } from './recorded.js';
 import { Shot } from './shot.js';
 import { setText, text } from './words.js';
 
@@ -26,6 +26,9 @@ export class Review {
       else if (key === 'ArrowRight') this.step(-1);
     });
     element('captures').addEventListener('close', () => this.choose(false));
+    element('discarding').addEventListener('cancel', (event) => {
+      if (element('discardYes').disabled && this.reason) event.preventDefault();
+    });
     element('reasons').addEventListener('click', ({ target }) => { if (target.value) this.select(target.value); });
     element('note').addEventListener('input', () => this.select(this.reason));
   }
@@ -83,9 +86,14 @@ export class Review {
   /** Plays the clip of the first capture, if it has one, or ends this. */
   playClip(playing = element('playClip').getAttribute('aria-pressed') === 'false') {
     const [first] = this.shots;
-    element('playClip').hidden = !first.record?.clip;
+    element('playClip').hidden = !first.record?.clip || this.shown.length === 2;
     element('playClip').setAttribute('aria-pressed', playing);
-    first.play(playing).catch(() => this.playClip(false));
+    // The clip has its outlines.
+    element('outlines').disabled = playing;
+    first.play(playing).catch((error) => {
+      this.playClip(false);
+      first.write(this.shown[0], [['poor', `! ${error.code === 'disk' ? text.damaged : text.refusal[error.code] ?? error.message}`]]);
+    });
   }
 
   /** Lets the user choose the other capture in the list, or ends the comparison. */
@@ -106,7 +114,7 @@ export class Review {
   ask() {
     element('note').value = '';
     setText(element('discardRefused'), '');
-    setText(element('discardQuestion'), text.discardQuestion(when(this.shown[0])));
+    setText(element('discardQuestion'), text.discardQuestion(named(this.shown[0])));
     this.select(null);
     element('discarding').showModal();
   }
@@ -125,12 +133,21 @@ export class Review {
     const [id] = this.shown;
     const next = this.beside(this.place(), 1) ?? this.beside(this.place(), -1);
     const note = this.reason === 'Other' ? { note: element('note').value.trim() } : {};
+    // What is on its way cannot be cancelled.
+    const buttons = [...element('discarding').querySelectorAll('button')];
+    for (const button of buttons) button.disabled = true;
+    setText(element('discardRefused'), text.discarding);
     try {
-      await this.device.delete(`records/${id}`, { reason: this.reason, ...note });
+      await this.device.delete(`records/${id}`, { reason: this.reason, ...note }).catch((error) => {
+        // Another page was faster.
+        if (error.code !== 'no-such-record') throw error;
+      });
       await this.captures.update();
     } catch (error) {
       setText(element('discardRefused'), text.refusal[error.code] ?? error.message);
       return;
+    } finally {
+      for (const button of buttons) button.disabled = false;
     }
     element('discarding').close();
     if (next) this.show([next]);

@@ -1,6 +1,6 @@
 // A stored capture on the screen: image, outlines and prompts, and words about them.
 
-import { difference, objectLines, when } from './recorded.js';
+import { difference, named, objectLines } from './recorded.js';
 import { number, text } from './words.js';
 import { View } from './view.js';
 
@@ -45,12 +45,15 @@ export class Shot {
 
   /** Plays the clip of the capture, or ends this. */
   async play(playing) {
-    const { clip, turn } = this;
+    const { clip } = this;
+    const played = {};
+    this.played = played;
     URL.revokeObjectURL(clip.src);
     clip.hidden = true;
     if (!playing) return;
     const gif = await (await this.device.get(`records/${this.record.id}/clip.gif`)).blob();
-    if (this.turn !== turn) return;
+    // Another one was chosen in the meantime, or none.
+    if (this.played !== played) return;
     clip.src = URL.createObjectURL(gif);
     clip.hidden = false;
   }
@@ -70,18 +73,18 @@ export class Shot {
 
   lines(first) {
     const { build, objects, upload, clip } = this.record;
-    const about = [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]]];
+    const about = first ? [] : [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]]];
     if (clip) about.push(['', text.clipLine(clip.frames, number((clip.last_us - clip.first_us) / 1e6, 1))]);
     for (const object of objects) {
-      about.push(...objectLines(object));
+      const [name, ...lines] = objectLines(object);
       const other = first?.objects.find((found) => found.object === object.object);
-      if (first) about.push(['difference', difference(other, object)]);
+      about.push(name, ...(first ? [['difference', difference(other, object)]] : []), ...lines);
     }
     return objects.length ? about : [...about, ['', text.outlined(0)]];
   }
 
   write(id, lines) {
-    this.about.replaceChildren(...[['time', when(id)], ...lines].map(([kind, words]) => {
+    this.about.replaceChildren(...[['time', named(id)], ...lines].map(([kind, words]) => {
       const line = document.createElement('p');
       line.className = kind;
       line.textContent = words;

@@ -172,10 +172,11 @@ export class View {
     pen.lineWidth = 4;
     pen.strokeStyle = '#000';
     pen.fillStyle = COLOURS[object];
-    const half = pen.measureText(name).width / 2 + 4;
+    const most = this.canvas.clientWidth - 8;
+    const half = Math.min(pen.measureText(name).width, most) / 2 + 4;
     const at = [Math.min(Math.max(left, half), this.canvas.clientWidth - half), Math.max(top - 8, 16)];
-    pen.strokeText(name, ...at);
-    pen.fillText(name, ...at);
+    pen.strokeText(name, ...at, most);
+    pen.fillText(name, ...at, most);
     pen.restore();
   }
 

@@ -255,10 +255,16 @@ pub struct Preset {
     pub objects: Vec<ObjectName>,
 }
 
-/// Name of a structure: 1 to 64 characters in one line, as for the label of a DICOM segment.
+/// Name of a structure: 1 to 64 visible characters, as for the label of a DICOM segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ObjectName(String);
+
+/// True for characters that would break a line, show nothing, or turn the text around them.
+fn is_invisible(c: char) -> bool {
+    let others = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+    c.is_control() || "\u{ad}\u{feff}".contains(c) || others.iter().any(|range| range.contains(&c))
+}
 
 impl ObjectName {
     const MAX: usize = 64;
@@ -269,10 +275,9 @@ impl ObjectName {
     /// Values found and expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let name = text.trim();
-        let length = name.chars().count();
-        if length == 0 || length > Self::MAX || name.contains(char::is_control) {
-            let max = Self::MAX;
-            return Err(format!("{length} characters, expected 1 to {max} in one line, not blank"));
+        let (length, max) = (name.chars().count(), Self::MAX);
+        if length == 0 || length > max || name.contains(is_invisible) {
+            return Err(format!("name is {text:?}, expected 1 to {max} visible characters"));
         }
         Ok(Self(name.to_owned()))
     }

@@ -128,7 +128,14 @@ async fn capture(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let CaptureBody { frame_id, masks, clip } = decode(&state, body, json_body)?;
+    let read = |bytes: &[u8]| {
+        let body: CaptureBody = json_body(bytes)?;
+        if body.clip && body.frame_id.is_none() {
+            return Err("frame_id is missing, expected that of the frozen frame with clip".into());
+        }
+        Ok(body)
+    };
+    let CaptureBody { frame_id, masks, clip } = decode(&state, body, read)?;
     let subject =
         frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks, clip });
     let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
@@ -142,6 +149,7 @@ async fn capture(
 struct NameBody {
     object: u8,
     /// Name of the structure; null to remove it.
+    #[serde(deserialize_with = "Option::deserialize")]
     name: Option<String>,
 }
 
@@ -149,15 +157,14 @@ async fn name(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let set = |bytes: &[u8]| {
+    let read = |bytes: &[u8]| {
         let NameBody { object, name } = json_body(bytes)?;
-        let object = ObjectId::new(object).map_err(|error| error.to_string())?;
-        let name = name.as_deref().map(ObjectName::parse).transpose();
-        let name = name.map_err(|wrong| format!("name has {wrong}"))?;
-        state.controls.control.names.set(object, name);
-        Ok(())
+        Ok((ObjectId::new(object).map_err(|error| error.to_string())?, name))
     };
-    decode(&state, body, set)?;
+    let (object, name) = decode(&state, body, read)?;
+    let name = name.as_deref().map(ObjectName::parse).transpose();
+    let name = name.map_err(|reason| unfit(Refusal::new("name-does-not-fit", reason)))?;
+    state.controls.control.names.set(object, name);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_limited_and_replaced_by_a_preset() {
-        for wrong in ["", "  ", "a\nb", &"x".repeat(65)] {
+        for wrong in ["", "  ", "a\nb", "\u{202e}a", "\u{200b}", &"x".repeat(65)] {
             assert!(ObjectName::parse(wrong).unwrap_err().contains("expected 1 to 64"));
         }
         let parse = |name| ObjectName::parse(name).unwrap();

@@ -42,8 +42,9 @@ impl Announced {
     /// # Errors
     /// As [`Records::keep`], and [`Error::NotAnnounced`].
     pub(super) fn keep(&self, capture: &Capture) -> Result<RecordId, Error> {
+        let prepared = self.records.prepare(capture)?;
         let _changing = self.lock();
-        let kept = self.records.keep(capture)?;
+        let kept = self.records.store(prepared)?;
         if let Some(announcements) = self.announcements() {
             announcements.announce(&kept.message).map_err(Error::NotAnnounced)?;
         }
@@ -56,8 +57,8 @@ impl Announced {
     /// # Errors
     /// There is no such record, it is being announced, or the disk fails.
     pub(super) fn delete(&self, id: &str, why: &port::Deletion) -> Result<(), Refusal> {
-        let _changing = self.lock();
         let found = RecordId::parse(id).ok_or_else(|| unknown(id))?;
+        let _changing = self.lock();
         if self.announcements().is_some_and(|outbox| outbox.is_sending(id)) {
             let reason = format!("record {id} is being reported to the broker; try again");
             return Err(Refusal::new("record-busy", reason));

@@ -1,4 +1,5 @@
-//! The thread that stores captures, so that no other thread waits for the disk.
+//! The threads that store captures, so that no other thread waits for the disk, and no capture for a
+//! clip, whose encoding takes seconds.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -25,13 +26,16 @@ use crate::port::{
 };
 use crate::threads::{self, Panic};
 
-/// Name of the thread.
+/// Name of the thread for captures without a clip.
 const NAME: &str = "records";
+
+/// Name of the thread for clips.
+const CLIPS: &str = "clips";
 
 /// Largest number of captures that wait for the disk; each is one request of a user.
 const WAITING: usize = 16;
 
-/// Queues captures for the thread that stores them.
+/// Queues captures for the threads that store them.
 pub struct Recorder {
     recent: Recent,
     cine: Cine,
@@ -42,12 +46,15 @@ pub struct Recorder {
     /// `None` after [`Recorder::finish`].
     running: Mutex<Option<Running>>,
     open: OpenCaptures,
+    /// The clip that is being stored; at most one, because it holds the cine buffer in memory.
+    open_clips: OpenCaptures,
     refused_because: Arc<Mutex<Option<&'static str>>>,
 }
 
 struct Running {
     jobs: SyncSender<CaptureJob>,
-    thread: JoinHandle<()>,
+    clips: SyncSender<CaptureJob>,
+    threads: [JoinHandle<()>; 2],
 }
 
 struct CaptureJob {
@@ -56,6 +63,7 @@ struct CaptureJob {
     names: BTreeMap<u8, String>,
     trigger: Trigger,
     _open: OpenCapture,
+    _clip: Option<OpenCapture>,
 }
 
 /// Number of accepted captures that are not on the disk yet.
@@ -108,7 +116,7 @@ pub struct RecorderOptions {
 }
 
 impl Recorder {
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -120,24 +128,42 @@ impl Recorder {
         names: Names,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
-        let (jobs, received) = sync_channel(WAITING);
         let records = Arc::new(Announced::new(records, options.announcements.clone()));
-        let (open, meter) = (OpenCaptures::default(), options.meter.clone());
+        let (open, open_clips) = (OpenCaptures::default(), OpenCaptures::default());
+        let meter = options.meter.clone();
         let refused_because = Arc::default();
-        let writer = Writer {
+        let writer = Arc::new(Writer {
             records: records.clone(),
             options,
             refused_because: Arc::clone(&refused_because),
+        });
+        let start = |name, waiting| -> Result<_, Error> {
+            let (jobs, received) = sync_channel(waiting);
+            let writer = Arc::clone(&writer);
+            let run = move || {
+                // A panic loses the capture at hand; the thread goes on with the next one.
+                while let Err(panic) = threads::caught(name, || writer.run(&received)) {
+                    writer.options.failures.panicked(&panic);
+                }
+            };
+            Ok((jobs, threads::spawn(name, run)?))
         };
-        let run = move || {
-            // A panic loses the capture at hand; the thread goes on with the next one.
-            while let Err(panic) = threads::caught(NAME, || writer.run(&received)) {
-                writer.options.failures.panicked(&panic);
-            }
-        };
-        let thread = threads::spawn(NAME, run)?;
-        let running = Mutex::new(Some(Running { jobs, thread }));
-        Ok(Self { recent, cine, objects, names, records, meter, running, open, refused_because })
+        let (jobs, captures) = start(NAME, WAITING)?;
+        let (clips, encoding) = start(CLIPS, 1)?;
+        let running = Running { jobs, clips, threads: [captures, encoding] };
+        let running = Mutex::new(Some(running));
+        Ok(Self {
+            recent,
+            cine,
+            objects,
+            names,
+            records,
+            meter,
+            running,
+            open,
+            open_clips,
+            refused_because,
+        })
     }
 
     /// Accepted captures that are not on the disk yet.
@@ -148,10 +174,12 @@ impl Recorder {
     /// Waits until all accepted captures are stored; later captures are refused.
     pub fn finish(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { jobs, thread }) = running else { return };
-        drop(jobs);
-        // The thread has reported its failures.
-        let _ = thread.join();
+        let Some(Running { jobs, clips, threads }) = running else { return };
+        drop((jobs, clips));
+        for thread in threads {
+            // The thread has reported its failures.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -172,9 +200,18 @@ impl Captures for Recorder {
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
-        let names = self.names.all();
-        let job = CaptureJob { shot, clip, names, trigger, _open: self.open.begin() };
-        running.jobs.try_send(job).map_err(|error| match error {
+        let busy = || Refusal::new("clip-busy", "another clip is being stored; try again later");
+        let (queue, open_clip) = if clip.is_empty() {
+            (&running.jobs, None)
+        } else if self.open_clips.wait(Duration::ZERO) > 0 {
+            return Err(busy());
+        } else {
+            (&running.clips, Some(self.open_clips.begin()))
+        };
+        let (names, open) = (self.names.all(), self.open.begin());
+        let job = CaptureJob { shot, clip, names, trigger, _open: open, _clip: open_clip };
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(CaptureJob { clip, .. }) if !clip.is_empty() => busy(),
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
                 Refusal::new("disk-busy", reason)

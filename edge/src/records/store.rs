@@ -38,6 +38,12 @@ pub struct Kept {
     pub message: RecordMessage,
 }
 
+/// A record that is not stored yet.
+pub(super) struct Prepared {
+    id: RecordId,
+    contents: Contents,
+}
+
 impl Records {
     /// Opens `folder`, or creates it, and removes incomplete records of a killed process, and
     /// what it left of deleted ones.
@@ -61,10 +67,27 @@ impl Records {
     /// [`Error::NotDeidentified`], [`Error::Capture`], [`Error::Full`], [`Error::Encoding`],
     /// [`Error::File`]; nothing is stored then.
     pub fn keep(&self, capture: &Capture) -> Result<Kept, Error> {
+        self.store(self.prepare(capture)?)
+    }
+
+    /// Names a record and encodes its files, which takes seconds for a clip. Other records can be
+    /// stored and deleted meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotDeidentified`], [`Error::Capture`], [`Error::Encoding`].
+    pub(super) fn prepare(&self, capture: &Capture) -> Result<Prepared, Error> {
         let captured = capture.check()?;
         let id = RecordId::new(self.next_number(), captured);
-        // Not under the lock: a clip takes seconds.
-        let Contents { files, message } = Contents::new(&id, capture)?;
+        let contents = Contents::new(&id, capture)?;
+        Ok(Prepared { id, contents })
+    }
+
+    /// Stores a prepared record.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::File`]; nothing is stored then.
+    pub(super) fn store(&self, prepared: Prepared) -> Result<Kept, Error> {
+        let Prepared { id, contents: Contents { files, message } } = prepared;
         let needed = storage::total_bytes(&files);
         let mut state = self.lock();
         self.check_room(&mut state, needed)?;

@@ -193,7 +193,7 @@ impl Check<'_> {
         for (index, RawPreset { name, objects }) in raw.iter().enumerate() {
             let text = |key: String, text: &str| {
                 let wrong = |_| {
-                    let expected = "1 to 64 characters in one line, not blank";
+                    let expected = "1 to 64 visible characters";
                     self.error(&key, format!("{text:?}"), expected)
                 };
                 ObjectName::parse(text).map_err(wrong)

@@ -89,16 +89,8 @@ fn presets_name_up_to_eight_objects() {
     for (name, objects, expected) in [
         ("\"Neck\"", "[]", "preset[0].objects is 0 names, expected 1 to 8"),
         ("\"Neck\"", &nine, "preset[0].objects is 9 names, expected 1 to 8"),
-        (
-            "\" \"",
-            "[\"a\"]",
-            "preset[0].name is \" \", expected 1 to 64 characters in one line, not blank",
-        ),
-        (
-            "\"Neck\"",
-            "[\"\"]",
-            "preset[0].objects is \"\", expected 1 to 64 characters in one line, not blank",
-        ),
+        ("\" \"", "[\"a\"]", "preset[0].name is \" \", expected 1 to 64 visible characters"),
+        ("\"Neck\"", "[\"\"]", "preset[0].objects is \"\", expected 1 to 64 visible characters"),
         (
             "\"Neck\"",
             "[\"a\"]\n[[preset]]\nname = \"Neck\"\nobjects = [\"b\"]",

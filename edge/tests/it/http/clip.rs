@@ -14,10 +14,14 @@ fn clip_holds_the_frames_of_the_buffer_with_their_masks() {
     needs!("browser", "mosquitto", "venv", "dciodvfy");
     let (place, broker) = (place(), Mosquitto::start());
     let (_edge, address) = start(&place, "loop = true", &external(&broker.url()), "");
-    let body = br#"{"frame_id": 5, "clip": true}"#;
-    let (status, answer) =
-        request(&address, "POST", "/capture", "Content-Type: application/json\r\n", body);
-    assert!(status == 422 && answer.contains("not-frozen"), "{status} {answer}");
+    for (body, expected, code) in [
+        (r#"{"frame_id": 5, "clip": true}"#, 422, "not-frozen"),
+        (r#"{"clip": true}"#, 400, "frame_id is missing"),
+    ] {
+        let kind = "Content-Type: application/json\r\n";
+        let (status, answer) = request(&address, "POST", "/capture", kind, body.as_bytes());
+        assert!(status == expected && answer.contains(code), "{status} {answer}");
+    }
 
     let mut browser = open(&address);
     browser.tap("#freeze");

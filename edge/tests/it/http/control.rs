@@ -269,13 +269,14 @@ fn named_object_is_shown_and_stored_with_its_name() {
                 [[preset]]\nname = \"Brachial plexus\"\nobjects = [\"nerve\", \"vessel\"]";
     let (_edge, address) = run(&place, &broker.url(), "control = true", more);
     let name = |body: &str| request(&address, "POST", "/name", JSON, body.as_bytes());
-    for (wrong, expected) in [
-        (r#"{"object": 9, "name": "nerve"}"#, "0 to 7"),
-        (r#"{"object": 0, "name": " "}"#, "expected 1 to 64"),
-        (r#"{"object": 0, "label": "nerve"}"#, "unknown field `label`"),
+    for (wrong, status, expected) in [
+        (r#"{"object": 9, "name": "nerve"}"#, 400, "0 to 7"),
+        (r#"{"object": 0}"#, 400, "missing field `name`"),
+        (r#"{"object": 0, "label": "nerve"}"#, 400, "unknown field `label`"),
+        (r#"{"object": 0, "name": " "}"#, 422, "name-does-not-fit"),
     ] {
-        let (status, body) = name(wrong);
-        assert!(status == 400 && body.contains(expected), "{wrong}: {body}");
+        let (found, body) = name(wrong);
+        assert!(found == status && body.contains(expected), "{wrong}: {found} {body}");
     }
     let mut browser = Browser::start(1024, 600);
     browser.open(&format!("http://{address}/"));

@@ -232,7 +232,7 @@ fn capture_is_deleted_with_a_reason() {
     browser.wait_until(&says("#shots .about", "Area: 101 px"));
     let disabled = "document.querySelector('#discardYes').disabled";
     browser.tap("#discard");
-    browser.wait_until(&says("#discardQuestion", "Delete the capture of Jan 1, 2020"));
+    browser.wait_until(&says("#discardQuestion", "Jan 1, 2020"));
     assert_eq!(browser.value(disabled), true);
     browser.tap("#reasons [value=Other]");
     browser.wait_until("!document.querySelector('#noteLine').hidden");
