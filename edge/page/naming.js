@@ -27,12 +27,14 @@ export class Naming {
     });
   }
 
-  open(object, name) {
+  /** Opens when the choices are there, because they must not move under a finger. */
+  async open(object, name) {
+    await this.list(name).catch(this.failed);
+    if (this.dialog.open) return;
     this.object = object;
     this.input.value = name ?? '';
     setText(this.dialog.querySelector('p'), text.nameOf(object));
     this.dialog.showModal();
-    this.list(name).catch(this.failed);
   }
 
   async list(name) {

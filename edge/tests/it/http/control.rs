@@ -283,6 +283,7 @@ fn named_object_is_shown_and_stored_with_its_name() {
     browser.wait_until(LIVE);
     browser.wait_until(&fact("good"));
     browser.tap("#nameIt");
+    browser.wait_until("document.querySelector('#naming').open");
     browser.value("document.querySelector('#naming input').value = 'left ventricle'");
     browser.tap("#naming [name=set]");
     let named = "document.querySelector('#nameIt').textContent === 'left ventricle'";
@@ -296,10 +297,11 @@ fn named_object_is_shown_and_stored_with_its_name() {
     browser.tap("#undo");
     browser.wait_until(&format!("!document.querySelector('#nameIt').hidden && {named}"));
     browser.tap("#nameIt");
+    browser.wait_until("document.querySelector('#naming').open");
     browser.tap("#naming [name=none]");
     browser.wait_until("document.querySelector('#nameIt').textContent === 'Name'");
     browser.tap("#nameIt");
-    browser.wait_until("document.querySelectorAll('#presets button').length === 1");
+    browser.wait_until("document.querySelector('#naming').open");
     browser.screenshot("presets");
     browser.tap("#presets button");
     browser.wait_until("document.querySelector('#nameIt').textContent === 'nerve'");
