@@ -133,7 +133,7 @@ export class Review {
     const [id] = this.shown;
     const next = this.beside(this.place(), 1) ?? this.beside(this.place(), -1);
     const note = this.reason === 'Other' ? { note: element('note').value.trim() } : {};
-    // What is on its way cannot be cancelled.
+    // A request on its way cannot be cancelled.
     const buttons = [...element('discarding').querySelectorAll('button')];
     for (const button of buttons) button.disabled = true;
     setText(element('discardRefused'), text.discarding);
