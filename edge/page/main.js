@@ -13,7 +13,7 @@ import { Prompting } from './prompting.js';
 import { Prompts } from './prompts.js';
 import { Settings } from './settings.js';
 import { COLOURS, View } from './view.js';
-import { preferred, setText, speak, text } from './words.js';
+import { preferred, setText, speak, text, worded } from './words.js';
 
 const STALE_MS = 1000;
 const NOTICE_MS = 4000;
@@ -234,8 +234,6 @@ function showNotice(words, forMs = NOTICE_MS) {
     redraw();
   }, forMs);
 }
-
-function worded({ code, message }) { return text.refusal[code] ?? message; }
 
 function notDone(error) { showNotice(`${text.notDone}: ${worded(error)}`); }
 

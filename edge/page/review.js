@@ -2,7 +2,7 @@
 
 import { named } from './recorded.js';
 import { Shot } from './shot.js';
-import { setText, text } from './words.js';
+import { setText, text, worded } from './words.js';
 
 const element = (id) => document.getElementById(id);
 
@@ -92,7 +92,7 @@ export class Review {
     element('outlines').disabled = playing;
     first.play(playing).catch((error) => {
       this.playClip(false);
-      first.write(this.shown[0], [['poor', `! ${error.code === 'disk' ? text.damaged : text.refusal[error.code] ?? error.message}`]]);
+      first.fail(this.shown[0], error);
     });
   }
 
@@ -144,7 +144,7 @@ export class Review {
       });
       await this.captures.update();
     } catch (error) {
-      setText(element('discardRefused'), text.refusal[error.code] ?? error.message);
+      setText(element('discardRefused'), worded(error));
       return;
     } finally {
       for (const button of buttons) button.disabled = false;

@@ -1,7 +1,7 @@
 // A stored capture on the screen: image, outlines and prompts, and words about them.
 
 import { difference, named, objectLines } from './recorded.js';
-import { number, text } from './words.js';
+import { number, text, worded } from './words.js';
 import { View } from './view.js';
 
 export class Shot {
@@ -37,8 +37,7 @@ export class Shot {
       this.write(id, this.lines(first));
     } catch (error) {
       if (this.turn !== turn) return;
-      const words = error.code === 'disk' ? text.damaged : text.refusal[error.code] ?? error.message;
-      this.write(id, [['poor', `! ${words}`]]);
+      this.fail(id, error);
     }
     this.draw();
   }
@@ -81,6 +80,11 @@ export class Shot {
       about.push(name, ...(first ? [['difference', difference(other, object)]] : []), ...lines);
     }
     return objects.length ? about : [...about, ['', text.outlined(0)]];
+  }
+
+  /** Says why the capture or its clip cannot be shown. */
+  fail(id, error) {
+    this.write(id, [['poor', `! ${error.code === 'disk' ? text.damaged : worded(error)}`]]);
   }
 
   write(id, lines) {

@@ -19,6 +19,9 @@ export function number(value, digits) {
   return value.toLocaleString(language, { maximumFractionDigits: digits, useGrouping: false });
 }
 
+/** Words for an error of a request. */
+export function worded({ code, message }) { return text.refusal[code] ?? message; }
+
 /** Sets a text only if it differs, because screen readers speak every change. */
 export function setText(target, words) {
   if (target.textContent !== words) target.textContent = words;

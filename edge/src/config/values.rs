@@ -269,15 +269,17 @@ fn is_invisible(c: char) -> bool {
 impl ObjectName {
     const MAX: usize = 64;
 
+    /// Accepted texts, in words.
+    pub(super) const EXPECTED: &str = "1 to 64 visible characters";
+
     /// Checks a name and removes blanks around it.
     ///
     /// # Errors
     /// Values found and expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let name = text.trim();
-        let (length, max) = (name.chars().count(), Self::MAX);
-        if length == 0 || length > max || name.contains(is_invisible) {
-            return Err(format!("name is {text:?}, expected 1 to {max} visible characters"));
+        if name.is_empty() || name.chars().count() > Self::MAX || name.contains(is_invisible) {
+            return Err(format!("name is {text:?}, expected {}", Self::EXPECTED));
         }
         Ok(Self(name.to_owned()))
     }

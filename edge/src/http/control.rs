@@ -14,11 +14,10 @@ use axum::{Json, Router};
 use medsa_wire::Command;
 use medsa_wire::topic::ObjectId;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::guard::{Guard, Refused};
-use super::handling::{decode, on_disk, unfit};
+use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
 use crate::config::ObjectName;
@@ -229,9 +228,4 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
             "agreement": manifest.agreement,
         })
     })))
-}
-
-/// Reads a body that is no message of the wire format.
-fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
 
 use super::guard::Refused;
 use super::state::Guarded;
@@ -15,6 +16,11 @@ pub(super) async fn on_disk<T: Send + 'static>(
     let failed = |reason| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", reason);
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| failed(error.to_string()))?.map_err(failed)
+}
+
+/// Reads a body that is no message of the wire format.
+pub(super) fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 /// Decodes a body by `read`.

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::guard::Refused;
-use super::handling::{decode, on_disk, unfit};
+use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::thumbnail;
 use crate::port::{Captures, Deletion};
@@ -86,8 +86,7 @@ async fn delete(
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let read = |bytes: &[u8]| serde_json::from_slice(bytes).map_err(|error| error.to_string());
-    let why: Deletion = decode(&state, body, read)?;
+    let why: Deletion = decode(&state, body, json_body)?;
     let control = state.controls.control.clone();
     on_disk(move || Ok(control.delete(&id, &why))).await?.map_err(unfit)?;
     Ok(StatusCode::NO_CONTENT)

@@ -9,7 +9,6 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use medsa_engine::frame_view;
 use medsa_frames::Frame;
 use medsa_sam::mask;
-use ndarray::Array2;
 
 use super::bits::Bits;
 use super::dicom;
@@ -95,8 +94,7 @@ impl Clip {
 
     /// Adds the masks of a frame, and returns them for a drawing.
     fn add_masks(&mut self, number: u32, frame: &CineFrame) -> Vec<Layer> {
-        let mut layers = Vec::new();
-        let mut taken: Option<Array2<bool>> = None;
+        let (mut layers, mut masks) = (Vec::new(), Vec::new());
         for (object, shown) in frame.masks() {
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
             let mask = logits.mapv(|logit| logit > 0.0);
@@ -111,14 +109,9 @@ impl Clip {
                 .or_insert_with(|| Segment { number: 0, tracking_uid: dicom::new_uid() });
             let outlines = mask::rings(logits.view());
             layers.push(Layer { object, outlines, points: Vec::new(), bbox: None });
-            match &mut taken {
-                None => taken = Some(mask),
-                Some(taken) => taken.zip_mut_with(&mask, |taken, &inside| {
-                    self.overlap |= *taken && inside;
-                    *taken |= inside;
-                }),
-            }
+            masks.push(mask);
         }
+        self.overlap |= dicom::overlap(&masks.iter().collect::<Vec<_>>());
         layers
     }
 }

@@ -44,13 +44,13 @@ impl Contents {
                 add(&name, png(&name, &pixels, size, ExtendedColorType::L8)?);
             }
         }
-        if let (Some(clip), Some(own)) = (&clip, &uids.clip) {
-            add(dicom::CLIP_FILE, dicom::clip(id, capture, clip, &uids.study, own)?);
-            if let Some(segmentation) = dicom::clip_segmentation(capture, clip, own) {
+        if let (Some(clip), Some(own)) = (clip, &uids.clip) {
+            add(dicom::CLIP_FILE, dicom::clip(id, capture, &clip, &uids.study, own)?);
+            if let Some(segmentation) = dicom::clip_segmentation(capture, &clip, own) {
                 let bytes = segmentation.encode(id, capture, &uids.study)?;
                 add(dicom::CLIP_SEGMENTATION_FILE, bytes);
             }
-            add(CLIP_GIF, clip.gif.clone());
+            add(CLIP_GIF, clip.gif);
         }
         let record = Record::new(id, capture, &outlined, uids, &files);
         let json = record.to_json()?;

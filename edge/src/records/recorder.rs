@@ -200,18 +200,17 @@ impl Captures for Recorder {
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
-        let busy = || Refusal::new("clip-busy", "another clip is being stored; try again later");
         let (queue, open_clip) = if clip.is_empty() {
             (&running.jobs, None)
         } else if self.open_clips.wait(Duration::ZERO) > 0 {
-            return Err(busy());
+            let reason = "another clip is being stored; try again later";
+            return Err(Refusal::new("clip-busy", reason));
         } else {
             (&running.clips, Some(self.open_clips.begin()))
         };
         let (names, open) = (self.names.all(), self.open.begin());
         let job = CaptureJob { shot, clip, names, trigger, _open: open, _clip: open_clip };
         queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(CaptureJob { clip, .. }) if !clip.is_empty() => busy(),
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
                 Refusal::new("disk-busy", reason)

@@ -192,10 +192,7 @@ impl Check<'_> {
         let mut presets: Vec<Preset> = Vec::new();
         for (index, RawPreset { name, objects }) in raw.iter().enumerate() {
             let text = |key: String, text: &str| {
-                let wrong = |_| {
-                    let expected = "1 to 64 visible characters";
-                    self.error(&key, format!("{text:?}"), expected)
-                };
+                let wrong = |_| self.error(&key, format!("{text:?}"), ObjectName::EXPECTED);
                 ObjectName::parse(text).map_err(wrong)
             };
             let key = format!("preset[{index}].name");

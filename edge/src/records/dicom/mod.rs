@@ -22,7 +22,7 @@ use crate::records::error::Error;
 
 pub(super) use clip::{clip, clip_segmentation};
 pub(super) use secondary_capture::secondary_capture;
-pub(super) use segmentation::of_frame;
+pub(super) use segmentation::{of_frame, overlap};
 
 /// File of the frame (Secondary Capture).
 pub(super) const FRAME_FILE: &str = "frame.dcm";

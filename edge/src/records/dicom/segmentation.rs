@@ -267,7 +267,7 @@ impl Source<'_> {
 }
 
 /// True if a pixel belongs to two objects.
-fn overlap(masks: &[&Array2<bool>]) -> bool {
+pub(in crate::records) fn overlap(masks: &[&Array2<bool>]) -> bool {
     let Some((first, others)) = masks.split_first() else { return false };
     let mut taken = (*first).clone();
     others.iter().any(|mask| {
