@@ -26,6 +26,9 @@ finish() {
 trap finish EXIT
 
 tools/setup.sh test
+# As the programs do; see `medsa_trainer::use_all_cores`.
+RAYON_NUM_THREADS=$(nproc) CANDLE_NUM_THREADS=1
+export RAYON_NUM_THREADS CANDLE_NUM_THREADS
 # With MPI, to test training by several processes, too. A single profile and set of features, so that
 # the trainer is built once.
 build=(--release --workspace)

@@ -59,7 +59,7 @@ export class Dialogs {
     if ((changed('build') || changed('reload')) && element('build').open) this.showBuild();
   }
 
-  showCaptures() { this.captures.update().catch(this.failed); }
+  showCaptures() { this.captures.update().then(() => this.review.refresh()).catch(this.failed); }
 
   showBuild() { this.readBuild().catch(this.failed); }
 

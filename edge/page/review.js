@@ -44,14 +44,8 @@ export class Review {
   async show(shown) {
     const [before] = this.shown;
     this.shown = shown;
+    this.arrange();
     const two = shown.length === 2;
-    element('shots').classList.toggle('two', two);
-    this.shots[1].figure.hidden = !two;
-    element('compare').setAttribute('aria-pressed', two);
-    element('discard').disabled = two;
-    const at = this.place();
-    element('older').disabled = this.beside(at, 1) === undefined;
-    element('newer').disabled = this.beside(at, -1) === undefined;
     const [first, second] = this.shots;
     if (!two) second.clear();
     if (before !== shown[0] || !first.record) await first.show(shown[0]);
@@ -60,13 +54,41 @@ export class Review {
     if (two && this.shown === shown) await second.show(shown[1], first.record);
   }
 
-  /** Place in the list of the capture that can be stepped from: the last one shown. */
-  place() { return this.captures.ids.indexOf(this.shown.at(-1)); }
+  /** Makes room for the shown captures, and enables what can be done with them. */
+  arrange() {
+    const two = this.shown.length === 2;
+    element('shots').classList.toggle('two', two);
+    this.shots[1].figure.hidden = !two;
+    element('compare').setAttribute('aria-pressed', two);
+    element('discard').disabled = two || !this.isThere(this.shown[0]);
+    const at = this.place();
+    element('older').disabled = this.beside(at, 1) === undefined;
+    element('newer').disabled = this.beside(at, -1) === undefined;
+  }
+
+  /** The list was updated: another page may have deleted what is shown. */
+  refresh() {
+    // A deletion by this page shows the next capture itself.
+    if (!element('review').open || element('discarding').open) return;
+    this.arrange();
+    for (const [at, id] of this.shown.entries()) if (!this.isThere(id)) this.shots[at].gone(id);
+    if (!this.shots[0].record) this.playClip(false);
+  }
+
+  isThere(id) { return this.captures.all.includes(id); }
+
+  /** Place in the list of the capture that can be stepped from: the last one shown. One that was deleted lies between two others. */
+  place() {
+    const at = this.captures.ids.indexOf(this.shown.at(-1));
+    if (at !== -1) this.at = at;
+    return at === -1 ? this.at - 0.5 : at;
+  }
 
   /** The next capture in a direction; two compared ones are never the same. */
   beside(at, by) {
-    const next = this.captures.ids[at + by];
-    return this.shown.length === 2 && next === this.shown[0] ? this.captures.ids[at + 2 * by] : next;
+    const next = by > 0 ? Math.floor(at + by) : Math.ceil(at + by);
+    const { ids } = this.captures;
+    return this.shown.length === 2 && ids[next] === this.shown[0] ? ids[next + by] : ids[next];
   }
 
   step(by) {

@@ -83,6 +83,13 @@ export class Shot {
   }
 
   /** Says why the capture or its clip cannot be shown. */
+  /** The capture was deleted by another page. */
+  gone(id) {
+    this.turn = {};
+    this.clear();
+    this.fail(id, { code: 'no-such-record' });
+  }
+
   fail(id, error) {
     this.write(id, [['poor', `! ${error.code === 'disk' ? text.damaged : worded(error)}`]]);
   }

@@ -57,7 +57,7 @@ impl Recipe {
     ///
     /// # Errors
     /// An input cannot be read or used, or the build misses its limits; then no build is written.
-    pub fn build(&self, mut report: impl FnMut(Progress)) -> Result<Build, Error> {
+    pub fn build(&self, mut report: impl FnMut(Progress) + Send) -> Result<Build, Error> {
         if self.out.extension().is_some_and(|extension| extension == "onnx") {
             // The folder of the ONNX files has this name.
             return Err(Error::BuildName { path: self.out.clone() });
@@ -161,7 +161,7 @@ impl Recipe {
         name: &str,
         quantization: &Quantization,
         metadata: &[(&str, &str)],
-        report: &mut impl FnMut(Progress),
+        report: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Models, Error> {
         let models = Models::record(sam, quantization, metadata);
         let folder = self.out.with_extension("onnx").join(name);

@@ -180,6 +180,8 @@ enum PrecisionArg {
 }
 
 fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet.
+    unsafe { medsa_trainer::use_all_cores() };
     // The message already contains the cause.
     let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
     eprintln!("medsa-export: {error}");

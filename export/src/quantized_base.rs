@@ -32,7 +32,7 @@ impl QuantizeBase {
     /// An input cannot be read or used, or the file cannot be written.
     pub fn run(
         &self,
-        progress: impl FnMut(&'static str, usize, usize),
+        progress: impl FnMut(&'static str, usize, usize) + Send,
     ) -> Result<QuantizationReport, Error> {
         let trained = Trained::read(&self.base, self.adapter.as_deref(), self.input_size)?;
         let frames = self.frames.spread(&self.frames.open()?, 0)?;

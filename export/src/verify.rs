@@ -100,7 +100,7 @@ impl Verify {
     pub fn run(
         &self,
         stock: &Stock,
-        mut progress: impl FnMut(&'static str, usize, usize),
+        mut progress: impl FnMut(&'static str, usize, usize) + Send,
     ) -> Result<Verified, Error> {
         let build = Build::read(&self.build, &Limits::default())?;
         let manifest = build.manifest();
@@ -170,7 +170,7 @@ impl Verify {
         build: &Build,
         as_built: &Runner,
         frames: &[Frame],
-        progress: &mut impl FnMut(&'static str, usize, usize),
+        progress: &mut (impl FnMut(&'static str, usize, usize) + Send),
     ) -> Result<Option<EdgeAgreement>, Error> {
         if frames.is_empty() {
             return Ok(None);
@@ -257,7 +257,7 @@ fn worst(
     sam: &Sam,
     quantization: &Quantization,
     frame: &Frame,
-    progress: &mut impl FnMut(&'static str, usize, usize),
+    progress: &mut (impl FnMut(&'static str, usize, usize) + Send),
 ) -> Result<Vec<(String, f64)>, Error> {
     let probe = Probe::new(sam, frame, 0)?;
     let errors = sensitivities(sam, quantization, &[probe], |done, all| {

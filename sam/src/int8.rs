@@ -15,6 +15,15 @@ pub const S8_MAX: f32 = 127.0;
 /// Smallest range that is quantized; prevents a scale of zero.
 pub const S8_TINY: f32 = 1e-12;
 
+/// Rounds to the nearest integer, ties to even, like [`f32::round_ties_even`], which is a call of a
+/// function on processors without SSE4.1 and cannot be vectorized for all x86 processors.
+pub fn round_ties_even(value: f32) -> f32 {
+    // From here on, floats are integers. Adding it leaves no room for a fraction.
+    const WHOLE: f32 = 8_388_608.0;
+    let whole = WHOLE.copysign(value);
+    if value.abs() < WHOLE { (value + whole) - whole } else { value }
+}
+
 /// The int8 parts of a network. All others stay in float.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quantization {
@@ -81,5 +90,21 @@ impl Int8Layer {
     /// True if each output channel reads only one input channel.
     pub fn is_depthwise(&self) -> bool {
         self.weight.ndim() == 4 && self.weight.shape()[1] == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_rounded_like_in_the_standard_library() {
+        let halves = (-600..600).map(|i| i as f32 / 2.0);
+        let near = [0.499_999_97, 8_388_607.5, 8_388_608.0, 4_194_303.8, 1e30, f32::INFINITY];
+        let near = near.into_iter().chain([f32::MIN_POSITIVE]);
+        for value in halves.chain(near).flat_map(|v| [v, -v, v.next_up(), v.next_down()]) {
+            assert_eq!(round_ties_even(value), value.round_ties_even(), "{value}");
+        }
+        assert!(round_ties_even(f32::NAN).is_nan());
     }
 }

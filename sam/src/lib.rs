@@ -37,7 +37,7 @@ pub use cost::Cost;
 pub use decoder::{DecoderConfig, MaskPrompt, Masks, PointOrder, PromptInput};
 pub use error::Error;
 pub use fold::Folding;
-pub use int8::{Int8Input, Int8Layer, Quantization, S8_MAX, S8_TINY};
+pub use int8::{Int8Input, Int8Layer, Quantization, S8_MAX, S8_TINY, round_ties_even};
 pub use model::Sam;
 pub use prompt::PromptError;
 pub use weights::{Indices, Param, Reader, Weights};

@@ -1,6 +1,6 @@
-"""Checks an ONNX file, loads it in onnxruntime and, if there are inputs, runs it.
+"""Checks an ONNX file, loads it in onnxruntime and runs it once for each pair of files.
 
-usage: run_onnx.py MODEL.onnx [INPUTS.safetensors OUTPUTS.safetensors]
+usage: run_onnx.py MODEL.onnx [INPUTS.safetensors OUTPUTS.safetensors]...
 """
 import sys
 
@@ -11,7 +11,6 @@ from safetensors.numpy import load_file, save_file
 model, *files = sys.argv[1:]
 onnx.checker.check_model(model, full_check=True)
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-if files:
-    inputs, outputs = files
-    names = [output.name for output in session.get_outputs()]
+names = [output.name for output in session.get_outputs()]
+for inputs, outputs in zip(files[::2], files[1::2]):
     save_file(dict(zip(names, session.run(names, load_file(inputs)))), outputs)

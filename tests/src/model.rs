@@ -1,10 +1,12 @@
 //! A network on candle, in the form that tests use.
 
+use std::sync::OnceLock;
+
 use candle_core::Device;
 use medsa_frames::Clip;
 use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::PromptTokens;
-use medsa_sam::{MaskPrompt, PromptInput, Quantization, Sam};
+use medsa_sam::{Folding, MaskPrompt, PromptInput, Quantization, Sam};
 use medsa_trainer::{CandleBackend, Checkpoint, Node};
 use ndarray::{Array1, ArrayD};
 
@@ -47,6 +49,21 @@ pub fn small_vit() -> Checkpoint {
 pub fn quantized(sam: &Sam) -> Quantization {
     let frame = Clip::open(place::cine()).unwrap().frame(0).unwrap();
     medsa_export::quantize(sam, &[frame], |_, _, _| {}).unwrap().0
+}
+
+/// LiteMedSAM at 64 px and its int8 quantization, made once for all tests. Tests that use them need
+/// `dicom` and `litemedsam`.
+///
+/// # Panics
+/// If the checkpoint or the cine is missing.
+pub fn quantized_litemedsam() -> &'static (Sam, Quantization) {
+    static MADE: OnceLock<(Sam, Quantization)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
+        let sam = checkpoint.sam(Some(64)).unwrap().folded(&Folding::ALL);
+        let quantization = quantized(&sam);
+        (sam, quantization)
+    })
 }
 
 /// Frame of the reference tensors as input `[1, 3, S, S]` of `sam`.

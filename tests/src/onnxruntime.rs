@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use safetensors::serialize;
@@ -16,23 +16,39 @@ use crate::{place, program};
 /// # Panics
 /// If the checker or onnxruntime refuses it; the message is from that program.
 pub fn run(model: &[u8], inputs: &BTreeMap<&str, ArrayD<f32>>) -> Golden {
-    let folder = place::scratch();
-    let path = |name: &str| folder.path().join(name);
-    fs::write(path("model.onnx"), model).unwrap();
-    write_tensors(&path("inputs.safetensors"), inputs);
-    let files = ["model.onnx", "inputs.safetensors", "outputs.safetensors"];
-    program::run(program::python("run_onnx.py").args(files.map(path)));
-    Golden::read(&path("outputs.safetensors"))
+    run_all(model, std::slice::from_ref(inputs)).remove(0)
 }
 
-/// Checks a file like [`check`], and also the file that ONNX's own inliner makes of it. Returns the
-/// names of its local functions.
+/// Checks `model` like [`run`] and runs it on each of several inputs, in one process, because
+/// starting it and loading the model take longer than a run.
 ///
 /// # Panics
-/// If the checker, the inliner or onnxruntime refuses it.
-pub fn functions(model: &Path) -> Vec<String> {
-    let output = program::run(program::python("onnx_functions.py").arg(model));
-    output.lines().map(str::to_owned).collect()
+/// If the checker or onnxruntime refuses it; the message is from that program.
+pub fn run_all(model: &[u8], inputs: &[BTreeMap<&str, ArrayD<f32>>]) -> Vec<Golden> {
+    let folder = place::scratch();
+    let path = |name: &str| folder.path().join(name);
+    let outputs = |i: usize| path(&format!("outputs-{i}.safetensors"));
+    fs::write(path("model.onnx"), model).unwrap();
+    let mut command = program::python("run_onnx.py");
+    command.arg(path("model.onnx"));
+    for (i, inputs) in inputs.iter().enumerate() {
+        let file = path(&format!("inputs-{i}.safetensors"));
+        write_tensors(&file, inputs);
+        command.args([file, outputs(i)]);
+    }
+    program::run(&mut command);
+    (0..inputs.len()).map(|i| Golden::read(&outputs(i))).collect()
+}
+
+/// Checks files like [`check`], and also the files that ONNX's own inliner makes of them. Returns the
+/// names of the local functions of each.
+///
+/// # Panics
+/// If the checker, the inliner or onnxruntime refuses one.
+pub fn functions(models: &[PathBuf]) -> Vec<Vec<String>> {
+    let output = program::run(program::python("onnx_functions.py").args(models));
+    let names = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+    output.lines().map(names).collect()
 }
 
 /// Checks a file with onnx.checker's full check and loads it in onnxruntime.

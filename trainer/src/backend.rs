@@ -29,6 +29,9 @@ pub struct CandleBackend {
     watcher: Option<Watcher>,
 }
 
+/// Part of the names under which weights and biases of int8 layers are kept.
+const INT8: &str = ".s8.";
+
 /// A layer whose input is passed to a [`Watcher`].
 #[derive(Clone, Copy)]
 pub enum Layer<'a> {
@@ -98,6 +101,11 @@ impl CandleBackend {
     #[must_use]
     pub fn quantized(self, quantization: Rc<Quantization>) -> Self {
         Self { quantization, ..self }
+    }
+
+    pub(crate) fn requantize(&mut self, quantization: Rc<Quantization>) {
+        self.params.get_mut().retain(|name, _| !name.contains(INT8));
+        self.quantization = quantization;
     }
 
     /// Passes the inputs of layers to `watcher`.
@@ -187,7 +195,7 @@ impl CandleBackend {
             candle_core::bail!("int8 layer {name} has shape {found:?}, expected {expected:?}");
         }
         let kept = |part: &str, array: &dyn Fn() -> ArrayD<f32>| {
-            let name = format!("{name}.s8.{part}");
+            let name = format!("{name}{INT8}{part}");
             if let Some(node) = self.params.borrow().get(&name) {
                 return Ok(node.clone());
             }

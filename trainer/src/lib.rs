@@ -21,6 +21,7 @@ mod released;
 pub mod report;
 mod tape;
 mod tensor_file;
+mod threads;
 pub mod train;
 
 pub use adapter::{Adapter, AdapterInfo, TrainingRecord};
@@ -30,3 +31,4 @@ pub use error::Error;
 pub use pytorch::write_released;
 pub use quantized::QuantizedBase;
 pub use tape::Node;
+pub use threads::use_all_cores;

@@ -70,7 +70,7 @@ impl Calibrate {
     /// An input cannot be read or used, or the file cannot be written.
     pub fn run(
         &self,
-        mut progress: impl FnMut(&'static str, usize, usize),
+        mut progress: impl FnMut(&'static str, usize, usize) + Send,
     ) -> Result<Calibration, Error> {
         let trained = Trained::read(&self.base, self.adapter.as_deref(), self.input_size)?;
         let folded = trained.sam.clone().folded(&Folding::ALL);
@@ -102,7 +102,7 @@ impl CalibrationSource {
         &self,
         trained: &Trained,
         folded: &Sam,
-        progress: &mut impl FnMut(&'static str, usize, usize),
+        progress: &mut (impl FnMut(&'static str, usize, usize) + Send),
     ) -> Result<Calibration, Error> {
         match self {
             Self::Frames(frames) => frames.calibrate(folded, progress),
@@ -115,7 +115,7 @@ impl CalibrationFrames {
     fn calibrate(
         &self,
         folded: &Sam,
-        progress: &mut impl FnMut(&'static str, usize, usize),
+        progress: &mut (impl FnMut(&'static str, usize, usize) + Send),
     ) -> Result<Calibration, Error> {
         let clips = self.open()?;
         let (quantization, report) = quantize(folded, &self.spread(&clips, 0)?, &mut *progress)?;

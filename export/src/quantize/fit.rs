@@ -1,7 +1,9 @@
 //! Calibration of one layer to the inputs observed on frames.
 
-use medsa_sam::{Int8Input, Int8Layer, S8_MAX, S8_TINY};
-use ndarray::{Array1, Array2, Axis};
+use std::iter;
+
+use medsa_sam::{Int8Input, Int8Layer, S8_MAX, S8_TINY, round_ties_even};
+use ndarray::{Array1, Array2, Axis, s};
 
 use super::moments::Moments;
 use super::rounding::{compensated, nearest, scales};
@@ -76,25 +78,40 @@ impl Observed {
     /// Quantized rows, with the zero point subtracted.
     pub(super) fn quantized(&self, rows: &Array2<f32>, input: &Int8Input) -> Array2<f32> {
         let taps = self.layer.taps();
-        Array2::from_shape_fn(rows.dim(), |(n, i)| {
-            let (scale, zero_point) = (input.scale[i / taps], input.zero_point[i / taps]);
-            let quantized = (rows[[n, i]] / scale).round_ties_even() + zero_point;
-            quantized.clamp(-S8_MAX, S8_MAX) - zero_point
-        })
+        let of_value = |of_channel: &Array1<f32>| -> Vec<f32> {
+            of_channel.iter().flat_map(|value| iter::repeat_n(*value, taps)).collect()
+        };
+        let (scales, zero_points) = (of_value(&input.scale), of_value(&input.zero_point));
+        let mut quantized = rows.clone();
+        for mut row in quantized.outer_iter_mut() {
+            for ((value, scale), zero_point) in row.iter_mut().zip(&scales).zip(&zero_points) {
+                let rounded = round_ties_even(*value / scale) + zero_point;
+                *value = rounded.clamp(-S8_MAX, S8_MAX) - zero_point;
+            }
+        }
+        quantized
     }
 
     /// Output of a depthwise convolution for the patches `rows`.
     fn depthwise_product(&self, rows: &Array2<f32>, weight: &Array2<f32>) -> Array2<f32> {
         let taps = self.layer.taps();
-        Array2::from_shape_fn((rows.nrows(), self.layer.channels), |(n, c)| {
-            (0..taps).map(|tap| rows[[n, c * taps + tap]] * weight[[c, tap]]).sum()
-        })
+        let mut product = Array2::zeros((rows.nrows(), self.layer.channels));
+        for (row, mut out) in rows.outer_iter().zip(product.outer_iter_mut()) {
+            let row = row.to_slice().expect("rows are contiguous");
+            for ((patch, weight), out) in
+                row.chunks_exact(taps).zip(weight.outer_iter()).zip(&mut out)
+            {
+                *out = patch.iter().zip(weight).map(|(value, weight)| value * weight).sum();
+            }
+        }
+        product
     }
 
     /// Range of a channel. A few outliers are clamped if that reduces the total rounding error.
     fn range(&self, rows: &Array2<f32>, channel: usize) -> Range {
         let taps = self.layer.taps();
-        let values = || (0..taps).flat_map(move |tap| rows.column(channel * taps + tap));
+        let columns = rows.slice(s![.., channel * taps..(channel + 1) * taps]);
+        let values: Vec<f32> = columns.iter().copied().collect();
         let Tails { low, high } = &self.tails[channel];
         let part = |i: usize| {
             let part = 1.0 - 0.05 * i as f32;
@@ -106,11 +123,10 @@ impl Observed {
             let scale = range.scale();
             let off = |v: f32| {
                 let quantized =
-                    ((v.clamp(range.low, range.high) - range.low) / scale).round_ties_even();
+                    round_ties_even((v.clamp(range.low, range.high) - range.low) / scale);
                 (v - (quantized * scale + range.low)).powi(2)
             };
-            let sampled: f32 = values().map(|v| off(*v)).sum();
-            share * sampled + low.iter().chain(high).map(|v| off(*v)).sum::<f32>()
+            share * sum(&values, off) + low.iter().chain(high).map(|v| off(*v)).sum::<f32>()
         };
         let best = (0..12).map(part).min_by(|&a, &b| error(a).total_cmp(&error(b)));
         let Range { low, high } = best.expect("there are candidates");
@@ -177,7 +193,18 @@ fn floats(values: &Array2<f32>, scale: &Array1<f32>) -> Array2<f32> {
 }
 
 fn squares(array: &Array2<f32>) -> f32 {
-    array.iter().map(|v| v * v).sum()
+    sum(array.as_slice().expect("products are contiguous"), |v| v * v)
+}
+
+/// Sum of `f` over all values, with several partial sums that the compiler can vectorize.
+fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut partial = [0.0; 16];
+    let chunks = values.chunks_exact(partial.len());
+    let rest: f32 = chunks.remainder().iter().map(|v| f(*v)).sum();
+    for chunk in chunks {
+        partial.iter_mut().zip(chunk).for_each(|(partial, v)| *partial += f(*v));
+    }
+    partial.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ const WORTH_FLOAT: f64 = 0.01;
 pub fn quantize(
     sam: &Sam,
     frames: &[Frame],
-    mut progress: impl FnMut(&'static str, usize, usize),
+    mut progress: impl FnMut(&'static str, usize, usize) + Send,
 ) -> Result<(Quantization, QuantizationReport), Error> {
     let mut watch = |what, watcher| -> Result<(), Error> {
         let backend = CandleBackend::new(Device::Cpu).watched(watcher);

@@ -4,10 +4,10 @@
 //! compensated by the later columns, as far as inputs are correlated (LDLQ of QuIP, Chee et al.
 //! 2023, which computes the same as GPTQ).
 
-use medsa_sam::S8_MAX;
+use medsa_sam::{S8_MAX, round_ties_even};
 use nalgebra::{Cholesky, DMatrix};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis, Zip, s};
 
 /// Columns processed together, so that the compensation of all earlier columns is one product.
 const BLOCK: usize = 128;
@@ -16,6 +16,7 @@ const BLOCK: usize = 128;
 /// nearly the whole range.
 pub(crate) fn scales(weight: &Array2<f32>) -> Array1<f32> {
     let scale = |row: ndarray::ArrayView1<f32>| {
+        let row = row.to_slice().expect("rows of weights are contiguous");
         let largest = row.iter().fold(1e-12f32, |max, v| max.max(v.abs()));
         let error = |scale: f32| -> f32 {
             row.iter().map(|v| (v - round(*v, scale) * scale).powi(2)).sum()
@@ -28,12 +29,16 @@ pub(crate) fn scales(weight: &Array2<f32>) -> Array1<f32> {
 
 /// A weight, quantized.
 pub(super) fn round(value: f32, scale: f32) -> f32 {
-    (value / scale).round_ties_even().clamp(-S8_MAX, S8_MAX)
+    round_ties_even(value / scale).clamp(-S8_MAX, S8_MAX)
 }
 
 /// Quantizes `weight` `[out, in]`, each value to the nearest.
 pub(super) fn nearest(weight: &Array2<f32>, scale: &Array1<f32>) -> Array2<f32> {
-    Array2::from_shape_fn(weight.dim(), |(o, i)| round(weight[[o, i]], scale[o]))
+    let mut nearest = weight.clone();
+    for (mut row, scale) in nearest.outer_iter_mut().zip(scale) {
+        row.mapv_inplace(|value| round(value, *scale));
+    }
+    nearest
 }
 
 /// Quantizes `weight` with error compensation. `gram` `[in, in]` holds the products of any two
@@ -62,9 +67,10 @@ pub(super) fn compensated(
         let (row, column) = (reversed(i), reversed(k));
         if i < k { (lower[[row, column]] / lower[[column, column]]) as f32 } else { 0.0 }
     });
-    // Stored by input, so that the errors of a column are contiguous.
+    // All by input, so that the values of a column of weights are contiguous.
+    let exact = weight.t().as_standard_layout().into_owned();
     let mut errors = Array2::<f32>::zeros((inputs, outputs));
-    let mut rounded = Array2::zeros((outputs, inputs));
+    let mut rounded = Array2::<f32>::zeros((inputs, outputs));
     for start in (0..inputs).step_by(BLOCK) {
         let end = (start + BLOCK).min(inputs);
         let before = upper.slice(s![..start, start..end]);
@@ -72,14 +78,18 @@ pub(super) fn compensated(
         for k in start..end {
             let within = upper.slice(s![start..k, k]).dot(&errors.slice(s![start..k, ..]));
             let feedback = within + before.row(k - start);
-            for o in 0..outputs {
-                let whole = round(weight[[o, k]] + feedback[o], scale[o]);
-                rounded[[o, k]] = whole;
-                errors[[k, o]] = weight[[o, k]] - whole * scale[o];
-            }
+            Zip::from(rounded.row_mut(k))
+                .and(errors.row_mut(k))
+                .and(exact.row(k))
+                .and(&feedback)
+                .and(scale)
+                .for_each(|rounded, error, exact, feedback, scale| {
+                    *rounded = round(exact + feedback, *scale);
+                    *error = exact - *rounded * scale;
+                });
         }
     }
-    rounded
+    rounded.t().as_standard_layout().into_owned()
 }
 
 /// Lower Cholesky factor of a symmetric matrix, of which only the lower part is read; `None` if the

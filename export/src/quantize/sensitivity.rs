@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Mutex;
 
 use candle_core::{Device, Result, Tensor};
 use medsa_engine::frame_view;
@@ -12,6 +13,7 @@ use medsa_sam::{Quantization, Sam};
 use medsa_trainer::train::Network;
 use medsa_trainer::{CandleBackend, Node};
 use ndarray::{Array4, Axis, concatenate};
+use rayon::prelude::*;
 
 use super::prompts::prompts;
 use crate::error::Error;
@@ -50,7 +52,8 @@ impl Probe {
 }
 
 /// Sensitivity of each layer and attention: the mean squared change of the probability that a pixel
-/// belongs to the mask, over the masks of `probes`, when only that layer is in int8.
+/// belongs to the mask, over the masks of `probes`, when only that layer is in int8. `progress`
+/// receives the number of finished runs and their total.
 ///
 /// # Errors
 /// Candle failed.
@@ -58,39 +61,102 @@ pub(crate) fn sensitivities(
     sam: &Sam,
     quantization: &Quantization,
     probes: &[Probe],
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize) + Send,
 ) -> Result<BTreeMap<String, f64>> {
+    let mut trials = Vec::new();
+    for probe in probes {
+        trials.extend(Trial::all(sam, quantization, probe)?);
+    }
+    let progress = Mutex::new((0, progress));
+    let error = |backends: &mut Backends, trial: &Trial| {
+        let error = trial.error(sam, backends)?;
+        let mut progress = progress.lock().expect("no callback panicked");
+        progress.0 += 1;
+        let done = progress.0;
+        (progress.1)(done, trials.len());
+        Ok(error)
+    };
+    // One after the other on each core: the products of these small batches are too short to be
+    // shared by cores.
+    let errors = trials.par_iter().map_init(|| Backends::new(sam), error);
+    let errors = errors.collect::<Result<Vec<f64>>>()?;
     let mut found = BTreeMap::new();
-    for (i, probe) in probes.iter().enumerate() {
+    for (trial, error) in trials.iter().zip(errors) {
+        *found.entry(trial.name.clone()).or_default() += error / probes.len() as f64;
+    }
+    Ok(found)
+}
+
+/// A run of the network with one layer in int8.
+struct Trial<'a> {
+    name: String,
+    /// Quantization of only this layer.
+    alone: Quantization,
+    probe: &'a Probe,
+    /// Input of the layer's encoder step, and the number of the step.
+    encoder: Option<(Tensor, usize)>,
+    /// Embedding of the probe in float, `[1, h, w, C]`.
+    embedding: Tensor,
+    /// Probabilities in float.
+    expected: Tensor,
+}
+
+/// Backends of one thread, which keep the weights of the network.
+struct Backends {
+    float: Network,
+    int8: Network,
+}
+
+impl Backends {
+    fn new(sam: &Sam) -> Self {
+        let network = || Network::new(sam.clone(), Device::Cpu);
+        Self { float: network(), int8: network() }
+    }
+}
+
+impl<'a> Trial<'a> {
+    /// A trial for each layer and attention.
+    fn all(sam: &Sam, quantization: &Quantization, probe: &'a Probe) -> Result<Vec<Self>> {
         let seen = Seen::default();
         let float = Network::with_backend(sam.clone(), seen.backend());
         let steps = by_step(sam, &probe.image, &seen)?;
-        let embedding = &steps.last().expect("an encoder has steps").after;
-        let expected = probabilities(&float, embedding, &probe.tokens)?;
-        let in_decoder = seen.take();
-        let mut record = |name: String, changed: &Tensor| -> Result<()> {
-            let error = (changed - &expected)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
-            *found.entry(name).or_default() += f64::from(error) / probes.len() as f64;
-            Ok(())
+        let embedding = steps.last().expect("an encoder has steps").after.clone();
+        let expected = probabilities(&float, &embedding, &probe.tokens)?;
+        let trial = |(name, alone), encoder| Self {
+            name,
+            alone,
+            probe,
+            encoder,
+            embedding: embedding.clone(),
+            expected: expected.clone(),
         };
-        let count = steps.len() + 1;
-        for (step, Step { before, names, .. }) in steps.iter().enumerate() {
-            progress(i * count + step, probes.len() * count);
-            for (name, alone) in names.iter().flat_map(|name| alone(quantization, name)) {
-                let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
-                let x = Node::constant(before.clone());
-                let changed = sam.encode_steps(&backend, &x, step..sam.encoder_steps(), 1)?;
-                record(name, &probabilities(&float, changed.value(), &probe.tokens)?)?;
+        let mut trials = Vec::new();
+        for (number, Step { before, names, .. }) in steps.iter().enumerate() {
+            for layer in names.iter().flat_map(|name| alone(quantization, name)) {
+                trials.push(trial(layer, Some((before.clone(), number))));
             }
         }
-        progress(i * count + steps.len(), probes.len() * count);
-        for (name, alone) in in_decoder.iter().flat_map(|name| alone(quantization, name)) {
-            let backend = CandleBackend::new(Device::Cpu).quantized(Rc::new(alone));
-            let network = Network::with_backend(sam.clone(), backend);
-            record(name, &probabilities(&network, embedding, &probe.tokens)?)?;
-        }
+        let in_decoder = seen.take();
+        let layers = in_decoder.iter().flat_map(|name| alone(quantization, name));
+        trials.extend(layers.map(|layer| trial(layer, None)));
+        Ok(trials)
     }
-    Ok(found)
+
+    /// Mean squared change of the probabilities.
+    fn error(&self, sam: &Sam, backends: &mut Backends) -> Result<f64> {
+        let Backends { float, int8 } = backends;
+        int8.requantize(Rc::new(self.alone.clone()));
+        let changed = match &self.encoder {
+            Some((before, step)) => {
+                let x = Node::constant(before.clone());
+                let x = int8.encode(&x, *step..sam.encoder_steps(), 1)?;
+                probabilities(float, x.value(), &self.probe.tokens)?
+            }
+            None => probabilities(int8, &self.embedding, &self.probe.tokens)?,
+        };
+        let error = (changed - &self.expected)?.sqr()?.mean_all()?.to_scalar::<f32>()?;
+        Ok(f64::from(error))
+    }
 }
 
 /// Probability that each pixel belongs to the mask, `[T, 4h, 4w]`, for an embedding `[1, h, w, C]`.

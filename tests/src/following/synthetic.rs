@@ -100,7 +100,7 @@ impl Still {
     }
 
     /// The still stretched to another size, as in one stream of a machine that shows both.
-    fn resized(&self, [width, height]: [u32; 2]) -> Self {
+    pub fn resized(&self, [width, height]: [u32; 2]) -> Self {
         let (from_width, from_height) = (self.image.width as usize, self.image.height as usize);
         let (to_width, to_height) = (width as usize, height as usize);
         let at = |x: usize, y: usize| [x * from_width / to_width, y * from_height / to_height];

@@ -55,15 +55,27 @@ fn tinyvit_adapters_count_stages_from_1() {
     );
 }
 
+/// Names and input sizes of the click adapters.
+const CLICKS: (&str, usize) = ("ultrasound-clicks", 128);
+const CLICKS_256: (&str, usize) = ("ultrasound-clicks-256", 256);
+
 #[test]
-fn click_adapters_are_small_and_understand_clicks() {
+fn click_adapter_is_small_and_understands_clicks() {
     needs!("litemedsam");
+    assert_clicks_are_understood(&nerves_and_vessels(), &[CLICKS], 0.78);
+}
+
+#[test]
+#[ignore = "make long"]
+fn whole_data_click_adapters_are_small_and_understand_clicks() {
+    needs!("litemedsam");
+    assert_clicks_are_understood(&nerves_and_vessels(), &[CLICKS, CLICKS_256], 0.78);
+}
+
+fn nerves_and_vessels() -> DataConfig {
     let data = place::data("usgra-nerve");
     let split = data.join("split.json");
-    assert_clicks_are_understood(
-        &DataConfig::new(&data, Some(&split), &["nerve", "vessel"].map(str::to_owned)),
-        0.78,
-    );
+    DataConfig::new(&data, Some(&split), &["nerve", "vessel"].map(str::to_owned))
 }
 
 #[test]
@@ -75,17 +87,18 @@ fn whole_data_click_adapters_segment_lesions() {
         place::repository().join("trainer/adapters/ultrasound-clicks/busi-breast.split.json");
     assert_clicks_are_understood(
         &DataConfig::new(&data, Some(&split), &["lesion".to_owned()]),
+        &[CLICKS, CLICKS_256],
         0.78,
     );
 }
 
 /// Asserts that the mean Dice on the validation part of the data is at least `least` with each
 /// adapter, and nearly 0 without.
-fn assert_clicks_are_understood(data: &DataConfig, least: f64) {
-    let adapters = place::repository().join("trainer/adapters");
+fn assert_clicks_are_understood(data: &DataConfig, adapters: &[(&str, usize)], least: f64) {
+    let folder = place::repository().join("trainer/adapters");
     let base = Checkpoint::read(&place::lite_medsam()).unwrap();
     let adapted = |name: &str| {
-        let file = adapters.join(name).join("adapter.safetensors");
+        let file = folder.join(name).join("adapter.safetensors");
         assert!(fs::metadata(&file).unwrap().len() <= 4_000_000, "{name}");
         Adapter::read(&file).unwrap().sam(&base, None).unwrap()
     };
@@ -109,9 +122,9 @@ fn assert_clicks_are_understood(data: &DataConfig, least: f64) {
     };
     let without = dice(base.sam(Some(128)).unwrap());
     assert!(without < 0.02, "Dice {without} without an adapter");
-    for (name, size) in [("ultrasound-clicks", 128), ("ultrasound-clicks-256", 256)] {
+    for (name, size) in adapters {
         let adapted = adapted(name);
-        assert_eq!(adapted.config().preprocess.input_size, size);
+        assert_eq!(adapted.config().preprocess.input_size, *size);
         let with = dice(adapted);
         println!("Dice {with} with {name}, {without} without");
         assert!(with >= least, "Dice {with} with {name}");

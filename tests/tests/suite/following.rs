@@ -44,7 +44,9 @@ fn objects_stay_outlined_and_return() {
     let still = |image: &str| {
         let folder = place::data("usgra-nerve");
         let file = |part: &str, end: &str| folder.join(part).join(format!("{image}.{end}"));
-        Still::read(&file("images", "jpg"), &file("masks", "png"), 2).unwrap()
+        let still = Still::read(&file("images", "jpg"), &file("masks", "png"), 2).unwrap();
+        // Frames of this size are moved and followed in less time.
+        still.resized([320, 320])
     };
     let (vessel, other) = (still("0022"), still("0106"));
     for event in [Event::None, Event::Lift, Event::Cut] {

@@ -15,7 +15,7 @@ use medsa_tests::golden::cosine;
 use medsa_tests::program::{self, Background, demo_build};
 use medsa_tests::structures::{self, DataSet, LabelledImage};
 use medsa_tests::{needs, onnxruntime, place};
-use ndarray::{Array1, Array2, Array4, ArrayD, s};
+use ndarray::{Array1, Array2, Array4, ArrayD, Ix4, s};
 
 use super::kernels::{click, nudged, values};
 
@@ -49,8 +49,9 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
         let threads = NonZeroUsize::new(2).unwrap();
         Engine::from_onnx(&models.encoder, &models.decoder, preprocess, threads).unwrap()
     };
-    let by_functions = |case: &Case| case.predict_by_functions(&models, sam.config().mask_side());
-    let expected: Vec<Prediction> = cases.iter().map(by_functions).collect();
+    let by_functions =
+        |cases: &[Case]| predict_by_functions(cases, &models, sam.config().mask_side());
+    let expected = by_functions(&cases);
     let ours: Vec<Prediction> = cases.iter().map(|case| case.predict(&engine)).collect();
     let all = Agreement::new(expected.iter().zip(&ours));
     println!("{all}");
@@ -64,8 +65,8 @@ fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) {
         }
         // With faint outlines, the functions do not reach 0.99 with themselves after a tiny change
         // either, and arithmetic that rounds differently cannot agree better.
-        let nearly = of_set().map(|i| by_functions(&cases[i].nudged(1e-5)));
-        let nearly: Vec<Prediction> = nearly.collect();
+        let nearly: Vec<Case> = of_set().map(|i| cases[i].nudged(1e-5)).collect();
+        let nearly = by_functions(&nearly);
         let least = Agreement::new(of_set().map(|i| &expected[i]).zip(&nearly));
         println!("{name}: functions with themselves: {least}");
         let reached = 1.0 - agreement.iou < 1.5 * (1.0 - least.iou);
@@ -132,31 +133,40 @@ impl Case {
         Prediction { embedding: values(&embedding), masks }
     }
 
-    /// Predictions by onnxruntime, for masks of `side` cells.
-    fn predict_by_functions(&self, models: &Models, side: usize) -> Prediction {
-        let image = BTreeMap::from([("image", self.image.clone().into_dyn())]);
-        let embedding = onnxruntime::run(&models.encoder, &image).get("embedding");
-        let mask = |tokens: &PromptTokens| {
-            let padded = tokens.padded(TOKEN_SLOTS);
-            let inputs = BTreeMap::from([
-                ("embedding", embedding.clone()),
-                ("point_coords", padded.coords.into_dyn()),
-                ("point_labels", padded.labels.into_dyn()),
-                ("mask_input", ArrayD::zeros(vec![1, 1, side, side])),
-                ("has_mask", Array1::zeros(1).into_dyn()),
-            ]);
-            let masks: Array4<f32> = onnxruntime::run(&models.decoder, &inputs).get("masks");
-            masks.slice(s![0, 0, .., ..]).to_owned()
-        };
-        let masks = self.tokens.iter().map(mask).collect();
-        Prediction { embedding, masks }
-    }
-
     /// Input file of `engine/examples/engine.rs`.
     fn bytes(&self) -> Vec<u8> {
         let corners = self.tokens.iter().flat_map(|tokens| tokens.coords.iter().take(4));
         corners.chain(&self.image).flat_map(|x| x.to_le_bytes()).collect()
     }
+}
+
+/// Predictions by onnxruntime, for masks of `side` cells.
+fn predict_by_functions(cases: &[Case], models: &Models, side: usize) -> Vec<Prediction> {
+    let image = |case: &Case| BTreeMap::from([("image", case.image.clone().into_dyn())]);
+    let images: Vec<_> = cases.iter().map(image).collect();
+    let found = onnxruntime::run_all(&models.encoder, &images);
+    let embeddings: Vec<ArrayD<f32>> = found.iter().map(|found| found.get("embedding")).collect();
+    let prompt = |embedding: &ArrayD<f32>, tokens: &PromptTokens| {
+        let padded = tokens.padded(TOKEN_SLOTS);
+        BTreeMap::from([
+            ("embedding", embedding.clone()),
+            ("point_coords", padded.coords.into_dyn()),
+            ("point_labels", padded.labels.into_dyn()),
+            ("mask_input", ArrayD::zeros(vec![1, 1, side, side])),
+            ("has_mask", Array1::zeros(1).into_dyn()),
+        ])
+    };
+    let prompts = cases.iter().zip(&embeddings).flat_map(|(case, embedding)| {
+        case.tokens.iter().map(move |tokens| prompt(embedding, tokens))
+    });
+    let mut masks = onnxruntime::run_all(&models.decoder, &prompts.collect::<Vec<_>>())
+        .into_iter()
+        .map(|found| found.get::<Ix4>("masks").slice(s![0, 0, .., ..]).to_owned());
+    let of_case = |(case, embedding): (&Case, ArrayD<f32>)| Prediction {
+        embedding,
+        masks: masks.by_ref().take(case.tokens.len()).collect(),
+    };
+    cases.iter().zip(embeddings).map(of_case).collect()
 }
 
 impl Prediction {

@@ -9,11 +9,11 @@ use candle_core::Device;
 use medsa_engine::Engine;
 use medsa_export::Models;
 use medsa_frames::Clip;
+use medsa_sam::Quantization;
 use medsa_sam::image::RgbView;
 use medsa_sam::prompt::{PromptTokens, TOKEN_SLOTS};
-use medsa_sam::{Folding, Quantization};
 use medsa_tests::golden::{cosine, max_difference, select};
-use medsa_tests::model::{Model, litemedsam, preprocessed, quantized, sam_vit};
+use medsa_tests::model::{Model, litemedsam, preprocessed, quantized_litemedsam, sam_vit};
 use medsa_tests::needs;
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::{CandleBackend, Checkpoint};
@@ -51,20 +51,19 @@ fn sam_vit_f32_equals_candle() {
 #[test]
 fn int8_agrees_between_runtimes_and_with_f32() {
     needs!("dicom", "litemedsam", "venv");
-    let checkpoint = Checkpoint::read(&place::lite_medsam()).unwrap();
-    let model = Model::new(checkpoint.sam(Some(64)).unwrap().folded(&Folding::ALL));
+    let (sam, quantization) = quantized_litemedsam();
+    let model = Model::new(sam.clone());
     // A frame other than the one used for calibration.
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let view = RgbView::new(frame.width as usize, frame.height as usize, &frame.rgb).unwrap();
     let image = model.sam.config().preprocess.run(view).0.into_dyn();
-    let quantization = quantized(&model.sam);
-    let models = Models::record(&model.sam, &quantization, &[]);
+    let models = Models::record(&model.sam, quantization, &[]);
     let found = onnxruntime::run(&models.encoder, &BTreeMap::from([("image", image.clone())]));
     let found = found.get::<IxDyn>("embedding");
     let edge = engine(&model, &models);
     let embedding = edge.encode(&image.clone().into_dimensionality().unwrap()).unwrap();
     let embedding = embedding.view().unwrap().to_owned().into_dyn();
-    let candle = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization));
+    let candle = CandleBackend::new(Device::Cpu).quantized(Rc::new(quantization.clone()));
     let rounded = model.sam.encode(&candle, &model.tensor(image.clone())).unwrap();
     let rounded = model.array(&rounded);
     // Every operation quantizes the same input equally (tested elsewhere). But a value close to a

@@ -1,7 +1,7 @@
 //! Fake quantization: values rounded to those that int8 can represent, kept in float.
 
 use candle_core::{Result, Tensor};
-use medsa_sam::{Int8Input, S8_MAX, S8_TINY};
+use medsa_sam::{Int8Input, S8_MAX, S8_TINY, round_ties_even};
 use rayon::prelude::*;
 
 use super::{CHUNK, tensor, tensor_values};
@@ -13,8 +13,7 @@ pub(crate) fn fake_quantize(x: &Node, input: &Int8Input) -> Result<Node> {
     let channels = input.scale.len();
     let (scales, zero_points) = (input.scale.to_vec(), input.zero_point.to_vec());
     let inverse_scales: Vec<f32> = scales.iter().map(|scale| 1.0 / scale).collect();
-    let quantized =
-        move |v: f32, c: usize| (v * inverse_scales[c]).round_ties_even() + zero_points[c];
+    let quantized = move |v: f32, c: usize| round_ties_even(v * inverse_scales[c]) + zero_points[c];
     let x = x.contiguous()?;
     let rounded = rows(x.value(), channels, |row, out| {
         for (c, (v, out)) in row.iter().zip(out).enumerate() {
@@ -41,7 +40,7 @@ pub(crate) fn fake_quantize_rows(x: &Node) -> Result<Node> {
     let rounded = rows(x.value(), channels, |row, out| {
         let largest = row.iter().fold(S8_TINY, |max, v| max.max(v.abs()));
         let scale = largest / S8_MAX;
-        row.iter().zip(out).for_each(|(v, out)| *out = (v / scale).round_ties_even() * scale);
+        row.iter().zip(out).for_each(|(v, out)| *out = round_ties_even(v / scale) * scale);
     })?;
     Ok(x.then(rounded, |grad: &Tensor| Ok(grad.clone())))
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use candle_core::{Device, Result, Tensor};
 use medsa_sam::backend::Backend;
 use medsa_sam::prompt::PromptTokens;
-use medsa_sam::{MaskPrompt, Masks, PromptInput, Sam};
+use medsa_sam::{MaskPrompt, Masks, PromptInput, Quantization, Sam};
 use ndarray::{Array, Array1, Array4, ArrayD, Dimension};
 
 use crate::backend::CandleBackend;
@@ -49,6 +49,12 @@ impl Network {
         Self { sam: sam.clone(), backend: backend.detached(), frozen_steps: *frozen_steps }
     }
 
+    /// Simulates the int8 arithmetic of another quantization from now on. Weights in float stay on
+    /// the device.
+    pub fn requantize(&mut self, quantization: Rc<Quantization>) {
+        self.backend.requantize(quantization);
+    }
+
     /// The network's structure.
     pub fn sam(&self) -> &Sam {
         &self.sam
@@ -80,7 +86,11 @@ impl Network {
         self.encode(&features, rest, slices)?.permute(&[0, 3, 1, 2])
     }
 
-    pub(super) fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
+    /// Some steps of the encoder, see [`Sam::encode_steps`].
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn encode(&self, x: &Node, steps: Range<usize>, slices: usize) -> Result<Node> {
         self.sam.encode_steps(&self.backend, x, steps, slices)
     }
 

@@ -11,7 +11,7 @@ use super::{exchange_over, get, request, run, secret};
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port, wait_until};
 use crate::service::LOOP;
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub const JSON: &str = "Content-Type: application/json\r\n";
 
 const KEPT: &str = "[records]\nfolder = \"kept\"";
 
@@ -31,7 +31,7 @@ fn ids(address: &str) -> Vec<String> {
     serde_json::from_value(listed["ids"].clone()).unwrap()
 }
 
-fn delete(address: &str, id: &str, headers: &str, body: &Value) -> (u16, Value) {
+pub fn delete(address: &str, id: &str, headers: &str, body: &Value) -> (u16, Value) {
     let path = format!("/records/{id}");
     let (status, body) = request(address, "DELETE", &path, headers, body.to_string().as_bytes());
     (status, if body.is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() })

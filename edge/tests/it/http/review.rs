@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use medsa_test_inputs::needs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::page::LIVE;
-use super::records::capture;
+use super::records::{JSON, capture, delete};
 use super::run;
 use crate::harness::{Edge, Mosquitto, Place};
 
@@ -56,9 +56,13 @@ fn copy(kept: &Path, from: &str, to: &str, area_px: u32) {
     fs::write(&path, json.to_string()).unwrap();
 }
 
+/// The button to the next newer capture.
+const NEWEST: &str = "document.querySelector('#newer')";
+
 struct Bench {
     browser: Browser,
     edge: Edge,
+    address: String,
     place: Place,
     /// Name of the record that was captured.
     captured: String,
@@ -87,7 +91,7 @@ impl Bench {
         browser.wait_until(LIVE);
         browser.tap("#showCaptures");
         browser.wait_until("document.querySelectorAll('#list li button').length > 0");
-        Self { browser, edge, place, captured, _broker: broker }
+        Self { browser, edge, address, place, captured, _broker: broker }
     }
 
     fn choose_day(&mut self, day: &str) {
@@ -281,5 +285,28 @@ fn capture_is_deleted_with_a_reason() {
     bench.browser.wait_until(&format!("!{REVIEW}"));
     bench.browser.wait_until(&says("#list", "Nothing saved yet."));
     assert!(!bench.is_stored(&captured));
+    bench.end();
+}
+
+#[test]
+fn deletion_by_another_page_is_noticed() {
+    needs!("browser", "mosquitto");
+    let mut bench = Bench::start(3, 0);
+    bench.open(2);
+    let browser = &mut bench.browser;
+    browser.wait_until(&says("#shots .about", "Area: 102 px"));
+    let shown = "10000002-20200101T120200.000000Z";
+    let reason = json!({ "reason": "WrongPatient" });
+    assert_eq!(delete(&bench.address, shown, JSON, &reason).0, 204);
+    browser.wait_until(&says("#shots .about", "This capture is no longer there."));
+    browser.wait_until(&says("#day", "All days: 3 saved"));
+    assert_eq!(browser.value("document.querySelector('#discard').disabled"), true);
+    assert_eq!(browser.value(COLOURED), 0);
+    // It lay between these two.
+    browser.tap("#older");
+    browser.wait_until(&says("#shots .about", "Area: 101 px"));
+    assert_eq!(browser.value("document.querySelector('#discard').disabled"), false);
+    browser.tap("#newer");
+    browser.wait_until(&format!("{NEWEST}.disabled"));
     bench.end();
 }
