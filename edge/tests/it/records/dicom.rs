@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use medsa_edge::records::{Capture, Records};
+use medsa_frames::{PixelSpacing, ScaledRegion};
 use medsa_test_inputs::{needs, python, repository};
 use serde_json::{Value, json};
 
@@ -79,6 +80,42 @@ fn python_reads_a_record_without_spacing_and_with_all_objects() {
 }
 
 #[test]
+fn dcmqi_and_highdicom_open_the_segmentation() {
+    needs!("venv");
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let mut apart = eight_objects();
+    let region = |x0, x1, mm| ScaledRegion { x0, y0: 0, x1, y1: SIZE.1, mm: Some(mm) };
+    // All objects are in the first region.
+    let regions = vec![region(0, 60, [0.5, 0.5]), region(60, 61, [0.1, 0.1])];
+    apart.frame.pixel_spacing_mm = PixelSpacing::of_regions(regions, SIZE);
+    for (capture, [row_mm, column_mm]) in [(capture(), [0.382_653_06, 0.25]), (apart, [0.5, 0.5])] {
+        let kept = records.keep(&capture).unwrap();
+        let found = read_by_python("open_segmentation.py", &kept.folder.join("segmentation.dcm"));
+        let record = records.read(&kept.id).unwrap();
+        let areas: Vec<u32> = record.objects.iter().map(|object| object.area_px).collect();
+        let labels: Vec<&str> = record.objects.iter().map(|object| &*object.label).collect();
+        let expected = json!({
+            "dcmqi": {
+                "size": [61, 35, 1],
+                "directions_mm": [[column_mm, 0.0, 0.0], [0.0, row_mm, 0.0], [0.0, 0.0, 1.0]],
+                "origin_mm": [0.0, 0.0, 0.0],
+                "labels": labels,
+                "pixels": areas,
+            },
+            "highdicom": { "spacing_mm": [1.0, row_mm, column_mm], "pixels": areas },
+            "attributes": {
+                "frame_of_reference": true,
+                "orientation": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+                "positions": vec![[0.0; 3]; areas.len()],
+                "referenced_series": 1,
+            },
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn dciodvfy_reports_no_errors() {
     needs!("dciodvfy");
     let folder = tempfile::tempdir().unwrap();
@@ -127,11 +164,11 @@ pub fn complaints(path: &Path) -> Vec<String> {
     complaints.map(str::to_owned).collect()
 }
 
-/// Output of a script of tests/python about a record.
-pub fn read_by_python(script: &str, folder: &Path) -> Value {
+/// Output of a script of tests/python about a record, or a file of one.
+pub fn read_by_python(script: &str, path: &Path) -> Value {
     let output = Command::new(python())
         .arg(repository().join("tests/python").join(script))
-        .arg(folder)
+        .arg(path)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
