@@ -52,7 +52,7 @@ pub(super) fn common(
         element(tags::CONTENT_DATE, time.date.as_str()),
         element(tags::CONTENT_TIME, time.time.as_str()),
     ];
-    elements.extend(patient());
+    elements.extend(unassigned(study, capture));
     elements.extend([
         element(tags::STUDY_INSTANCE_UID, study),
         element(tags::STUDY_DATE, time.date.as_str()),
@@ -145,11 +145,15 @@ fn ultrasound_region(&ScaledRegion { x0, y0, x1, y1, mm }: &ScaledRegion) -> InM
     ])
 }
 
-/// Empty, because the device does not know the patient. The time of capture is the real one.
-fn patient() -> [InMemElement; 7] {
+/// Patient of a study that is not assigned to one yet, because the device does not know the patient. An
+/// archive would take studies with an empty PatientID for those of one patient; this one is different
+/// for each study. The time of capture is the real one.
+fn unassigned(study: &str, capture: &Capture) -> [InMemElement; 7] {
+    // Invariant: at most 11 characters and the 39 digits of a UUID.
+    let id = format!("UNASSIGNED-{}", study.trim_start_matches("2.25."));
     [
-        element(tags::PATIENT_NAME, ""),
-        element(tags::PATIENT_ID, ""),
+        element(tags::PATIENT_NAME, format!("UNASSIGNED^{}", capture.device)),
+        element(tags::PATIENT_ID, id),
         element(tags::PATIENT_BIRTH_DATE, ""),
         element(tags::PATIENT_SEX, ""),
         element(tags::PATIENT_IDENTITY_REMOVED, "YES"),
