@@ -14,7 +14,7 @@
 #
 # A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last line
 # of `make test` lists what was skipped. Names: arm, avx512, browser, dciodvfy, dicom, dpkg, ffmpeg,
-# litemedsam, mosquitto, mpi, openssl, python3, rauc, root, shared, ssh, systemd, venv. On a processor
+# litemedsam, mosquitto, mpi, openssl, promtool, python3, rauc, root, shared, ssh, systemd, venv. On a processor
 # without AVX-512, its tests are skipped without being listed.
 
 .PHONY: demo live test check long arm bench cuda

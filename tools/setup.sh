@@ -153,6 +153,11 @@ FILES
     if [ -n "${broker_installed:-}" ]; then
         as_root systemctl disable --quiet --now mosquitto 2>/dev/null || true
     fi
+    # Checks metrics. The server of the package would keep port 9090.
+    if wants promtool && ! command -v promtool >/dev/null; then
+        install prometheus
+        as_root systemctl disable --quiet --now prometheus 2>/dev/null || true
+    fi
     # Checks records.
     tool dciodvfy dciodvfy dicom3tools
     # Makes certificates for tests.
@@ -192,7 +197,7 @@ FILES
     tool ffmpeg ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
-    packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0"
+    packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0 dcmqi==1.5.7"
     if wants venv && [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
         say "installing $packages (to check exported models and records, and to send images)"
         # shellcheck disable=SC2086 # a list

@@ -2,6 +2,8 @@
 //! tests and benches read.
 //!
 //! **Architecture invariant:** this crate knows no tensor library and no runtime.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![forbid(unsafe_code)]
 
 pub mod package;

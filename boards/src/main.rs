@@ -1,4 +1,6 @@
 //! `medsa-flash`: packages of the service for boards, and updates of the builds on devices.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod fleet;
 mod updates;
@@ -10,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Parser, Subcommand};
 use medsa_boards::Board;
 use medsa_boards::package::{self, PROGRAM_BYTES_GOAL, Parts};
+use medsa_console::{eprintln, println};
 
 /// Packages of the edge service for boards, and updates of the builds on devices.
 #[derive(Parser)]
@@ -52,7 +55,8 @@ enum Command {
 
 fn main() -> ExitCode {
     // The message names all causes.
-    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    let done = run(Cli::parse().command).and_then(|()| Ok(medsa_console::finish()?));
+    let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("medsa-flash: {error}");
     ExitCode::FAILURE
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use medsa_console::{eprintln, println};
 use medsa_update::{
     Client, Folder, Name, Permit, Repository, Role, Running, Slots, Source, Terms, WithoutClock,
     address, ask, continue_as_owner,

@@ -18,6 +18,17 @@ fn printed(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn full_output_is_reported() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut flash = Command::new(env!("CARGO_BIN_EXE_medsa-flash"));
+    let output = flash.args(["list", "--boards"]).arg(boards()).stdout(full).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let expected = "medsa-flash: cannot write to standard output: No space left on device";
+    assert!(message.starts_with(expected), "{message}");
+}
+
+#[test]
 fn every_description_is_consistent_with_compiler_and_emulator() {
     let boards = Board::read_all(&boards()).unwrap();
     let names: Vec<&str> = boards.iter().map(|(name, _)| name.as_str()).collect();

@@ -3,10 +3,14 @@
 import {
   angle, area, beside, circumference, distance, fromLine, halfAxes, height, otherEnd, outline,
 } from './geometry.js';
+import { scaleOf } from './scale.js';
 import { number, text } from './words.js';
 
 /** Largest number of measurements. */
 const MOST = 6;
+
+/** Size of a pixel whose scale is not known. */
+const PIXEL = { x: 1, y: 1 };
 
 export class Calipers {
   /** `changed()`: something has to be drawn. */
@@ -38,9 +42,11 @@ export class Calipers {
     const at = (x, y) => this.view.toFrame(x * clientWidth, y * clientHeight);
     const y = 0.35 + 0.08 * this.list.length;
     const [left, right, above] = [at(0.38, y), at(0.62, y), at(0.5, y - 0.12)];
+    const pixel = this.pixel({ kind: 'ellipse', points: [left, right, above] });
+    const units = [left, right, above].map((point) => toUnit(point, pixel));
     const points = {
       distance: [left, right],
-      ellipse: [left, right, this.toPixels(otherEnd(...[left, right, above].map((p) => this.toUnit(p))))],
+      ellipse: [left, right, toPixels(otherEnd(...units), pixel)],
       angle: [right, left, above],
     };
     this.change([...this.list, { kind, points: points[kind] }]);
@@ -110,21 +116,23 @@ export class Calipers {
     };
     const shifted = points.map((point, end) => (isMoved(end) ? { x: point.x + by.x, y: point.y + by.y } : point));
     if (kind !== 'ellipse' || index === null) return { kind, points: shifted };
-    const [a, b, c] = shifted.map((point) => this.toUnit(point));
+    const pixel = this.pixel({ kind, points: shifted });
+    const [a, b, c] = shifted.map((point) => toUnit(point, pixel));
     // The other axis keeps its length while this one is moved.
-    const away = index === 2 ? height(a, b, c) : height(...points.map((point) => this.toUnit(point)));
-    return { kind, points: [shifted[0], shifted[1], this.toPixels(beside(a, b, away))] };
+    const away = index === 2 ? height(a, b, c) : height(...points.map((point) => toUnit(point, pixel)));
+    return { kind, points: [shifted[0], shifted[1], toPixels(beside(a, b, away), pixel)] };
   }
 
   /** Lines and ends to draw, in pixels of the frame. */
   drawn() { return this.list.map((caliper) => ({ line: lineOf(caliper), ends: caliper.points })); }
 
-  /** Results, in mm, or in pixels if the scale of the frame is not known. */
+  /** Results, in mm, or in pixels where the scale is not known or differs along the measurement. */
   results() {
-    const isKnown = this.view.frame?.pixelMm;
-    const [unit, digits] = isKnown ? ['mm', 1] : ['px', 0];
-    return this.list.map(({ kind, points }) => {
-      const [a, b, c] = points.map((point) => this.toUnit(point));
+    return this.list.map((caliper) => {
+      const { kind, points } = caliper;
+      const scale = this.scale(caliper);
+      const [unit, digits] = scale ? ['mm', 1] : ['px', 0];
+      const [a, b, c] = points.map((point) => toUnit(point, scale ?? PIXEL));
       if (kind === 'angle') return `${number(angle(a, b, c), 0)}°`;
       if (kind === 'distance') return `${number(distance(a, b), digits)} ${unit}`;
       const axes = halfAxes(a, b, c);
@@ -133,19 +141,20 @@ export class Calipers {
     });
   }
 
-  /** Pixels to mm, or pixels if the scale is not known; and back. */
-  toUnit({ x, y }) {
-    const { x: width, y: height } = this.pixel();
-    return { x: x * width, y: y * height };
+  /** Size of the pixels of a measurement in mm; null if it is not known, or differs. */
+  scale({ kind, points }) {
+    const { frame } = this.view;
+    return frame && scaleOf(frame, lineOf({ kind, points }), kind === 'ellipse' ? points : null);
   }
 
-  toPixels({ x, y }) {
-    const { x: width, y: height } = this.pixel();
-    return { x: x / width, y: y / height };
-  }
-
-  pixel() { return this.view.frame?.pixelMm ?? { x: 1, y: 1 }; }
+  /** Size of the pixels of a measurement in mm, or 1. */
+  pixel(caliper) { return this.scale(caliper) ?? PIXEL; }
 }
+
+/** Pixels to mm or to the unit of `pixel`, and back. */
+function toUnit({ x, y }, pixel) { return { x: x * pixel.x, y: y * pixel.y }; }
+
+function toPixels({ x, y }, pixel) { return { x: x / pixel.x, y: y / pixel.y }; }
 
 function lineOf({ kind, points }) { return kind === 'ellipse' ? outline(...points) : points; }
 

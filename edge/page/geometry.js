@@ -58,6 +58,16 @@ export function outline(a, b, c) {
   });
 }
 
+/** True if `point` is within the ellipse with an axis from `a` to `b` and one from its middle to `c`. */
+export function holds(a, b, c, point) {
+  const middle = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+  const [u, v, p] = [b, c, point].map(({ x, y }) => ({ x: x - middle.x, y: y - middle.y }));
+  const cross = (first, second) => first.x * second.y - first.y * second.x;
+  // The point as a sum of parts of both half axes.
+  const [along, away] = [cross(p, v) / cross(u, v), cross(u, p) / cross(u, v)];
+  return along ** 2 + away ** 2 < 1;
+}
+
 /** Distance of `point` from the line from `a` to `b`, or from its nearer end. */
 export function fromLine(point, a, b) {
   const [dx, dy] = [b.x - a.x, b.y - a.y];

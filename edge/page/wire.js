@@ -64,12 +64,22 @@ export function decodeMask(buffer) {
 /** Decodes the header of a frame and the JPEG after it. */
 export function decodeFrame(buffer) {
   const view = new DataView(buffer);
-  const [down, along] = [25, 29].map((at) => view.getFloat32(at, true));
+  const millimetres = (at) => {
+    const [down, along] = [at, at + 4].map((byte) => view.getFloat32(byte, true));
+    return down > 0 && along > 0 ? { x: along, y: down } : null;
+  };
+  const regions = Array.from({ length: view.getUint8(33) }, (_, index) => {
+    const at = 34 + 16 * index;
+    const [x0, y0, x1, y1] = [0, 2, 4, 6].map((byte) => view.getUint16(at + byte, true));
+    return { x0, y0, x1, y1, pixelMm: millimetres(at + 8) };
+  });
   return {
     id: Number(view.getBigUint64(1, true)), capturedUs: Number(view.getBigUint64(9, true)),
     ageUs: view.getUint32(17, true), width: view.getUint16(21, true), height: view.getUint16(23, true),
-    /** Size of a pixel in mm, null if it is not known. */
-    pixelMm: down > 0 && along > 0 ? { x: along, y: down } : null,
-    jpeg: new Blob([new Uint8Array(buffer, 33)], { type: 'image/jpeg' }),
+    /** Size of a pixel in mm, null if it is not known or differs by place. */
+    pixelMm: millimetres(25),
+    /** Parts with scales of their own, the topmost first. */
+    regions,
+    jpeg: new Blob([new Uint8Array(buffer, 34 + 16 * regions.length)], { type: 'image/jpeg' }),
   };
 }

@@ -116,6 +116,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Section of the configuration that a problem belongs to.
+    pub(crate) fn section(&self) -> Option<&str> {
+        let key = match self {
+            Self::Unusable { key, .. } => key,
+            Self::Config(config::Error::Value { key, .. }) => key.as_str(),
+            _ => return None,
+        };
+        key.split(['.', '[']).next()
+    }
+
     /// True if an argument or the configuration is at fault, and not a file, the machine or the
     /// network.
     pub fn is_usage(&self) -> bool {

@@ -7,6 +7,8 @@
 //! **Architecture invariants:** the inference threads do no I/O; the newest frame replaces older
 //! ones, and dropped frames are counted; every image with an outline states frame number and age;
 //! pixels never leave the device over MQTT.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

@@ -49,7 +49,8 @@ pub fn install(config: &LogConfig) -> Result<Log, Error> {
     let level = format!("{DEFAULT},{}", config.level.as_deref().unwrap_or_default());
     let filter = EnvFilter::try_from_env("MEDSA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = || fmt::layer().with_target(false);
+    // The layer would report failed writes with a macro that panics on a closed standard error.
+    let lines = || fmt::layer().with_target(false).log_internal_errors(false);
     let journal = match &config.to {
         LogTo::Journald => Some(tracing_journald::layer().map_err(Error::Journald)?),
         // Lines on standard error get there, too, but without their levels.

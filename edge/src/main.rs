@@ -1,9 +1,12 @@
 //! The program `medsa-edge`; see `medsa-edge --help`.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use medsa_console::{eprintln, println};
 use medsa_edge::command::{accept, check, init, rollback, run, segment, status, update, watch};
 use medsa_edge::config::LogConfig;
 use medsa_edge::{Error, log};
@@ -31,7 +34,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let Err(error) = run(&cli.command) else { return ExitCode::SUCCESS };
+    let done = run(&cli.command).and_then(|()| Ok(medsa_console::finish()?));
+    let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("medsa-edge: {error}");
     // The same exit code as clap uses for invalid arguments.
     let usage = error.downcast_ref::<Error>().is_some_and(Error::is_usage);

@@ -1,4 +1,4 @@
-//! State of the machine: temperature, throttling, memory. Values that it does not offer are `None`.
+//! State of the machine: temperature and throttling. Values that it does not offer are `None`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,10 @@ pub struct Vitals {
     pub clock_share: Option<f64>,
     /// True while the firmware limits the clock because of heat or low voltage.
     pub throttled: Option<bool>,
-    /// Resident memory of this process, in bytes.
-    pub memory_bytes: Option<u64>,
 }
 
 impl Vitals {
-    /// Reads the values from `/sys` and `/proc` under `root`; tests use another root than `/`.
+    /// Reads the values from `/sys` under `root`; tests use another root than `/`.
     pub fn read(root: &Path) -> Self {
         let zones = entries(&root.join("sys/class/thermal"), "thermal_zone");
         let temperatures = zones.iter().filter_map(|zone| temperature_c(&zone.join("temp")));
@@ -30,7 +28,6 @@ impl Vitals {
             temperature_c: temperatures.reduce(f64::max),
             clock_share: shares.filter(|share| share.is_finite()).reduce(f64::min),
             throttled: throttled(&root.join(RASPBERRY_PI)),
-            memory_bytes: memory_bytes(&root.join("proc/self/status")),
         }
     }
 }
@@ -64,13 +61,6 @@ fn number(file: &Path) -> Option<f64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-fn memory_bytes(status: &Path) -> Option<u64> {
-    let status = fs::read_to_string(status).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,13 +80,11 @@ mod tests {
             write(&format!("sys/devices/system/cpu/{cpu}/cpufreq/scaling_cur_freq"), now);
             write(&format!("sys/devices/system/cpu/{cpu}/cpufreq/cpuinfo_max_freq"), "2400000");
         }
-        write("proc/self/status", "Name:\tx\nVmRSS:\t    2048 kB\n");
         write(RASPBERRY_PI, "50004\n");
         let vitals = Vitals::read(root.path());
         assert_eq!(vitals.temperature_c, Some(63.25));
         assert_eq!(vitals.clock_share, Some(0.25));
         assert_eq!(vitals.throttled, Some(true));
-        assert_eq!(vitals.memory_bytes, Some(2 << 20));
         // Bits of past events, and low voltage alone, do not count as throttled.
         write(RASPBERRY_PI, "0xf0001");
         assert_eq!(Vitals::read(root.path()).throttled, Some(false));

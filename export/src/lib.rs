@@ -2,6 +2,8 @@
 //! compares it with the trained network, and packs it.
 //!
 //! **Architecture invariant:** this is the only crate that knows both candle and ONNX.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

@@ -1,4 +1,6 @@
 //! `medsa-export`: makes and verifies builds for devices.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -9,6 +11,7 @@ use std::thread;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use medsa_bundle::QuantizationReport;
+use medsa_console::{eprintln, print, println};
 use medsa_export::{
     Calibrate, Calibration, CalibrationFrames, CalibrationSource, FitnessLimits, Folded, Progress,
     QuantizeBase, Recipe, Verified, Verify,
@@ -183,7 +186,8 @@ fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { medsa_trainer::use_all_cores() };
     // The message already contains the cause.
-    let Err(error) = run(Cli::parse().command) else { return ExitCode::SUCCESS };
+    let done = run(Cli::parse().command).and_then(|()| Ok(medsa_console::finish()?));
+    let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("medsa-export: {error}");
     ExitCode::FAILURE
 }

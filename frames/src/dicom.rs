@@ -17,6 +17,7 @@ mod meaning;
 mod palette;
 mod pixels;
 mod problem;
+mod regions;
 mod samples;
 mod segmentation;
 mod syntax;
@@ -39,7 +40,7 @@ pub use self::problem::DicomProblem;
 use self::samples::Samples;
 pub use self::segmentation::Segmentation;
 pub use self::syntax::TransferSyntax;
-use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES, MAX_SIDE_PX};
+use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES, MAX_SIDE_PX, PixelSpacing};
 
 /// A parsed DICOM file with encoded pixels.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(crate) struct DicomClip {
     header: Header,
     meaning: Meaning,
     pixels: Pixels,
-    pixel_spacing_mm: PerFrame<Option<[f32; 2]>>,
+    pixel_spacing_mm: PerFrame<Option<PixelSpacing>>,
     frame_interval_ms: Option<f64>,
     /// Range of the values present in a few frames; computed when it is first needed.
     range: OnceLock<[f64; 2]>,
@@ -96,11 +97,12 @@ impl DicomClip {
                            percentile are shown from black to white";
             warnings.push(missing.to_owned());
         }
-        let own = meaning::pixel_spacing_mm(object, &header);
+        let own = meaning::pixel_spacing_mm(object, &header, &mut warnings);
         let measures = tags::PIXEL_MEASURES_SEQUENCE;
         let pixel_spacing_mm = PerFrame::read(object, header.frames, &[measures], |frame| {
             let item = functional_group(object, frame, measures);
-            item.and_then(meaning::row_column_spacing_mm).or(own)
+            let spacing_mm = item.and_then(meaning::row_column_spacing_mm);
+            spacing_mm.map(PixelSpacing::Uniform).or_else(|| own.clone())
         });
         let text = |tag| object.get(tag).and_then(|element| element.to_str().ok());
         Ok(Self {
@@ -145,7 +147,7 @@ impl DicomClip {
             width: self.header.columns,
             height: self.header.rows,
             rgb,
-            pixel_spacing_mm: *self.pixel_spacing_mm.get(index),
+            pixel_spacing_mm: self.pixel_spacing_mm.get(index).clone(),
         })
     }
 

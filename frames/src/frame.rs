@@ -1,5 +1,7 @@
 //! A decoded frame.
 
+use crate::PixelSpacing;
+
 /// A decoded frame in colour.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
@@ -9,7 +11,6 @@ pub struct Frame {
     pub height: u32,
     /// Pixels `[H, W, 3]`, red, green, blue.
     pub rgb: Vec<u8>,
-    /// Distance between the centres of neighbouring pixels in mm, as (down the rows, along a row);
-    /// `None` if the file does not state it.
-    pub pixel_spacing_mm: Option<[f32; 2]>,
+    /// Distance between the centres of neighbouring pixels in mm; `None` if the file does not state it.
+    pub pixel_spacing_mm: Option<PixelSpacing>,
 }

@@ -18,12 +18,14 @@ mod dicom_files;
 mod error;
 mod frame;
 mod image_files;
+mod spacing;
 mod upright;
 
 pub use clip::Clip;
 pub use dicom::{DicomProblem, Segmentation, TransferSyntax};
 pub use error::FramesError;
 pub use frame::Frame;
+pub use spacing::{PixelSpacing, ScaledRegion, ScaledRegions};
 pub use upright::read_image;
 
 /// Largest width and height of a frame, in pixels.

@@ -9,7 +9,7 @@ use std::io::Write;
 use common::{DicomFile, EXPLICIT_VR, IMPLICIT_VR};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use medsa_frames::{Clip, FramesError};
+use medsa_frames::{Clip, FramesError, PixelSpacing};
 use tempfile::tempdir;
 
 #[test]
@@ -106,11 +106,11 @@ fn sequences_of_unknown_type_are_read() {
     let groups = DicomFile::bare().element(0x0028, 0x9110, b"SQ", &measures);
     let file = image(DicomFile::new(EXPLICIT_VR)).sequence(0x5200, 0x9229, groups);
     let clip = open(file.pixels(&PIXELS));
-    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
+    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, Some(PixelSpacing::Uniform([0.5, 0.25])));
     // Known tags keep their meaning: PixelSpacing as UN.
     let spacing = DicomFile::new(EXPLICIT_VR).element(0x0028, 0x0030, b"UN", b"0.5\\0.25");
     let clip = open(image(spacing).pixels(&PIXELS));
-    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
+    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, Some(PixelSpacing::Uniform([0.5, 0.25])));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{DicomFile, EXPLICIT_VR};
-use medsa_frames::Clip;
+use medsa_frames::{Clip, PixelSpacing};
 use tempfile::tempdir;
 
 #[test]
@@ -89,8 +89,8 @@ fn each_frame_has_the_window_and_spacing_of_its_functional_groups() {
     let frames = [0, 1].map(|index| clip.frame(index).unwrap());
     assert_eq!(frames[0].rgb, [0, 0, 0, 255, 255, 255]);
     assert_eq!(frames[1].rgb, [0, 0, 0, 255, 255, 255]);
-    assert_eq!(frames[0].pixel_spacing_mm, Some([0.5, 0.5]));
-    assert_eq!(frames[1].pixel_spacing_mm, Some([0.25, 0.75]));
+    assert_eq!(frames[0].pixel_spacing_mm, Some(PixelSpacing::Uniform([0.5, 0.5])));
+    assert_eq!(frames[1].pixel_spacing_mm, Some(PixelSpacing::Uniform([0.25, 0.75])));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{DicomFile, EXPLICIT_VR, RLE};
-use medsa_frames::{Clip, Frame};
+use medsa_frames::{Clip, Frame, PixelSpacing};
 use tempfile::tempdir;
 
 #[test]
@@ -63,30 +63,8 @@ fn pixel_spacing_is_row_then_column() {
     let file = DicomFile::new(EXPLICIT_VR).image(1, "MONOCHROME2", [1, 2], 8);
     // PixelSpacing belongs between the attributes of `image`; the parser accepts any order.
     let file = file.text(0x0028, 0x0030, b"DS", "0.5\\0.25").pixels(&[0, 0]);
-    assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, Some([0.5, 0.25]));
-}
-
-#[test]
-fn region_beyond_the_frame_gives_no_spacing() {
-    let region = |max_x: u32| {
-        let corner = |file: DicomFile, element, value: u32| {
-            file.element(0x0018, element, b"UL", &value.to_le_bytes())
-        };
-        let mut item = DicomFile::bare().u16(0x0018, 0x6024, 3).u16(0x0018, 0x6026, 3);
-        for (element, value) in [(0x6018, 0), (0x601a, 0), (0x601c, max_x), (0x601e, 1)] {
-            item = corner(item, element, value);
-        }
-        item.element(0x0018, 0x602c, b"FD", &0.02f64.to_le_bytes())
-            .element(0x0018, 0x602e, b"FD", &0.03f64.to_le_bytes())
-            .into_item()
-    };
-    for (max_x, expected) in [(3, Some([0.3, 0.2])), (5, None)] {
-        let file = DicomFile::new(EXPLICIT_VR)
-            .element(0x0018, 0x6011, b"SQ", &region(max_x))
-            .image(1, "MONOCHROME2", [2, 4], 8)
-            .pixels(&[0; 8]);
-        assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, expected);
-    }
+    let expected = Some(PixelSpacing::Uniform([0.5, 0.25]));
+    assert_eq!(open(file).frame(0).unwrap().pixel_spacing_mm, expected);
 }
 
 #[test]

@@ -67,6 +67,7 @@ def read_segmentation(folder, frame, objects):
         "type": segmentation.segmentation_type.value,
         "overlap": segmentation.SegmentsOverlap,
         "same_study": segmentation.StudyInstanceUID == frame.StudyInstanceUID,
+        "same_patient": segmentation.PatientID == frame.PatientID,
         "source": [uid for _, _, uid in segmentation.get_source_image_uids()],
         "segments": segments,
     }

@@ -2,6 +2,8 @@
 //! sets, prompts, training and evaluation.
 //!
 //! **Architecture invariant:** this crate knows no ONNX.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 // Not `forbid`: ndarray's `s!` expands to an `allow`.
 #![deny(unsafe_code)]
 

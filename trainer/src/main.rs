@@ -1,10 +1,13 @@
 //! `medsa-train`: base models, data sets, training and evaluation of adapters.
+// Standard output and error may be closed: see `medsa-console`.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod command;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use medsa_console::eprintln;
 
 /// Allocator, configured by [`keep_memory`].
 #[global_allocator]
@@ -14,7 +17,8 @@ fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { medsa_trainer::use_all_cores() };
     keep_memory();
-    let Err(error) = command::run(command::Cli::parse()) else { return ExitCode::SUCCESS };
+    let done = command::run(command::Cli::parse()).and_then(|()| Ok(medsa_console::finish()?));
+    let Err(error) = done else { return ExitCode::SUCCESS };
     if let Some(stopped) = error.downcast_ref::<command::Stopped>() {
         return stopped.exit_code();
     }

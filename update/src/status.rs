@@ -76,7 +76,7 @@ pub enum PhaseStatus {
 /// Health of the service, as `/health` reports it: the part on which updates depend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HealthStatus {
-    /// `ok`, or `impaired` if the source is lost or refused.
+    /// `ok` while frames arrive, otherwise `impaired`.
     pub status: String,
     /// Name and version of the build that segments.
     pub build: String,

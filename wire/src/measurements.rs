@@ -23,7 +23,8 @@ pub struct Measurements {
     /// Smallest Feret diameter in pixels: the smallest distance between two parallel lines that
     /// enclose the outline.
     pub shortest_px: f32,
-    /// Measurements in mm; `None` if the pixel spacing is unknown.
+    /// Measurements in mm; `None` if the pixel spacing is not known, or differs
+    /// within the structure.
     pub physical: Option<Physical>,
     /// Outer outline as a clockwise polygon; the first point is not repeated.
     pub contour_px: Vec<Position, MAX_CONTOUR_POINTS>,

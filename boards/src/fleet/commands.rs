@@ -1,6 +1,7 @@
 //! Commands that ask every device once: status and rollback.
 
 use anyhow::bail;
+use medsa_console::println;
 use serde::Serialize;
 
 use super::each::each;

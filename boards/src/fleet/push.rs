@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
+use medsa_console::{eprintln, println};
 use medsa_update::Installed;
 use semver::Version;
 

@@ -1,5 +1,7 @@
 //! Tables on the terminal.
 
+use medsa_console::println;
+
 /// Prints a head and rows in aligned columns. All have the same number of cells.
 pub fn print(head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let head = head.iter().map(|&cell| cell.to_owned()).collect();

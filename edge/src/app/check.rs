@@ -8,14 +8,14 @@ use medsa_engine::Workers;
 use medsa_engine::acceptance::check_vectors;
 
 use super::objects::objects;
-use crate::config::{BrokerPlace, Config};
+use crate::config::{self, BrokerPlace, Config, Deidentification};
 use crate::error::Error;
-use crate::files::{self, check_writable};
+use crate::files;
 use crate::mqtt::outbox::Outbox;
 use crate::updates::{self, BuildFile, Loaded};
-use crate::{degrade, http, log, source};
+use crate::{degrade, http, log, records, source};
 
-/// Checks everything that [`Service::start`](super::Service::start) needs. Returns the name and
+/// Checks everything that [`Service::start`](super::Service::start) and captures need. Returns the name and
 /// version of the build and the number of its acceptance vectors.
 ///
 /// # Errors
@@ -44,7 +44,8 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
         problems.keep("http", http::check(config));
     }
     if let Some(records) = &config.records {
-        problems.keep("records.folder", check_writable(&records.folder));
+        problems.keep("records.folder", records::check(records));
+        problems.0.extend(captures_kept(config).err());
     }
     if let Some(outbox) = &config.outbox {
         problems.keep("outbox.path", Outbox::check(&outbox.path));
@@ -57,6 +58,18 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
     match build {
         Some(build) if problems.0.is_empty() => Ok(build),
         _ => Err(problems.0),
+    }
+}
+
+/// Checks that not every capture would be refused.
+fn captures_kept(config: &Config) -> Result<(), Error> {
+    match config.source.intake.deidentification() {
+        Deidentification::Masked => Ok(()),
+        Deidentification::Unmasked => {
+            let expected = "the rectangles that hide what identifies the patient, or [] if there is \
+                            nothing to hide; without it, every capture for [records] is refused";
+            Err(config::Error::value(&config.file, "source.blank", "missing", expected).into())
+        }
     }
 }
 

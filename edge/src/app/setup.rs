@@ -1,5 +1,7 @@
 //! Construction of the service from a configuration.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +81,7 @@ impl Service {
             broker: broker.subscribe(),
             announcements,
             failures,
+            disks: Arc::new(disks(&config)),
             slot,
         };
         Ok(Self {
@@ -99,6 +102,13 @@ impl Service {
             observer,
         })
     }
+}
+
+/// Folders of the records and of the outbox, if they are configured.
+fn disks(config: &Config) -> BTreeMap<&'static str, PathBuf> {
+    let records = config.records.as_ref().map(|records| ("records", records.folder.clone()));
+    let outbox = config.outbox.as_ref().map(|outbox| ("outbox", outbox.path.clone()));
+    records.into_iter().chain(outbox).collect()
 }
 
 /// The outbox, if it is configured.

@@ -10,6 +10,7 @@ use crate::app::Service;
 use crate::config::Config;
 use crate::error::Error;
 use crate::log;
+use crate::meter::Meter;
 use crate::systemd::{self, SignOfLife};
 use crate::watchdog::Stuck;
 
@@ -68,7 +69,7 @@ pub async fn run(args: &Args) -> Result<(), Error> {
     loop {
         tokio::select! {
             ended = &mut running => {
-                println!("{}", meter.table());
+                print_table(&meter);
                 return ended;
             }
             () = observer.changed() => systemd::status(&observer.snapshot().to_string()),
@@ -76,8 +77,15 @@ pub async fn run(args: &Args) -> Result<(), Error> {
                 Ok(begun) => tracing::info!("SIGHUP: {begun}"),
                 Err(reason) => tracing::warn!("SIGHUP: {reason}"),
             },
-            _ = table_wanted.recv() => println!("{}", meter.table()),
+            _ = table_wanted.recv() => print_table(&meter),
         }
+    }
+}
+
+/// Prints counters and latencies. A closed or full standard output does not end the service.
+fn print_table(meter: &Meter) {
+    if let Err(error) = medsa_console::try_print(&format!("{}\n", meter.table())) {
+        tracing::warn!("cannot print the table of latencies: {error}");
     }
 }
 

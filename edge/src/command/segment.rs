@@ -1,19 +1,22 @@
 //! `medsa-edge segment`: segmentation of one frame.
 
-use medsa_sam::typed::{parse_box, parse_point};
+use std::fs;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use image::{DynamicImage, GrayImage};
+use image::{DynamicImage, GrayImage, ImageFormat};
 use medsa_bundle::{Build, Limits};
 use medsa_frames::Clip;
 use medsa_sam::mask::{self, CleanUp};
 use medsa_sam::prompt::{BoxXyxy, Point, Prompt};
+use medsa_sam::typed::{parse_box, parse_point};
 use ndarray::Array2;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::measure::Measured;
 use crate::overlay::{self, Layer};
 use medsa_engine::Engine;
 use medsa_engine::frame_view;
@@ -36,10 +39,10 @@ pub struct Args {
     /// A box around the structure, in frame pixels.
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1", value_parser = parse_box, allow_hyphen_values = true)]
     bbox: Option<BoxXyxy>,
-    /// PNG for the mask: size of the frame, values 0 and 255.
+    /// File for the mask, `.png`: size of the frame, values 0 and 255.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// PNG for the frame with outline and prompts.
+    /// File for the frame with outline and prompts, `.png`, `.jpg` or `.jpeg`.
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
     /// Threads of the runtime, 1 to 64; by default all cores.
@@ -54,6 +57,8 @@ pub struct Report {
     pub score: f32,
     /// Area of the mask in frame pixels.
     pub area_px: usize,
+    /// Measurements of the largest part of the mask; `None` for an empty mask.
+    pub measured: Option<MeasuredReport>,
     /// Size of the frame.
     pub frame: FrameReport,
     /// Duration of each stage in ms.
@@ -69,6 +74,45 @@ pub struct FrameReport {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
+}
+
+/// Measurements of the largest part of the mask, as in records.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MeasuredReport {
+    /// Number of parts of the mask.
+    pub parts: u32,
+    /// Area in pixels.
+    pub area_px: u32,
+    /// Largest Feret diameter in pixels.
+    pub longest_px: f32,
+    /// Smallest Feret diameter in pixels.
+    pub shortest_px: f32,
+    /// Pixel spacing in mm, `[down the rows, along a row]`; `None` if it is not known, or differs
+    /// within the part.
+    pub pixel_spacing_mm: Option<[f32; 2]>,
+    /// Area in mm², if the pixel spacing is known.
+    pub area_mm2: Option<f32>,
+    /// Largest Feret diameter in mm, likewise.
+    pub longest_mm: Option<f32>,
+    /// Smallest Feret diameter in mm, likewise.
+    pub shortest_mm: Option<f32>,
+}
+
+impl From<&Measured> for MeasuredReport {
+    fn from(
+        &Measured { parts, area_px, longest_px, shortest_px, physical, .. }: &Measured,
+    ) -> Self {
+        Self {
+            parts,
+            area_px,
+            longest_px,
+            shortest_px,
+            pixel_spacing_mm: physical.map(|physical| physical.pixel_spacing_mm),
+            area_mm2: physical.map(|physical| physical.area_mm2),
+            longest_mm: physical.map(|physical| physical.longest_mm),
+            shortest_mm: physical.map(|physical| physical.shortest_mm),
+        }
+    }
 }
 
 /// Duration of each stage in ms.
@@ -98,7 +142,9 @@ pub fn run(args: &Args) -> Result<Report, Error> {
         let begun = std::mem::replace(&mut lap, Instant::now());
         begun.elapsed().as_secs_f64() * 1e3
     };
-    // The prompt is checked before the build is loaded, so that a wrong one is reported at once.
+    // Files and prompt are checked before the build is loaded, so that a wrong one is reported at
+    // once.
+    let outputs = Outputs::check(args)?;
     let clip = Clip::open(&args.image)?;
     let frame = clip.frame(args.frame)?;
     let decode_frame = lap_ms();
@@ -125,16 +171,19 @@ pub fn run(args: &Args) -> Result<Report, Error> {
     let report = Report {
         score,
         area_px: mask.iter().filter(|&&inside| inside).count(),
+        measured: Measured::of(in_frame.view(), frame.pixel_spacing_mm.as_ref())
+            .as_ref()
+            .map(MeasuredReport::from),
         frame: FrameReport { index: args.frame, width_px: frame.width, height_px: frame.height },
         latency_ms: LatencyReport { load, decode_frame, preprocess, encode, decode, postprocess },
     };
-    save(&args.out, mask_image(&mask).into())?;
-    if let Some(path) = &args.overlay {
+    outputs.mask.save(mask_image(&mask).into())?;
+    if let Some(overlay) = &outputs.overlay {
         let caption =
             format!("frame {}   score {score:.2}   area {} px", args.frame, report.area_px);
         let outlines = mask::rings(in_frame.view());
         let layer = Layer { object: 0, outlines, points: args.points.clone(), bbox: args.bbox };
-        save(path, overlay::draw(view, &[layer], &caption).into())?;
+        overlay.save(overlay::draw(view, &[layer], &caption).into())?;
     }
     Ok(report)
 }
@@ -146,9 +195,76 @@ fn mask_image(mask: &Array2<bool>) -> GrayImage {
     })
 }
 
-fn save(path: &Path, image: DynamicImage) -> Result<(), Error> {
-    let format = image::ImageFormat::Png;
-    image
-        .save_with_format(path, format)
-        .map_err(|source| Error::Image { path: path.to_owned(), source })
+/// Files to write.
+struct Outputs<'a> {
+    mask: Output<'a>,
+    overlay: Option<Output<'a>>,
+}
+
+/// A file to write, in the format of its extension.
+struct Output<'a> {
+    path: &'a Path,
+    format: ImageFormat,
+}
+
+impl<'a> Outputs<'a> {
+    /// Checks extensions, and that no file of the command is overwritten.
+    fn check(args: &'a Args) -> Result<Self, Error> {
+        // JPEG would blur the border of a mask.
+        let mask =
+            Output::new("--out", &args.out, &[ImageFormat::Png], "a file that ends in .png")?;
+        let expected = "a file that ends in .png, .jpg or .jpeg";
+        let formats = [ImageFormat::Png, ImageFormat::Jpeg];
+        let overlay = args.overlay.as_deref();
+        let overlay = overlay.map(|path| Output::new("--overlay", path, &formats, expected));
+        let overlay = overlay.transpose()?;
+        for (argument, path) in [("--out", Some(&args.out)), ("--overlay", args.overlay.as_ref())] {
+            let Some(path) = path else { continue };
+            for (input, expected) in [
+                (&args.image, "another file than --image, which would be overwritten"),
+                (&args.build, "another file than --build, which would be overwritten"),
+            ] {
+                if is_in(path, input) {
+                    return Err(refused(argument, path, expected));
+                }
+            }
+        }
+        if let Some(overlay) = &overlay
+            && (overlay.path == mask.path || is_in(overlay.path, mask.path))
+        {
+            return Err(refused("--overlay", overlay.path, "another file than --out"));
+        }
+        Ok(Self { mask, overlay })
+    }
+}
+
+impl<'a> Output<'a> {
+    fn new(
+        argument: &str,
+        path: &'a Path,
+        formats: &[ImageFormat],
+        expected: &'static str,
+    ) -> Result<Self, Error> {
+        let format = ImageFormat::from_path(path).ok().filter(|format| formats.contains(format));
+        let format = format.ok_or_else(|| refused(argument, path, expected))?;
+        Ok(Self { path, format })
+    }
+
+    fn save(&self, image: DynamicImage) -> Result<(), Error> {
+        image
+            .save_with_format(self.path, self.format)
+            .map_err(|source| Error::Image { path: self.path.to_owned(), source })
+    }
+}
+
+fn refused(argument: &str, path: &Path, expected: &'static str) -> Error {
+    Error::Argument { argument: argument.to_owned(), found: path.display().to_string(), expected }
+}
+
+/// True if `path` exists, and is `input` or a file in the folder `input`, by whatever names.
+fn is_in(path: &Path, input: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some(found) = identity(path) else { return false };
+    let mut files = fs::read_dir(input).into_iter().flatten().flatten();
+    identity(input) == Some(found) || files.any(|file| identity(&file.path()) == Some(found))
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use medsa_console::println;
 use medsa_frames::Clip;
 use medsa_wire::topic::{Channel, DeviceId, Topic};
 use medsa_wire::{
@@ -108,6 +109,8 @@ pub async fn run(args: &Args) -> Result<(), Error> {
             Some(LinkEvent::Message(message)) => {
                 let outcome = watcher.handle(&message)?;
                 let enough = args.count.is_some_and(|count| watcher.masks >= count);
+                // Nobody reads any more.
+                let enough = enough || medsa_console::is_closed();
                 if enough || (args.until_offline && outcome == Outcome::WentOffline) {
                     break;
                 }

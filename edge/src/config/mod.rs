@@ -4,6 +4,7 @@
 mod broker;
 mod check;
 mod error;
+mod examine;
 mod intake;
 mod raw;
 mod source;
@@ -15,6 +16,7 @@ use crate::files;
 
 pub use broker::{Access, BrokerUrl, MAX_PACKET_BYTES, Misfit, Protocol, Security};
 pub use error::Error;
+pub use examine::Examined;
 pub use intake::{Deidentification, Intake, Rectangle, Region};
 pub use source::{
     AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
@@ -33,17 +35,17 @@ impl Config {
     /// # Errors
     /// The first [`Error`]; it names the file and the line or key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_all(path).map_err(first)
+        let text = std::fs::read_to_string(path).map_err(files::Error::io(path))?;
+        Self::parse(path, &text)
     }
 
-    /// Like [`Config::read`], but reports the first error of every section.
+    /// Finds all problems of a configuration file, and its parts without problems.
     ///
     /// # Errors
-    /// As [`Config::read`]; the list is never empty.
-    pub fn read_all(path: &Path) -> Result<Self, Vec<Error>> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| vec![files::Error::io(path)(error).into()])?;
-        check::parse(path, &text)
+    /// The file cannot be read.
+    pub fn examine(path: &Path) -> Result<Examined, Error> {
+        let text = std::fs::read_to_string(path).map_err(files::Error::io(path))?;
+        Ok(examine::examine(path, &text))
     }
 
     /// Name of this machine in the form of a device's name, the default of `device.id`.

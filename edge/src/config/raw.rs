@@ -15,7 +15,7 @@ pub(super) struct RawConfig {
     pub device: RawDevice,
     #[serde(default)]
     pub build: RawBuild,
-    pub source: RawSource,
+    pub source: Option<RawSource>,
     #[serde(default)]
     pub prompt: Vec<RawPrompt>,
     #[serde(default)]

@@ -27,6 +27,16 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
     sync_folder(parent.unwrap_or(Path::new(".")))
 }
 
+/// Free space on the disk of a folder, for users other than root, in bytes.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn free_bytes(folder: &Path) -> Result<u64, Error> {
+    let disk = rustix::fs::statvfs(folder);
+    let disk = disk.map_err(|error| Error::io(folder)(error.into()))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Checks that files can be created in a folder, or in its nearest existing ancestor if the folder
 /// does not exist yet. Changes nothing.
 ///

@@ -9,7 +9,7 @@
 //!
 //! | message | content |
 //! |---|---|
-//! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, `row_mm` f32, `column_mm` f32, all little-endian; then a JPEG. The last two are the distance between pixels down the rows and along a row, 0 if it is not known |
+//! | binary, first byte 1 | a frame: `frame_id` u64, `captured_us` u64, `age_us` u32, `width_px` u16, `height_px` u16, `row_mm` f32, `column_mm` f32, `regions` u8; for each region `x0` u16, `y0` u16, `x1` u16, `y1` u16, `row_mm` f32, `column_mm` f32, all little-endian; then a JPEG. `row_mm` and `column_mm` are the distance between pixels down the rows and along a row, 0 if it is not known or differs by place. A region reaches from `(x0, y0)` up to, but not including, `(x1, y1)`; the topmost is first |
 //! | binary, first byte 2 | a mask: `revision` u64, little-endian; then the bytes of a mask message, see `wire/SPEC.md` |
 //! | text, `"kind": "status"` | state of the service, when it has changed |
 //! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, and names of objects, when they changed |
@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
+use medsa_frames::{PixelSpacing, ScaledRegion};
 use medsa_wire::{MaskMessage, Message as _};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -285,8 +286,23 @@ fn frame_message(seen: &FollowedFrame) -> Option<Vec<u8>> {
     bytes.extend(age_us.to_le_bytes());
     bytes.extend(width.to_le_bytes());
     bytes.extend(height.to_le_bytes());
-    let spacing_mm = frame.pixel_spacing_mm.unwrap_or_default();
-    bytes.extend(spacing_mm.into_iter().flat_map(f32::to_le_bytes));
+    bytes.extend(scale(frame.pixel_spacing_mm.as_ref()));
     bytes.extend(jpeg);
     Some(bytes)
+}
+
+/// Pixel spacing of a frame, and of its regions.
+fn scale(spacing: Option<&PixelSpacing>) -> Vec<u8> {
+    let mm = |mm: Option<[f32; 2]>| mm.unwrap_or_default().into_iter().flat_map(f32::to_le_bytes);
+    let regions = spacing.map(PixelSpacing::regions).unwrap_or_default();
+    // Files have at most 64.
+    let regions = &regions[..regions.len().min(u8::MAX.into())];
+    let mut bytes: Vec<u8> = mm(spacing.and_then(PixelSpacing::uniform)).collect();
+    bytes.push(regions.len() as u8);
+    for &ScaledRegion { x0, y0, x1, y1, mm: own } in regions {
+        // Sides of a frame in a JPEG have 16 bits.
+        bytes.extend([x0, y0, x1, y1].into_iter().flat_map(|side| (side as u16).to_le_bytes()));
+        bytes.extend(mm(own));
+    }
+    bytes
 }

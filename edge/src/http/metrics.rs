@@ -1,120 +1,145 @@
-//! Metrics of the service in the text format of OpenMetrics, which Prometheus reads.
+//! Metrics of the service in the text format of Prometheus.
 
-use std::fmt;
 use std::path::Path;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus::proto::{Bucket, Histogram, MetricType};
 
-use crate::meter::{COUNTERS, DROPS, Described, Meter};
-use crate::port::{BuildIdentity, LinkState, Observer, Snapshot, SourceState};
+use super::exposition::{Page, gauge, labelled};
+use super::process::process;
+use crate::files::free_bytes;
+use crate::meter::{COUNTERS, Described, FRAME_DROPS, MASK_DROPS, Meter, StageHistogram};
+use crate::port::{BuildIdentity, LinkState, Observer, Snapshot};
 use crate::vitals::Vitals;
 
 /// All metrics as text.
-pub(super) fn text(observer: &Observer) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("medsa");
-    registry.register_collector(Box::new(Scrape(observer.clone())));
-    let mut page = String::new();
-    text::encode(&mut page, &registry)?;
-    Ok(page)
+pub(super) fn text(observer: &Observer) -> Result<String, prometheus::Error> {
+    let snapshot = observer.snapshot();
+    let mut page = Page::default();
+    counters(&mut page, &snapshot);
+    stages(&mut page, &observer.meter);
+    build(&mut page, &snapshot.build);
+    gauges(&mut page, &snapshot);
+    let free = observer.disks.iter().filter_map(|(&store, folder)| {
+        let folder = folder.ancestors().find(|folder| folder.exists())?;
+        Some((store, free_bytes(folder).ok()? as f64))
+    });
+    let help = "Free space on the disk of the records or the outbox";
+    page.gauges("medsa_disk_free_bytes", help, "store", free);
+    process(&mut page);
+    page.text()
 }
 
-/// Collector of all metrics at one moment.
-struct Scrape(Observer);
-
-impl Collector for Scrape {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let snapshot = self.0.snapshot();
-        counters(&mut encoder, &snapshot)?;
-        stages(&mut encoder, &self.0.meter)?;
-        build(&mut encoder, &snapshot.build)?;
-        gauges(&mut encoder, &snapshot)
-    }
-}
-
-/// Counters: those of the service, and families of failed tasks and dropped frames.
-fn counters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), fmt::Error> {
+/// Counters: those of the service, and families of failed tasks, dropped frames and dropped masks.
+fn counters(page: &mut Page, snapshot: &Snapshot) {
     let counts = &snapshot.counts;
-    for Described { counter, metric: name, help, .. } in COUNTERS {
-        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&counts.get(counter), None)?;
+    for Described { counter, metric, help, .. } in COUNTERS {
+        page.counter(&format!("medsa_{metric}_total"), help, counts.get(counter) as f64);
     }
     let tasks = snapshot.failures.iter().map(|(task, failures)| (*task, failures.count));
-    family(encoder, "task_failures", "Failures of tasks of the service", "task", tasks)?;
-    let drops = DROPS.into_iter().map(|(counter, place)| (place, counts.get(counter)));
-    let help = "Dropped frames, in the last two stages dropped masks";
-    family(encoder, "dropped", help, "stage", drops)
-}
-
-/// Counters with a label each, which has the name `label`.
-fn family(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    label: &str,
-    counts: impl Iterator<Item = (&'static str, u64)>,
-) -> Result<(), fmt::Error> {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (value, count) in counts {
-        let label = [(label, value)];
-        let mut metric = family.encode_family(&label)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    let help = "Failures of tasks of the service";
+    page.counters("medsa_task_failures_total", help, "task", tasks);
+    for (name, help, drops) in [
+        ("medsa_frames_dropped_total", "Dropped frames", FRAME_DROPS.as_slice()),
+        ("medsa_masks_dropped_total", "Dropped masks", MASK_DROPS.as_slice()),
+    ] {
+        let drops = drops.iter().map(|&(counter, place)| (place, counts.get(counter)));
+        page.counters(name, help, "stage", drops);
     }
-    Ok(())
 }
 
 /// Histograms of the stages.
-fn stages(encoder: &mut DescriptorEncoder, meter: &Meter) -> Result<(), fmt::Error> {
-    let (help, kind) = ("Duration of a stage", MetricType::Histogram);
-    let mut stages = encoder.encode_descriptor("stage", help, Some(&Unit::Seconds), kind)?;
-    for stage in meter.stages() {
-        let label = [("stage", stage.name)];
-        let mut metric = stages.encode_family(&label)?;
-        let (sum, total) = (stage.sum.as_secs_f64(), stage.total);
-        metric.encode_histogram::<NoLabelSet>(sum, total, &stage.buckets, None)?;
-    }
-    Ok(())
+fn stages(page: &mut Page, meter: &Meter) {
+    let stage = |StageHistogram { name, total, sum, buckets }: StageHistogram| {
+        let mut before = 0;
+        let cumulative = buckets.into_iter().map(|(limit, count)| {
+            before += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(limit);
+            bucket.set_cumulative_count(before);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(cumulative.collect());
+        histogram.set_sample_count(total);
+        histogram.set_sample_sum(sum.as_secs_f64());
+        let mut metric = labelled(&[("stage", &name.replace(' ', "_"))]);
+        metric.set_histogram(histogram);
+        metric
+    };
+    let metrics = meter.stages().into_iter().map(stage).collect();
+    page.add("medsa_stage_seconds", "Duration of a stage", MetricType::HISTOGRAM, metrics);
 }
 
 /// The build in use.
-fn build(encoder: &mut DescriptorEncoder, build: &BuildIdentity) -> Result<(), fmt::Error> {
+fn build(page: &mut Page, build: &BuildIdentity) {
     let sha256 = hex::encode(build.sha256);
-    let (name, version) = (build.name.as_str(), build.version.as_str());
-    let labels = [("name", name), ("version", version), ("sha256", sha256.as_str())];
-    let help = "The build in use";
-    encoder.encode_descriptor("build", help, None, MetricType::Info)?.encode_info(&labels)
+    let labels = [("name", &*build.name), ("version", &*build.version), ("sha256", &*sha256)];
+    let metrics = vec![gauge(&labels, 1.0)];
+    page.add("medsa_build_info", "The build in use", MetricType::GAUGE, metrics);
 }
 
 /// States of the service and of the machine; those that are unknown are left out.
-fn gauges(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), fmt::Error> {
+fn gauges(page: &mut Page, snapshot: &Snapshot) {
     let vitals = Vitals::read(Path::new("/"));
-    let mut gauge = |name, help, unit: Option<Unit>, value: Option<f64>| match value {
-        None => Ok(()),
-        Some(value) => encoder
-            .encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?
-            .encode_gauge(&value),
-    };
     let is = |fact: bool| Some(f64::from(u8::from(fact)));
-    let playing = matches!(snapshot.source, SourceState::Playing);
-    gauge("source_up", "1 while frames arrive", None, is(playing))?;
+    page.gauge("medsa_source_up", "1 while frames arrive", is(snapshot.is_ready()));
     let level = snapshot.degradation.map_or(0, |degradation| degradation.level);
-    gauge("degradation_level", "Level of degradation, 0 to 3", None, Some(level.into()))?;
+    page.gauge("medsa_degradation_level", "Level of degradation, 0 to 3", Some(level.into()));
     let connected = snapshot.broker == LinkState::Up;
-    gauge("broker_up", "1 while the broker is connected", None, is(connected))?;
+    page.gauge("medsa_broker_up", "1 while the broker is connected", is(connected));
     let waiting = snapshot.outbox_messages.map(|messages| messages as f64);
-    gauge("outbox_messages", "Messages that wait for the broker", None, waiting)?;
+    page.gauge("medsa_outbox_messages", "Messages that wait for the broker", waiting);
     let help = "Highest sensor temperature";
-    gauge("temperature", help, Some(Unit::Celsius), vitals.temperature_c)?;
+    page.gauge("medsa_temperature_celsius", help, vitals.temperature_c);
     let help = "Lowest processor clock as a share of its maximum";
-    gauge("clock_share", help, None, vitals.clock_share)?;
-    let memory = vitals.memory_bytes.map(|bytes| bytes as f64);
-    gauge("memory", "Resident memory of the process", Some(Unit::Bytes), memory)
+    page.gauge("medsa_clock_share", help, vitals.clock_share);
 }
 
-impl fmt::Debug for Scrape {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Scrape").finish_non_exhaustive()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_have_no_spaces_and_frames_are_apart_from_masks() {
+        let mut page = Page::default();
+        let meter = Meter::new();
+        meter.record(medsa_wire::Stage::PromptToMask, std::time::Duration::from_millis(3));
+        stages(&mut page, &meter);
+        let text = page.text().unwrap();
+        for line in [
+            "medsa_stage_seconds_bucket{stage=\"prompt_to_mask\",le=\"0.0025\"} 0",
+            "medsa_stage_seconds_bucket{stage=\"prompt_to_mask\",le=\"0.005\"} 1",
+            "medsa_stage_seconds_bucket{stage=\"prompt_to_mask\",le=\"+Inf\"} 1",
+            "medsa_stage_seconds_count{stage=\"prompt_to_mask\"} 1",
+            "medsa_stage_seconds_count{stage=\"encoder\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        let labels = text.lines().filter(|line| !line.starts_with('#'));
+        assert!(labels.map(|line| line.matches(' ').count()).all(|spaces| spaces == 1), "{text}");
+        let places = FRAME_DROPS.iter().chain(&MASK_DROPS).map(|(_, place)| *place);
+        assert!(places.clone().all(|place| !place.contains(' ')));
+        assert_eq!(places.count(), 7);
+    }
+
+    #[test]
+    fn process_has_the_metrics_that_prometheus_names() {
+        let mut page = Page::default();
+        process(&mut page);
+        let text = page.text().unwrap();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+            let value = line.unwrap_or_else(|| panic!("{name} is missing in {text}"));
+            value.parse::<f64>().unwrap()
+        };
+        assert!(value("process_resident_memory_bytes") > 1e6);
+        assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
+        assert!(value("process_open_fds") >= 3.0);
+        assert!(value("process_max_fds") >= value("process_open_fds"));
+        assert!(value("process_threads") >= 1.0);
+        assert!(value("process_cpu_seconds_total") >= 0.0);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let age_s = now.as_secs_f64() - value("process_start_time_seconds");
+        assert!((-2.0..86_400.0).contains(&age_s), "{age_s}");
     }
 }

@@ -1,5 +1,5 @@
-//! The HTTP adapter: `/metrics` for Prometheus, `/health` for supervisors, and, if configured, the
-//! touchscreen page with prompts, commands and live frames.
+//! The HTTP adapter: `/metrics` for Prometheus, `/health` and `/ready` for supervisors, and, if
+//! configured, the touchscreen page with prompts, commands and live frames.
 //!
 //! **Architecture invariant:** everything that changes something or shows a frame is behind the
 //! `Guard`. It is served only if configured, never to pages of other origins, and
@@ -8,11 +8,13 @@
 mod client;
 mod control;
 mod error;
+mod exposition;
 mod guard;
 mod handling;
 mod live;
 mod metrics;
 mod page;
+mod process;
 mod records;
 mod serve;
 mod server;

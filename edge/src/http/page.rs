@@ -10,7 +10,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 27] = [
+const FILES: [(&str, &str, &str); 28] = [
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
@@ -31,6 +31,7 @@ const FILES: [(&str, &str, &str); 27] = [
     ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
     ("/recorded.js", SCRIPT, include_str!("../../page/recorded.js")),
     ("/review.js", SCRIPT, include_str!("../../page/review.js")),
+    ("/scale.js", SCRIPT, include_str!("../../page/scale.js")),
     ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
     ("/shot.js", SCRIPT, include_str!("../../page/shot.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::error::Error;
 use super::guard::Guard;
 use super::state::{Controls, Guarded};
-use super::{control, metrics, page, serve};
+use super::{control, exposition, metrics, page, serve};
 use crate::config::{Encryption, HttpConfig, IntendedUse};
 use crate::port::Observer;
 
@@ -99,6 +99,7 @@ impl Server {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
+            .route("/ready", get(ready))
             .with_state(Arc::new(observer.clone()));
         let viewers = Arc::new(Semaphore::new(MAX_VIEWERS));
         let mut serving = JoinSet::new();
@@ -129,16 +130,20 @@ impl Server {
 }
 
 async fn metrics(State(observer): State<Arc<Observer>>) -> Response {
-    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match metrics::text(&observer) {
-        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, exposition::FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
+/// Liveness: the process answers. A process that cannot work ends by itself.
 async fn health(State(observer): State<Arc<Observer>>) -> Response {
+    axum::Json(observer.snapshot().health()).into_response()
+}
+
+/// Readiness: frames arrive.
+async fn ready(State(observer): State<Arc<Observer>>) -> Response {
     let snapshot = observer.snapshot();
-    let healthy = snapshot.is_healthy();
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if snapshot.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(snapshot.health())).into_response()
 }

@@ -6,6 +6,7 @@
 mod contour;
 mod diameter;
 
+use medsa_frames::PixelSpacing;
 use medsa_sam::mask::{Parts, Ring, Side, outer_ring};
 use ndarray::ArrayView2;
 
@@ -24,7 +25,7 @@ pub struct Measured {
     /// Smallest Feret diameter: smallest distance between two parallel lines that enclose the
     /// contour.
     pub shortest_px: f32,
-    /// The same in mm, if the frame has a pixel spacing.
+    /// The same in mm, if all of the largest part has one known pixel spacing.
     pub physical: Option<Physical>,
     /// Outer contour as a polygon of `[x, y]`, clockwise on the screen; the first point is not
     /// repeated. It is simplified to within a quarter of a pixel, or more coarsely if it would exceed
@@ -35,6 +36,8 @@ pub struct Measured {
 /// Lengths and area of a structure in mm and mm².
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Physical {
+    /// Pixel spacing of the structure, `[down the rows, along a row]`.
+    pub pixel_spacing_mm: [f32; 2],
     /// Area.
     pub area_mm2: f32,
     /// Largest Feret diameter.
@@ -46,18 +49,23 @@ pub struct Physical {
 impl Measured {
     /// Measures the pixels of `logits` `[H, W]`, in frame pixels, that are above zero; `None` if
     /// there are none. The contour passes between pixels at the interpolated zero of the logits.
-    /// `pixel_spacing_mm` is `[down a column, along a row]`.
-    pub fn of(logits: ArrayView2<f32>, pixel_spacing_mm: Option<[f32; 2]>) -> Option<Self> {
+    pub fn of(logits: ArrayView2<f32>, spacing: Option<&PixelSpacing>) -> Option<Self> {
         let parts = Parts::of(logits, Side::Inside);
-        let largest = parts.all()[parts.largest()?];
+        let part = parts.largest()?;
+        let largest = parts.all()[part];
         let outline = outer_ring(logits, &largest);
         let (longest_px, shortest_px) = diameter::feret(&outline);
         let area_px = largest.area;
-        let physical = pixel_spacing_mm.map(|[down, along]| {
+        let rows = parts.rows(part).map(|(y, columns)| {
+            // Sides of frames are at most 4096 px.
+            (y as u32, columns.start as u32..columns.end as u32)
+        });
+        let spacing_mm = spacing.and_then(|spacing| spacing.of_structure(rows));
+        let physical = spacing_mm.map(|[down, along]| {
             let scaled: Vec<_> = outline.iter().map(|[x, y]| [x * along, y * down]).collect();
             let (longest_mm, shortest_mm) = diameter::feret(&scaled);
             let area_mm2 = (area_px as f64 * f64::from(down) * f64::from(along)) as f32;
-            Physical { area_mm2, longest_mm, shortest_mm }
+            Physical { pixel_spacing_mm: [down, along], area_mm2, longest_mm, shortest_mm }
         });
         Some(Self {
             parts: parts.all().len() as u32,
@@ -73,6 +81,7 @@ impl Measured {
 
 #[cfg(test)]
 mod tests {
+    use medsa_frames::ScaledRegion;
     use ndarray::{Array2, array};
 
     use super::*;
@@ -107,11 +116,40 @@ mod tests {
     #[test]
     fn lengths_in_mm_use_the_spacing_of_each_axis() {
         let logits = ellipse([80.0, 60.0], [40.0, 22.0], 0.0);
-        let physical = Measured::of(logits.view(), Some([0.5, 0.1])).unwrap().physical.unwrap();
+        let spacing = PixelSpacing::Uniform([0.5, 0.1]);
+        let measured = Measured::of(logits.view(), Some(&spacing)).unwrap();
+        let physical = measured.physical.unwrap();
+        assert_eq!(physical.pixel_spacing_mm, [0.5, 0.1]);
         // In mm the structure is higher than wide.
         close(physical.longest_mm, 22.0, 0.1);
         close(physical.shortest_mm, 8.0, 0.1);
         close(physical.area_mm2, std::f32::consts::PI * 40.0 * 22.0 * 0.05, 1.0);
+    }
+
+    #[test]
+    fn structure_is_measured_with_the_scale_of_its_region() {
+        let region = |x0, x1, mm| ScaledRegion { x0, y0: 0, x1, y1: 120, mm };
+        let regions = vec![
+            region(0, 80, Some([0.2, 0.2])),
+            region(80, 150, Some([0.5, 0.5])),
+            region(150, 160, None),
+        ];
+        let spacing = PixelSpacing::of_regions(regions, (160, 120)).unwrap();
+        let physical = |x| {
+            let logits = ellipse([x, 60.0], [20.0, 10.0], 0.0);
+            Measured::of(logits.view(), Some(&spacing)).unwrap().physical
+        };
+        close(physical(40.0).unwrap().longest_mm, 8.0, 0.05);
+        close(physical(110.0).unwrap().longest_mm, 20.0, 0.1);
+        close(physical(110.0).unwrap().area_mm2, std::f32::consts::PI * 200.0 * 0.25, 1.0);
+        // Two scales, and a part without one.
+        assert_eq!((physical(75.0), physical(140.0)), (None, None));
+        // Other parts are not measured.
+        let small = ellipse([140.0, 20.0], [5.0, 5.0], 0.0);
+        let large = ellipse([40.0, 60.0], [20.0, 10.0], 0.0);
+        let both = ndarray::Zip::from(&small).and(&large).map_collect(|a, b| a.max(*b));
+        let measured = Measured::of(both.view(), Some(&spacing)).unwrap();
+        assert_eq!(measured.physical, physical(40.0));
     }
 
     #[test]

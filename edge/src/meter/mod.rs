@@ -69,16 +69,18 @@ pub enum Counter {
     LinkDown,
 }
 
-/// Counters of dropped frames and masks, with the stage that drops them.
-pub const DROPS: [(Counter, &str); 7] = [
+/// Counters of dropped frames, with the stage that drops them.
+pub const FRAME_DROPS: [(Counter, &str); 5] = [
     (Counter::FramesMissed, "source"),
     (Counter::ReplacedBeforeFollow, "follow"),
     (Counter::ReplacedBeforeEncoder, "encoder"),
     (Counter::ReplacedBeforeDecoder, "decoder"),
     (Counter::FramesPaused, "paused"),
-    (Counter::MasksDropped, "queue"),
-    (Counter::MasksUnpublished, "publish"),
 ];
+
+/// Counters of dropped masks, with the stage that drops them.
+pub const MASK_DROPS: [(Counter, &str); 2] =
+    [(Counter::MasksDropped, "queue"), (Counter::MasksUnpublished, "publish")];
 
 /// All other counters, in the order of reports.
 pub const COUNTERS: [Described; 12] = [
@@ -277,7 +279,7 @@ impl Meter {
         let latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let bounds = BOUNDS_MS.map(|ms| Duration::from_secs_f64(ms / 1e3));
         let stage = |(histogram, (_, name)): (&Histogram, (Stage, &'static str))| {
-            let ends = BOUNDS_MS.map(|ms| ms / 1e3).into_iter().chain([f64::MAX]);
+            let ends = BOUNDS_MS.map(|ms| ms / 1e3).into_iter().chain([f64::INFINITY]);
             StageHistogram {
                 name,
                 total: histogram.total(),
@@ -295,7 +297,7 @@ impl Meter {
         for Described { counter, label, .. } in COUNTERS {
             let _ = writeln!(table, "{label:<20}{:>10}", self.get(counter));
         }
-        for (counter, place) in DROPS {
+        for (counter, place) in FRAME_DROPS.into_iter().chain(MASK_DROPS) {
             let _ = writeln!(table, "dropped: {place:<11}{:>10}", self.get(counter));
         }
         let _ = write!(table, "\n{:<20}{:>10}", "stage", "runs");
@@ -328,8 +330,10 @@ mod tests {
     #[test]
     fn every_counter_is_reported_once() {
         let described = COUNTERS.iter().map(|described| described.counter);
-        let mut all: Vec<_> =
-            described.chain(DROPS.map(|(counter, _)| counter)).map(|c| c as usize).collect();
+        let mut all: Vec<_> = {
+            let drops = FRAME_DROPS.into_iter().chain(MASK_DROPS);
+            described.chain(drops.map(|(counter, _)| counter)).map(|c| c as usize).collect()
+        };
         all.sort_unstable();
         assert_eq!(all, (0..ALL).collect::<Vec<_>>());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use medsa_wire::topic::{Channel, DeviceId, Topic};
 
-use super::message::Message;
+use super::message::{Message, Retention};
 use crate::port::{Control, Refusal, Trigger, json};
 
 /// Decodes messages and applies them.
@@ -26,7 +26,14 @@ impl Inbox {
         }
     }
 
-    fn apply(&self, Message { topic, payload, .. }: &Message) -> Result<String, Refusal> {
+    fn apply(&self, message: &Message) -> Result<String, Refusal> {
+        let Message { topic, payload, retention, delivery: _ } = message;
+        if *retention == Retention::Retained {
+            // It was meant for an earlier image, and would be repeated at every connection.
+            let reason = "the broker has retained it; publish prompts and commands without the retain \
+                          flag, and delete this one with an empty retained message";
+            return Err(Refusal::not_a_message(reason));
+        }
         let (found, limit) = (payload.len(), self.max_payload_bytes);
         if found > limit {
             let reason = format!("{found} bytes, at most {limit} are accepted");

@@ -195,8 +195,8 @@ impl Image {
 }
 
 fn without_pixels(frame: &Frame) -> Frame {
-    let Frame { width, height, pixel_spacing_mm, .. } = *frame;
-    Frame { width, height, rgb: Vec::new(), pixel_spacing_mm }
+    let Frame { width, height, ref pixel_spacing_mm, .. } = *frame;
+    Frame { width, height, rgb: Vec::new(), pixel_spacing_mm: pixel_spacing_mm.clone() }
 }
 
 #[cfg(test)]
@@ -207,6 +207,7 @@ mod tests {
     use super::super::objects::Objects;
     use super::*;
     use crate::config::{Deidentification, Following};
+    use medsa_frames::PixelSpacing;
 
     const KEEP: Duration = Duration::from_secs(10);
 
@@ -221,7 +222,7 @@ mod tests {
                 width: side,
                 height: side,
                 rgb: pixel.repeat((side * side) as usize),
-                pixel_spacing_mm: Some([0.1, 0.2]),
+                pixel_spacing_mm: Some(PixelSpacing::Uniform([0.1, 0.2])),
             },
         })
     }
@@ -244,7 +245,7 @@ mod tests {
             let again = buffer.shown().unwrap().captured(99);
             assert_eq!((again.frame_id, again.captured_us), (99, frame.captured_us));
             assert_eq!(again.frame.rgb, frame.frame.rgb);
-            assert_eq!(again.frame.pixel_spacing_mm, Some([0.1, 0.2]));
+            assert_eq!(again.frame.pixel_spacing_mm, frame.frame.pixel_spacing_mm);
         }
         // Grey frames take a third.
         assert_eq!(buffer.bytes, 256 + 3 * 256);

@@ -23,7 +23,7 @@ pub(super) fn mask(
     let part = shown.logits.slice(s![..part_height, ..part_width]);
     let cells = part.iter().map(|&logit| logit > 0.0);
     let in_frame = shown.geometry.logits_in_frame(shown.logits.view());
-    let measured = Measured::of(in_frame.view(), captured.frame.pixel_spacing_mm);
+    let measured = Measured::of(in_frame.view(), captured.frame.pixel_spacing_mm.as_ref());
     let mask = Mask::from_bits(side(part_width), side(part_height), cells)?;
     let measured = measured.as_ref().map(measurements);
     Ok(Box::new(MaskMessage {

@@ -2,7 +2,7 @@
 //!
 //! In: [`Control`] applies prompts and commands from all adapters. Out: [`Observer`] takes a
 //! [`Snapshot`] of the device's state; every report is derived from it: the messages `status`,
-//! `info` and `stats`, `/health`, `/metrics`, the page, and the status line for systemd. Adapters
+//! `info` and `stats`, `/health`, `/ready`, `/metrics`, the page, and the status line for systemd. Adapters
 //! do not depend on each other; interfaces between them are traits here.
 //!
 //! **Architecture invariant:** adapters see the core only through this module, which re-exports the

@@ -1,6 +1,8 @@
 //! Access to the device's state.
 
+use std::collections::BTreeMap;
 use std::future::pending;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use medsa_engine::Engine;
@@ -36,6 +38,8 @@ pub struct Observer {
     pub announcements: Option<Arc<dyn Announcements>>,
     /// Failures of tasks.
     pub failures: Failures,
+    /// Folders of the records and of the outbox, by these names.
+    pub disks: Arc<BTreeMap<&'static str, PathBuf>>,
 }
 
 impl Observer {

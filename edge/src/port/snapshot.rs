@@ -55,10 +55,10 @@ pub enum LinkState {
     Down,
 }
 
-/// Body of `/health`. The service is healthy unless its source fails; it works without a broker.
+/// Body of `/health` and `/ready`. The service is ready while frames arrive; it works without a broker.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// `ok` or `impaired`.
+    /// `ok` while frames arrive, otherwise `impaired`.
     pub status: &'static str,
     /// State of the device without counters.
     #[serde(flatten)]
@@ -133,15 +133,16 @@ pub struct Degraded {
 }
 
 impl Snapshot {
-    /// True unless the source is lost or its frames are refused.
-    pub fn is_healthy(&self) -> bool {
-        !matches!(self.source, SourceState::Refused { .. } | SourceState::Lost { .. })
+    /// True while frames arrive. A source that connects again and again without a frame never counts
+    /// as ready in between.
+    pub fn is_ready(&self) -> bool {
+        self.source == SourceState::Playing
     }
 
-    /// Body of `/health`.
+    /// Body of `/health` and `/ready`.
     pub fn health(&self) -> Health {
         Health {
-            status: if self.is_healthy() { "ok" } else { "impaired" },
+            status: if self.is_ready() { "ok" } else { "impaired" },
             condition: self.condition(),
             uptime_s: self.uptime.as_secs(),
             frames: self.counts.get(Counter::FramesIn),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Utc};
-use medsa_frames::{Frame, MAX_SIDE_PX};
+use medsa_frames::{Frame, MAX_SIDE_PX, PixelSpacing};
 use medsa_sam::prompt::Prompt;
 use medsa_wire::topic::{DeviceId, ObjectId};
 use ndarray::Array2;
@@ -101,8 +101,8 @@ impl Capture {
         expect(rgb.len() == 3 * pixels, "frame.rgb", format!("{} bytes", rgb.len()), || {
             format!("{} for {width} x {height} px", 3 * pixels)
         })?;
-        for mm in pixel_spacing_mm.iter().flatten() {
-            expect(mm.is_finite() && *mm > 0.0, "frame.pixel_spacing_mm", mm, || {
+        for mm in pixel_spacing_mm.iter().flat_map(spacings) {
+            expect(mm.is_finite() && mm > 0.0, "frame.pixel_spacing_mm", mm, || {
                 "a finite number above 0".into()
             })?;
         }
@@ -139,6 +139,12 @@ impl Capture {
             expected: "microseconds since 1970, before the year 10000".into(),
         })
     }
+}
+
+/// All values of a pixel spacing.
+fn spacings(spacing: &PixelSpacing) -> impl Iterator<Item = f32> {
+    let regions = spacing.regions().iter().filter_map(|region| region.mm);
+    spacing.uniform().into_iter().chain(regions).flatten()
 }
 
 fn expect(

@@ -7,7 +7,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, DynamicImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use medsa_engine::frame_view;
-use medsa_frames::Frame;
+use medsa_frames::{Frame, PixelSpacing};
 use medsa_sam::mask;
 
 use super::bits::Bits;
@@ -46,6 +46,8 @@ pub(super) struct Clip {
     pub masks: Vec<(u8, u32)>,
     /// The masks, one after the other.
     pub bits: Bits,
+    /// Pixel spacing of each mask, if it is known.
+    pub spacings_mm: Vec<Option<[f32; 2]>>,
     /// True if a pixel of a frame belongs to two objects.
     pub overlap: bool,
     /// The clip as GIF.
@@ -62,6 +64,7 @@ impl Clip {
             segments: BTreeMap::new(),
             masks: Vec::new(),
             bits: Bits::default(),
+            spacings_mm: Vec::new(),
             overlap: false,
             gif: Vec::new(),
         };
@@ -73,7 +76,7 @@ impl Clip {
             let image = frame.frame();
             clip.bytes += image.rgb.len() as u64;
             clip.jpegs.push(jpeg(&image)?);
-            let layers = clip.add_masks(number, frame);
+            let layers = clip.add_masks(number, frame, image.pixel_spacing_mm.as_ref());
             if let Some(duration) = duration {
                 let view = frame_view(&image).map_err(failed(CLIP_GIF))?;
                 let drawn = overlay::draw(view, &layers, "");
@@ -93,7 +96,12 @@ impl Clip {
     }
 
     /// Adds the masks of a frame, and returns them for a drawing.
-    fn add_masks(&mut self, number: u32, frame: &CineFrame) -> Vec<Layer> {
+    fn add_masks(
+        &mut self,
+        number: u32,
+        frame: &CineFrame,
+        spacing: Option<&PixelSpacing>,
+    ) -> Vec<Layer> {
         let (mut layers, mut masks) = (Vec::new(), Vec::new());
         for (object, shown) in frame.masks() {
             let logits = shown.geometry.logits_in_frame(shown.logits.view());
@@ -103,6 +111,7 @@ impl Clip {
             }
             self.bits.extend(mask.iter().copied());
             self.masks.push((object, number));
+            self.spacings_mm.push(dicom::mask_spacing_mm(spacing, &mask));
             // Numbered when all are known.
             self.segments
                 .entry(object)

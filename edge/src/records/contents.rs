@@ -32,8 +32,8 @@ impl Contents {
         let mut files = Vec::new();
         let mut add = |name: &str, bytes| files.push(NewFile { name: name.to_owned(), bytes });
         add(dicom::FRAME_FILE, dicom::secondary_capture(id, capture, &uids)?);
-        if let Some(segmentation) = dicom::of_frame(&outlined, &uids) {
-            add(dicom::SEGMENTATION_FILE, segmentation.encode(id, capture, &uids.study)?);
+        if let Some(segmentation) = dicom::of_frame(capture, &outlined, &uids) {
+            add(dicom::SEGMENTATION_FILE, segmentation.encode(id, capture, &uids)?);
         }
         let size = (capture.frame.width, capture.frame.height);
         add(FRAME_PNG, png(FRAME_PNG, &capture.frame.rgb, size, ExtendedColorType::Rgb8)?);
@@ -47,7 +47,7 @@ impl Contents {
         if let (Some(clip), Some(own)) = (clip, &uids.clip) {
             add(dicom::CLIP_FILE, dicom::clip(id, capture, &clip, &uids.study, own)?);
             if let Some(segmentation) = dicom::clip_segmentation(capture, &clip, own) {
-                let bytes = segmentation.encode(id, capture, &uids.study)?;
+                let bytes = segmentation.encode(id, capture, &uids)?;
                 add(dicom::CLIP_SEGMENTATION_FILE, bytes);
             }
             add(CLIP_GIF, clip.gif);

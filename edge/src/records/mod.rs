@@ -36,8 +36,9 @@ pub use error::Error;
 pub use id::RecordId;
 pub use record::{
     FileEntry, Record, RecordedBuild, RecordedClip, RecordedDevice, RecordedFrame,
-    RecordedMeasures, RecordedObject, RecordedPoint, RecordedPrompt,
+    RecordedMeasures, RecordedObject, RecordedPoint, RecordedPrompt, RecordedRegion,
 };
 pub use recorder::{OpenCaptures, Recorder, RecorderOptions};
 pub use storage::Deletion;
+pub(crate) use storage::check;
 pub use store::{Kept, Records};

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use medsa_bundle::sha256_hex;
+use medsa_frames::{PixelSpacing, ScaledRegion};
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::ObjectId;
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,28 @@ pub struct RecordedFrame {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-    /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`.
+    /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`; `None` if it is
+    /// not known, or differs by place.
+    pub pixel_spacing_mm: Option<[f32; 2]>,
+    /// Parts of the frame with scales of their own, the topmost first. Outside of them, the spacing
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RecordedRegion>,
+}
+
+/// Part of a frame from `(x0, y0)` up to, but not including, `(x1, y1)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedRegion {
+    /// First column.
+    pub x0: u32,
+    /// First row.
+    pub y0: u32,
+    /// Column after the last.
+    pub x1: u32,
+    /// Row after the last.
+    pub y1: u32,
+    /// Distance between neighbouring pixels in mm, `[down the rows, along a row]`; `None` if an axis
+    /// is not a length.
     pub pixel_spacing_mm: Option<[f32; 2]>,
 }
 
@@ -159,7 +181,11 @@ pub struct RecordedMeasures {
     pub longest_px: f32,
     /// Smallest Feret diameter in pixels.
     pub shortest_px: f32,
-    /// Area in mm², if the frame has a pixel spacing.
+    /// Pixel spacing of the object in mm, `[down the rows, along a row]`; `None` if it is not known, or
+    /// differs within the object. Older records lack it.
+    #[serde(default)]
+    pub pixel_spacing_mm: Option<[f32; 2]>,
+    /// Area in mm², if the object has a pixel spacing.
     pub area_mm2: Option<f32>,
     /// Largest Feret diameter in mm, likewise.
     pub longest_mm: Option<f32>,
@@ -222,7 +248,8 @@ impl Record {
                 id: capture.frame_id,
                 width_px: frame.width,
                 height_px: frame.height,
-                pixel_spacing_mm: frame.pixel_spacing_mm,
+                pixel_spacing_mm: frame.pixel_spacing_mm.as_ref().and_then(PixelSpacing::uniform),
+                regions: frame.pixel_spacing_mm.iter().flat_map(recorded_regions).collect(),
             },
             device: RecordedDevice {
                 id: capture.device.to_string(),
@@ -320,6 +347,16 @@ fn of_format_1(mut json: Value) -> Value {
     json
 }
 
+fn recorded_regions(spacing: &PixelSpacing) -> impl Iterator<Item = RecordedRegion> {
+    spacing.regions().iter().map(|&ScaledRegion { x0, y0, x1, y1, mm }| RecordedRegion {
+        x0,
+        y0,
+        x1,
+        y1,
+        pixel_spacing_mm: mm,
+    })
+}
+
 impl RecordedClip {
     /// `None` without frames.
     fn of(frames: &[CineFrame]) -> Option<Self> {
@@ -381,6 +418,7 @@ impl From<&Measured> for RecordedMeasures {
             centroid_px: measured.centroid_px,
             longest_px: measured.longest_px,
             shortest_px: measured.shortest_px,
+            pixel_spacing_mm: physical.map(|physical| physical.pixel_spacing_mm),
             area_mm2: physical.map(|physical| physical.area_mm2),
             longest_mm: physical.map(|physical| physical.longest_mm),
             shortest_mm: physical.map(|physical| physical.shortest_mm),

@@ -351,7 +351,7 @@ impl Writer {
             Some(CapturedObject {
                 object: ObjectId::new(*number).ok()?,
                 label: label(names, build, *number),
-                measured: Measured::of(logits.view(), captured.frame.pixel_spacing_mm),
+                measured: Measured::of(logits.view(), captured.frame.pixel_spacing_mm.as_ref()),
                 mask: logits.mapv(|logit| logit > 0.0),
                 prompt: object.prompt.clone(),
                 score: shown.score,

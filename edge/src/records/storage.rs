@@ -13,7 +13,8 @@ use medsa_wire::DeletionReason;
 use super::budget::Shortage;
 use super::error::Error;
 use super::id::RecordId;
-use crate::files::{self, sync_folder, sync_parent};
+use crate::config::RecordsConfig;
+use crate::files::{self, check_writable, free_bytes, sync_folder, sync_parent};
 
 /// A file to write.
 pub(super) struct NewFile {
@@ -47,6 +48,22 @@ const DELETED: &str = ".deleted-";
 
 const LOCK: &str = ".lock";
 
+/// Checks that records can be stored in a folder, which may not exist yet: it can be written, and has
+/// room. Changes nothing.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Full`].
+pub(crate) fn check(RecordsConfig { folder, budget }: &RecordsConfig) -> Result<(), Error> {
+    check_writable(folder)?;
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let used = if folder.exists() { used_bytes(folder)? } else { 0 };
+    let needed = 1;
+    match budget.shortage(used, free_bytes(there)?, needed) {
+        Some(shortage) => Err(Error::Full { folder: folder.clone(), needed, shortage }),
+        None => Ok(()),
+    }
+}
+
 impl Storage {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(files::Error::io(folder))?;
@@ -77,34 +94,22 @@ impl Storage {
 
     /// All records, in no particular order.
     pub(super) fn ids(&self) -> Result<Vec<RecordId>, Error> {
-        let names = self.names()?;
-        Ok(names.iter().filter_map(|name| RecordId::parse(name)).collect())
+        ids(&self.folder)
     }
 
     /// Size of all records, in bytes.
     pub(super) fn used_bytes(&self) -> Result<u64, Error> {
-        let mut bytes = 0;
-        for id in self.ids()? {
-            bytes += match self.bytes_of(&id) {
-                // The record was moved away in the meantime.
-                Err(error) if error.is_not_found() => 0,
-                bytes => bytes?,
-            };
-        }
-        Ok(bytes)
+        used_bytes(&self.folder)
     }
 
     /// Size of a record, in bytes.
     pub(super) fn bytes_of(&self, id: &RecordId) -> Result<u64, Error> {
-        let folder = self.folder_of(id);
-        Ok(folder_bytes(&folder).map_err(files::Error::io(&folder))?)
+        bytes_of(&self.folder_of(id))
     }
 
     /// Free space on the disk for users other than root, in bytes.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
-        let disk = rustix::fs::statvfs(&self.folder);
-        let disk = disk.map_err(|error| files::Error::io(&self.folder)(error.into()))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(free_bytes(&self.folder)?)
     }
 
     /// Writes a record; if that fails, nothing of it remains.
@@ -143,7 +148,7 @@ impl Storage {
     /// Deletions that are not reported yet, in no particular order.
     pub(super) fn deletions(&self) -> Result<Vec<Deletion>, Error> {
         let mut deletions = Vec::new();
-        for name in self.names()? {
+        for name in names(&self.folder)? {
             let Some((id, reason)) = deleted(&name) else { continue };
             let path = self.folder.join(&name);
             // Removing the files sets this time.
@@ -179,7 +184,7 @@ impl Storage {
     }
 
     fn remove_unfinished(&self) -> Result<(), Error> {
-        for name in self.names()?.iter().filter(|name| name.starts_with(UNFINISHED)) {
+        for name in names(&self.folder)?.iter().filter(|name| name.starts_with(UNFINISHED)) {
             let path = self.folder.join(name);
             tracing::warn!(
                 "removed {}: the record was incomplete when the process ended",
@@ -189,16 +194,39 @@ impl Storage {
         }
         Ok(())
     }
+}
 
-    /// Names of all entries of the folder; names that are not UTF-8 are not ours.
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(files::Error::io(&self.folder))? {
-            let entry = entry.map_err(files::Error::io(&self.folder))?;
-            names.extend(entry.file_name().into_string());
-        }
-        Ok(names)
+/// Names of all entries of a folder; names that are not UTF-8 are not ours.
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(files::Error::io(folder))? {
+        let entry = entry.map_err(files::Error::io(folder))?;
+        names.extend(entry.file_name().into_string());
     }
+    Ok(names)
+}
+
+/// All records of a folder, in no particular order.
+fn ids(folder: &Path) -> Result<Vec<RecordId>, Error> {
+    Ok(names(folder)?.iter().filter_map(|name| RecordId::parse(name)).collect())
+}
+
+/// Size of all records of a folder, in bytes.
+fn used_bytes(folder: &Path) -> Result<u64, Error> {
+    let mut bytes = 0;
+    for id in ids(folder)? {
+        bytes += match bytes_of(&folder.join(id.to_string())) {
+            // The record was moved away in the meantime.
+            Err(error) if error.is_not_found() => 0,
+            bytes => bytes?,
+        };
+    }
+    Ok(bytes)
+}
+
+/// Size of the folder of a record, in bytes.
+fn bytes_of(record: &Path) -> Result<u64, Error> {
+    Ok(folder_bytes(record).map_err(files::Error::io(record))?)
 }
 
 fn fill(folder: &Path, files: &[NewFile]) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Checks and edits applied to every frame before any other module sees it: check of the size,
 //! hiding of the configured rectangles, cropping to the region of interest.
 
-use medsa_frames::Frame;
+use medsa_frames::{Frame, PixelSpacing};
 
 use super::error::Error;
 use crate::config::{Intake, Rectangle, Region};
@@ -45,7 +45,9 @@ impl Intake {
             }
             region.cut_out(&mut frame);
         }
-        frame.pixel_spacing_mm = self.pixel_spacing_mm.or(frame.pixel_spacing_mm);
+        if let Some(spacing_mm) = self.pixel_spacing_mm {
+            frame.pixel_spacing_mm = Some(PixelSpacing::Uniform(spacing_mm));
+        }
         Ok(frame)
     }
 }
@@ -74,18 +76,23 @@ impl Region {
         }
         frame.rgb.truncate(self.height as usize * kept_bytes);
         (frame.width, frame.height) = (self.width, self.height);
+        let spacing = frame.pixel_spacing_mm.take();
+        frame.pixel_spacing_mm = spacing
+            .and_then(|spacing| spacing.cropped((self.x, self.y), (self.width, self.height)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use medsa_frames::ScaledRegion;
+
     use crate::config::Deidentification;
 
     /// A frame whose pixels hold their own column and row.
     fn frame(width: u32, height: u32) -> Frame {
         let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 9]));
-        Frame { width, height, rgb: pixels.collect(), pixel_spacing_mm: Some([0.5, 0.5]) }
+        Frame { width, height, rgb: pixels.collect(), pixel_spacing_mm: None }
     }
 
     fn pixel(frame: &Frame, x: u32, y: u32) -> &[u8] {
@@ -102,13 +109,34 @@ mod tests {
         };
         let seen = intake.apply(frame(8, 6)).unwrap();
         assert_eq!((seen.width, seen.height, seen.rgb.len()), (4, 5, 60));
-        assert_eq!(seen.pixel_spacing_mm, Some([0.1, 0.2]));
+        assert_eq!(seen.pixel_spacing_mm, Some(PixelSpacing::Uniform([0.1, 0.2])));
         // Column 3 and row 1 of the source are the last hidden ones.
         assert_eq!(pixel(&seen, 0, 0), [0, 0, 0]);
         assert_eq!(pixel(&seen, 1, 0), [4, 1, 9]);
         assert_eq!(pixel(&seen, 0, 1), [3, 2, 9]);
         assert_eq!(pixel(&seen, 3, 4), [6, 5, 9]);
         assert_eq!(intake.known_size(), Some((4, 5)));
+    }
+
+    #[test]
+    fn cropping_moves_regions_of_the_scale() {
+        let part = |x0, x1, mm| ScaledRegion { x0, y0: 0, x1, y1: 6, mm };
+        let regions = vec![part(0, 5, Some([0.2, 0.2])), part(5, 8, Some([0.5, 0.5]))];
+        let pixel_spacing_mm = PixelSpacing::of_regions(regions, (8, 6));
+        let frame = Frame { pixel_spacing_mm, ..frame(8, 6) };
+        let region = Some(Region { x: 3, y: 1, width: 4, height: 5 });
+        let seen = Intake { region, ..Intake::default() }.apply(frame.clone()).unwrap();
+        let spacing = seen.pixel_spacing_mm.unwrap();
+        assert_eq!(spacing.at(1, 0), Some([0.2, 0.2]));
+        assert_eq!(spacing.at(2, 4), Some([0.5, 0.5]));
+        // Within one region, the scale is the same everywhere.
+        let region = Some(Region { x: 5, y: 0, width: 3, height: 6 });
+        let seen = Intake { region, ..Intake::default() }.apply(frame.clone()).unwrap();
+        assert_eq!(seen.pixel_spacing_mm, Some(PixelSpacing::Uniform([0.5, 0.5])));
+        // The configuration overrides the source.
+        let pixel_spacing_mm = Some([0.1, 0.1]);
+        let seen = Intake { pixel_spacing_mm, ..Intake::default() }.apply(frame).unwrap();
+        assert_eq!(seen.pixel_spacing_mm, Some(PixelSpacing::Uniform([0.1, 0.1])));
     }
 
     #[test]

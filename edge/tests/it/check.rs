@@ -20,7 +20,8 @@ fn check(config: &Path) -> (i32, String, String) {
 fn valid_configuration_is_reported_and_nothing_is_changed() {
     let place = Place::new(2);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
-    let config = place.config(LOOP, &format!("{EMBEDDED}\n{kept}"));
+    let source = format!("{LOOP}\nblank = []");
+    let config = place.config(&source, &format!("{EMBEDDED}\n{kept}"));
     let files = || fs::read_dir(place.folder.path()).unwrap().count();
     let before = files();
     let (code, printed, _) = check(&config);
@@ -50,7 +51,7 @@ fn all_missing_files_are_reported_at_once() {
     let config = place.config("frame_size = [9, 9]", &format!("{broker}\n{kept}\n{degrade}"));
     let (code, printed, wrong) = check(&config);
     assert_eq!((code, printed.as_str()), (1, ""));
-    assert!(wrong.contains("edge.toml: 7 problems found\n"), "{wrong}");
+    assert!(wrong.contains("edge.toml: 8 problems found\n"), "{wrong}");
     for (key, what) in [
         ("build.path", "tiny.medsa"),
         ("source", "source.frame_size: frame is 128 x 96 px, expected 9 x 9 px"),
@@ -63,6 +64,7 @@ fn all_missing_files_are_reported_at_once() {
         let line = wrong.lines().find(|line| line.starts_with(&format!("{key}: ")));
         assert!(line.is_some_and(|line| line.contains(what)), "{key}: {wrong}");
     }
+    assert!(wrong.contains("source.blank is missing, expected the rectangles"), "{wrong}");
     // The damaged outbox was not moved.
     assert!(fs::read_to_string(place.path("outbox.redb")).unwrap().starts_with("no database"));
 }
@@ -78,6 +80,48 @@ fn wrong_values_of_several_sections_are_reported_at_once() {
         assert!(wrong.contains(key), "{key}: {wrong}");
     }
     assert!(wrong.contains("3 problems found"), "{wrong}");
+}
+
+#[test]
+fn all_problems_of_values_and_files_are_reported_at_once() {
+    let place = Place::new(1);
+    fs::remove_file(&place.build).unwrap();
+    let sections = "[htp]\ncontrol = true\n[watchdog]\nstuck = 0.5\n[records]\nmax_bytes = 1";
+    let source = "rate_fps = 1000\nregion = [0, 0, 0, 0]\nlop = true";
+    let (code, _, wrong) = check(&place.config(source, &format!("{EMBEDDED}\n{sections}")));
+    assert_eq!(code, 1);
+    for expected in [
+        "unknown field `htp`, did you mean `http`?",
+        "unknown field `stuck`, did you mean `stuck_s`?",
+        "unknown field `lop`, did you mean `loop`?",
+        "source.rate_fps is 1000, expected 0.1 to 240",
+        "source.region is [0, 0, 0, 0], expected [x, y, width, height]",
+        "records.max_bytes is 1, expected 1048576 to 1099511627776",
+        "build.path: ",
+    ] {
+        assert!(wrong.contains(expected), "{expected}: {wrong}");
+    }
+    // None follows from another, such as the missing `blank` of a source with other problems.
+    assert!(wrong.contains("7 problems found"), "{wrong}");
+}
+
+#[test]
+fn configuration_that_refuses_every_capture_is_not_ready() {
+    let place = Place::new(1);
+    let with = |source: &str, records: &str| {
+        check(&place.config(source, &format!("{EMBEDDED}\n{records}")))
+    };
+    let (code, printed, wrong) = with("", "[records]\nfolder = \"kept\"");
+    assert_eq!((code, printed.as_str()), (1, ""));
+    let expected = "source.blank is missing, expected the rectangles that hide what identifies";
+    assert!(wrong.contains("1 problem found") && wrong.contains(expected), "{wrong}");
+    let full = format!("[records]\nfolder = \"kept\"\nmin_free_bytes = {}", 1u64 << 40);
+    let (code, _, wrong) = with("blank = []", &full);
+    assert_eq!(code, 1);
+    assert!(wrong.contains("records.folder: ") && wrong.contains("must stay free"), "{wrong}");
+    // Without [records], nobody wants captures.
+    assert_eq!(with("", "").0, 0);
+    assert_eq!(with("blank = []", "[records]\nfolder = \"kept\"").0, 0);
 }
 
 #[test]

@@ -103,12 +103,17 @@ impl Edge {
     }
 
     pub fn spawn(command: &mut Command) -> Self {
+        Self::spawn_with(command, Stdio::piped())
+    }
+
+    /// Starts with this standard output; only that of a pipe can be waited for.
+    pub fn spawn_with(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
         let mut child = command
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary of this package runs");
-        let stdout = lines(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map_or_else(|| mpsc::channel().1, lines);
         let stderr = lines(child.stderr.take().unwrap());
         Self { child, stdout, stderr }
     }
@@ -255,13 +260,15 @@ impl Observer {
     }
 
     pub fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
-        let message = Message {
-            topic: topic.to_owned(),
-            payload: payload.into(),
-            retention: Retention::Passing,
-            delivery: Delivery::AtLeastOnce,
-        };
+        let message = message(topic, payload.into(), Retention::Passing);
         self.runtime.block_on(self.client.publish(message)).unwrap();
+    }
+
+    /// Publishes a message that the broker retains; it has done so when this returns.
+    pub fn publish_retained(&self, topic: &str, payload: impl Into<Bytes>) {
+        let message = message(topic, payload.into(), Retention::Retained);
+        let receipt = self.client.deliver(message).unwrap();
+        self.runtime.block_on(receipt.confirmed()).unwrap();
     }
 
     /// Publishes a message of the wire format.
@@ -270,6 +277,10 @@ impl Observer {
         let payload = message.encode(&mut buffer).unwrap().to_vec();
         self.publish(topic, payload);
     }
+}
+
+fn message(topic: &str, payload: Bytes, retention: Retention) -> Message {
+    Message { topic: topic.to_owned(), payload, retention, delivery: Delivery::AtLeastOnce }
 }
 
 pub fn as_mask(message: &Message) -> Option<MaskMessage> {

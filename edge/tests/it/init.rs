@@ -164,8 +164,12 @@ fn configuration_passes_the_check() {
     fs::rename(&place.build, folder.join("build.medsa")).unwrap();
     let check = || {
         let output = edge_command(&["check", "edge.toml"]).current_dir(folder).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("ready to run: device "), "{output:?}");
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let nothing_to_hide = || {
+        let text = fs::read_to_string(folder.join("edge.toml")).unwrap();
+        let text = text.replace("# blank = [[0, 0, 1920, 60]]", "blank = []");
+        place.write("edge.toml", &text);
     };
     // The device needs to exist for a check.
     for source in ["clip", "/dev/null", "rtsp://127.0.0.1/live", "igtl://127.0.0.1"] {
@@ -174,7 +178,14 @@ fn configuration_passes_the_check() {
             let output = init(folder, &options, "");
             let printed = String::from_utf8(output.stdout).unwrap();
             assert!(output.status.success() && !printed.contains("Put a build"), "{printed}");
-            check();
+            if records != "none" {
+                let [_, wrong] = check();
+                assert!(wrong.contains("1 problem found\n"), "{wrong}");
+                assert!(wrong.contains("source.blank is missing"), "{wrong}");
+                nothing_to_hide();
+            }
+            let [ready, wrong] = check();
+            assert!(ready.contains("ready to run: device "), "{wrong}");
         }
     }
     // And it runs, once the ports are free ones.

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod console;
 mod counts;
 mod degrade;
 mod harness;
@@ -14,6 +15,7 @@ mod outbox;
 mod pipeline;
 mod records;
 mod reload;
+mod scale;
 mod segment;
 mod service;
 mod slots;

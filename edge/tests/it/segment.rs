@@ -47,6 +47,72 @@ fn click_gives_mask_overlay_and_report() {
 }
 
 #[test]
+fn extension_decides_the_format() {
+    let place = Place::new(1);
+    let (clip, overlay) = (place.clip.to_str().unwrap(), place.path("overlay.JPG"));
+    let output = segment(&place, clip, &["--point", "64,48", "--overlay", &overlay]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(fs::read(&overlay).unwrap().starts_with(&[0xff, 0xd8, 0xff]));
+    assert!(fs::read(place.path("mask.png")).unwrap().starts_with(b"\x89PNG"));
+    let build = place.build.to_str().unwrap();
+    for (name, option, expected) in [
+        ("m.jpg", "--out", "m.jpg, expected a file that ends in .png"),
+        ("m", "--out", "m, expected a file that ends in .png"),
+        ("o.gif", "--overlay", "o.gif, expected a file that ends in .png, .jpg or .jpeg"),
+    ] {
+        let out = place.path(name);
+        let mut arguments =
+            vec!["segment", "--build", build, "--image", clip, "--point", "64,48", option, &out];
+        let mask = place.path("m.png");
+        if option != "--out" {
+            arguments.extend(["--out", &mask]);
+        }
+        let output = edge_command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(option) && message.contains(expected), "{message}");
+        assert!(!Path::new(&out).exists() && !Path::new(&mask).exists());
+    }
+}
+
+#[test]
+fn input_is_not_overwritten() {
+    let place = Place::new(1);
+    let image = place.clip.join("000.png");
+    let before = fs::read(&image).unwrap();
+    let link = place.path("link.png");
+    std::os::unix::fs::symlink(&image, &link).unwrap();
+    let (build, clip) = (place.build.to_str().unwrap(), place.clip.to_str().unwrap());
+    let image = image.to_str().unwrap();
+    let run = |input: &str, out: &str, more: &[&str]| {
+        let mut arguments =
+            vec!["segment", "--build", build, "--image", input, "--out", out, "--point", "64,48"];
+        arguments.extend(more);
+        let output = edge_command(&arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let mask = place.path("mask.png");
+    for (input, out, more) in [
+        (image, image, vec![]),
+        (image, link.as_str(), vec![]),
+        // A frame of the folder.
+        (clip, image, vec![]),
+        (image, mask.as_str(), vec!["--overlay", image]),
+    ] {
+        let (code, message) = run(input, out, &more);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains("expected another file than --image"), "{message}");
+    }
+    let (code, message) = run(image, &mask, &["--overlay", &mask]);
+    assert!(code == Some(2) && message.contains("expected another file than --out"), "{message}");
+    assert_eq!(fs::read(image).unwrap(), before);
+    assert!(!Path::new(&mask).exists());
+    // A mask of an earlier run is replaced.
+    assert_eq!(run(image, &mask, &[]).0, Some(0));
+    assert_eq!(run(image, &mask, &[]).0, Some(0));
+}
+
+#[test]
 fn clicks_and_box_can_be_combined() {
     let place = Place::new(1);
     let more = ["--box", "20,20,100,80", "--point", "30,40", "--point", "10,10,-"];

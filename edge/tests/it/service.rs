@@ -1,6 +1,8 @@
 //! `medsa-edge run` against real brokers.
 
+use std::io::Write;
 use std::path::Path;
+use std::process::{self, Stdio};
 
 use medsa_edge::config::{Budget, Protocol};
 use medsa_edge::mqtt::Retention;
@@ -19,6 +21,22 @@ use crate::http::get;
 pub const BUDGET: Budget = Budget { max_bytes: 1 << 30, min_free_bytes: 0 };
 
 pub const LOOP: &str = "loop = true\nrate_fps = 100";
+
+/// Checks the format, names and types of metrics with the tool of Prometheus.
+fn promtool_accepts(metrics: &str) {
+    let mut promtool = process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{said}{metrics}");
+}
 
 #[test]
 fn masks_arrive_by_mqtt_3_at_mosquitto() {
@@ -297,10 +315,12 @@ fn captures_are_refused_without_records_or_blank() {
 
 #[test]
 fn metrics_and_health_are_served() {
-    needs!("mosquitto");
+    needs!("mosquitto", "promtool");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    let settings = format!("{}\n[http]\nlisten = \"127.0.0.1:0\"", external(&broker.url()));
+    let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
+    let http = "[http]\nlisten = \"127.0.0.1:0\"";
+    let settings = format!("{}\n{http}\n{kept}", external(&broker.url()));
     let edge = Edge::run(&place.config(LOOP, &settings));
     let line = edge.logged("metrics and health at http://");
     let address = line.rsplit('/').next().unwrap().to_owned();
@@ -317,13 +337,19 @@ fn metrics_and_health_are_served() {
         let line = line.unwrap_or_else(|| panic!("{name} is missing in {metrics}"));
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    assert!(value("medsa_masks_total ") > 0.0 && value("medsa_memory_bytes ") > 1e6);
-    assert!(value("medsa_dropped_total{stage=\"encoder\"} ") >= 0.0);
-    assert_eq!(value("medsa_dropped_total{stage=\"paused\"} "), 0.0);
+    assert!(value("medsa_masks_total ") > 0.0 && value("process_resident_memory_bytes ") > 1e6);
+    assert!(value("medsa_frames_dropped_total{stage=\"encoder\"} ") >= 0.0);
+    assert_eq!(value("medsa_frames_dropped_total{stage=\"paused\"} "), 0.0);
     assert_eq!((value("medsa_source_up "), value("medsa_broker_up ")), (1.0, 1.0));
-    let [all, count] = ["bucket{le=\"+Inf\",", "count{"]
-        .map(|kind| value(&format!("medsa_stage_seconds_{kind}stage=\"encoder\"}} ")));
+    assert_eq!(value("medsa_masks_dropped_total{stage=\"queue\"} "), 0.0);
+    let [all, count] = [("bucket", ",le=\"+Inf\""), ("count", "")].map(|(kind, more)| {
+        value(&format!("medsa_stage_seconds_{kind}{{stage=\"encoder\"{more}}} "))
+    });
     assert!(count > 0.0 && all == count, "{all} {count}");
+    for store in ["records", "outbox"] {
+        assert!(value(&format!("medsa_disk_free_bytes{{store=\"{store}\"}} ")) > 0.0);
+    }
+    promtool_accepts(&metrics);
     assert_eq!(get(&address, "/").0, 404);
 }
 

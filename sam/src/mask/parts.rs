@@ -1,5 +1,7 @@
 //! Connected parts of a mask, and of what is outside of it.
 
+use std::ops::Range;
+
 use ndarray::ArrayView2;
 
 /// Cells to connect.
@@ -71,6 +73,12 @@ impl Parts {
     pub fn largest(&self) -> Option<usize> {
         let area = |part: usize| self.parts[part].area;
         (0..self.parts.len()).reduce(|a, b| if area(b) > area(a) { b } else { a })
+    }
+
+    /// Rows of a part with their columns, in reading order; a row may come several times.
+    pub fn rows(&self, part: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let runs = self.runs.iter().filter(move |run| run.part == part);
+        runs.map(|run| (run.y, run.start..run.end))
     }
 
     /// Runs of all parts, in reading order.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use medsa_console::println;
 use medsa_trainer::data::Dataset;
 
 #[derive(Args)]

@@ -6,6 +6,7 @@ mod text;
 use std::path::PathBuf;
 
 use clap::Args;
+use medsa_console::print;
 use medsa_trainer::train::Row;
 
 use self::series::{Figure, Run, Series};

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use medsa_console::{eprintln, println};
 use medsa_trainer::Checkpoint;
 use medsa_trainer::augment::Augment;
 use medsa_trainer::train::{Distill, DistillConfig, OptimizerConfig};

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use medsa_console::{print, println};
 use medsa_trainer::data::{Part, Targets};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Evaluation, FeatureCache, Network, Stock};

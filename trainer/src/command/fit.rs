@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use medsa_console::{eprintln, println};
 use medsa_sam::Weights;
 use medsa_trainer::data::Part;
 use medsa_trainer::train::{Config, Evaluation, Fit, Group, Row, dataset_sha256};

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use medsa_console::println;
 use medsa_sam::PointOrder;
 use medsa_sam::image::Fit;
 use medsa_trainer::Checkpoint;

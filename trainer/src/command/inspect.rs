@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use medsa_bundle::Origin;
+use medsa_console::{print, println};
 use medsa_sam::{AdapterConfig, SamConfig, Weights};
 use medsa_trainer::train::Row;
 use medsa_trainer::{Adapter, Checkpoint, TrainingRecord};

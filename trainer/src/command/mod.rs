@@ -20,6 +20,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use clap::{Parser, Subcommand};
+use medsa_console::eprintln;
 use medsa_trainer::data::Dataset;
 
 pub use self::fit::Stopped;

@@ -2,6 +2,7 @@
 
 mod overlay;
 
+use medsa_console::println;
 use medsa_sam::typed::{parse_box, parse_point};
 use std::path::{Path, PathBuf};
 

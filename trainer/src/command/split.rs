@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use medsa_console::{eprintln, println};
 use medsa_trainer::data::{Dataset, Folds, Split, SplitPlan};
 use regex::Regex;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use image::{GrayImage, RgbImage};
+use medsa_console::println;
 use medsa_frames::Clip;
 use medsa_trainer::Checkpoint;
 use medsa_trainer::data::{Dataset, Split, TrainingImage};

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use medsa_console::println;
 use medsa_sam::PointOrder;
 use medsa_sam::image::{Fit, Normalization};
 use medsa_trainer::{Adapter, Checkpoint, write_released};

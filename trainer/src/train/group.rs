@@ -17,6 +17,7 @@ use std::iter::{StepBy, repeat_n};
 use std::ops::Range;
 
 use candle_core::{Result, Tensor, Var};
+use medsa_console::eprintln;
 
 pub use self::error::GroupError;
 use self::mpi::World;

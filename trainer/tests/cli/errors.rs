@@ -1,6 +1,7 @@
 //! Errors name their cause, and the exit code is 1.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::fixtures::Folder;
 
@@ -25,6 +26,23 @@ fn configurations_are_refused_by_file_and_key() {
     fs::write(folder.at("bad.toml"), "[fit]\nsteps = true\n").unwrap();
     named(&folder, "fit --config bad.toml", &["bad.toml"]);
     assert!(!folder.at("run").exists());
+}
+
+#[test]
+fn full_and_closed_outputs_are_no_panics() {
+    let folder = Folder::new();
+    folder.split();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let line = "split --data data --out again.json --group p[0-9]+";
+    let output = folder.command(line).stdout(full()).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("cannot write to standard output: No space left"), "{message}");
+    // The work is done.
+    assert!(folder.at("again.json").exists());
+    let mut closed = folder.command(line).stdout(Stdio::piped()).spawn().unwrap();
+    drop(closed.stdout.take());
+    assert!(closed.wait().unwrap().success());
 }
 
 #[test]

@@ -41,7 +41,8 @@ path = "build.medsa"
 # points = ["160,120"]
 
 [http]
-# Address of the page, /metrics and /health. For other machines, also set a token and a certificate.
+# Address of the page, /metrics, /health and /ready. For other machines, also set a token and a
+# certificate.
 listen = "127.0.0.1:9090"
 # True to serve the page, and to accept prompts and commands.
 control = true

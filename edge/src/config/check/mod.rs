@@ -21,13 +21,15 @@ use super::raw::{
     RawBuild, RawCine, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput,
     RawPreset, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
 };
+use super::source::SourceConfig;
 use super::values::{
     Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format,
     Limits, LogConfig, LogFile, LogTo, ObjectName, OutboxConfig, OutputConfig, Preset,
     RecordsConfig, UpdateConfig,
 };
 
-/// Checks `text`, the content of `file`. On failure, returns the first error of each section.
+/// Checks `text`, the content of `file`. On failure, returns the first error of each section, at least
+/// one.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let raw: RawConfig = toml::from_str(text).map_err(|error| vec![syntax(file, text, &error)])?;
     let folder = file.parent().unwrap_or(Path::new(""));
@@ -37,7 +39,17 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let board = problems.keep(check.board(&raw.device.board));
     let build = problems.keep(check.build(&raw.build, folder));
     let build_path = folder.join(&raw.build.path);
-    let source = problems.keep(check.source(&raw.source, folder));
+    let source = match &raw.source {
+        Some(raw) => {
+            let kind = problems.keep(check.source(raw, folder));
+            let intake = problems.keep(check.intake(raw));
+            kind.zip(intake).map(|(kind, intake)| SourceConfig { kind, intake })
+        }
+        None => {
+            let expected = "the section [source], which says where frames come from";
+            problems.keep(Err(check.error("source", "missing", expected)))
+        }
+    };
     let prompts = problems.keep(check.prompts(&raw.prompt));
     let presets = problems.keep(check.presets(&raw.preset));
     let cine = problems.keep(check.cine(&raw.cine));
@@ -354,6 +366,27 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
         file: path.to_owned(),
         line: line + 1,
         text: without_secret(text.lines().nth(line).unwrap_or_default().trim()),
-        reason: error.message().replace('\n', ", "),
+        reason: with_suggestion(&error.message().replace('\n', ", ")),
     }
+}
+
+/// Smallest similarity of names that are suggested, 0 to 1.
+const SIMILAR: f64 = 0.8;
+
+/// The reason of the parser; for an unknown name, with a similar one of those that it expected, if
+/// there is one, instead of all.
+fn with_suggestion(reason: &str) -> String {
+    let similar = || {
+        let (what, rest) = reason.split_once('`')?;
+        let (name, expected) = rest.split_once('`')?;
+        if !what.starts_with("unknown ") {
+            return None;
+        }
+        let expected = expected.split('`').skip(1).step_by(2);
+        let similarity = |known: &str| strsim::jaro_winkler(name, known);
+        let nearest = expected.max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
+        let is_similar = similarity(nearest) >= SIMILAR;
+        is_similar.then(|| format!("{what}`{name}`, did you mean `{nearest}`?"))
+    };
+    similar().unwrap_or_else(|| reason.to_owned())
 }

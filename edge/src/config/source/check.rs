@@ -7,8 +7,8 @@ use medsa_frames::MAX_SIDE_PX;
 
 use super::raw::{RawAtEnd, RawFormat, RawKind, RawPace, RawSource};
 use super::{
-    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
-    SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
+    AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat, SourceKind,
+    Timeouts, V4l2Config, V4l2Format,
 };
 use crate::config::check::Check;
 use crate::config::error::Error;
@@ -27,16 +27,15 @@ impl Check<'_> {
         &self,
         raw: &RawSource,
         folder: &Path,
-    ) -> Result<SourceConfig, Error> {
+    ) -> Result<SourceKind, Error> {
         self.no_keys_of_other_kinds(raw)?;
-        let kind = match raw.kind {
+        Ok(match raw.kind {
             RawKind::Dicom => SourceKind::Clip(self.clip(raw, ClipFormat::Dicom, folder)?),
             RawKind::Images => SourceKind::Clip(self.clip(raw, ClipFormat::Images, folder)?),
             RawKind::Pipe => SourceKind::Pipe(self.pipe(raw, folder)?),
             RawKind::OpenIgtLink => SourceKind::OpenIgtLink(self.openigtlink(raw)?),
             RawKind::V4l2 => SourceKind::V4l2(self.v4l2(raw, folder)?),
-        };
-        Ok(SourceConfig { kind, intake: self.intake(raw)? })
+        })
     }
 
     fn no_keys_of_other_kinds(&self, raw: &RawSource) -> Result<(), Error> {
@@ -206,7 +205,7 @@ impl Check<'_> {
         Ok(Some((width as u32, height as u32)))
     }
 
-    fn intake(&self, raw: &RawSource) -> Result<Intake, Error> {
+    pub(in crate::config) fn intake(&self, raw: &RawSource) -> Result<Intake, Error> {
         let frame_size = self.frame_size(raw)?;
         let blank = match &raw.blank {
             Some(rectangles) => Some(self.blank(rectangles, frame_size)?),

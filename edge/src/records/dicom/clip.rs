@@ -6,6 +6,7 @@ use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::mem::InMemElement;
 
+use super::geometry::common_spacing_mm;
 use super::modules::{Series, Time, common, image, secondary_capture_equipment};
 use super::segmentation::{Segmentation, SegmentedFrame, Source};
 use super::{CLIP_FILE, CLIP_SEGMENTATION_FILE, ClipUids, element, encode};
@@ -78,6 +79,7 @@ pub(in crate::records) fn clip_segmentation<'a>(
         segments: segments.collect(),
         frames: clip.masks.iter().map(frame).collect(),
         overlap: clip.overlap,
+        spacing_mm: common_spacing_mm(clip.spacings_mm.iter().copied()),
         masks: clip.bits.clone(),
     })
 }

@@ -5,6 +5,7 @@
 //! reader.
 
 mod clip;
+mod geometry;
 mod modules;
 mod secondary_capture;
 mod segmentation;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::records::error::Error;
 
 pub(super) use clip::{clip, clip_segmentation};
+pub(super) use geometry::mask_spacing_mm;
 pub(super) use secondary_capture::secondary_capture;
 pub(super) use segmentation::{of_frame, overlap};
 
@@ -42,6 +44,10 @@ pub(super) const CLIP_SEGMENTATION_FILE: &str = "clip-segmentation.dcm";
 pub struct DicomUids {
     /// Study of all files.
     pub study: String,
+    /// Frame of reference of the segmentations, whose origin is the first pixel of the frame. Older
+    /// records have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame_of_reference: Option<String>,
     /// Frame.
     pub frame: InstanceUids,
     /// Masks, if there are any.
@@ -74,6 +80,7 @@ impl DicomUids {
     pub(super) fn new(segmented: bool) -> Self {
         Self {
             study: new_uid(),
+            frame_of_reference: Some(new_uid()),
             frame: InstanceUids::new(),
             segmentation: segmented.then(InstanceUids::new),
             clip: None,

@@ -3,9 +3,10 @@
 use dicom_dictionary_std::tags;
 use dicom_object::mem::InMemElement;
 
-use medsa_frames::Frame;
+use dicom_object::InMemDicomObject;
+use medsa_frames::{Frame, PixelSpacing, ScaledRegion};
 
-use super::{InstanceUids, element, long_string};
+use super::{InstanceUids, element, item, long_string, sequence};
 use crate::records::capture::Capture;
 use crate::records::id::RecordId;
 
@@ -51,7 +52,7 @@ pub(super) fn common(
         element(tags::CONTENT_DATE, time.date.as_str()),
         element(tags::CONTENT_TIME, time.time.as_str()),
     ];
-    elements.extend(patient());
+    elements.extend(unassigned(study, capture));
     elements.extend([
         element(tags::STUDY_INSTANCE_UID, study),
         element(tags::STUDY_DATE, time.date.as_str()),
@@ -108,17 +109,51 @@ pub(super) fn image(frame: &Frame, photometric: &str) -> Vec<InMemElement> {
         element(tags::HIGH_BIT, 7_u16),
         element(tags::PIXEL_REPRESENTATION, 0_u16),
     ];
-    if let Some(spacing_mm) = frame.pixel_spacing_mm {
-        elements.push(element(tags::PIXEL_SPACING, spacing(spacing_mm)));
+    match &frame.pixel_spacing_mm {
+        Some(PixelSpacing::Uniform(mm)) => {
+            elements.push(element(tags::PIXEL_SPACING, spacing(*mm)));
+        }
+        // An extension of the class: viewers measure with it as on images of scanners.
+        Some(PixelSpacing::Regions(regions)) => {
+            let regions = regions.all().iter().map(ultrasound_region).collect();
+            elements.push(sequence(tags::SEQUENCE_OF_ULTRASOUND_REGIONS, regions));
+        }
+        None => {}
     }
     elements
 }
 
-/// Empty, because the device does not know the patient. The time of capture is the real one.
-fn patient() -> [InMemElement; 7] {
+/// Item of the Sequence of Ultrasound Regions (PS3.3 C.8.5.5).
+fn ultrasound_region(&ScaledRegion { x0, y0, x1, y1, mm }: &ScaledRegion) -> InMemDicomObject {
+    // 2D, tissue, and centimetres; without a scale, none of them.
+    let (format, kind, units) = if mm.is_some() { (1_u16, 1_u16, 3_u16) } else { (0, 0, 0) };
+    let [row_mm, column_mm] = mm.unwrap_or_default();
+    let cm = |mm: f32| f64::from(mm) / 10.0;
+    item([
+        element(tags::REGION_SPATIAL_FORMAT, format),
+        element(tags::REGION_DATA_TYPE, kind),
+        element(tags::REGION_FLAGS, 0_u32),
+        element(tags::REGION_LOCATION_MIN_X0, x0),
+        element(tags::REGION_LOCATION_MIN_Y0, y0),
+        // Corners belong to the region.
+        element(tags::REGION_LOCATION_MAX_X1, x1 - 1),
+        element(tags::REGION_LOCATION_MAX_Y1, y1 - 1),
+        element(tags::PHYSICAL_UNITS_X_DIRECTION, units),
+        element(tags::PHYSICAL_UNITS_Y_DIRECTION, units),
+        element(tags::PHYSICAL_DELTA_X, cm(column_mm)),
+        element(tags::PHYSICAL_DELTA_Y, cm(row_mm)),
+    ])
+}
+
+/// Patient of a study that is not assigned to one yet, because the device does not know the patient. An
+/// archive would take studies with an empty PatientID for those of one patient; this one is different
+/// for each study. The time of capture is the real one.
+fn unassigned(study: &str, capture: &Capture) -> [InMemElement; 7] {
+    // Invariant: at most 11 characters and the 39 digits of a UUID.
+    let id = format!("UNASSIGNED-{}", study.trim_start_matches("2.25."));
     [
-        element(tags::PATIENT_NAME, ""),
-        element(tags::PATIENT_ID, ""),
+        element(tags::PATIENT_NAME, format!("UNASSIGNED^{}", capture.device)),
+        element(tags::PATIENT_ID, id),
         element(tags::PATIENT_BIRTH_DATE, ""),
         element(tags::PATIENT_SEX, ""),
         element(tags::PATIENT_IDENTITY_REMOVED, "YES"),
@@ -128,7 +163,7 @@ fn patient() -> [InMemElement; 7] {
 }
 
 /// Row and column spacing as DS values of at most 16 characters.
-fn spacing(spacing_mm: [f32; 2]) -> String {
+pub(super) fn spacing(spacing_mm: [f32; 2]) -> String {
     let text = spacing_mm.map(|mm| {
         let plain = mm.to_string();
         if plain.len() <= 16 { plain } else { format!("{mm:e}") }

@@ -8,6 +8,9 @@ use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
 use ndarray::{Array2, Zip};
 
+use super::geometry::{
+    common_spacing_mm, frame_of_reference, mask_spacing_mm, plane_position, shared,
+};
 use super::modules::{Series, common};
 use super::{
     DicomUids, InstanceUids, SEGMENTATION_FILE, code, element, encode, item, long_string, new_uid,
@@ -43,6 +46,8 @@ pub(in crate::records) struct Segmentation<'a> {
     pub frames: Vec<SegmentedFrame>,
     /// True if a pixel of a frame belongs to two objects.
     pub overlap: bool,
+    /// Pixel spacing that all masks have, `[down the rows, along a row]`.
+    pub spacing_mm: Option<[f32; 2]>,
     /// The masks, in the order of `frames`.
     pub masks: Bits,
 }
@@ -64,6 +69,7 @@ pub(in crate::records) struct SegmentedFrame {
 /// The masks of the captured frame; `None` without any, because a segmentation needs at least one
 /// segment.
 pub(in crate::records) fn of_frame<'a>(
+    capture: &Capture,
     outlined: &'a [Outlined],
     uids: &'a DicomUids,
 ) -> Option<Segmentation<'a>> {
@@ -86,6 +92,11 @@ pub(in crate::records) fn of_frame<'a>(
         segments: segments.iter().map(described).collect(),
         frames: segments.iter().map(frame).collect(),
         overlap: overlap(&arrays),
+        spacing_mm: common_spacing_mm(
+            arrays
+                .iter()
+                .map(|mask| mask_spacing_mm(capture.frame.pixel_spacing_mm.as_ref(), mask)),
+        ),
         masks,
     })
 }
@@ -96,13 +107,14 @@ impl Segmentation<'_> {
         self,
         id: &RecordId,
         capture: &Capture,
-        study: &str,
+        uids: &DicomUids,
     ) -> Result<Vec<u8>, Error> {
         let BuildIdentity { name, version, .. } = &capture.build;
         let description = format!("Segmentation by {name} {version}");
         let series = Series { number: "2", modality: "SEG", description };
         let class = uids::SEGMENTATION_STORAGE;
-        let mut elements = common(class, self.uids, study, &series, id, capture);
+        let mut elements = common(class, self.uids, &uids.study, &series, id, capture);
+        elements.extend(uids.frame_of_reference.iter().flat_map(|uid| frame_of_reference(uid)));
         elements.extend(self.image(capture));
         let described = self
             .segments
@@ -113,10 +125,7 @@ impl Segmentation<'_> {
         elements.extend([
             // Multi-frame Functional Groups.
             element(tags::NUMBER_OF_FRAMES, self.frames.len().to_string()),
-            // Nothing is shared. The grid is that of the frame, whose file states the spacing;
-            // pixel measures of its own would require a slice thickness, which a 2D image does not
-            // have.
-            sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![item([])]),
+            sequence(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared(self.spacing_mm)]),
             sequence(
                 tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
                 self.frames.iter().map(|frame| self.source.groups(frame)).collect(),
@@ -254,6 +263,7 @@ impl Source<'_> {
         item([
             sequence(tags::DERIVATION_IMAGE_SEQUENCE, vec![derivation]),
             sequence(tags::FRAME_CONTENT_SEQUENCE, vec![item(content)]),
+            plane_position(),
             sequence(tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![item([segment])]),
         ])
     }

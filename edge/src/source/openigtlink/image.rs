@@ -1,6 +1,6 @@
 //! The content of an IMAGE message: a description of 72 bytes, then the samples.
 
-use medsa_frames::{Frame, MAX_SIDE_PX};
+use medsa_frames::{Frame, MAX_SIDE_PX, PixelSpacing};
 
 const DESCRIPTION_BYTES: usize = 72;
 
@@ -60,6 +60,7 @@ pub(super) fn parse(content: &[u8], window: [u16; 2]) -> Result<Frame, String> {
             words.flat_map(|word| [windowed(word, window); 3]).collect()
         }
     };
+    let pixel_spacing_mm = pixel_spacing_mm.map(PixelSpacing::Uniform);
     Ok(Frame { width, height, rgb, pixel_spacing_mm })
 }
 
@@ -168,7 +169,10 @@ mod tests {
     #[test]
     fn spacing_is_length_of_matrix_columns() {
         let mut content = message(3, 1, &[4, 9]);
-        assert_eq!(parse(&content, [0, 1]).unwrap().pixel_spacing_mm, Some([0.5, 0.2]));
+        assert_eq!(
+            parse(&content, [0, 1]).unwrap().pixel_spacing_mm,
+            Some(PixelSpacing::Uniform([0.5, 0.2]))
+        );
         content[12..60].fill(0);
         assert_eq!(parse(&content, [0, 1]).unwrap().pixel_spacing_mm, None);
         for diagonal in [0, 4, 8] {

@@ -190,14 +190,26 @@ fn only_the_source_is_required() {
     let http = config.http.unwrap();
     assert_eq!(http.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(http.control, HttpControl::ThisMachine);
-    assert!(refusal("[device]\nid = \"a\"\n").contains("missing field `source`"));
+    assert!(
+        refusal("[device]\nid = \"a\"\n")
+            .contains("source is missing, expected the section [source]")
+    );
 }
 
 #[test]
 fn unknown_keys_and_wrong_types_are_named_with_their_line() {
     assert_eq!(
         refusal(&with("kind = \"dicom\"", "rat_fps = 3\nkind = \"dicom\"")),
-        "edge.toml:7: `rat_fps = 3`: unknown field `rat_fps`, expected one of `kind`, `path`, \
+        "edge.toml:7: `rat_fps = 3`: unknown field `rat_fps`, did you mean `rate_fps`?"
+    );
+    assert_eq!(
+        refusal(&with("kind = \"dicom\"", "kind = \"dicm\"")),
+        "edge.toml:7: `kind = \"dicm\"`: unknown variant `dicm`, did you mean `dicom`?"
+    );
+    // Nothing is similar.
+    assert_eq!(
+        refusal(&with("kind = \"dicom\"", "zoom = 3\nkind = \"dicom\"")),
+        "edge.toml:7: `zoom = 3`: unknown field `zoom`, expected one of `kind`, `path`, \
          `command`, `server`, `device_name`, `window`, `device`, `format`, `rate_fps`, `loop`, \
          `pace`, `at_end`, `start_s`, `stall_s`, `max_back_off_s`, `frame_size`, `region`, \
          `blank`, `pixel_spacing_mm`"

@@ -19,7 +19,15 @@ use crate::service::{LOOP, is_left};
 struct Client(WebSocket<TcpStream>);
 
 enum LiveMessage {
-    Frame { id: u64, age_us: u32, size: (u16, u16), spacing_mm: [f32; 2], jpeg: Vec<u8> },
+    Frame {
+        id: u64,
+        age_us: u32,
+        size: (u16, u16),
+        spacing_mm: [f32; 2],
+        /// Number of regions with scales of their own.
+        regions: usize,
+        jpeg: Vec<u8>,
+    },
     Mask(Box<MaskMessage>),
     Text(Value),
 }
@@ -61,7 +69,8 @@ impl Client {
                     age_us: u32::from_le_bytes(bytes[17..21].try_into().unwrap()),
                     size: (short(21), short(23)),
                     spacing_mm: [float(25), float(29)],
-                    jpeg: bytes[33..].to_vec(),
+                    regions: bytes[33].into(),
+                    jpeg: bytes[34 + 16 * usize::from(bytes[33])..].to_vec(),
                 }
             }
             other => panic!("{other:?}"),
@@ -110,11 +119,11 @@ fn frames_state_their_pixel_spacing() {
     let mut client = Client::connect(line.rsplit('/').next().unwrap(), None).unwrap();
     client.say("");
     let spacing_mm = client.wait(|message| match message {
-        LiveMessage::Frame { spacing_mm, .. } => Some(spacing_mm),
+        LiveMessage::Frame { spacing_mm, regions, .. } => Some((spacing_mm, regions)),
         _ => None,
     });
     // Down the rows, along a row.
-    assert_eq!(spacing_mm, [0.5, 0.25]);
+    assert_eq!(spacing_mm, ([0.5, 0.25], 0));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::browser::Browser;
 use super::hands::{Bench, FROZEN};
-use super::page::{LIVE, hold, notice};
-use crate::harness::wait_until;
+use super::page::{LIVE, fact, hold, notice, place_of};
+use crate::harness::{Mosquitto, Place, wait_until};
+use crate::scale::configured;
 
 /// Millimetres down the rows and along a row.
 const SCALE: &str = "pixel_spacing_mm = [0.5, 0.25]";
@@ -155,6 +156,83 @@ fn ellipse_and_angle_are_measured_in_mm() {
     slide(&mut bench.browser, above, up);
     // 5 mm along a row and 10 mm up.
     wait_for(&mut bench.browser, &[(1.0, 0.0), (63.4, 1.0)]);
+    bench.end();
+}
+
+#[test]
+fn distance_has_the_scale_of_its_region() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(1), Mosquitto::start());
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true";
+    let edge = configured(&place, &broker, "", &["100,120"], http);
+    let line = edge.logged("touchscreen page at ");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(line.rsplit(' ').next().unwrap());
+    browser.wait_until(LIVE);
+    // 120 px of 0.2 mm.
+    browser.wait_until(&fact("24."));
+    browser.tap("#freeze");
+    browser.wait_until(FROZEN);
+    browser.tap("#measure");
+    browser.wait_until("!document.querySelector('#distance').hidden");
+    browser.tap("#distance");
+    browser.wait_until(&format!("!({NOTHING})"));
+    let at = |browser: &mut Browser, x, y| place_of(browser, (320, 240), x, y);
+    let (left, right) = (part(&mut browser, 0.38, 0.35), part(&mut browser, 0.62, 0.35));
+    let (a, b) = (at(&mut browser, 50.0, 80.0), at(&mut browser, 200.0, 80.0));
+    slide(&mut browser, left, a);
+    slide(&mut browser, right, b);
+    wait_for(&mut browser, &[(1.0, 0.0), (30.0, 0.3)]);
+    // It reaches over both regions.
+    let both = at(&mut browser, 300.0, 80.0);
+    slide(&mut browser, b, both);
+    wait_for(&mut browser, &[(1.0, 0.0), (250.0, 1.5)]);
+    browser.wait_until("document.querySelector('#results').textContent.endsWith(' px')");
+    let inside = at(&mut browser, 240.0, 80.0);
+    slide(&mut browser, a, inside);
+    wait_for(&mut browser, &[(1.0, 0.0), (30.0, 0.6)]);
+    browser.wait_until("document.querySelector('#results').textContent.endsWith(' mm')");
+    assert_eq!(browser.complaints(), Vec::<&Value>::new());
+}
+
+#[test]
+fn measurement_has_a_scale_within_one_region_only() {
+    needs!("browser", "mosquitto");
+    let mut bench = Bench::with_source("");
+    bench.browser.value(
+        "import(location.origin + '/scale.js').then((s) => { window.scaleOf = s.scaleOf; }), null",
+    );
+    bench.browser.wait_until("!!window.scaleOf");
+    // An image with a fine inset, and a curve over time on the right.
+    bench.browser.value(
+        "window.inset = { pixelMm: null, regions: [ \
+           { x0: 10, y0: 10, x1: 30, y1: 20, pixelMm: { x: 0.1, y: 0.1 } }, \
+           { x0: 70, y0: 0, x1: 100, y1: 60, pixelMm: null }, \
+           { x0: 0, y0: 0, x1: 70, y1: 60, pixelMm: { x: 0.5, y: 0.5 } } ] }, null",
+    );
+    let mut scale = |line: &str, ellipse: &str| {
+        let points = |text: &str| {
+            let points = text.split(' ').map(|point| {
+                let (x, y) = point.split_once(',').unwrap();
+                format!("{{x: {x}, y: {y}}}")
+            });
+            format!("[{}]", points.collect::<Vec<_>>().join(", "))
+        };
+        let ellipse = if ellipse.is_empty() { "null".into() } else { points(ellipse) };
+        bench.browser.value(&format!("scaleOf(inset, {}, {ellipse})?.x ?? null", points(line)))
+    };
+    assert_eq!(scale("12,12 28,18", ""), 0.1);
+    assert_eq!(scale("9.4,12 9.4,40", ""), 0.5);
+    assert_eq!(scale("40,5 60,50", ""), 0.5);
+    // Into the inset, across it, into the curve, and within it.
+    assert_eq!(scale("12,12 31,12", ""), Value::Null);
+    assert_eq!(scale("5,15 50,15", ""), Value::Null);
+    assert_eq!(scale("60,30 70,30", ""), Value::Null);
+    assert_eq!(scale("80,30 90,30", ""), Value::Null);
+    // An ellipse around the inset, and one beside it.
+    let around = "2,2 60,2 60,50 2,50 2,2";
+    assert_eq!(scale(around, "2,15 60,15 31,45"), Value::Null);
+    assert_eq!(scale("35,30 60,30 60,50 35,50 35,30", "35,40 60,40 47,50"), 0.5);
     bench.end();
 }
 

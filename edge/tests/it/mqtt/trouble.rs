@@ -1,11 +1,12 @@
 //! Silent connections, duplicate client ids, and oversized packets.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use medsa_edge::config::Protocol;
 use medsa_edge::mqtt::{Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Retention};
 use medsa_test_inputs::needs;
-use medsa_wire::{Availability, Message as _, Stats};
+use medsa_wire::{Availability, Command, Message as _, Stats};
 
 use super::Wire;
 use crate::harness::{Edge, Mosquitto, Observer, Place, external};
@@ -124,6 +125,47 @@ fn clients_with_own_ids_stay_connected() {
     observer.wait_for_mask("a mask of both", |mask| mask.frame_id > 50);
     first.signal("USR1");
     assert!(first.printed("connection lost").ends_with(" 0"));
+}
+
+/// The broker sends a retained message again at every connection.
+#[test]
+fn retained_prompts_and_commands_are_refused() {
+    needs!("mosquitto");
+    for (protocol, number) in [(Protocol::V4, 4), (Protocol::V5, 5)] {
+        let (place, broker) = (Place::new(2), Mosquitto::start());
+        let observer = Observer::start(&broker.url(), protocol);
+        let prompt = r#"{"object": 3, "change": {"Add": {"x": 20, "y": 20, "positive": true}}}"#;
+        let topics = ["prompt/json", "command/json", "command"].map(|t| format!("medsa/bench/{t}"));
+        let mut compact = vec![0; Command::MAX_ENCODED_LEN];
+        let compact = Command::Freeze.encode(&mut compact).unwrap().to_vec();
+        let payloads = [prompt.as_bytes().to_vec(), br#""Pause""#.to_vec(), compact];
+        for (topic, payload) in topics.iter().zip(payloads) {
+            observer.publish_retained(topic, payload);
+        }
+        let settings = format!("{}\nprotocol = {number}", external(&broker.url()));
+        let config = place.config(LOOP, &settings);
+        for _ in 0..2 {
+            let edge = Edge::run(&config);
+            // The order of the topics is the broker's.
+            for _ in &topics {
+                let line = edge.logged("refused: the broker has retained it");
+                assert!(topics.iter().any(|topic| line.contains(topic.as_str())), "{line}");
+            }
+            let stats = observer.wait("statistics", |message| {
+                let stats = Stats::decode(&message.payload).ok()?;
+                (message.topic.ends_with("/stats") && stats.refused_messages > 0).then_some(stats)
+            });
+            assert_eq!(stats.refused_messages, 3);
+            // Neither paused nor frozen, and without the object. A prompt at present is obeyed.
+            observer.publish("medsa/bench/prompt/json", prompt.replace("3", "4"));
+            let mut objects = BTreeSet::new();
+            observer.wait_for_mask("a mask of object 4", |mask| {
+                objects.insert(mask.object);
+                mask.object == 4
+            });
+            assert!(!objects.contains(&3), "{objects:?}");
+        }
+    }
 }
 
 /// MQTT 3.1.1 has no way to announce the largest packet to the broker.

@@ -7,7 +7,7 @@ use medsa_edge::measure::{Measured, Physical};
 use medsa_edge::pipeline::BuildIdentity;
 use medsa_edge::port::Trigger;
 use medsa_edge::records::{Capture, CapturedObject, ObjectState};
-use medsa_frames::Frame;
+use medsa_frames::{Frame, PixelSpacing};
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_wire::topic::{DeviceId, ObjectId};
 use ndarray::Array2;
@@ -41,7 +41,7 @@ pub fn without_objects((width, height): (u32, u32)) -> Capture {
             width,
             height,
             rgb: (0..width * height).flat_map(pixel).collect(),
-            pixel_spacing_mm: Some([0.382_653_06, 0.25]),
+            pixel_spacing_mm: Some(PixelSpacing::Uniform([0.382_653_06, 0.25])),
         },
         deidentification: Deidentification::Masked,
         captured_us: CAPTURED_US,
@@ -85,7 +85,12 @@ pub fn measured() -> Measured {
         centroid_px: [20.0, 17.0],
         longest_px: 24.5,
         shortest_px: 24.0,
-        physical: Some(Physical { area_mm2: 42.25, longest_mm: 9.1, shortest_mm: 6.1 }),
+        physical: Some(Physical {
+            pixel_spacing_mm: [0.382_653_06, 0.25],
+            area_mm2: 42.25,
+            longest_mm: 9.1,
+            shortest_mm: 6.1,
+        }),
         contour_px: vec![[7.5, 17.0], [20.0, 4.5], [32.5, 17.0], [20.0, 29.5]],
     }
 }

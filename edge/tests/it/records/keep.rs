@@ -9,7 +9,7 @@ use medsa_edge::records::{
     Capture, CapturedObject, ObjectState, Record, RecordId, RecordedMeasures, RecordedPoint,
     Records,
 };
-use medsa_frames::Clip;
+use medsa_frames::{Clip, PixelSpacing, ScaledRegion};
 use medsa_wire::{Message, RecordMessage};
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,8 @@ fn record_holds_the_capture() {
     let record = records.read(&kept.id).unwrap();
     assert_eq!((record.captured_us, record.trigger), (CAPTURED_US, Trigger::Touch));
     assert_eq!((record.frame.id, record.frame.width_px, record.frame.height_px), (300, 61, 35));
-    assert_eq!(record.frame.pixel_spacing_mm, capture.frame.pixel_spacing_mm);
+    assert_eq!(record.frame.pixel_spacing_mm, Some([0.382_653_06, 0.25]));
+    assert!(record.frame.regions.is_empty());
     assert_eq!(
         (record.device.id.as_str(), record.device.board.as_str()),
         ("bedside-1", "raspberry-pi-5")
@@ -61,6 +62,29 @@ fn record_holds_the_capture() {
     let measured = RecordedMeasures::from(&super::captures::measured());
     assert_eq!((measured.area_mm2, measured.contour_px.len()), (Some(42.25), 4));
     assert_eq!(nerve.measured.as_ref(), Some(&measured));
+}
+
+#[test]
+fn scales_by_place_are_kept_with_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path(), AMPLE).unwrap();
+    let region = |x0, x1, mm| ScaledRegion { x0, y0: 0, x1, y1: SIZE.1, mm };
+    let regions = vec![
+        region(0, 20, Some([0.382_653_06, 0.25])),
+        region(20, 30, None),
+        region(30, 60, Some([0.1, 0.1])),
+    ];
+    let pixel_spacing_mm = PixelSpacing::of_regions(regions, SIZE);
+    let mut capture = capture();
+    capture.frame.pixel_spacing_mm = pixel_spacing_mm.clone();
+    let kept = records.keep(&capture).unwrap();
+    let clip = Clip::open(kept.folder.join("frame.dcm")).unwrap();
+    assert_eq!(clip.frame(0).unwrap().pixel_spacing_mm, pixel_spacing_mm);
+    let record = records.read(&kept.id).unwrap();
+    assert_eq!(record.frame.pixel_spacing_mm, None);
+    let found: Vec<_> = record.frame.regions.iter().map(|r| (r.x0, r.pixel_spacing_mm)).collect();
+    let expected = [(20, None), (0, Some([0.382_653_06, 0.25])), (30, Some([0.1, 0.1]))];
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -146,7 +170,7 @@ fn inconsistent_captures_are_refused() {
             "capture: frame.rgb is 12 bytes, expected 6405 for 61 x 35 px",
         ),
         (
-            changed(|c| c.frame.pixel_spacing_mm = Some([0.1, 0.0])),
+            changed(|c| c.frame.pixel_spacing_mm = Some(PixelSpacing::Uniform([0.1, 0.0]))),
             "capture: frame.pixel_spacing_mm is 0, expected a finite number above 0",
         ),
         (

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use medsa_edge::source::Received;
+use medsa_frames::PixelSpacing;
 use medsa_test_inputs::{needs, python};
 
 use super::Played;
@@ -50,7 +51,8 @@ fn images_have_spacing_and_time_and_continue_after_a_reconnect() {
 fn check(n: usize, image: &Received) {
     let frame = &image.frame;
     assert_eq!((frame.width, frame.height), SIZE);
-    let [row_mm, column_mm] = frame.pixel_spacing_mm.unwrap();
+    let spacing = frame.pixel_spacing_mm.as_ref();
+    let [row_mm, column_mm] = spacing.and_then(PixelSpacing::uniform).unwrap();
     assert!((row_mm - 0.3).abs() < 1e-6 && (column_mm - 0.2).abs() < 1e-6);
     let expected_us = 1_700_000_000_250_000 + 1_000_000 * n as u64;
     assert!(image.source_us.unwrap().abs_diff(expected_us) <= 1, "{:?}", image.source_us);

@@ -6,7 +6,8 @@ use medsa_edge::config::Protocol;
 use medsa_test_inputs::needs;
 use medsa_wire::Availability;
 
-use crate::harness::{Edge, Mosquitto, Observer, Place, external};
+use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port, wait_until};
+use crate::http::get;
 
 /// A test image of 128 x 96 px, which the service crops.
 const CAMERA: &str = r#"kind = "pipe"
@@ -74,6 +75,52 @@ fn prompts_wait_for_the_first_frame_of_unknown_size() {
     assert!(line.contains("500"), "{line}");
     let mask = observer.wait_for_mask("a mask", |_| true);
     assert_eq!((mask.object, mask.frame_width_px, mask.frame_height_px), (0, 128, 96));
+}
+
+#[test]
+fn service_is_alive_but_not_ready_without_frames() {
+    let place = Place::new(1);
+    let silent = "kind = \"pipe\"\ncommand = [\"sleep\", \"1000\"]\nformat = \"mjpeg\"\n\
+                  start_s = 0.1\nmax_back_off_s = 0.25\n";
+    let broker = format!("mqtt://127.0.0.1:{}", free_port());
+    let edge = Edge::run(&with_http(&config(&place, silent, &broker)));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap();
+    // Never in between, however often it connects.
+    for _ in 0..3 {
+        for text in ["connecting to the source", "sleep runs as process", "no source: "] {
+            edge.logged(text);
+            let (status, body) = get(address, "/ready");
+            assert_eq!(status, 503, "{body}");
+            let health = get(address, "/health");
+            assert!(health.0 == 200 && health.1.contains("\"status\":\"impaired\""), "{health:?}");
+        }
+    }
+}
+
+#[test]
+fn service_is_ready_while_frames_arrive() {
+    let place = Place::new(3);
+    let clip = "kind = \"images\"\npath = \"clip\"\nat_end = \"stay\"\nrate_fps = 2\n";
+    let broker = format!("mqtt://127.0.0.1:{}", free_port());
+    let edge = Edge::run(&with_http(&config(&place, clip, &broker)));
+    let line = edge.logged("metrics and health at http://");
+    let address = line.rsplit('/').next().unwrap();
+    edge.logged("the source delivers frames");
+    let (status, body) = get(address, "/ready");
+    assert!(status == 200 && body.contains("\"status\":\"ok\""), "{status} {body}");
+    wait_until("the end of the recording", || {
+        let (status, body) = get(address, "/ready");
+        status == 503 && body.contains("\"state\":\"ended\"")
+    });
+    assert_eq!(get(address, "/health").0, 200);
+}
+
+/// The configuration with an HTTP server.
+fn with_http(config: &std::path::Path) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(config).unwrap();
+    std::fs::write(config, format!("{text}[http]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
+    config.to_owned()
 }
 
 pub fn config(place: &Place, source: &str, broker: &str) -> std::path::PathBuf {
