@@ -1,6 +1,7 @@
 //! `medsa-train`: base models, data sets, training and evaluation of adapters.
 
 mod command;
+mod warnings;
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     use_all_cores();
     keep_memory();
+    warnings::print();
     let Err(error) = command::run(command::Cli::parse()) else { return ExitCode::SUCCESS };
     if let Some(stopped) = error.downcast_ref::<command::Stopped>() {
         return stopped.exit_code();

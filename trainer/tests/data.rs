@@ -8,5 +8,7 @@ mod fixtures;
 mod pairs;
 #[path = "data/split.rs"]
 mod split;
+#[path = "data/values.rs"]
+mod values;
 #[path = "data/volumes.rs"]
 mod volumes;

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::cache::Cache;
 use super::files::{Entry, Kind, by_frame, by_stem};
 use super::item::{Item, Source};
 use super::problem::Problem;
 use super::records::{self, RecordsReport};
+use super::values::{MaskRule, ValueCounts, ValueMap};
 use super::volume;
 use crate::Error;
 
@@ -74,10 +77,36 @@ impl Dataset {
         items.iter().enumerate().all(follows).then_some(items)
     }
 
-    /// Reads every item and passes problems to `report`; the remaining items are still read. A
-    /// slice without a label is valid, but a volume without any is a problem. With `classes`, other
-    /// classes are reported once for each file.
-    pub fn check(&self, classes: Option<&[u8]>, mut report: impl FnMut(Problem)) {
+    /// Reads all masks and counts their values. Masks that cannot be read are left out;
+    /// [`Dataset::check`] reports them.
+    pub fn count_values(&self) -> ValueCounts {
+        let mut masks: BTreeMap<&Path, &Item> = BTreeMap::new();
+        self.items.iter().for_each(|item| drop(masks.entry(&item.mask).or_insert(item)));
+        // A volume may take a gigabyte, so that only one is in memory.
+        let (volumes, others): (Vec<&Item>, Vec<&Item>) =
+            masks.into_values().partition(|item| matches!(item.source, Source::Slice(..)));
+        let count = |item: &Item| Some((item.mask.clone(), item.count_values().ok()?));
+        let of_others: Vec<_> = others.into_par_iter().filter_map(count).collect();
+        of_others.into_iter().chain(volumes.into_iter().filter_map(count)).collect()
+    }
+
+    /// Classes of the values by `rule`, with classes of the given names.
+    ///
+    /// # Errors
+    /// [`Problem::AmbiguousValues`] or [`Problem::UnknownName`].
+    pub fn value_map(&self, rule: &MaskRule, names: &[String]) -> Result<ValueMap, Problem> {
+        rule.resolve(&self.count_values(), names, |value| usize::from(value) <= names.len())
+    }
+
+    /// Reads every item with `values` and passes problems to `report`; the remaining items are still
+    /// read. A slice without a label is valid, but a volume without any is a problem. With
+    /// `classes`, other classes are reported once for each file.
+    pub fn check(
+        &self,
+        values: &ValueMap,
+        classes: Option<&[u8]>,
+        mut report: impl FnMut(Problem),
+    ) {
         let mut broken: BTreeSet<&Path> = BTreeSet::new();
         let mut found: BTreeMap<PathBuf, BTreeSet<u8>> = BTreeMap::new();
         for item in &self.items {
@@ -85,7 +114,7 @@ impl Dataset {
             if broken.contains(item.image.as_path()) {
                 continue;
             }
-            match item.read() {
+            match item.read(values) {
                 Ok(sample) => {
                     found.entry(item.mask.clone()).or_default().extend(sample.class_indices());
                 }
@@ -179,11 +208,7 @@ fn pair(
             .map(|(frame, mask)| numbered(frame, mask, Source::Frame(frame, Arc::clone(cache))))
             .collect()),
         (Kind::Volume, Kind::Volume) => {
-            let (shape, mask_shape) = (volume::shape(&image.path)?, volume::shape(&mask.path)?);
-            if shape != mask_shape {
-                let (mask_size, image_size) = (mask_shape.0.to_vec(), shape.0.to_vec());
-                return Err(Problem::SizeMismatch { mask: mask.path, mask_size, image_size });
-            }
+            let shape = volume::shape(&image.path, &mask.path)?;
             let slice =
                 |index| numbered(index, mask.path.clone(), Source::Slice(index, Arc::clone(cache)));
             Ok((0..shape.0[2]).map(slice).collect())

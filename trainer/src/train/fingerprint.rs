@@ -58,7 +58,7 @@ mod tests {
             fs::write(root.join("images").join(name), name).unwrap();
             fs::write(root.join("masks").join(name), mask).unwrap();
         }
-        let mut stock = Stock::whole(root, &[]).unwrap();
+        let mut stock = Stock::whole(&DataConfig::new(root, None, &[])).unwrap();
         stock.train = vec![0];
         stock
     }

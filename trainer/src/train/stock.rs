@@ -1,9 +1,7 @@
 //! A data set with its training, validation and test parts.
 
-use std::path::Path;
-
 use super::config::DataConfig;
-use crate::data::{Dataset, Item, Part, Problem, Split, SplitError, TrainingImage};
+use crate::data::{Dataset, Item, Part, Problem, Split, SplitError, TrainingImage, ValueMap};
 use crate::error::Error;
 
 /// A data set with its split.
@@ -11,6 +9,7 @@ pub struct Stock {
     /// Configuration, with path and classes.
     pub config: DataConfig,
     dataset: Dataset,
+    values: ValueMap,
     /// Indices of items for training.
     pub train: Vec<usize>,
     /// Indices of items for validation.
@@ -28,7 +27,7 @@ pub enum StockError {
     /// The split cannot be read.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// An image cannot be read.
+    /// An image cannot be read, or the values of the masks are ambiguous.
     #[error(transparent)]
     Image(#[from] Problem),
     /// The split belongs to another data set.
@@ -89,14 +88,14 @@ impl Stock {
         Ok(stock)
     }
 
-    /// Opens a data set whose items are all for test.
+    /// Opens a data set whose items are all for test; the split of `config` is not used.
     ///
     /// # Errors
-    /// [`StockError`] names the folder.
-    pub fn whole(path: &Path, classes: &[String]) -> Result<Self, StockError> {
-        let (dataset, _) = Dataset::open(path)?;
+    /// [`StockError`] names the file or folder.
+    pub fn whole(config: &DataConfig) -> Result<Self, StockError> {
+        let (dataset, _) = Dataset::open(&config.path)?;
         let test = (0..dataset.items().len()).collect();
-        let config = DataConfig::new(path, None, classes);
+        let config = DataConfig { split: None, ..config.clone() };
         Self::new(config, dataset, [Vec::new(), Vec::new(), test])
     }
 
@@ -121,8 +120,9 @@ impl Stock {
             let used = |&i: &usize| dataset.items()[i].label.as_ref().is_none_or(listed);
             parts.iter_mut().for_each(|part| part.retain(used));
         }
+        let values = dataset.value_map(&config.mask_rule(), &config.classes)?;
         let [train, validation, test] = parts;
-        Ok(Self { config, dataset, train, validation, test })
+        Ok(Self { config, dataset, values, train, validation, test })
     }
 
     /// Indices of the items of one part.
@@ -169,14 +169,15 @@ impl Stock {
 
     /// Decodes `slices` images, starting with item `first`. Beyond the end of a volume or
     /// recording, its last image is repeated. Classes are numbered as in the configuration; those
-    /// that it ignores become background.
+    /// without a name become background.
     ///
     /// # Errors
     /// An image cannot be read.
     pub fn read(&self, first: usize, slices: usize) -> Result<Vec<TrainingImage>, Problem> {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));
-        let mut images = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
+        let mut images: Vec<TrainingImage> =
+            items.iter().map(|item| item.read(&self.values)).collect::<Result<_, _>>()?;
         for (image, item) in images.iter_mut().zip(items) {
             let labelled = item.label.as_ref().map(|label| self.labelled(label));
             image.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
