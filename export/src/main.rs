@@ -13,8 +13,8 @@ use medsa_export::{
     Calibrate, Calibration, CalibrationFrames, CalibrationSource, FitnessLimits, Folded, Progress,
     QuantizeBase, Recipe, Verified, Verify,
 };
-use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::data::{IgnoredValue, ValueTable};
+use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
 /// Make builds that devices run from trained networks

@@ -73,11 +73,13 @@ impl TensorFile {
 /// Reason why a file without a known kind is not used.
 fn not_safetensors(bytes: &[u8], error: &SafeTensorError) -> String {
     match error {
-        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength => format!(
-            "{} bytes, but its header says otherwise ({error}): the file was cut short or has \
+        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength => {
+            format!(
+                "{} bytes, but its header says otherwise ({error}): the file was cut short or has \
              something at its end; download or copy it again",
-            bytes.len()
-        ),
+                bytes.len()
+            )
+        }
         _ => {
             let start = &bytes[..bytes.len().min(8)];
             format!(

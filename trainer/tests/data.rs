@@ -2,6 +2,8 @@
 
 #[path = "data/cine.rs"]
 mod cine;
+#[path = "data/drawn.rs"]
+mod drawn;
 #[path = "data/fixtures.rs"]
 mod fixtures;
 #[path = "data/pairs.rs"]

@@ -199,7 +199,11 @@ fn damaged_record_is_refused_with_its_file_and_reason() {
         let problem = problems.first().unwrap_or_else(|| panic!("{expected}")).to_string();
         assert!(problem.contains(&names[0]) && problem.contains(expected), "{problem}");
         let whole = dataset.items().iter().filter(|item| item.name.starts_with(&names[1]));
-        assert_eq!(whole.filter(|item| item.read(&ValueMap::stored()).is_ok()).count(), 2, "{expected}");
+        assert_eq!(
+            whole.filter(|item| item.read(&ValueMap::stored()).is_ok()).count(),
+            2,
+            "{expected}"
+        );
     }
 }
 

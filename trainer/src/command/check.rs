@@ -23,6 +23,11 @@ impl Check {
         if let Some(records) = dataset.records() {
             println!("{records}");
         }
+        if dataset.records().is_none() {
+            for (number, label) in (1..).zip(dataset.labels()) {
+                println!("class {number}: {label}");
+            }
+        }
         problems.iter().for_each(|problem| println!("{problem}"));
         let before = problems.len();
         let counts = dataset.count_values();

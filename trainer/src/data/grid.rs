@@ -84,7 +84,8 @@ impl Affine {
     /// Sizes of a voxel along the axes in mm, ascending, so that they do not depend on the order of
     /// the axes.
     fn voxel_size(&self) -> [f64; 3] {
-        let length = |axis: usize| self.0.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt();
+        let length =
+            |axis: usize| self.0.iter().map(|row| row[axis] * row[axis]).sum::<f64>().sqrt();
         let mut size = [0, 1, 2].map(length);
         size.sort_by(f64::total_cmp);
         size

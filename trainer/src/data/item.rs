@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::cache::Cache;
+use super::drawn::Drawing;
 use super::problem::Problem;
 use super::records::RecordedMask;
 use super::training_image::TrainingImage;
@@ -42,13 +43,15 @@ pub(super) enum Source {
     Frame(usize, Arc<Cache>),
     /// A recording with one frame, and an image file.
     OnlyFrame(Arc<Cache>),
+    /// An image file, and a mask that is drawn from an annotation.
+    Drawn(Arc<Drawing>),
     /// A frame and an object of a record.
     Record(RecordedMask),
 }
 
 impl Item {
-    /// Decodes the image and its mask, whose values are converted to classes by `values`. The mask
-    /// of a record has no values; its class is that of its label. Several threads may read items at
+    /// Decodes the image and its mask, whose values are converted to classes by `values`. Masks of
+    /// records and of annotations have no values; their classes are those of their labels. Several threads may read items at
     /// the same time.
     ///
     /// # Errors
@@ -57,8 +60,14 @@ impl Item {
     /// [`Problem::NoSuchFrame`], or [`Problem::WrongKind`] if a recording of several frames has only
     /// one mask.
     pub fn read(&self, values: &ValueMap) -> Result<TrainingImage, Problem> {
-        if let Source::Record(mask) = &self.source {
-            return mask.read(&self.image, &self.mask);
+        match &self.source {
+            Source::Record(mask) => return mask.read(&self.image, &self.mask),
+            Source::Drawn(drawing) => {
+                let (width, height, rgb) = raster::rgb(&self.image)?;
+                let classes = drawing.classes(&self.mask, [width, height])?;
+                return Ok(TrainingImage { width, height, rgb, classes });
+            }
+            _ => {}
         }
         let mut image = self.read_stored()?;
         values.apply(&mut image.classes).map_err(|value| {
@@ -73,7 +82,7 @@ impl Item {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
             Source::Slice(index, cache) => Ok(cache.volume(&self.image, &self.mask)?.slice(*index)),
             Source::Frame(index, cache) => self.read_frame(*index, cache),
-            Source::Record(mask) => mask.read(&self.image, &self.mask),
+            Source::Record(_) | Source::Drawn(_) => unreachable!("their masks have no values"),
             Source::OnlyFrame(cache) => {
                 if cache.clip(&self.image)?.len() > 1 {
                     let (mask, image) = (self.mask.clone(), self.image.clone());
@@ -85,15 +94,20 @@ impl Item {
         }
     }
 
+    /// True if the classes are those of labels, not of values.
+    pub fn has_labels(&self) -> bool {
+        matches!(self.source, Source::Record(_) | Source::Drawn(_))
+    }
+
     /// True if the mask's file belongs to other items, too.
     pub(super) fn shares_mask(&self) -> bool {
         matches!(self.source, Source::Slice(..) | Source::Record(_))
     }
 
-    /// Pixels of each value in the mask's file; none for records, whose masks have no values.
+    /// Pixels of each value in the mask's file; none if masks have no values.
     pub(super) fn count_values(&self) -> Result<BTreeMap<u8, u64>, Problem> {
         match &self.source {
-            Source::Record(_) => Ok(BTreeMap::new()),
+            Source::Record(_) | Source::Drawn(_) => Ok(BTreeMap::new()),
             Source::Slice(..) => Ok(count(&volume::mask_values(&self.mask)?.1)),
             Source::Pair | Source::Frame(..) | Source::OnlyFrame(_) => {
                 let values = mask_file::values(&self.mask)?;

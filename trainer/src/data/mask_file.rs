@@ -10,7 +10,7 @@ use ndarray::Array2;
 use png::{BitDepth, ColorType};
 
 use super::problem::Problem;
-use super::raster::{self, MAX_SIDE_PX};
+use super::raster;
 
 /// Memory limit of the decoder, in bytes.
 const MAX_ALLOC_BYTES: usize = 1 << 30;
@@ -36,7 +36,8 @@ pub(super) fn values(path: &Path) -> Result<Array2<u8>, Problem> {
         ImageFormat::Png => png_values(path).map_err(|e| unreadable(&e))?,
         _ => {
             let image = raster::decode(path)?.into_rgb8();
-            let values = image.pixels().map(|pixel| grey_of_jpeg(pixel.0)).collect();
+            let values = image.pixels().map(|pixel| grey_of_jpeg(pixel.0));
+            let values: Result<Vec<u8>, String> = values.collect();
             let values = values.and_then(black_and_white).map_err(|e| unreadable(&e))?;
             GrayImage::from_raw(image.width(), image.height(), values)
                 .ok_or_else(|| unreadable(&format!("fewer pixels than {width} x {height}")))?
@@ -69,9 +70,10 @@ fn png_values(path: &Path) -> Result<GrayImage, String> {
         (ColorType::Rgb, BitDepth::Eight) => {
             samples.chunks_exact(3).map(grey_of_pixel).collect::<Result<_, _>>()?
         }
-        (ColorType::Rgba, BitDepth::Eight) => {
-            samples.chunks_exact(4).map(|rgba| grey_of_pixel(&rgba[..3])).collect::<Result<_, _>>()?
-        }
+        (ColorType::Rgba, BitDepth::Eight) => samples
+            .chunks_exact(4)
+            .map(|rgba| grey_of_pixel(&rgba[..3]))
+            .collect::<Result<_, _>>()?,
         (colour, depth) => {
             let bits = depth as u8;
             return Err(format!("a mask of {bits}-bit {colour:?} samples, {EXPECTED}"));

@@ -16,6 +16,11 @@
 //! single class; [`MaskRule`] is the whole rule, and its exceptions. Indices of a palette are values,
 //! too.
 //!
+//! Masks may also be annotations: LabelMe files (`masks/a.json`, or `a.json` beside `a.png`), or one
+//! COCO file for all images (`annotations.json`, `annotations/*.json`, `_annotations.coco.json`).
+//! Their labels are classes. Of a folder in the form of VOC, `JPEGImages/` and `SegmentationClass/`
+//! are read.
+//!
 //! A data set may also be a folder of records of a device, such as
 //! `00000042-20261123T064433.123456Z`. Each object with a mask is an item, such as
 //! `00000042-20261123T064433.123456Z#0002`; its label is its class.
@@ -25,9 +30,11 @@
 
 mod cache;
 mod dataset;
+mod drawn;
 mod files;
 mod grid;
 mod item;
+mod layout;
 mod mask_file;
 mod problem;
 mod raster;

@@ -47,6 +47,7 @@ impl Hashes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::DataConfig;
     use super::*;
 
     /// A data set of two images, both files of made-up bytes; `a` is for training.

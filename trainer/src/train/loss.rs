@@ -73,4 +73,34 @@ mod tests {
         let wrong = loss([-80.0, -80.0, 80.0, 80.0], [1.0, 1.0, 0.0, 0.0]);
         assert!((wrong - (80.0 + 1.0 - 1.0 / 5.0)).abs() < 1e-4, "{wrong}");
     }
+
+    #[test]
+    fn pixels_that_are_not_scored_change_neither_loss_nor_gradient() {
+        let tensor = |values: &[f32]| {
+            let shape = (1, 1, values.len());
+            Tensor::from_slice(values, shape, &Device::Cpu).unwrap()
+        };
+        let run = |logits: &[f32], truth: &[f32], scored: Option<&[f32]>| {
+            let logits = Node::variable("x", tensor(logits));
+            let scored = scored
+                .map(|scored| Tensor::from_slice(scored, (1, scored.len()), &Device::Cpu).unwrap());
+            let loss = dice_bce(&logits, &tensor(truth), scored.as_ref()).unwrap();
+            let value: f32 = loss.value().to_scalar().unwrap();
+            let gradient = loss.backward().unwrap().remove("x").unwrap();
+            (value, gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        let (expected, of_scored) = run(&[1.0, -0.5, 0.2], &[1.0, 0.0, 0.0], None);
+        let truth = [1.0, 0.0, 0.0, 0.0];
+        for ignored in [-9.0, 0.0, 7.0] {
+            let logits = [1.0, -0.5, ignored, 0.2];
+            let (found, gradient) = run(&logits, &truth, Some(&[1.0, 1.0, 0.0, 1.0]));
+            assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+            assert_eq!(gradient[2], 0.0);
+            for (found, expected) in [0, 1, 3].map(|i| gradient[i]).iter().zip(&of_scored) {
+                assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+            }
+        }
+        let (found, gradient) = run(&[3.0, 2.0], &[0.0, 0.0], Some(&[0.0, 0.0]));
+        assert!(found.abs() < 1e-6 && gradient == [0.0, 0.0], "{found}, {gradient:?}");
+    }
 }

@@ -1,7 +1,9 @@
 //! A data set with its training, validation and test parts.
 
 use super::config::DataConfig;
-use crate::data::{Dataset, Item, Part, Problem, Split, SplitError, TrainingImage, ValueMap};
+use crate::data::{
+    Dataset, IGNORED, Item, MAX_CLASS, Part, Problem, Split, SplitError, TrainingImage, ValueMap,
+};
 use crate::error::Error;
 
 /// A data set with its split.
@@ -40,12 +42,12 @@ pub enum StockError {
         /// Error.
         source: Box<SplitError>,
     },
-    /// None of the labels of the records is a configured class.
+    /// None of the labels of the objects is a configured class.
     #[error(
         "{folder}: objects are labelled {found}, expected at least one of the classes {expected}"
     )]
     Labels {
-        /// Folder of the records.
+        /// Folder of the data set.
         folder: String,
         /// Labels of the objects.
         found: String,
@@ -65,7 +67,7 @@ pub enum StockError {
 impl Stock {
     /// Opens a data set and its split. Without a split, all items are for training.
     ///
-    /// The classes of records are labels. Without configured classes, all labels are classes;
+    /// The classes of records and annotations are labels. Without configured classes, all labels are classes;
     /// otherwise, objects with other labels are not used.
     ///
     /// # Errors
@@ -105,7 +107,7 @@ impl Stock {
         dataset: Dataset,
         mut parts: [Vec<usize>; 3],
     ) -> Result<Self, StockError> {
-        let labels = dataset.labels();
+        let labels = dataset.labels().to_vec();
         if config.classes.is_empty() {
             config.classes = labels;
         } else if !labels.is_empty() {
@@ -179,10 +181,12 @@ impl Stock {
         let mut images: Vec<TrainingImage> =
             items.iter().map(|item| item.read(&self.values)).collect::<Result<_, _>>()?;
         for (image, item) in images.iter_mut().zip(items) {
-            let labelled = item.label.as_ref().map(|label| self.labelled(label));
-            image.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
-                number if class == 0 || self.leaves_out(number) => 0,
-                number => number,
+            let has_labels = item.has_labels();
+            image.classes.mapv_inplace(|class| match class {
+                0 | IGNORED => class,
+                class if has_labels => self.labelled(class),
+                class if self.leaves_out(class) => 0,
+                class => class,
             });
         }
         while let (true, Some(last)) = (images.len() < slices, images.last().cloned()) {
@@ -191,10 +195,11 @@ impl Stock {
         Ok(images)
     }
 
-    /// Class of a label; 0 if it is not listed.
-    fn labelled(&self, label: &str) -> u8 {
-        let at = self.config.classes.iter().position(|class| class == label);
-        at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+    /// Configured class of a class of the labels; 0 if its label is not listed.
+    fn labelled(&self, class: u8) -> u8 {
+        let label = self.dataset.labels().get(usize::from(class).wrapping_sub(1));
+        let at = label.and_then(|label| self.config.classes.iter().position(|c| c == label));
+        at.and_then(|at| u8::try_from(at + 1).ok()).filter(|&c| c <= MAX_CLASS).unwrap_or(0)
     }
 
     fn leaves_out(&self, class: u8) -> bool {

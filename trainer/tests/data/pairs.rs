@@ -75,8 +75,8 @@ fn every_problem_is_reported_and_the_rest_is_read() {
             "images/twice.png: not used, images/twice.jpg has the same name",
             "masks/class.png: class 3 is not listed, expected one of [1, 2]",
             "masks/empty.png: empty, no pixel has a class",
-            "masks/kind.nii: wrong kind of mask for images/kind.png, expected a .png or .jpg \
-             file, or a folder of them",
+            "masks/kind.nii: wrong kind of mask for images/kind.png, expected a .png, .jpg or \
+             LabelMe .json file, or a folder of images",
             "masks/orphan.png: no image of the same name in images",
             "masks/size.png: size is 8 x 12 px, but that of its image is 12 x 8 px",
         ]

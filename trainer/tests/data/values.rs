@@ -107,10 +107,14 @@ fn black_and_white_jpeg_masks_are_one_class_and_grey_ones_are_refused() {
     folder.grey("masks/b.png", (64, 48), |x, y| u8::from(disc(x, y)) * 255);
     assert_eq!(folder.check(Some(&[1])).1, Vec::<String>::new());
     let (dataset, _) = folder.check(None);
-    let wrong = read(&dataset, 0).classes.iter().zip(&read(&dataset, 1).classes);
-    let wrong = wrong.filter(|(jpeg, png)| jpeg != png).count();
+    let [jpeg, png] = [0, 1].map(|index| read(&dataset, index).classes);
+    let wrong = jpeg.iter().zip(&png).filter(|(jpeg, png)| jpeg != png).count();
     assert!(wrong < 20, "{wrong} px differ");
-    folder.grey("masks/a.jpg", (64, 48), |x, y| if disc(x, y) { (x * 8).min(255) as u8 } else { 0 });
+    folder.grey(
+        "masks/a.jpg",
+        (64, 48),
+        |x, y| if disc(x, y) { (x * 8).min(255) as u8 } else { 0 },
+    );
     let (_, problems) = folder.check(Some(&[1]));
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("JPEG does not keep class numbers"), "{problems:?}");
@@ -131,8 +135,10 @@ fn stray_files_are_named() {
     let (_, problems) = folder.check(None);
     assert_eq!(problems.len(), 3, "{problems:?}");
     for (problem, file) in problems.iter().zip(["a.png", "b.nii.gz", "c.dcm"]) {
-        let expected = format!("images/{file}: unreadable: this is a Git LFS pointer to a file of \
-                                4711 bytes");
+        let expected = format!(
+            "images/{file}: unreadable: this is a Git LFS pointer to a file of \
+                                4711 bytes"
+        );
         assert!(problem.starts_with(&expected), "{problem}");
     }
 }

@@ -17,10 +17,7 @@ pub struct ValueTable(Vec<(RangeInclusive<u8>, Meaning)>);
 
 /// Meaning of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a class as number or name, \"background\" or \"ignore\""
-)]
+#[serde(untagged, expecting = "expected a class as number or name, \"background\" or \"ignore\"")]
 pub enum Meaning {
     /// A class by its number; 0 for background.
     Class(u8),
