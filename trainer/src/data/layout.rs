@@ -48,13 +48,11 @@ pub(super) fn open(path: &Path, problems: &mut Vec<Problem>) -> Result<Content, 
         return Ok(Content { items, labels, records: Some(report) });
     }
     let folder = if images.exists() { images.as_path() } else { path };
-    let has_annotations = |entries: Vec<Entry>| entries.iter().any(|e| e.kind == Kind::Annotation);
-    match by_stem_of(folder, |kind| kind == Kind::Annotation, &mut Vec::new()) {
-        Ok(entries) if has_annotations(entries.into_values().collect()) => {
-            pairs(folder, folder, Unmasked::Reported, problems)
-        }
-        _ => pairs(&images, &masks, Unmasked::Reported, problems),
+    let annotations = by_stem_of(folder, |kind| kind == Kind::Annotation, &mut Vec::new());
+    if annotations.is_ok_and(|annotations| !annotations.is_empty()) {
+        return pairs(folder, folder, Unmasked::Reported, problems);
     }
+    pairs(&images, &masks, Unmasked::Reported, problems)
 }
 
 /// Images without a mask.
