@@ -133,7 +133,7 @@ fn ours(size: usize) {
         let embedding = network.embedding(&features, 1).expect("the CPU computes");
         let logits = network.predict(&embedding, &tokens, None).expect("the CPU computes");
         let truth = network.tensor(truth.clone()).expect("the CPU computes");
-        let loss = dice_bce(&logits, &truth).expect("the CPU computes");
+        let loss = dice_bce(&logits, &truth, None).expect("the CPU computes");
         let mut gradients = Gradients::new();
         learner.collect(loss, &mut gradients).expect("the CPU computes");
         optimizer.step(learner.vars(), &gradients, 1e-4, &config).expect("the CPU computes");

@@ -16,6 +16,7 @@ use medsa_export::{
     Calibrate, Calibration, CalibrationFrames, CalibrationSource, FitnessLimits, Folded, Progress,
     QuantizeBase, Recipe, Verified, Verify,
 };
+use medsa_trainer::data::{IgnoredValue, ValueTable};
 use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Stock};
 
@@ -157,6 +158,14 @@ struct VerifyCommand {
     /// Names of the classes 1, 2, ...
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
+    /// Value of mask pixels that are not scored: auto (255, if masks have it beside classes), off,
+    /// or a value
+    #[arg(long, value_name = "VALUE", default_value_t = IgnoredValue::Auto)]
+    ignore: IgnoredValue,
+    /// Meaning of the values in masks, as 127=1,200-255=nerve,50=ignore [default: 0 is background,
+    /// the others are class numbers, and a lone 255 is class 1]
+    #[arg(long, value_name = "VALUE=CLASS,...", default_value = "", hide_default_value = true)]
+    values: ValueTable,
     /// Kinds of prompts, comma-separated
     #[arg(
         long,
@@ -247,9 +256,14 @@ fn int8_text(report: &QuantizationReport) -> String {
 }
 
 fn verify(command: VerifyCommand) -> anyhow::Result<()> {
-    let stock = match &command.split {
-        Some(split) => Stock::open(&DataConfig::new(&command.data, Some(split), &command.classes))?,
-        None => Stock::whole(&command.data, &command.classes)?,
+    let data = DataConfig {
+        ignore: command.ignore,
+        values: command.values,
+        ..DataConfig::new(&command.data, command.split.as_deref(), &command.classes)
+    };
+    let stock = match &data.split {
+        Some(_) => Stock::open(&data)?,
+        None => Stock::whole(&data)?,
     };
     let mut kinds = command.prompt;
     kinds.sort();

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candle_core::pickle::PthTensors;
-use candle_core::{DType, Device, Tensor};
 use medsa_bundle::{Origin, sha256_hex};
 use medsa_sam::{Sam, SamConfig, Weights};
-use ndarray::{ArcArray, IxDyn};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::pth::{is_pth, read_pth, unwrapped};
 use crate::released::{self, Released};
 use crate::tensor_file::{TensorFile, from_metadata, stem};
 
@@ -40,10 +38,13 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a `.pth` or `.safetensors` file.
+    /// Reads a `.pth` or `.safetensors` file. Its tensors may be floats of 16 to 64 bits, may be
+    /// under a key such as `state_dict`, and may have the names of wrappers in front, such as
+    /// `module.`.
     ///
     /// # Errors
-    /// An [`Error`] that names the file, and the invalid tensor if there is one.
+    /// An [`Error`] that names the file, and what it is if it is no checkpoint, or the invalid
+    /// tensor.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
         let TensorFile { weights, metadata } = if is_pth(&bytes) {
@@ -52,6 +53,7 @@ impl Checkpoint {
             TensorFile::parse(path, &bytes)?
         };
         let network = |e| Error::network(path, e);
+        let weights = unwrapped(path, weights)?;
         let (weights, is_released) = released::normalized(weights).map_err(network)?;
         let config: SamConfig = match from_metadata(path, &metadata, CONFIG)? {
             Some(config) => config,
@@ -120,37 +122,4 @@ impl Checkpoint {
 /// A metadata entry: key, and plain data as JSON.
 fn json(key: &str, data: &impl Serialize) -> (String, String) {
     (key.to_owned(), serde_json::to_string(data).expect("plain data"))
-}
-
-/// True for PyTorch's format, which is a zip archive.
-fn is_pth(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"PK")
-}
-
-/// Reads the state dict of a `.pth` file, at the top or under the keys that training scripts use.
-/// Single tensors, such as a loss, may be stored next to it.
-fn read_pth(path: &Path) -> Result<Weights, Error> {
-    let top = PthTensors::new(path, None).map_err(|e| Error::format(path, e))?;
-    let below = ["model", "state_dict"].map(|key| PthTensors::new(path, Some(key)));
-    // A missing key is an error and is skipped.
-    let dicts = [top].into_iter().chain(below.into_iter().flatten());
-    let found = dicts.max_by_key(|dict| dict.tensor_infos().len()).expect("there is the top");
-    let names = found.tensor_infos().keys();
-    let read = |name: &String| -> Result<_, Error> {
-        let tensor = found.get(name).and_then(|tensor| tensor.map(|t| to_array(&t)).transpose());
-        let tensor = tensor.map_err(|e| Error::format(path, format!("tensor {name}: {e}")))?;
-        Ok((name.clone(), tensor.expect("it is among the names")))
-    };
-    let weights = names.map(read).collect::<Result<Weights, Error>>()?;
-    if weights.is_empty() {
-        let reason = "no tensors at the top, under `model` or under `state_dict`";
-        return Err(Error::format(path, reason));
-    }
-    Ok(weights)
-}
-
-fn to_array(tensor: &Tensor) -> candle_core::Result<ArcArray<f32, IxDyn>> {
-    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-    let array = ArcArray::from_shape_vec(tensor.dims(), values);
-    Ok(array.expect("a tensor has as many values as its shape says"))
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod command;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { medsa_trainer::use_all_cores() };
     keep_memory();
+    warnings::print();
     let done = command::run(command::Cli::parse()).and_then(|()| Ok(medsa_console::finish()?));
     let Err(error) = done else { return ExitCode::SUCCESS };
     if let Some(stopped) = error.downcast_ref::<command::Stopped>() {

@@ -204,9 +204,28 @@ pub fn shifted(mask: ArrayView2<bool>, [rows, columns]: [isize; 2]) -> Array2<bo
     })
 }
 
+/// Removes the pixels to ignore from a mask `[H, W]` of the same size.
+///
+/// # Panics
+/// If the sizes differ.
+pub fn leave_out(mask: &mut Array2<bool>, ignored: Option<&Array2<bool>>) {
+    if let Some(ignored) = ignored {
+        mask.zip_mut_with(ignored, |inside, &ignored| *inside &= !ignored);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_ignored_pixels_are_left_out() {
+        let mut mask = ndarray::array![[true, true, false, false]];
+        leave_out(&mut mask, Some(&ndarray::array![[true, false, true, false]]));
+        assert_eq!(mask, ndarray::array![[false, true, false, false]]);
+        leave_out(&mut mask, None);
+        assert_eq!(mask, ndarray::array![[false, true, false, false]]);
+    }
 
     #[test]
     fn distances_equal_the_definition() {

@@ -13,9 +13,6 @@ use medsa_sam::{AdapterConfig, Error, MlpInput, PointOrder, SamConfig, Weights, 
 
 pub(crate) use self::layout::{has_repeated_bias, put_base_tensor};
 
-/// Prefix of every name if the model was trained on several GPUs.
-const PARALLEL: &str = "module.";
-
 /// Names of adapters: here, and in the released code.
 pub(crate) const ADAPTERS: [(&str, &str); 3] =
     [("space", "Space_Adapter"), ("mlp", "MLP_Adapter"), ("depth", "Depth_Adapter")];
@@ -57,17 +54,12 @@ impl Released {
     }
 }
 
-/// Merges low-rank updates into their layers, and removes the prefix of every name if the model was
-/// trained on several GPUs. Also returns true if the released code trained the model.
+/// Merges low-rank updates into their layers. Also returns true if the released code trained the
+/// model.
 ///
 /// # Errors
 /// Names the update that does not fit its layer.
-pub(crate) fn normalized(weights: Weights) -> Result<(Weights, bool), Error> {
-    let weights = weights.into_iter().map(|(name, value)| match name.strip_prefix(PARALLEL) {
-        Some(short) => (short.to_owned(), value),
-        None => (name, value),
-    });
-    let mut weights: Weights = weights.collect();
+pub(crate) fn normalized(mut weights: Weights) -> Result<(Weights, bool), Error> {
     let updates = low_rank::merge(&mut weights)?;
     let is_adapted = weights.keys().any(|name| adapter_name(name).is_some());
     Ok((weights, updates > 0 || is_adapted))

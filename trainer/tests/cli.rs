@@ -9,3 +9,5 @@ mod fixtures;
 mod journey;
 #[path = "cli/logs.rs"]
 mod logs;
+#[path = "cli/masks.rs"]
+mod masks;

@@ -12,6 +12,8 @@ use medsa_tests::needs;
 use medsa_tests::{onnxruntime, place};
 use medsa_trainer::Checkpoint;
 use ndarray::{ArcArray, ArrayD, IxDyn};
+use safetensors::serialize;
+use safetensors::tensor::{Dtype, TensorView};
 
 #[test]
 fn missing_tensor_is_named_with_its_expected_shape() {
@@ -87,6 +89,35 @@ fn imported_checkpoint_is_the_same_network() {
     assert_eq!(imported.weights, original.weights);
     assert_eq!(imported.config, original.config);
     assert_eq!(imported.origin, original.origin);
+}
+
+#[test]
+fn counters_of_batch_norms_in_safetensors_are_passed_over() {
+    needs!("litemedsam");
+    let folder = place::scratch();
+    let path = folder.path().join("base.safetensors");
+    let original = lite_medsam();
+    let counters = original.weights.keys().filter(|name| name.ends_with(".num_batches_tracked"));
+    assert!(counters.count() > 0, "the checkpoint has counters");
+    // As `safetensors.torch.save_file` writes them: integers without an axis.
+    let bytes = |name: &str, value: &ArcArray<f32, IxDyn>| -> (Dtype, Vec<u8>) {
+        match name.ends_with(".num_batches_tracked") {
+            true => (Dtype::I64, value.iter().flat_map(|v| (*v as i64).to_le_bytes()).collect()),
+            false => (Dtype::F32, value.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        }
+    };
+    let tensors: Vec<_> = original
+        .weights
+        .iter()
+        .map(|(name, value)| (name, value.shape().to_vec(), bytes(name, value)))
+        .collect();
+    let views = tensors.iter().map(|(name, shape, (dtype, bytes))| {
+        (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    fs::write(&path, serialize(views, None).unwrap()).unwrap();
+    let found = Checkpoint::read(&path).unwrap();
+    assert_eq!(found.weights, original.weights);
+    found.sam(None).unwrap();
 }
 
 #[test]

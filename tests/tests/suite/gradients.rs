@@ -155,14 +155,14 @@ impl Tiny {
 
     fn loss(&self, network: &Network) -> Node {
         let truth = network.tensor(self.truth.clone()).unwrap();
-        dice_bce(&self.predict(network, 1), &truth).unwrap()
+        dice_bce(&self.predict(network, 1), &truth, None).unwrap()
     }
 
     /// Loss of the f32 logits, computed in f64, so that only the network's rounding remains.
     fn exact_loss(&self, network: &Network) -> f64 {
         let truth = network.tensor(self.truth.clone()).unwrap().to_dtype(DType::F64).unwrap();
         let logits = self.predict(network, 1).value().to_dtype(DType::F64).unwrap();
-        dice_bce(&Node::constant(logits), &truth).unwrap().value().to_scalar().unwrap()
+        dice_bce(&Node::constant(logits), &truth, None).unwrap().value().to_scalar().unwrap()
     }
 
     fn gradients(&self, learner: &Learner) -> Gradients {

@@ -12,7 +12,7 @@ use medsa_edge::records::{Capture, CapturedObject, ObjectState, Records};
 use medsa_frames::Frame;
 use medsa_sam::prompt::{Point, Prompt};
 use medsa_tests::program;
-use medsa_trainer::data::{Dataset, Part, Split};
+use medsa_trainer::data::{Dataset, Part, Split, ValueMap};
 use medsa_trainer::train::{DataConfig, Stock};
 use medsa_wire::topic::{DeviceId, ObjectId};
 use ndarray::Array2;
@@ -44,14 +44,14 @@ fn captured_frames_and_masks_are_read_back() {
     // By ascending number of the object.
     let objects = captures.iter().flat_map(|capture| capture.objects.iter().rev());
     for (item, (object, class)) in dataset.items().iter().zip(objects.zip([1, 2, 1, 2])) {
-        let image = item.read().unwrap();
+        let image = item.read(&ValueMap::stored()).unwrap();
         assert_eq!((image.width, image.height), SIZE);
         assert_eq!(image.rgb, captures[0].frame.rgb);
         assert_eq!(image.classes, object.mask.mapv(|inside| if inside { class } else { 0 }));
         assert_eq!(item.label.as_ref(), Some(&object.label));
     }
     let mut more = Vec::new();
-    dataset.check(Some(&[1, 2]), |problem| more.push(problem));
+    dataset.check(&ValueMap::stored(), Some(&[1, 2]), |problem| more.push(problem));
     assert_eq!(more, []);
 }
 
@@ -195,11 +195,15 @@ fn damaged_record_is_refused_with_its_file_and_reason() {
         let names = keep(folder.path(), &[two_objects(), two_objects()]);
         damage(&folder.path().join(&names[0]));
         let (dataset, mut problems) = Dataset::open(folder.path()).unwrap();
-        dataset.check(None, |problem| problems.push(problem));
+        dataset.check(&ValueMap::stored(), None, |problem| problems.push(problem));
         let problem = problems.first().unwrap_or_else(|| panic!("{expected}")).to_string();
         assert!(problem.contains(&names[0]) && problem.contains(expected), "{problem}");
         let whole = dataset.items().iter().filter(|item| item.name.starts_with(&names[1]));
-        assert_eq!(whole.filter(|item| item.read().is_ok()).count(), 2, "{expected}");
+        assert_eq!(
+            whole.filter(|item| item.read(&ValueMap::stored()).is_ok()).count(),
+            2,
+            "{expected}"
+        );
     }
 }
 

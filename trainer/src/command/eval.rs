@@ -7,6 +7,7 @@ use medsa_trainer::prompts::PromptKind;
 use medsa_trainer::train::{DataConfig, Evaluation, FeatureCache, Network, Stock};
 use medsa_trainer::{Adapter, Checkpoint};
 
+use super::masks::MaskOptions;
 use super::measure::measure;
 use super::{at, table, warn_of_problems};
 
@@ -30,6 +31,8 @@ pub struct Eval {
     /// Names of the classes 1, 2, ...
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
+    #[command(flatten)]
+    masks: MaskOptions,
     /// Kinds of prompts, comma-separated
     #[arg(
         long,
@@ -70,9 +73,11 @@ impl Eval {
             anyhow::bail!("--slices is 0, expected 1 or more");
         }
         warn_of_problems(&self.data)?;
+        let data = DataConfig::new(&self.data, self.split.as_deref(), &self.classes);
+        let data = self.masks.apply(data);
         let stock = match &self.split {
-            Some(split) => Stock::open(&DataConfig::new(&self.data, Some(split), &self.classes))?,
-            None => Stock::whole(&self.data, &self.classes)?,
+            Some(_) => Stock::open(&data)?,
+            None => Stock::whole(&data)?,
         };
         let part = self.part.unwrap_or(stock.reported());
         let images = stock.expect(part)?.len();

@@ -8,6 +8,7 @@ mod eval;
 mod fit;
 mod import;
 mod inspect;
+mod masks;
 mod measure;
 mod predict;
 mod sheet;

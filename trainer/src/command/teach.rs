@@ -8,7 +8,7 @@ use image::{GrayImage, RgbImage};
 use medsa_console::println;
 use medsa_frames::Clip;
 use medsa_trainer::Checkpoint;
-use medsa_trainer::data::{Dataset, Split, TrainingImage};
+use medsa_trainer::data::{Dataset, Split, TrainingImage, ValueMap};
 use medsa_trainer::train::{Lesson, Network, TeachConfig, Teacher, label_maps};
 use ndarray::Array2;
 
@@ -139,7 +139,7 @@ impl Teach {
                 let source = |i: usize| {
                     let item = dataset.items()[i].clone();
                     let name = item.name.replace('#', "-");
-                    Source { name, read: Box::new(move || Ok(item.read()?)) }
+                    Source { name, read: Box::new(move || Ok(item.read(&ValueMap::stored())?)) }
                 };
                 Ok(indices.into_iter().map(source).collect())
             }

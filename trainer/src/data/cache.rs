@@ -8,6 +8,7 @@ use medsa_frames::Clip;
 
 use super::problem::Problem;
 use super::volume::Volume;
+use crate::stray;
 
 /// Memory limit of each cache, in bytes. The file opened last stays in any case.
 const MAX_CACHED_BYTES: u64 = 1 << 30;
@@ -30,7 +31,10 @@ impl Cache {
 
     pub(super) fn clip(&self, image: &Path) -> Result<Arc<Clip>, Problem> {
         lock(&self.clips).find_or_open(image, || {
-            let unreadable = |reason: &dyn ToString| Problem::unreadable(image, reason.to_string());
+            let unreadable = |reason: &dyn ToString| {
+                let words = stray::describe_file(image).unwrap_or_else(|| reason.to_string());
+                Problem::unreadable(image, words)
+            };
             let clip = Clip::open(image).map_err(|e| unreadable(&e))?;
             // A clip keeps its whole file in memory.
             let bytes = std::fs::metadata(image).map_err(|e| unreadable(&e))?.len();

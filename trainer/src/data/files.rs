@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Volume,
     /// `.dcm`.
     Dicom,
+    /// `.json`.
+    Annotation,
     /// A folder.
     Folder,
 }
@@ -33,6 +35,15 @@ pub(super) fn by_stem(
     folder: &Path,
     problems: &mut Vec<Problem>,
 ) -> Result<BTreeMap<String, Entry>, Error> {
+    by_stem_of(folder, |_| true, problems)
+}
+
+/// Files of `folder` by stem, only those of the kinds that `is_used` accepts.
+pub(super) fn by_stem_of(
+    folder: &Path,
+    is_used: impl Fn(Kind) -> bool,
+    problems: &mut Vec<Problem>,
+) -> Result<BTreeMap<String, Entry>, Error> {
     let failed = |e| Error::io(folder, e);
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -41,7 +52,9 @@ pub(super) fn by_stem(
     paths.sort();
     let mut entries = BTreeMap::<String, Entry>::new();
     for path in paths {
-        let Some((stem, kind)) = recognize(&path) else { continue };
+        let Some((stem, kind)) = recognize(&path).filter(|(_, kind)| is_used(*kind)) else {
+            continue;
+        };
         match entries.get(&stem) {
             Some(first) => problems.push(Problem::SameName { path, used: first.path.clone() }),
             None => drop(entries.insert(stem, Entry { path, kind })),
@@ -94,6 +107,7 @@ fn recognize(path: &Path) -> Option<(String, Kind)> {
         (".nii.gz", Kind::Volume),
         (".nii", Kind::Volume),
         (".dcm", Kind::Dicom),
+        (".json", Kind::Annotation),
     ];
     let (ending, kind) = endings.into_iter().find(|(ending, _)| lower.ends_with(ending))?;
     // Extensions are ASCII, so lower case has the same length.

@@ -1,15 +1,18 @@
 //! One image of a data set, in any storage format.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ndarray::Array2;
 
 use super::cache::Cache;
+use super::drawn::Drawing;
 use super::problem::Problem;
-use super::raster;
 use super::records::RecordedMask;
 use super::training_image::TrainingImage;
+use super::values::{ValueMap, count};
+use super::{mask_file, raster, volume};
 
 /// An image and its mask.
 #[derive(Clone, Debug)]
@@ -40,23 +43,46 @@ pub(super) enum Source {
     Frame(usize, Arc<Cache>),
     /// A recording with one frame, and an image file.
     OnlyFrame(Arc<Cache>),
+    /// An image file, and a mask that is drawn from an annotation.
+    Drawn(Arc<Drawing>),
     /// A frame and an object of a record.
     Record(RecordedMask),
 }
 
 impl Item {
-    /// Decodes the image and its mask. Several threads may read items at the same time.
+    /// Decodes the image and its mask, whose values are converted to classes by `values`. Masks of
+    /// records and of annotations have no values; their classes are those of their labels. Several threads may read items at
+    /// the same time.
     ///
     /// # Errors
-    /// [`Problem::Unreadable`], also for a file of a record that was changed after its capture;
-    /// [`Problem::SizeMismatch`], [`Problem::NoSuchFrame`], or [`Problem::WrongKind`] if a recording
-    /// of several frames has only one mask.
-    pub fn read(&self) -> Result<TrainingImage, Problem> {
+    /// [`Problem::Unreadable`], also for a file of a record that was changed after its capture, and
+    /// for a value without meaning in `values`; [`Problem::SizeMismatch`], [`Problem::OtherGrid`],
+    /// [`Problem::NoSuchFrame`], or [`Problem::WrongKind`] if a recording of several frames has only
+    /// one mask.
+    pub fn read(&self, values: &ValueMap) -> Result<TrainingImage, Problem> {
+        match &self.source {
+            Source::Record(mask) => return mask.read(&self.image, &self.mask),
+            Source::Drawn(drawing) => {
+                let (width, height, rgb) = raster::rgb(&self.image)?;
+                let classes = drawing.classes(&self.mask, [width, height])?;
+                return Ok(TrainingImage { width, height, rgb, classes });
+            }
+            _ => {}
+        }
+        let mut image = self.read_stored()?;
+        values.apply(&mut image.classes).map_err(|value| {
+            Problem::unreadable(&self.mask, format!("value {value}, expected one with a meaning"))
+        })?;
+        Ok(image)
+    }
+
+    /// Decodes the image, with the values of its mask as classes.
+    fn read_stored(&self) -> Result<TrainingImage, Problem> {
         match &self.source {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
             Source::Slice(index, cache) => Ok(cache.volume(&self.image, &self.mask)?.slice(*index)),
             Source::Frame(index, cache) => self.read_frame(*index, cache),
-            Source::Record(mask) => mask.read(&self.image, &self.mask),
+            Source::Record(_) | Source::Drawn(_) => unreachable!("their masks have no values"),
             Source::OnlyFrame(cache) => {
                 if cache.clip(&self.image)?.len() > 1 {
                     let (mask, image) = (self.mask.clone(), self.image.clone());
@@ -68,9 +94,26 @@ impl Item {
         }
     }
 
+    /// True if the classes are those of labels, not of values.
+    pub fn has_labels(&self) -> bool {
+        matches!(self.source, Source::Record(_) | Source::Drawn(_))
+    }
+
     /// True if the mask's file belongs to other items, too.
     pub(super) fn shares_mask(&self) -> bool {
         matches!(self.source, Source::Slice(..) | Source::Record(_))
+    }
+
+    /// Pixels of each value in the mask's file; none if masks have no values.
+    pub(super) fn count_values(&self) -> Result<BTreeMap<u8, u64>, Problem> {
+        match &self.source {
+            Source::Record(_) | Source::Drawn(_) => Ok(BTreeMap::new()),
+            Source::Slice(..) => Ok(count(&volume::mask_values(&self.mask)?.1)),
+            Source::Pair | Source::Frame(..) | Source::OnlyFrame(_) => {
+                let values = mask_file::values(&self.mask)?;
+                Ok(count(values.as_slice().expect("a new array is contiguous")))
+            }
+        }
     }
 
     fn read_frame(&self, index: usize, cache: &Cache) -> Result<TrainingImage, Problem> {
@@ -87,7 +130,7 @@ impl Item {
         &self,
         (width, height, rgb): (usize, usize, Vec<u8>),
     ) -> Result<TrainingImage, Problem> {
-        let classes: Array2<u8> = raster::classes(&self.mask)?;
+        let classes: Array2<u8> = mask_file::values(&self.mask)?;
         let (mask_height, mask_width) = classes.dim();
         if (mask_width, mask_height) != (width, height) {
             return Err(Problem::SizeMismatch {

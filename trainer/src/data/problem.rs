@@ -67,6 +67,36 @@ pub enum Problem {
         /// Size of the image, in the same form.
         image_size: Vec<usize>,
     },
+    /// A volume and a mask whose positions in the patient contradict each other.
+    #[error("{mask}: does not fit {image}: {reason}")]
+    OtherGrid {
+        /// The mask.
+        mask: PathBuf,
+        /// The image.
+        image: PathBuf,
+        /// Both affines, and what contradicts.
+        reason: String,
+    },
+    /// A mask with a value without meaning.
+    #[error("{}", ambiguous(mask, *value, *pixels, found))]
+    AmbiguousValues {
+        /// The first mask that has the value.
+        mask: PathBuf,
+        /// The value.
+        value: u8,
+        /// Its pixels in this mask.
+        pixels: u64,
+        /// Values of all masks of the data set.
+        found: Vec<u8>,
+    },
+    /// Configuration: a meaning of a value is no class.
+    #[error("values names {name:?}, expected background, ignore, or one of the classes {expected}")]
+    UnknownName {
+        /// The meaning.
+        name: String,
+        /// Names of the classes.
+        expected: String,
+    },
     /// A mask without any marked pixel.
     #[error("{mask}: empty, no pixel has a class")]
     EmptyMask {
@@ -105,6 +135,29 @@ impl Problem {
     pub(super) fn unreadable(path: &Path, reason: impl ToString) -> Self {
         Self::Unreadable { path: path.to_owned(), reason: reason.to_string() }
     }
+}
+
+/// Number of values that a message lists.
+const LISTED: usize = 12;
+
+fn ambiguous(mask: &Path, value: u8, pixels: u64, found: &[u8]) -> String {
+    let mut list: Vec<String> = found.iter().take(LISTED).map(u8::to_string).collect();
+    let (config, option) = match found.len() > LISTED {
+        true => {
+            list.push("...".into());
+            // Black and white with grey edges.
+            ("\"1-127\" = 0, \"128-255\" = 1".to_owned(), "1-127=0,128-255=1".to_owned())
+        }
+        false => (format!("{value} = 1"), format!("{value}=1")),
+    };
+    format!(
+        "{}: value {value} ({pixels} px) is neither a class nor ignored; the masks of this data \
+         set have the values {}, expected 0 to n for n classes with 255 for pixels to ignore, or \
+         0 and 255 for one class; give the meaning of the others, for example values = {{ {config} }} \
+         in [[data]], or --values {option}",
+        mask.display(),
+        list.join(", "),
+    )
 }
 
 fn size(sides: &[usize]) -> String {

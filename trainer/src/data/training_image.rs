@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::values::{IGNORED, MAX_CLASS};
 use crate::region::components;
 
 /// Target of one prompt.
@@ -28,7 +29,8 @@ pub struct TrainingImage {
     pub height: usize,
     /// `[H, W, 3]`.
     pub rgb: Vec<u8>,
-    /// Class index of each pixel, 0 for background, `[H, W]`.
+    /// Class of each pixel, `[H, W]`: 0 for background, [`IGNORED`] for a pixel without loss and
+    /// score.
     pub classes: Array2<u8>,
 }
 
@@ -58,31 +60,19 @@ impl TrainingImage {
     pub fn class_indices(&self) -> BTreeSet<u8> {
         let mut present = [false; 256];
         self.classes.iter().for_each(|&class| present[usize::from(class)] = true);
-        (1..=255).filter(|&class: &u8| present[usize::from(class)]).collect()
+        (1..=MAX_CLASS).filter(|&class| present[usize::from(class)]).collect()
     }
-}
 
-/// Converts mask values to class indices. A black and white mask, possibly blurred by JPEG, has one
-/// class.
-pub(super) fn as_classes(values: &mut [u8]) {
-    if values.contains(&255) {
-        values.iter_mut().for_each(|value| *value = u8::from(*value >= 128));
+    /// Pixels to ignore `[H, W]`; `None` if there are none.
+    pub fn ignored(&self) -> Option<Array2<bool>> {
+        let ignored = self.classes.mapv(|class| class == IGNORED);
+        ignored.iter().any(|&ignored| ignored).then_some(ignored)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn black_and_white_is_one_class_and_indices_are_kept() {
-        let mut blurred = [0, 3, 120, 130, 250, 255];
-        as_classes(&mut blurred);
-        assert_eq!(blurred, [0, 0, 0, 1, 1, 1]);
-        let mut indices = [0, 1, 2, 7];
-        as_classes(&mut indices);
-        assert_eq!(indices, [0, 1, 2, 7]);
-    }
 
     #[test]
     fn targets_are_classes_or_components() {
@@ -98,5 +88,19 @@ mod tests {
         assert_eq!(found(Targets::Class, 2), [(1, 3), (3, 3)]);
         assert_eq!(found(Targets::Component, 1), [(1, 2), (1, 1), (3, 3)]);
         assert_eq!(found(Targets::Component, 2), [(1, 2), (3, 3)]);
+    }
+
+    #[test]
+    fn ignored_pixels_are_no_target() {
+        let classes = ndarray::array![[0, 1, 1, IGNORED], [2, IGNORED, 0, 0]];
+        let image = TrainingImage { width: 4, height: 2, rgb: vec![0; 24], classes };
+        assert_eq!(image.class_indices().into_iter().collect::<Vec<_>>(), [1, 2]);
+        let targets = image.targets(Targets::Class, 1);
+        assert_eq!(targets.iter().map(|(class, _)| *class).collect::<Vec<_>>(), [1, 2]);
+        let ignored = image.ignored().unwrap();
+        assert_eq!(ignored.indexed_iter().filter(|(_, at)| **at).count(), 2);
+        assert!(ignored[(0, 3)] && ignored[(1, 1)]);
+        let plain = TrainingImage { classes: Array2::zeros((2, 4)), ..image };
+        assert_eq!(plain.ignored(), None);
     }
 }

@@ -8,9 +8,11 @@ use ndarray::Array2;
 use nifti::object::GzDecodedFile;
 use nifti::{InMemNiftiVolume, IntoNdArray, NiftiHeader, NiftiType};
 
+use super::grid::{self, Affine, Placement};
 use super::problem::Problem;
 use super::raster::MAX_SIDE_PX;
-use super::training_image::{TrainingImage, as_classes};
+use super::training_image::TrainingImage;
+use crate::stray;
 
 /// Size limit of a volume in bytes, as stored and as 32-bit floats.
 const MAX_VOLUME_BYTES: u64 = 1 << 30;
@@ -24,6 +26,9 @@ const HEADER_BYTES: u64 = 348;
 /// Number of bytes read after the voxels.
 const MAX_TRAILING_BYTES: u64 = 1 << 20;
 
+/// Start of a file that is compressed with gzip.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Quantiles of the voxels that become black and white.
 const WINDOW: [f64; 2] = [0.005, 0.995];
 
@@ -34,68 +39,114 @@ const WINDOW_SAMPLES: usize = 1 << 22;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape(pub(super) [usize; 3]);
 
-/// An image volume, windowed to 8 bits, with its labels.
+/// An image volume, windowed to 8 bits, with its mask in the same grid.
 #[derive(Debug)]
 pub(super) struct Volume {
     shape: Shape,
     /// Grey values, `[D, H, W]`.
     grey: Vec<u8>,
-    /// Class indices `[D, H, W]`.
-    classes: Vec<u8>,
+    /// Values of the mask, `[D, H, W]`.
+    values: Vec<u8>,
 }
 
 impl Volume {
     /// Reads both files. The grey values from the 0.5th to the 99.5th percentile of the volume are
-    /// mapped to 0 to 255.
+    /// mapped to 0 to 255. A mask with another grid is resampled to that of the image: each voxel
+    /// of the image gets the value of the nearest voxel of the mask.
     pub(super) fn open(image: &Path, mask: &Path) -> Result<Self, Problem> {
+        let placement = place(image, mask)?;
         let (shape, voxels) = voxels(image)?;
         let grey = windowed(&voxels);
         drop(voxels);
-        let (mask_shape, labels) = self::voxels(mask)?;
-        if mask_shape != shape {
-            let (mask_size, image_size) = (mask_shape.0.to_vec(), shape.0.to_vec());
-            return Err(Problem::SizeMismatch { mask: mask.to_owned(), mask_size, image_size });
+        let (mask_shape, mut values) = mask_values(mask)?;
+        if let Placement::Mapped(map) = placement {
+            let is_marked = |values: &[u8]| values.iter().any(|&value| value != 0);
+            let was_marked = is_marked(&values);
+            values = grid::resampled(&values, mask_shape, shape, &map);
+            if was_marked && !is_marked(&values) {
+                let reason = "none of its marked voxels lies in the image, by the affines of both";
+                return Err(other_grid(image, mask, reason));
+            }
         }
-        let class = |&label: &f32| {
-            // A cast alone would hide fractions, negative values and NaN.
-            let class = label as u8;
-            let expected = "expected a whole number from 0 to 255";
-            let strange = || Problem::unreadable(mask, format!("a label is {label}, {expected}"));
-            if f32::from(class) == label { Ok(class) } else { Err(strange()) }
-        };
-        let mut classes = labels.iter().map(class).collect::<Result<Vec<u8>, _>>()?;
-        as_classes(&mut classes);
-        Ok(Self { shape, grey, classes })
+        Ok(Self { shape, grey, values })
     }
 
     /// Memory use in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        (self.grey.len() + self.classes.len()) as u64
+        (self.grey.len() + self.values.len()) as u64
     }
 
     /// Slice `index` along the last axis; `index` must be below the number of slices. The first
-    /// axis of the file is the width, the second the height.
+    /// axis of the file is the width, the second the height. Its classes are the values of the mask.
     pub(super) fn slice(&self, index: usize) -> TrainingImage {
         let Shape([width, height, _]) = self.shape;
         let pixels = index * width * height..(index + 1) * width * height;
         let rgb = self.grey[pixels.clone()].iter().flat_map(|&value| [value; 3]).collect();
-        let classes = Array2::from_shape_vec((height, width), self.classes[pixels].to_vec());
+        let classes = Array2::from_shape_vec((height, width), self.values[pixels].to_vec());
         TrainingImage { width, height, rgb, classes: classes.expect("a class for each pixel") }
     }
 }
 
-/// Shape in the header, checked against the limits.
-pub(super) fn shape(path: &Path) -> Result<Shape, Problem> {
-    let unreadable = |reason: String| Problem::unreadable(path, reason);
+/// Shape of the image, after a check that its mask fits.
+///
+/// # Errors
+/// Names the file that is unreadable, or both that do not belong together.
+pub(super) fn shape(image: &Path, mask: &Path) -> Result<Shape, Problem> {
+    place(image, mask)?;
+    Ok(shape_and_affine(image)?.0)
+}
+
+/// Values of the mask, whole numbers from 0 to 255, in its own grid.
+pub(super) fn mask_values(mask: &Path) -> Result<(Shape, Vec<u8>), Problem> {
+    let (shape, labels) = voxels(mask)?;
+    let value = |&label: &f32| {
+        // A cast alone would hide fractions, negative values and NaN.
+        let value = label as u8;
+        let expected = "expected a whole number from 0 to 255";
+        let strange = || Problem::unreadable(mask, format!("a label is {label}, {expected}"));
+        if f32::from(value) == label { Ok(value) } else { Err(strange()) }
+    };
+    Ok((shape, labels.iter().map(value).collect::<Result<_, _>>()?))
+}
+
+/// Place of the mask's voxels among those of the image, from the headers.
+fn place(image: &Path, mask: &Path) -> Result<Placement, Problem> {
+    let (of_image, of_mask) = (shape_and_affine(image)?, shape_and_affine(mask)?);
+    let placement =
+        grid::place(of_image, of_mask).map_err(|reason| other_grid(image, mask, &reason))?;
+    let (Shape(sides), Shape(mask_sides)) = (of_image.0, of_mask.0);
+    if placement == Placement::Same && sides != mask_sides {
+        let (mask_size, image_size) = (mask_sides.to_vec(), sides.to_vec());
+        return Err(Problem::SizeMismatch { mask: mask.to_owned(), mask_size, image_size });
+    }
+    Ok(placement)
+}
+
+fn other_grid(image: &Path, mask: &Path, reason: &str) -> Problem {
+    let (image, mask, reason) = (image.to_owned(), mask.to_owned(), reason.to_owned());
+    Problem::OtherGrid { mask, image, reason }
+}
+
+/// Shape and affine in the header, checked against the limits.
+fn shape_and_affine(path: &Path) -> Result<(Shape, Option<Affine>), Problem> {
     let header = open(path).and_then(|reader| header(reader).map(|(header, _)| header));
-    check(&header.map_err(|e| unreadable(e.to_string()))?).map_err(unreadable)
+    let header = header.map_err(|e| damaged(path, &e))?;
+    let shape = check(&header).map_err(|reason| Problem::unreadable(path, reason))?;
+    Ok((shape, Affine::of(&header)))
+}
+
+/// A file that is no NIfTI volume.
+fn damaged(path: &Path, error: &nifti::NiftiError) -> Problem {
+    // NIfTI files may be compressed with gzip, so that this kind is nothing else.
+    let is_compressed = start(path).is_ok_and(|start| start == GZIP);
+    let words = stray::describe_file(path).filter(|_| !is_compressed);
+    Problem::unreadable(path, words.unwrap_or_else(|| error.to_string()))
 }
 
 /// All voxels with slope and intercept applied; the first axis varies fastest.
 fn voxels(path: &Path) -> Result<(Shape, Vec<f32>), Problem> {
     let unreadable = |reason: String| Problem::unreadable(path, reason);
-    let (mut header, mut reader) =
-        open(path).and_then(header).map_err(|e| unreadable(e.to_string()))?;
+    let (mut header, mut reader) = open(path).and_then(header).map_err(|e| damaged(path, &e))?;
     let shape = check(&header).map_err(unreadable)?;
     // Some writers store NaN instead of a neutral slope and intercept.
     if !(header.scl_slope.is_finite() && header.scl_inter.is_finite()) {
@@ -119,10 +170,15 @@ fn pass(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
 
 fn open(path: &Path) -> nifti::Result<Box<dyn Read>> {
     // Compression is detected from the content, since the name may be wrong.
+    let magic = start(path)?;
+    let file = BufReader::new(File::open(path)?);
+    if magic == GZIP { Ok(Box::new(GzDecodedFile::new(file))) } else { Ok(Box::new(file)) }
+}
+
+fn start(path: &Path) -> io::Result<[u8; 2]> {
     let mut magic = [0; 2];
     File::open(path)?.read_exact(&mut magic)?;
-    let file = BufReader::new(File::open(path)?);
-    if magic == [0x1f, 0x8b] { Ok(Box::new(GzDecodedFile::new(file))) } else { Ok(Box::new(file)) }
+    Ok(magic)
 }
 
 fn header(mut reader: Box<dyn Read>) -> nifti::Result<(NiftiHeader, Box<dyn Read>)> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::optimizer::OptimizerConfig;
 use crate::augment::Augment;
-use crate::data::Targets;
+use crate::data::{IgnoredValue, MaskRule, Targets, ValueTable};
 use crate::prompts::{PromptKind, PromptMix};
 
 /// Configuration of a training.
@@ -65,6 +65,13 @@ pub struct DataConfig {
     /// the objects to use; empty for all.
     #[serde(default)]
     pub classes: Vec<String>,
+    /// Value of mask pixels without loss and score.
+    #[serde(default)]
+    pub ignore: IgnoredValue,
+    /// Meaning of the values in masks; empty: 0 is background, the others are class numbers, and a
+    /// lone 255 is class 1.
+    #[serde(default)]
+    pub values: ValueTable,
     /// Target of one prompt in training.
     #[serde(default = "DataConfig::component")]
     pub targets: Targets,
@@ -87,11 +94,18 @@ impl DataConfig {
             path: path.to_owned(),
             split: split.map(Path::to_owned),
             classes: classes.to_vec(),
+            ignore: IgnoredValue::default(),
+            values: ValueTable::default(),
             targets: Self::component(),
             min_px: Self::min_px(),
             images_per_epoch: 0,
             prompts: None,
         }
+    }
+
+    /// Rule for the values in masks.
+    pub fn mask_rule(&self) -> MaskRule {
+        MaskRule { ignore: self.ignore, values: self.values.clone() }
     }
 
     fn component() -> Targets {

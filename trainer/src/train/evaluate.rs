@@ -16,6 +16,7 @@ use super::stock::{Stock, StockError};
 use crate::data::{Part, Targets, TrainingImage};
 use crate::metrics::{Mean, Scores};
 use crate::prompts::{PromptKind, Prompting};
+use crate::region::leave_out;
 use crate::tape::Node;
 
 /// Prediction for one prompt.
@@ -29,7 +30,7 @@ pub struct Prediction {
     pub kind: PromptKind,
     /// Prompt in frame pixels, including all corrections.
     pub prompting: Prompting,
-    /// Predicted mask, cleaned up as on a device, in frame pixels.
+    /// Predicted mask, cleaned up as on a device, in frame pixels, without those to ignore.
     pub found: Array2<bool>,
     /// Ground truth, in frame pixels.
     pub truth: Array2<bool>,
@@ -82,6 +83,12 @@ pub fn evaluate(
         })?;
         let embedding = network.embedding(&features, evaluation.slices)?.narrow(0, 0, 1)?;
         let sample = &samples[0];
+        let ignored = sample.ignored();
+        let predict = |prompting: &Prompting| -> Result<_, candle_core::Error> {
+            let mut found = predict(network, &embedding, sample, prompting)?;
+            leave_out(&mut found, ignored.as_ref());
+            Ok(found)
+        };
         let mut predictions = Vec::new();
         for (class, truth) in sample.targets(evaluation.targets, MIN_PX) {
             for &kind in evaluation.kinds {
@@ -89,9 +96,9 @@ pub fn evaluate(
                 let mut rng = ChaCha8Rng::seed_from_u64(evaluation.seed);
                 rng.set_stream(first as u64);
                 let mut prompting = kind.plan().start(&mut rng, truth.view());
-                let mut found = predict(network, &embedding, sample, &prompting)?;
+                let mut found = predict(&prompting)?;
                 while prompting.next(None, found.view(), truth.view()).is_some() {
-                    found = predict(network, &embedding, sample, &prompting)?;
+                    found = predict(&prompting)?;
                 }
                 let scores = Scores::new(found.view(), truth.view());
                 predictions.push(Prediction {

@@ -18,6 +18,8 @@ pub struct Example {
     /// Class and ground truth `[h, w]` of each target, in pixels of the mask logits. If nothing is
     /// marked, there is one empty target.
     pub targets: Vec<(u8, Array2<bool>)>,
+    /// Pixels to ignore `[h, w]`, in pixels of the mask logits; `None` if there are none.
+    pub ignored: Option<Array2<bool>>,
 }
 
 impl Example {
@@ -46,12 +48,13 @@ impl Example {
         });
         let small = TrainingImage { width, height, rgb: Vec::new(), classes };
         let geometry = Geometry { frame: (width, height), ..geometry };
+        let ignored = small.ignored();
         let mut targets = small.targets(kind, min_px);
         if targets.is_empty() {
             // An empty target is trained, too: a negative click has no mask.
             targets.push((0, Array2::from_elem((height, width), false)));
         }
-        Self { image, geometry, targets }
+        Self { image, geometry, targets, ignored }
     }
 
     /// Tokens of several prompts, padded to the same number: coordinates `[T, N, 2]` and labels
@@ -86,5 +89,37 @@ impl Example {
             truth.slice_mut(s![i, .., ..]).assign(&self.targets[target].1.mapv(f32::from));
         }
         truth
+    }
+
+    /// Pixels with loss: 1, and 0 for those to ignore, `[h, w]`; `None` if all have.
+    pub fn scored(&self) -> Option<Array2<f32>> {
+        self.ignored.as_ref().map(|ignored| ignored.mapv(|ignored| f32::from(!ignored)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use medsa_sam::image::{Fit, Normalization};
+
+    use super::*;
+    use crate::data::IGNORED;
+
+    #[test]
+    fn ignored_pixels_have_no_target_and_no_loss() {
+        // Class 1 on the left, a column to ignore, and background.
+        let classes = Array2::from_shape_fn((64, 64), |(_, x)| match x {
+            0..24 => 1,
+            24..32 => IGNORED,
+            _ => 0,
+        });
+        let sample = TrainingImage { width: 64, height: 64, rgb: vec![0; 64 * 64 * 3], classes };
+        let preprocess =
+            Preprocess { input_size: 64, normalization: Normalization::Unit, fit: Fit::Stretch };
+        let example = Example::new(&sample, &preprocess, 16, Targets::Component, 1);
+        assert_eq!(example.targets.len(), 1);
+        let column = |values: &Array2<bool>| -> Vec<bool> { values.row(9).to_vec() };
+        assert_eq!(column(&example.targets[0].1)[4..9], [true, true, false, false, false]);
+        let scored = example.scored().unwrap();
+        assert_eq!(scored.row(9).to_vec()[4..9], [1.0, 1.0, 0.0, 0.0, 1.0]);
     }
 }

@@ -47,6 +47,7 @@ impl Hashes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::DataConfig;
     use super::*;
 
     /// A data set of two images, both files of made-up bytes; `a` is for training.
@@ -58,7 +59,7 @@ mod tests {
             fs::write(root.join("images").join(name), name).unwrap();
             fs::write(root.join("masks").join(name), mask).unwrap();
         }
-        let mut stock = Stock::whole(root, &[]).unwrap();
+        let mut stock = Stock::whole(&DataConfig::new(root, None, &[])).unwrap();
         stock.train = vec![0];
         stock
     }

@@ -30,7 +30,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::prompts::Prompting;
 use crate::quantized::QuantizedBase;
-use crate::region::shifted;
+use crate::region::{leave_out, shifted};
 use crate::tape::Node;
 
 /// A training in progress.
@@ -207,7 +207,9 @@ impl Fit {
             let prompted: Vec<&Prompting> = open.iter().map(|&i| &prompts[i]).collect();
             let logits = frozen.predict(&detached, &example.tokens(&prompted), None)?;
             let found = masks(frozen, logits.value(), &example.geometry)?;
-            for (&i, found) in open.iter().zip(&found) {
+            for (&i, mut found) in open.iter().zip(found) {
+                // Ignored pixels are no error to correct.
+                leave_out(&mut found, example.ignored.as_ref());
                 prompts[i].next(Some(rng), found.view(), truth(&targets[i]));
             }
         }
@@ -217,7 +219,9 @@ impl Fit {
         let logits = network.predict(embedding, &example.tokens(&prompted), previous)?;
         let (width, height) = example.geometry.frame;
         let logits = logits.narrow(1, 0, height)?.narrow(2, 0, width)?;
-        Ok(dice_bce(&logits, &network.tensor(example.truth(&targets))?)?)
+        let truth = network.tensor(example.truth(&targets))?;
+        let scored = example.scored().map(|scored| network.tensor(scored)).transpose()?;
+        Ok(dice_bce(&logits, &truth, scored.as_ref())?)
     }
 
     /// Mask prompts like those from an earlier frame of a live sequence: the ground truth, moved

@@ -1,9 +1,9 @@
 //! A data set with its training, validation and test parts.
 
-use std::path::Path;
-
 use super::config::DataConfig;
-use crate::data::{Dataset, Item, Part, Problem, Split, SplitError, TrainingImage};
+use crate::data::{
+    Dataset, IGNORED, Item, MAX_CLASS, Part, Problem, Split, SplitError, TrainingImage, ValueMap,
+};
 use crate::error::Error;
 
 /// A data set with its split.
@@ -11,6 +11,7 @@ pub struct Stock {
     /// Configuration, with path and classes.
     pub config: DataConfig,
     dataset: Dataset,
+    values: ValueMap,
     /// Indices of items for training.
     pub train: Vec<usize>,
     /// Indices of items for validation.
@@ -28,7 +29,7 @@ pub enum StockError {
     /// The split cannot be read.
     #[error(transparent)]
     Split(#[from] SplitError),
-    /// An image cannot be read.
+    /// An image cannot be read, or the values of the masks are ambiguous.
     #[error(transparent)]
     Image(#[from] Problem),
     /// The split belongs to another data set.
@@ -41,12 +42,12 @@ pub enum StockError {
         /// Error.
         source: Box<SplitError>,
     },
-    /// None of the labels of the records is a configured class.
+    /// None of the labels of the objects is a configured class.
     #[error(
         "{folder}: objects are labelled {found}, expected at least one of the classes {expected}"
     )]
     Labels {
-        /// Folder of the records.
+        /// Folder of the data set.
         folder: String,
         /// Labels of the objects.
         found: String,
@@ -66,7 +67,7 @@ pub enum StockError {
 impl Stock {
     /// Opens a data set and its split. Without a split, all items are for training.
     ///
-    /// The classes of records are labels. Without configured classes, all labels are classes;
+    /// The classes of records and annotations are labels. Without configured classes, all labels are classes;
     /// otherwise, objects with other labels are not used.
     ///
     /// # Errors
@@ -89,14 +90,14 @@ impl Stock {
         Ok(stock)
     }
 
-    /// Opens a data set whose items are all for test.
+    /// Opens a data set whose items are all for test; the split of `config` is not used.
     ///
     /// # Errors
-    /// [`StockError`] names the folder.
-    pub fn whole(path: &Path, classes: &[String]) -> Result<Self, StockError> {
-        let (dataset, _) = Dataset::open(path)?;
+    /// [`StockError`] names the file or folder.
+    pub fn whole(config: &DataConfig) -> Result<Self, StockError> {
+        let (dataset, _) = Dataset::open(&config.path)?;
         let test = (0..dataset.items().len()).collect();
-        let config = DataConfig::new(path, None, classes);
+        let config = DataConfig { split: None, ..config.clone() };
         Self::new(config, dataset, [Vec::new(), Vec::new(), test])
     }
 
@@ -106,7 +107,7 @@ impl Stock {
         dataset: Dataset,
         mut parts: [Vec<usize>; 3],
     ) -> Result<Self, StockError> {
-        let labels = dataset.labels();
+        let labels = dataset.labels().to_vec();
         if config.classes.is_empty() {
             config.classes = labels;
         } else if !labels.is_empty() {
@@ -121,8 +122,9 @@ impl Stock {
             let used = |&i: &usize| dataset.items()[i].label.as_ref().is_none_or(listed);
             parts.iter_mut().for_each(|part| part.retain(used));
         }
+        let values = dataset.value_map(&config.mask_rule(), &config.classes)?;
         let [train, validation, test] = parts;
-        Ok(Self { config, dataset, train, validation, test })
+        Ok(Self { config, dataset, values, train, validation, test })
     }
 
     /// Indices of the items of one part.
@@ -169,19 +171,22 @@ impl Stock {
 
     /// Decodes `slices` images, starting with item `first`. Beyond the end of a volume or
     /// recording, its last image is repeated. Classes are numbered as in the configuration; those
-    /// that it ignores become background.
+    /// without a name become background.
     ///
     /// # Errors
     /// An image cannot be read.
     pub fn read(&self, first: usize, slices: usize) -> Result<Vec<TrainingImage>, Problem> {
         let longest = (1..=slices).rev().find_map(|n| self.dataset.run(first, n));
         let items = longest.unwrap_or(std::slice::from_ref(self.item(first)));
-        let mut images = items.iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
+        let mut images: Vec<TrainingImage> =
+            items.iter().map(|item| item.read(&self.values)).collect::<Result<_, _>>()?;
         for (image, item) in images.iter_mut().zip(items) {
-            let labelled = item.label.as_ref().map(|label| self.labelled(label));
-            image.classes.mapv_inplace(|class| match labelled.unwrap_or(class) {
-                number if class == 0 || self.leaves_out(number) => 0,
-                number => number,
+            let has_labels = item.has_labels();
+            image.classes.mapv_inplace(|class| match class {
+                0 | IGNORED => class,
+                class if has_labels => self.labelled(class),
+                class if self.leaves_out(class) => 0,
+                class => class,
             });
         }
         while let (true, Some(last)) = (images.len() < slices, images.last().cloned()) {
@@ -190,10 +195,11 @@ impl Stock {
         Ok(images)
     }
 
-    /// Class of a label; 0 if it is not listed.
-    fn labelled(&self, label: &str) -> u8 {
-        let at = self.config.classes.iter().position(|class| class == label);
-        at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+    /// Configured class of a class of the labels; 0 if its label is not listed.
+    fn labelled(&self, class: u8) -> u8 {
+        let label = self.dataset.labels().get(usize::from(class).wrapping_sub(1));
+        let at = label.and_then(|label| self.config.classes.iter().position(|c| c == label));
+        at.and_then(|at| u8::try_from(at + 1).ok()).filter(|&c| c <= MAX_CLASS).unwrap_or(0)
     }
 
     fn leaves_out(&self, class: u8) -> bool {

@@ -2,9 +2,9 @@
 
 use medsa_frames::Clip;
 use medsa_test_inputs::{asset, needs};
-use medsa_trainer::data::Dataset;
+use medsa_trainer::data::{Dataset, ValueMap};
 
-use crate::fixtures::{Folder, names};
+use crate::fixtures::{Folder, names, read};
 
 #[test]
 fn frames_with_a_mask_are_items_with_any_padding_of_numbers() {
@@ -23,7 +23,7 @@ fn frames_with_a_mask_are_items_with_any_padding_of_numbers() {
     let clip = Clip::open(&path).unwrap();
     for (item, index) in dataset.items().iter().zip([3, 4, 5, 29]) {
         assert_eq!(item.sequence, Some(("heart".to_owned(), index)));
-        let image = item.read().unwrap();
+        let image = item.read(&ValueMap::stored()).unwrap();
         assert_eq!(image.rgb, clip.frame(index).unwrap().rgb);
         assert_eq!((image.classes[(100, 49)], image.classes[(100, 50)]), (1, 0));
     }
@@ -52,7 +52,7 @@ fn masks_without_a_frame_are_reported_and_the_others_are_read() {
     ]) {
         assert!(problem.starts_with(expected), "{problem}");
     }
-    assert!(dataset.items()[0].read().is_ok());
+    assert!(dataset.items()[0].read(&ValueMap::stored()).is_ok());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn single_frame_has_a_single_mask() {
     let expected = "masks/many.png: wrong kind of mask for images/many.dcm, expected a folder \
                     with a mask for each frame, since the recording has several frames";
     assert_eq!(problems, [expected]);
-    let one = dataset.items()[1].read().unwrap();
+    let one = read(&dataset, 1);
     assert_eq!((one.width, one.height), (320, 240));
 }
 
@@ -85,5 +85,5 @@ fn damaged_recording_is_one_problem() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].starts_with("images/heart.dcm: unreadable: "), "{problems:?}");
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
-    assert!(dataset.items().iter().all(|item| item.read().is_err()));
+    assert!(dataset.items().iter().all(|item| item.read(&ValueMap::stored()).is_err()));
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use medsa_trainer::data::{Dataset, Problem};
+use medsa_test_inputs::data;
+use medsa_trainer::data::{Dataset, MaskRule, Problem, TrainingImage, ValueMap};
 use tempfile::TempDir;
 
 pub struct Folder {
@@ -40,17 +41,41 @@ impl Folder {
         image.save(self.at(name)).unwrap();
     }
 
+    /// Writes a mask of the repository's test data, and a grey image of the same name and size.
+    pub fn add_mask(&self, name: &str, mask: &str) {
+        self.grey(&format!("images/{name}.png"), (256, 192), |x, y| (x / 2 + y / 3) as u8);
+        let path = data("masks").join(mask);
+        fs::copy(path, self.at(&format!("masks/{name}.png"))).unwrap();
+    }
+
     /// The data set, and every problem found by opening and checking it, sorted and without the
     /// folder's own path.
     pub fn check(&self, classes: Option<&[u8]>) -> (Dataset, Vec<String>) {
+        self.check_by(&MaskRule::default(), classes)
+    }
+
+    /// As [`Folder::check`], with a rule for the values in masks.
+    pub fn check_by(&self, rule: &MaskRule, classes: Option<&[u8]>) -> (Dataset, Vec<String>) {
         let (dataset, mut problems) = Dataset::open(self.root()).unwrap();
-        dataset.check(classes, |problem| problems.push(problem));
+        let listed = |value| classes.is_some_and(|listed| listed.contains(&value));
+        match rule.resolve(&dataset.count_values(), &[], listed) {
+            Ok(values) => dataset.check(&values, classes, |problem| problems.push(problem)),
+            Err(problem) => {
+                problems.push(problem);
+                dataset.check(&ValueMap::stored(), None, |problem| problems.push(problem));
+            }
+        }
         let root = format!("{}/", self.root().display());
         let say = |problem: &Problem| problem.to_string().replace(&root, "");
         let mut problems: Vec<String> = problems.iter().map(say).collect();
         problems.sort();
         (dataset, problems)
     }
+}
+
+/// Item `index`, with the values of its mask as classes.
+pub fn read(dataset: &Dataset, index: usize) -> TrainingImage {
+    dataset.items()[index].read(&ValueMap::stored()).unwrap()
 }
 
 pub fn names(dataset: &Dataset) -> Vec<&str> {

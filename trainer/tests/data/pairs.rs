@@ -1,8 +1,8 @@
 //! Images with masks.
 
-use medsa_trainer::data::{Dataset, Problem};
+use medsa_trainer::data::{Dataset, Problem, ValueMap};
 
-use crate::fixtures::{Folder, names};
+use crate::fixtures::{Folder, names, read};
 
 const SIZE: (u32, u32) = (12, 8);
 
@@ -12,18 +12,18 @@ fn images_and_masks_are_paired_by_stem() {
     folder.grey("images/a.png", SIZE, |x, y| (x * 20 + y) as u8);
     folder.grey("masks/a.png", SIZE, |x, _| u8::from(x > 5) * 2);
     folder.grey("images/b.jpg", SIZE, |_, _| 90);
-    folder.grey("masks/b.png", SIZE, |_, y| u8::from(y < 3) * 255);
+    folder.grey("masks/b.png", SIZE, |_, y| u8::from(y < 3));
     folder.write("images/.hidden.png", b"not an image");
     folder.write("images/notes.txt", b"not an image either");
     let (dataset, problems) = folder.check(Some(&[1, 2]));
     assert_eq!(problems, Vec::<String>::new());
     assert_eq!(names(&dataset), ["a", "b"]);
-    let a = dataset.items()[0].read().unwrap();
+    let a = read(&dataset, 0);
     assert_eq!((a.width, a.height, a.classes.dim()), (12, 8, (8, 12)));
     assert_eq!(a.rgb[(3 * 12 + 7) * 3..][..3], [143; 3]);
     assert_eq!((a.classes[(3, 5)], a.classes[(3, 6)]), (0, 2));
     assert_eq!(a.class_indices().into_iter().collect::<Vec<_>>(), [2]);
-    let b = dataset.items()[1].read().unwrap();
+    let b = read(&dataset, 1);
     assert_eq!((b.classes[(2, 0)], b.classes[(3, 0)]), (1, 0));
     assert!(dataset.items().iter().all(|item| item.sequence.is_none()));
     assert!(dataset.run(0, 2).is_none(), "two images are not a sequence");
@@ -40,7 +40,7 @@ fn each_mask_of_a_folder_is_an_item() {
     assert_eq!(names(&dataset), ["a#0000", "a#0012"]);
     assert!(dataset.run(0, 2).is_none(), "masks of one image are not a sequence");
     let areas = dataset.items().iter().map(|item| {
-        let classes = item.read().unwrap().classes;
+        let classes = item.read(&ValueMap::stored()).unwrap().classes;
         classes.iter().filter(|&&class| class > 0).count()
     });
     assert_eq!(areas.collect::<Vec<_>>(), [6 * 8, 9 * 8]);
@@ -75,14 +75,14 @@ fn every_problem_is_reported_and_the_rest_is_read() {
             "images/twice.png: not used, images/twice.jpg has the same name",
             "masks/class.png: class 3 is not listed, expected one of [1, 2]",
             "masks/empty.png: empty, no pixel has a class",
-            "masks/kind.nii: wrong kind of mask for images/kind.png, expected a .png or .jpg \
-             file, or a folder of them",
+            "masks/kind.nii: wrong kind of mask for images/kind.png, expected a .png, .jpg or \
+             LabelMe .json file, or a folder of images",
             "masks/orphan.png: no image of the same name in images",
             "masks/size.png: size is 8 x 12 px, but that of its image is 12 x 8 px",
         ]
     );
     assert_eq!(names(&dataset), ["class", "empty", "good", "size", "twice"]);
-    assert!(dataset.items()[2].read().is_ok());
+    assert!(dataset.items()[2].read(&ValueMap::stored()).is_ok());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn files_truncated_anywhere_are_problems() {
             let name = format!("masks/a.{ending}");
             folder.write(&name, &whole[..len]);
             let (dataset, _) = Dataset::open(folder.root()).unwrap();
-            let found = dataset.items()[0].read();
+            let found = dataset.items()[0].read(&ValueMap::stored());
             // A truncated JPEG can still be decoded.
             let allowed = ending == "jpg" && len == whole.len() / 2;
             match found {

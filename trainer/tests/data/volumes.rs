@@ -1,12 +1,14 @@
 //! NIfTI volumes.
 
 use std::fs;
+use std::io::Read;
 
-use medsa_trainer::data::Dataset;
+use medsa_test_inputs::data;
+use medsa_trainer::data::{Dataset, ValueMap};
 use ndarray::Array3;
 use nifti::writer::WriterOptions;
 
-use crate::fixtures::{Folder, names};
+use crate::fixtures::{Folder, names, read};
 
 /// Width, height and number of slices.
 const SHAPE: (usize, usize, usize) = (9, 7, 5);
@@ -41,7 +43,7 @@ fn each_slice_is_an_item_and_the_first_axis_is_the_width() {
     );
     let item = &dataset.items()[3];
     assert_eq!(item.sequence, Some(("liver".to_owned(), 3)));
-    let image = item.read().unwrap();
+    let image = read(&dataset, 3);
     assert_eq!((image.width, image.height, image.classes.dim()), (9, 7, (7, 9)));
     // Values from 0 to 864: the percentiles of these 315 values are the second and the last but
     // one.
@@ -52,7 +54,7 @@ fn each_slice_is_an_item_and_the_first_axis_is_the_width() {
         assert_eq!(image.rgb[(y * 9 + x) * 3..][..3], [expected; 3], "row {y}, column {x}");
         assert_eq!(image.classes[(y, x)], if y == 2 && x < 2 { 3 } else { 0 });
     }
-    assert!(dataset.items()[0].read().unwrap().class_indices().is_empty());
+    assert!(read(&dataset, 0).class_indices().is_empty());
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn item_names_are_unique() {
 #[test]
 fn slope_and_intercept_apply_to_labels_and_not_to_images() {
     let folder = folder("images/a.nii", "masks/a.nii");
-    let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let plain = read(&Dataset::open(folder.root()).unwrap().0, 2);
     let scale = |name: &str, slope: f32, inter: f32| {
         let mut bytes = fs::read(folder.at(name)).unwrap();
         bytes[112..116].copy_from_slice(&slope.to_ne_bytes());
@@ -94,14 +96,14 @@ fn slope_and_intercept_apply_to_labels_and_not_to_images() {
     };
     scale("images/a.nii", 0.5, -1000.0);
     scale("masks/a.nii", 2.0, 0.0);
-    let scaled = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let scaled = read(&Dataset::open(folder.root()).unwrap().0, 2);
     assert_eq!(scaled.rgb, plain.rgb);
     assert_eq!(scaled.class_indices().into_iter().collect::<Vec<_>>(), [6]);
     scale("images/a.nii", -1.0, 0.0);
-    let inverted = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let inverted = read(&Dataset::open(folder.root()).unwrap().0, 2);
     assert!(inverted.rgb.iter().zip(&plain.rgb).all(|(a, b)| a.abs_diff(255 - b) <= 1));
     scale("images/a.nii", f32::NAN, f32::NAN);
-    let unscaled = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let unscaled = read(&Dataset::open(folder.root()).unwrap().0, 2);
     assert_eq!(unscaled.rgb, plain.rgb);
 }
 
@@ -109,19 +111,19 @@ fn slope_and_intercept_apply_to_labels_and_not_to_images() {
 fn volume_is_read_once_for_all_slices_and_threads() {
     let folder = folder("images/a.nii", "masks/a.nii");
     let (dataset, _) = Dataset::open(folder.root()).unwrap();
-    let first = dataset.items()[0].read().unwrap();
+    let first = read(&dataset, 0);
     // Reading the file again would fail now.
     fs::remove_file(folder.at("images/a.nii")).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for item in dataset.items() {
-                    assert_eq!(item.read().unwrap().width, 9);
+                    assert_eq!(item.read(&ValueMap::stored()).unwrap().width, 9);
                 }
             });
         }
     });
-    assert_eq!(dataset.items()[0].read().unwrap(), first);
+    assert_eq!(read(&dataset, 0), first);
 }
 
 #[test]
@@ -146,11 +148,112 @@ fn volumes_that_do_not_match_their_labels_are_reported_once() {
             labels().mapv(|label| -f32::from(label)),
             "masks/a.nii: unreadable: a label is -3, expected a whole number from 0 to 255",
         ),
-        (labels().mapv(f32::from), "masks/a.nii: class 3 is not listed, expected one of [1]"),
+        (
+            labels().mapv(|label| f32::from(label / 3 * 2)),
+            "masks/a.nii: class 2 is not listed, expected one of [1, 3]",
+        ),
     ] {
         WriterOptions::new(folder.at("masks/a.nii")).write_nifti(&labels).unwrap();
-        assert_eq!(folder.check(Some(&[1])).1, [expected]);
+        assert_eq!(folder.check(Some(&[1, 3])).1, [expected]);
     }
+}
+
+/// A NIfTI-1 header field at a byte offset: the affine of the sform, with its code.
+fn set_sform(bytes: &mut [u8], rows: [[f32; 4]; 3]) {
+    bytes[254..256].copy_from_slice(&2i16.to_ne_bytes());
+    for (i, value) in rows.iter().flatten().enumerate() {
+        bytes[280 + 4 * i..][..4].copy_from_slice(&value.to_ne_bytes());
+    }
+}
+
+/// A volume of 256 x 192 x 4 voxels of 1 mm, whose first two axes point to the right and to the
+/// front of the patient, with the mask `mask` of the repository's test data.
+fn with_sform(mask: &str) -> Folder {
+    let folder = Folder::new();
+    let voxels = Array3::from_shape_fn((256, 192, 4), |(x, y, _)| (x + y) as i16);
+    WriterOptions::new(folder.at("images/v.nii")).write_nifti(&voxels).unwrap();
+    let mut bytes = fs::read(folder.at("images/v.nii")).unwrap();
+    set_sform(&mut bytes, [[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
+    folder.write("images/v.nii", &bytes);
+    fs::copy(data("masks").join(mask), folder.at("masks/v.nii.gz")).unwrap();
+    folder
+}
+
+#[test]
+fn mask_with_flipped_axes_is_turned_into_the_grid_of_its_image() {
+    let folder = with_sform("flipped.nii.gz");
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, Vec::<String>::new());
+    // The same mask with the affine of the image: its voxels stay where they are stored.
+    let stored = Folder::new();
+    fs::copy(folder.at("images/v.nii"), stored.at("images/v.nii")).unwrap();
+    let image = fs::read(folder.at("images/v.nii")).unwrap();
+    WriterOptions::new(stored.at("masks/v.nii"))
+        .write_nifti(&Array3::<u8>::zeros((256, 192, 4)))
+        .unwrap();
+    let mut mask = fs::read(stored.at("masks/v.nii")).unwrap();
+    mask[252..328].copy_from_slice(&image[252..328]);
+    mask.truncate(352);
+    mask.extend(voxels_of(&folder.at("masks/v.nii.gz")));
+    stored.write("masks/v.nii", &mask);
+    let (unflipped, problems) = stored.check(None);
+    assert_eq!(problems, Vec::<String>::new());
+    let mut marked = 0;
+    for slice in 0..4 {
+        let (found, stored) = (read(&dataset, slice).classes, read(&unflipped, slice).classes);
+        for ((y, x), &class) in found.indexed_iter() {
+            assert_eq!(class, stored[(191 - y, 255 - x)], "row {y}, column {x}");
+            marked += usize::from(class == 1);
+        }
+    }
+    assert_eq!(marked, 11_236);
+}
+
+/// Voxels of a compressed NIfTI-1 file of bytes.
+fn voxels_of(path: &std::path::Path) -> Vec<u8> {
+    let file = std::io::BufReader::new(fs::File::open(path).unwrap());
+    let mut bytes = Vec::new();
+    nifti::object::GzDecodedFile::new(file).read_to_end(&mut bytes).unwrap();
+    bytes.split_off(352)
+}
+
+#[test]
+fn mask_with_other_voxel_sizes_is_refused_with_both_affines() {
+    let (dataset, problems) = with_sform("other-spacing.nii.gz").check(None);
+    assert!(dataset.items().is_empty());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    for part in [
+        "masks/v.nii.gz: does not fit images/v.nii: ",
+        "as many voxels as its image, but of another size",
+        "[[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]",
+        "[[-3.0, 0.0, 0.0, 0.0], [0.0, -3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]]",
+    ] {
+        assert!(problems[0].contains(part), "{problems:?}");
+    }
+}
+
+#[test]
+fn coarser_mask_of_the_same_place_is_enlarged_and_one_of_another_place_is_refused() {
+    let folder = with_sform("flipped.nii.gz");
+    fs::remove_file(folder.at("masks/v.nii.gz")).unwrap();
+    let labels = Array3::from_shape_fn((128, 96, 4), |(x, y, _)| u8::from(x < 32 && y < 24));
+    let write = |offset: f32| {
+        WriterOptions::new(folder.at("masks/v.nii")).write_nifti(&labels).unwrap();
+        let mut bytes = fs::read(folder.at("masks/v.nii")).unwrap();
+        let rows = [[-2.0, 0.0, 0.0, offset], [0.0, -2.0, 0.0, -0.5], [0.0, 0.0, 1.0, 0.0]];
+        set_sform(&mut bytes, rows);
+        folder.write("masks/v.nii", &bytes);
+    };
+    write(-0.5);
+    let (dataset, problems) = folder.check(None);
+    assert_eq!(problems, Vec::<String>::new());
+    for ((y, x), &class) in read(&dataset, 1).classes.indexed_iter() {
+        assert_eq!(class, u8::from(x < 64 && y < 48), "row {y}, column {x}");
+    }
+    write(900.0);
+    let (_, problems) = folder.check(None);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("none of its marked voxels lies in the image"), "{problems:?}");
 }
 
 #[test]
@@ -171,7 +274,7 @@ fn truncated_files_are_problems() {
 #[test]
 fn extensions_are_skipped_regardless_of_their_declared_size() {
     let folder = folder("images/a.nii", "masks/a.nii");
-    let plain = Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap();
+    let plain = read(&Dataset::open(folder.root()).unwrap().0, 2);
     let whole = fs::read(folder.at("images/a.nii")).unwrap();
     for claimed in [16i32, 0, -1, i32::MAX] {
         let mut bytes = whole[..348].to_vec();
@@ -180,7 +283,7 @@ fn extensions_are_skipped_regardless_of_their_declared_size() {
         bytes.extend([claimed.to_ne_bytes(), 4i32.to_ne_bytes(), [7; 4], [7; 4]].concat());
         bytes.extend(&whole[352..]);
         folder.write("images/a.nii", &bytes);
-        assert_eq!(Dataset::open(folder.root()).unwrap().0.items()[2].read().unwrap(), plain);
+        assert_eq!(read(&Dataset::open(folder.root()).unwrap().0, 2), plain);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::description::Description;
+use crate::data::values::MAX_CLASS;
 
 /// Facts about all records of a folder that have a readable description. Displayed as lines of
 /// text.
@@ -45,8 +46,9 @@ impl RecordsReport {
     pub(super) fn class(&mut self, label: &str) -> Result<u8, String> {
         let known = self.labels.iter().position(|(known, _)| known == label);
         let at = known.unwrap_or(self.labels.len());
-        let class = u8::try_from(at + 1)
-            .map_err(|_| format!("label {label:?} is one of more than {}", u8::MAX))?;
+        let class = u8::try_from(at + 1).ok().filter(|&class| class <= MAX_CLASS);
+        let class =
+            class.ok_or_else(|| format!("label {label:?} is one of more than {MAX_CLASS}"))?;
         if known.is_none() {
             self.labels.push((label.to_owned(), 0));
         }
@@ -96,15 +98,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_classes_up_to_255() {
+    fn labels_are_classes_up_to_254() {
         let mut report = RecordsReport::default();
         assert_eq!(report.class("nerve"), Ok(1));
-        for number in 0..254 {
+        for number in 0..253 {
             assert_eq!(report.class(&format!("object {number}")), Ok(number + 2));
         }
         assert_eq!(report.class("nerve"), Ok(1));
         let error = report.class("one more").unwrap_err();
-        assert_eq!(error, "label \"one more\" is one of more than 255");
+        assert_eq!(error, "label \"one more\" is one of more than 254");
         assert_eq!(report.labels().count(), 255);
         assert_eq!(report.labels[0], ("nerve".into(), 2));
     }

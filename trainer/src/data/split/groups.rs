@@ -11,6 +11,7 @@ use crate::data::dataset::Dataset;
 use crate::data::problem::Problem;
 use crate::data::similarity::{self, Scene, alike_pairs};
 use crate::data::training_image::TrainingImage;
+use crate::data::values::ValueMap;
 
 /// Items that stay in one part.
 pub(super) struct Group {
@@ -57,13 +58,15 @@ pub(super) fn groups(dataset: &Dataset, plan: &SplitPlan) -> Result<Groups, Spli
     }
 }
 
-/// Reads every item; returns the result of `look` and the classes.
+/// Reads every item; returns the result of `look` and the classes. Which value is which class does
+/// not matter here, so that ambiguous values are classes of their own.
 fn look_at<T: Send>(
     dataset: &Dataset,
     look: impl Fn(usize, &TrainingImage) -> T + Sync,
 ) -> Result<Vec<(T, BTreeSet<u8>)>, Problem> {
+    let values = ValueMap::stored();
     let looked_at = dataset.items().par_iter().enumerate().map(|(i, item)| {
-        let image = item.read()?;
+        let image = item.read(&values)?;
         Ok((look(i, &image), image.class_indices()))
     });
     looked_at.collect()
