@@ -1,5 +1,6 @@
 # make demo    main workflow on a real ultrasound clip
 # make live    the touchscreen page on the same clip, until Ctrl-C; LAN=1 for phones and tablets
+# make adapter adapter and signed build from images with masks; by default from 40 ultrasound images
 # make test    all tests; at most 10 minutes once everything is built
 # make check   formatting, clippy, documentation, book, links and paths, licences and duplicate versions of
 #              dependencies, shell scripts, page, short fuzzing; at most 10 minutes once everything is
@@ -17,13 +18,16 @@
 # litemedsam, mosquitto, mpi, openssl, promtool, python3, rauc, root, shared, ssh, systemd, venv. On a processor
 # without AVX-512, its tests are skipped without being listed.
 
-.PHONY: demo live test check long arm bench cuda
+.PHONY: demo live adapter test check long arm bench cuda
 
 demo:
 	@tools/demo.sh
 
 live:
 	@tools/live.sh
+
+adapter:
+	@tools/adapter.sh
 
 test:
 	@tools/test.sh

@@ -22,6 +22,14 @@ MEDSA_SOAK_S=$SECONDS_EACH "${tests[@]}" --test it -- --nocapture --test-threads
 say "packages, and the program from one, on emulated processors"
 tools/arm.sh
 
+say "an adapter and its build, twice"
+for run in 1 2; do
+    OUT=${CARGO_TARGET_DIR:-target}/tmp/adapter-$run
+    rm -rf "$OUT"
+    OUT=$OUT STEPS=4 tools/adapter.sh
+done
+cmp "${OUT%2}1/build.medsa" "$OUT/build.medsa"
+
 say "memory errors"
 tools/memcheck.sh
 
