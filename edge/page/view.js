@@ -121,6 +121,8 @@ export class View {
       if (filled) this.fill(pen, mask, place, opacity);
       else this.outline(pen, mask, place, opacity);
     }
+    /** Places of the names, as [left, top, right, bottom]. */
+    this.labels = [];
     for (const mask of masks) this.name(pen, mask, names.get(mask.object));
     for (const [object, { points, box }, selected] of prompts) {
       const colour = COLOURS[object];
@@ -172,12 +174,27 @@ export class View {
     pen.lineWidth = 4;
     pen.strokeStyle = '#000';
     pen.fillStyle = COLOURS[object];
-    const most = this.canvas.clientWidth - 8;
+    const { clientWidth, clientHeight } = this.canvas;
+    const most = clientWidth - 8;
     const half = Math.min(pen.measureText(name).width, most) / 2 + 4;
-    const at = [Math.min(Math.max(left, half), this.canvas.clientWidth - half), Math.max(top - 8, 16)];
+    const middle = Math.min(Math.max(left, half), clientWidth - half);
+    const place = this.freePlace([middle - half, top - 26, middle + half, top - 4], clientHeight);
+    this.labels.push(place);
+    const at = [middle, place[3] - 5];
     pen.strokeText(name, ...at, most);
     pen.fillText(name, ...at, most);
     pen.restore();
+  }
+
+  /** The place nearest to a wanted one, moved up or down, where no other name is. */
+  freePlace([left, top, right, bottom], height) {
+    const shifted = (by) => [left, top + by, right, bottom + by];
+    const isFree = ([x0, y0, x1, y1]) => y0 >= 0 && y1 <= height
+      && this.labels.every(([a0, b0, a1, b1]) => x1 <= a0 || a1 <= x0 || y1 <= b0 || b1 <= y0);
+    const inside = Math.max(-top, 0);
+    const steps = [...Array(COLOURS.length + 1).keys()].flatMap((step) => [-step, step]);
+    const places = steps.map((step) => shifted(inside + step * (bottom - top)));
+    return places.find(isFree) ?? places[0];
   }
 
   /** The measured contour, or null if there is none or it is not the whole outline. */

@@ -51,7 +51,9 @@ fn counters(page: &mut Page, snapshot: &Snapshot) {
 fn stages(page: &mut Page, meter: &Meter) {
     let stage = |StageHistogram { name, total, sum, buckets }: StageHistogram| {
         let mut before = 0;
-        let cumulative = buckets.into_iter().map(|(limit, count)| {
+        // The encoder adds the bucket without a limit.
+        let limited = buckets.into_iter().filter(|(limit, _)| limit.is_finite());
+        let cumulative = limited.map(|(limit, count)| {
             before += count;
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(limit);

@@ -43,7 +43,7 @@ fn level_follows_the_temperature_and_masks_continue() {
     browser.open(&format!("http://{address}/"));
     let status = "document.querySelector('#status').textContent";
     browser.wait_until(&format!("{status}.includes('slowed down: hot (3 of 3)')"));
-    assert!(get(address, "/metrics").1.contains("\nmedsa_degradation_level 3.0\n"));
+    assert!(get(address, "/metrics").1.contains("\nmedsa_degradation_level 3\n"));
     let health: serde_json::Value = serde_json::from_str(&get(address, "/health").1).unwrap();
     assert_eq!(health["degradation"], serde_json::json!({ "level": 3, "cause": "heat" }));
     assert_eq!((&health["build"], &health["status"]), (&"tiny small".into(), &"ok".into()));

@@ -261,6 +261,45 @@ fn cine_buffer_is_shown_only_while_frozen() {
     assert_eq!(show("0"), (204, String::new()));
 }
 
+/// Draws three objects with one outline and long names, and notes where the names are.
+const NAMES: &str = "import('/view.js').then(({ View }) => {
+  const canvas = document.createElement('canvas');
+  canvas.style = 'position: fixed; width: 300px; height: 120px';
+  document.body.append(canvas);
+  const view = new View(canvas);
+  view.frame = { bitmap: document.createElement('canvas'), width: 300, height: 120 };
+  Object.assign(view.frame.bitmap, { width: 300, height: 120 });
+  const contour = [[140, 30], [160, 30], [160, 60], [140, 60]];
+  const masks = [0, 1, 2].map((object) => ({
+    object, width: 2, height: 2, runs: [0, 4], measured: { parts: 2, contour },
+    edges: new Path2D(),
+  }));
+  const names = new Map(masks.map(({ object }) => [object, 'superficial femoral artery']));
+  view.draw({ masks, names, prompts: [], calipers: [], opacity: 1 });
+  canvas.remove();
+  window.places = view.labels;
+})";
+
+#[test]
+fn names_of_objects_do_not_cover_each_other() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::start(1024, 600);
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    browser.value(NAMES);
+    browser.wait_until("window.places !== undefined");
+    let places = browser.value("JSON.stringify(window.places)");
+    let mut places: Vec<[f64; 4]> = serde_json::from_str(places.as_str().unwrap()).unwrap();
+    // They have the same text, so they are above each other.
+    places.sort_by(|a, b| a[1].total_cmp(&b[1]));
+    assert_eq!(places.len(), 3);
+    assert!(places[0][1] >= 0.0 && places[2][3] <= 120.0, "{places:?}");
+    assert!(places.windows(2).all(|two| two[0][3] <= two[1][1]), "{places:?}");
+    assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
+}
+
 #[test]
 fn named_object_is_shown_and_stored_with_its_name() {
     needs!("browser", "mosquitto");
