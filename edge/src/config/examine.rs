@@ -44,9 +44,10 @@ pub(super) fn examine(file: &Path, text: &str) -> Examined {
             if examined.knows(&error, &place) {
                 continue;
             }
-            if let Some(range) = place.range.filter(|range| !text[range.clone()].trim().is_empty())
+            if let Some(range) = place.range
+                && let Some(rest) = without(&text, range)
             {
-                blank(&mut text, range);
+                text = rest;
                 blanked = true;
             }
             examined.sections.insert(place.section);
@@ -161,11 +162,13 @@ fn add_section(entries: &mut Vec<Entry>, path: &str, section: &Spanned<DeValue>)
     }
 }
 
-/// Replaces a range by spaces, so that other positions stay.
-fn blank(text: &mut String, range: Range<usize>) {
-    let spaces: String =
-        text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
-    text.replace_range(range, &spaces);
+/// The text with spaces in place of a range, so that other positions stay; `None` if nothing changes, or
+/// if the rest is not TOML, as without a key of an inline table.
+fn without(text: &str, range: Range<usize>) -> Option<String> {
+    let spaces = |byte| if byte == b'\n' { '\n' } else { ' ' };
+    let spaces: String = text[range.clone()].bytes().map(spaces).collect();
+    let rest = [&text[..range.start], &spaces, &text[range.end..]].concat();
+    (rest != text && DeTable::parse(&rest).is_ok()).then_some(rest)
 }
 
 /// Position of the first byte of a line, which counts from 1.
@@ -237,6 +240,15 @@ mod tests {
             let found = problems(text);
             assert_eq!(found.len(), 1, "{found:#?}");
         }
+    }
+
+    #[test]
+    fn keys_of_inline_tables_cause_no_other_problems() {
+        let found = problems(
+            "device = { id = \"a b\", board = \"b\" }\n[source]\nkind = \"images\"\npath = \"c\"\n",
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains("device.id is \"a b\""), "{found:#?}");
     }
 
     #[test]
