@@ -29,6 +29,8 @@ pub struct Examined {
 pub(super) fn examine(file: &Path, text: &str) -> Examined {
     let mut text = text.to_owned();
     let mut examined = Examined { problems: Vec::new(), config: None, sections: BTreeSet::new() };
+    // Lists of sections, such as `prompt`, of which one was blanked out: the others count anew.
+    let mut shortened = BTreeSet::new();
     loop {
         let found = match check::parse(file, &text) {
             Ok(config) => {
@@ -38,19 +40,36 @@ pub(super) fn examine(file: &Path, text: &str) -> Examined {
             Err(found) => found,
         };
         let entries = entries(&text);
-        let mut blanked = false;
+        let (mut keys, mut elements) = (Vec::new(), Vec::new());
         for error in found {
             let place = Place::of(&error, &text, &entries);
-            if examined.knows(&error, &place) {
+            let is_known = examined.knows(&error, &place);
+            // A section that lacks a key which was blanked out is blanked out, too: otherwise, the
+            // parser would not get beyond it.
+            if is_known && matches!(error, Error::Value { .. }) && place.element.is_none() {
                 continue;
             }
-            if let Some(range) = place.range.filter(|range| !text[range.clone()].trim().is_empty())
-            {
-                blank(&mut text, range);
-                blanked = true;
+            match &place.element {
+                Some(element) if matches!(error, Error::Value { .. }) || is_known => {
+                    elements.push((place.section.clone(), element.clone()));
+                }
+                _ => keys.extend(place.range.clone()),
             }
-            examined.sections.insert(place.section);
-            examined.problems.push(error);
+            if !is_known && !shortened.contains(&place.section) {
+                examined.sections.insert(place.section);
+                examined.problems.push(error);
+            }
+        }
+        let mut blanked = false;
+        for range in keys {
+            blanked |= blank(&mut text, range);
+        }
+        if blanked {
+            continue;
+        }
+        for (section, range) in elements {
+            blanked |= blank(&mut text, range);
+            shortened.insert(section);
         }
         if !blanked {
             return examined;
@@ -80,6 +99,8 @@ struct Place {
     section: String,
     /// The key with its value, or the whole section.
     range: Option<Range<usize>>,
+    /// The whole section, if there are several of the name, such as `prompt[0]`.
+    element: Option<Range<usize>>,
 }
 
 impl Place {
@@ -106,7 +127,16 @@ impl Place {
             _ => "",
         };
         let section = path.split(['.', '[']).next().unwrap_or_default().to_owned();
-        Self { section, range: found.map(|entry| entry.range.clone()) }
+        let element = path.find(']').map(|end| &path[..=end]);
+        let element = element.and_then(|path| entries.iter().find(|entry| entry.path == path));
+        Self {
+            section,
+            range: found.map(|entry| entry.range.clone()),
+            // Brackets of a value, such as those of `source.blank[1]`, come after a dot.
+            element: element
+                .filter(|entry| !entry.path.contains('.'))
+                .map(|entry| entry.range.clone()),
+        }
     }
 }
 
@@ -161,11 +191,17 @@ fn add_section(entries: &mut Vec<Entry>, path: &str, section: &Spanned<DeValue>)
     }
 }
 
-/// Replaces a range by spaces, so that other positions stay.
-fn blank(text: &mut String, range: Range<usize>) {
-    let spaces: String =
-        text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
-    text.replace_range(range, &spaces);
+/// Replaces a range by spaces, so that other positions stay. Returns false if nothing changes, or if the
+/// rest would not be TOML, as without a key of an inline table.
+fn blank(text: &mut String, range: Range<usize>) -> bool {
+    let spaces = |byte| if byte == b'\n' { '\n' } else { ' ' };
+    let spaces: String = text[range.clone()].bytes().map(spaces).collect();
+    let rest = [&text[..range.start], &spaces, &text[range.end..]].concat();
+    let changes = rest != *text && DeTable::parse(&rest).is_ok();
+    if changes {
+        *text = rest;
+    }
+    changes
 }
 
 /// Position of the first byte of a line, which counts from 1.
@@ -199,6 +235,7 @@ mod tests {
             "edge.toml: source.region is [1, 2, -3, 4], expected",
             "edge.toml: source.pixel_spacing_mm is 1000, expected 0.001 to 100",
             "edge.toml: prompt[0].object is 9, expected 0 to 7",
+            "edge.toml: prompt[0].points is \"x\", expected",
             "edge.toml: prompt[1].points is \"y\", expected",
             "edge.toml: output.queue_masks is 0, expected 1 to 1024",
             "edge.toml: output.stats_interval_s is 0, expected 1 to 3600",
@@ -206,6 +243,7 @@ mod tests {
         for expected in expected {
             assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}: {found:#?}");
         }
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
     }
 
     #[test]
@@ -237,6 +275,15 @@ mod tests {
             let found = problems(text);
             assert_eq!(found.len(), 1, "{found:#?}");
         }
+    }
+
+    #[test]
+    fn keys_of_inline_tables_cause_no_other_problems() {
+        let found = problems(
+            "device = { id = \"a b\", board = \"b\" }\n[source]\nkind = \"images\"\npath = \"c\"\n",
+        );
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains("device.id is \"a b\""), "{found:#?}");
     }
 
     #[test]

@@ -141,7 +141,7 @@ mod tests {
         };
         close(physical(40.0).unwrap().longest_mm, 8.0, 0.05);
         close(physical(110.0).unwrap().longest_mm, 20.0, 0.1);
-        close(physical(110.0).unwrap().area_mm2, std::f32::consts::PI * 200.0 * 0.25, 1.0);
+        close(physical(110.0).unwrap().area_mm2, std::f32::consts::PI * 200.0 * 0.25, 4.0);
         // Two scales, and a part without one.
         assert_eq!((physical(75.0), physical(140.0)), (None, None));
         // Other parts are not measured.

@@ -3,7 +3,6 @@
 mod broker;
 mod http;
 
-use medsa_sam::typed::parse_point;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,6 +10,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use medsa_sam::prompt::Point;
+use medsa_sam::typed::parse_point;
 use medsa_update::{WithoutClock, address};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
@@ -50,7 +51,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             problems.keep(Err(check.error("source", "missing", expected)))
         }
     };
-    let prompts = problems.keep(check.prompts(&raw.prompt));
+    let prompts = check.prompts(&raw.prompt, &mut problems);
     let presets = problems.keep(check.presets(&raw.preset));
     let cine = problems.keep(check.cine(&raw.cine));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
@@ -175,29 +176,46 @@ impl Check<'_> {
         })
     }
 
-    fn prompts(&self, raw: &[RawPrompt]) -> Result<Vec<ConfiguredPrompt>, Error> {
+    /// The prompts; `None` if one has a problem.
+    fn prompts(&self, raw: &[RawPrompt], problems: &mut Problems) -> Option<Vec<ConfiguredPrompt>> {
         let mut prompts: Vec<ConfiguredPrompt> = Vec::new();
         for (index, prompt) in raw.iter().enumerate() {
-            let key = format!("prompt[{index}].object");
-            let object = u8::try_from(prompt.object).ok().and_then(|n| ObjectId::new(n).ok());
-            let object = object
-                .ok_or_else(|| self.error(&key, prompt.object, format!("0 to {MAX_OBJECT}")))?;
-            if prompts.iter().any(|p| p.object == object) {
-                return Err(self.error(&key, prompt.object, "a number that no other prompt uses"));
+            let object = problems.keep(self.object(index, prompt, &prompts));
+            let points = problems.keep(self.points(index, prompt));
+            if let Some((object, points)) = object.zip(points) {
+                prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
             }
-            let points = prompt.points.iter().map(|text| {
-                let key = format!("prompt[{index}].points");
-                parse_point(text)
-                    .map_err(|expected| self.error(&key, format!("{text:?}"), expected))
-            });
-            let points = points.collect::<Result<Vec<_>, _>>()?;
-            if points.is_empty() && prompt.bbox.is_none() {
-                let key = format!("prompt[{index}]");
-                return Err(self.error(&key, "empty", "points, a box, or both"));
-            }
-            prompts.push(ConfiguredPrompt { object, points, bbox: prompt.bbox });
         }
-        Ok(prompts)
+        (prompts.len() == raw.len()).then_some(prompts)
+    }
+
+    fn object(
+        &self,
+        index: usize,
+        raw: &RawPrompt,
+        others: &[ConfiguredPrompt],
+    ) -> Result<ObjectId, Error> {
+        let key = format!("prompt[{index}].object");
+        let object = u8::try_from(raw.object).ok().and_then(|n| ObjectId::new(n).ok());
+        let object =
+            object.ok_or_else(|| self.error(&key, raw.object, format!("0 to {MAX_OBJECT}")))?;
+        if others.iter().any(|other| other.object == object) {
+            return Err(self.error(&key, raw.object, "a number that no other prompt uses"));
+        }
+        Ok(object)
+    }
+
+    fn points(&self, index: usize, raw: &RawPrompt) -> Result<Vec<Point>, Error> {
+        let points = raw.points.iter().map(|text| {
+            let key = format!("prompt[{index}].points");
+            parse_point(text).map_err(|expected| self.error(&key, format!("{text:?}"), expected))
+        });
+        let points = points.collect::<Result<Vec<_>, _>>()?;
+        if points.is_empty() && raw.bbox.is_none() {
+            let key = format!("prompt[{index}]");
+            return Err(self.error(&key, "empty", "points, a box, or both"));
+        }
+        Ok(points)
     }
 
     fn presets(&self, raw: &[RawPreset]) -> Result<Vec<Preset>, Error> {

