@@ -7,7 +7,7 @@ use super::masks::MaskOptions;
 
 #[derive(Args)]
 pub struct Check {
-    /// Folder with images/ and masks/, or with records of a device
+    /// Folder with images/ and masks/, with annotations, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Classes that masks may contain, as 1,2 [default: any]

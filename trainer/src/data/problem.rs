@@ -152,8 +152,8 @@ fn ambiguous(mask: &Path, value: u8, pixels: u64, found: &[u8]) -> String {
     };
     format!(
         "{}: value {value} ({pixels} px) is neither a class nor ignored; the masks of this data \
-         set have the values {}, expected 0 to n for n classes with 255 for pixels to ignore, or \
-         0 and 255 for one class; give the meaning of the others, for example values = {{ {config} }} \
+         set have the values {}, expected 0 to n without a gap, or up to the number of classes, with \
+         255 for pixels to ignore, or 0 and 255 for one class; give the meaning of the others, for example values = {{ {config} }} \
          in [[data]], or --values {option}",
         mask.display(),
         list.join(", "),
