@@ -195,7 +195,7 @@ fn damaged_record_is_refused_with_its_file_and_reason() {
         let names = keep(folder.path(), &[two_objects(), two_objects()]);
         damage(&folder.path().join(&names[0]));
         let (dataset, mut problems) = Dataset::open(folder.path()).unwrap();
-        dataset.check(None, |problem| problems.push(problem));
+        dataset.check(&ValueMap::stored(), None, |problem| problems.push(problem));
         let problem = problems.first().unwrap_or_else(|| panic!("{expected}")).to_string();
         assert!(problem.contains(&names[0]) && problem.contains(expected), "{problem}");
         let whole = dataset.items().iter().filter(|item| item.name.starts_with(&names[1]));
