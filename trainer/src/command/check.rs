@@ -65,6 +65,7 @@ fn print_values(counts: &ValueCounts, values: Option<&ValueMap>) {
         let (pixels, masks) = counts.of(value);
         let meaning = values.map(|values| format!(": {}", values.describe(value)));
         let meaning = meaning.unwrap_or_default();
-        println!("value {value}, {pixels} px in {masks} masks{meaning}");
+        let unit = if masks == 1 { "mask" } else { "masks" };
+        println!("value {value}, {pixels} px in {masks} {unit}{meaning}");
     }
 }

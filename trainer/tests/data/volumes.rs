@@ -253,7 +253,9 @@ fn coarser_mask_of_the_same_place_is_enlarged_and_one_of_another_place_is_refuse
     write(900.0);
     let (_, problems) = folder.check(None);
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].contains("none of its marked voxels lies in the image"), "{problems:?}");
+    let expected = "none of its marked voxels lies in the image: the affine of the image is [[-1.0";
+    assert!(problems[0].contains(expected), "{problems:?}");
+    assert!(problems[0].contains("that of the mask [[-2.0, 0.0, 0.0, 900.0]"), "{problems:?}");
 }
 
 #[test]
