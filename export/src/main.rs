@@ -149,7 +149,7 @@ struct VerifyCommand {
     /// Adapter that the build was made from
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Folder with images/ and masks/, or with records of a device
+    /// Folder with images/ and masks/, with annotations, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Split whose validation part is used [default: all images]

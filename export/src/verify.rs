@@ -158,7 +158,7 @@ impl Verify {
         let count = self.edge_frames.min(items.len());
         let samples = (0..count).map(|i| {
             let item = items[i * items.len() / count];
-            let sample = stock.read(item, 1)?.remove(0);
+            let sample = stock.read(item, 1)?.swap_remove(0);
             let (width, height) = (sample.width as u32, sample.height as u32);
             Ok(Frame { width, height, rgb: sample.rgb.to_vec(), pixel_spacing_mm: None })
         });

@@ -46,9 +46,10 @@ fn scene<'a>(
     name: &str,
     predictions: impl Iterator<Item = (&'a Prediction, &'a Prediction)>,
 ) -> Result<Scene, Error> {
-    let item = stock.part(stock.reported()).iter().find(|&&item| stock.item(item).name == name);
-    let item = *item.expect("predictions are on images of the data set");
-    let sample = stock.read(item, 1)?.remove(0);
+    let mut items = stock.part(stock.reported()).iter().copied();
+    let item = items.find(|&item| stock.item(item).name == name);
+    let item = item.expect("predictions are on images of the data set");
+    let sample = stock.read(item, 1)?.swap_remove(0);
     let frame = (sample.width, sample.height);
     let of_scene = predictions.filter(|(found, _)| found.item == name && found.class == class);
     let prediction = |(trained, built): (&Prediction, &Prediction)| {

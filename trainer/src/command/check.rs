@@ -8,7 +8,7 @@ use super::masks::MaskOptions;
 
 #[derive(Args)]
 pub struct Check {
-    /// Folder with images/ and masks/, or with records of a device
+    /// Folder with images/ and masks/, with annotations, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Classes that masks may contain, as 1,2 [default: any]
@@ -66,6 +66,7 @@ fn print_values(counts: &ValueCounts, values: Option<&ValueMap>) {
         let (pixels, masks) = counts.of(value);
         let meaning = values.map(|values| format!(": {}", values.describe(value)));
         let meaning = meaning.unwrap_or_default();
-        println!("value {value}, {pixels} px in {masks} masks{meaning}");
+        let unit = if masks == 1 { "mask" } else { "masks" };
+        println!("value {value}, {pixels} px in {masks} {unit}{meaning}");
     }
 }

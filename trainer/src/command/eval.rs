@@ -19,7 +19,7 @@ pub struct Eval {
     /// Adapter
     #[arg(long)]
     adapter: Option<PathBuf>,
-    /// Folder with images/ and masks/, or with records of a device
+    /// Folder with images/ and masks/, with annotations, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Split file [default: evaluate all images]

@@ -7,7 +7,7 @@ use regex::Regex;
 
 #[derive(Args)]
 pub struct SplitCommand {
-    /// Folder with images/ and masks/, or with records of a device
+    /// Folder with images/ and masks/, with annotations, or with records of a device
     #[arg(long)]
     data: PathBuf,
     /// Split file to write; with --folds, the number of the fold is added to each file's name

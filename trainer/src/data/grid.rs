@@ -108,8 +108,7 @@ pub(super) fn place(
     (mask_shape, mask): (Shape, Option<Affine>),
 ) -> Result<Placement, String> {
     let (Some(image), Some(mask)) = (image, mask) else { return Ok(Placement::Same) };
-    let affines = || format!("the affine of the image is {image}, that of the mask {mask}");
-    let singular = || format!("voxels without volume: {}", affines());
+    let singular = || format!("voxels without volume: {}", affines(&image, &mask));
     let from_mm = mask.inverse().ok_or_else(singular)?;
     image.inverse().ok_or_else(singular)?;
     let map = from_mm.after(&image);
@@ -122,10 +121,15 @@ pub(super) fn place(
         return Err(format!(
             "it has as many voxels as its image, but of another size: {}; correct the header that \
              is wrong",
-            affines()
+            affines(&image, &mask)
         ));
     }
     Ok(Placement::Mapped(map))
+}
+
+/// Both affines in words.
+pub(super) fn affines(image: &Affine, mask: &Affine) -> String {
+    format!("the affine of the image is {image}, that of the mask {mask}")
 }
 
 /// True if the nearest voxel of each voxel of a volume is the one with the same index.

@@ -140,20 +140,28 @@ impl Problem {
 /// Number of values that a message lists.
 const LISTED: usize = 12;
 
+/// Number of values from which on masks are taken for black and white with grey edges.
+const MANY: usize = 6;
+
 fn ambiguous(mask: &Path, value: u8, pixels: u64, found: &[u8]) -> String {
     let mut list: Vec<String> = found.iter().take(LISTED).map(u8::to_string).collect();
-    let (config, option) = match found.len() > LISTED {
-        true => {
-            list.push("...".into());
-            // Black and white with grey edges.
-            ("\"1-127\" = 0, \"128-255\" = 1".to_owned(), "1-127=0,128-255=1".to_owned())
+    if found.len() > LISTED {
+        list.push("...".into());
+    }
+    let (config, option) = match found.len() >= MANY {
+        true => ("\"1-127\" = 0, \"128-255\" = 1".to_owned(), "1-127=0,128-255=1".to_owned()),
+        false => {
+            let numbered = || (1u8..).zip(found.iter().filter(|&&value| value != 0));
+            let entries = |sign: &str| -> Vec<String> {
+                numbered().map(|(class, value)| format!("{value}{sign}{class}")).collect()
+            };
+            (entries(" = ").join(", "), entries("=").join(","))
         }
-        false => (format!("{value} = 1"), format!("{value}=1")),
     };
     format!(
         "{}: value {value} ({pixels} px) is neither a class nor ignored; the masks of this data \
-         set have the values {}, expected 0 to n for n classes with 255 for pixels to ignore, or \
-         0 and 255 for one class; give the meaning of the others, for example values = {{ {config} }} \
+         set have the values {}, expected 0 to n without a gap, or up to the number of classes, with \
+         255 for pixels to ignore, or 0 and 255 for one class; give the meaning of the others, for example values = {{ {config} }} \
          in [[data]], or --values {option}",
         mask.display(),
         list.join(", "),

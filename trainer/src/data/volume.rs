@@ -64,8 +64,14 @@ impl Volume {
             let was_marked = is_marked(&values);
             values = grid::resampled(&values, mask_shape, shape, &map);
             if was_marked && !is_marked(&values) {
-                let reason = "none of its marked voxels lies in the image, by the affines of both";
-                return Err(other_grid(image, mask, reason));
+                let affines = shape_and_affine(image)?.1.zip(shape_and_affine(mask)?.1);
+                let affines = affines.map(|(image, mask)| grid::affines(&image, &mask));
+                let reason = format!(
+                    "none of its marked voxels lies in the image: {}; correct the header that is \
+                     wrong",
+                    affines.unwrap_or_default()
+                );
+                return Err(other_grid(image, mask, &reason));
             }
         }
         Ok(Self { shape, grey, values })

@@ -55,13 +55,13 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Folder with `images/` and `masks/`, or with records of a device.
+    /// Folder with `images/` and `masks/`, with annotations, or with records of a device.
     pub path: PathBuf,
     /// Split file from `medsa-train split`. Without it, all images are for training and none for
     /// validation.
     #[serde(default)]
     pub split: Option<PathBuf>,
-    /// Names of the classes 1, 2, ...; a class with an empty name is ignored. Of records: labels of
+    /// Names of the classes 1, 2, ...; a class with an empty name is ignored. Of records and annotations: labels of
     /// the objects to use; empty for all.
     #[serde(default)]
     pub classes: Vec<String>,

@@ -56,7 +56,9 @@ fn values_without_a_rule_are_refused_until_the_configuration_maps_them() {
         found: vec![0, 127, 255],
     };
     assert_eq!(problem, expected);
-    assert!(folder.check(None).1[0].starts_with("masks/p0.png: value 127 (2809 px)"));
+    let (_, problems) = folder.check(None);
+    assert!(problems[0].starts_with("masks/p0.png: value 127 (2809 px)"), "{problems:?}");
+    assert!(problems[0].ends_with("or --values 127=1,255=2"), "{problems:?}");
 
     let by = |text: &str| {
         let values = text.parse().unwrap();
