@@ -11,10 +11,13 @@ pub const MAX_CONTOUR_POINTS: usize = 256;
 
 /// Measurements of a mask's largest part; the pixels of a part touch by their sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measurements {
     /// Number of parts of the mask, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub parts: u32,
     /// Area in frame pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub area_px: u32,
     /// Mean position of the pixels inside.
     pub centroid_px: Position,
@@ -27,11 +30,13 @@ pub struct Measurements {
     /// within the structure.
     pub physical: Option<Physical>,
     /// Outer outline as a clockwise polygon; the first point is not repeated.
+    #[cfg_attr(feature = "schema", schemars(with = "[Position]", length(max = MAX_CONTOUR_POINTS)))]
     pub contour_px: Vec<Position, MAX_CONTOUR_POINTS>,
 }
 
 /// A position in frame pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
     /// Horizontal.
     pub x: f32,
@@ -41,6 +46,7 @@ pub struct Position {
 
 /// Measurements in mm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Physical {
     /// Area.
     pub area_mm2: f32,
