@@ -13,10 +13,11 @@ use serde::Serialize;
 use serde_json::{Number, Value, json};
 
 use crate::{
-    Availability, Info, Mask, MaskMessage, Message, RecordDeleted, RecordMessage, Stats, Status,
+    Availability, Command, Info, Mask, MaskMessage, Message, PromptMessage, RecordDeleted,
+    RecordMessage, Stats, Status,
 };
 
-/// An outgoing message that has a JSON form.
+/// A message that has a JSON form.
 pub trait ToJson: Message {
     /// The message as JSON.
     fn to_json(&self) -> Value {
@@ -31,6 +32,10 @@ impl ToJson for Stats {}
 impl ToJson for Status {}
 
 impl ToJson for RecordDeleted {}
+
+impl ToJson for PromptMessage {}
+
+impl ToJson for Command {}
 
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {

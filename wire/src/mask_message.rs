@@ -17,7 +17,7 @@ pub struct MaskMessage {
     /// Time from capture to publication in microseconds, by the device's own clock. It gives the
     /// age of the mask even if the clocks of device and viewer differ.
     pub age_us: u32,
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
     #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Certainty that the mask shows the object.

@@ -38,9 +38,9 @@ pub struct Measurements {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
-    /// Horizontal.
+    /// Horizontal position in frame pixels.
     pub x: f32,
-    /// Vertical.
+    /// Vertical position in frame pixels.
     pub y: f32,
 }
 
@@ -48,11 +48,11 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Physical {
-    /// Area.
+    /// Area in mm2.
     pub area_mm2: f32,
-    /// Largest Feret diameter.
+    /// Largest Feret diameter in mm.
     pub longest_mm: f32,
-    /// Smallest Feret diameter.
+    /// Smallest Feret diameter in mm.
     pub shortest_mm: f32,
 }
 

@@ -17,7 +17,7 @@ pub const MAX_POINTS: usize = 16;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct PromptMessage {
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
     #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Change of the object's prompt.

@@ -41,7 +41,7 @@ pub struct RecordMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordObject {
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
     #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Intersection over union predicted by the network for the object's mask; about 0 to 1,

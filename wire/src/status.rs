@@ -63,7 +63,7 @@ pub enum Activity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Degradation {
-    /// Level, 1 to [`MAX_DEGRADATION`]; each level includes the previous ones. 1: every other frame
+    /// Level, 1 to 3; each level includes the previous ones. 1: every other frame
     /// to segment is only followed. 2: a smaller build is used, if there is one. 3: three of four
     /// frames are only followed.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_DEGRADATION)))]
@@ -94,7 +94,7 @@ pub enum BuildStatus {
     Loading,
     /// The last build was refused, and the previous one stays in use.
     Failed {
-        /// Reason, truncated to [`MAX_REASON_LEN`] bytes.
+        /// Reason, truncated to 120 bytes.
         #[cfg_attr(feature = "schema", schemars(with = "str", length(max = MAX_REASON_LEN)))]
         reason: String<MAX_REASON_LEN>,
     },

@@ -437,9 +437,9 @@ function struct<T extends object>(
 }
 
 /** One of several variants in the order of their numbers; `fields` has the types of those with fields. */
-function variant<T>(names: string[], fields: Record<string, Codec<never>> = {}): Codec<T> {
+function variant<T>(names: string[], fields: Record<string, Codec<unknown>> = {}): Codec<T> {
   const number = int(32, 0, names.length - 1);
-  const codec = (name: string) => fields[name] as Codec<unknown> | undefined;
+  const codec = (name: string): Codec<unknown> | undefined => fields[name];
   const split = (value: unknown, at: string): [string, unknown] => {
     const entries = typeof value === "string" ? [[value, undefined]] : Object.entries(record(value, at));
     const [name, inner] = entries[0] ?? [];
@@ -570,6 +570,9 @@ function fail(value: unknown, at: string, expected: string): never {
 function stringify(value: unknown): string {
   if (typeof value === "bigint") {
     return value.toString();
+  }
+  if (Object.is(value, -0)) {
+    return "-0";
   }
   if (Array.isArray(value)) {
     return `[${value.map(stringify).join(",")}]`;
