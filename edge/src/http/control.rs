@@ -22,7 +22,7 @@ use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
 use crate::config::ObjectName;
-use crate::port::{self, Refusal, Subject, Trigger};
+use crate::port::{Refusal, Subject, Trigger};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
