@@ -35,7 +35,7 @@ git ls-files -z '*.sh' .ci/run boards/common/postinst boards/common/prerm |
 
 say "page"
 "$cache/tools/page/node_modules/.bin/biome" lint --error-on-warnings \
-    --config-path=tools/biome.jsonc edge/page export/src/card/card.css
+    --config-path=tools/biome.jsonc edge/page export/src/card/card.css wire
 
 say "fuzzing each target for some seconds"
 tools/fuzz.sh smoke

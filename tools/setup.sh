@@ -74,6 +74,16 @@ cargo_tool() {
         --version "$version" "$@"
 }
 
+# npm_tool FOLDER PACKAGE VERSION: installs a package to a folder of the cache with npm.
+npm_tool() {
+    local folder=$cache/tools/$1 package=$2 version=$3
+    grep -qsF "\"version\": \"$version\"" "$folder/node_modules/$package/package.json" && return
+    need npm npm
+    say "installing $package $version"
+    mkdir -p "$folder"
+    npm install --silent --no-fund --no-audit --prefix "$folder" "$package@$version"
+}
+
 rust=1.92
 found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2 || true)
 if ! printf '%s\n' "$rust" "$found" | sort -CV; then
@@ -204,6 +214,15 @@ FILES
         "$venv/bin/pip" install --quiet --disable-pip-version-check $packages
         echo "$packages" >"$venv/installed"
     fi
+    # Check the module for messages in TypeScript, and the AsyncAPI document.
+    if wants typescript; then
+        need node nodejs
+        npm_tool wire typescript 5.9.3
+    fi
+    if wants asyncapi; then
+        npm_tool wire @asyncapi/specs 6.11.1
+        sha256sum --quiet -c <<<"d4571a420e6ffb7fcc7066c95a6db1202f299a3c51daa103d0706bf30f95e626  $cache/tools/wire/node_modules/@asyncapi/specs/schemas/3.0.0.json"
+    fi
 fi
 
 if [ "$for_" = check ] || [ "$for_" = long ]; then
@@ -214,14 +233,8 @@ if [ "$for_" = check ] || [ "$for_" = long ]; then
     # Without its server.
     cargo_tool mdbook 0.5.4 --no-default-features --features search
     # Lints the page. It is a single program that is distributed by npm.
-    need npm nodejs npm
-    biome=2.6.8
-    page=$cache/tools/page
-    if [ "$("$page/node_modules/.bin/biome" --version 2>/dev/null)" != "Version: $biome" ]; then
-        say "installing biome $biome"
-        mkdir -p "$page"
-        npm install --silent --no-fund --no-audit --prefix "$page" "@biomejs/biome@$biome"
-    fi
+    need node nodejs
+    npm_tool page @biomejs/biome 2.6.8
 fi
 
 if [ "$for_" = long ]; then

@@ -7,6 +7,7 @@ use crate::{Message, WireError};
 
 /// A command to the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Command {
     /// Stop segmenting: the device drops frames and publishes no masks. Prompts are kept.

@@ -9,6 +9,7 @@ use crate::{Message, WireError};
 /// Availability of the device. `Offline` is also the last will, so the broker publishes it if the
 /// device cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Availability {
     /// The device disconnected, or its connection broke.
     Offline,
@@ -30,18 +31,25 @@ impl Checked for Availability {
 
 /// Software and build on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Info {
     /// Name of the loaded adapter build.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(max = 64)))]
     pub build_name: String<64>,
     /// Version of the build.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(max = 32)))]
     pub build_version: String<32>,
     /// SHA-256 of the build file.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Sha256"))]
     pub build_sha256: [u8; 32],
     /// Name of the board, as in `boards/<name>`.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(max = 32)))]
     pub board: String<32>,
     /// Version of the edge service.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(max = 32)))]
     pub edge_version: String<32>,
     /// Side of the network's square input in pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub input_size_px: u16,
 }
 

@@ -29,7 +29,8 @@
 //! # Ok::<(), medsa_wire::WireError>(())
 //! ```
 //!
-//! **Architecture invariants:** no `std`, no allocation, no panic on any input. Every type is
+//! **Architecture invariants:** no `std` and no allocation without the features `json` and `schema`, no
+//! panic on any input. Every type is
 //! bounded, so a buffer of [`Message::MAX_ENCODED_LEN`] bytes always holds the message. Values are
 //! checked by both encoding and decoding: a message from [`Message::decode`] is valid.
 //!
@@ -37,6 +38,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "json")]
+extern crate std;
+
+#[cfg(feature = "json")]
+pub mod json;
 pub mod topic;
 
 mod command;
@@ -48,6 +54,8 @@ mod measurements;
 mod message;
 mod prompt;
 mod record;
+#[cfg(feature = "schema")]
+mod schema;
 mod stats;
 mod status;
 

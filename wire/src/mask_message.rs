@@ -8,6 +8,7 @@ use crate::{MAX_OBJECT, Mask, Measurements, Message, WireError};
 
 /// The mask of one object on one frame, with the data that a viewer needs to use or discard it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MaskMessage {
     /// Number of the frame, counted by the device from its start.
     pub frame_id: u64,
@@ -16,7 +17,8 @@ pub struct MaskMessage {
     /// Time from capture to publication in microseconds, by the device's own clock. It gives the
     /// age of the mask even if the clocks of device and viewer differ.
     pub age_us: u32,
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Certainty that the mask shows the object.
     pub state: MaskState,
@@ -32,17 +34,21 @@ pub struct MaskMessage {
     /// time both existed: 0 to 1.
     pub agreement: Option<f32>,
     /// Width of the frame in pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub frame_width_px: u16,
     /// Height of the frame in pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub frame_height_px: u16,
     /// Measurements of the mask; `None` if it is empty.
     pub measured: Option<Measurements>,
     /// The mask, stretched over the whole frame.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Mask"))]
     pub mask: Mask,
 }
 
 /// Certainty that a mask shows the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum MaskState {
     /// The object is followed, and the network confirms it.
@@ -55,6 +61,7 @@ pub enum MaskState {
 
 /// Reason why an object is uncertain or lost, or that it was found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Reason {
     /// It was lost, and this is the first mask since then.

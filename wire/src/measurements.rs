@@ -11,10 +11,13 @@ pub const MAX_CONTOUR_POINTS: usize = 256;
 
 /// Measurements of a mask's largest part; the pixels of a part touch by their sides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measurements {
     /// Number of parts of the mask, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub parts: u32,
     /// Area in frame pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub area_px: u32,
     /// Mean position of the pixels inside.
     pub centroid_px: Position,
@@ -27,26 +30,29 @@ pub struct Measurements {
     /// within the structure.
     pub physical: Option<Physical>,
     /// Outer outline as a clockwise polygon; the first point is not repeated.
+    #[cfg_attr(feature = "schema", schemars(with = "[Position]", length(max = MAX_CONTOUR_POINTS)))]
     pub contour_px: Vec<Position, MAX_CONTOUR_POINTS>,
 }
 
 /// A position in frame pixels; (0, 0) is the centre of the top left pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position {
-    /// Horizontal.
+    /// Horizontal position in frame pixels.
     pub x: f32,
-    /// Vertical.
+    /// Vertical position in frame pixels.
     pub y: f32,
 }
 
 /// Measurements in mm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Physical {
-    /// Area.
+    /// Area in mm2.
     pub area_mm2: f32,
-    /// Largest Feret diameter.
+    /// Largest Feret diameter in mm.
     pub longest_mm: f32,
-    /// Smallest Feret diameter.
+    /// Smallest Feret diameter in mm.
     pub shortest_mm: f32,
 }
 

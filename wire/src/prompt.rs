@@ -14,8 +14,11 @@ pub const MAX_POINTS: usize = 16;
 /// Coordinates are pixels of the newest frame; (0, 0) is the centre of the top left pixel. Only the
 /// device can check whether they are inside the frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct PromptMessage {
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Change of the object's prompt.
     pub change: PromptChange,
@@ -25,10 +28,13 @@ pub struct PromptMessage {
 // The large variant is the most frequent one, and there is no heap.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub enum PromptChange {
     /// Replaces the prompt; needs at least one point or a box.
     Set {
         /// Points on the object or outside it.
+        #[cfg_attr(feature = "schema", schemars(with = "[PromptPoint]", length(max = MAX_POINTS)))]
         points: Vec<PromptPoint, MAX_POINTS>,
         /// Box around the object.
         bbox: Option<PromptBox>,
@@ -45,6 +51,8 @@ pub enum PromptChange {
 
 /// A point on an object or outside it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct PromptPoint {
     /// Horizontal position in frame pixels.
     pub x: f32,
@@ -56,6 +64,8 @@ pub struct PromptPoint {
 
 /// An upright box, `x0 < x1` and `y0 < y1`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct PromptBox {
     /// Left edge in frame pixels.
     pub x0: f32,

@@ -14,27 +14,35 @@ pub const MAX_RECORD_OBJECTS: usize = MAX_OBJECT as usize + 1;
 
 /// Announces a record that is already stored on the device's disk. The message contains no pixels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordMessage {
     /// Name of the record, unique on its device; not empty.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(min = 1, max = MAX_RECORD_ID_LEN)))]
     pub id: String<MAX_RECORD_ID_LEN>,
     /// Capture time of the frame, in microseconds since 1970-01-01 00:00 UTC.
     pub captured_us: u64,
     /// Number of the frame, counted by the device from its start.
     pub frame_id: u64,
     /// Width of the frame in pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub frame_width_px: u16,
     /// Height of the frame in pixels, at least 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub frame_height_px: u16,
     /// Outlined objects, by ascending object number.
+    #[cfg_attr(feature = "schema", schemars(with = "[RecordObject]", length(max = MAX_RECORD_OBJECTS)))]
     pub objects: Vec<RecordObject, MAX_RECORD_OBJECTS>,
     /// SHA-256 of `record.json`, which contains the hashes of the record's other files.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Sha256"))]
     pub record_sha256: [u8; 32],
 }
 
 /// One object of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordObject {
-    /// Object number, 0 to [`MAX_OBJECT`].
+    /// Object number, 0 to 7.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_OBJECT)))]
     pub object: u8,
     /// Intersection over union predicted by the network for the object's mask; about 0 to 1,
     /// finite.
@@ -74,8 +82,10 @@ impl Checked for RecordMessage {
 
 /// Announces that a user has deleted a record from the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordDeleted {
     /// Name of the record; not empty.
+    #[cfg_attr(feature = "schema", schemars(with = "str", length(min = 1, max = MAX_RECORD_ID_LEN)))]
     pub id: String<MAX_RECORD_ID_LEN>,
     /// Time of deletion, in microseconds since 1970-01-01 00:00 UTC.
     pub deleted_us: u64,
@@ -85,6 +95,7 @@ pub struct RecordDeleted {
 
 /// Reason for the deletion of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum DeletionReason {
     /// Another structure was outlined than the intended one.

@@ -11,6 +11,7 @@ pub const MAX_STAGES: usize = 8;
 
 /// Counters since the service started, and recent latencies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stats {
     /// Time since the service started, in milliseconds.
     pub uptime_ms: u64,
@@ -34,11 +35,13 @@ pub struct Stats {
     /// Messages waiting in the outbox; `None` without an outbox.
     pub outbox_messages: Option<u64>,
     /// One entry for each stage that ran since the last report.
+    #[cfg_attr(feature = "schema", schemars(with = "[StageLatency]", length(max = MAX_STAGES)))]
     pub latency: Vec<StageLatency, MAX_STAGES>,
 }
 
 /// Dropped frames, by place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FramesDropped {
     /// Missed by the source.
     pub source: u64,
@@ -62,6 +65,7 @@ impl FramesDropped {
 
 /// Latency of one stage since the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StageLatency {
     /// The stage.
     pub stage: Stage,
@@ -73,6 +77,7 @@ pub struct StageLatency {
 
 /// A stage of the processing from frame to mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Stage {
     /// Reading and decompressing the frame.

@@ -14,6 +14,7 @@ pub const MAX_DEGRADATION: u8 = 3;
 
 /// State of the device, published when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// State of the frame source.
     pub source: SourceStatus,
@@ -27,6 +28,7 @@ pub struct Status {
 
 /// State of the frame source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum SourceStatus {
     /// The device is connecting, or waiting for the first frame.
@@ -47,6 +49,7 @@ pub enum SourceStatus {
 
 /// Handling of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Activity {
     /// Frames are segmented.
     Running,
@@ -58,10 +61,12 @@ pub enum Activity {
 
 /// Degradation of the service under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Degradation {
-    /// Level, 1 to [`MAX_DEGRADATION`]; each level includes the previous ones. 1: every other frame
+    /// Level, 1 to 3; each level includes the previous ones. 1: every other frame
     /// to segment is only followed. 2: a smaller build is used, if there is one. 3: three of four
     /// frames are only followed.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = MAX_DEGRADATION)))]
     pub level: u8,
     /// Cause of the degradation.
     pub cause: Cause,
@@ -69,6 +74,7 @@ pub struct Degradation {
 
 /// Cause of a degradation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Cause {
     /// The processor is hot.
     Heat,
@@ -80,6 +86,7 @@ pub enum Cause {
 
 /// State of a build change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum BuildStatus {
     /// No change is in progress.
     Idle,
@@ -87,7 +94,8 @@ pub enum BuildStatus {
     Loading,
     /// The last build was refused, and the previous one stays in use.
     Failed {
-        /// Reason, truncated to [`MAX_REASON_LEN`] bytes.
+        /// Reason, truncated to 120 bytes.
+        #[cfg_attr(feature = "schema", schemars(with = "str", length(max = MAX_REASON_LEN)))]
         reason: String<MAX_REASON_LEN>,
     },
     /// A newer build is being looked for, fetched and tested.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use medsa_wire::Command;
+use medsa_wire::json::decode as decode_json;
 use medsa_wire::topic::ObjectId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
 use crate::config::ObjectName;
-use crate::port::{self, Refusal, Subject, Trigger};
+use crate::port::{Refusal, Subject, Trigger};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
@@ -86,7 +87,7 @@ async fn prompt(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let message = decode(&state, body, port::json::decode)?;
+    let message = decode(&state, body, decode_json)?;
     let done = state.controls.control.prompt(message).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::NO_CONTENT)
@@ -98,7 +99,7 @@ async fn command(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let command = decode(&state, body, port::json::decode)?;
+    let command = decode(&state, body, decode_json)?;
     let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(match command {

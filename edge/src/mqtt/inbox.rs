@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use medsa_wire::json;
 use medsa_wire::topic::{Channel, DeviceId, Topic};
 
 use super::message::{Message, Retention};
-use crate::port::{Control, Refusal, Trigger, json};
+use crate::port::{Control, Refusal, Trigger};
 
 /// Decodes messages and applies them.
 pub struct Inbox {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use medsa_wire::WireError;
+use medsa_wire::json::{self, ToJson};
 use medsa_wire::topic::{Channel, DeviceId};
 
 use super::message::{Delivery, Message, Retention};
 use crate::config::Format;
-use crate::port::json::{self, ToJson};
 
 /// Encodes the messages of a device.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Messages {
         };
         let channel = Channel::Availability;
         let (topic, payload) = if format == Format::Json {
-            (json::topic(&self.topic(channel)), json::encode(&availability))
+            (json::topic(&self.topic(channel)), json::encode(&availability).into())
         } else {
             (self.topic(channel), postcard(&availability)?)
         };
@@ -88,7 +88,7 @@ impl Messages {
         let topic = self.topic(channel);
         let mut messages = Vec::new();
         if self.format != Format::Postcard {
-            let (topic, payload) = (json::topic(&topic), json::encode(message));
+            let (topic, payload) = (json::topic(&topic), json::encode(message).into());
             messages.push(Message { topic, payload, retention, delivery });
         }
         if self.format != Format::Json {

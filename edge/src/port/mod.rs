@@ -13,7 +13,6 @@ mod builds;
 mod captures;
 mod control;
 mod failures;
-pub(crate) mod json;
 mod names;
 mod observer;
 mod refusal;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use medsa_wire::MaskState;
 use medsa_wire::topic::{DeviceId, ObjectId};
+use medsa_wire::{MaskState, json};
 use serde_json::Value;
 
 use super::announced::Announced;
@@ -22,7 +22,6 @@ use crate::meter::{Counter, Meter};
 use crate::port::{
     Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject,
     Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
-    json,
 };
 use crate::threads::{self, Panic};
 

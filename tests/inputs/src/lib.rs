@@ -30,6 +30,8 @@ enum Part {
     OneOf(&'static [&'static str]),
     /// A target of the Rust toolchain.
     Target(&'static str),
+    /// A file of a package that `tools/setup.sh` installs with npm.
+    Tool(&'static str),
     /// Python environment created by `tools/setup.sh`.
     Venv,
     /// Folder with whole data sets, next to the repository.
@@ -38,7 +40,7 @@ enum Part {
     Root,
 }
 
-use Part::{Asset, OneOf, Program, Root, Shared, Target, Venv};
+use Part::{Asset, OneOf, Program, Root, Shared, Target, Tool, Venv};
 
 /// Browsers that tests can control.
 pub const BROWSERS: &[&str] =
@@ -94,6 +96,11 @@ pub const NEEDS: &[Need] = &[
         remedy: "run `tools/setup.sh test` and `rustup target add aarch64-unknown-linux-gnu`",
     },
     Need { name: "browser", parts: &[OneOf(BROWSERS), Asset("axe.min.js")], remedy: SETUP },
+    Need {
+        name: "asyncapi",
+        parts: &[Venv, Tool("@asyncapi/specs/schemas/3.0.0.json")],
+        remedy: SETUP,
+    },
     Need { name: "dciodvfy", parts: &[Program("dciodvfy")], remedy: SETUP },
     Need { name: "dpkg", parts: &[Program("dpkg-deb")], remedy: "install dpkg" },
     Need { name: "ffmpeg", parts: &[Program("ffmpeg")], remedy: SETUP },
@@ -105,6 +112,11 @@ pub const NEEDS: &[Need] = &[
     Need { name: "rauc", parts: &[Program("rauc"), Program("mksquashfs")], remedy: SETUP },
     Need { name: "ssh", parts: &[Program("ssh"), Program("sshd")], remedy: SETUP },
     Need { name: "systemd", parts: &[Program("systemd-analyze")], remedy: SETUP },
+    Need {
+        name: "typescript",
+        parts: &[Program("node"), Tool("typescript/bin/tsc")],
+        remedy: SETUP,
+    },
     Need {
         name: "root",
         parts: &[Root],
@@ -180,6 +192,11 @@ pub fn asset(name: &str) -> PathBuf {
     cache().join("assets").join(name)
 }
 
+/// Path of a file of a package that `tools/setup.sh` installs with npm for tests of messages.
+pub fn tool(name: &str) -> PathBuf {
+    cache().join("tools/wire/node_modules").join(name)
+}
+
 /// Path of Python with the packages that check exported models and records.
 pub fn python() -> PathBuf {
     cache().join("venv/bin/python")
@@ -224,6 +241,7 @@ impl Part {
                 let rustlib = sysroot().join("lib/rustlib").join(name);
                 (!rustlib.exists()).then(|| format!("this Rust has no target {name}"))
             }
+            Tool(name) => absent(tool(name)),
             Venv => absent(python()),
             Shared => absent(repository().with_file_name("shared")),
             Root => (!is_root()).then(|| "the tests do not run as root".to_owned()),

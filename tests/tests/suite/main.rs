@@ -17,6 +17,7 @@ mod main_job;
 mod masks_on_data;
 mod medsa_blocks;
 mod onnx_parity;
+mod onnxruntime_page;
 mod pack;
 mod records;
 mod released;

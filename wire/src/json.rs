@@ -1,18 +1,24 @@
 //! Messages as JSON, for clients that do not decode the wire format, such as browsers and Node-RED.
+//! Needs the feature `json`, and `std`.
 //!
 //! Field names are those of the wire format. Three things differ: the cells of a mask are lengths
 //! of runs (`runs`: in row order, background first, then alternating), hashes are hexadecimal, and
 //! numbers have as few digits as identify an `f32`.
 
-use bytes::Bytes;
-use medsa_wire::{
-    Availability, Info, Mask, MaskMessage, Message, RecordDeleted, RecordMessage, Stats, Status,
-};
+use std::string::{String, ToString};
+use std::vec::Vec;
+use std::{format, vec};
+
 use serde::Serialize;
 use serde_json::{Number, Value, json};
 
-/// An outgoing message that has a JSON form.
-pub(crate) trait ToJson: Message {
+use crate::{
+    Availability, Command, Info, Mask, MaskMessage, Message, PromptMessage, RecordDeleted,
+    RecordMessage, Stats, Status,
+};
+
+/// A message that has a JSON form.
+pub trait ToJson: Message {
     /// The message as JSON.
     fn to_json(&self) -> Value {
         value(self)
@@ -26,6 +32,10 @@ impl ToJson for Stats {}
 impl ToJson for Status {}
 
 impl ToJson for RecordDeleted {}
+
+impl ToJson for PromptMessage {}
+
+impl ToJson for Command {}
 
 impl ToJson for RecordMessage {
     fn to_json(&self) -> Value {
@@ -54,25 +64,28 @@ impl ToJson for MaskMessage {
 }
 
 /// Topic of the JSON form of the messages on `topic`.
-pub(crate) fn topic(topic: &str) -> String {
+pub fn topic(topic: &str) -> String {
     format!("{topic}{SUFFIX}")
 }
 
 /// The topic whose JSON form is on `topic`; `None` if it is not a JSON topic.
-pub(crate) fn of_json(topic: &str) -> Option<&str> {
+pub fn of_json(topic: &str) -> Option<&str> {
     topic.strip_suffix(SUFFIX)
 }
 
 const SUFFIX: &str = "/json";
 
 /// Payload of the JSON form of a message.
-pub(crate) fn encode(message: &impl ToJson) -> Bytes {
-    message.to_json().to_string().into()
+pub fn encode(message: &impl ToJson) -> String {
+    message.to_json().to_string()
 }
 
 /// Decodes the JSON form of an incoming message and checks it as the wire format does. An unknown
 /// key is refused, because it may be a misspelt optional one.
-pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
+///
+/// # Errors
+/// The text is not JSON, not a message of this type, or a value is out of range.
+pub fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
     let mut unknown = Vec::new();
     let mut text = serde_json::Deserializer::from_slice(payload);
     let message: M = serde_ignored::deserialize(&mut text, |key| unknown.push(key.to_string()))
@@ -88,7 +101,7 @@ pub(crate) fn decode<M: Message>(payload: &[u8]) -> Result<M, String> {
 }
 
 /// A value whose maps have string keys, with short numbers.
-pub(crate) fn value(of: &impl Serialize) -> Value {
+pub fn value(of: &impl Serialize) -> Value {
     // Invariant: JSON can represent it.
     let mut value = serde_json::to_value(of).unwrap_or_default();
     shorten(&mut value);
@@ -129,10 +142,10 @@ fn runs(mask: &Mask) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use medsa_wire::{Command, Mask, MaskMessage, MaskState, PromptMessage};
     use serde_json::json;
 
     use super::{ToJson, decode};
+    use crate::{Command, Mask, MaskMessage, MaskState, PromptMessage};
 
     #[test]
     fn mask_is_encoded_as_run_lengths() {
