@@ -142,6 +142,9 @@ fn runs(mask: &Mask) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+    use std::string::ToString;
+
     use serde_json::json;
 
     use super::{ToJson, decode};

@@ -75,7 +75,7 @@ fn schemas_accept_messages_and_refuse_others() {
     let messages: [(&str, Vec<String>, &[&str]); 9] = [
         ("availability", all([r#""Online""#, r#""Offline""#]), &[r#""Away""#, "1"]),
         ("info", some(generate(20, strategies::info())), &["{}"]),
-        ("mask", some(generate(5, strategies::mask_message())), &["{}"]),
+        ("mask", some(generate(3, strategies::mask_message())), &["{}"]),
         ("record", some(generate(20, strategies::record())), &["{}"]),
         (
             "record-deleted",
