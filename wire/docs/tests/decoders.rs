@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +14,7 @@ use medsa_wire::{
     Mask, MaskMessage, MaskState, Measurements, Message, PromptChange, PromptMessage, PromptPoint,
     RecordDeleted, RecordMessage, SourceStatus, Stage, StageLatency, Stats, Status,
 };
-use serde_json::{Number, Value, json};
+use serde_json::{Map, Number, Value, json};
 use tempfile::tempdir;
 
 const COMMANDS: [medsa_wire::Command; 8] = [
@@ -326,7 +326,9 @@ fn parsed(json: &str) -> Value {
 fn assert_same(found: &Value, expected: &Value, at: &str) {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => {
-            assert!(found.keys().eq(expected.keys()), "{at}: {found:?}");
+            let names =
+                |fields: &Map<String, Value>| fields.keys().cloned().collect::<BTreeSet<_>>();
+            assert_eq!(names(found), names(expected), "{at}");
             for (name, value) in found {
                 assert_same(value, &expected[name], &format!("{at}.{name}"));
             }
