@@ -79,7 +79,7 @@ impl Channel {
         Self { qos: 0, ..self }
     }
 
-    fn for_device(self) -> Self {
+    fn received(self) -> Self {
         Self { direction: Direction::ToDevice, ..self }
     }
 }
@@ -108,9 +108,9 @@ pub fn channels() -> Vec<Channel> {
             .retained(),
         Channel::new::<PromptMessage>("prompt", &examples::prompt())
             .summary("Changes the prompt of one object. Publish without the retain flag.")
-            .for_device(),
+            .received(),
         Channel::new::<Command>("command", &examples::command())
             .summary("Command to the device. Publish without the retain flag.")
-            .for_device(),
+            .received(),
     ]
 }

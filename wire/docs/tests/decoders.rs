@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Forms, converse, generate, strategies, try_converse};
@@ -13,7 +14,7 @@ use medsa_wire::{
     Mask, MaskMessage, MaskState, Measurements, Message, PromptChange, PromptMessage, PromptPoint,
     RecordDeleted, RecordMessage, SourceStatus, Stage, StageLatency, Stats, Status,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Number, Value, json};
 use tempfile::tempdir;
 
 const COMMANDS: [medsa_wire::Command; 8] = [
@@ -46,10 +47,15 @@ fn both_decoders_refuse_what_the_device_refuses() {
     needs!("python3", "typescript");
     let folder = tempdir().unwrap();
     let module = compile_typescript(folder.path().into());
-    for (kind, line) in invalid_messages() {
-        for mut command in [python(kind), typescript(&module, kind)] {
-            let answer = try_converse(&mut command, std::slice::from_ref(&line));
+    for (kind, lines) in invalid_messages() {
+        for line in &lines {
+            let answer = try_converse(&mut python(kind), std::slice::from_ref(line));
             assert!(answer.is_err(), "{kind} {line}: {answer:?}");
+        }
+        let answers = converse(&mut typescript(&module, kind), &lines);
+        assert_eq!(answers.len(), lines.len());
+        for (line, answer) in lines.iter().zip(answers) {
+            assert!(answer.starts_with("error: "), "{kind} {line}: {answer}");
         }
     }
 }
@@ -61,7 +67,7 @@ fn convert_all_messages(converter: impl Fn(&str) -> Command) {
         let converted = converse(&mut converter(kind), &lines);
         assert_eq!(converted.len(), lines.len(), "{kind}");
         for (forms, converted) in messages.iter().zip(converted.chunks(2)) {
-            assert_eq!(single(parsed(&converted[0])), single(parsed(&forms.json)), "{kind}");
+            assert_same(&parsed(&converted[0]), &parsed(&forms.json), kind);
             assert_eq!(converted[1], forms.compact, "{kind} {}", forms.json);
         }
     }
@@ -237,7 +243,7 @@ fn extreme_prompts() -> [PromptMessage; 3] {
 
 /// Lines that no decoder may accept: in the compact form, every message without its last byte, with
 /// one more, and of another version; and messages with a value out of range in both forms.
-fn invalid_messages() -> Vec<(&'static str, String)> {
+fn invalid_messages() -> BTreeMap<&'static str, Vec<String>> {
     let stats = &generate(1, strategies::stats())[0];
     let mask = &all(&extreme_masks())[0];
     let object_8 = mask.json.replace("\"object\":7", "\"object\":8");
@@ -276,7 +282,11 @@ fn invalid_messages() -> Vec<(&'static str, String)> {
         ("prompt", json!({ "object": 0, "change": "Clear", "box": 1 }).to_string()),
         ("prompt", json!({ "object": 0, "change": "Add" }).to_string()),
     ];
-    compact.into_iter().chain(json).collect()
+    let mut by_kind = BTreeMap::<_, Vec<_>>::new();
+    for (kind, line) in compact.into_iter().chain(json) {
+        by_kind.entry(kind).or_default().push(line);
+    }
+    by_kind
 }
 
 fn python(kind: &str) -> Command {
@@ -285,7 +295,7 @@ fn python(kind: &str) -> Command {
     command
 }
 
-fn typescript(module: &PathBuf, kind: &str) -> Command {
+fn typescript(module: &Path, kind: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(repository().join("wire/docs/tests/convert.mjs")).arg(module).arg(kind);
     command
@@ -311,20 +321,28 @@ fn parsed(json: &str) -> Value {
     serde_json::from_str(json).expect("JSON")
 }
 
-/// Rounds numbers to single precision, of which texts differ (80, 80.0), except integers that single
-/// precision does not have.
-fn single(value: Value) -> Value {
-    match value {
-        Value::Number(number) if number.as_u64().is_some_and(|n| n as f32 as u128 != n.into()) => {
-            Value::Number(number)
+/// Fails unless the values are equal; numbers with a fraction are compared in single precision,
+/// because texts differ (80, 80.0).
+fn assert_same(found: &Value, expected: &Value, at: &str) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            let names =
+                |fields: &Map<String, Value>| fields.keys().cloned().collect::<BTreeSet<_>>();
+            assert_eq!(names(found), names(expected), "{at}");
+            for (name, value) in found {
+                assert_same(value, &expected[name], &format!("{at}.{name}"));
+            }
         }
-        Value::Number(number) => {
-            json!({ "f32": number.as_f64().map(|wide| (wide as f32).to_bits()) })
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{at}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert_same(found, expected, at);
+            }
         }
-        Value::Array(values) => values.into_iter().map(single).collect(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name, single(value))).collect()
+        (Value::Number(found), Value::Number(expected)) if expected.is_f64() => {
+            let bits = |number: &Number| number.as_f64().map(|wide| (wide as f32).to_bits());
+            assert_eq!(bits(found), bits(expected), "{at}: {found}, expected {expected}");
         }
-        other => other,
+        _ => assert_eq!(found, expected, "{at}"),
     }
 }

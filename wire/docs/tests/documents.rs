@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
@@ -11,6 +11,7 @@ use medsa_test_inputs::{needs, python, repository, tool};
 use medsa_wire::{Availability, Command as DeviceCommand};
 use medsa_wire_docs::{Channel, Direction, channels, documents};
 use serde_json::Value;
+use tempfile::tempdir;
 
 #[test]
 fn documentation_has_the_generated_documents() {
@@ -74,7 +75,7 @@ fn schemas_accept_messages_and_refuse_others() {
     let messages: [(&str, Vec<String>, &[&str]); 9] = [
         ("availability", all([r#""Online""#, r#""Offline""#]), &[r#""Away""#, "1"]),
         ("info", some(generate(20, strategies::info())), &["{}"]),
-        ("mask", some(generate(20, strategies::mask_message())), &["{}"]),
+        ("mask", some(generate(3, strategies::mask_message())), &["{}"]),
         ("record", some(generate(20, strategies::record())), &["{}"]),
         (
             "record-deleted",
@@ -104,14 +105,18 @@ fn schemas_accept_messages_and_refuse_others() {
         ("command", all([r#""Pause""#, r#""SwitchBuild""#]), &[r#""Explode""#]),
     ];
     assert_eq!(messages.each_ref().map(|(key, ..)| *key), channels_by_key().as_slice());
-    for (key, valid, invalid) in messages {
-        let path = reference(&format!("schemas/{key}.json"));
-        let answers = validate(&path, &valid);
-        assert!(answers.iter().all(|answer| answer == "valid"), "{key}: {answers:#?}");
-        let one_line = |text: &&str| text.replace('\n', " ");
-        let answers = validate(&path, &invalid.iter().map(one_line).collect::<Vec<_>>());
-        assert_eq!(answers.len(), invalid.len());
-        assert!(!answers.contains(&"valid".to_owned()), "{key}: {answers:#?}");
+    let folder = tempdir().unwrap();
+    let (mut schemas, mut lines, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, (key, valid, invalid)) in messages.iter().enumerate() {
+        let path = folder.path().join(format!("{key}.json"));
+        fs::write(&path, document(&format!("schemas/{key}.json")).to_string()).unwrap();
+        schemas.push(path);
+        let texts = valid.iter().map(String::as_str).chain(invalid.iter().copied());
+        lines.extend(texts.map(|text| format!("{number} {}", text.replace('\n', " "))));
+        expected.extend(valid.iter().map(|_| true).chain(invalid.iter().map(|_| false)));
+    }
+    for ((answer, line), expected) in validate(&schemas, &lines).iter().zip(&lines).zip(expected) {
+        assert_eq!(answer == "valid", expected, "{line}: {answer}");
     }
 }
 
@@ -119,11 +124,10 @@ fn schemas_accept_messages_and_refuse_others() {
 fn asyncapi_document_is_valid() {
     needs!("asyncapi");
     let schema = tool("@asyncapi/specs/schemas/3.0.0.json");
-    let document: Value =
-        serde_json::from_str(&fs::read_to_string(reference("asyncapi.json")).unwrap()).unwrap();
+    let document = document("asyncapi.json");
     let mut broken = document.clone();
     broken["operations"]["mask"]["bindings"]["mqtt"]["qos"] = 3.into();
-    let answers = validate(&schema, &[document.to_string(), broken.to_string()]);
+    let answers = validate(&[schema], &[format!("0 {document}"), format!("0 {broken}")]);
     assert_eq!(answers[0], "valid");
     assert_ne!(answers[1], "valid");
     check_references(&document, &document);
@@ -184,9 +188,15 @@ fn check_references(part: &Value, document: &Value) {
     }
 }
 
-fn validate(schema: &Path, lines: &[String]) -> Vec<String> {
+fn document(path: &str) -> Value {
+    let found = documents().into_iter().find(|document| document.path == path);
+    found.expect("it is generated").content
+}
+
+/// Answers of the validator, one for each line.
+fn validate(schemas: &[PathBuf], lines: &[String]) -> Vec<String> {
     let mut command = Command::new(python());
-    command.arg(repository().join("tests/python/validate_json.py")).arg(schema);
+    command.arg(repository().join("tests/python/validate_json.py")).args(schemas);
     let answers = converse(&mut command, lines);
     assert_eq!(answers.len(), lines.len());
     answers
