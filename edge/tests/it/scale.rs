@@ -94,7 +94,8 @@ fn masks_and_records_have_the_scale_of_the_region() {
     needs!("mosquitto");
     let (place, broker) = (Place::new(1), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
-    let edge = configured(&place, &broker, "", &CLICKS, "");
+    let outbox = "[outbox]\npath = \"outbox.redb\"";
+    let edge = configured(&place, &broker, "", &CLICKS, outbox);
     let expected = [Some(LEFT), Some(RIGHT), None];
     for (object, expected) in (0..).zip(expected) {
         let mask = observer.wait_for_mask("a mask", |mask| mask.object == object && mask.segmented);

@@ -178,10 +178,10 @@ fn distance_has_the_scale_of_its_region() {
     browser.wait_until(&format!("!({NOTHING})"));
     let at = |browser: &mut Browser, x, y| place_of(browser, (320, 240), x, y);
     let (left, right) = (part(&mut browser, 0.38, 0.35), part(&mut browser, 0.62, 0.35));
-    let (a, b) = (at(&mut browser, 50.0, 80.0), at(&mut browser, 200.0, 80.0));
+    let (a, b) = (at(&mut browser, 50.0, 80.0), at(&mut browser, 150.0, 80.0));
     slide(&mut browser, left, a);
     slide(&mut browser, right, b);
-    wait_for(&mut browser, &[(1.0, 0.0), (30.0, 0.3)]);
+    wait_for(&mut browser, &[(1.0, 0.0), (20.0, 0.2)]);
     // It reaches over both regions.
     let both = at(&mut browser, 300.0, 80.0);
     slide(&mut browser, b, both);
