@@ -23,7 +23,8 @@ git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
 "$cache/tools/bin/mdbook" build --dest-dir "$cache/book" docs
 
 say "import cycles between files"
-tools/imports sam kernels bundle frames update wire edge export engine trainer boards tests
+tools/imports sam kernels bundle frames update wire wire/docs console edge export engine trainer \
+    boards tests
 
 say "licences, duplicate versions and sources of dependencies"
 "$cache/tools/bin/cargo-deny" --all-features --locked check --hide-inclusion-graph \

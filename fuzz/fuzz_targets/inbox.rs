@@ -1,14 +1,10 @@
 //! MQTT messages to the edge service: a topic, a line end, and the payload. They are read like in
-//! the service's inbox, which is private; the JSON form uses the service's own source file.
+//! the service's inbox, which is private.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use medsa_wire::topic::{Channel, Topic};
-use medsa_wire::{Command, Message, PromptMessage};
-
-#[allow(dead_code)]
-#[path = "../../edge/src/port/json.rs"]
-mod json;
+use medsa_wire::{Command, Message, PromptMessage, json};
 
 fuzz_target!(|data: &[u8]| {
     let Some(end) = data.iter().position(|&byte| byte == b'\n') else { return };

@@ -4,7 +4,9 @@ use std::fmt;
 
 use nifti::NiftiHeader;
 
-use super::volume::Shape;
+/// Width, height and number of slices of a volume: the three axes of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape(pub(super) [usize; 3]);
 
 /// Largest difference of two voxel sizes that counts as rounding, relative.
 const SAME_SIZE: f64 = 0.01;

@@ -8,7 +8,7 @@ use ndarray::Array2;
 use nifti::object::GzDecodedFile;
 use nifti::{InMemNiftiVolume, IntoNdArray, NiftiHeader, NiftiType};
 
-use super::grid::{self, Affine, Placement};
+use super::grid::{self, Affine, Placement, Shape};
 use super::problem::Problem;
 use super::raster::MAX_SIDE_PX;
 use super::training_image::TrainingImage;
@@ -34,10 +34,6 @@ const WINDOW: [f64; 2] = [0.005, 0.995];
 
 /// Largest number of voxels used to find the window.
 const WINDOW_SAMPLES: usize = 1 << 22;
-
-/// Width, height and number of slices: the three axes of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape(pub(super) [usize; 3]);
 
 /// An image volume, windowed to 8 bits, with its mask in the same grid.
 #[derive(Debug)]
