@@ -1,7 +1,7 @@
 # make demo    main workflow on a real ultrasound clip
 # make live    the touchscreen page on the same clip, until Ctrl-C; LAN=1 for phones and tablets
 # make adapter adapter and signed build from images with masks; by default from 40 ultrasound images
-# make test    all tests; at most 10 minutes once everything is built
+# make test    all tests; 8 to 16 minutes once everything is built, by processor
 # make check   formatting, clippy, documentation, book, links and paths, licences and duplicate versions of
 #              dependencies, shell scripts, page, short fuzzing; at most 10 minutes once everything is
 #              built
