@@ -69,7 +69,7 @@ pub(crate) fn sensitivities(
     }
     let progress = Mutex::new((0, progress));
     let error = |backends: &mut Backends, trial: &Trial| {
-        let error = trial.error(sam, backends)?;
+        let error = trial.error(sam, quantization, backends)?;
         let mut progress = progress.lock().expect("no callback panicked");
         progress.0 += 1;
         let done = progress.0;
@@ -87,11 +87,9 @@ pub(crate) fn sensitivities(
     Ok(found)
 }
 
-/// A run of the network with one layer in int8.
+/// A run of the network with one layer or attention in int8.
 struct Trial<'a> {
     name: String,
-    /// Quantization of only this layer.
-    alone: Quantization,
     probe: &'a Probe,
     /// Input of the layer's encoder step, and the number of the step.
     encoder: Option<(Tensor, usize)>,
@@ -122,9 +120,8 @@ impl<'a> Trial<'a> {
         let steps = by_step(sam, &probe.image, &seen)?;
         let embedding = steps.last().expect("an encoder has steps").after.clone();
         let expected = probabilities(&float, &embedding, &probe.tokens)?;
-        let trial = |(name, alone), encoder| Self {
+        let trial = |name, encoder| Self {
             name,
-            alone,
             probe,
             encoder,
             embedding: embedding.clone(),
@@ -132,20 +129,25 @@ impl<'a> Trial<'a> {
         };
         let mut trials = Vec::new();
         for (number, Step { before, names, .. }) in steps.iter().enumerate() {
-            for layer in names.iter().flat_map(|name| alone(quantization, name)) {
+            for layer in names.iter().flat_map(|name| in_int8(quantization, name)) {
                 trials.push(trial(layer, Some((before.clone(), number))));
             }
         }
         let in_decoder = seen.take();
-        let layers = in_decoder.iter().flat_map(|name| alone(quantization, name));
+        let layers = in_decoder.iter().flat_map(|name| in_int8(quantization, name));
         trials.extend(layers.map(|layer| trial(layer, None)));
         Ok(trials)
     }
 
     /// Mean squared change of the probabilities.
-    fn error(&self, sam: &Sam, backends: &mut Backends) -> Result<f64> {
+    fn error(
+        &self,
+        sam: &Sam,
+        quantization: &Quantization,
+        backends: &mut Backends,
+    ) -> Result<f64> {
         let Backends { float, int8 } = backends;
-        int8.requantize(Rc::new(self.alone.clone()));
+        int8.requantize(Rc::new(alone(quantization, &self.name)));
         let changed = match &self.encoder {
             Some((before, step)) => {
                 let x = Node::constant(before.clone());
@@ -205,17 +207,19 @@ fn by_step(sam: &Sam, image: &Array4<f32>, seen: &Seen) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Quantizations of only the layer, and of only the attention whose queries it computes.
-fn alone(quantization: &Quantization, layer: &str) -> Vec<(String, Quantization)> {
-    let mut all = Vec::new();
-    if let Some(int8) = quantization.layers.get(layer) {
-        let layers = BTreeMap::from([(layer.to_owned(), int8.clone())]);
-        all.push((layer.to_owned(), Quantization { layers, ..Quantization::default() }));
-    }
+/// Names under which a layer, and the attention whose queries it computes, are in int8.
+fn in_int8(quantization: &Quantization, layer: &str) -> Vec<String> {
     let products = format!("{layer}.products");
-    if quantization.attentions.contains(&products) {
-        let attentions = [products.clone()].into();
-        all.push((products, Quantization { attentions, ..Quantization::default() }));
+    let layer = quantization.layers.contains_key(layer).then(|| layer.to_owned());
+    let products = quantization.attentions.contains(&products).then_some(products);
+    layer.into_iter().chain(products).collect()
+}
+
+/// Quantization of only this layer or attention.
+fn alone(quantization: &Quantization, name: &str) -> Quantization {
+    let layers = quantization.layers.get_key_value(name).into_iter();
+    Quantization {
+        layers: layers.map(|(name, layer)| (name.clone(), layer.clone())).collect(),
+        attentions: quantization.attentions.get(name).cloned().into_iter().collect(),
     }
-    all
 }
