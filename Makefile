@@ -2,9 +2,9 @@
 # make live    the touchscreen page on the same clip, until Ctrl-C; LAN=1 for phones and tablets
 # make adapter adapter and signed build from images with masks; by default from 40 ultrasound images
 # make test    all tests; 8 to 16 minutes once everything is built, by processor
-# make check   formatting, clippy, documentation, book, links and paths, licences and duplicate versions of
-#              dependencies, shell scripts, page, short fuzzing; at most 10 minutes once everything is
-#              built
+# make check   formatting, clippy, documentation, book, links and paths, licences and duplicate
+#              versions of dependencies, shell scripts, page, short fuzzing; at most 10 minutes once
+#              everything is built
 # make long    tests that take hours, run by hand: whole data sets, endurance of the service,
 #              packages on emulated processors, memory errors, more fuzzing; needs ../shared
 # make arm     Debian packages for all boards, and a run of the program on emulated processors
@@ -13,10 +13,11 @@
 #
 # All targets install missing requirements (tools/setup.sh). They share one build profile.
 #
-# A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last line
-# of `make test` lists what was skipped. Names: arm, asyncapi, avx512, browser, dciodvfy, dicom, dpkg, ffmpeg,
-# litemedsam, mosquitto, mpi, openssl, promtool, python3, rauc, root, shared, ssh, systemd, typescript, venv. On a processor
-# without AVX-512, its tests are skipped without being listed.
+# A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last
+# line of `make test` lists what was skipped. Names: arm, asyncapi, avx512, browser, dciodvfy, dicom,
+# dpkg, ffmpeg, litemedsam, mosquitto, mpi, openssl, promtool, python3, rauc, root, shared, ssh,
+# systemd, typescript, venv. On a processor without AVX-512, its tests are skipped without being
+# listed.
 
 .PHONY: demo live adapter test check long arm bench cuda
 

@@ -4,7 +4,7 @@ use medsa_test_inputs::{asset, needs};
 
 use super::browser::Browser;
 use super::capture::FROZEN;
-use super::page::{LIVE, fact};
+use super::page::fact;
 use super::run;
 use crate::harness::{Mosquitto, Place};
 
@@ -28,9 +28,7 @@ fn axe_finds_no_violations() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let kept = "[records]\nfolder = \"kept\"";
     let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.wait_until(&fact("good"));
     let axe = std::fs::read_to_string(asset("axe.min.js")).unwrap();
     browser.value(&format!("{axe}; 0"));

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
+use super::page::LIVE;
 use crate::harness::{LIMIT, wait_until};
 
 /// A browser with one page, killed at the end. Tests that use it need `browser`.
@@ -65,6 +66,14 @@ impl Browser {
         }
         browser.resize(width, height);
         browser.call("Emulation.setTouchEmulationEnabled", json!({ "enabled": true }));
+        browser
+    }
+
+    /// Starts like [`Browser::start`] with the page of a service, and waits until it shows frames.
+    pub fn live(width: u32, height: u32, url: &str) -> Self {
+        let mut browser = Self::start(width, height);
+        browser.open(url);
+        browser.wait_until(LIVE);
         browser
     }
 

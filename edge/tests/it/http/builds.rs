@@ -7,7 +7,7 @@ use medsa_bundle::{Acceptance, Build, Manifest};
 use medsa_test_inputs::needs;
 
 use super::browser::Browser;
-use super::page::{LIVE, fact, show_build};
+use super::page::{fact, show_build};
 use super::run;
 use crate::harness::{Mosquitto, Place, free_port};
 use crate::reload::{build, right};
@@ -27,9 +27,7 @@ fn page_switches_and_updates_the_build() {
     ward.publish(&right("2.0.0", 32));
     let edge = ward.start();
     edge.logged("touchscreen page at ");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://127.0.0.1:{port}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://127.0.0.1:{port}/"));
     browser.wait_until(&fact("good"));
     show_build(&mut browser);
     browser.wait_until(&says("#card", "tiny 1.0.0: in use"));
@@ -75,9 +73,7 @@ fn page_warns_about_unfit_build() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (edge, address) = run(&place, &broker.url(), "control = true", "");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     let unfit = vec!["mask IoU with f32 is 0.5".to_owned()];
     let manifest = Manifest { unfit, version: "2.0.0".into(), ..tiny::manifest("0.1.0") };
     let encoder = (Manifest::ENCODER.to_owned(), tiny::encoder());

@@ -10,7 +10,7 @@ use medsa_wire::{Command, RecordMessage};
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::page::{LIVE, fact, fill, notice};
+use super::page::{fact, fill, notice};
 use super::{get, request};
 use crate::harness::{Edge, FRAME, Mosquitto, Observer, Place, external, wait_until};
 
@@ -85,9 +85,7 @@ pub fn start(place: &Place, source: &str, broker: &str, more: &str) -> (Edge, St
 
 /// Shows masks as opaque areas, without large markers on them.
 pub fn open(address: &str) -> Browser {
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.wait_until("!document.querySelector('#facts').textContent.includes('no mask yet')");
     fill(&mut browser);
     browser.value(

@@ -11,7 +11,7 @@ use medsa_wire::{MaskMessage, Message as _, RecordMessage};
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::page::{LIVE, fact};
+use super::page::fact;
 use super::{exchange_over, get, request, run, secret};
 use crate::harness::{Edge, Mosquitto, Observer, Place, free_port, wait_until};
 use crate::service::{BUDGET, LOOP, is_left};
@@ -285,9 +285,7 @@ fn names_of_objects_do_not_cover_each_other() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.value(NAMES);
     browser.wait_until("window.places !== undefined");
     let places = browser.value("JSON.stringify(window.places)");
@@ -317,9 +315,7 @@ fn named_object_is_shown_and_stored_with_its_name() {
         let (found, body) = name(wrong);
         assert!(found == status && body.contains(expected), "{wrong}: {found} {body}");
     }
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.wait_until(&fact("good"));
     browser.tap("#nameIt");
     browser.wait_until("document.querySelector('#naming').open");

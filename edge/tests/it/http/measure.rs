@@ -166,9 +166,7 @@ fn distance_has_the_scale_of_its_region() {
     let http = "[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true";
     let edge = configured(&place, &broker, "", &["100,120"], http);
     let line = edge.logged("touchscreen page at ");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(line.rsplit(' ').next().unwrap());
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, line.rsplit(' ').next().unwrap());
     browser.wait_until(&fact(" mm²"));
     browser.tap("#freeze");
     browser.wait_until(FROZEN);

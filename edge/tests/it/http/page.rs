@@ -80,9 +80,7 @@ fn tap_becomes_a_mask() {
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
     let (edge, address) = run(&place, &broker.url(), "control = true", kept);
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.tap("#objects button:nth-child(2)");
     browser.wait_until(&fact("Tap the structure"));
     fill(&mut browser);
@@ -162,9 +160,7 @@ fn long_press_on_a_button_counts_once() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.value(
         "window.clicks = 0, document.querySelector('#sign').addEventListener('click', () => { clicks += 1; })",
     );
@@ -211,9 +207,7 @@ fn failed_capture_is_not_reported_as_saved() {
     // `blank` is missing.
     let edge = Edge::run(&place.config(LOOP, &format!("{}\n{http}", external(&broker))));
     let line = edge.logged("touchscreen page at ");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(line.rsplit(' ').next().unwrap());
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, line.rsplit(' ').next().unwrap());
     browser.wait_until(&fact("good"));
     browser.tap("#capture");
     browser.wait_until(&notice("NOT saved. It may identify the patient"));
@@ -228,9 +222,7 @@ fn captures_are_listed_with_thumbnail_and_upload_state() {
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";
     let url = format!("mqtt://127.0.0.1:{port}");
     let (_edge, address) = run(&place, &url, "control = true", kept);
-    let mut browser = Browser::start(1280, 800);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1280, 800, &format!("http://{address}/"));
     let list =
         |text: &str| format!("document.querySelector('#list').textContent.includes({text:?})");
     browser.tap("#showCaptures");
@@ -267,9 +259,7 @@ fn page_states_not_for_diagnostic_use_unless_configured() {
     let (place, broker) = (Place::new(2), Mosquitto::start());
     for (settings, says) in [("", true), ("\ndiagnostic = true", false)] {
         let (_edge, address) = run(&place, &broker.url(), &format!("control = true{settings}"), "");
-        let mut browser = Browser::start(1024, 600);
-        browser.open(&format!("http://{address}/"));
-        browser.wait_until(LIVE);
+        let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
         browser.wait_until(&format!(
             "document.querySelector('footer').innerText.includes('Not for diagnostic use') === {says}"
         ));

@@ -7,7 +7,6 @@ use medsa_test_inputs::needs;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::page::LIVE;
 use super::records::{JSON, capture, delete};
 use super::run;
 use crate::harness::{Edge, Mosquitto, Place};
@@ -83,9 +82,7 @@ impl Bench {
             let name = format!("2000{number:04}-20200102T12{number:02}00.000000Z");
             copy(&folder, &captured, &name, 200 + number);
         }
-        let mut browser = Browser::start(1280, 800);
-        browser.open(&format!("http://{address}/"));
-        browser.wait_until(LIVE);
+        let mut browser = Browser::live(1280, 800, &format!("http://{address}/"));
         browser.tap("#showCaptures");
         browser.wait_until("document.querySelectorAll('#list li button').length > 0");
         Self { browser, edge, address, place, captured, _broker: broker }

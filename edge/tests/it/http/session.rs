@@ -67,9 +67,7 @@ fn page_works_with_the_keyboard() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = super::run(&place, &broker.url(), "control = true", "");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://{address}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
     browser.wait_until(&fact("good"));
     let focus = |browser: &mut Browser, id: &str| {
         for _ in 0..30 {
@@ -138,9 +136,7 @@ fn page_reconnects_to_a_restarted_device() {
     let config = place.config(LOOP, &format!("{}\n{http}", external(&broker.url())));
     let edge = Edge::run(&config);
     edge.logged("touchscreen page");
-    let mut browser = Browser::start(1024, 600);
-    browser.open(&format!("http://127.0.0.1:{port}/"));
-    browser.wait_until(LIVE);
+    let mut browser = Browser::live(1024, 600, &format!("http://127.0.0.1:{port}/"));
     browser.tap("#objects button:nth-child(3)");
     browser.tap("#image");
     browser.wait_until(&fact("1 point"));
