@@ -73,5 +73,6 @@ export default {
   slowed: (cause, level) => `verlangsamt: ${cause} (${level} von 3)`, cause: { heat: 'heiß', throttling: 'Prozessor gedrosselt', slowness: 'überlastet' },
   parts: (n) => `${n} Teile; Maße des größten`,
   broker: { connected: 'Broker verbunden', away: 'Broker nicht verbunden' },
+  diskFree: (gb) => `${gb} GB frei`, battery: (percent, mains) => `Akku ${percent} %${mains ? ', am Netz' : ''}`,
   rate: (perSecond) => `${perSecond} Bilder/s`,
 };

@@ -73,5 +73,6 @@ export default {
   slowed: (cause, level) => `slowed down: ${cause} (${level} of 3)`, cause: { heat: 'hot', throttling: 'processor throttled', slowness: 'overloaded' },
   parts: (n) => `${n} parts; sizes of the largest`,
   broker: { connected: 'broker connected', away: 'broker not connected' },
+  diskFree: (gb) => `${gb} GB free`, battery: (percent, mains) => `battery ${percent} %${mains ? ', on mains' : ''}`,
   rate: (perSecond) => `${perSecond} frames/s`,
 };

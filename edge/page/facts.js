@@ -50,10 +50,10 @@ export function reasonFor(state, connected, status) {
 }
 
 /** One line about the device. */
-export function deviceLine({ build, latency_ms: ms, degradation, reload, broker }, framesPerSecond) {
+export function deviceLine({ build, latency_ms: ms, degradation, reload }, framesPerSecond) {
   const latency = ms === null ? [] : [`${Math.round(ms / 10) * 10} ms`];
   const { level, cause } = degradation;
   const slowed = level ? [text.slowed(text.cause[cause], level)] : [];
   const news = reload.state === 'idle' ? [] : [text.reload[reload.state]];
-  return [build, ...slowed, ...news, ...latency, text.rate(framesPerSecond), text.broker[broker]].join(' · ');
+  return [build, ...slowed, ...news, ...latency, text.rate(framesPerSecond)].join(' · ');
 }

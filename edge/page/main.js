@@ -12,6 +12,7 @@ import { Naming } from './naming.js';
 import { Prompting } from './prompting.js';
 import { Prompts } from './prompts.js';
 import { Settings } from './settings.js';
+import { showSigns } from './signs.js';
 import { COLOURS, View } from './view.js';
 import { preferred, setText, speak, text, worded } from './words.js';
 
@@ -173,6 +174,7 @@ function showState() {
   if (!status) return;
   const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
   setText(element('status'), deviceLine(status, (recent / 2).toFixed(0)));
+  setText(element('signWords'), showSigns(element('signs'), status));
 }
 
 /** Shows the buttons over the image that are of use now, and the results of measurements. */
@@ -236,6 +238,9 @@ function showNotice(words, forMs = NOTICE_MS) {
 }
 
 function notDone(error) { showNotice(`${text.notDone}: ${worded(error)}`); }
+
+// The footer is too low for a button; the settings have the same words.
+document.querySelector('footer').addEventListener('click', () => showNotice(element('signWords').textContent));
 
 document.addEventListener('contextmenu', (event) => event.preventDefault());
 

@@ -1,11 +1,13 @@
 // Settings of this screen. They stay in the browser.
 
+import { languages } from './words.js';
+
 const KEY = 'settings';
 
 /** Values of each setting, the default first. */
 const VALUES = {
   theme: ['dark', 'light', 'dim'],
-  language: ['en', 'de'],
+  language: languages,
   hand: ['right', 'left'],
   size: ['normal', 'large'],
   look: ['line', 'fill'],

@@ -1,17 +1,22 @@
 // The texts of the page in the chosen language.
 
-import en from './en.js';
 import de from './de.js';
+import en from './en.js';
+import es from './es.js';
+import fr from './fr.js';
 
-const LANGUAGES = { en, de };
+const LANGUAGES = { en, de, es, fr };
 
-/** The language, `en` or `de`, and its texts; they change with `speak`. */
+/** Codes of all languages, the default first. */
+export const languages = Object.keys(LANGUAGES);
+
+/** The language, as `en`, and its texts; they change with `speak`. */
 export let language = 'en';
 export let text = en;
 
 /** Language of the browser, or English. */
 export function preferred() {
-  return navigator.language.startsWith('de') ? 'de' : 'en';
+  return languages.find((name) => navigator.language.startsWith(name)) ?? 'en';
 }
 
 /** A number for display. No thousands separator: 1.804 could be read as a decimal fraction. */

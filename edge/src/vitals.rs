@@ -1,7 +1,9 @@
-//! State of the machine: temperature and throttling. Values that it does not offer are `None`.
+//! State of the machine: temperature, throttling, battery. Values that it does not offer are `None`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 /// State of the machine at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,6 +31,31 @@ impl Vitals {
             clock_share: shares.filter(|share| share.is_finite()).reduce(f64::min),
             throttled: throttled(&root.join(RASPBERRY_PI)),
         }
+    }
+}
+
+/// Charge of the battery of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Battery {
+    /// Charge in percent.
+    pub percent: u8,
+    /// True unless the machine runs on its battery.
+    pub mains: bool,
+}
+
+impl Battery {
+    /// Reads the charge from `/sys` under `root`; `None` without a battery.
+    pub fn read(root: &Path) -> Option<Self> {
+        entries(&root.join("sys/class/power_supply"), "").into_iter().find_map(|supply| {
+            let text =
+                |name: &str| Some(fs::read_to_string(supply.join(name)).ok()?.trim().to_owned());
+            // Batteries of keyboards and the like have the scope `Device`.
+            if text("type")? != "Battery" || text("scope").as_deref() == Some("Device") {
+                return None;
+            }
+            let percent = text("capacity")?.parse().ok()?;
+            Some(Self { percent, mains: text("status").as_deref() != Some("Discharging") })
+        })
     }
 }
 
@@ -64,6 +91,28 @@ fn number(file: &Path) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn battery_of_the_machine_is_not_that_of_a_keyboard() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |supply: &str, lines: &[(&str, &str)]| {
+            let folder = root.path().join("sys/class/power_supply").join(supply);
+            fs::create_dir_all(&folder).unwrap();
+            lines.iter().for_each(|(name, text)| fs::write(folder.join(name), text).unwrap());
+        };
+        assert_eq!(Battery::read(root.path()), None);
+        write("AC", &[("type", "Mains\n"), ("online", "1\n")]);
+        let keyboard = [("type", "Battery\n"), ("scope", "Device\n"), ("capacity", "7\n")];
+        write("hid-1", &keyboard);
+        assert_eq!(Battery::read(root.path()), None);
+        let battery = [("type", "Battery\n"), ("capacity", "81\n"), ("status", "Discharging\n")];
+        write("BAT0", &battery);
+        assert_eq!(Battery::read(root.path()), Some(Battery { percent: 81, mains: false }));
+        for status in ["Charging", "Full", "Not charging"] {
+            write("BAT0", &[("status", status)]);
+            assert_eq!(Battery::read(root.path()), Some(Battery { percent: 81, mains: true }));
+        }
+    }
 
     #[test]
     fn hottest_sensor_and_slowest_processor_are_reported() {

@@ -15,6 +15,7 @@
 //! | text, `"kind": "prompts"` | points and boxes in pixels of the newest frame, and names of objects, when they changed |
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use super::state::Guarded;
 use crate::config::IntendedUse;
 use crate::meter::Counter;
 use crate::port::{CineExtent, Condition, FollowedFrame, QueuedMask, change};
+use crate::vitals::Battery;
 
 /// Longest wait for an answer of the client.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -194,6 +196,10 @@ struct Status {
     diagnostic: bool,
     /// `None` unless frozen.
     cine: Option<CineStatus>,
+    /// Free space for records and announcements, in 10⁹ bytes; `None` without them.
+    disk_free_gb: Option<f64>,
+    /// `None` without a battery.
+    battery: Option<Battery>,
 }
 
 #[derive(Serialize)]
@@ -226,6 +232,7 @@ struct RecordCounts {
 fn status(state: &Guarded) -> Value {
     let snapshot = state.observer.snapshot();
     let latency = state.controls.masks.borrow().latency();
+    let free = state.observer.free_bytes().map(|(_, bytes)| bytes);
     let status = Status {
         kind: "status",
         condition: snapshot.condition(),
@@ -239,6 +246,9 @@ fn status(state: &Guarded) -> Value {
         }),
         diagnostic: state.intended_use == IntendedUse::Diagnostic,
         cine: state.controls.cine.extent().map(CineStatus::from),
+        // In whole tenths, so that not every file is a change of the status.
+        disk_free_gb: free.min().map(|bytes| (bytes / 100_000_000) as f64 / 10.0),
+        battery: Battery::read(Path::new("/")),
     };
     // Invariant: all keys are strings.
     serde_json::to_value(status).unwrap_or_default()

@@ -6,7 +6,6 @@ use prometheus::proto::{Bucket, Histogram, MetricType};
 
 use super::exposition::{Page, gauge, labelled};
 use super::process::process;
-use crate::files::free_bytes;
 use crate::meter::{COUNTERS, Described, FRAME_DROPS, MASK_DROPS, Meter, StageHistogram};
 use crate::port::{BuildIdentity, LinkState, Observer, Snapshot};
 use crate::vitals::Vitals;
@@ -19,10 +18,7 @@ pub(super) fn text(observer: &Observer) -> Result<String, prometheus::Error> {
     stages(&mut page, &observer.meter);
     build(&mut page, &snapshot.build);
     gauges(&mut page, &snapshot);
-    let free = observer.disks.iter().filter_map(|(&store, folder)| {
-        let folder = folder.ancestors().find(|folder| folder.exists())?;
-        Some((store, free_bytes(folder).ok()? as f64))
-    });
+    let free = observer.free_bytes().map(|(store, bytes)| (store, bytes as f64));
     let help = "Free space on the disk of the records or the outbox";
     page.gauges("medsa_disk_free_bytes", help, "store", free);
     process(&mut page);

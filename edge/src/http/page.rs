@@ -10,7 +10,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 28] = [
+const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../../page/index.html")),
     ("/style.css", CSS, include_str!("../../page/style.css")),
     ("/main.js", SCRIPT, include_str!("../../page/main.js")),
@@ -33,12 +33,15 @@ const FILES: [(&str, &str, &str); 28] = [
     ("/review.js", SCRIPT, include_str!("../../page/review.js")),
     ("/scale.js", SCRIPT, include_str!("../../page/scale.js")),
     ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
+    ("/signs.js", SCRIPT, include_str!("../../page/signs.js")),
     ("/shot.js", SCRIPT, include_str!("../../page/shot.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),
     ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),
     ("/words.js", SCRIPT, include_str!("../../page/words.js")),
-    ("/en.js", SCRIPT, include_str!("../../page/en.js")),
     ("/de.js", SCRIPT, include_str!("../../page/de.js")),
+    ("/en.js", SCRIPT, include_str!("../../page/en.js")),
+    ("/es.js", SCRIPT, include_str!("../../page/es.js")),
+    ("/fr.js", SCRIPT, include_str!("../../page/fr.js")),
 ];
 
 /// Content Security Policy: nothing from other origins, and no embedding in other pages.
@@ -48,7 +51,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 
 /// Routes of the files. They contain no patient data, so they need no token.
 pub(super) fn router() -> Router {
-    FILES.into_iter().fold(Router::new(), |router, (path, kind, content)| {
+    FILES.iter().fold(Router::new(), |router, &(path, kind, content)| {
         let headers = [
             (CONTENT_TYPE, kind),
             (CONTENT_SECURITY_POLICY, POLICY),

@@ -13,6 +13,7 @@ use super::announcements::Announcements;
 use super::builds::BuildState;
 use super::failures::Failures;
 use super::snapshot::{LinkState, Snapshot};
+use crate::files::free_bytes;
 use crate::meter::Meter;
 use crate::pipeline::{Activity, Slot};
 use crate::source::SourceState;
@@ -57,6 +58,15 @@ impl Observer {
             counts: self.meter.counts(),
             failures: self.failures.all(),
         }
+    }
+
+    /// Free bytes on the disks of the records and of the outbox. A folder that is not there yet
+    /// counts as its parent.
+    pub fn free_bytes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.disks.iter().filter_map(|(&store, folder)| {
+            let folder = folder.ancestors().find(|folder| folder.exists())?;
+            Some((store, free_bytes(folder).ok()?))
+        })
     }
 
     /// Waits until the content of the `status` message changes.

@@ -97,13 +97,14 @@ impl Browser {
         self.call("Emulation.setUserAgentOverride", settings);
     }
 
-    /// Saves a screenshot as `page/<name>.png` in the folder of test outputs.
-    pub fn screenshot(&mut self, name: &str) {
+    /// Saves a screenshot as `page/<name>.png` in the folder of test outputs, and returns the file.
+    pub fn screenshot(&mut self, name: &str) -> Vec<u8> {
         let taken = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), &png).unwrap();
+        png
     }
 
     pub fn open(&mut self, url: &str) {

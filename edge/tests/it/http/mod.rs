@@ -9,6 +9,7 @@ mod control;
 mod delay;
 mod hands;
 mod live;
+mod look;
 mod measure;
 mod page;
 mod records;

@@ -289,3 +289,57 @@ fn page_loads_nothing_from_elsewhere() {
     assert!(!html.contains("http"), "{html}");
     assert!(bytes < 150_000, "{bytes} bytes");
 }
+
+#[test]
+fn footer_shows_broker_disk_battery_and_time() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let kept = "[records]\nfolder = \"kept\"";
+    let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
+    let sign = |id: &str| format!("document.querySelector('#{id}').getAttribute('aria-label')");
+    browser.wait_until(&format!("{} === 'broker connected'", sign("broker")));
+    browser.wait_until(&format!("/^[0-9.]+ GB free$/.test({})", sign("disk")));
+    let time = "document.querySelector('footer time').textContent";
+    browser.wait_until(&format!("/^[0-9]{{2}}:[0-9]{{2}}$/.test({time})"));
+    browser.tap("footer");
+    browser.wait_until(&notice("broker connected"));
+    // The bench has no battery.
+    browser.value(
+        "import('/signs.js').then(({ signsOf }) => { window.signs = signsOf({ \
+           broker: 'connected', disk_free_gb: 1.25, battery: { percent: 7, mains: false } \
+         }); }); 0",
+    );
+    browser.wait_until("window.signs !== undefined");
+    let expected = json!([
+        ["broker", "broker connected", "", false],
+        ["disk", "1.3 GB free", "", true],
+        ["battery", "battery 7 %", "7 %", true]
+    ]);
+    assert_eq!(browser.value("window.signs"), expected);
+    drop(broker);
+    let away = format!("{} === 'broker not connected'", sign("broker"));
+    browser.wait_until(&format!("{away} && document.querySelector('#broker.warns') !== null"));
+}
+
+#[test]
+fn all_languages_have_the_same_texts() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", "");
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
+    let codes = browser.value("[...document.querySelectorAll('[data-choice=language] button')].map((b) => b.value).join()");
+    assert_eq!(codes, "de,en,es,fr");
+    browser.value(
+        "const keys = (texts, path = '') => Object.entries(texts).flatMap(([key, value]) => \
+           value.constructor === Object ? keys(value, `${path}${key}.`) : [`${path}${key}: ${typeof value}`]); \
+         Promise.all(['de', 'en', 'es', 'fr'].map((code) => import(`/${code}.js`))).then((all) => { \
+           window.texts = all.map((texts) => keys(texts.default).sort().join()); \
+         }); 0",
+    );
+    browser.wait_until("window.texts !== undefined");
+    let texts = browser.value("window.texts");
+    let [first, others @ ..] = texts.as_array().unwrap().as_slice() else { panic!("no texts") };
+    assert!(first.as_str().unwrap().matches(',').count() > 150);
+    assert!(others.len() == 3 && others.iter().all(|other| other == first), "{texts:#}");
+}

@@ -12,7 +12,7 @@ use medsa_test_inputs::needs;
 /// Width and height in CSS pixels, and the size of a pixel in mm: 7 inches with 800 x 480, 10.1
 /// inches with 1024 x 600 and 1280 x 800, 15.6 inches with 1920 x 1080; a phone of 6.1 inches, and
 /// upright kiosks of 10.1 and 21.5 inches.
-const SCREENS: [(u32, u32, f64); 8] = [
+pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (800, 480, 0.1906),
     (1024, 600, 0.2162),
     (1280, 800, 0.1700),
@@ -24,8 +24,10 @@ const SCREENS: [(u32, u32, f64); 8] = [
 ];
 
 /// Languages, with the texts for a good mask and for the other build.
-const LANGUAGES: [[&str; 3]; 2] = [
+const LANGUAGES: [[&str; 3]; 4] = [
     ["de", "gut", "ultrasound-clicks 1.2.0 verwenden"],
+    ["es", "bueno", "Usar ultrasound-clicks 1.2.0"],
+    ["fr", "bon", "Utiliser ultrasound-clicks 1.2.0"],
     ["en", "good", "Use ultrasound-clicks 1.2.0"],
 ];
 
@@ -59,7 +61,7 @@ const CLIPPED: &str = "(() => {
 })()";
 
 /// The page with all that a device can show: a whole description, and another build.
-fn open_full(browser: &mut Browser, address: &str, good: &str) {
+pub(super) fn open_full(browser: &mut Browser, address: &str, good: &str) {
     browser.open(&format!("http://{address}/"));
     browser.wait_until(LIVE);
     browser.wait_until(&fact(good));
