@@ -9,7 +9,7 @@ mod pyramid;
 mod trail;
 
 pub use motion::{Motion, Pair};
-pub use pyramid::Pyramid;
+pub use pyramid::{Patch, Pyramid};
 pub use trail::Trail;
 
 /// Number of points followed per structure: enough to outvote outliers.

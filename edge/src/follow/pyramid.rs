@@ -13,6 +13,31 @@ const SHORTEST_SIDE_PX: usize = 24;
 /// Largest number of levels.
 const LEVELS: usize = 4;
 
+/// Cells of a patch along each side.
+const PATCH: usize = 24;
+
+/// Part of a frame, to compare it with the same part of another.
+pub struct Patch(Vec<f32>);
+
+impl Patch {
+    /// Brightness and contrast are removed: the mean is 0, and the length 1.
+    fn new(mut grey: Vec<f32>) -> Option<Self> {
+        let mean = grey.iter().sum::<f32>() / grey.len() as f32;
+        grey.iter_mut().for_each(|value| *value -= mean);
+        let length = grey.iter().map(|value| value * value).sum::<f32>().sqrt();
+        grey.iter_mut().for_each(|value| *value /= length);
+        (length > FLAT).then_some(Self(grey))
+    }
+
+    /// Correlation, -1 to 1.
+    pub fn correlation(&self, other: &Self) -> f32 {
+        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum()
+    }
+}
+
+/// Length of a patch, in grey values, up to which it is flat.
+const FLAT: f32 = PATCH as f32;
+
 /// A frame in grey values 0 to 255; each level is half as wide and high as the previous one.
 #[derive(Clone, Debug)]
 pub struct Pyramid {
@@ -43,6 +68,26 @@ impl Pyramid {
     /// Levels `[H, W]`, finest first.
     pub(super) fn levels(&self) -> &[Array2<u8>] {
         &self.levels
+    }
+
+    /// The picture within a region, `[x0, y0, x1, y1]` in frame pixels; `None` if it is flat.
+    pub fn patch(&self, [x0, y0, x1, y1]: [f32; 4]) -> Option<Patch> {
+        let step = [x1 - x0, y1 - y0].map(|side| side / PATCH as f32);
+        // Cells of the patch are about as large as pixels of the level, so that noise averages out.
+        let cell = step[0].min(step[1]) * self.scale;
+        let level = (cell.max(1.0).log2().round() as usize).min(self.levels.len() - 1);
+        let pixels = &self.levels[level];
+        let place = |position: f32, size: usize| {
+            let position = ((position + 0.5) * self.scale) / (1 << level) as f32;
+            (position.max(0.0) as usize).min(size - 1)
+        };
+        let (height, width) = pixels.dim();
+        let centre = |from: f32, step: f32, cell: usize| from + (cell as f32 + 0.5) * step;
+        let columns: [usize; PATCH] =
+            std::array::from_fn(|cell| place(centre(x0, step[0], cell), width));
+        let rows = (0..PATCH).map(|cell| place(centre(y0, step[1], cell), height));
+        let grey = rows.flat_map(|row| columns.map(|column| f32::from(pixels[[row, column]])));
+        Patch::new(grey.collect())
     }
 
     /// Width and height of the part of the frame that the pyramid covers, in frame pixels.
@@ -113,6 +158,28 @@ mod tests {
         let there = pyramid.position([100.0, 51.0]);
         assert_eq!(there, [49.75, 25.25]);
         assert_eq!(pyramid.in_frame(there), [100.0, 51.0]);
+    }
+
+    #[test]
+    fn patches_of_one_place_are_alike_in_any_light() {
+        let image = |shift: usize, gain: f32| {
+            let rgb: Vec<u8> = (0..320 * 240)
+                .flat_map(|i| {
+                    let (x, y) = ((i % 320 + shift) as f32, (i / 320) as f32);
+                    [(gain * (100.0 + 60.0 * (0.2 * x).sin() * (0.15 * y).cos())) as u8; 3]
+                })
+                .collect();
+            Pyramid::new(RgbView::new(320, 240, &rgb).unwrap())
+        };
+        let patch = |pyramid: &Pyramid| pyramid.patch([80.0, 60.0, 180.0, 160.0]).unwrap();
+        let here = patch(&image(0, 1.0));
+        assert!(here.correlation(&patch(&image(0, 1.3))) > 0.999);
+        assert!(here.correlation(&patch(&image(3, 1.0))) < 0.9);
+        // Partly outside of the frame.
+        assert!(image(0, 1.0).patch([-50.0, -50.0, 60.0, 60.0]).is_some());
+        let rgb = vec![90; 320 * 240 * 3];
+        let flat = Pyramid::new(RgbView::new(320, 240, &rgb).unwrap());
+        assert!(flat.patch([80.0, 60.0, 180.0, 160.0]).is_none());
     }
 
     #[test]

@@ -24,6 +24,12 @@ impl Trail {
         frames.push_back((frame_id, pyramid));
     }
 
+    /// A frame, if it is still kept.
+    pub fn frame(&self, frame_id: u64) -> Option<Arc<Pyramid>> {
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.iter().find(|(id, _)| *id == frame_id).map(|(_, frame)| frame.clone())
+    }
+
     /// Follows the structure under `points` of frame `to` back to the earlier frame `from`. For
     /// each frame after `from` up to `to`, oldest first, returns its number and the motion to it
     /// from the previous one. `None` if a frame is no longer kept or following fails.

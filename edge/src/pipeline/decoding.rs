@@ -106,7 +106,11 @@ fn decode<S: Segmenter>(
         predict(segmenter, &frame.embedding, &frame.geometry, object, request, clean_up)?;
     meter.record(Stage::Decoder, begun.elapsed());
     let features = segmenter.features(&frame.embedding);
-    let at = RequestedFrame { frame_id: captured.frame_id, captured_us: captured.captured_us };
+    let at = RequestedFrame {
+        frame_id: captured.frame_id,
+        captured_us: captured.captured_us,
+        build: frame.network.build.sha256,
+    };
     let outcome = objects.evaluate(to_decode, at, predictions, features, frame.geometry);
     let Some(outcome) = outcome else { return Ok(None) };
     let begun = Instant::now();

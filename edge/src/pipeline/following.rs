@@ -277,5 +277,5 @@ pub(super) fn move_objects(
     let places = objects.places();
     let steps: Vec<_> = places.iter().map(step).collect();
     let steps = places.iter().zip(steps);
-    steps.filter_map(|(place, step)| objects.step(place, frame_id, step)).collect()
+    steps.filter_map(|(place, step)| objects.step(place, frame_id, step, now)).collect()
 }

@@ -71,7 +71,7 @@ impl Rehearsal {
         let geometry = segmenter.preprocess().geometry(frame_view(frame)?.size());
         let features = segmenter.features(embedding);
         let mut clean_up = CleanUp::default();
-        let at = RequestedFrame { frame_id, captured_us };
+        let at = RequestedFrame { frame_id, captured_us, build: [0; 32] };
         let side = segmenter.mask_side_px();
         for object in self.objects.to_decode(frame_id, &geometry, side, features) {
             let Some(request) = &object.request else { continue };

@@ -15,6 +15,7 @@ use super::request::PredictionRequest;
 use super::shown::{Shown, overlap};
 use super::spill::spill;
 use super::{Found, Object, State};
+use crate::follow::Pyramid;
 
 /// Overlap from which a mask is smoothed with the previous one. Below it, something moved or
 /// changed, which should show at once.
@@ -39,6 +40,8 @@ pub struct RequestedFrame {
     pub frame_id: u64,
     /// Its capture time, in microseconds.
     pub captured_us: u64,
+    /// Hash of the build that predicts.
+    pub build: [u8; 32],
 }
 
 /// Prediction for one prompt of a request.
@@ -82,7 +85,7 @@ impl Object {
             }
         }
         self.pending_since = None;
-        let RequestedFrame { frame_id, captured_us } = at;
+        let RequestedFrame { frame_id, captured_us, .. } = at;
         let needed = if self.is_lost() { ACCEPTED_AGAIN } else { ACCEPTED };
         match best {
             Some((log_odds, prediction, seen)) if log_odds >= needed => {
@@ -93,6 +96,35 @@ impl Object {
                 self.confidence.doubt(refused.map_or(f32::MIN, |(log_odds, ..)| log_odds));
                 self.refuse(captured_us, request, geometry)
             }
+        }
+    }
+
+    /// Moves the mask of a verdict on frame `at` towards the one that the object had when it looked
+    /// the same, and learns the view. `direct`: the network got the user's own prompt.
+    pub fn settle(
+        &mut self,
+        verdict: Verdict,
+        at: RequestedFrame,
+        direct: bool,
+        frame: &Pyramid,
+    ) -> Verdict {
+        let again = self.views.find(frame).filter(|_| !direct && self.views.are_of(at.build));
+        let settled = |mask: Shown| match &again {
+            Some(again) => again.settle(mask),
+            None => mask,
+        };
+        match verdict {
+            Verdict::Found { mask, prompt } => {
+                let mask = settled(mask);
+                let bounds = Cells::of_frame(mask.logits.view(), &mask.geometry).bounds();
+                if let (Some(found), Some(bounds)) = (&mut self.found, bounds) {
+                    self.views.learn(frame, &mask, bounds, at.build, direct);
+                    found.mask.logits = mask.logits.clone();
+                }
+                Verdict::Found { mask, prompt }
+            }
+            Verdict::Uncertain(mask) => Verdict::Uncertain(settled(mask)),
+            Verdict::Lost(reason) => Verdict::Lost(reason),
         }
     }
 

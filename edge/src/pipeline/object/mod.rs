@@ -4,7 +4,7 @@
 //! made anew from the followed mask ([`request`], [`renewed`]). A prediction is accepted if the
 //! evidence for it outweighs that against it ([`evaluation`], [`evidence`]). An object that is lost is
 //! still looked for: where it was, where it should be, and where the image looks like it
-//! ([`appearance`]).
+//! ([`appearance`]). Where the image repeats, so does the mask ([`views`]).
 
 mod appearance;
 mod evaluation;
@@ -18,6 +18,7 @@ mod renewed;
 mod request;
 mod shown;
 mod spill;
+mod views;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,12 +27,13 @@ use medsa_sam::PromptError;
 use medsa_sam::prompt::Prompt;
 use medsa_wire::Reason;
 
-use crate::follow::Motion;
+use crate::follow::{Motion, Pyramid};
 use evidence::Confidence;
 use path::Path;
 use places::surroundings;
 use prompts::{Carried, Prompts};
 use remembered::Remembered;
+use views::{SeenAgain, Views};
 
 pub use evaluation::{Prediction, RequestedFrame, Verdict};
 pub use path::Step;
@@ -55,6 +57,9 @@ pub(super) struct Object {
     found: Option<Found>,
     confidence: Confidence,
     state: State,
+    views: Views,
+    /// The view that the newest frame shows again, if there is one.
+    seen_again: Option<SeenAgain>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,8 @@ impl Object {
             found: None,
             confidence: Confidence::NEW,
             state: State::Tracking,
+            views: Views::default(),
+            seen_again: None,
         }
     }
 
@@ -122,6 +129,7 @@ impl Object {
         self.pending_since = Some(Instant::now());
         self.state = State::Tracking;
         self.confidence = Confidence::NEW;
+        self.forget_views();
     }
 
     /// Removes the prompt. The object is still followed for a while, so that this can be undone.
@@ -162,6 +170,12 @@ impl Object {
         self.found = None;
         self.confidence = Confidence::NEW;
         self.state = State::Tracking;
+        self.forget_views();
+    }
+
+    fn forget_views(&mut self) {
+        self.views = Views::default();
+        self.seen_again = None;
     }
 
     /// A copy for a frame that may be shown again, without what only earlier frames need.
@@ -177,6 +191,8 @@ impl Object {
             found: self.found.clone(),
             confidence,
             state,
+            views: self.views.clone(),
+            seen_again: self.seen_again.clone(),
         }
     }
 
@@ -202,6 +218,7 @@ impl Object {
         self.prompts.fit(size)?;
         self.found = None;
         self.path = Path::starting_at(newest);
+        self.forget_views();
         Ok(())
     }
 
@@ -236,6 +253,11 @@ impl Object {
         }
     }
 
+    /// Looks whether a new frame shows a view again. To be called before [`Object::step`].
+    pub fn look(&mut self, frame: &Pyramid) {
+        self.seen_again = self.views.find(frame);
+    }
+
     /// Moves the object to a new frame of `size` = (width, height) and returns its mask there;
     /// `None` if it is not shown.
     pub fn step(&mut self, frame_id: u64, step: Step, size: (usize, usize)) -> Option<Shown> {
@@ -258,6 +280,10 @@ impl Object {
         let logits =
             Arc::new(found.mask.moved(&moved, &found.mask.geometry, found.mask.logits.dim().0));
         let shown = Shown { logits, ..found.mask.clone() };
+        let shown = match &self.seen_again {
+            Some(again) => again.settle(shown),
+            None => shown,
+        };
         Some(if self.state == State::Tracking { shown } else { shown.not_confirmed() })
     }
 

@@ -18,7 +18,7 @@ pub struct PredictionRequest {
     /// True if the object was not followed all the way from its last mask.
     pub(super) blind: bool,
     /// True if the network gets the user's own prompt.
-    pub(super) direct: bool,
+    pub(in super::super) direct: bool,
 }
 
 impl Object {

@@ -1,6 +1,6 @@
 //! One object over several frames: motion, predictions and their evaluation.
 
-use medsa_sam::image::Geometry;
+use medsa_sam::image::{Geometry, RgbView};
 use medsa_sam::prompt::Point;
 use ndarray::Array2;
 
@@ -34,7 +34,7 @@ fn predict(object: &mut Object, frame_id: u64, logits: &Array2<f32>, score: f32)
 
 /// Two frames per second.
 fn frame(frame_id: u64) -> RequestedFrame {
-    RequestedFrame { frame_id, captured_us: 500_000 * frame_id }
+    RequestedFrame { frame_id, captured_us: 500_000 * frame_id, build: [0; 32] }
 }
 
 fn object_at(x: f32, y: f32) -> Object {
@@ -181,4 +181,64 @@ fn removed_prompt_moves_on_and_can_be_restored() {
     // It is a prompt for the network again.
     let request = object.request(1, &geometry(), 64, None).unwrap();
     assert_eq!(request.prompts, [click(107.0, 100.0)]);
+}
+
+/// A pattern of waves, shifted to the left.
+fn picture(shift: usize) -> Pyramid {
+    let rgb: Vec<u8> = (0..FRAME.0 * FRAME.1)
+        .flat_map(|i| {
+            let (x, y) = ((i % FRAME.0 + shift) as f32, (i / FRAME.0) as f32);
+            [(128.0 + 60.0 * (0.15 * x).sin() * (0.11 * y).cos()) as u8; 3]
+        })
+        .collect();
+    Pyramid::new(RgbView::new(FRAME.0, FRAME.1, &rgb).unwrap())
+}
+
+/// Like [`predict`] on a frame with this picture, by the build of this number; the mask.
+fn settle(
+    object: &mut Object,
+    frame_id: u64,
+    logits: &Array2<f32>,
+    picture: &Pyramid,
+    build: u8,
+) -> Array2<f32> {
+    let request = object.request(frame_id, &geometry(), 64, None).unwrap();
+    let prediction = Prediction { prompt: 0, logits: logits.clone(), score: 0.9 };
+    let at = RequestedFrame { build: [build; 32], ..frame(frame_id) };
+    let verdict = object.evaluate(at, &request, vec![prediction], None, geometry());
+    let Verdict::Found { mask, .. } = object.settle(verdict, at, request.direct, picture) else {
+        panic!("the prediction is not accepted");
+    };
+    mask.logits.as_ref().clone()
+}
+
+#[test]
+fn mask_returns_with_the_view() {
+    let (here, there) = (picture(0), picture(20));
+    let small = disc(160.0, 120.0);
+    let large = &small + 2.0;
+    let alike = |a: &Array2<f32>, b: &Array2<f32>| overlap(a.view(), b.view());
+    assert!(alike(&small, &large) < 0.75);
+    let step = |object: &mut Object, frame_id: u64, picture: &Pyramid| {
+        object.look(picture);
+        object.step(frame_id, right(0.0), FRAME).unwrap().logits.as_ref().clone()
+    };
+    let mut object = Object::new(click(160.0, 120.0), 0, 0);
+    settle(&mut object, 0, &small, &here, 0);
+
+    // On the same picture, another answer of the network does not change the outline.
+    assert!(alike(&step(&mut object, 1, &here), &small) > 0.97);
+    assert!(alike(&settle(&mut object, 1, &large, &here, 0), &small) > 0.97);
+    // Another picture gets its own outline, and each keeps its own, also before the network answers.
+    step(&mut object, 2, &there);
+    assert!(alike(&settle(&mut object, 2, &large, &there, 0), &large) > 0.93);
+    assert!(alike(&step(&mut object, 3, &here), &small) > 0.97);
+    assert!(alike(&step(&mut object, 4, &there), &large) > 0.93);
+
+    // A corrected prompt and another build begin anew.
+    step(&mut object, 5, &here);
+    assert!(alike(&settle(&mut object, 5, &large, &here, 1), &large) > 0.9);
+    object.correct(click(150.0, 120.0), 1);
+    assert!(alike(&settle(&mut object, 5, &small, &here, 1), &small) > 0.97);
+    assert!(alike(&step(&mut object, 6, &here), &small) > 0.97);
 }

@@ -260,13 +260,20 @@ impl Objects {
 
     /// Moves an object to frame `frame_id`; `None` if it is not shown there. An object whose prompt
     /// changed meanwhile is not moved.
-    pub(super) fn step(&self, place: &Place, frame_id: u64, step: Step) -> Option<Moved> {
+    pub(super) fn step(
+        &self,
+        place: &Place,
+        frame_id: u64,
+        step: Step,
+        frame: &Pyramid,
+    ) -> Option<Moved> {
         let mut state = self.lock();
         let size = state.frame?;
         let known = state.objects[place.object].as_mut()?;
         if known.revision != place.revision {
             return None;
         }
+        known.look(frame);
         let shown = known.step(frame_id, step, size)?;
         Some(Moved { object: place.object as u8, shown, prompt: known.prompt()?.clone() })
     }
@@ -336,6 +343,7 @@ impl Objects {
         features: Option<ArrayView3<f32>>,
         geometry: Geometry,
     ) -> Option<Outcome> {
+        let frame = self.trail.frame(at.frame_id);
         let mut state = self.lock();
         if at.frame_id < state.decoded_from {
             return None;
@@ -346,9 +354,13 @@ impl Objects {
         }
         let pending_since = known.pending_since;
         let request = decoded.request.as_ref()?;
-        let verdict = known.evaluate(at, request, predictions, features, geometry);
-        if self.following == Following::Off {
-            known.forget();
+        let mut verdict = known.evaluate(at, request, predictions, features, geometry);
+        match (self.following, frame) {
+            (Following::Off, _) => known.forget(),
+            (Following::On, Some(frame)) => {
+                verdict = known.settle(verdict, at, request.direct, &frame);
+            }
+            (Following::On, None) => {}
         }
         Some(Outcome { verdict, pending_since })
     }
