@@ -13,6 +13,9 @@ use medsa_tests::following::{self, Error, Event, Measured, PLACES, Still, sequen
 /// Durations of an encoder run in milliseconds.
 const ENCODER_MS: [usize; 3] = [100, 250, 500];
 
+/// Standard deviation of the noise, in grey values of 255.
+const NOISE: f32 = 8.0;
+
 /// Seconds for which the cine is played.
 const SECONDS: usize = 60;
 
@@ -38,9 +41,15 @@ fn main() -> Result<(), Error> {
 
 fn cine(engine: &Engine, clip: &Path) -> Result<(), Error> {
     println!("Cine, forth and back for {SECONDS} s, one click at each of ten places:\n");
+    cine_rows(engine, clip, 0.0)?;
+    println!("\nThe same with noise of {NOISE} grey values, so that no frame returns unchanged:\n");
+    cine_rows(engine, clip, NOISE)
+}
+
+fn cine_rows(engine: &Engine, clip: &Path, noise: f32) -> Result<(), Error> {
     println!("| encoder ms | outlined, least | places with >= 0.97 | overlap, least | mean |");
     println!("|---|---|---|---|---|");
-    let all = following::cine(engine, clip, SECONDS, &PLACES, &ENCODER_MS)?;
+    let all = following::cine(engine, clip, SECONDS, &PLACES, &ENCODER_MS, noise)?;
     for (ms, places) in ENCODER_MS.iter().zip(&all) {
         let outlined = places.iter().map(|place| place.outlined);
         let good = outlined.clone().filter(|share| *share >= 0.97).count();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use medsa_engine::Engine;
-use medsa_frames::Clip;
+use medsa_frames::{Clip, Frame};
 use ndarray::Array2;
 
 use super::Error;
@@ -87,8 +87,12 @@ pub const PLACES: [[f32; 2]; 10] = [
 /// Frames per second of the cine.
 const CINE_RATE: usize = 20;
 
+/// Forms of each frame of the cine with noise.
+const FORMS: usize = 4;
+
 /// Plays the cine `clip` forth and back for `seconds`, with one click at each of `places` in turn,
-/// while an encoder run takes `encoder_ms` milliseconds.
+/// while an encoder run takes `encoder_ms` milliseconds. With `noise`, in grey values, a frame never
+/// returns as it was shortly before, and its gain differs by up to 5 %.
 ///
 /// # Errors
 /// The clip cannot be read, or errors of the engine.
@@ -98,13 +102,25 @@ pub fn cine(
     seconds: usize,
     places: &[[f32; 2]],
     encoder_ms: &[usize],
+    noise: f32,
 ) -> Result<Vec<Vec<CineMeasured>>, Error> {
     let clip = Clip::open(clip)?;
-    let frames = (0..clip.len()).map(|i| clip.frame(i)).collect::<Result<Vec<_>, _>>()?;
+    let forms = if noise > 0.0 { FORMS } else { 1 };
+    let count = clip.len();
+    let mut frames = Vec::new();
+    for number in 0..count * forms {
+        let mut frame = clip.frame(number / forms)?;
+        if noise > 0.0 {
+            disturb(&mut frame, noise, number);
+        }
+        frames.push(frame);
+    }
     let footage = Footage::new(engine, frames)?;
-    let count = footage.len();
-    let period: Vec<_> = (0..count).chain((1..count - 1).rev()).collect();
-    let order: Vec<_> = period.iter().copied().cycle().take(seconds * CINE_RATE).collect();
+    let period = (0..count).chain((1..count - 1).rev()).cycle().take(seconds * CINE_RATE);
+    // The form of the first frame does not return.
+    let form = |time: usize| if time == 0 || forms == 1 { 0 } else { 1 + time % (forms - 1) };
+    let order: Vec<_> =
+        period.enumerate().map(|(time, frame)| frame * forms + form(time)).collect();
     let measure = |place: &[f32; 2], encoder_ms: usize| {
         let prompt = &click(*place);
         let encoder_frames = encoder_ms * CINE_RATE / 1000;
@@ -112,7 +128,7 @@ pub fn cine(
         let first = footage.single(0, prompt)?.ok_or("no mask on the first frame")?;
         let later = &seen[CINE_RATE..];
         let outlined = later.iter().filter(|seen| seen.is_some()).count() as f32;
-        let returns = seen.iter().zip(&order).skip(1).filter(|(_, frame)| **frame == 0);
+        let returns = seen.iter().zip(&order).skip(1).filter(|(_, frame)| **frame < forms);
         let overlap = |seen: &Option<super::Seen>| {
             seen.as_ref().map_or(0.0, |seen| super::overlap(&seen.mask, &first.mask))
         };
@@ -123,4 +139,19 @@ pub fn cine(
     };
     let of_speed = |&ms: &usize| places.iter().map(|place| measure(place, ms)).collect();
     encoder_ms.iter().map(of_speed).collect()
+}
+
+/// Adds uniform noise with this standard deviation, and changes the gain.
+fn disturb(frame: &mut Frame, noise: f32, seed: usize) {
+    let mut state = seed as u64 + 1;
+    // A linear congruential generator, from which the upper bits are taken.
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1 << 24) as f32 * 2.0 - 1.0
+    };
+    let gain = 1.0 + 0.05 * random();
+    for pixel in frame.rgb.chunks_exact_mut(3) {
+        let noise = 3.0f32.sqrt() * noise * random();
+        pixel.iter_mut().for_each(|value| *value = (f32::from(*value) * gain + noise) as u8);
+    }
 }

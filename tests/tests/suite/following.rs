@@ -25,7 +25,7 @@ fn objects_stay_outlined_and_return() {
 
     // Ten seconds of the ventricle, while an encoder run takes a tenth of a second.
     let places = &PLACES[..3];
-    let cine = following::cine(&engine, &place::cine(), 10, places, &[100]).unwrap();
+    let cine = following::cine(&engine, &place::cine(), 10, places, &[100], 0.0).unwrap();
     for (place, measured) in places.iter().zip(&cine[0]) {
         assert!(measured.outlined >= 0.97, "{place:?}: {measured:?}");
         let least = measured.overlaps.iter().copied().fold(1.0, f32::min);
