@@ -15,8 +15,8 @@
 #
 # A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last
 # line of `make test` lists what was skipped. Names: arm, asyncapi, avx512, browser, dciodvfy, dicom,
-# dpkg, ffmpeg, litemedsam, mosquitto, mpi, openssl, promtool, python3, rauc, root, shared, ssh,
-# systemd, typescript, venv. On a processor without AVX-512, its tests are skipped without being
+# dpkg, ffmpeg, litemedsam, mosquitto, mpi, openssl, prometheus, python3, rauc, root, shared,
+# ssh, systemd, typescript, venv. On a processor without AVX-512, its tests are skipped without being
 # listed.
 
 .PHONY: demo live adapter test check long arm bench cuda

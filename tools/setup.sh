@@ -163,8 +163,8 @@ FILES
     if [ -n "${broker_installed:-}" ]; then
         as_root systemctl disable --quiet --now mosquitto 2>/dev/null || true
     fi
-    # Checks metrics. The server of the package would keep port 9090.
-    if wants promtool && ! command -v promtool >/dev/null; then
+    # Checks metrics, alerts and the dashboard. The server of the package would keep port 9090.
+    if wants prometheus && ! command -v prometheus >/dev/null; then
         install prometheus
         as_root systemctl disable --quiet --now prometheus 2>/dev/null || true
     fi

@@ -10,6 +10,7 @@ mod http;
 mod init;
 mod layers;
 mod log;
+mod monitoring;
 mod mqtt;
 mod outbox;
 mod pipeline;

@@ -315,7 +315,7 @@ fn captures_are_refused_without_records_or_blank() {
 
 #[test]
 fn metrics_and_health_are_served() {
-    needs!("mosquitto", "promtool");
+    needs!("mosquitto", "prometheus");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let observer = Observer::start(&broker.url(), Protocol::V4);
     let kept = "[records]\nfolder = \"kept\"\n[outbox]\npath = \"outbox.redb\"";

@@ -107,7 +107,11 @@ pub const NEEDS: &[Need] = &[
     Need { name: "mosquitto", parts: &[Program("mosquitto")], remedy: SETUP },
     Need { name: "mpi", parts: &[Program("mpirun")], remedy: SETUP },
     Need { name: "openssl", parts: &[Program("openssl")], remedy: SETUP },
-    Need { name: "promtool", parts: &[Program("promtool")], remedy: SETUP },
+    Need {
+        name: "prometheus",
+        parts: &[Program("prometheus"), Program("promtool")],
+        remedy: SETUP,
+    },
     Need { name: "python3", parts: &[Program("python3")], remedy: SETUP },
     Need { name: "rauc", parts: &[Program("rauc"), Program("mksquashfs")], remedy: SETUP },
     Need { name: "ssh", parts: &[Program("ssh"), Program("sshd")], remedy: SETUP },
