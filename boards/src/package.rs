@@ -110,7 +110,7 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
     check(parts.program, &needs, parts.board, &board)?;
 
     let common = parts.boards.join("common");
-    for unit in ["medsa-edge.service", "medsa-kiosk.service"] {
+    for unit in ["medsa-edge.service", "medsa-kiosk.service", "medsa-stick@.service"] {
         root.place(&format!("usr/lib/systemd/system/{unit}"), &read(&common.join(unit))?, 0o644)?;
     }
     let limits = format!(

@@ -18,7 +18,7 @@ fn unit(name: &str) -> PathBuf {
 #[test]
 fn units_are_valid() {
     needs!("systemd");
-    for name in ["medsa-edge.service", "medsa-kiosk.service"] {
+    for name in ["medsa-edge.service", "medsa-kiosk.service", "medsa-stick@.service"] {
         let output = Command::new("systemd-analyze").arg("verify").arg(unit(name)).output();
         let stderr = String::from_utf8(output.unwrap().stderr).unwrap();
         // The programs are on the device, not on this machine.

@@ -3,7 +3,9 @@
 import { describe, otherOf } from './build.js';
 import { Captures } from './captures.js';
 import { Review } from './review.js';
-import { setText, text } from './words.js';
+import { setText, text, worded } from './words.js';
+
+const COPIED_AT_ONCE = 10;
 
 const element = (id) => document.getElementById(id);
 
@@ -57,6 +59,38 @@ export class Dialogs {
   update(changed) {
     if (changed('records') && element('captures').open) this.showCaptures();
     if ((changed('build') || changed('reload')) && element('build').open) this.showBuild();
+  }
+
+  /** `stick`: true if there is one, undefined or null on a device that makes no copies. */
+  offerCopy(stick) {
+    const button = element('copyThem');
+    button.hidden = stick === undefined || stick === null;
+    button.disabled = !stick || this.copying || !this.captures.ids.length;
+    setText(button, stick ? text.copy(this.captures.ids.length) : text.noStick);
+  }
+
+  /** Copies the listed captures onto the stick, some at a time. */
+  async copyCaptures() {
+    this.copying = true;
+    const say = (words) => {
+      element('copied').hidden = false;
+      setText(element('copied'), words);
+    };
+    const { ids } = this.captures;
+    const done = { new: 0, there: 0 };
+    try {
+      for (let from = 0; from < ids.length; from += COPIED_AT_ONCE) {
+        say(text.copying(from, ids.length));
+        const some = ids.slice(from, from + COPIED_AT_ONCE);
+        const counts = await (await this.device.send('POST', 'records/copy', { ids: some })).json();
+        done.new += counts.new;
+        done.there += counts.there;
+      }
+      say(text.copied(done.new, done.there));
+    } catch (error) {
+      say(`${text.notCopied} ${worded(error)}`);
+    }
+    this.copying = false;
   }
 
   showCaptures() { this.captures.update().then(() => this.review.refresh()).catch(this.failed); }

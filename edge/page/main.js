@@ -170,6 +170,7 @@ function showState() {
   element('returned').hidden = !prompts.old.size || !isCurrent();
   showTools();
   element('remove').hidden = !prompting.removal;
+  dialogs.offerCopy(status?.stick);
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
   const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
@@ -303,6 +304,7 @@ const actions = {
   freeze() { command(!status || status.activity === 'running' ? 'Freeze' : 'Unfreeze'); },
   capture() { capture(); },
   showCaptures() { dialogs.openCaptures(); },
+  copyThem() { dialogs.copyCaptures(); },
   showSettings() { dialogs.openSettings(); },
   clean() {
     element('settings').close();

@@ -63,6 +63,7 @@ impl Service {
             announcements: announcements.clone(),
             meter: meter.clone(),
             failures: failures.clone(),
+            stick: config.records.as_ref().and_then(|records| records.stick.clone()),
         };
         let names = Names::default();
         let recorder = recorder(&config, &pipeline, objects.clone(), names.clone(), options)?;
@@ -138,7 +139,7 @@ fn recorder(
     names: Names,
     options: RecorderOptions,
 ) -> Result<Option<Arc<Recorder>>, Error> {
-    let Some(RecordsConfig { folder, budget }) = &config.records else { return Ok(None) };
+    let Some(RecordsConfig { folder, budget, .. }) = &config.records else { return Ok(None) };
     let records = Records::open(folder, *budget)?;
     Ok(Some(Arc::new(Recorder::start(
         records,

@@ -176,6 +176,7 @@ pub(super) struct RawRecords {
     pub folder: PathBuf,
     pub max_bytes: Option<i64>,
     pub min_free_bytes: Option<i64>,
+    pub stick: Option<PathBuf>,
 }
 
 fn records() -> PathBuf {

@@ -342,6 +342,8 @@ pub struct RecordsConfig {
     pub folder: PathBuf,
     /// Size limits.
     pub budget: Budget,
+    /// Folder at which a USB stick is mounted, for copies.
+    pub stick: Option<PathBuf>,
 }
 
 /// Encoding of messages.

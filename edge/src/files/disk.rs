@@ -37,6 +37,13 @@ pub(crate) fn free_bytes(folder: &Path) -> Result<u64, Error> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// True if another disk is mounted at a folder.
+pub(crate) fn is_mounted(folder: &Path) -> bool {
+    let disk = |path: &Path| Some(rustix::fs::stat(path).ok()?.st_dev);
+    let here = disk(folder);
+    here.is_some() && here != disk(&folder.join(".."))
+}
+
 /// Checks that files can be created in a folder, or in its nearest existing ancestor if the folder
 /// does not exist yet. Changes nothing.
 ///

@@ -6,7 +6,7 @@ pub(crate) mod secret;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use disk::{check_writable, free_bytes, sync_folder, sync_parent};
+pub(crate) use disk::{check_writable, free_bytes, is_mounted, sync_folder, sync_parent};
 
 /// A file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -47,8 +47,8 @@ pub(super) fn decode<M>(
 pub(super) fn unfit(Refusal { code, reason }: Refusal) -> Refused {
     let status = match code {
         "no-such-record" => StatusCode::NOT_FOUND,
-        "record-busy" => StatusCode::CONFLICT,
-        "disk" => StatusCode::INTERNAL_SERVER_ERROR,
+        "record-busy" | "stick-busy" => StatusCode::CONFLICT,
+        "disk" | "stick-failed" => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Refused::new(status, code, reason)

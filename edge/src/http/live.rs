@@ -200,6 +200,8 @@ struct Status {
     disk_free_gb: Option<f64>,
     /// `None` without a battery.
     battery: Option<Battery>,
+    /// True if there is a stick for copies of records; `None` on a device that makes none.
+    stick: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -249,6 +251,7 @@ fn status(state: &Guarded) -> Value {
         // In whole tenths, so that not every file is a change of the status.
         disk_free_gb: free.min().map(|bytes| (bytes / 100_000_000) as f64 / 10.0),
         battery: Battery::read(Path::new("/")),
+        stick: state.controls.control.captures.as_ref().and_then(|captures| captures.stick()),
     };
     // Invariant: all keys are strings.
     serde_json::to_value(status).unwrap_or_default()

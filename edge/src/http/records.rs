@@ -7,15 +7,16 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::guard::Refused;
 use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::thumbnail;
-use crate::port::{Captures, Deletion};
+use crate::port::{Captures, Deletion, Refusal};
 
 /// Largest number of records in the list of descriptions.
 const LISTED: usize = 100;
@@ -27,6 +28,7 @@ pub(super) fn router() -> Router<Arc<Guarded>> {
     Router::new()
         .route("/records", get(newest))
         .route("/records/ids", get(ids))
+        .route("/records/copy", post(copy))
         .route("/records/:id", get(describe).delete(delete))
         .route("/records/:id/thumbnail", get(thumbnail))
         .route("/records/:id/:image", get(image))
@@ -90,6 +92,26 @@ async fn delete(
     let control = state.controls.control.clone();
     on_disk(move || Ok(control.delete(&id, &why))).await?.map_err(unfit)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Body of `/records/copy`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CopyBody {
+    ids: Vec<String>,
+}
+
+/// Copies records onto the stick.
+async fn copy(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Refused> {
+    let CopyBody { ids } = decode(&state, body, json_body)?;
+    let Some(captures) = state.controls.control.captures.clone() else {
+        return Err(unfit(Refusal::new("no-records", "this device stores no captures")));
+    };
+    let copied = on_disk(move || Ok(captures.copy(&ids))).await?.map_err(unfit)?;
+    Ok(Json(json!(copied)))
 }
 
 /// Reads something of the record `id` on a separate thread.

@@ -51,6 +51,26 @@ pub trait Captures: Send + Sync {
     /// # Errors
     /// There is no such record, it is being announced, or the disk fails.
     fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal>;
+
+    /// True if a stick is there; `None` if this device does not copy records.
+    fn stick(&self) -> Option<bool>;
+
+    /// Copies records onto the stick, which can be pulled out when this returns. Those that it has
+    /// already are left out.
+    ///
+    /// # Errors
+    /// There is no stick, another copy is being made, there is no such record or it is damaged, or
+    /// the stick is full or fails. Records before the one that failed are copied.
+    fn copy(&self, ids: &[String]) -> Result<Copied, Refusal>;
+}
+
+/// Number of records on a stick after copying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Copied now.
+    pub new: usize,
+    /// Copied before.
+    pub there: usize,
 }
 
 /// Request to delete a record.

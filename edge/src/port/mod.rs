@@ -21,7 +21,7 @@ mod snapshot;
 pub use announcements::{Announcements, Upload};
 pub use builds::{Activate, BuildState, Builds};
 pub use captures::{
-    CaptureSummary, Captures, Deletion, Described, DescribedObject, Subject, Trigger,
+    CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Subject, Trigger,
 };
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};

@@ -99,7 +99,7 @@ impl Announced {
     }
 }
 
-fn unknown(id: impl fmt::Display) -> Refusal {
+pub(super) fn unknown(id: impl fmt::Display) -> Refusal {
     Refusal::new("no-such-record", format!("there is no record {id}"))
 }
 

@@ -2,6 +2,7 @@
 //! clip, whose encoding takes seconds.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,17 +12,19 @@ use medsa_wire::topic::{DeviceId, ObjectId};
 use medsa_wire::{MaskState, json};
 use serde_json::Value;
 
-use super::announced::Announced;
+use super::announced::{Announced, unknown};
 use super::capture::{Capture, CapturedObject, ObjectState, label};
 use super::error::Error;
 use super::id::RecordId;
 use super::record::Record;
+use super::stick::Stick;
 use super::store::Records;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Cine, CineFrame, Deletion, Described, DescribedObject,
-    Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject, Trigger, Upload,
+    Announcements, CaptureSummary, Captures, Cine, CineFrame, Copied, Deletion, Described,
+    DescribedObject, Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject,
+    Trigger, Upload,
 };
 use crate::threads::{self, Panic};
 
@@ -48,6 +51,7 @@ pub struct Recorder {
     /// The clip that is being stored; at most one, because it holds the cine buffer in memory.
     open_clips: OpenCaptures,
     refused_because: Arc<Mutex<Option<&'static str>>>,
+    stick: Option<Stick>,
 }
 
 struct Running {
@@ -112,6 +116,8 @@ pub struct RecorderOptions {
     pub meter: Arc<Meter>,
     /// Failures of tasks.
     pub failures: Failures,
+    /// Folder at which a stick is mounted, if records can be copied.
+    pub stick: Option<PathBuf>,
 }
 
 impl Recorder {
@@ -131,6 +137,8 @@ impl Recorder {
         let (open, open_clips) = (OpenCaptures::default(), OpenCaptures::default());
         let meter = options.meter.clone();
         let refused_because = Arc::default();
+        let device = options.device.to_string();
+        let stick = options.stick.clone().map(|mounted_at| Stick { mounted_at, device });
         let writer = Arc::new(Writer {
             records: records.clone(),
             options,
@@ -162,6 +170,7 @@ impl Recorder {
             open,
             open_clips,
             refused_because,
+            stick,
         })
     }
 
@@ -252,6 +261,20 @@ impl Captures for Recorder {
         self.records.delete(id, why)?;
         self.meter.count(Counter::RecordsDeleted);
         Ok(())
+    }
+
+    fn stick(&self) -> Option<bool> {
+        self.stick.as_ref().map(Stick::is_there)
+    }
+
+    fn copy(&self, ids: &[String]) -> Result<Copied, Refusal> {
+        let stick = self.stick.as_ref();
+        let stick = stick.ok_or_else(|| Refusal::new("no-stick", "records.stick is not set"))?;
+        let parse = |id: &String| RecordId::parse(id).ok_or_else(|| unknown(id));
+        let ids = ids.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let copied = stick.copy(&self.records.records, &ids)?;
+        tracing::info!("{} records copied onto the stick, {} were there", copied.new, copied.there);
+        Ok(copied)
     }
 }
 

@@ -53,7 +53,7 @@ const LOCK: &str = ".lock";
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Full`].
-pub(crate) fn check(RecordsConfig { folder, budget }: &RecordsConfig) -> Result<(), Error> {
+pub(crate) fn check(RecordsConfig { folder, budget, .. }: &RecordsConfig) -> Result<(), Error> {
     check_writable(folder)?;
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let used = if folder.exists() { used_bytes(folder)? } else { 0 };

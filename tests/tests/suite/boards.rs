@@ -48,6 +48,7 @@ fn package_holds_the_files_of_the_service() {
         "/usr/lib/systemd/system/medsa-edge.service",
         "/usr/lib/systemd/system/medsa-edge.service.d/board.conf",
         "/usr/lib/systemd/system/medsa-kiosk.service",
+        "/usr/lib/systemd/system/medsa-stick@.service",
         "/usr/lib/sysusers.d/medsa.conf",
         "/usr/lib/tmpfiles.d/medsa.conf",
         "/usr/lib/udev/rules.d/70-medsa.rules",

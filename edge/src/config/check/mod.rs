@@ -284,6 +284,7 @@ impl Check<'_> {
         Ok(RecordsConfig {
             folder: folder.join(&raw.folder),
             budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
+            stick: raw.stick.as_ref().map(|path| folder.join(path)),
         })
     }
 

@@ -17,6 +17,7 @@ mod returned;
 mod review;
 mod screen;
 mod session;
+mod stick;
 mod tls;
 
 use std::io::{Read, Write};
