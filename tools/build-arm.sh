@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the engine for tests on emulated ARM processors. The kernels have their own tests.
+# Builds the engine for the tests of `make long` on emulated ARM processors. The kernels have their own tests.
 # Needs the tools that tools/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -34,7 +34,6 @@ export RAYON_NUM_THREADS CANDLE_NUM_THREADS
 build=(--release --workspace)
 skips mpi || build+=(--features medsa-trainer/mpi)
 cargo build "${build[@]}"
-tools/build-arm.sh
 cargo test --no-fail-fast "${build[@]}"
 tools/test-arm.sh
 tools/test-avx512.sh
