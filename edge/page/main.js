@@ -174,8 +174,11 @@ function showState() {
   element('notDiagnostic').hidden = status?.diagnostic === true;
   if (!status) return;
   const recent = arrivals.filter((at) => performance.now() - at < 2000).length;
-  setText(element('status'), deviceLine(status, (recent / 2).toFixed(0)));
-  setText(element('signWords'), showSigns(element('signs'), status));
+  const line = deviceLine(status, (recent / 2).toFixed(0));
+  setText(element('status'), line);
+  // Small screens show the line only if it has news.
+  element('status').parentElement.toggleAttribute('data-news', status.degradation.level > 0 || status.reload.state !== 'idle');
+  setText(element('signWords'), `${line} · ${showSigns(element('signs'), status)}`);
 }
 
 /** Shows the buttons over the image that are of use now, and the results of measurements. */

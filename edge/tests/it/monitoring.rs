@@ -1,5 +1,7 @@
 //! Alerts and dashboard of `edge/monitoring/`, tried with Prometheus.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -9,7 +11,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port, wait_until};
-use crate::http::get;
 use crate::service::LOOP;
 
 fn file(name: &str) -> PathBuf {
@@ -43,14 +44,19 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        wait_until("Prometheus listens", || std::net::TcpStream::connect(&address).is_ok());
+        wait_until("Prometheus listens", || TcpStream::connect(&address).is_ok());
         Self { child, address, _folder: folder }
     }
 
     fn api(&self, path: &str) -> Value {
-        let (_, body) = get(&self.address, &format!("/api/v1/{path}"));
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        // Answers of HTTP 1.1 may come in chunks.
+        stream.write_all(format!("GET /api/v1/{path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         // The server is not ready at once.
-        serde_json::from_str(&body).unwrap_or_default()
+        serde_json::from_str(body).unwrap_or_default()
     }
 
     /// Number of results of a query; `None` if it is refused.

@@ -327,7 +327,12 @@ fn all_languages_have_the_same_texts() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
-    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
+    // The language of the browser is the default.
+    let mut browser = Browser::start(1024, 600);
+    browser.speak("es-MX");
+    browser.open(&format!("http://{address}/"));
+    browser.wait_until(LIVE);
+    assert_eq!(browser.value("document.documentElement.lang"), "es");
     let codes = browser.value("[...document.querySelectorAll('[data-choice=language] button')].map((b) => b.value).join()");
     assert_eq!(codes, "de,en,es,fr");
     browser.value(

@@ -23,7 +23,19 @@ pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (1080, 1920, 0.2480),
 ];
 
-/// Languages, with the texts for a good mask and for the other build.
+const DIALOGS: [&str; 9] = [
+    "#ask",
+    "#captures",
+    "#review",
+    "#discarding",
+    "#naming",
+    "#cleaning",
+    "#settings",
+    "#build",
+    "#sure",
+];
+
+/// Languages, English last, with the texts for a good mask and for the other build.
 const LANGUAGES: [[&str; 3]; 4] = [
     ["de", "gut", "ultrasound-clicks 1.2.0 verwenden"],
     ["es", "bueno", "Usar ultrasound-clicks 1.2.0"],
@@ -74,12 +86,9 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
     let kept = "[records]\nfolder = \"kept\"";
     let (_edge, address) = run(&place, &broker.url(), "control = true", kept);
     let mut browser = Browser::start(1024, 600);
-    let everywhere = LANGUAGES.iter().flat_map(|spoken| SCREENS.map(|screen| (spoken, screen)));
-    for ([language, good, other], (width, height, mm_per_px)) in everywhere {
-        browser.speak(language);
+    for (width, height, mm_per_px) in SCREENS {
         browser.resize(width, height);
-        open_full(&mut browser, &address, good);
-        let screen = format!("{width}x{height}-{language}");
+        open_full(&mut browser, &address, "good");
         let smallest = TARGET_MM / mm_per_px;
         let wrong = |within: &str| {
             format!(
@@ -90,31 +99,13 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
                  }}).map((e) => `${{e.id}} ${{e.textContent}}`).join()"
             )
         };
-        for size in ["large", "normal"] {
-            browser.value(&format!("document.querySelector('[value={size}]').click()"));
-            assert_eq!(browser.value(&wrong("main")), "", "{screen}");
-            assert_eq!(browser.value(CLIPPED), "", "{screen}, {size}");
-        }
         let share = browser.value(
             "(() => { const r = document.querySelector('#image').getBoundingClientRect(); \
              return r.width * r.height / innerWidth / innerHeight; })()",
         );
         let (share, least) = (share.as_f64().unwrap(), if width > height { 0.6 } else { 0.45 });
-        println!("{screen}: the image has {:.1} % of the screen", 100.0 * share);
-        assert!(share >= least, "{screen}: {share}");
-        browser.screenshot(&format!("{screen}-dark"));
-        // All buttons over the image, and results of measurements.
-        browser.tap("#freeze");
-        browser.wait_until("!document.querySelector('#measure').hidden");
-        browser.tap("#measure");
-        browser.wait_until("!document.querySelector('#ellipse').hidden");
-        browser.tap("#ellipse");
-        browser.wait_until("!document.querySelector('#results').hidden");
-        assert_eq!(browser.value(&wrong("main")), "", "measuring at {screen}");
-        assert_eq!(browser.value(CLIPPED), "", "measuring at {screen}");
-        browser.screenshot(&format!("{screen}-measuring"));
-        browser.tap("#freeze");
-        browser.wait_until(LIVE);
+        println!("{width}x{height}: the image has {:.1} % of the screen", 100.0 * share);
+        assert!(share >= least, "{width}x{height}: {share}");
         // Devices with another build and a repository; a deletion for another reason.
         browser.value(
             "document.querySelectorAll('#build [hidden], #noteLine').forEach((e) => { e.hidden = false; })",
@@ -122,26 +113,44 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
         browser.value(
             "document.querySelector('#discardQuestion').textContent = 'Delete the capture of Nov 29, 2026, 1:46:07 PM? It cannot be restored. Why?'",
         );
-        browser.value(&format!("document.querySelector('#other').textContent = '{other}'"));
-        for dialog in [
-            "#ask",
-            "#captures",
-            "#review",
-            "#discarding",
-            "#naming",
-            "#cleaning",
-            "#settings",
-            "#build",
-            "#sure",
-        ] {
-            browser.value(&format!("document.querySelector('{dialog}').showModal()"));
-            assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {screen}");
-            assert_eq!(browser.value(CLIPPED), "", "{dialog} at {screen}");
-            if dialog == "#settings" {
-                browser.screenshot(&format!("{screen}-settings"));
+        for [language, good, other] in LANGUAGES {
+            let screen = format!("{width}x{height}-{language}");
+            choose(&mut browser, "language", language);
+            browser.wait_until(&fact(good));
+            for size in ["large", "normal"] {
+                choose(&mut browser, "size", size);
+                assert_eq!(browser.value(&wrong("main")), "", "{screen}");
+                assert_eq!(browser.value(CLIPPED), "", "{screen}, {size}");
             }
-            browser.value(&format!("document.querySelector('{dialog}').close()"));
+            browser.screenshot(&format!("{screen}-dark"));
+            browser.value(&format!("document.querySelector('#other').textContent = '{other}'"));
+            for dialog in DIALOGS {
+                browser.value(&format!("document.querySelector('{dialog}').showModal()"));
+                assert_eq!(browser.value(&wrong(dialog)), "", "{dialog} at {screen}");
+                assert_eq!(browser.value(CLIPPED), "", "{dialog} at {screen}");
+                if dialog == "#settings" {
+                    browser.screenshot(&format!("{screen}-settings"));
+                }
+                browser.value(&format!("document.querySelector('{dialog}').close()"));
+            }
         }
+        // All buttons over the image, and results of measurements.
+        browser.tap("#freeze");
+        browser.wait_until("!document.querySelector('#measure').hidden");
+        browser.tap("#measure");
+        browser.wait_until("!document.querySelector('#ellipse').hidden");
+        browser.tap("#ellipse");
+        browser.wait_until("!document.querySelector('#results').hidden");
+        for [language, good, _] in LANGUAGES {
+            let screen = format!("{width}x{height}-{language}");
+            choose(&mut browser, "language", language);
+            browser.wait_until(&fact(good));
+            assert_eq!(browser.value(&wrong("main")), "", "measuring at {screen}");
+            assert_eq!(browser.value(CLIPPED), "", "measuring at {screen}");
+            browser.screenshot(&format!("{screen}-measuring"));
+        }
+        browser.tap("#freeze");
+        browser.wait_until(LIVE);
     }
 }
 
