@@ -22,6 +22,12 @@ export class Device {
 
   connect() {
     const socket = new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}/live`);
+    // The device accepts few connections.
+    if (this.socket) {
+      this.socket.onclose = null;
+      this.socket.close();
+    }
+    this.socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => socket.send(this.token);
     // One after the other: decoding an image takes time, and later messages refer to it.

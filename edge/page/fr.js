@@ -3,7 +3,7 @@ export default {
   image: 'Image. Les flèches déplacent le curseur, Entrée pose un point, B pose les coins d’un cadre, Suppr retire un point. F fige, la virgule et le point montrent l’image précédente et la suivante, P les lit, C enregistre, N choisit l’objet suivant.',
   objects: 'Objets', object: 'Objet', tools: 'Outils',
   positive: 'dedans', negative: 'dehors',
-  undo: 'Annuler', redo: 'Rétablir', clear: 'Effacer', freeze: 'Figer', goOn: 'Reprendre', capture: 'Capturer', captures: 'Liste', build: 'Build', close: 'Fermer',
+  undo: 'Annuler', redo: 'Rétablir', clear: 'Effacer', freeze: 'Figer', goOn: 'Direct', capture: 'Capturer', captures: 'Liste', build: 'Build', close: 'Fermer',
   fit: 'Image entière', removePoint: 'Retirer le point', removeBox: 'Retirer le cadre', holdToRemove: 'Appuyez longuement sur le point pour le retirer.',
   erase: 'Retirer', eraseHint: 'Touchez un point ou le bord du cadre pour le retirer.',
   measure: 'Mesurer', distance: 'Distance', ellipse: 'Ellipse', angle: 'Angle', circumference: 'Périmètre',

@@ -306,17 +306,17 @@ fn footer_shows_broker_disk_battery_and_time() {
     browser.wait_until(&notice("broker connected"));
     // The bench has no battery.
     browser.value(
-        "import('/signs.js').then(({ signsOf }) => { window.signs = signsOf({ \
+        "import('/signs.js').then(({ signsOf }) => { window.found = signsOf({ \
            broker: 'connected', disk_free_gb: 1.25, battery: { percent: 7, mains: false } \
          }); }); 0",
     );
-    browser.wait_until("window.signs !== undefined");
+    browser.wait_until("window.found !== undefined");
     let expected = json!([
         ["broker", "broker connected", "", false],
         ["disk", "1.3 GB free", "", true],
         ["battery", "battery 7 %", "7 %", true]
     ]);
-    assert_eq!(browser.value("window.signs"), expected);
+    assert_eq!(browser.value("window.found"), expected);
     drop(broker);
     let away = format!("{} === 'broker not connected'", sign("broker"));
     browser.wait_until(&format!("{away} && document.querySelector('#broker.warns') !== null"));
