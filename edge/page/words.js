@@ -1,14 +1,9 @@
 // The texts of the page in the chosen language.
 
-import de from './de.js';
 import en from './en.js';
-import es from './es.js';
-import fr from './fr.js';
 
-const LANGUAGES = { en, de, es, fr };
-
-/** Codes of all languages, the default first. */
-export const languages = Object.keys(LANGUAGES);
+/** Codes of all languages, the default first. Each has a file, which is loaded when it is chosen. */
+export const languages = ['en', 'de', 'es', 'fr'];
 
 /** The language, as `en`, and its texts; they change with `speak`. */
 export let language = 'en';
@@ -32,10 +27,16 @@ export function setText(target, words) {
   if (target.textContent !== words) target.textContent = words;
 }
 
+let wanted = 'en';
+
 /** Changes the language and labels all elements that name their text. */
-export function speak(name) {
+export async function speak(name) {
+  wanted = name;
+  const texts = name === 'en' ? en : (await import(`./${name}.js`)).default;
+  // Another may have been chosen meanwhile.
+  if (wanted !== name) return;
   language = name;
-  text = LANGUAGES[name];
+  text = texts;
   document.documentElement.lang = name;
   for (const labelled of document.querySelectorAll('[data-text]')) {
     setText(labelled, text[labelled.dataset.text]);
