@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use medsa_bundle::sha256_hex;
 use medsa_frames::{Clip, MAX_SIDE_PX, Segmentation};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 static FOLDER: LazyLock<TempDir> =
@@ -42,5 +42,5 @@ pub fn path(name: &str) -> PathBuf {
 
 /// A state file in the format of `medsa-update`, with a correct checksum for any content.
 pub fn sealed(json: &[u8]) -> Vec<u8> {
-    [hex::encode(Sha256::digest(json)).as_bytes(), b"\n", json].concat()
+    [sha256_hex(json).as_bytes(), b"\n", json].concat()
 }
