@@ -18,7 +18,14 @@ pub struct PredictionRequest {
     /// True if the object was not followed all the way from its last mask.
     pub(super) blind: bool,
     /// True if the network gets the user's own prompt.
-    pub(in super::super) direct: bool,
+    pub(super) direct: bool,
+}
+
+impl PredictionRequest {
+    /// True if the network gets the user's own prompt.
+    pub fn is_direct(&self) -> bool {
+        self.direct
+    }
 }
 
 impl Object {

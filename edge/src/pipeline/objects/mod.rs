@@ -358,7 +358,7 @@ impl Objects {
         match (self.following, frame) {
             (Following::Off, _) => known.forget(),
             (Following::On, Some(frame)) => {
-                verdict = known.settle(verdict, at, request.direct, &frame);
+                verdict = known.settle(verdict, at, request.is_direct(), &frame);
             }
             (Following::On, None) => {}
         }
