@@ -91,9 +91,9 @@ fn build(board: &str, boards: &Path, program: Option<&Path>, out: &Path) -> anyh
         Some(program) => program.to_owned(),
         None => compile(repository, &Board::read(&boards.join(board))?.target)?,
     };
-    let example = repository.join("edge/edge.example.toml");
+    let service = repository.join("edge");
     let version = env!("CARGO_PKG_VERSION");
-    let parts = Parts { boards, board, program: &program, example: &example, version };
+    let parts = Parts { boards, board, program: &program, service: &service, version };
     let made = package::make(&parts, out)?;
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let (major, minor) = made.needs.glibc;

@@ -48,8 +48,8 @@ pub struct Parts<'a> {
     pub board: &'a str,
     /// Path of the program, as the compiler left it.
     pub program: &'a Path,
-    /// Path of the example configuration with every key.
-    pub example: &'a Path,
+    /// Folder of the service, with its example configuration, manual pages and completions.
+    pub service: &'a Path,
     /// Version of the package.
     pub version: &'a str,
 }
@@ -131,9 +131,14 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
         0o644,
     )?;
     let documents = "usr/share/doc/medsa-edge";
-    root.place(&format!("{documents}/edge.example.toml"), &read(parts.example)?, 0o644)?;
+    root.place(
+        &format!("{documents}/edge.example.toml"),
+        &read(&parts.service.join("edge.example.toml"))?,
+        0o644,
+    )?;
     let readme = parts.boards.join(parts.board).join("README.md");
     root.place(&format!("{documents}/README.md"), &read(&readme)?, 0o644)?;
+    place_manual(&root, &parts.service.join("manual"))?;
 
     let (major, minor) = needs.glibc;
     let control = format!(
@@ -159,6 +164,23 @@ pub fn make(parts: &Parts, folder: &Path) -> Result<Package, Error> {
     fs::rename(&made, &path).map_err(at(&path))?;
     let bytes = fs::metadata(&path).map_err(at(&path))?.len();
     Ok(Package { path, bytes, program_bytes, needs })
+}
+
+/// Places manual pages and completions where the system looks for them.
+fn place_manual(root: &Root, folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(at(folder))? {
+        let path = entry.map_err(at(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let to = match name.rsplit_once('.') {
+            Some((_, "1")) => format!("usr/share/man/man1/{name}"),
+            Some((program, "bash")) => format!("usr/share/bash-completion/completions/{program}"),
+            Some((_, "fish")) => format!("usr/share/fish/vendor_completions.d/{name}"),
+            // Named after the function, as zsh expects: `_medsa-edge`.
+            _ => format!("usr/share/zsh/vendor-completions/{name}"),
+        };
+        root.place(&to, &read(&path)?, 0o644)?;
+    }
+    Ok(())
 }
 
 /// First configuration of a board, for `/etc/medsa/edge.toml`.

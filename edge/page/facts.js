@@ -1,5 +1,6 @@
 // Texts about objects and about the device.
 
+import { circumference } from './geometry.js';
 import { number, text } from './words.js';
 
 /** Class, symbol and words for a mask; null for no mask. */
@@ -13,28 +14,39 @@ export function grade(mask, working) {
 }
 
 /** Lines about an object, as [class, words]. */
-export function lines({ points, box }, mask, working) {
+export function lines({ points, box }, mask, name, working) {
   const prompt = [...(points.length ? [text.points(points.length)] : []), ...(box ? [text.box] : [])];
   if (!prompt.length) return [['', text.noPrompt]];
   const [kind, symbol, word] = grade(mask, working);
-  const found = mask?.measured ? sizes(mask.measured) : [];
+  const found = mask?.measured ? sizes(mask.measured, name) : [];
   return [[`mark ${kind}`, `${symbol} ${word}`], ['', prompt.join(', ')], ...found];
 }
 
-/** Lines about the size of a mask, as [class, words]. */
-export function sizes({ parts, areaPx, longestPx, shortestPx, physical }) {
+/** Lines about the size of a mask, as [class, words]. Heads have a circumference: that of an ellipse. */
+export function sizes({ parts, areaPx, longestPx, shortestPx, physical }, name) {
   const others = parts > 1 ? [['', text.parts(parts)]] : [];
   if (physical) {
     const { areaMm2, longestMm, shortestMm } = physical;
+    const around = /\bhead\b/i.test(name)
+      ? [['', `${text.circumference}: ${number(circumference(longestMm / 2, shortestMm / 2), 0)} mm`]] : [];
     return [
       ['', `${text.area}: ${number(areaMm2, 0)} mm²`],
-      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`], ...others,
+      ['', `${text.diameters}: ${number(longestMm, 1)} × ${number(shortestMm, 1)} mm`], ...around, ...others,
     ];
   }
   return [
     ['', `${text.area}: ${number(areaPx, 0)} px (${text.notToScale})`],
     ['', `${text.diameters}: ${number(longestPx, 0)} × ${number(shortestPx, 0)} px`], ...others,
   ];
+}
+
+/** Words beside an outline, by the setting for labels: its name, and its size if that is to scale. */
+export function caption({ measured }, name, setting) {
+  if (setting === 'none' || !measured) return '';
+  const { physical } = measured;
+  const size = setting === 'size' && physical
+    ? `${number(physical.longestMm, 1)} × ${number(physical.shortestMm, 1)} mm` : '';
+  return [name, size].filter(Boolean).join('  ');
 }
 
 /** Reason why there is no current image; null if there is one. */

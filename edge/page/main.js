@@ -5,7 +5,7 @@ import { Cine } from './cine.js';
 import { lock } from './cleaning.js';
 import { Device } from './device.js';
 import { Dialogs } from './dialogs.js';
-import { deviceLine, grade, lines, reasonFor } from './facts.js';
+import { caption, deviceLine, grade, lines, reasonFor } from './facts.js';
 import { setIcon } from './icons.js';
 import { actionOf } from './keys.js';
 import { Naming } from './naming.js';
@@ -142,9 +142,11 @@ function draw() {
   const filled = settings.values.look === 'fill';
   const drawn = shown();
   const { drag, cursor } = prompting;
+  const labelOf = (mask) => caption(mask, names.get(mask.object), settings.values.labels);
   view.draw({
     masks: drawn, prompts: isCurrent() ? all : [], calipers: isCurrent() ? calipers.drawn() : [],
-    names, measuring: calipers.on, drag, cursor, filled, opacity,
+    labels: new Map(drawn.map((mask) => [mask.object, labelOf(mask)])),
+    measuring: calipers.on, drag, cursor, filled, opacity,
   });
   element('stage').dataset.frame = view.frame?.id ?? '';
   onScreen = view.frame && { frame_id: view.frame.id, masks: drawn.map((mask) => mask.revision) };
@@ -221,7 +223,7 @@ function showObjects() {
     button.setAttribute('aria-label', [text.object, object, names.get(object), word].filter((part) => part || part === 0).join(' '));
     button.setAttribute('aria-pressed', object === selected);
   }
-  const facts = lines(prompts.of(selected), known(selected), isCurrent());
+  const facts = lines(prompts.of(selected), known(selected), names.get(selected), isCurrent());
   const before = [...element('facts').children].map((line) => `${line.className} ${line.textContent}`);
   if (before.join('\n') === facts.map((line) => line.join(' ')).join('\n')) return;
   element('facts').replaceChildren(...facts.map(([kind, words]) => {

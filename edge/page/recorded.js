@@ -42,7 +42,7 @@ export function objectLines({ label, object, state, score, prompt, measured, are
     physical: measured.area_mm2 === null ? null : {
       areaMm2: measured.area_mm2, longestMm: measured.longest_mm, shortestMm: measured.shortest_mm,
     },
-  }) : [['', areaPx ? `${text.area}: ${number(areaPx, 0)} px` : text.emptyMask]];
+  }, label) : [['', areaPx ? `${text.area}: ${number(areaPx, 0)} px` : text.emptyMask]];
   // Devices whose build knows several structures store the number alone.
   const name = label === `object ${object}` ? `${text.object} ${object}` : `${object} ${label}`;
   return [[`mark ${kind}`, `${name} ${symbol} ${word}`], ['', given.join(', ')], ...found];

@@ -11,6 +11,7 @@ const VALUES = {
   hand: ['right', 'left'],
   size: ['normal', 'large'],
   look: ['line', 'fill'],
+  labels: ['size', 'name', 'none'],
 };
 
 export class Settings {

@@ -107,7 +107,7 @@ export class Shot {
     const prompts = this.record?.objects.map(({ object, prompt }) => [object, prompt, true]) ?? [];
     const { masks } = this;
     const drawn = this.outlined ? { masks, prompts } : { masks: [], prompts: [] };
-    this.view.draw({ ...drawn, names: new Map(), calipers: [], measuring: false, drag: null, cursor: null, filled: false, opacity: 1 });
+    this.view.draw({ ...drawn, labels: new Map(), calipers: [], measuring: false, drag: null, cursor: null, filled: false, opacity: 1 });
   }
 }
 

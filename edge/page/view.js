@@ -106,7 +106,7 @@ export class View {
    * `masks`: masks to show; `prompts`: [object, prompt, selected]; `calipers`: lines and ends of
    * measurements, which `measuring` moves; `drag`: two corners of a box.
    */
-  draw({ masks, names, prompts, calipers, measuring, drag, cursor, filled, opacity }) {
+  draw({ masks, labels, prompts, calipers, measuring, drag, cursor, filled, opacity }) {
     const { canvas, frame } = this;
     const ratio = window.devicePixelRatio;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((s) => Math.round(s * ratio));
@@ -121,9 +121,9 @@ export class View {
       if (filled) this.fill(pen, mask, place, opacity);
       else this.outline(pen, mask, place, opacity);
     }
-    /** Places of the names, as [left, top, right, bottom]. */
+    /** Places of the labels, as [left, top, right, bottom]. */
     this.labels = [];
-    for (const mask of masks) this.name(pen, mask, names.get(mask.object));
+    for (const mask of masks) this.label(pen, mask, labels.get(mask.object));
     for (const [object, { points, box }, selected] of prompts) {
       const colour = COLOURS[object];
       if (box) this.box(pen, this.toCanvas({ x: box[0], y: box[1] }), this.toCanvas({ x: box[2], y: box[3] }), colour);
@@ -162,9 +162,9 @@ export class View {
     pen.globalAlpha = 1;
   }
 
-  /** Writes the name of an object above its outline. */
-  name(pen, { object, measured }, name) {
-    if (!name || !measured) return;
+  /** Writes words about an object above its outline. */
+  label(pen, { object, measured }, words) {
+    if (!words) return;
     const [x, y] = measured.contour.reduce((top, at) => (at[1] < top[1] ? at : top));
     const [left, top] = this.toCanvas({ x, y });
     pen.save();
@@ -176,17 +176,17 @@ export class View {
     pen.fillStyle = COLOURS[object];
     const { clientWidth, clientHeight } = this.canvas;
     const most = clientWidth - 8;
-    const half = Math.min(pen.measureText(name).width, most) / 2 + 4;
+    const half = Math.min(pen.measureText(words).width, most) / 2 + 4;
     const middle = Math.min(Math.max(left, half), clientWidth - half);
     const place = this.freePlace([middle - half, top - 26, middle + half, top - 4], clientHeight);
     this.labels.push(place);
     const at = [middle, place[3] - 5];
-    pen.strokeText(name, ...at, most);
-    pen.fillText(name, ...at, most);
+    pen.strokeText(words, ...at, most);
+    pen.fillText(words, ...at, most);
     pen.restore();
   }
 
-  /** The place nearest to a wanted one, moved up or down, where no other name is. */
+  /** The place nearest to a wanted one, moved up or down, where no other label is. */
   freePlace([left, top, right, bottom], height) {
     const shifted = (by) => [left, top + by, right, bottom + by];
     const isFree = ([x0, y0, x1, y1]) => y0 >= 0 && y1 <= height

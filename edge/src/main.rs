@@ -2,6 +2,9 @@
 // Standard output and error may be closed: see `medsa-console`.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+#[cfg(test)]
+mod manual;
+
 use std::process::ExitCode;
 
 use anyhow::Context;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::dicom::{DicomClip, is_dicom};
 use crate::dicom_files::{DicomFiles, numbered};
 use crate::image_files::ImageFiles;
-use crate::{Frame, FramesError, MAX_FRAMES};
+use crate::sequence::is_sequence;
+use crate::{Frame, FramesError, MAX_FRAMES, Sequence};
 
 /// One or more frames, each decoded on request.
 #[derive(Debug)]
@@ -22,10 +23,12 @@ enum Source {
     Dicom(Box<DicomClip>),
     DicomFiles(Box<DicomFiles>),
     ImageFiles(ImageFiles),
+    Sequence(Sequence),
 }
 
 impl Clip {
-    /// Opens a DICOM file, a PNG or JPEG file, or a folder of PNG and JPEG files or of DICOM files.
+    /// Opens a DICOM, MetaImage, NRRD, PNG or JPEG file, or a folder of PNG and JPEG files or of DICOM
+    /// files.
     ///
     /// The kind of a file is detected from its first bytes, not from its name. Images in a folder
     /// have the extension png, jpg or jpeg and are sorted by name, numbers by value. In a folder
@@ -66,12 +69,13 @@ impl Clip {
             Source::Dicom(dicom) => dicom.len(),
             Source::DicomFiles(files) => files.len(),
             Source::ImageFiles(files) => files.len(),
+            Source::Sequence(sequence) => sequence.len(),
         }
     }
 
     /// True for DICOM files, false for images.
     pub fn is_dicom(&self) -> bool {
-        !matches!(self.source, Source::ImageFiles(_))
+        matches!(self.source, Source::Dicom(_) | Source::DicomFiles(_))
     }
 
     /// Decodes frame `index`, counted from 0.
@@ -89,6 +93,7 @@ impl Clip {
                 .map_err(|source| FramesError::Dicom { path: self.path.clone(), source }),
             Source::DicomFiles(files) => files.frame(index),
             Source::ImageFiles(files) => files.frame(index),
+            Source::Sequence(sequence) => Ok(sequence.frame(index)),
         }
     }
 
@@ -97,22 +102,22 @@ impl Clip {
         match &self.source {
             Source::Dicom(dicom) => dicom.frame_interval_ms(),
             Source::DicomFiles(files) => files.frame_interval_ms(),
-            Source::ImageFiles(_) => None,
+            Source::ImageFiles(_) | Source::Sequence(_) => None,
         }
     }
 
     /// Name of frame `index` for display and for file names: the image's file name, or the name of
-    /// the DICOM file, with the number of the frame (`cine.dcm-07`) if it has several. `None` if
+    /// the file, with the number of the frame (`cine.dcm-07`) if it has several. `None` if
     /// there is no such frame.
     pub fn frame_name(&self, index: usize) -> Option<String> {
         match &self.source {
             Source::ImageFiles(files) => files.name(index),
             Source::DicomFiles(files) => files.name(index),
-            Source::Dicom(dicom) if index < dicom.len() => {
+            Source::Dicom(_) | Source::Sequence(_) if index < self.len() => {
                 let file = self.path.file_name().unwrap_or_default().to_string_lossy();
-                Some(numbered(&file, index, dicom.len()))
+                Some(numbered(&file, index, self.len()))
             }
-            Source::Dicom(_) => None,
+            Source::Dicom(_) | Source::Sequence(_) => None,
         }
     }
 }
@@ -124,6 +129,10 @@ fn open_file(path: &Path) -> Result<(Source, Vec<String>), FramesError> {
     let mut start = start_of(path)?;
     if start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff") {
         Ok((Source::ImageFiles(ImageFiles::one(path)?), Vec::new()))
+    } else if is_sequence(&start) {
+        let sequence = Sequence::open(path)?;
+        let warnings = sequence.warnings();
+        Ok((Source::Sequence(sequence), warnings))
     } else if is_dicom(&start) {
         let mut clip = DicomClip::open(path)?;
         let warnings = std::mem::take(&mut clip.warnings);

@@ -31,7 +31,7 @@ use dicom_dictionary_std::tags;
 
 use self::data_set::DataSet;
 pub(crate) use self::data_set::is_dicom;
-use self::grey::{Grey, robust_range};
+use self::grey::Grey;
 use self::groups::{PerFrame, functional_group};
 use self::header::{Header, Photometric};
 use self::palette::Palette;
@@ -40,6 +40,7 @@ pub use self::problem::DicomProblem;
 use self::samples::Samples;
 pub use self::segmentation::Segmentation;
 pub use self::syntax::TransferSyntax;
+use crate::range::{RANGE_WARNING, robust_range};
 use crate::{Frame, FramesError, MAX_FILE_BYTES, MAX_FRAMES, MAX_SIDE_PX, PixelSpacing};
 
 /// A parsed DICOM file with encoded pixels.
@@ -93,9 +94,7 @@ impl DicomClip {
             _ => Meaning::Colour,
         };
         if matches!(&meaning, Meaning::Grey(greys) if greys.any(Grey::needs_range)) {
-            let missing = "no window or VOI lookup table: the grey values from the 0.5 to the 99.5 \
-                           percentile are shown from black to white";
-            warnings.push(missing.to_owned());
+            warnings.push(format!("no window or VOI lookup table: {RANGE_WARNING}"));
         }
         let own = meaning::pixel_spacing_mm(object, &header, &mut warnings);
         let measures = tags::PIXEL_MEASURES_SEQUENCE;

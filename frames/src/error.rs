@@ -22,7 +22,7 @@ pub enum FramesError {
     /// The file is of an unknown kind.
     #[error(
         "{path}: starts with bytes {found:02x?}, expected a DICOM file (`DICM` at byte 128), \
-         PNG or JPEG"
+         PNG, JPEG, MetaImage or NRRD"
     )]
     Unrecognized {
         /// The file.
@@ -87,6 +87,15 @@ pub enum FramesError {
         path: PathBuf,
         /// Error of the decoder.
         source: image::ImageError,
+    },
+
+    /// A MetaImage or NRRD file is damaged or of an unsupported kind.
+    #[error("{path}: {reason}")]
+    Sequence {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what was expected.
+        reason: String,
     },
 
     /// A DICOM file is damaged or of an unsupported kind.

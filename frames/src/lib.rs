@@ -1,5 +1,5 @@
-//! Recorded frames: DICOM files (a single frame or a cine), PNG and JPEG files, and folders of
-//! either.
+//! Recorded frames: DICOM files (a single frame or a cine), PNG and JPEG files, folders of either,
+//! and MetaImage and NRRD files.
 //!
 //! [`Clip::open`] reads and checks the header of a file; [`Clip::frame`] decodes one frame at a
 //! time. [`Segmentation`] reads masks of a frame.
@@ -18,6 +18,8 @@ mod dicom_files;
 mod error;
 mod frame;
 mod image_files;
+mod range;
+mod sequence;
 mod spacing;
 mod upright;
 
@@ -25,6 +27,7 @@ pub use clip::Clip;
 pub use dicom::{DicomProblem, Segmentation, TransferSyntax};
 pub use error::FramesError;
 pub use frame::Frame;
+pub use sequence::Sequence;
 pub use spacing::{PixelSpacing, ScaledRegion, ScaledRegions};
 pub use upright::read_image;
 

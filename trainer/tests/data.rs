@@ -8,6 +8,8 @@ mod drawn;
 mod fixtures;
 #[path = "data/pairs.rs"]
 mod pairs;
+#[path = "data/sequences.rs"]
+mod sequences;
 #[path = "data/split.rs"]
 mod split;
 #[path = "data/values.rs"]

@@ -10,6 +10,7 @@ use super::groups::{PerFrame, functional_group};
 use super::header::{Header, Photometric, float};
 use super::lut::Lut;
 use super::samples::{Samples, mask};
+use crate::range::between;
 
 /// Conversion of the stored values of a frame to shades.
 #[derive(Clone, Debug)]
@@ -164,18 +165,6 @@ impl Grey {
     }
 }
 
-/// Range from the 0.5 to the 99.5 percentile, so that a few outliers do not darken the image; the
-/// whole range if that is a single value.
-pub(super) fn robust_range(mut values: Vec<f64>) -> [f64; 2] {
-    values.sort_unstable_by(f64::total_cmp);
-    let Some(last) = values.len().checked_sub(1) else { return [0.0, 1.0] };
-    let outliers = values.len() / 200;
-    match [values[outliers], values[last - outliers]] {
-        [low, high] if low < high => [low, high],
-        _ => [values[0], values[last]],
-    }
-}
-
 fn linear(item: &InMemDicomObject) -> Modality {
     Modality::Linear {
         slope: float(item, tags::RESCALE_SLOPE).filter(|slope| *slope != 0.0).unwrap_or(1.0),
@@ -210,11 +199,6 @@ fn through_window(value: f64, centre: f64, width: f64, function: Function) -> f6
     } else {
         (value - centre) / width + 0.5
     }
-}
-
-/// Position of a value in a range, from 0 to 1; 0 if the range is a single value.
-fn between([low, high]: [f64; 2], value: f64) -> f64 {
-    if low == high { 0.0 } else { ((value - low) / (high - low)).clamp(0.0, 1.0) }
 }
 
 fn padding(object: &InMemDicomObject, header: &Header) -> Option<[i64; 2]> {

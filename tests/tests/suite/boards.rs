@@ -54,6 +54,11 @@ fn package_holds_the_files_of_the_service() {
         "/usr/lib/udev/rules.d/70-medsa.rules",
         "/usr/share/doc/medsa-edge/README.md",
         "/usr/share/doc/medsa-edge/edge.example.toml",
+        "/usr/share/man/man1/medsa-edge.1",
+        "/usr/share/man/man1/medsa-edge-run.1",
+        "/usr/share/bash-completion/completions/medsa-edge",
+        "/usr/share/fish/vendor_completions.d/medsa-edge.fish",
+        "/usr/share/zsh/vendor-completions/_medsa-edge",
     ] {
         assert!(there.lines().any(|line| line.ends_with(&format!(".{file}"))), "{file}\n{there}");
     }

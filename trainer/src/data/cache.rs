@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use medsa_frames::Clip;
+use medsa_frames::{Clip, Sequence};
 
 use super::problem::Problem;
 use super::volume::Volume;
@@ -18,6 +18,7 @@ const MAX_CACHED_BYTES: u64 = 1 << 30;
 pub(super) struct Cache {
     volumes: Mutex<Recent<Volume>>,
     clips: Mutex<Recent<Clip>>,
+    sequences: Mutex<Recent<Sequence>>,
 }
 
 impl Cache {
@@ -31,16 +32,26 @@ impl Cache {
 
     pub(super) fn clip(&self, image: &Path) -> Result<Arc<Clip>, Problem> {
         lock(&self.clips).find_or_open(image, || {
-            let unreadable = |reason: &dyn ToString| {
-                let words = stray::describe_file(image).unwrap_or_else(|| reason.to_string());
-                Problem::unreadable(image, words)
-            };
-            let clip = Clip::open(image).map_err(|e| unreadable(&e))?;
+            let clip = Clip::open(image).map_err(|e| unreadable(image, &e))?;
             // A clip keeps its whole file in memory.
-            let bytes = std::fs::metadata(image).map_err(|e| unreadable(&e))?.len();
+            let bytes = std::fs::metadata(image).map_err(|e| unreadable(image, &e))?.len();
             Ok((clip, bytes))
         })
     }
+
+    /// A sequence file of masks.
+    pub(super) fn sequence(&self, mask: &Path) -> Result<Arc<Sequence>, Problem> {
+        lock(&self.sequences).find_or_open(mask, || {
+            let sequence = Sequence::open(mask).map_err(|e| unreadable(mask, &e))?;
+            let bytes = sequence.bytes();
+            Ok((sequence, bytes))
+        })
+    }
+}
+
+fn unreadable(path: &Path, reason: &dyn ToString) -> Problem {
+    let words = stray::describe_file(path).unwrap_or_else(|| reason.to_string());
+    Problem::unreadable(path, words)
 }
 
 /// Locks the list. Files are opened under the lock, so that no two threads open the same file.

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Volume,
     /// `.dcm`.
     Dicom,
+    /// `.mha`, `.mhd`, `.nrrd`, `.nhdr`.
+    Sequence,
     /// `.json`.
     Annotation,
     /// A folder.
@@ -107,6 +109,10 @@ fn recognize(path: &Path) -> Option<(String, Kind)> {
         (".nii.gz", Kind::Volume),
         (".nii", Kind::Volume),
         (".dcm", Kind::Dicom),
+        (".mha", Kind::Sequence),
+        (".mhd", Kind::Sequence),
+        (".nrrd", Kind::Sequence),
+        (".nhdr", Kind::Sequence),
         (".json", Kind::Annotation),
     ];
     let (ending, kind) = endings.into_iter().find(|(ending, _)| lower.ends_with(ending))?;

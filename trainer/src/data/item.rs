@@ -41,6 +41,8 @@ pub(super) enum Source {
     Slice(usize, Arc<Cache>),
     /// A frame of a recording, and an image file.
     Frame(usize, Arc<Cache>),
+    /// A frame of a sequence file, and the same frame of a sequence file of masks.
+    LabelledFrame(usize, Arc<Cache>),
     /// A recording with one frame, and an image file.
     OnlyFrame(Arc<Cache>),
     /// An image file, and a mask that is drawn from an annotation.
@@ -82,6 +84,10 @@ impl Item {
             Source::Pair => self.with_mask(raster::rgb(&self.image)?),
             Source::Slice(index, cache) => Ok(cache.volume(&self.image, &self.mask)?.slice(*index)),
             Source::Frame(index, cache) => self.read_frame(*index, cache),
+            Source::LabelledFrame(index, cache) => {
+                let image = self.frame(*index, cache)?;
+                self.with_classes(image, self.labels(*index, cache)?)
+            }
             Source::Record(_) | Source::Drawn(_) => unreachable!("their masks have no values"),
             Source::OnlyFrame(cache) => {
                 if cache.clip(&self.image)?.len() > 1 {
@@ -101,7 +107,7 @@ impl Item {
 
     /// True if the mask's file belongs to other items, too.
     pub(super) fn shares_mask(&self) -> bool {
-        matches!(self.source, Source::Slice(..) | Source::Record(_))
+        matches!(self.source, Source::Slice(..) | Source::LabelledFrame(..) | Source::Record(_))
     }
 
     /// Pixels of each value in the mask's file; none if masks have no values.
@@ -109,6 +115,19 @@ impl Item {
         match &self.source {
             Source::Record(_) | Source::Drawn(_) => Ok(BTreeMap::new()),
             Source::Slice(..) => Ok(count(&volume::mask_values(&self.mask)?.1)),
+            Source::LabelledFrame(_, cache) => {
+                let frames = 0..cache.sequence(&self.mask)?.len();
+                let mut counts = BTreeMap::new();
+                for frame in frames {
+                    let labels = self.labels(frame, cache)?;
+                    for (value, pixels) in
+                        count(labels.as_slice().expect("a new array is contiguous"))
+                    {
+                        *counts.entry(value).or_default() += pixels;
+                    }
+                }
+                Ok(counts)
+            }
             Source::Pair | Source::Frame(..) | Source::OnlyFrame(_) => {
                 let values = mask_file::values(&self.mask)?;
                 Ok(count(values.as_slice().expect("a new array is contiguous")))
@@ -117,20 +136,38 @@ impl Item {
     }
 
     fn read_frame(&self, index: usize, cache: &Cache) -> Result<TrainingImage, Problem> {
+        self.with_mask(self.frame(index, cache)?)
+    }
+
+    /// Width, height and colours of a frame.
+    fn frame(&self, index: usize, cache: &Cache) -> Result<(usize, usize, Vec<u8>), Problem> {
         let clip = cache.clip(&self.image)?;
         if index >= clip.len() {
             let (mask, image) = (self.mask.clone(), self.image.clone());
             return Err(Problem::NoSuchFrame { mask, image, frame: index, frames: clip.len() });
         }
         let frame = clip.frame(index).map_err(|e| Problem::unreadable(&self.image, e))?;
-        self.with_mask((frame.width as usize, frame.height as usize, frame.rgb))
+        Ok((frame.width as usize, frame.height as usize, frame.rgb))
     }
 
-    fn with_mask(
+    /// Values `[H, W]` of a frame of a sequence file of masks.
+    fn labels(&self, index: usize, cache: &Cache) -> Result<Array2<u8>, Problem> {
+        let masks = cache.sequence(&self.mask)?;
+        let values =
+            masks.values(index).map_err(|reason| Problem::unreadable(&self.mask, reason))?;
+        let [width, height] = masks.size();
+        Ok(Array2::from_shape_vec((height, width), values).expect("a value for each pixel"))
+    }
+
+    fn with_mask(&self, image: (usize, usize, Vec<u8>)) -> Result<TrainingImage, Problem> {
+        self.with_classes(image, mask_file::values(&self.mask)?)
+    }
+
+    fn with_classes(
         &self,
         (width, height, rgb): (usize, usize, Vec<u8>),
+        classes: Array2<u8>,
     ) -> Result<TrainingImage, Problem> {
-        let classes: Array2<u8> = mask_file::values(&self.mask)?;
         let (mask_height, mask_width) = classes.dim();
         if (mask_width, mask_height) != (width, height) {
             return Err(Problem::SizeMismatch {

@@ -205,11 +205,20 @@ fn pair(
                 ..numbered(number, mask, Source::Pair)
             })
             .collect()),
-        (Kind::Dicom, Kind::Raster) => Ok(vec![single(Source::OnlyFrame(Arc::clone(cache)))]),
-        (Kind::Dicom, Kind::Folder) => Ok(by_frame(&mask.path, problems)
+        (Kind::Dicom | Kind::Sequence, Kind::Raster) => {
+            Ok(vec![single(Source::OnlyFrame(Arc::clone(cache)))])
+        }
+        (Kind::Dicom | Kind::Sequence, Kind::Folder) => Ok(by_frame(&mask.path, problems)
             .into_iter()
             .map(|(frame, mask)| numbered(frame, mask, Source::Frame(frame, Arc::clone(cache))))
             .collect()),
+        (Kind::Sequence, Kind::Sequence) => {
+            let labelled = |frame| {
+                numbered(frame, mask.path.clone(), Source::LabelledFrame(frame, Arc::clone(cache)))
+            };
+            let frames = cache.sequence(&mask.path)?.len();
+            Ok((0..frames).map(labelled).collect())
+        }
         (Kind::Volume, Kind::Volume) => {
             let shape = volume::shape(&image.path, &mask.path)?;
             let slice =
@@ -221,6 +230,9 @@ fn pair(
                 Kind::Raster => "a .png, .jpg or LabelMe .json file, or a folder of images",
                 Kind::Volume => "a .nii or .nii.gz file",
                 Kind::Dicom => "a folder with a mask for each frame, or a .png file",
+                Kind::Sequence => {
+                    "a sequence file of masks, or a folder with a mask for each frame, or a .png file"
+                }
                 Kind::Annotation => "an image instead of a .json file",
                 Kind::Folder => "a .dcm file with a folder of masks instead of a folder of images",
             };

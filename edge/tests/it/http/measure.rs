@@ -1,7 +1,7 @@
 //! Measurements by hand on a frozen image.
 
 use medsa_test_inputs::needs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::hands::{Bench, FROZEN};
@@ -52,6 +52,37 @@ fn begin(bench: &mut Bench, kind: &str) {
     bench.browser.wait_until(&format!("!document.querySelector('#{kind}').hidden"));
     bench.browser.tap(&format!("#{kind}"));
     bench.browser.wait_until(&format!("!({NOTHING})"));
+}
+
+/// An ellipse of 100 x 80 mm has a circumference of 283.6 mm.
+#[test]
+fn outlines_are_labelled_and_heads_have_a_circumference() {
+    needs!("browser", "mosquitto");
+    let mut bench = Bench::with_source("");
+    bench.browser.value(
+        "import(location.origin + '/facts.js').then((facts) => { window.facts = facts; \
+         window.head = { parts: 1, areaPx: 10, longestPx: 9, shortestPx: 8, \
+         physical: { areaMm2: 6283, longestMm: 100, shortestMm: 80 } }; }), null",
+    );
+    bench.browser.wait_until("!!window.facts");
+    let mut value = |call: &str| bench.browser.value(&format!("facts.{call}"));
+    let words = "map(([, words]) => words)";
+    let sizes = ["Area: 6283 mm²", "Diameters: 100.0 × 80.0 mm"];
+    let around = "Circumference: 284 mm";
+    assert_eq!(
+        value(&format!("sizes(head, 'fetal head').{words}")),
+        json!([sizes[0], sizes[1], around])
+    );
+    assert_eq!(value(&format!("sizes(head, 'forehead').{words}")), json!(sizes));
+    assert_eq!(value(&format!("sizes(head).{words}")), json!(sizes));
+
+    assert_eq!(value("caption({ measured: head }, 'nerve', 'size')"), "nerve  100.0 × 80.0 mm");
+    assert_eq!(value("caption({ measured: head }, undefined, 'size')"), "100.0 × 80.0 mm");
+    assert_eq!(value("caption({ measured: head }, 'nerve', 'name')"), "nerve");
+    assert_eq!(value("caption({ measured: head }, 'nerve', 'none')"), "");
+    // Pixels would say nothing.
+    let unscaled = "{ measured: { ...head, physical: null } }";
+    assert_eq!(value(&format!("caption({unscaled}, 'nerve', 'size')")), "nerve");
 }
 
 #[test]

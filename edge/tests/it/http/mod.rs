@@ -12,6 +12,7 @@ mod live;
 mod look;
 mod measure;
 mod page;
+mod recording;
 mod records;
 mod returned;
 mod review;
