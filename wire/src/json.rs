@@ -9,7 +9,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 
 use crate::{
@@ -23,6 +23,21 @@ pub trait ToJson: Message {
     fn to_json(&self) -> Value {
         value(self)
     }
+}
+
+/// Answer to a prompt or a command, on the response topic of its sender (MQTT 5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Answer {
+    /// The device applies it.
+    Accepted,
+    /// The device does not apply it.
+    Refused {
+        /// Cause, for programs.
+        code: String,
+        /// Values found and expected, for people.
+        reason: String,
+    },
 }
 
 impl ToJson for Availability {}

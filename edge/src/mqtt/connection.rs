@@ -8,12 +8,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rumqttc::v5::mqttbytes::v5::PublishProperties;
 use rumqttc::{Outgoing, v5};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::lost::{Lost, lost_v4, lost_v5};
-use super::message::{Delivery, Message, Retention};
+use super::message::{Delivery, JSON, Message, Properties, Retention};
 use super::options::LinkOptions;
 use super::options::{options_v4, options_v5, qos_v4, qos_v5};
 use super::receipt::{Confirmation, NotQueued, Receipt};
@@ -43,7 +44,7 @@ type Tickets = Arc<Mutex<VecDeque<oneshot::Sender<Confirmation>>>>;
 impl Requests {
     /// Publishes a message; returns a receipt for [`Delivery::AtLeastOnce`].
     pub(super) fn publish(&self, message: Message) -> Result<Option<Receipt>, NotQueued> {
-        let Message { topic, payload, retention, delivery } = message;
+        let Message { topic, payload, retention, delivery, properties } = message;
         let retain = retention == Retention::Retained;
         // Locked until the ticket is stored, so that the event loop cannot send the message before.
         let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +53,13 @@ impl Requests {
                 .try_publish(topic, qos_v4(delivery), retain, payload)
                 .map_err(|_| NotQueued)?,
             Sender::V5(client) => client
-                .try_publish(topic, qos_v5(delivery), retain, payload)
+                .try_publish_with_properties(
+                    topic,
+                    qos_v5(delivery),
+                    retain,
+                    payload,
+                    properties_v5(properties),
+                )
                 .map_err(|_| NotQueued)?,
         }
         if delivery == Delivery::AtMostOnce {
@@ -238,6 +245,7 @@ fn event_v4(event: rumqttc::Event) -> ClientEvent {
             payload: publish.payload,
             retention: retention(publish.retain),
             delivery: delivery(publish.qos != QoS::AtMostOnce),
+            properties: Properties::default(),
         }),
         V4::Outgoing(Outgoing::Publish(packet_id)) => return ClientEvent::Sent(packet_id),
         V4::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
@@ -268,11 +276,34 @@ fn event_v5(event: v5::Event) -> ClientEvent {
             payload: publish.payload,
             retention: retention(publish.retain),
             delivery: delivery(publish.qos != QoS::AtMostOnce),
+            properties: publish.properties.map(properties_of_v5).unwrap_or_default(),
         }),
         V5::Outgoing(Outgoing::Publish(packet_id)) => return ClientEvent::Sent(packet_id),
         V5::Outgoing(Outgoing::Disconnect) => Event::Disconnected,
         _ => return ClientEvent::Other,
     })
+}
+
+fn properties_v5(properties: Properties) -> PublishProperties {
+    let Properties { content_type, expires_after_s, response_topic, correlation } = properties;
+    PublishProperties {
+        // 1: text in UTF-8.
+        payload_format_indicator: content_type.as_deref().map(|content| u8::from(content == JSON)),
+        message_expiry_interval: expires_after_s,
+        response_topic,
+        correlation_data: correlation,
+        content_type,
+        ..PublishProperties::default()
+    }
+}
+
+fn properties_of_v5(properties: PublishProperties) -> Properties {
+    Properties {
+        content_type: properties.content_type,
+        expires_after_s: properties.message_expiry_interval,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data,
+    }
 }
 
 fn retention(retain: bool) -> Retention {

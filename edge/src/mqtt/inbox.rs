@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use medsa_wire::json;
-use medsa_wire::topic::{Channel, DeviceId, Topic};
+use medsa_wire::json::{self, Answer};
+use medsa_wire::topic::{Channel, DeviceId, ROOT, Topic};
 
-use super::message::{Message, Retention};
+use super::message::{Delivery, JSON, Message, Properties, Retention};
 use crate::port::{Control, Refusal, Trigger};
 
 /// Decodes messages and applies them.
@@ -19,16 +19,26 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Applies a message, or reports why it is refused.
-    pub(super) fn handle(&self, message: &Message) {
-        match self.apply(message) {
-            Ok(done) => tracing::info!("{done}"),
-            Err(reason) => self.control.refused(format!("message on {}", message.topic), reason),
-        }
+    /// Applies a message, or reports why it is refused. Returns the answer, if the sender asked for
+    /// one.
+    pub(super) fn handle(&self, message: &Message) -> Option<Message> {
+        let answer = match self.apply(message) {
+            Ok(done) => {
+                tracing::info!("{done}");
+                Answer::Accepted
+            }
+            Err(refusal) => {
+                let answer =
+                    Answer::Refused { code: refusal.code.into(), reason: refusal.reason.clone() };
+                self.control.refused(format!("message on {}", message.topic), refusal);
+                answer
+            }
+        };
+        answer_to(&message.properties, &answer)
     }
 
     fn apply(&self, message: &Message) -> Result<String, Refusal> {
-        let Message { topic, payload, retention, delivery: _ } = message;
+        let Message { topic, payload, retention, .. } = message;
         if *retention == Retention::Retained {
             // It was meant for an earlier image, and would be repeated at every connection.
             let reason = "the broker has retained it; publish prompts and commands without the retain \
@@ -56,6 +66,30 @@ impl Inbox {
             _ => Err(Refusal::not_a_message("the device does not subscribe to this topic")),
         }
     }
+}
+
+/// Answer for the sender's topic; `None` if there is none, or if the device must not publish there: an
+/// answer on the topics of a device would look like its own messages.
+fn answer_to(properties: &Properties, answer: &Answer) -> Option<Message> {
+    let topic = properties.response_topic.clone()?;
+    let is_of_devices = topic.split('/').next() == Some(ROOT);
+    if is_of_devices || topic.is_empty() || topic.contains(['+', '#']) {
+        tracing::warn!(
+            "no answer on the response topic {topic:?}, expected one outside of {ROOT}/ without wildcards"
+        );
+        return None;
+    }
+    Some(Message {
+        topic,
+        payload: json::value(answer).to_string().into(),
+        retention: Retention::Passing,
+        delivery: Delivery::AtLeastOnce,
+        properties: Properties {
+            content_type: Some(JSON.to_owned()),
+            correlation: properties.correlation.clone(),
+            ..Properties::default()
+        },
+    })
 }
 
 /// Encoding of an incoming message.

@@ -5,8 +5,11 @@ use medsa_wire::WireError;
 use medsa_wire::json::{self, ToJson};
 use medsa_wire::topic::{Channel, DeviceId};
 
-use super::message::{Delivery, Message, Retention};
+use super::message::{Delivery, Message, Properties, Retention};
 use crate::config::Format;
+
+/// Time after which brokers drop masks, in seconds: the shortest that MQTT can state.
+const MASK_EXPIRES_AFTER_S: u32 = 1;
 
 /// Encodes the messages of a device.
 #[derive(Clone)]
@@ -65,7 +68,8 @@ impl Messages {
             (self.topic(channel), postcard(&availability)?)
         };
         let (retention, delivery) = (Retention::Retained, Delivery::AtLeastOnce);
-        Ok(Message { topic, payload, retention, delivery })
+        let properties = Properties::of_topic(&topic);
+        Ok(Message { topic, payload, retention, delivery, properties })
     }
 
     /// Topics of a channel to subscribe to, one for each format.
@@ -86,14 +90,18 @@ impl Messages {
         delivery: Delivery,
     ) -> Result<Vec<Message>, WireError> {
         let topic = self.topic(channel);
+        // A mask that comes late is that of an image that is gone.
+        let expires_after_s = matches!(channel, Channel::Mask(_)).then_some(MASK_EXPIRES_AFTER_S);
+        let message_on = |topic: String, payload| {
+            let properties = Properties { expires_after_s, ..Properties::of_topic(&topic) };
+            Message { topic, payload, retention, delivery, properties }
+        };
         let mut messages = Vec::new();
         if self.format != Format::Postcard {
-            let (topic, payload) = (json::topic(&topic), json::encode(message).into());
-            messages.push(Message { topic, payload, retention, delivery });
+            messages.push(message_on(json::topic(&topic), json::encode(message).into()));
         }
         if self.format != Format::Json {
-            let payload = postcard(message)?;
-            messages.push(Message { topic, payload, retention, delivery });
+            messages.push(message_on(topic, postcard(message)?));
         }
         Ok(messages)
     }

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use inbox::Inbox;
 pub use link::{Link, LinkEvent};
 pub use lost::LossCause;
-pub use message::{Delivery, Message, Retention};
+pub use message::{Delivery, Message, Properties, Retention};
 pub use messages::Messages;
 pub use options::LinkOptions;
 pub use outbox::RecordOutbox;

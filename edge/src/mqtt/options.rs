@@ -45,7 +45,7 @@ pub(super) fn options_v4(link: &LinkOptions) -> rumqttc::MqttOptions {
     if let Some(login) = &link.credentials.login {
         options.set_credentials(&login.user, &login.password);
     }
-    if let Some(Message { topic, payload, retention, delivery }) = &link.last_will {
+    if let Some(Message { topic, payload, retention, delivery, .. }) = &link.last_will {
         options.set_last_will(rumqttc::LastWill {
             topic: topic.clone(),
             message: payload.clone(),
@@ -68,7 +68,7 @@ pub(super) fn options_v5(link: &LinkOptions) -> v5::MqttOptions {
     if let Some(login) = &link.credentials.login {
         options.set_credentials(&login.user, &login.password);
     }
-    if let Some(Message { topic, payload, retention, delivery }) = &link.last_will {
+    if let Some(Message { topic, payload, retention, delivery, .. }) = &link.last_will {
         let retain = *retention == Retention::Retained;
         let payload = payload.to_vec();
         let will =

@@ -11,7 +11,7 @@ use super::announcer::Announcer;
 use super::inbox::Inbox;
 use super::link::{Link, LinkEvent};
 use super::lost::LossCause;
-use super::message::{Delivery, Message, Retention};
+use super::message::{Delivery, Message, Properties, Retention};
 use super::receipt::NotQueued;
 use crate::meter::Counter;
 use crate::port::LinkState;
@@ -64,7 +64,14 @@ impl Session {
                     let retry_s = retry_in.as_secs_f32();
                     tracing::warn!("no broker: {reason}; next attempt in {retry_s:.2} s");
                 }
-                Some(LinkEvent::Message(message)) => self.inbox.handle(&message),
+                Some(LinkEvent::Message(message)) => {
+                    // An answer is of use to a sender that waits, so that it is not kept.
+                    if let Some(answer) = self.inbox.handle(&message)
+                        && self.link.client.try_publish(answer).is_err()
+                    {
+                        tracing::warn!("answer to a message on {} is lost", message.topic);
+                    }
+                }
                 Some(LinkEvent::SubscriptionRefused) => tracing::error!(
                     "the broker refuses the subscription to prompts or commands; check \
                      the broker's access rules"
@@ -139,5 +146,6 @@ fn deletion(topic: &str) -> Message {
         payload: Bytes::new(),
         retention: Retention::Retained,
         delivery: Delivery::AtLeastOnce,
+        properties: Properties::default(),
     }
 }

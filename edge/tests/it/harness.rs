@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use medsa_edge::config::{Access, BrokerUrl, Protocol};
-use medsa_edge::mqtt::{Client, Delivery, Link, LinkEvent, LinkOptions, Message, Retention};
+use medsa_edge::mqtt::{
+    Client, Delivery, Link, LinkEvent, LinkOptions, Message, Properties, Retention,
+};
 use medsa_wire::topic::{Channel, Topic};
 use medsa_wire::{Availability, MaskMessage, Message as _};
 use tempfile::TempDir;
@@ -189,6 +191,15 @@ impl Observer {
     }
 
     pub fn with_access(url: &str, protocol: Protocol, access: &Access) -> Self {
+        Self::subscribed(url, protocol, access, "medsa/#")
+    }
+
+    pub fn subscribed(
+        url: &str,
+        protocol: Protocol,
+        access: &Access,
+        filter: &'static str,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -216,7 +227,7 @@ impl Observer {
         runtime.spawn(async move {
             while let Some(event) = link.next().await {
                 match event {
-                    LinkEvent::Up => link.client.subscribe("medsa/#").unwrap(),
+                    LinkEvent::Up => link.client.subscribe(filter).unwrap(),
                     LinkEvent::Subscribed => drop(ready.send(())),
                     LinkEvent::Message(message) => drop(sender.send(message)),
                     _ => {}
@@ -260,7 +271,12 @@ impl Observer {
     }
 
     pub fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
-        let message = message(topic, payload.into(), Retention::Passing);
+        self.publish_with(topic, payload, Properties::default());
+    }
+
+    /// Publishes a message with properties of MQTT 5.
+    pub fn publish_with(&self, topic: &str, payload: impl Into<Bytes>, properties: Properties) {
+        let message = Message { properties, ..message(topic, payload.into(), Retention::Passing) };
         self.runtime.block_on(self.client.publish(message)).unwrap();
     }
 
@@ -280,7 +296,8 @@ impl Observer {
 }
 
 fn message(topic: &str, payload: Bytes, retention: Retention) -> Message {
-    Message { topic: topic.to_owned(), payload, retention, delivery: Delivery::AtLeastOnce }
+    let (delivery, properties) = (Delivery::AtLeastOnce, Properties::default());
+    Message { topic: topic.to_owned(), payload, retention, delivery, properties }
 }
 
 pub fn as_mask(message: &Message) -> Option<MaskMessage> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use medsa_edge::config::Protocol;
 use medsa_edge::mqtt;
 use medsa_edge::mqtt::outbox::{Delivered, MAX_MESSAGE_BYTES, Outbox};
-use medsa_edge::mqtt::{Delivery, Message, Retention};
+use medsa_edge::mqtt::{Delivery, Message, Properties, Retention};
 use medsa_test_inputs::needs;
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port};
@@ -171,6 +171,7 @@ fn record(index: u32) -> Message {
         payload: Bytes::from(format!("{index:>200}")),
         retention: Retention::Passing,
         delivery: Delivery::AtLeastOnce,
+        properties: Properties::default(),
     }
 }
 

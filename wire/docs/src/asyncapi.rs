@@ -1,12 +1,17 @@
 //! AsyncAPI 3.0 document of the topics, from the point of view of the device.
 
 use medsa_wire::FORMAT_VERSION;
+use medsa_wire::json::Answer;
 use medsa_wire::topic::{MAX_DEVICE_LEN, ROOT};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::channel::Channel;
 use crate::direction::Direction;
 use crate::schema;
+
+/// Key of the parts about answers to prompts and commands.
+const ANSWER: &str = "answer";
 
 /// Form of the payload.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,10 +36,14 @@ pub(crate) fn document(channels: &[Channel]) -> Value {
                 is published in the compact form only. Fields have their unit in `x-unit`.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
-        "channels": each(channels, channel),
+        "channels": with_answer(each(channels, channel), json!({
+            "address": null,
+            "description": "The response topic of a prompt or a command.",
+            "messages": { ANSWER: reference(&["components", "messages", ANSWER]) },
+        })),
         "operations": each(channels, operation),
         "components": {
-            "messages": each(channels, message),
+            "messages": with_answer(each(channels, message), answer()),
             "parameters": {
                 "device": {
                     "description": format!(
@@ -89,7 +98,7 @@ fn operation(channel: &Channel, form: Form) -> Value {
         Direction::FromDevice => "send",
         Direction::ToDevice => "receive",
     };
-    json!({
+    let mut operation = json!({
         "action": action,
         "channel": reference(&["channels", &key]),
         "summary": channel.summary,
@@ -97,7 +106,45 @@ fn operation(channel: &Channel, form: Form) -> Value {
         "bindings": {
             "mqtt": { "qos": channel.qos, "retain": channel.retained, "bindingVersion": "0.2.0" },
         },
+    });
+    if channel.direction == Direction::ToDevice {
+        operation["reply"] = json!({
+            "address": {
+                "description": "The response topic, a property of MQTT 5. It must not be below \
+                    `medsa/`. Without it, there is no answer.",
+                "location": "$message.header#/responseTopic",
+            },
+            "channel": reference(&["channels", ANSWER]),
+            "messages": [reference(&["channels", ANSWER, "messages", ANSWER])],
+        });
+    }
+    operation
+}
+
+/// Adds a part about answers.
+fn with_answer(mut parts: Map<String, Value>, part: Value) -> Map<String, Value> {
+    parts.insert(ANSWER.into(), part);
+    parts
+}
+
+fn answer() -> Value {
+    let refused = Answer::Refused {
+        code: "prompt-does-not-fit".into(),
+        reason: "point (900, 20) is outside of the frame of 320 x 240 px".into(),
+    };
+    json!({
+        "name": ANSWER,
+        "title": "answer, JSON form",
+        "summary": "Answer to a prompt or a command, with its correlation data.",
+        "contentType": "application/json",
+        "payload": Value::from(answer_schema(&mut schema::components(Direction::FromDevice))),
+        "examples": [{ "name": "refused", "payload": refused }],
     })
+}
+
+/// Schema of an answer, as a reference to a definition of the generator.
+fn answer_schema(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Answer>()
 }
 
 fn message(channel: &Channel, form: Form) -> Value {
@@ -135,6 +182,9 @@ fn message(channel: &Channel, form: Form) -> Value {
 /// Definitions to which the payloads refer.
 fn schemas(channels: &[Channel]) -> Map<String, Value> {
     let mut all = Map::new();
+    let mut generator = schema::components(Direction::FromDevice);
+    answer_schema(&mut generator);
+    all.extend(generator.take_definitions(true));
     for direction in [Direction::FromDevice, Direction::ToDevice] {
         let mut generator = schema::components(direction);
         for channel in channels.iter().filter(|channel| channel.direction == direction) {

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::open;
 use crate::config::MAX_PACKET_BYTES;
 use crate::mqtt::error::Error;
-use crate::mqtt::message::{Delivery, Message, Retention};
+use crate::mqtt::message::{Delivery, Message, Properties, Retention};
 
 /// Topic and payload, by message number.
 const MESSAGES: TableDefinition<u64, (&str, &[u8])> = TableDefinition::new("messages");
@@ -228,6 +228,7 @@ impl Outbox {
                 let (number, message) = entry?;
                 let (topic, payload) = message.value();
                 let message = Message {
+                    properties: Properties::of_topic(topic),
                     topic: topic.to_owned(),
                     payload: Bytes::copy_from_slice(payload),
                     retention: Retention::Passing,

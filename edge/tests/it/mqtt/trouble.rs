@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use medsa_edge::config::Protocol;
-use medsa_edge::mqtt::{Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Retention};
+use medsa_edge::mqtt::{
+    Credentials, Delivery, Link, LinkEvent, LinkOptions, Message, Properties, Retention,
+};
 use medsa_test_inputs::needs;
 use medsa_wire::{Availability, Command, Message as _, Stats};
 
@@ -76,6 +78,7 @@ fn heavy() -> Message {
         payload: vec![0; 100_000].into(),
         retention: Retention::Passing,
         delivery: Delivery::AtMostOnce,
+        properties: Properties::default(),
     }
 }
 

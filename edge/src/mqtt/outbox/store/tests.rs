@@ -8,6 +8,7 @@ fn message(number: u8) -> Message {
         payload: vec![number].into(),
         retention: Retention::Passing,
         delivery: Delivery::AtLeastOnce,
+        properties: Properties::default(),
     }
 }
 
