@@ -14,9 +14,9 @@
 # All targets install missing requirements (tools/setup.sh). They share one build profile.
 #
 # A test fails if its input or tool is missing. MEDSA_SKIP=name,... skips such tests, and the last
-# line of `make test` lists what was skipped. Names: arm, asyncapi, avx512, browser, dciodvfy, dicom,
-# dpkg, ffmpeg, litemedsam, mosquitto, mpi, openssl, prometheus, python3, rauc, root, shared,
-# ssh, systemd, typescript, venv. On a processor without AVX-512, its tests are skipped without being
+# line of `make test` lists what was skipped. Names: arm, asyncapi, avx512, browser, dciodvfy, dcmtk,
+# dicom, dpkg, ffmpeg, litemedsam, mosquitto, mpi, openssl, orthanc, prometheus, python3, rauc, root,
+# shared, ssh, systemd, typescript, venv. On a processor without AVX-512, its tests are skipped without being
 # listed.
 
 .PHONY: demo live adapter test check long arm bench cuda

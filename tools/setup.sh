@@ -170,6 +170,9 @@ FILES
     fi
     # Checks records.
     tool dciodvfy dciodvfy dicom3tools
+    # An archive, and tools that receive DICOM files.
+    tool orthanc Orthanc orthanc
+    tool dcmtk storescp dcmtk
     # Makes certificates for tests.
     tool openssl openssl openssl
     # Check systemd units and RAUC bundles of boards.

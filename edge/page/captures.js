@@ -95,8 +95,8 @@ export class Captures {
     const canvas = button.firstChild;
     const lines = [named(id)];
     try {
-      const { objects, upload, clip } = await (await this.device.get(`records/${id}`)).json();
-      lines.push([text.outlined(objects.length), ...(clip ? [text.clip] : [])].join(', '), text.upload[upload]);
+      const { objects, upload, archive, clip } = await (await this.device.get(`records/${id}`)).json();
+      lines.push([text.outlined(objects.length), ...(clip ? [text.clip] : [])].join(', '), text.upload[upload], ...(archive ? [text.archive[archive.state]] : []));
       if (!canvas.dataset.drawn) await this.draw(canvas, id);
     } catch (error) {
       if (error.code !== 'disk') throw error;

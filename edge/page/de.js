@@ -65,6 +65,7 @@ export default {
   wrongStructure: 'Falsche Struktur', wrongPatient: 'Falscher Patient', poorImage: 'Schlechtes Bild', test: 'Test', other: 'Anderer Grund',
   note: 'Anderer Grund, ohne Namen oder Nummern des Patienten',
   outlined: (n) => (n === 1 ? '1 Objekt' : `${n} Objekte`),
+  archive: { waiting: '↑ wartet auf das Archiv', sent: '✓ im Archiv', asked: '✓ im Archiv', kept: '✓ vom Archiv verwahrt', refused: '! nicht im Archiv: es nimmt sie nicht an' },
   upload: { delivered: '✓ dem Broker gemeldet', waiting: '↑ wartet auf den Broker', none: '■ nur auf diesem Gerät', unknown: '? der Ausgang ist nicht lesbar' },
   name: 'Name', classes: 'Trainiert für', anyStructure: 'beliebige Strukturen', adapter: 'Adapter', none: 'keiner',
   base: 'Basismodell', precision: 'Genauigkeit', bits: { f32: '32 Bit', int8: '8 Bit' },

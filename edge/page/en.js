@@ -65,6 +65,7 @@ export default {
   wrongStructure: 'Wrong structure', wrongPatient: 'Wrong patient', poorImage: 'Poor image', test: 'Test', other: 'Other',
   note: 'Other reason, without names or numbers of the patient',
   outlined: (n) => (n === 1 ? '1 object' : `${n} objects`),
+  archive: { waiting: '↑ waiting for the archive', sent: '✓ in the archive', asked: '✓ in the archive', kept: '✓ kept by the archive', refused: '! not in the archive: it does not take it' },
   upload: { delivered: '✓ reported to the broker', waiting: '↑ waiting for the broker', none: '■ on this device only', unknown: '? the outbox cannot be read' },
   name: 'Name', classes: 'Trained for', anyStructure: 'any structure', adapter: 'Adapter', none: 'none',
   base: 'Base model', precision: 'Precision', bits: { f32: '32-bit', int8: '8-bit' },

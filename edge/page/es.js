@@ -65,6 +65,7 @@ export default {
   wrongStructure: 'Otra estructura', wrongPatient: 'Otro paciente', poorImage: 'Mala imagen', test: 'Prueba', other: 'Otro motivo',
   note: 'Otro motivo, sin nombres ni números del paciente',
   outlined: (n) => (n === 1 ? '1 objeto' : `${n} objetos`),
+  archive: { waiting: '↑ espera al archivo', sent: '✓ en el archivo', asked: '✓ en el archivo', kept: '✓ conservada por el archivo', refused: '! no está en el archivo: la rechaza' },
   upload: { delivered: '✓ comunicada al broker', waiting: '↑ espera al broker', none: '■ solo en este equipo', unknown: '? la cola de envío no se puede leer' },
   name: 'Nombre', classes: 'Entrenado para', anyStructure: 'cualquier estructura', adapter: 'Adaptador', none: 'ninguno',
   base: 'Modelo base', precision: 'Precisión', bits: { f32: '32 bits', int8: '8 bits' },

@@ -65,6 +65,7 @@ export default {
   wrongStructure: 'Mauvaise structure', wrongPatient: 'Mauvais patient', poorImage: 'Mauvaise image', test: 'Test', other: 'Autre raison',
   note: 'Autre raison, sans noms ni numéros du patient',
   outlined: (n) => (n === 1 ? '1 objet' : `${n} objets`),
+  archive: { waiting: '↑ attend l’archive', sent: '✓ dans l’archive', asked: '✓ dans l’archive', kept: '✓ conservée par l’archive', refused: '! pas dans l’archive : elle la refuse' },
   upload: { delivered: '✓ annoncée au broker', waiting: '↑ attend le broker', none: '■ seulement sur cet appareil', unknown: '? la file d’envoi est illisible' },
   name: 'Nom', classes: 'Entraîné pour', anyStructure: 'toute structure', adapter: 'Adaptateur', none: 'aucun',
   base: 'Modèle de base', precision: 'Précision', bits: { f32: '32 bits', int8: '8 bits' },

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{config, degrade, files, http, log, mqtt, pipeline, records, source, threads, updates};
+use crate::{
+    archive, config, degrade, files, http, log, mqtt, pipeline, records, source, threads, updates,
+};
 
 /// Error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum Error {
     /// Records.
     #[error(transparent)]
     Records(#[from] records::Error),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
     /// The broker.
     #[error(transparent)]
     Mqtt(#[from] mqtt::Error),

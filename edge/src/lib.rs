@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 
 pub mod app;
+pub mod archive;
 pub mod command;
 pub mod config;
 pub mod degrade;

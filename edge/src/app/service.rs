@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use medsa_hospital::Reports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,8 @@ pub struct Service {
     pub(super) objects: Arc<Objects>,
     pub(super) names: Names,
     pub(super) recorder: Option<Arc<Recorder>>,
+    /// Receives reports of the archive while it exists.
+    pub(super) reports: Option<Reports>,
     pub(super) http: Option<Arc<http::Server>>,
     pub(super) degrading: Option<Degrading>,
     pub(super) broker: watch::Sender<LinkState>,
@@ -101,7 +104,7 @@ impl Service {
     fn start_tasks(self) -> Running {
         let Self { config, reloader, link, messages, outbox, pipeline, recorder, observer, .. } =
             self;
-        let (objects, meter) = (self.objects, observer.meter.clone());
+        let (objects, meter, reports) = (self.objects, observer.meter.clone(), self.reports);
         let mut tasks = Tasks::new(observer.failures.clone(), Restarts::default());
         let captures = recorder.clone().map(|recorder| -> Arc<dyn Captures> { recorder });
         let control = Arc::new(Control {
@@ -176,7 +179,17 @@ impl Service {
             tasks.thread("broker", embedded.ended());
         }
         let after_last = config.source.after_last();
-        Running { tasks, leave, after_last, pipeline, recorder, outbox, drain, observer }
+        Running {
+            tasks,
+            leave,
+            after_last,
+            pipeline,
+            recorder,
+            outbox,
+            drain,
+            observer,
+            _reports: reports,
+        }
     }
 }
 
@@ -192,6 +205,7 @@ struct Running {
     /// Time for an embedded broker to pass on the last messages.
     drain: Duration,
     observer: Observer,
+    _reports: Option<Reports>,
 }
 
 impl Running {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::objects::objects;
 use super::service::Service;
+use crate::archive::{self, PacsArchive};
 use crate::config::{BrokerPlace, Config, OutboxConfig, RecordsConfig, Security};
 use crate::degrade::Degrading;
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
 use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Slot};
-use crate::port::{Announcements, Failures, LinkState, Names, Observer};
+use crate::port::{Announcements, Archive, Failures, LinkState, Names, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
 use crate::updates::{self, BuildFile, Reloader};
@@ -57,6 +58,7 @@ impl Service {
             Capacity { masks: config.output.queue_masks, cine: config.cine },
         )?;
         let failures = Failures::default();
+        let archive = open_archive(&config, &meter)?;
         let options = RecorderOptions {
             device: config.device.clone(),
             board: config.board.to_string(),
@@ -64,9 +66,14 @@ impl Service {
             meter: meter.clone(),
             failures: failures.clone(),
             stick: config.records.as_ref().and_then(|records| records.stick.clone()),
+            archive: archive.clone().map(|archive| -> Arc<dyn Archive> { archive }),
         };
         let names = Names::default();
         let recorder = recorder(&config, &pipeline, objects.clone(), names.clone(), options)?;
+        let reports = match archive.zip(recorder.clone()) {
+            Some((archive, recorder)) => archive::start(archive, recorder, failures.clone())?,
+            None => None,
+        };
         let config = Arc::new(config);
         let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
         let degrading = config.degrade.as_ref();
@@ -97,6 +104,7 @@ impl Service {
             objects,
             names,
             recorder,
+            reports,
             http,
             degrading: degrading.transpose()?,
             broker,
@@ -118,6 +126,15 @@ fn outbox(config: &Config) -> Result<Option<Arc<Outbox>>, Error> {
     let outbox = Outbox::open(path, *max_messages)?;
     tracing::info!("{} messages wait in the outbox", outbox.len()?);
     Ok(Some(Arc::new(outbox)))
+}
+
+/// The archive, if it is configured.
+fn open_archive(config: &Config, meter: &Arc<Meter>) -> Result<Option<Arc<PacsArchive>>, Error> {
+    let Some((archive, records)) = config.archive.as_ref().zip(config.records.as_ref()) else {
+        return Ok(None);
+    };
+    let archive = PacsArchive::open(archive, &records.folder, meter.clone())?;
+    Ok(Some(Arc::new(archive)))
 }
 
 /// The networks of the build to start with and of the smaller one, if it is configured.

@@ -23,10 +23,10 @@ pub use source::{
     SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
 pub use values::{
-    BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt,
-    DegradeConfig, Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits,
-    LogConfig, LogFile, LogTo, ObjectName, OutboxConfig, OutputConfig, Preset, RecordsConfig,
-    UpdateConfig,
+    ArchiveConfig, ArchiveEncryption, BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig,
+    Config, ConfiguredPrompt, DegradeConfig, Encryption, Following, Format, HttpConfig,
+    HttpControl, IntendedUse, Limits, LogConfig, LogFile, LogTo, ObjectName, OutboxConfig,
+    OutputConfig, Preset, RecordsConfig, UpdateConfig,
 };
 
 impl Config {

@@ -30,6 +30,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub output: RawOutput,
     pub records: Option<RawRecords>,
+    pub archive: Option<RawArchive>,
     pub outbox: Option<RawOutbox>,
     pub degrade: Option<RawDegrade>,
     pub update: Option<RawUpdate>,
@@ -181,6 +182,26 @@ pub(super) struct RawRecords {
 
 fn records() -> PathBuf {
     "records".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawArchive {
+    pub address: String,
+    pub called_ae: String,
+    #[serde(default = "ae_title")]
+    pub calling_ae: String,
+    pub timeout_s: Option<i64>,
+    pub commitment: Option<String>,
+    #[serde(default)]
+    pub tls: bool,
+    pub ca_file: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+}
+
+fn ae_title() -> String {
+    "MEDSA".into()
 }
 
 #[derive(Default, Deserialize)]

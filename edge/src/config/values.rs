@@ -43,6 +43,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// Folder for captures; `None` refuses captures.
     pub records: Option<RecordsConfig>,
+    /// Archive that captures are sent to; `None` sends none.
+    pub archive: Option<ArchiveConfig>,
     /// Outbox for captured records that wait for the broker; `None` keeps none.
     pub outbox: Option<OutboxConfig>,
     /// Degradation when the device is hot or slow; `None` never degrades.
@@ -114,6 +116,33 @@ pub struct Budget {
     pub max_bytes: u64,
     /// Bytes that must stay free on the disk of the folder.
     pub min_free_bytes: u64,
+}
+
+/// Archive of the hospital (PACS).
+#[derive(Clone, Debug)]
+pub struct ArchiveConfig {
+    /// Host and port.
+    pub address: String,
+    /// AE title of the archive.
+    pub called_ae: String,
+    /// AE title of this device.
+    pub calling_ae: String,
+    /// Longest wait for a connection, and for each answer.
+    pub timeout: Duration,
+    /// Address at which the archive reports what it keeps; `None` does not ask for storage
+    /// commitment.
+    pub commitment: Option<SocketAddr>,
+    /// Encryption; `None` for plain connections.
+    pub encryption: Option<ArchiveEncryption>,
+}
+
+/// Encryption of connections to the archive.
+#[derive(Clone, Debug)]
+pub struct ArchiveEncryption {
+    /// CA certificates that must have signed the archive's certificate. `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate and private key of this device, if the archive requires them.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// Destination and level of the log.

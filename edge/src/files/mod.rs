@@ -3,6 +3,7 @@
 mod disk;
 pub(crate) mod pem;
 pub(crate) mod secret;
+pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,12 @@ pub enum Error {
         /// Content found and expected.
         reason: String,
     },
+    /// Encryption without `ca_file` on a system without CA certificates.
+    #[error(
+        "the system has no CA certificates to check the certificates of servers; set ca_file or \
+         install the package ca-certificates"
+    )]
+    NoSystemRoots,
     /// The file holds a secret that every user of this machine can read.
     #[error(
         "{}: its mode is {mode:04o}, so every user of this machine can read this secret; \

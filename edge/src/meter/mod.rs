@@ -63,6 +63,10 @@ pub enum Counter {
     RecordsRefused,
     /// Records that users deleted.
     RecordsDeleted,
+    /// Records that the archive has stored.
+    RecordsArchived,
+    /// Records that the archive does not take.
+    RecordsNotArchived,
     /// Builds that were not accepted.
     ReloadsFailed,
     /// Losses of the connection to the broker, and failed attempts to connect.
@@ -83,7 +87,7 @@ pub const MASK_DROPS: [(Counter, &str); 2] =
     [(Counter::MasksDropped, "queue"), (Counter::MasksUnpublished, "publish")];
 
 /// All other counters, in the order of reports.
-pub const COUNTERS: [Described; 12] = [
+pub const COUNTERS: [Described; 14] = [
     described(Counter::FramesIn, "frames", "frames", "Frames that the source delivered or missed"),
     described(
         Counter::FramesSegmented,
@@ -128,6 +132,18 @@ pub const COUNTERS: [Described; 12] = [
         "records_deleted",
         "records deleted",
         "Records that users deleted",
+    ),
+    described(
+        Counter::RecordsArchived,
+        "records_archived",
+        "records archived",
+        "Records that the archive has stored",
+    ),
+    described(
+        Counter::RecordsNotArchived,
+        "records_not_archived",
+        "records not archived",
+        "Records that the archive does not take",
     ),
     described(
         Counter::ReloadsFailed,

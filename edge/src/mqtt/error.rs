@@ -27,12 +27,6 @@ pub enum Error {
         /// Reason.
         reason: String,
     },
-    /// `mqtts://` without `ca_file` on a system without CA certificates.
-    #[error(
-        "the system has no CA certificates to check the broker's certificate; set broker.ca_file \
-         or install the package ca-certificates"
-    )]
-    NoSystemRoots,
     /// The outbox cannot be read or written.
     #[error("{}: outbox: {reason}", path.display())]
     Outbox {

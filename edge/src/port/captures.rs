@@ -1,6 +1,7 @@
 //! Captures: records of frames that a user wants to keep.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use medsa_wire::DeletionReason;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,8 @@ pub trait Captures: Send + Sync {
     /// As [`Captures::list`].
     fn ids(&self) -> Result<Vec<String>, String>;
 
-    /// Content of `record.json`, with the delivery state as `upload`; `None` if there is no such
+    /// Content of `record.json`, with the delivery state as `upload` and the progress to
+    /// the archive as `archive`; `None` if there is no such
     /// record.
     ///
     /// # Errors
@@ -45,6 +47,12 @@ pub trait Captures: Send + Sync {
     /// # Errors
     /// As [`Captures::describe`].
     fn image(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// The DICOM files of a record, checked against their hashes; `None` if there is no such record.
+    ///
+    /// # Errors
+    /// As [`Captures::describe`].
+    fn dicom_files(&self, id: &str) -> Result<Option<Vec<PathBuf>>, String>;
 
     /// Deletes a record and reports the deletion; it would survive a power cut when this returns.
     ///

@@ -9,6 +9,7 @@
 //! values of the core that they handle.
 
 mod announcements;
+mod archive;
 mod builds;
 mod captures;
 mod control;
@@ -19,6 +20,7 @@ mod refusal;
 mod snapshot;
 
 pub use announcements::{Announcements, Upload};
+pub use archive::{Archive, Progress};
 pub use builds::{Activate, BuildState, Builds};
 pub use captures::{
     CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Subject, Trigger,

@@ -22,7 +22,7 @@ use super::store::Records;
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, CaptureSummary, Captures, Cine, CineFrame, Copied, Deletion, Described,
+    Announcements, Archive, CaptureSummary, Captures, Cine, CineFrame, Copied, Deletion, Described,
     DescribedObject, Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject,
     Trigger, Upload,
 };
@@ -52,6 +52,7 @@ pub struct Recorder {
     open_clips: OpenCaptures,
     refused_because: Arc<Mutex<Option<&'static str>>>,
     stick: Option<Stick>,
+    archive: Option<Arc<dyn Archive>>,
 }
 
 struct Running {
@@ -118,6 +119,8 @@ pub struct RecorderOptions {
     pub failures: Failures,
     /// Folder at which a stick is mounted, if records can be copied.
     pub stick: Option<PathBuf>,
+    /// Archive that records are sent to, if there is one.
+    pub archive: Option<Arc<dyn Archive>>,
 }
 
 impl Recorder {
@@ -138,6 +141,7 @@ impl Recorder {
         let meter = options.meter.clone();
         let refused_because = Arc::default();
         let device = options.device.to_string();
+        let archive = options.archive.clone();
         let stick = options.stick.clone().map(|mounted_at| Stick { mounted_at, device });
         let writer = Arc::new(Writer {
             records: records.clone(),
@@ -171,6 +175,7 @@ impl Recorder {
             open_clips,
             refused_because,
             stick,
+            archive,
         })
     }
 
@@ -248,6 +253,9 @@ impl Captures for Recorder {
         Ok(record.map(|record| {
             let mut description = json::value(&record);
             description["upload"] = json::value(&upload);
+            if let Some(archive) = &self.archive {
+                description["archive"] = json::value(&archive.progress(id));
+            }
             description
         }))
     }
@@ -255,6 +263,14 @@ impl Captures for Recorder {
     fn image(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>, String> {
         let Some(id) = RecordId::parse(id) else { return Ok(None) };
         Ok(there(self.records.records.image(&id, name))?.flatten())
+    }
+
+    fn dicom_files(&self, id: &str) -> Result<Option<Vec<PathBuf>>, String> {
+        let Some(id) = RecordId::parse(id) else { return Ok(None) };
+        let Some(record) = there(self.records.records.read(&id))? else { return Ok(None) };
+        let folder = self.records.records.folder_of(&id);
+        let files = record.files.keys().filter(|name| name.ends_with(".dcm"));
+        Ok(Some(files.map(|name| folder.join(name)).collect()))
     }
 
     fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal> {
@@ -341,6 +357,9 @@ impl Writer {
             match kept.unwrap_or_else(|panic| Err(threads::Error::from(panic).into())) {
                 Ok(id) => {
                     meter.count(Counter::RecordsKept);
+                    if let Some(archive) = &self.options.archive {
+                        archive.stored();
+                    }
                     tracing::info!("frame {frame_id} stored as record {id}");
                 }
                 Err(error) => {

@@ -1,5 +1,6 @@
 //! The service and its binary against real brokers, with a network that takes only milliseconds.
 
+mod archive;
 mod check;
 mod config;
 mod console;

@@ -101,11 +101,13 @@ pub const NEEDS: &[Need] = &[
         parts: &[Venv, Tool("@asyncapi/specs/schemas/3.0.0.json")],
         remedy: SETUP,
     },
+    Need { name: "dcmtk", parts: &[Program("storescp"), Program("echoscu")], remedy: SETUP },
     Need { name: "dciodvfy", parts: &[Program("dciodvfy")], remedy: SETUP },
     Need { name: "dpkg", parts: &[Program("dpkg-deb")], remedy: "install dpkg" },
     Need { name: "ffmpeg", parts: &[Program("ffmpeg")], remedy: SETUP },
     Need { name: "mosquitto", parts: &[Program("mosquitto")], remedy: SETUP },
     Need { name: "mpi", parts: &[Program("mpirun")], remedy: SETUP },
+    Need { name: "orthanc", parts: &[Program("Orthanc")], remedy: SETUP },
     Need { name: "openssl", parts: &[Program("openssl")], remedy: SETUP },
     Need {
         name: "prometheus",

@@ -1,5 +1,6 @@
 //! Conversion of the raw configuration to checked values, section by section.
 
+mod archive;
 mod broker;
 mod http;
 
@@ -63,6 +64,12 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let output = problems.keep(check.output(&raw.output));
     let records = raw.records.map(|records| check.records(&records, folder)).transpose();
     let records = problems.keep(records);
+    let archive = raw.archive.map(|raw| check.archive(&raw, folder)).transpose();
+    let archive = problems.keep(archive);
+    if let (Some(Some(_)), Some(None)) = (&archive, &records) {
+        let expected = "with [archive]: the folder of the captures that are sent";
+        problems.keep::<()>(Err(check.error("records", "missing", expected)));
+    }
     let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
     let outbox = problems.keep(outbox);
     let degrade = raw.degrade.map(|raw| check.degrade(&raw, folder)).transpose();
@@ -90,6 +97,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             broker: broker?,
             output: output?,
             records: records?,
+            archive: archive?,
             outbox: outbox?,
             degrade: degrade?,
             update: update?,

@@ -13,7 +13,7 @@ mod look;
 mod measure;
 mod page;
 mod recording;
-mod records;
+pub mod records;
 mod returned;
 mod review;
 mod screen;

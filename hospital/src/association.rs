@@ -1,0 +1,217 @@
+//! An association with a peer, as its client.
+
+use std::net::TcpStream;
+
+use dicom_ul::association::client::TlsStream;
+use dicom_ul::association::{Association as _, SyncAssociation as _};
+use dicom_ul::pdu::{
+    PDataValue, PDataValueType, Pdu, PresentationContextNegotiated, PresentationContextResultReason,
+};
+use dicom_ul::{ClientAssociation, ClientAssociationOptions};
+
+use crate::message::{Command, Kind, Received};
+use crate::{Error, Node};
+
+/// Largest command, and largest data set, that are received, in bytes.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Overhead of a data value in a PDU, in bytes.
+const VALUE_HEADER_BYTES: u32 = 12;
+
+/// Largest part of a data set in one PDU, in bytes.
+const MAX_PART_BYTES: u32 = 1 << 16;
+
+/// An accepted presentation context.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) id: u8,
+    pub(crate) transfer_syntax: String,
+}
+
+/// An open association. Without [`Association::close`], the connection just ends.
+pub(crate) struct Association {
+    inner: Inner,
+    node: String,
+    part_bytes: usize,
+}
+
+enum Inner {
+    Plain(ClientAssociation<TcpStream>),
+    Tls(Box<ClientAssociation<TlsStream>>),
+}
+
+impl Association {
+    /// Connects, and proposes a presentation context for each class, with its transfer syntaxes.
+    ///
+    /// # Errors
+    /// [`Error::Connection`].
+    pub(crate) fn open(node: &Node, contexts: &[(String, Vec<String>)]) -> Result<Self, Error> {
+        let mut options = ClientAssociationOptions::new()
+            .calling_ae_title(node.calling.clone())
+            .called_ae_title(node.called.clone())
+            .connection_timeout(node.timeout)
+            .read_timeout(node.timeout)
+            .write_timeout(node.timeout)
+            // Some peers exceed what they have agreed to.
+            .strict(false);
+        for (class, transfer_syntaxes) in contexts {
+            options = options.with_presentation_context(class.clone(), transfer_syntaxes.clone());
+        }
+        let failed = |error: dicom_ul::association::Error| Error::Connection {
+            node: node.name(),
+            reason: causes(&error),
+        };
+        let inner = match &node.tls {
+            None => Inner::Plain(options.establish(&*node.address).map_err(failed)?),
+            Some(tls) => {
+                let options = options.tls_config(tls.config.clone()).server_name(&tls.server_name);
+                Inner::Tls(Box::new(options.establish_tls(&*node.address).map_err(failed)?))
+            }
+        };
+        let longest = match &inner {
+            Inner::Plain(association) => association.acceptor_max_pdu_length(),
+            Inner::Tls(association) => association.acceptor_max_pdu_length(),
+        };
+        let part_bytes = longest.saturating_sub(VALUE_HEADER_BYTES).clamp(256, MAX_PART_BYTES);
+        Ok(Self { inner, node: node.name(), part_bytes: part_bytes as usize & !1 })
+    }
+
+    /// The context for a class with the first of these transfer syntaxes that the peer accepted.
+    pub(crate) fn context(&self, class: &str, transfer_syntaxes: &[&str]) -> Option<Context> {
+        let accepted = |context: &&PresentationContextNegotiated| {
+            context.reason == PresentationContextResultReason::Acceptance
+                && context.abstract_syntax == class
+        };
+        transfer_syntaxes.iter().find_map(|syntax| {
+            let mut accepted = self.contexts().iter().filter(accepted);
+            let found = accepted.find(|context| context.transfer_syntax == *syntax)?;
+            Some(Context { id: found.id, transfer_syntax: found.transfer_syntax.clone() })
+        })
+    }
+
+    pub(crate) fn not_offered(&self, what: &str) -> Error {
+        Error::NotOffered { node: self.node.clone(), what: what.to_owned() }
+    }
+
+    /// Sends a command with its data set.
+    pub(crate) fn send(
+        &mut self,
+        context: u8,
+        command: Command,
+        data_set: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let command = if data_set.is_some() { command.with_data_set() } else { command };
+        self.send_part(context, PDataValueType::Command, &command.encode(), true)?;
+        let Some(data_set) = data_set else { return Ok(()) };
+        let mut parts = data_set.chunks(self.part_bytes).peekable();
+        while let Some(part) = parts.next() {
+            self.send_part(context, PDataValueType::Data, part, parts.peek().is_none())?;
+        }
+        Ok(())
+    }
+
+    /// Receives a response without a data set.
+    pub(crate) fn answer(&mut self, kind: Kind, expected: &'static str) -> Result<Received, Error> {
+        let mut bytes = Vec::new();
+        loop {
+            let pdu = match &mut self.inner {
+                Inner::Plain(association) => association.receive(),
+                Inner::Tls(association) => association.receive(),
+            };
+            let pdu = pdu.map_err(|error| self.lost(&error))?;
+            let Pdu::PData { data } = pdu else {
+                return Err(self.unexpected(pdu.short_description().to_string(), expected));
+            };
+            for value in data {
+                if value.value_type != PDataValueType::Command {
+                    return Err(self.unexpected("a data set".to_owned(), expected));
+                }
+                if bytes.len() + value.data.len() > MAX_MESSAGE_BYTES {
+                    return Err(self.unexpected("a command of more than 1 MiB".into(), expected));
+                }
+                bytes.extend(value.data);
+                if value.is_last {
+                    let received = Received::new(bytes);
+                    return match received.is(kind) {
+                        true => Ok(received),
+                        false => Err(self.unexpected(received.describe(), expected)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Refuses a response whose status is a failure.
+    pub(crate) fn accept(&self, answer: &Received, request: &str) -> Result<(), Error> {
+        match answer.status() {
+            0 => Ok(()),
+            status => Err(self.refused(answer, request, status)),
+        }
+    }
+
+    pub(crate) fn refused(&self, answer: &Received, request: &str, status: u16) -> Error {
+        let (node, request) = (self.node.clone(), request.to_owned());
+        Error::Refused { node, request, status, comment: answer.comment() }
+    }
+
+    /// Releases the association. Everything has been answered, so a failure means nothing.
+    pub(crate) fn close(self) {
+        let closed = match self.inner {
+            Inner::Plain(association) => association.release(),
+            Inner::Tls(association) => association.release(),
+        };
+        if let Err(error) = closed {
+            tracing::debug!("{}: the association was not released: {}", self.node, causes(&error));
+        }
+    }
+
+    fn contexts(&self) -> &[PresentationContextNegotiated] {
+        match &self.inner {
+            Inner::Plain(association) => association.presentation_contexts(),
+            Inner::Tls(association) => association.presentation_contexts(),
+        }
+    }
+
+    fn send_part(
+        &mut self,
+        context: u8,
+        kind: PDataValueType,
+        part: &[u8],
+        is_last: bool,
+    ) -> Result<(), Error> {
+        let value = PDataValue {
+            presentation_context_id: context,
+            value_type: kind,
+            is_last,
+            data: part.to_vec(),
+        };
+        let pdu = Pdu::PData { data: vec![value] };
+        let sent = match &mut self.inner {
+            Inner::Plain(association) => association.send(&pdu),
+            Inner::Tls(association) => association.send(&pdu),
+        };
+        sent.map_err(|error| self.lost(&error))
+    }
+
+    fn lost(&self, error: &dicom_ul::association::Error) -> Error {
+        Error::Connection { node: self.node.clone(), reason: causes(error) }
+    }
+
+    fn unexpected(&self, found: String, expected: &'static str) -> Error {
+        Error::Unexpected { node: self.node.clone(), found, expected }
+    }
+}
+
+/// An error with its causes, without backtraces.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,37 @@
+//! DICOM network services of a hospital, as a device uses them: sending instances to an archive
+//! (C-STORE), having it confirm that it keeps them (storage commitment), and verification (C-ECHO).
+//! PS3.7 defines the messages, PS3.8 the associations, PS3.4 the services.
+//!
+//! `dicom-ul` holds the association. Messages are encoded here: they are flat lists of elements in
+//! implicit VR little endian.
+//!
+//! **Architecture invariants:** everything blocks, with a time limit for each step. Peers are hostile:
+//! what they send is read up to a limit, and never panics. Names of patients are in data sets only,
+//! never in errors and logs.
+#![forbid(unsafe_code)]
+
+mod association;
+mod commitment;
+mod elements;
+mod error;
+mod instance;
+mod message;
+mod node;
+mod reports;
+mod store;
+
+pub use commitment::{Reference, request_commitment};
+pub use error::Error;
+pub use instance::Instance;
+pub use node::{Node, Tls, verify};
+pub use reports::{Report, Reports};
+pub use store::{Stored, store};
+
+/// SOP class of storage commitment (PS3.4 annex J).
+const COMMITMENT_CLASS: &str = "1.2.840.10008.1.20.1";
+
+/// SOP class of verification (PS3.4 annex A).
+const VERIFICATION_CLASS: &str = "1.2.840.10008.1.1";
+
+/// Transfer syntax that every peer has to accept.
+const IMPLICIT_VR: &str = "1.2.840.10008.1.2";
