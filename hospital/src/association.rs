@@ -3,7 +3,6 @@
 use std::net::TcpStream;
 
 use dicom_ul::association::client::TlsStream;
-use dicom_ul::association::{Association as _, SyncAssociation as _};
 use dicom_ul::pdu::{
     PDataValue, PDataValueType, Pdu, PresentationContextNegotiated, PresentationContextResultReason,
 };

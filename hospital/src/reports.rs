@@ -9,9 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dicom_dictionary_std::tags;
-use dicom_ul::association::SyncAssociation as _;
-use dicom_ul::association::server::{Negotiation, RequestorRoles, ServerAssociationOptions};
-use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
+use dicom_ul::association::server::{Negotiation, ServerAssociationOptions};
+use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu, RequestorRoles};
 
 use crate::association::{MAX_MESSAGE_BYTES, causes};
 use crate::elements::Elements;

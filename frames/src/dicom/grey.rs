@@ -215,6 +215,7 @@ fn padding(object: &InMemDicomObject, header: &Header) -> Option<[i64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::range::robust_range;
 
     #[test]
     fn windows_follow_the_standard() {

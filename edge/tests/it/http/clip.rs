@@ -24,6 +24,8 @@ fn clip_holds_the_frames_of_the_buffer_with_their_masks() {
     }
 
     let mut browser = open(&address);
+    // A second of frames.
+    browser.wait_until("Number(document.querySelector('#stage').dataset.frame) > 20");
     browser.tap("#freeze");
     browser.wait_until(FROZEN);
     browser.tap("#cine [name=save]");
