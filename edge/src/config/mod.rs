@@ -8,6 +8,7 @@ mod examine;
 mod intake;
 mod raw;
 mod source;
+mod users;
 mod values;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ pub use source::{
     AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
     SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
+pub use users::{Pin, PinHash, SignIn, User, UserName};
 pub use values::{
     BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt,
     DegradeConfig, Encryption, Following, Format, HttpConfig, HttpControl, IntendedUse, Limits,

@@ -21,6 +21,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub preset: Vec<RawPreset>,
     #[serde(default)]
+    pub user: Vec<RawUser>,
+    #[serde(default)]
     pub follow: RawFollow,
     #[serde(default)]
     pub cine: RawCine,
@@ -118,6 +120,7 @@ pub(super) struct RawHttp {
     pub behind_proxy: bool,
     #[serde(default)]
     pub diagnostic: bool,
+    pub lock_after_min: Option<f64>,
 }
 
 fn page() -> String {
@@ -129,6 +132,13 @@ fn page() -> String {
 pub(super) struct RawPreset {
     pub name: String,
     pub objects: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUser {
+    pub name: String,
+    pub pin_hash: String,
 }
 
 #[derive(Default, Deserialize)]

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::broker::{Access, BrokerUrl, Protocol};
 use super::source::SourceConfig;
+use super::users::SignIn;
 
 /// A configuration with all values checked.
 #[derive(Clone, Debug)]
@@ -163,6 +164,8 @@ pub struct HttpConfig {
     pub encryption: Encryption,
     /// Intended use that the page states.
     pub intended_use: IntendedUse,
+    /// Sign-in of users on the page; `None` if the page knows no users.
+    pub sign_in: Option<SignIn>,
 }
 
 impl HttpConfig {
@@ -261,7 +264,7 @@ pub struct Preset {
 pub struct ObjectName(String);
 
 /// True for characters that would break a line, show nothing, or turn the text around them.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     let others = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
     c.is_control() || "\u{ad}\u{feff}".contains(c) || others.iter().any(|range| range.contains(&c))
 }

@@ -63,6 +63,8 @@ pub enum Counter {
     RecordsRefused,
     /// Records that users deleted.
     RecordsDeleted,
+    /// Wrong PINs of users.
+    PinsRefused,
     /// Builds that were not accepted.
     ReloadsFailed,
     /// Losses of the connection to the broker, and failed attempts to connect.
@@ -83,7 +85,7 @@ pub const MASK_DROPS: [(Counter, &str); 2] =
     [(Counter::MasksDropped, "queue"), (Counter::MasksUnpublished, "publish")];
 
 /// All other counters, in the order of reports.
-pub const COUNTERS: [Described; 12] = [
+pub const COUNTERS: [Described; 13] = [
     described(Counter::FramesIn, "frames", "frames", "Frames that the source delivered or missed"),
     described(
         Counter::FramesSegmented,
@@ -129,6 +131,7 @@ pub const COUNTERS: [Described; 12] = [
         "records deleted",
         "Records that users deleted",
     ),
+    described(Counter::PinsRefused, "pins_refused", "PINs refused", "Wrong PINs of users"),
     described(
         Counter::ReloadsFailed,
         "reload_failed",
