@@ -40,6 +40,7 @@ export class Users {
   /** Takes what the device says about users. */
   update(known) {
     this.known = known;
+    if (!known) this.user = null;
     this.show();
   }
 

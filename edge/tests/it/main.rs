@@ -13,6 +13,7 @@ mod log;
 mod monitoring;
 mod mqtt;
 mod outbox;
+mod pin;
 mod pipeline;
 mod records;
 mod reload;

@@ -3,6 +3,7 @@
 mod broker;
 mod http;
 mod source;
+mod users;
 mod values;
 
 use std::path::Path;

@@ -23,12 +23,13 @@ pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (1080, 1920, 0.2480),
 ];
 
-const DIALOGS: [&str; 9] = [
+const DIALOGS: [&str; 10] = [
     "#ask",
     "#captures",
     "#review",
     "#discarding",
     "#naming",
+    "#signIn",
     "#cleaning",
     "#settings",
     "#build",
