@@ -30,7 +30,7 @@ pub fn run(_: &Args) -> Result<String, Error> {
         Ok(line.trim().to_owned())
     };
     let typed = ask("PIN, 4 to 12 digits")?;
-    let pin: Pin = typed.parse().map_err(|expected| refused("another text", expected))?;
+    let pin: Pin = typed.parse().map_err(|expected| refused("unsuitable", expected))?;
     if ask("The same PIN again")? != typed {
         return Err(refused("different the second time", "the same PIN twice"));
     }

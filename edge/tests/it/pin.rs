@@ -36,9 +36,9 @@ fn hash_of_a_pin_is_printed_for_the_configuration() {
 #[test]
 fn unsuitable_pin_is_refused_without_repeating_it() {
     for (typed, expected) in [
-        ("314\n", "the PIN is another text, expected 4 to 12 digits"),
-        ("31415x\n", "the PIN is another text, expected 4 to 12 digits"),
-        ("", "the PIN is another text, expected 4 to 12 digits"),
+        ("314\n", "the PIN is unsuitable, expected 4 to 12 digits"),
+        ("31415x\n", "the PIN is unsuitable, expected 4 to 12 digits"),
+        ("", "the PIN is unsuitable, expected 4 to 12 digits"),
         ("31415\n31416\n", "the PIN is different the second time, expected the same PIN twice"),
         ("31415\n", "the PIN is different the second time, expected the same PIN twice"),
     ] {

@@ -88,6 +88,8 @@ fn example_lists_every_key_with_its_default() {
         "# key",
         "behind_proxy",
         "diagnostic",
+        "# lock_after_min",
+        "# pin_hash",
         "# url",
         "# ca_file",
         "# client_cert",

@@ -227,7 +227,7 @@ fn open(place: &Place, broker: &Mosquitto, size: (u32, u32)) -> (Edge, String, B
 }
 
 /// Signs Anna in with the pad on the screen.
-fn unlock(browser: &mut Browser, pin: &str) {
+pub fn unlock(browser: &mut Browser, pin: &str) {
     browser.tap("#unlock");
     browser.wait_until("document.querySelector('#signIn').open");
     browser.tap("#users [value='Anna Weber']");
