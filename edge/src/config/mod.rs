@@ -8,6 +8,7 @@ mod examine;
 mod intake;
 mod raw;
 mod source;
+mod text;
 mod users;
 mod values;
 

@@ -10,7 +10,7 @@ use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use aws_lc_rs::rand;
 use serde::Serialize;
 
-use super::values::is_invisible;
+use super::text::is_invisible;
 
 /// Sign-in of users on the page.
 #[derive(Clone, Debug)]

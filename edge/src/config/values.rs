@@ -13,6 +13,7 @@ use url::Url;
 
 use super::broker::{Access, BrokerUrl, Protocol};
 use super::source::SourceConfig;
+use super::text::is_invisible;
 use super::users::SignIn;
 
 /// A configuration with all values checked.
@@ -262,12 +263,6 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ObjectName(String);
-
-/// True for characters that would break a line, show nothing, or turn the text around them.
-pub(super) fn is_invisible(c: char) -> bool {
-    let others = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
-    c.is_control() || "\u{ad}\u{feff}".contains(c) || others.iter().any(|range| range.contains(&c))
-}
 
 impl ObjectName {
     const MAX: usize = 64;

@@ -252,7 +252,9 @@ struct RecordCounts {
 
 fn status(state: &Guarded) -> Value {
     // Sessions have no timers; their end is noticed here while a page is open.
-    state.users.iter().for_each(|users| users.expire());
+    if let Some(users) = &state.users {
+        users.expire();
+    }
     let snapshot = state.observer.snapshot();
     let latency = state.controls.masks.borrow().latency();
     let free = state.observer.free_bytes().map(|(_, bytes)| bytes);
