@@ -3,7 +3,6 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
@@ -33,7 +32,7 @@ pub struct User {
 /// Name of a user: 1 to 64 visible characters, without those that separate parts of names in DICOM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct UserName(Arc<str>);
+pub struct UserName(String);
 
 impl UserName {
     const MAX: usize = 64;
@@ -51,7 +50,7 @@ impl UserName {
         if name.is_empty() || name.chars().count() > Self::MAX || name.contains(is_wrong) {
             return Err(Self::EXPECTED);
         }
-        Ok(Self(name.into()))
+        Ok(Self(name.to_owned()))
     }
 
     /// The text.
