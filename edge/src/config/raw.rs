@@ -138,7 +138,8 @@ pub(super) struct RawPreset {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUser {
     pub name: String,
-    pub pin_hash: String,
+    /// Of any type, because the parser would quote a value of another type, which may be the PIN.
+    pub pin_hash: toml::Value,
 }
 
 #[derive(Default, Deserialize)]

@@ -39,9 +39,9 @@ impl Check<'_> {
             if users.iter().any(|user| user.name == name) {
                 return Err(wrong("a name of its own"));
             }
-            let pin = pin_hash.parse().map_err(|expected| {
-                // Might be the PIN itself.
-                self.error(&format!("user[{index}].pin_hash"), "another text", expected)
+            let pin = pin_hash.as_str().unwrap_or_default().parse().map_err(|expected| {
+                // The value may be the PIN itself.
+                self.error(&format!("user[{index}].pin_hash"), "another value", expected)
             })?;
             users.push(User { name, pin });
         }

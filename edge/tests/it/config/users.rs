@@ -48,7 +48,7 @@ fn wrong_users_are_named_with_their_key() {
         (
             "",
             vec![user("Anna", "2580")],
-            "user[0].pin_hash is another text, expected the text that `medsa-edge pin` prints"
+            "user[0].pin_hash is another value, expected the text that `medsa-edge pin` prints"
                 .into(),
         ),
         ("lock_after_min = 0", vec![anna()], "http.lock_after_min is 0, expected 0.01 to".into()),
@@ -64,7 +64,7 @@ fn wrong_users_are_named_with_their_key() {
     // A PIN under another name is not repeated in messages.
     for line in ["pin = \"2580\"", "pin_hash = 2580", "pin_hash = 2580 0"] {
         let found = refusal(&format!("{MINIMAL}[[user]]\nname = \"Anna\"\n{line}\n"));
-        assert!(found.contains("= ...") && !found.contains("2580"), "{found}");
+        assert!(found.contains("pin") && !found.contains("2580"), "{found}");
     }
 }
 

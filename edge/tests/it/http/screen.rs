@@ -182,7 +182,8 @@ fn lock_and_sign_in_fit_all_screens() {
                     browser.value(&format!("document.querySelector('{opener}').click()"));
                     assert_eq!(browser.value(&wrong(dialog, screen)), "", "{place}");
                     assert_eq!(browser.value(CLIPPED), "", "{place}");
-                    browser.screenshot(&format!("{width}x{height}-{language}-{}", &dialog[1..]));
+                    browser
+                        .screenshot(&format!("{width}x{height}-{language}-users-{}", &dialog[1..]));
                     browser.value(&format!("document.querySelector('{dialog}').close()"));
                 }
             }
