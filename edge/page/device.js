@@ -7,10 +7,12 @@ const WRONG_TOKEN = 4401;
 const TOO_MANY_TOKENS = 4429;
 
 export class Device {
-  /** `on` has a handler for each event: frame, mask, status, prompts, lost, unauthorized. */
+  /** `on` has a handler for each event: frame, mask, status, prompts, lost, unauthorized, locked. */
   constructor(on) {
     this.on = on;
     this.token = sessionStorage.getItem('token') ?? '';
+    /** Session of the user who is signed in. */
+    this.session = null;
     this.last = Promise.resolve();
   }
 
@@ -78,10 +80,12 @@ export class Device {
   /** Returns the response; throws if the request was refused. */
   async get(path, { headers = {}, ...request } = {}) {
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (this.session) headers['Medsa-Session'] = this.session;
     const answer = await fetch(path, { headers, ...request }).catch(() => null);
     if (!answer) throw Object.assign(new Error('no connection'), { code: 'unreachable' });
     if (answer.ok) return answer;
     const { code, error } = await answer.json();
-    throw Object.assign(new Error(error), { code });
+    if (code === 'locked') this.on.locked();
+    throw Object.assign(new Error(error), { code, retryS: answer.headers.get('Retry-After') });
   }
 }

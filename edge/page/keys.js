@@ -12,7 +12,7 @@ const ACTIONS = {
 /** Name of the action of a key; null if it has none now. */
 export function actionOf(event) {
   const { target, key, ctrlKey, metaKey, altKey, shiftKey, repeat } = event;
-  if (document.querySelector('dialog[open]') || target.closest?.('input')) return null;
+  if (document.querySelector('dialog[open], :root[data-locked]') || target.closest?.('input')) return null;
   if ((ctrlKey || metaKey) && key.toLowerCase() === 'z') return shiftKey ? 'redo' : 'undo';
   // A pedal that is held down sends its key again and again.
   if (ctrlKey || metaKey || altKey || repeat) return null;

@@ -13,6 +13,7 @@ import { Prompting } from './prompting.js';
 import { Prompts } from './prompts.js';
 import { Settings } from './settings.js';
 import { showSigns } from './signs.js';
+import { Users } from './users.js';
 import { COLOURS, View } from './view.js';
 import { preferred, setText, speak, text, worded } from './words.js';
 
@@ -66,6 +67,7 @@ const device = new Device({
     if (before?.activity === 'frozen' && message.activity !== 'frozen') unfrozenAt = performance.now();
     const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
     dialogs.update(changed);
+    users.update(message.sign_in);
     cine.update(message.cine);
     redraw();
   },
@@ -84,6 +86,7 @@ const device = new Device({
   unauthorized(reason) {
     dialogs.ask(reason);
   },
+  locked() { users.ended(); },
 });
 const prompts = new Prompts(device, notDone);
 const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, element('remove'), {
@@ -95,6 +98,7 @@ const naming = new Naming(element('naming'), device, {
   preset: (name) => device.post('preset', { name }).catch(notDone), failed: notDone,
 });
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
+const users = new Users(element('signIn'), device, redraw);
 
 /** Milliseconds since the frame was captured. */
 function age() {
@@ -315,6 +319,8 @@ const actions = {
     element('settings').close();
     lock(element('cleaning'));
   },
+  lockScreen() { users.lock(false); },
+  unlock() { users.open(); },
   showBuild() { dialogs.openBuild(); },
   other() { dialogs.openSwitch(); },
   yes() { dialogs.closeSwitch(); command('SwitchBuild'); },

@@ -71,8 +71,10 @@ export class Shot {
   }
 
   lines(first) {
-    const { build, objects, upload, archive, clip } = this.record;
-    const about = first ? [] : [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]], ...(archive ? [['', text.archive[archive.state]]] : [])];
+    const { build, objects, upload, archive, clip, operator } = this.record;
+    const about = first ? [] : [['', `${text.build}: ${build.name} ${build.version}`], ['', text.upload[upload]]];
+    if (archive) about.push(['', text.archive[archive.state]]);
+    if (operator) about.push(['', text.savedBy(operator)]);
     if (clip) about.push(['', text.clipLine(clip.frames, number((clip.last_us - clip.first_us) / 1e6, 1))]);
     for (const object of objects) {
       const [name, ...lines] = objectLines(object);

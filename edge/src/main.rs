@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use medsa_console::{eprintln, println};
-use medsa_edge::command::{accept, check, init, rollback, run, segment, status, update, watch};
+use medsa_edge::command::{
+    accept, check, init, pin, rollback, run, segment, status, update, watch,
+};
 use medsa_edge::config::LogConfig;
 use medsa_edge::{Error, log};
 
@@ -30,6 +32,7 @@ enum Command {
     Accept(accept::Args),
     Check(check::Args),
     Init(init::Args),
+    Pin(pin::Args),
     Rollback(rollback::Args),
     Run(run::Args),
     Watch(watch::Args),
@@ -61,6 +64,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         })?,
         Command::Check(args) => println!("{}", check::run(args)?),
         Command::Init(args) => println!("{}", init::run(args)?),
+        Command::Pin(args) => println!("{}", pin::run(args)?),
         Command::Update(args) => println!("{}", update::run(args)?),
         Command::Rollback(args) => println!("{}", rollback::run(args)?),
         Command::Status(args) => println!("{}", tokio_runtime()?.block_on(status::run(args))?),

@@ -15,6 +15,7 @@ use crate::archive::{self, PacsArchive};
 use crate::config::{BrokerPlace, Config, OutboxConfig, RecordsConfig, Security};
 use crate::degrade::Degrading;
 use crate::error::Error;
+use crate::files::secret;
 use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
@@ -42,6 +43,11 @@ impl Service {
             Arc::new(RecordOutbox { outbox, messages: messages.clone() })
         });
         let http = config.http.as_ref().map(http::Server::listen).transpose()?.map(Arc::new);
+        if config.http.as_ref().is_some_and(|http| http.sign_in.is_some())
+            && let Err(error) = secret::open(&config.file)
+        {
+            tracing::warn!("hashes of PINs: {error}");
+        }
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = Arc::new(objects(&config, frame_size, bell.clone())?);

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod check;
 pub mod init;
+pub mod pin;
 pub mod rollback;
 pub mod run;
 pub mod segment;

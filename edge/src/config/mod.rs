@@ -8,6 +8,8 @@ mod examine;
 mod intake;
 mod raw;
 mod source;
+mod text;
+mod users;
 mod values;
 
 use std::path::Path;
@@ -22,6 +24,7 @@ pub use source::{
     AfterLast, ClipConfig, ClipFormat, OpenIgtLinkConfig, Pace, PipeConfig, PipeFormat,
     SourceConfig, SourceKind, Timeouts, V4l2Config, V4l2Format,
 };
+pub use users::{Pin, PinHash, SignIn, User, UserName};
 pub use values::{
     ArchiveConfig, ArchiveEncryption, BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig,
     Config, ConfiguredPrompt, DegradeConfig, Encryption, Following, Format, HttpConfig,

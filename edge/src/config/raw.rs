@@ -21,6 +21,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub preset: Vec<RawPreset>,
     #[serde(default)]
+    pub user: Vec<RawUser>,
+    #[serde(default)]
     pub follow: RawFollow,
     #[serde(default)]
     pub cine: RawCine,
@@ -119,6 +121,7 @@ pub(super) struct RawHttp {
     pub behind_proxy: bool,
     #[serde(default)]
     pub diagnostic: bool,
+    pub lock_after_min: Option<f64>,
 }
 
 fn page() -> String {
@@ -130,6 +133,14 @@ fn page() -> String {
 pub(super) struct RawPreset {
     pub name: String,
     pub objects: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUser {
+    pub name: String,
+    /// Of any type, because the parser would quote a value of another type, which may be the PIN.
+    pub pin_hash: toml::Value,
 }
 
 #[derive(Default, Deserialize)]

@@ -13,6 +13,8 @@ use url::Url;
 
 use super::broker::{Access, BrokerUrl, Protocol};
 use super::source::SourceConfig;
+use super::text::is_invisible;
+use super::users::SignIn;
 
 /// A configuration with all values checked.
 #[derive(Clone, Debug)]
@@ -192,6 +194,8 @@ pub struct HttpConfig {
     pub encryption: Encryption,
     /// Intended use that the page states.
     pub intended_use: IntendedUse,
+    /// Sign-in of users on the page; `None` if the page knows no users.
+    pub sign_in: Option<SignIn>,
 }
 
 impl HttpConfig {
@@ -288,12 +292,6 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ObjectName(String);
-
-/// True for characters that would break a line, show nothing, or turn the text around them.
-fn is_invisible(c: char) -> bool {
-    let others = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
-    c.is_control() || "\u{ad}\u{feff}".contains(c) || others.iter().any(|range| range.contains(&c))
-}
 
 impl ObjectName {
     const MAX: usize = 64;

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use medsa_wire::Command;
 use medsa_wire::json::decode as decode_json;
 use medsa_wire::topic::ObjectId;
@@ -20,13 +20,14 @@ use serde_json::{Value, json};
 use super::guard::{Guard, Refused};
 use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
-use super::{live, records};
+use super::{live, records, session};
 use crate::config::ObjectName;
-use crate::port::{Refusal, Subject, Trigger};
+use crate::port::{Refusal, Requester, Subject};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
     let limit = DefaultBodyLimit::max(guarded.controls.max_body_bytes);
+    let sessions = guarded.users.clone().map(session::router).unwrap_or_default();
     let state = Arc::new(guarded);
     Router::new()
         .route("/prompt", post(prompt))
@@ -35,9 +36,11 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/cine", post(cine))
         .route("/name", post(name))
         .route("/preset", post(preset))
+        .merge(records::router())
+        .route_layer(from_fn_with_state(state.clone(), session::unlocked))
         .route("/presets", get(presets))
         .route("/build", get(build))
-        .merge(records::router())
+        .merge(sessions)
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
         // Without `admit`: it expects the token in its first message, because browsers cannot send
@@ -97,10 +100,11 @@ async fn prompt(
 /// `record` and `status` report the result.
 async fn command(
     State(state): State<Arc<Guarded>>,
+    Extension(by): Extension<Requester>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
     let command = decode(&state, body, decode_json)?;
-    let done = state.controls.control.command(command, Trigger::Http).map_err(unfit)?;
+    let done = state.controls.control.command(command, &by).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(match command {
         Command::Capture | Command::Reload | Command::Update | Command::SwitchBuild => {
@@ -126,6 +130,7 @@ struct CaptureBody {
 /// Accepted once it is queued for the disk.
 async fn capture(
     State(state): State<Arc<Guarded>>,
+    Extension(by): Extension<Requester>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
     let read = |bytes: &[u8]| {
@@ -138,7 +143,7 @@ async fn capture(
     let CaptureBody { frame_id, masks, clip } = decode(&state, body, read)?;
     let subject =
         frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks, clip });
-    let done = state.controls.control.capture(&subject, Trigger::Http).map_err(unfit)?;
+    let done = state.controls.control.capture(&subject, &by).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)
 }

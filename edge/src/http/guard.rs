@@ -104,7 +104,7 @@ impl Guard {
         if locked {
             let (status, seconds) = (StatusCode::TOO_MANY_REQUESTS, LOCKED.as_secs());
             let reason = format!("too many wrong tokens; try again after {seconds} s");
-            return Err(Refused::new(status, "too-many-tokens", reason));
+            return Err(Refused::new(status, "too-many-tokens", reason).until(LOCKED));
         }
         if bool::from(token.as_bytes().ct_eq(expected.as_bytes())) {
             failures.remove(&peer);
@@ -142,11 +142,18 @@ pub(super) struct Refused {
     pub code: &'static str,
     /// Values found and expected.
     pub reason: String,
+    /// Time after which the request may be repeated, if it is known.
+    retry_after: Option<Duration>,
 }
 
 impl Refused {
     pub(super) fn new(status: StatusCode, code: &'static str, reason: impl Into<String>) -> Self {
-        Self { status, code, reason: reason.into() }
+        Self { status, code, reason: reason.into(), retry_after: None }
+    }
+
+    /// The refusal of a request that may be repeated after a wait.
+    pub(super) fn until(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 }
 
@@ -155,12 +162,11 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let body = json!({ "code": self.code, "error": self.reason.clone() });
         let mut response = (self.status, Json(body)).into_response();
-        let header = match self.status {
-            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer".to_owned())),
-            StatusCode::TOO_MANY_REQUESTS => {
-                Some((header::RETRY_AFTER, LOCKED.as_secs().to_string()))
-            }
-            _ => None,
+        let header = match (self.status, self.retry_after) {
+            (StatusCode::UNAUTHORIZED, _) => Some((header::WWW_AUTHENTICATE, "Bearer".to_owned())),
+            // In whole seconds, not too early.
+            (_, Some(wait)) => Some((header::RETRY_AFTER, wait.as_secs_f64().ceil().to_string())),
+            (_, None) => None,
         };
         // Invariant: digits and letters are valid in a header.
         if let Some((name, Ok(value))) = header.map(|(name, value)| (name, value.parse())) {

@@ -9,7 +9,7 @@ use super::guard::Refused;
 use super::state::Guarded;
 use crate::port::Refusal;
 
-/// Runs disk work on a separate thread.
+/// Runs work that waits for the disk, or computes for long, on a separate thread.
 pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, Refused> {

@@ -33,7 +33,8 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::guard::Refused;
 use super::state::Guarded;
-use crate::config::IntendedUse;
+use super::users::Users;
+use crate::config::{IntendedUse, UserName};
 use crate::meter::Counter;
 use crate::port::{CineExtent, Condition, FollowedFrame, QueuedMask, change};
 use crate::vitals::Battery;
@@ -202,6 +203,24 @@ struct Status {
     battery: Option<Battery>,
     /// True if there is a stick for copies of records; `None` on a device that makes none.
     stick: Option<bool>,
+    /// Left out if the page knows no users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<SignInStatus>,
+}
+
+#[derive(Serialize)]
+struct SignInStatus {
+    /// Names of all users.
+    users: Vec<UserName>,
+    /// Time without a touch after which the page locks itself.
+    lock_after_ms: u64,
+}
+
+impl From<&Users> for SignInStatus {
+    fn from(users: &Users) -> Self {
+        let lock_after_ms = users.lock_after().as_millis() as u64;
+        Self { users: users.names().cloned().collect(), lock_after_ms }
+    }
 }
 
 #[derive(Serialize)]
@@ -232,6 +251,10 @@ struct RecordCounts {
 }
 
 fn status(state: &Guarded) -> Value {
+    // Sessions have no timers; their end is noticed here while a page is open.
+    if let Some(users) = &state.users {
+        users.expire();
+    }
     let snapshot = state.observer.snapshot();
     let latency = state.controls.masks.borrow().latency();
     let free = state.observer.free_bytes().map(|(_, bytes)| bytes);
@@ -252,6 +275,7 @@ fn status(state: &Guarded) -> Value {
         disk_free_gb: free.min().map(|bytes| (bytes / 100_000_000) as f64 / 10.0),
         battery: Battery::read(Path::new("/")),
         stick: state.controls.control.captures.as_ref().and_then(|captures| captures.stick()),
+        sign_in: state.users.as_deref().map(SignInStatus::from),
     };
     // Invariant: all keys are strings.
     serde_json::to_value(status).unwrap_or_default()

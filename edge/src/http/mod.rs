@@ -3,7 +3,8 @@
 //!
 //! **Architecture invariant:** everything that changes something or shows a frame is behind the
 //! `Guard`. It is served only if configured, never to pages of other origins, and
-//! only to clients with the token, if one is required.
+//! only to clients with the token, if one is required. If users are configured, everything except the
+//! live image and the description of the build also needs a user who is signed in.
 
 mod client;
 mod control;
@@ -18,8 +19,10 @@ mod process;
 mod records;
 mod serve;
 mod server;
+mod session;
 mod state;
 mod thumbnail;
+mod users;
 
 pub use client::health_of;
 pub use error::Error;

@@ -35,6 +35,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
     ("/signs.js", SCRIPT, include_str!("../../page/signs.js")),
     ("/shot.js", SCRIPT, include_str!("../../page/shot.js")),
+    ("/users.js", SCRIPT, include_str!("../../page/users.js")),
     ("/view.js", SCRIPT, include_str!("../../page/view.js")),
     ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),
     ("/words.js", SCRIPT, include_str!("../../page/words.js")),

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::guard::Refused;
 use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::thumbnail;
-use crate::port::{Captures, Deletion, Refusal};
+use crate::port::{Captures, Deletion, Refusal, Requester};
 
 /// Largest number of records in the list of descriptions.
 const LISTED: usize = 100;
@@ -85,12 +85,13 @@ async fn image(
 
 async fn delete(
     State(state): State<Arc<Guarded>>,
+    Extension(by): Extension<Requester>,
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
     let why: Deletion = decode(&state, body, json_body)?;
     let control = state.controls.control.clone();
-    on_disk(move || Ok(control.delete(&id, &why))).await?.map_err(unfit)?;
+    on_disk(move || Ok(control.delete(&id, &why, &by))).await?.map_err(unfit)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -104,6 +105,7 @@ struct CopyBody {
 /// Copies records onto the stick.
 async fn copy(
     State(state): State<Arc<Guarded>>,
+    Extension(by): Extension<Requester>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Refused> {
     let CopyBody { ids } = decode(&state, body, json_body)?;
@@ -111,6 +113,9 @@ async fn copy(
         return Err(unfit(Refusal::new("no-records", "this device stores no captures")));
     };
     let copied = on_disk(move || Ok(captures.copy(&ids))).await?.map_err(unfit)?;
+    if let Some(user) = &by.user {
+        tracing::info!("audit: {user}: copied {} records onto the stick", copied.new);
+    }
     Ok(Json(json!(copied)))
 }
 

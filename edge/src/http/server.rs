@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::error::Error;
 use super::guard::Guard;
 use super::state::{Controls, Guarded};
+use super::users::Users;
 use super::{control, exposition, metrics, page, serve};
 use crate::config::{Encryption, HttpConfig, IntendedUse};
 use crate::port::Observer;
@@ -26,6 +27,8 @@ const MAX_VIEWERS: usize = 4;
 pub struct Server {
     endpoints: Vec<Endpoint>,
     intended_use: IntendedUse,
+    /// Sessions of all addresses; `None` if the page knows no users.
+    users: Option<Arc<Users>>,
 }
 
 /// An address that the server listens on.
@@ -91,7 +94,8 @@ impl Server {
         if let Some(kiosk) = config.kiosk {
             endpoints.push(Endpoint::open(kiosk, Some(Guard::of_this_machine()), None)?);
         }
-        Ok(Self { endpoints, intended_use: config.intended_use })
+        let users = config.sign_in.clone().map(|sign_in| Arc::new(Users::new(sign_in)));
+        Ok(Self { endpoints, intended_use: config.intended_use, users })
     }
 
     /// Serves until it is dropped. It can be called again afterwards.
@@ -111,6 +115,7 @@ impl Server {
                     guard: guard.clone(),
                     observer: observer.clone(),
                     intended_use: self.intended_use,
+                    users: self.users.clone(),
                     viewers: viewers.clone(),
                 };
                 router = router.merge(control::router(guarded)).merge(page::router());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
 use super::guard::Guard;
+use super::users::Users;
 use crate::config::IntendedUse;
 use crate::port::{Cine, Control, FollowedFrame, NewestMasks, Observer, Recent};
 
@@ -31,6 +32,8 @@ pub(super) struct Guarded {
     pub guard: Arc<Guard>,
     pub observer: Observer,
     pub intended_use: IntendedUse,
+    /// Users and their sessions; `None` if the page knows no users.
+    pub users: Option<Arc<Users>>,
     /// Permits for clients of `/live`.
     pub viewers: Arc<Semaphore>,
 }

@@ -67,6 +67,8 @@ pub enum Counter {
     RecordsArchived,
     /// Records that the archive does not take.
     RecordsNotArchived,
+    /// Wrong PINs of users.
+    PinsRefused,
     /// Builds that were not accepted.
     ReloadsFailed,
     /// Losses of the connection to the broker, and failed attempts to connect.
@@ -87,7 +89,7 @@ pub const MASK_DROPS: [(Counter, &str); 2] =
     [(Counter::MasksDropped, "queue"), (Counter::MasksUnpublished, "publish")];
 
 /// All other counters, in the order of reports.
-pub const COUNTERS: [Described; 14] = [
+pub const COUNTERS: [Described; 15] = [
     described(Counter::FramesIn, "frames", "frames", "Frames that the source delivered or missed"),
     described(
         Counter::FramesSegmented,
@@ -133,6 +135,7 @@ pub const COUNTERS: [Described; 14] = [
         "records deleted",
         "Records that users deleted",
     ),
+    described(Counter::PinsRefused, "pins_refused", "PINs refused", "Wrong PINs of users"),
     described(
         Counter::RecordsArchived,
         "records_archived",

@@ -61,7 +61,7 @@ impl Inbox {
                 self.control.prompt(form.decode(payload)?)
             }
             Channel::Command if topic.device == self.device => {
-                self.control.command(form.decode(payload)?, Trigger::Mqtt)
+                self.control.command(form.decode(payload)?, &Trigger::Mqtt.into())
             }
             _ => Err(Refusal::not_a_message("the device does not subscribe to this topic")),
         }

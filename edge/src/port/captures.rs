@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::announcements::Upload;
 use super::refusal::Refusal;
+use crate::config::UserName;
 
 /// Storage of captures.
 pub trait Captures: Send + Sync {
@@ -17,7 +18,7 @@ pub trait Captures: Send + Sync {
     /// # Errors
     /// The frame or a mask is no longer kept, the source delivers no frames, a clip is wanted of an
     /// image that is not frozen, or too many captures wait.
-    fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal>;
+    fn capture(&self, subject: &Subject, by: &Requester) -> Result<(), Refusal>;
 
     /// Code of the reason why the last accepted capture could not be stored.
     fn refused_because(&self) -> Option<&'static str>;
@@ -166,6 +167,21 @@ pub enum Trigger {
     Mqtt,
     /// An HTTP request.
     Http,
+}
+
+/// Origin of a request, and the user who made it.
+#[derive(Clone, Debug)]
+pub struct Requester {
+    /// Origin of the request.
+    pub trigger: Trigger,
+    /// User who is signed in at the screen; `None` without users, and for other origins.
+    pub user: Option<UserName>,
+}
+
+impl From<Trigger> for Requester {
+    fn from(trigger: Trigger) -> Self {
+        Self { trigger, user: None }
+    }
 }
 
 /// Entry of a list of records.

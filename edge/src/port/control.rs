@@ -9,7 +9,7 @@ use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
 use super::builds::{Activate, Builds};
-use super::captures::{Captures, Deletion, Subject, Trigger};
+use super::captures::{Captures, Deletion, Requester, Subject};
 use super::names::Names;
 use super::refusal::Refusal;
 use crate::config::Preset;
@@ -70,10 +70,10 @@ impl Control {
     ///
     /// # Errors
     /// The reason why the command is refused.
-    pub fn command(&self, command: Command, trigger: Trigger) -> Result<String, Refusal> {
+    pub fn command(&self, command: Command, by: &Requester) -> Result<String, Refusal> {
         let build = |reason: String| Refusal::new("build-not-changed", reason);
         let (activity, done) = match command {
-            Command::Capture => return self.capture(&Subject::Newest, trigger),
+            Command::Capture => return self.capture(&Subject::Newest, by),
             Command::Reload => return self.builds.reload().map_err(build),
             Command::Update => return self.builds.update(Activate::Now).map_err(build),
             Command::SwitchBuild => return self.builds.switch_build().map_err(build),
@@ -107,17 +107,21 @@ impl Control {
     ///
     /// # Errors
     /// The reason why the capture is refused.
-    pub fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<String, Refusal> {
+    pub fn capture(&self, subject: &Subject, by: &Requester) -> Result<String, Refusal> {
         let captures = self.captures.as_ref().ok_or_else(|| self.no_records())?;
-        captures.capture(subject, trigger).map(|()| "captured".to_owned())
+        captures.capture(subject, by).map(|()| "captured".to_owned())
     }
 
     /// Deletes a record; the log holds the reason.
     ///
     /// # Errors
     /// The reason why the record is not deleted.
-    pub fn delete(&self, id: &str, why: &Deletion) -> Result<(), Refusal> {
-        self.captures.as_ref().ok_or_else(|| self.no_records())?.delete(id, why)
+    pub fn delete(&self, id: &str, why: &Deletion, by: &Requester) -> Result<(), Refusal> {
+        self.captures.as_ref().ok_or_else(|| self.no_records())?.delete(id, why)?;
+        if let Some(user) = &by.user {
+            tracing::info!("audit: {user}: deleted record {id}: {why}");
+        }
+        Ok(())
     }
 
     /// Logs and counts a refused request.

@@ -23,7 +23,8 @@ pub use announcements::{Announcements, Upload};
 pub use archive::{Archive, Progress};
 pub use builds::{Activate, BuildState, Builds};
 pub use captures::{
-    CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Subject, Trigger,
+    CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Requester, Subject,
+    Trigger,
 };
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};

@@ -176,6 +176,7 @@ mod tests {
             captured_us: 1_795_416_273_123_456,
             frame_id: 7,
             trigger: Trigger::Touch,
+            operator: None,
             device: DeviceId::parse("bedside-1").unwrap(),
             board: "raspberry-pi-5".into(),
             edge_version: "0.1.0".into(),

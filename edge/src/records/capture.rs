@@ -10,7 +10,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use crate::config::Deidentification;
+use crate::config::{Deidentification, UserName};
 use crate::measure::Measured;
 use crate::port::{BuildIdentity, CineFrame, Trigger};
 
@@ -27,6 +27,8 @@ pub struct Capture {
     pub frame_id: u64,
     /// Origin of the request.
     pub trigger: Trigger,
+    /// User who was signed in at the screen; `None` without users, and for other origins.
+    pub operator: Option<UserName>,
     /// Name of the device.
     pub device: DeviceId,
     /// Name of the board.

@@ -19,6 +19,7 @@ use super::error::Error;
 use super::id::RecordId;
 use super::outlined::Outlined;
 use super::storage::NewFile;
+use crate::config::UserName;
 use crate::files;
 use crate::measure::Measured;
 use crate::port::{CineFrame, Trigger};
@@ -34,6 +35,9 @@ pub struct Record {
     pub captured_us: u64,
     /// Origin of the request.
     pub trigger: Trigger,
+    /// Name of the user who made the capture, if one was signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// The frame.
     pub frame: RecordedFrame,
     /// The device.
@@ -244,6 +248,7 @@ impl Record {
             id: id.to_string(),
             captured_us: capture.captured_us,
             trigger: capture.trigger,
+            operator: capture.operator.as_ref().map(UserName::to_string),
             frame: RecordedFrame {
                 id: capture.frame_id,
                 width_px: frame.width,

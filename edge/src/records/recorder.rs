@@ -23,8 +23,8 @@ use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
     Announcements, Archive, CaptureSummary, Captures, Cine, CineFrame, Copied, Deletion, Described,
-    DescribedObject, Failures, Names, NoShot, Objects, Recent, Refusal, Shot, ShotObject, Subject,
-    Trigger, Upload,
+    DescribedObject, Failures, Names, NoShot, Objects, Recent, Refusal, Requester, Shot,
+    ShotObject, Subject, Upload,
 };
 use crate::threads::{self, Panic};
 
@@ -65,7 +65,7 @@ struct CaptureJob {
     shot: Shot,
     clip: Vec<CineFrame>,
     names: BTreeMap<u8, String>,
-    trigger: Trigger,
+    by: Requester,
     _open: OpenCapture,
     _clip: Option<OpenCapture>,
 }
@@ -197,7 +197,7 @@ impl Recorder {
 }
 
 impl Captures for Recorder {
-    fn capture(&self, subject: &Subject, trigger: Trigger) -> Result<(), Refusal> {
+    fn capture(&self, subject: &Subject, by: &Requester) -> Result<(), Refusal> {
         let clip = match subject {
             Subject::Shown { clip: true, .. } => self.cine.frames().map_err(Refusal::from)?,
             _ => Vec::new(),
@@ -222,7 +222,8 @@ impl Captures for Recorder {
             (&running.clips, Some(self.open_clips.begin()))
         };
         let (names, open) = (self.names.all(), self.open.begin());
-        let job = CaptureJob { shot, clip, names, trigger, _open: open, _clip: open_clip };
+        let by = by.clone();
+        let job = CaptureJob { shot, clip, names, by, _open: open, _clip: open_clip };
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
@@ -361,6 +362,9 @@ impl Writer {
                         archive.stored();
                     }
                     tracing::info!("frame {frame_id} stored as record {id}");
+                    if let Some(user) = &job.by.user {
+                        tracing::info!("audit: {user}: captured record {id}");
+                    }
                 }
                 Err(error) => {
                     let mut because =
@@ -382,7 +386,7 @@ impl Writer {
 
     fn capture(
         &self,
-        CaptureJob { shot, clip, names, trigger, .. }: &CaptureJob,
+        CaptureJob { shot, clip, names, by, .. }: &CaptureJob,
     ) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
@@ -409,7 +413,8 @@ impl Writer {
             deidentification: captured.deidentification,
             captured_us: captured.captured_us,
             frame_id: captured.frame_id,
-            trigger: *trigger,
+            trigger: by.trigger,
+            operator: by.user.clone(),
             device: self.options.device.clone(),
             board: self.options.board.clone(),
             edge_version: env!("CARGO_PKG_VERSION").into(),

@@ -14,6 +14,7 @@ mod log;
 mod monitoring;
 mod mqtt;
 mod outbox;
+mod pin;
 mod pipeline;
 mod records;
 mod reload;

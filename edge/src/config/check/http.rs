@@ -6,11 +6,17 @@ use super::super::error::Error;
 use super::super::intake::Deidentification;
 use super::super::raw::RawHttp;
 use super::super::source::SourceConfig;
+use super::super::users::SignIn;
 use super::super::values::{Encryption, HttpConfig, HttpControl, IntendedUse};
 use super::Check;
 
 impl Check<'_> {
-    pub(super) fn http(&self, raw: &RawHttp, folder: &Path) -> Result<HttpConfig, Error> {
+    pub(super) fn http(
+        &self,
+        raw: &RawHttp,
+        folder: &Path,
+        sign_in: Option<SignIn>,
+    ) -> Result<HttpConfig, Error> {
         let listen = self.address("http.listen", &raw.listen)?;
         let kiosk = raw.kiosk.as_ref().map(|text| self.address("http.kiosk", text)).transpose()?;
         if let Some(kiosk) = kiosk.filter(|kiosk| !raw.control || !kiosk.ip().is_loopback()) {
@@ -32,7 +38,7 @@ impl Check<'_> {
             false => IntendedUse::NotDiagnostic,
             true => IntendedUse::Diagnostic,
         };
-        let http = HttpConfig { listen, kiosk, control, encryption, intended_use };
+        let http = HttpConfig { listen, kiosk, control, encryption, intended_use, sign_in };
         if http.is_shared() && http.control == HttpControl::ThisMachine {
             let expected =
                 format!("a file with a token, because other machines can reach {listen}");

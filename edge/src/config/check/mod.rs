@@ -3,6 +3,7 @@
 mod archive;
 mod broker;
 mod http;
+mod users;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -55,7 +56,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let prompts = check.prompts(&raw.prompt, &mut problems);
     let presets = problems.keep(check.presets(&raw.preset));
     let cine = problems.keep(check.cine(&raw.cine));
-    let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
+    let sign_in = problems.keep(check.sign_in(&raw.user, raw.http.as_ref())).flatten();
+    let http = raw.http.map(|raw| check.http(&raw, folder, sign_in)).transpose();
     let http = problems.keep(http);
     if let (Some(source), Some(Some(http))) = (&source, &http) {
         problems.keep(check.shown_frames_masked(http, source));
@@ -376,11 +378,11 @@ impl Check<'_> {
     }
 }
 
-/// The line for a message, without the value if the key looks like a password. There is no such
-/// key, but a mistyped one must not put a password in a log.
+/// The line for a message, without the value if the key looks like a password or a PIN. There is no
+/// such key, but a mistyped one must not put a secret in a log.
 fn without_secret(line: &str) -> String {
     match line.split_once('=') {
-        Some((key, _)) if key.contains("pass") => format!("{key}= ..."),
+        Some((key, _)) if key.contains("pass") || key.contains("pin") => format!("{key}= ..."),
         _ => line.to_owned(),
     }
 }

@@ -77,6 +77,8 @@ pub(super) fn common(
             long_string(&format!("medsa-edge {}", capture.edge_version)),
         ),
     ]);
+    let operator = capture.operator.as_ref();
+    elements.extend(operator.map(|name| element(tags::OPERATORS_NAME, name.as_str())));
     elements
 }
 

@@ -3,6 +3,7 @@
 mod broker;
 mod http;
 mod source;
+mod users;
 mod values;
 
 use std::path::Path;
@@ -87,6 +88,8 @@ fn example_lists_every_key_with_its_default() {
         "# key",
         "behind_proxy",
         "diagnostic",
+        "# lock_after_min",
+        "# pin_hash",
         "# url",
         "# ca_file",
         "# client_cert",

@@ -6,6 +6,7 @@ use super::browser::Browser;
 use super::capture::FROZEN;
 use super::page::fact;
 use super::run;
+use super::users::USERS;
 use crate::harness::{Mosquitto, Place};
 
 /// Starts a check and leaves a line for each element that violates a rule.
@@ -62,5 +63,25 @@ fn axe_finds_no_violations() {
             assert_accessible(&mut browser, &format!("{dialog}, {theme}"));
             browser.value(&format!("document.querySelector('#{dialog}').close()"));
         }
+    }
+}
+
+#[test]
+fn axe_finds_no_violations_on_a_locked_screen() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", USERS);
+    let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
+    browser.wait_until(&fact("good"));
+    let axe = std::fs::read_to_string(asset("axe.min.js")).unwrap();
+    browser.value(&format!("{axe}; 0"));
+    for theme in ["dark", "light", "dim"] {
+        let choice = format!("[data-choice=theme] [value={theme}]");
+        browser.value(&format!("document.querySelector('{choice}').click()"));
+        assert_accessible(&mut browser, &format!("locked, {theme}"));
+        browser.value("document.querySelector('#unlock').click()");
+        browser.wait_until("document.querySelectorAll('#users button').length === 2");
+        assert_accessible(&mut browser, &format!("signIn, {theme}"));
+        browser.value("document.querySelector('#signIn').close()");
     }
 }

@@ -20,6 +20,7 @@ mod screen;
 mod session;
 mod stick;
 mod tls;
+mod users;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

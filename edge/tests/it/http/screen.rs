@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::browser::Browser;
 use super::page::{LIVE, fact};
 use super::run;
+use super::users::{USERS, unlock};
 use crate::harness::{Mosquitto, Place};
 use medsa_test_inputs::needs;
 
@@ -23,12 +24,13 @@ pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (1080, 1920, 0.2480),
 ];
 
-const DIALOGS: [&str; 9] = [
+const DIALOGS: [&str; 10] = [
     "#ask",
     "#captures",
     "#review",
     "#discarding",
     "#naming",
+    "#signIn",
     "#cleaning",
     "#settings",
     "#build",
@@ -72,6 +74,18 @@ const CLIPPED: &str = "(() => {
   return wrong.join('; ');
 })()";
 
+/// Buttons and inputs that are too small for a screen, or not wholly on it.
+fn wrong(within: &str, (width, height, mm_per_px): (u32, u32, f64)) -> String {
+    let smallest = TARGET_MM / mm_per_px;
+    format!(
+        "[...document.querySelectorAll('{within} button, {within} input')].filter((e) => {{ \
+           const r = e.getBoundingClientRect(); \
+           return e.checkVisibility() && (r.width < {smallest} || r.height < {smallest} \
+             || r.left < 0 || r.top < 0 || r.right > {width} || r.bottom > {height}); \
+         }}).map((e) => `${{e.id}} ${{e.textContent}}`).join()"
+    )
+}
+
 /// The page with all that a device can show: a whole description, and another build.
 pub(super) fn open_full(browser: &mut Browser, address: &str, good: &str) {
     browser.open(&format!("http://{address}/"));
@@ -89,16 +103,7 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
     for (width, height, mm_per_px) in SCREENS {
         browser.resize(width, height);
         open_full(&mut browser, &address, "good");
-        let smallest = TARGET_MM / mm_per_px;
-        let wrong = |within: &str| {
-            format!(
-                "[...document.querySelectorAll('{within} button, {within} input')].filter((e) => {{ \
-                   const r = e.getBoundingClientRect(); \
-                   return e.checkVisibility() && (r.width < {smallest} || r.height < {smallest} \
-                     || r.left < 0 || r.top < 0 || r.right > {width} || r.bottom > {height}); \
-                 }}).map((e) => `${{e.id}} ${{e.textContent}}`).join()"
-            )
-        };
+        let wrong = |within: &str| wrong(within, (width, height, mm_per_px));
         let share = browser.value(
             "(() => { const r = document.querySelector('#image').getBoundingClientRect(); \
              return r.width * r.height / innerWidth / innerHeight; })()",
@@ -151,6 +156,42 @@ fn touch_targets_are_large_enough_and_nothing_is_clipped() {
         }
         browser.tap("#freeze");
         browser.wait_until(LIVE);
+    }
+}
+
+#[test]
+fn lock_and_sign_in_fit_all_screens() {
+    needs!("browser", "mosquitto");
+    let (place, broker) = (Place::new(2), Mosquitto::start());
+    let (_edge, address) = run(&place, &broker.url(), "control = true", USERS);
+    let mut browser = Browser::start(1024, 600);
+    open_full(&mut browser, &address, "good");
+    // Locked first, then signed in.
+    for (dialog, opener) in [("#signIn", "#unlock"), ("#settings", "#showSettings")] {
+        for screen in SCREENS {
+            let (width, height, _) = screen;
+            browser.resize(width, height);
+            for [language, good, _] in LANGUAGES {
+                choose(&mut browser, "language", language);
+                browser.wait_until(&fact(good));
+                for size in ["large", "normal"] {
+                    choose(&mut browser, "size", size);
+                    let place = format!("{dialog} at {width}x{height}-{language}, {size}");
+                    assert_eq!(browser.value(&wrong("main", screen)), "", "{place}");
+                    assert_eq!(browser.value(CLIPPED), "", "{place}");
+                    browser.value(&format!("document.querySelector('{opener}').click()"));
+                    assert_eq!(browser.value(&wrong(dialog, screen)), "", "{place}");
+                    assert_eq!(browser.value(CLIPPED), "", "{place}");
+                    browser
+                        .screenshot(&format!("{width}x{height}-{language}-users-{}", &dialog[1..]));
+                    browser.value(&format!("document.querySelector('{dialog}').close()"));
+                }
+            }
+        }
+        if dialog == "#signIn" {
+            unlock(&mut browser, "2580");
+            browser.wait_until("!document.documentElement.hasAttribute('data-locked')");
+        }
     }
 }
 
