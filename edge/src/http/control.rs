@@ -22,7 +22,7 @@ use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records};
 use crate::config::ObjectName;
-use crate::port::{Refusal, Subject, Trigger};
+use crate::port::{Refusal, Subject, Switch, Trigger};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
@@ -36,7 +36,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/name", post(name))
         .route("/preset", post(preset))
         .route("/presets", get(presets))
-        .route("/build", get(build))
+        .route("/build", get(build).post(choose))
         .merge(records::router())
         .layer(limit)
         .route_layer(from_fn_with_state(state.clone(), admit))
@@ -168,10 +168,10 @@ async fn name(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Body of `/preset`.
+/// Body of `/preset` and `/build`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PresetBody {
+struct ChoiceBody {
     name: String,
 }
 
@@ -179,9 +179,25 @@ async fn preset(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let PresetBody { name } = decode(&state, body, json_body)?;
-    state.controls.control.preset(&name).map_err(unfit)?;
-    Ok(StatusCode::NO_CONTENT)
+    let ChoiceBody { name } = decode(&state, body, json_body)?;
+    state.controls.control.preset(&name).map(status_of).map_err(unfit)
+}
+
+async fn choose(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let ChoiceBody { name } = decode(&state, body, json_body)?;
+    let chosen = state.controls.control.builds.choose(&name, Box::new(|| ()));
+    chosen.map(status_of).map_err(unfit)
+}
+
+/// A switch is accepted once the build is being loaded; `reload` of the state reports the result.
+fn status_of(switch: Switch) -> StatusCode {
+    match switch {
+        Switch::Done => StatusCode::NO_CONTENT,
+        Switch::Begun => StatusCode::ACCEPTED,
+    }
 }
 
 async fn presets(State(state): State<Arc<Guarded>>) -> Json<Value> {
@@ -220,6 +236,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
         json!({
             "slots": slots.map(|slots| slots.describe()),
             "update": newer,
+            "builds": *state.observer.offered.borrow(),
             "name": manifest.name,
             "version": manifest.version,
             "classes": manifest.classes,

@@ -19,7 +19,7 @@ mod refusal;
 mod snapshot;
 
 pub use announcements::{Announcements, Upload};
-pub use builds::{Activate, BuildState, Builds};
+pub use builds::{Activate, BuildState, Builds, OfferedBuild, Switch};
 pub use captures::{
     CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Subject, Trigger,
 };
@@ -33,6 +33,6 @@ pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
 
 pub use crate::pipeline::{
     BuildIdentity, Cine, CineExtent, CineFrame, FollowedFrame, Network, NewestMasks, NoShot,
-    NotShown, Objects, QueuedMask, Recent, Shot, ShotObject, Slot,
+    NotShown, Objects, QueuedMask, Recent, Role, Shot, ShotObject, Slot,
 };
 pub use crate::source::SourceState;

@@ -52,7 +52,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
         }
     };
     let prompts = check.prompts(&raw.prompt, &mut problems);
-    let presets = problems.keep(check.presets(&raw.preset));
+    let presets = problems.keep(check.presets(&raw.preset, raw.build.others.is_some()));
     let cine = problems.keep(check.cine(&raw.cine));
     let http = raw.http.map(|raw| check.http(&raw, folder)).transpose();
     let http = problems.keep(http);
@@ -142,7 +142,13 @@ impl Check<'_> {
         let confirm_min =
             self.within_or("build.confirm_min", raw.confirm_min, 0.01..=1440.0, 5.0)?;
         let confirm_after = Duration::from_secs_f64(60.0 * confirm_min);
-        Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads })
+        let key = "build.keep_bytes";
+        if let (Some(bytes), None) = (raw.keep_bytes, &raw.others) {
+            return Err(self.error(key, bytes, "no such key without build.others"));
+        }
+        let keep_bytes = self.within_or(key, raw.keep_bytes, 0..=64 << 30, 1 << 30)? as u64;
+        let others = raw.others.as_ref().map(|others| folder.join(others));
+        Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads, others, keep_bytes })
     }
 
     fn update(&self, raw: &RawUpdate, build: &Path, folder: &Path) -> Result<UpdateConfig, Error> {
@@ -218,9 +224,9 @@ impl Check<'_> {
         Ok(points)
     }
 
-    fn presets(&self, raw: &[RawPreset]) -> Result<Vec<Preset>, Error> {
+    fn presets(&self, raw: &[RawPreset], several_builds: bool) -> Result<Vec<Preset>, Error> {
         let mut presets: Vec<Preset> = Vec::new();
-        for (index, RawPreset { name, objects }) in raw.iter().enumerate() {
+        for (index, RawPreset { name, objects, build }) in raw.iter().enumerate() {
             let text = |key: String, text: &str| {
                 let wrong = |_| self.error(&key, format!("{text:?}"), ObjectName::EXPECTED);
                 ObjectName::parse(text).map_err(wrong)
@@ -236,7 +242,12 @@ impl Check<'_> {
                 return Err(self.error(&key, format!("{} names", objects.len()), expected));
             }
             let objects = objects.iter().map(|object| text(key.clone(), object));
-            presets.push(Preset { name, objects: objects.collect::<Result<_, _>>()? });
+            let objects = objects.collect::<Result<_, _>>()?;
+            if let (Some(build), false) = (build, several_builds) {
+                let key = format!("preset[{index}].build");
+                return Err(self.error(&key, format!("{build:?}"), "no such key without build.others"));
+            }
+            presets.push(Preset { name, objects, build: build.clone() });
         }
         Ok(presets)
     }
