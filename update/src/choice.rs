@@ -80,7 +80,9 @@ mod tests {
         let json = r#"{"format": 2, "something": "else"}"#;
         let newer = format!("{}\n{json}", hex::encode(Sha256::digest(json)));
         fs::write(&file, &newer).unwrap();
-        for refused in [Choice::read(folder.path()).map(drop), Choice::write(folder.path(), "a", "0")] {
+        for refused in
+            [Choice::read(folder.path()).map(drop), Choice::write(folder.path(), "a", "0")]
+        {
             assert!(matches!(refused, Err(Error::NewerFormat { found: 2, .. })));
         }
         assert_eq!(fs::read_to_string(&file).unwrap(), newer);

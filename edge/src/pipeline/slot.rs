@@ -160,3 +160,25 @@ impl<S> Clone for Slot<S> {
         Self(self.0.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use medsa_wire::Cause;
+
+    use super::*;
+
+    #[test]
+    fn smaller_network_stands_in_for_the_main_build_only() {
+        let network = |segmenter| Network { segmenter, build: Arc::default(), manifest: None };
+        let slot = Slot::new(network("main"), Some(network("smaller")));
+        slot.degrade(Some(Degradation { level: 2, cause: Cause::Heat }));
+        let main = slot.primary();
+        assert_eq!(slot.current().segmenter, "smaller");
+        slot.replace(Arc::new(network("other")), Role::Other);
+        assert_eq!(slot.current().segmenter, "other");
+        slot.replace(main, Role::Main);
+        assert_eq!(slot.current().segmenter, "smaller");
+        slot.degrade(None);
+        assert_eq!(slot.current().segmenter, "main");
+    }
+}

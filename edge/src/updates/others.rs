@@ -19,11 +19,12 @@ pub(crate) fn file_of(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.{EXTENSION}"))
 }
 
-/// Names of the builds in `folder`, sorted.
+/// Names of the builds in `folder`, sorted. `refused` gets an [`Error::BuildName`] for each file
+/// that cannot be chosen because of its name.
 ///
 /// # Errors
-/// [`Error::File`] if the folder cannot be read, [`Error::BuildName`], [`Error::TooManyBuilds`].
-pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
+/// [`Error::File`] if the folder cannot be read, [`Error::TooManyBuilds`].
+pub(crate) fn names(folder: &Path, mut refused: impl FnMut(Error)) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(files::Error::io(folder))? {
         let path = entry.map_err(files::Error::io(folder))?.path();
@@ -32,9 +33,10 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, Error> {
         }
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         if name == MAIN || !ObjectName::parse(name).is_ok_and(|parsed| parsed.as_str() == name) {
-            return Err(Error::BuildName { path });
+            refused(Error::BuildName { path });
+        } else {
+            names.push(name.to_owned());
         }
-        names.push(name.to_owned());
     }
     if names.len() > MAX_BUILDS {
         let (folder, found) = (folder.to_owned(), names.len());

@@ -230,17 +230,17 @@ impl Inner {
     /// Lists the further builds, and loads and tests each build that is not in use.
     fn check_others(&self) {
         let Some(folder) = &self.config.build.others else { return };
-        match others::names(folder) {
+        let report = |error| tracing::error!("build.others: {error}");
+        match others::names(folder, report) {
             Ok(names) => self.shelf.list(names),
-            Err(error) => tracing::error!("build.others: {error}"),
+            Err(error) => report(error),
         }
         for name in self.shelf.names() {
             if self.shelf.is_in_use(&name) {
                 continue;
             }
-            match self.bring(&name, Purpose::Renew) {
-                Ok(()) => tracing::info!("build {name} can be chosen"),
-                Err(error) => tracing::error!("build {name} is not available: {error}"),
+            if let Err(error) = self.bring(&name, Purpose::Renew) {
+                tracing::error!("build {name} is not available: {error}");
             }
         }
     }
@@ -259,7 +259,9 @@ impl Inner {
             }
         })?;
         if purpose == Purpose::Renew && !self.shelf.is_in_use(name) {
+            let build = network.build.clone();
             self.shelf.put_aside(name, network);
+            tracing::info!("build {build} can be chosen as {name}");
             return Ok(());
         }
         let before = self.slot.primary();

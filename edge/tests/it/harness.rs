@@ -127,6 +127,11 @@ impl Edge {
         find_line(&self.stderr, text)
     }
 
+    /// All lines of the log from here on, up to the first that holds `text`.
+    pub fn logged_until(&self, text: &str) -> Vec<String> {
+        lines_until(&self.stderr, text)
+    }
+
     /// The first line of the output from here on that holds `text`.
     pub fn printed(&self, text: &str) -> String {
         find_line(&self.stdout, text)
@@ -364,12 +369,21 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
 }
 
 fn find_line(lines: &Receiver<String>, text: &str) -> String {
+    // Invariant: the line found is the last.
+    lines_until(lines, text).pop().unwrap()
+}
+
+fn lines_until(lines: &Receiver<String>, text: &str) -> Vec<String> {
     let deadline = Instant::now() + LIMIT;
     let mut seen = Vec::new();
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) if line.contains(text) => return line,
-            Ok(line) => seen.push(line),
+            Ok(line) => {
+                seen.push(line);
+                if seen.last().is_some_and(|line| line.contains(text)) {
+                    return seen;
+                }
+            }
             Err(RecvTimeoutError::Timeout) => panic!("no {text:?} within {LIMIT:?}: {seen:#?}"),
             Err(RecvTimeoutError::Disconnected) => panic!("no {text:?} to the end: {seen:#?}"),
         }

@@ -1,6 +1,7 @@
 //! The service and its binary against real brokers, with a network that takes only milliseconds.
 
 mod check;
+mod choose;
 mod config;
 mod console;
 mod counts;

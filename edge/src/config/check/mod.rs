@@ -245,7 +245,11 @@ impl Check<'_> {
             let objects = objects.collect::<Result<_, _>>()?;
             if let (Some(build), false) = (build, several_builds) {
                 let key = format!("preset[{index}].build");
-                return Err(self.error(&key, format!("{build:?}"), "no such key without build.others"));
+                return Err(self.error(
+                    &key,
+                    format!("{build:?}"),
+                    "no such key without build.others",
+                ));
             }
             presets.push(Preset { name, objects, build: build.clone() });
         }
