@@ -121,8 +121,8 @@ fn builds_are_switched_without_losing_a_frame() {
             after += u32::from(mask.mask.width() == width);
             (after == 20).then_some(())
         });
+        wait_until("the end of the switch", || bench.get("/health")["reload"]["state"] == "idle");
         let health = bench.get("/health");
-        assert_eq!(health["reload"]["state"], "idle");
         let in_use = |build: &&Value| build["in_use"] == true;
         let builds = health["builds"].as_array().unwrap();
         assert_eq!(builds.iter().find(in_use).unwrap()["name"], name, "{health}");
@@ -219,10 +219,7 @@ fn chosen_build_is_used_after_a_restart() {
         let bench = Bench::unchecked(&config, &broker);
         bench.wait_for_width(64);
         let health = bench.get("/health");
-        assert_eq!(
-            (&health["build"], &health["builds"][0]["in_use"]),
-            (&"tiny 1.0.0".into(), &true.into())
-        );
+        assert_eq!(health["build"], "tiny 1.0.0");
         assert_eq!(health["reload"]["state"], "failed");
         let found = health["reload"]["reason"].as_str().unwrap();
         assert!(found.contains(reason), "{found}");
