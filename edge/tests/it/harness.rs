@@ -124,7 +124,7 @@ impl Edge {
 
     /// The first line of the log from here on that holds `text`.
     pub fn logged(&self, text: &str) -> String {
-        find_line(&self.stderr, text)
+        self.logged_until(text).pop().unwrap()
     }
 
     /// All lines of the log from here on, up to the first that holds `text`.
@@ -134,7 +134,7 @@ impl Edge {
 
     /// The first line of the output from here on that holds `text`.
     pub fn printed(&self, text: &str) -> String {
-        find_line(&self.stdout, text)
+        lines_until(&self.stdout, text).pop().unwrap()
     }
 
     /// All remaining lines of the output, once the process has ended.
@@ -368,11 +368,7 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-fn find_line(lines: &Receiver<String>, text: &str) -> String {
-    // Invariant: the line found is the last.
-    lines_until(lines, text).pop().unwrap()
-}
-
+/// Lines up to the first that holds `text`.
 fn lines_until(lines: &Receiver<String>, text: &str) -> Vec<String> {
     let deadline = Instant::now() + LIMIT;
     let mut seen = Vec::new();
