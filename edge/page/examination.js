@@ -25,11 +25,12 @@ export class Examination {
     const { used: before, status: last } = this;
     this.status = status;
     if (this.dialog.open) this.list();
-    if (!last || !this.used) return null;
-    if (before && before.name !== this.used.name) return text.nowInUse(titleOf(this.used));
+    const { used } = this;
+    if (used && before && before.name !== used.name) return text.nowInUse(titleOf(used));
     const { state, reason } = status.reload;
-    if (state === last.reload.state) return null;
-    return { loading: `${text.reload.loading} …`, failed: `${text.reload.failed}: ${reason}` }[state] ?? null;
+    if (state === (last?.reload.state ?? 'idle')) return null;
+    if (state === 'failed') return `${text.reload.failed}: ${reason}`;
+    return used && state === 'loading' ? `${text.reload.loading} …` : null;
   }
 
   /** Shows the button if there is something to choose now. */

@@ -240,6 +240,7 @@ impl Inner {
                 continue;
             }
             if let Err(error) = self.bring(&name, Purpose::Renew) {
+                self.count_panic(&error);
                 tracing::error!("build {name} is not available: {error}");
             }
         }
@@ -329,11 +330,15 @@ impl Inner {
         path.display().to_string()
     }
 
-    /// Ends a job with the reason why no other build is used; counts and logs it.
-    fn fail(&self, job: Job, error: &Error) {
+    fn count_panic(&self, error: &Error) {
         if let Error::Thread(threads::Error::Panicked(panic)) = error {
             self.failures.panicked(panic);
         }
+    }
+
+    /// Ends a job with the reason why no other build is used; counts and logs it.
+    fn fail(&self, job: Job, error: &Error) {
+        self.count_panic(error);
         self.meter.count(Counter::ReloadsFailed);
         self.progress.end(job, Some(error.to_string()));
         let now = &self.slot.primary().build;

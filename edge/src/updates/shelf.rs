@@ -2,7 +2,7 @@
 //! that a switch to them takes no time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medsa_bundle::Manifest;
 use medsa_engine::Engine;
@@ -75,45 +75,42 @@ impl Shelf {
 
     /// Names of the builds, the main one first.
     pub fn names(&self) -> Vec<String> {
-        let offered = self.change(|content| content.offers());
-        offered.into_iter().map(|build| build.name).collect()
+        self.content().offers().into_iter().map(|build| build.name).collect()
     }
 
     /// A build by its name.
     pub fn get(&self, name: &str) -> Option<OfferedBuild> {
-        self.change(|content| content.offers()).into_iter().find(|build| build.name == name)
+        self.content().offers().into_iter().find(|build| build.name == name)
     }
 
     /// Name of the build in use.
     pub fn in_use(&self) -> String {
-        self.change(|content| content.in_use.clone())
+        self.content().in_use.clone()
     }
 
     /// True for the name of the build in use.
     pub fn is_in_use(&self, name: &str) -> bool {
-        self.change(|content| content.in_use == name)
+        self.content().in_use == name
     }
 
     /// SHA-256 of the main build; `None` until it is checked or used.
     pub fn main(&self) -> Option<Sha256> {
-        self.change(|content| Some(content.builds.get(MAIN)?.build.as_ref()?.sha256))
+        Some(self.content().builds.get(MAIN)?.build.as_ref()?.sha256)
     }
 
     /// The kept network of a build file.
     pub fn kept(&self, sha256: &Sha256) -> Option<Arc<Network<Engine>>> {
-        self.change(|content| {
-            content.kept.iter().find(|network| network.build.sha256 == *sha256).cloned()
-        })
+        self.content().kept.iter().find(|network| network.build.sha256 == *sha256).cloned()
     }
 
     /// True for a build that passed its acceptance test.
     pub fn has_passed(&self, sha256: &Sha256) -> bool {
-        self.change(|content| content.passed.contains(sha256))
+        self.content().passed.contains(sha256)
     }
 
     /// Notes that a build passed its acceptance test.
     pub fn pass(&self, sha256: Sha256) {
-        self.change(|content| content.passed.insert(sha256));
+        self.content().passed.insert(sha256);
     }
 
     /// Notes that a build cannot be used. The one in use goes on.
@@ -153,13 +150,17 @@ impl Shelf {
         });
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
-        // A panic elsewhere leaves at worst a network that is not kept.
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut content);
+    /// Changes the content and reports what can be chosen then.
+    fn change(&self, change: impl FnOnce(&mut Content)) {
+        let mut content = self.content();
+        change(&mut content);
         let offered = content.offered();
         self.offered.send_if_modified(|now| std::mem::replace(now, offered.clone()) != offered);
-        changed
+    }
+
+    /// A panic elsewhere leaves at worst a network that is not kept.
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
