@@ -2,8 +2,9 @@
 
 import { language, text } from './words.js';
 
-/** The build that can be switched to, if there is one. */
-export function otherOf(slots) {
+/** The build in the other slot of the main build, if that is in use and there is one. */
+export function otherOf({ slots, builds }) {
+  if (builds.some(({ name, in_use: used }) => used && name !== 'main')) return null;
   const roles = ['staged', 'previous'];
   return [slots?.a, slots?.b].find((build) => build && roles.includes(build.role));
 }

@@ -100,7 +100,7 @@ export class Dialogs {
   async readBuild() {
     const build = await (await this.device.get('build')).json();
     element('card').replaceChildren(...describe(build, this.reload()));
-    const other = otherOf(build.slots);
+    const other = otherOf(build);
     element('other').hidden = !other;
     element('update').hidden = !build.update;
     if (!other) return;

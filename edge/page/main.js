@@ -5,6 +5,7 @@ import { Cine } from './cine.js';
 import { lock } from './cleaning.js';
 import { Device } from './device.js';
 import { Dialogs } from './dialogs.js';
+import { Examination } from './examination.js';
 import { caption, deviceLine, grade, lines, reasonFor } from './facts.js';
 import { setIcon } from './icons.js';
 import { actionOf } from './keys.js';
@@ -68,6 +69,8 @@ const device = new Device({
     const changed = (key) => JSON.stringify(before?.[key]) !== JSON.stringify(message[key]);
     dialogs.update(changed);
     users.update(message.sign_in);
+    const news = examination.update(message);
+    if (news) showNotice(news);
     cine.update(message.cine);
     redraw();
   },
@@ -94,9 +97,9 @@ const prompting = new Prompting(canvas, view, { prompts, masks, calipers }, elem
 });
 const cine = new Cine(element('cine'), device, { failed: notDone, changed: redraw, save: () => capture({ clip: true }) });
 const naming = new Naming(element('naming'), device, {
-  name: (object, name) => device.post('name', { object, name }).catch(notDone),
-  preset: (name) => device.post('preset', { name }).catch(notDone), failed: notDone,
+  name: (object, name) => device.post('name', { object, name }).catch(notDone), failed: notDone,
 });
+const examination = new Examination(element('examination'), element('examine'), device, notDone);
 const dialogs = new Dialogs(device, () => status?.reload, notDone);
 const users = new Users(element('signIn'), device, redraw);
 
@@ -192,6 +195,8 @@ function showTools() {
   calipers.on &&= state() === 'frozen';
   const canErase = isCurrent() && prompts.has(prompting.selected) && !calipers.on;
   prompting.erasing &&= canErase;
+  // A frozen image keeps its build.
+  examination.show(connected && state() !== 'frozen');
   element('fit').hidden = view.zoom === 1 || calipers.on;
   element('nameIt').hidden = !canErase;
   setText(element('nameIt'), names.get(prompting.selected) ?? text.nameIt);
@@ -328,6 +333,7 @@ const actions = {
   fit() { view.fit(); },
   remove() { prompting.remove(); },
   nameIt() { naming.open(prompting.selected, names.get(prompting.selected)); },
+  examine() { examination.open(); },
   erase() { prompting.erasing = !prompting.erasing; },
   measure() { calipers.on = !calipers.on; },
   keep() { prompts.keep(); },

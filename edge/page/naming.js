@@ -1,25 +1,18 @@
-// The dialog that gives the selected object a name, of a structure of the build or any words, or all
-// objects the names of an examination.
+// The dialog that gives the selected object a name, of a structure of the build or any words.
 
 import { setText, text } from './words.js';
 
 export class Naming {
-  /** `name(object, name)` asks the device to name an object; null removes the name. `preset(name)`
-   * chooses an examination. */
-  constructor(dialog, device, { name, preset, failed }) {
+  /** `name(object, name)` asks the device to name an object; null removes the name. */
+  constructor(dialog, device, { name, failed }) {
     Object.assign(this, { dialog, device, failed, object: null });
-    [this.choices, this.presets] = dialog.querySelectorAll('[role=group]');
+    this.choices = dialog.querySelector('[role=group]');
     this.input = dialog.querySelector('input');
     const choose = (chosen) => {
       dialog.close();
       name(this.object, chosen);
     };
     this.choices.addEventListener('click', ({ target }) => { if (target.value) choose(target.value); });
-    this.presets.addEventListener('click', ({ target }) => {
-      if (!target.value) return;
-      dialog.close();
-      preset(target.value);
-    });
     dialog.querySelector('[name=none]').addEventListener('click', () => choose(null));
     dialog.querySelector('form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -38,10 +31,8 @@ export class Naming {
   }
 
   async list(name) {
-    const read = async (path) => (await this.device.get(path)).json();
-    const [{ classes }, { presets }] = await Promise.all([read('build'), read('presets')]);
+    const { classes } = await (await this.device.get('build')).json();
     this.choices.replaceChildren(...classes.map((words) => choice(words, words === name)));
-    this.presets.replaceChildren(...presets.map((preset) => choice(preset.name, false)));
   }
 }
 

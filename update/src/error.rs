@@ -36,6 +36,14 @@ pub enum Error {
         /// Kind of the damage.
         reason: String,
     },
+    /// The stored choice of a build is damaged. The file is unchanged.
+    #[error("cannot read {path}: {reason}; choose a build again")]
+    Choice {
+        /// File of the choice.
+        path: PathBuf,
+        /// Kind of the damage.
+        reason: String,
+    },
     /// The file was written by a newer program, in a format that this one does not support. The
     /// file is unchanged.
     #[error(

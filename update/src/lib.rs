@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod choice;
 mod client;
 mod disk;
 mod durable;
@@ -23,6 +24,7 @@ mod transport;
 mod trust;
 
 pub use ask::ask;
+pub use choice::Choice;
 pub use client::{Client, Listing, Source, WithoutClock, address};
 pub use disk::{Disk, Folder};
 pub use error::Error;

@@ -27,8 +27,19 @@ pub fn check(config: &Config) -> Result<(String, usize), Vec<Error>> {
         let Loaded { build, network } = BuildFile::open(path)?.load(config, &workers)?;
         Ok::<_, updates::Error>((network.build.to_string(), check_vectors(&build)?))
     };
-    let build = updates::file_in_use(&config.build.path).and_then(|path| load(&path));
+    let build = updates::file_in_use(&config.build.path).and_then(|(path, _)| load(&path));
     let build = problems.keep("build.path", build);
+    if let Some(folder) = &config.build.others {
+        let mut misnamed = Vec::new();
+        let names = updates::other_names(folder, |error| misnamed.push(error));
+        let names = problems.keep("build.others", names).unwrap_or_default();
+        let loaded = names.iter().map(|name| load(&updates::other_file(folder, name)).map(drop));
+        for found in misnamed.into_iter().map(Err).chain(loaded) {
+            problems.keep("build.others", found);
+        }
+        problems.keep("build.others", files::check_writable(folder));
+        problems.0.extend(presets_without_build(config, &names));
+    }
     if let Some(configured) = &config.degrade {
         let smaller = configured.smaller_build.as_deref().map(load).transpose();
         problems.keep("degrade.smaller_build", smaller);
@@ -71,6 +82,18 @@ fn captures_kept(config: &Config) -> Result<(), Error> {
             Err(config::Error::value(&config.file, "source.blank", "missing", expected).into())
         }
     }
+}
+
+/// Examinations whose build is not among `names`, those of further builds.
+fn presets_without_build(config: &Config, names: &[String]) -> impl Iterator<Item = Error> {
+    let known: Vec<_> =
+        [updates::MAIN].into_iter().chain(names.iter().map(String::as_str)).collect();
+    config.presets.iter().enumerate().filter_map(move |(index, preset)| {
+        let build = preset.build.as_deref().filter(|build| !known.contains(build))?;
+        let (key, found) = (format!("preset[{index}].build"), format!("{build:?}"));
+        let expected = format!("one of {}", known.join(", "));
+        Some(config::Error::value(&config.file, &key, found, expected).into())
+    })
 }
 
 /// Problems found so far.

@@ -20,11 +20,11 @@ use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
-use crate::pipeline::{Bell, Capacity, Objects, Pipeline, Slot};
+use crate::pipeline::{Bell, Capacity, Network, Objects, Pipeline, Role, Slot};
 use crate::port::{Announcements, Archive, Failures, LinkState, Names, Observer};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
-use crate::updates::{self, BuildFile, Reloader};
+use crate::updates::{self, BuildFile, Reloader, Started};
 
 /// Longest wait between two attempts to connect to the broker.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
@@ -51,7 +51,11 @@ impl Service {
         let Opened { source, frame_size } = source::open(&config.source, &config.file)?;
         let bell = Arc::new(Bell::default());
         let objects = Arc::new(objects(&config, frame_size, bell.clone())?);
-        let slot = networks(&config)?;
+        let Started { network, name: in_use, fallback } = updates::start(&config)?;
+        let slot = Slot::new(network, smaller(&config)?);
+        if in_use != updates::MAIN {
+            slot.replace(slot.primary(), Role::Other);
+        }
         let player = Player::new(source, config.source.pace(), config.source.intake.clone());
         let source = player.state();
         let meter = Arc::new(Meter::new());
@@ -81,7 +85,15 @@ impl Service {
             None => None,
         };
         let config = Arc::new(config);
-        let reloader = Reloader::new(config.clone(), slot.clone(), meter.clone(), failures.clone());
+        let reloader = Reloader::new(
+            config.clone(),
+            slot.clone(),
+            meter.clone(),
+            failures.clone(),
+            &in_use,
+            fallback,
+        );
+        reloader.check_others();
         let degrading = config.degrade.as_ref();
         let degrading =
             degrading.map(|degrade| Degrading::new(degrade, slot.clone(), meter.clone()));
@@ -92,6 +104,7 @@ impl Service {
             activity: objects.activities(),
             degradation: slot.degradation(),
             builds: reloader.state(),
+            offered: reloader.offered(),
             broker: broker.subscribe(),
             announcements,
             failures,
@@ -143,15 +156,14 @@ fn open_archive(config: &Config, meter: &Arc<Meter>) -> Result<Option<Arc<PacsAr
     Ok(Some(Arc::new(archive)))
 }
 
-/// The networks of the build to start with and of the smaller one, if it is configured.
-fn networks(config: &Config) -> Result<Slot<Engine>, Error> {
+/// The network of the smaller build, if it is configured.
+fn smaller(config: &Config) -> Result<Option<Network<Engine>>, Error> {
     let load = |path| {
         let workers = Workers::new(config.build.threads);
         BuildFile::open(path)?.load(config, &workers).map(|loaded| loaded.network)
     };
     let smaller = config.degrade.as_ref().and_then(|degrade| degrade.smaller_build.as_deref());
-    let build = updates::to_start(&config.build.path)?;
-    Ok(Slot::new(load(&build)?, smaller.map(load).transpose()?))
+    Ok(smaller.map(load).transpose()?)
 }
 
 /// The recorder, if a folder for records is configured.

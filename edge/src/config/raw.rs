@@ -69,11 +69,19 @@ pub(super) struct RawBuild {
     pub path: PathBuf,
     pub confirm_min: Option<f64>,
     pub threads: Option<i64>,
+    pub others: Option<PathBuf>,
+    pub keep_bytes: Option<i64>,
 }
 
 impl Default for RawBuild {
     fn default() -> Self {
-        Self { path: "build.medsa".into(), confirm_min: None, threads: None }
+        Self {
+            path: "build.medsa".into(),
+            confirm_min: None,
+            threads: None,
+            others: None,
+            keep_bytes: None,
+        }
     }
 }
 
@@ -133,6 +141,7 @@ fn page() -> String {
 pub(super) struct RawPreset {
     pub name: String,
     pub objects: Vec<String>,
+    pub build: Option<String>,
 }
 
 #[derive(Deserialize)]

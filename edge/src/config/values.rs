@@ -250,6 +250,10 @@ pub struct BuildConfig {
     pub confirm_after: Duration,
     /// Number of threads of the runtime.
     pub threads: NonZeroUsize,
+    /// Folder of further builds to choose from; `None` if there are none.
+    pub others: Option<PathBuf>,
+    /// Memory for loaded builds that are not in use, in bytes.
+    pub keep_bytes: u64,
 }
 
 /// Source of newer builds.
@@ -279,13 +283,15 @@ pub struct ConfiguredPrompt {
     pub bbox: Option<BoxXyxy>,
 }
 
-/// An examination: names of objects.
+/// An examination: names of objects, and the build for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preset {
     /// Name of the examination.
     pub name: String,
     /// Names of objects 0, 1, ...
     pub objects: Vec<ObjectName>,
+    /// Name of the build; `None` keeps the one in use.
+    pub build: Option<String>,
 }
 
 /// Name of a structure: 1 to 64 visible characters, as for the label of a DICOM segment.

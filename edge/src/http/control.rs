@@ -22,7 +22,7 @@ use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
 use super::{live, records, session};
 use crate::config::ObjectName;
-use crate::port::{Refusal, Requester, Subject};
+use crate::port::{Refusal, Requester, Subject, Switch};
 
 /// All guarded routes.
 pub(super) fn router(guarded: Guarded) -> Router {
@@ -36,6 +36,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/cine", post(cine))
         .route("/name", post(name))
         .route("/preset", post(preset))
+        .route("/build", post(choose))
         .merge(records::router())
         .route_layer(from_fn_with_state(state.clone(), session::unlocked))
         .route("/presets", get(presets))
@@ -173,10 +174,10 @@ async fn name(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Body of `/preset`.
+/// Body of `/preset` and `/build`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PresetBody {
+struct ChoiceBody {
     name: String,
 }
 
@@ -184,9 +185,25 @@ async fn preset(
     State(state): State<Arc<Guarded>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refused> {
-    let PresetBody { name } = decode(&state, body, json_body)?;
-    state.controls.control.preset(&name).map_err(unfit)?;
-    Ok(StatusCode::NO_CONTENT)
+    let ChoiceBody { name } = decode(&state, body, json_body)?;
+    state.controls.control.preset(&name).map(status_of).map_err(unfit)
+}
+
+async fn choose(
+    State(state): State<Arc<Guarded>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refused> {
+    let ChoiceBody { name } = decode(&state, body, json_body)?;
+    let chosen = state.controls.control.builds.choose(&name, Box::new(|| ()));
+    chosen.map(status_of).map_err(unfit)
+}
+
+/// A switch is accepted once the build is being loaded; `reload` of the state reports the result.
+fn status_of(switch: Switch) -> StatusCode {
+    match switch {
+        Switch::Done => StatusCode::NO_CONTENT,
+        Switch::Begun => StatusCode::ACCEPTED,
+    }
 }
 
 async fn presets(State(state): State<Arc<Guarded>>) -> Json<Value> {
@@ -225,6 +242,7 @@ async fn build(State(state): State<Arc<Guarded>>) -> Result<Json<Value>, Refused
         json!({
             "slots": slots.map(|slots| slots.describe()),
             "update": newer,
+            "builds": *state.observer.offered.borrow(),
             "name": manifest.name,
             "version": manifest.version,
             "classes": manifest.classes,

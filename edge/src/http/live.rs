@@ -192,6 +192,8 @@ struct Status {
     #[serde(flatten)]
     condition: Condition,
     latency_ms: Option<u64>,
+    /// Number of examinations to choose from.
+    presets: usize,
     /// `None` without a folder for records.
     records: Option<RecordCounts>,
     diagnostic: bool,
@@ -262,6 +264,7 @@ fn status(state: &Guarded) -> Value {
         kind: "status",
         condition: snapshot.condition(),
         latency_ms: latency.map(|latency| latency.as_millis() as u64),
+        presets: state.controls.control.presets.len(),
         records: state.controls.control.captures.as_ref().map(|captures| RecordCounts {
             kept: snapshot.counts.get(Counter::RecordsKept),
             refused: snapshot.counts.get(Counter::RecordsRefused),

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/cleaning.js", SCRIPT, include_str!("../../page/cleaning.js")),
     ("/device.js", SCRIPT, include_str!("../../page/device.js")),
     ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
+    ("/examination.js", SCRIPT, include_str!("../../page/examination.js")),
     ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),
     ("/geometry.js", SCRIPT, include_str!("../../page/geometry.js")),
     ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),

@@ -50,7 +50,7 @@ pub use output::{NewestMasks, QueuedMask};
 pub use recent::{NoShot, Recent, Shot, ShotObject};
 pub use rehearsal::Rehearsal;
 pub use segmenter::Segmenter;
-pub use slot::{BuildIdentity, Network, Slot};
+pub use slot::{BuildIdentity, Network, Role, Slot};
 
 /// The running threads. They end with the source, when the receiver of masks is dropped, or by
 /// [`Pipeline::stop`].

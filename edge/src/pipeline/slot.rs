@@ -52,19 +52,33 @@ struct Inner<S> {
 /// Available networks.
 struct Choice<S> {
     primary: Arc<Network<S>>,
+    role: Role,
     smaller: Option<Arc<Network<S>>>,
+}
+
+/// Role of a build on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The main build. The smaller network stands in for it while the device is degraded.
+    Main,
+    /// A further build, for another task. No other network stands in for it.
+    Other,
 }
 
 /// Degradation level from which the smaller network is used.
 const SMALLER_FROM: u8 = 2;
 
 impl<S> Slot<S> {
-    /// Starts with `network`; `smaller` is used from degradation level 2.
+    /// Starts with `network` as the main one; `smaller` is used from degradation level 2.
     pub fn new(network: Network<S>, smaller: Option<Network<S>>) -> Self {
         let primary = Arc::new(network);
         Self(Arc::new(Inner {
             current: watch::Sender::new(primary.clone()),
-            choice: Mutex::new(Choice { primary, smaller: smaller.map(Arc::new) }),
+            choice: Mutex::new(Choice {
+                primary,
+                role: Role::Main,
+                smaller: smaller.map(Arc::new),
+            }),
             degradation: watch::Sender::new(None),
             turn: tokio::sync::Mutex::new(()),
         }))
@@ -81,9 +95,10 @@ impl<S> Slot<S> {
     }
 
     /// Replaces [`Slot::primary`], from the next frame on.
-    pub fn replace(&self, network: Network<S>) {
+    pub fn replace(&self, network: Arc<Network<S>>, role: Role) {
         let mut choice = self.choice();
-        choice.primary = Arc::new(network);
+        choice.primary = network;
+        choice.role = role;
         self.choose(&choice);
     }
 
@@ -124,7 +139,8 @@ impl<S> Slot<S> {
     }
 
     fn choose(&self, choice: &Choice<S>) {
-        let smaller = choice.smaller.as_ref().filter(|_| self.level() >= SMALLER_FROM);
+        let stands_in = choice.role == Role::Main && self.level() >= SMALLER_FROM;
+        let smaller = choice.smaller.as_ref().filter(|_| stands_in);
         let chosen = smaller.unwrap_or(&choice.primary);
         self.0.current.send_if_modified(|current| {
             let another = !Arc::ptr_eq(current, chosen);
@@ -142,5 +158,27 @@ impl<S> Slot<S> {
 impl<S> Clone for Slot<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use medsa_wire::Cause;
+
+    use super::*;
+
+    #[test]
+    fn smaller_network_stands_in_for_the_main_build_only() {
+        let network = |segmenter| Network { segmenter, build: Arc::default(), manifest: None };
+        let slot = Slot::new(network("main"), Some(network("smaller")));
+        slot.degrade(Some(Degradation { level: 2, cause: Cause::Heat }));
+        let main = slot.primary();
+        assert_eq!(slot.current().segmenter, "smaller");
+        slot.replace(Arc::new(network("other")), Role::Other);
+        assert_eq!(slot.current().segmenter, "other");
+        slot.replace(main, Role::Main);
+        assert_eq!(slot.current().segmenter, "smaller");
+        slot.degrade(None);
+        assert_eq!(slot.current().segmenter, "main");
     }
 }

@@ -8,7 +8,7 @@ use medsa_sam::prompt::Point;
 use medsa_wire::topic::ObjectId;
 use medsa_wire::{Command, PromptChange, PromptMessage, PromptPoint};
 
-use super::builds::{Activate, Builds};
+use super::builds::{Activate, Builds, Switch};
 use super::captures::{Captures, Deletion, Requester, Subject};
 use super::names::Names;
 use super::refusal::Refusal;
@@ -90,17 +90,22 @@ impl Control {
         Ok(done.to_owned())
     }
 
-    /// Names all objects as an examination does.
+    /// Names all objects as an examination does, once its build is in use.
     ///
     /// # Errors
-    /// There is no such examination.
-    pub fn preset(&self, name: &str) -> Result<(), Refusal> {
+    /// There is no such examination, or its build cannot be used.
+    pub fn preset(&self, name: &str) -> Result<Switch, Refusal> {
         let preset = self.presets.iter().find(|preset| preset.name == name).ok_or_else(|| {
             let file = self.file.display();
             Refusal::new("no-such-preset", format!("{file}: there is no preset {name:?}"))
         })?;
-        self.names.replace(&preset.objects);
-        Ok(())
+        let (names, objects) = (self.names.clone(), preset.objects.clone());
+        let name_objects = move || names.replace(&objects);
+        if let Some(build) = &preset.build {
+            return self.builds.choose(build, Box::new(name_objects));
+        }
+        name_objects();
+        Ok(Switch::Done)
     }
 
     /// Queues a capture and describes the result.

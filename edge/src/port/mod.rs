@@ -21,7 +21,7 @@ mod snapshot;
 
 pub use announcements::{Announcements, Upload};
 pub use archive::{Archive, Progress};
-pub use builds::{Activate, BuildState, Builds};
+pub use builds::{Activate, BuildState, Builds, OfferedBuild, Switch};
 pub use captures::{
     CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Requester, Subject,
     Trigger,
@@ -36,6 +36,6 @@ pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
 
 pub use crate::pipeline::{
     BuildIdentity, Cine, CineExtent, CineFrame, FollowedFrame, Network, NewestMasks, NoShot,
-    NotShown, Objects, QueuedMask, Recent, Shot, ShotObject, Slot,
+    NotShown, Objects, QueuedMask, Recent, Role, Shot, ShotObject, Slot,
 };
 pub use crate::source::SourceState;

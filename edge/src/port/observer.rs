@@ -10,7 +10,7 @@ use medsa_wire::Degradation;
 use tokio::sync::watch;
 
 use super::announcements::Announcements;
-use super::builds::BuildState;
+use super::builds::{BuildState, OfferedBuild};
 use super::failures::Failures;
 use super::snapshot::{LinkState, Snapshot};
 use crate::files::free_bytes;
@@ -33,6 +33,8 @@ pub struct Observer {
     pub degradation: watch::Receiver<Option<Degradation>>,
     /// State of the replacement of the build.
     pub builds: watch::Receiver<BuildState>,
+    /// Builds that can be chosen.
+    pub offered: watch::Receiver<Vec<OfferedBuild>>,
     /// State of the connection to the broker.
     pub broker: watch::Receiver<LinkState>,
     /// Announcements that wait for the broker; `None` without an outbox.
@@ -53,6 +55,7 @@ impl Observer {
             activity: *self.activity.borrow(),
             degradation: *self.degradation.borrow(),
             builds: self.builds.borrow().clone(),
+            offered: self.offered.borrow().clone(),
             broker: *self.broker.borrow(),
             outbox_messages: self.announcements.as_ref().and_then(|outbox| outbox.waiting()),
             counts: self.meter.counts(),

@@ -12,7 +12,7 @@ use medsa_wire::{
 };
 use serde::Serialize;
 
-use super::builds::BuildState;
+use super::builds::{BuildState, OfferedBuild};
 use super::failures::TaskFailures;
 use crate::degrade::cause_name;
 use crate::meter::{Counter, Counts};
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub degradation: Option<Degradation>,
     /// State of the replacement of the build.
     pub builds: BuildState,
+    /// Builds that can be chosen; none on a device with one.
+    pub offered: Vec<OfferedBuild>,
     /// State of the connection to the broker.
     pub broker: LinkState,
     /// Number of messages that wait in the outbox; `None` without one.
@@ -86,6 +88,9 @@ pub struct Condition {
     pub degradation: Degraded,
     /// Replacement of the build: `idle`, `loading`, `updating`, `failed`.
     pub reload: StateAndReason,
+    /// Builds that can be chosen; none on a device with one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<OfferedBuild>,
     /// Connection to the broker.
     pub broker: LinkState,
     /// Failures of tasks since the start; tasks without failures are not listed.
@@ -175,6 +180,7 @@ impl Snapshot {
                 BuildState::Updating => state("updating", None),
                 BuildState::Failed { reason } => state("failed", Some(reason)),
             },
+            builds: self.offered.clone(),
             broker: self.broker,
             task_failures: self.failures.clone(),
         }

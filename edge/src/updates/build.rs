@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use medsa_bundle::{Build, Limits};
+use medsa_bundle::{Build, LatencyLimits, Limits};
+use medsa_engine::acceptance::{accept_in_turns, limits_of};
 use medsa_engine::{Engine, Inlined, Workers};
 use medsa_wire::MAX_MASK_SIDE;
 use sha2::{Digest, Sha256};
@@ -67,6 +68,27 @@ impl BuildFile {
         // Refuses a build that the `info` message cannot describe.
         info(&config.board, &network)?;
         Ok(Loaded { build, network })
+    }
+}
+
+impl Loaded {
+    /// Runs the acceptance test of the build. `turn` is called before every run of the encoder.
+    /// If the build has limits for this board, it must meet them, as with `medsa-edge accept
+    /// --board`; a build without limits is judged by its masks alone.
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    pub fn accept<T>(&self, config: &Config, turn: impl Fn() -> T) -> Result<(), Error> {
+        let board = config.board.as_str();
+        let limits = limits_of(&self.build, board);
+        let limits =
+            limits.inspect_err(|error| tracing::warn!("{error}: its times are not checked"));
+        let accepted = accept_in_turns(&self.build, &self.network.segmenter, turn)?;
+        accepted.check(limits.ok().map(|limits| (board, limits)))?;
+        // A stage that takes longer would end the process.
+        let stuck_ms = config.stuck_after.as_secs_f64() * 1e3;
+        let limits = LatencyLimits { encoder_ms: stuck_ms, decoder_ms: stuck_ms };
+        Ok(accepted.check(Some(("watchdog.stuck_s", limits)))?)
     }
 }
 

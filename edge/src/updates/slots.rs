@@ -35,15 +35,16 @@ pub(crate) fn to_start(path: &Path) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// The build file in use.
+/// The build file in use, and its SHA-256 in hex if it was installed in a slot.
 ///
 /// # Errors
 /// [`Error::Slots`].
-pub(crate) fn file_in_use(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn file_in_use(path: &Path) -> Result<(PathBuf, Option<String>), Error> {
     if !path.is_dir() {
-        return Ok(path.to_owned());
+        return Ok((path.to_owned(), None));
     }
-    Ok(Slots::open(Folder::to_start(path))?.running()?.path)
+    let Running { path, build, .. } = Slots::open(Folder::to_start(path))?.running()?;
+    Ok((path, Some(build.sha256)))
 }
 
 /// State of the slots, even while another process changes them.
@@ -95,8 +96,8 @@ pub(super) fn confirm(folder: &Path, sha256: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Rolls back to the previous build if the build in use is on trial.
-pub(super) fn failed(path: &Path) {
+/// Rolls back to the previous build if the build in use is on trial; true if it did.
+pub(super) fn failed(path: &Path) -> bool {
     let back = || -> Result<Option<Running>, Error> {
         let mut slots = open(path)?;
         Ok(if slots.state().is_on_trial() {
@@ -106,14 +107,18 @@ pub(super) fn failed(path: &Path) {
         })
     };
     if !path.is_dir() {
-        return;
+        return false;
     }
     match back() {
         Ok(Some(Running { build, slot, .. })) => {
             tracing::warn!("rolled back to build {build} in slot {slot}");
+            true
         }
-        Ok(None) => {}
-        Err(error) => tracing::error!("cannot roll back to the previous build: {error}"),
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!("cannot roll back to the previous build: {error}");
+            false
+        }
     }
 }
 

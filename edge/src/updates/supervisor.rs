@@ -92,8 +92,9 @@ impl UpdateSupervisor {
     pub async fn run(self) {
         let mut before = self.progress();
         let mut health = Health::default();
-        // SHA-256 of a build that was tried and not accepted; it is not tried again.
-        let mut tried = None;
+        // SHA-256 of a build that was tried and not accepted; it is not tried again. While another
+        // build than the main one is in use, the main one is checked after the start.
+        let mut tried = self.reloader.main().is_none().then(|| self.installed()).flatten();
         let mut next_check = self.every.map(|_| Instant::now());
         // True after an update fetched a build. One that an administrator only staged is not used.
         let mut fetched = false;
@@ -112,11 +113,12 @@ impl UpdateSupervisor {
             // Errors of the slots are reported at the start and by the process that changes them.
             let Ok(state) = slots::state(&self.folder) else { continue };
             let in_use = state.in_use().map(|build| build.sha256.clone());
-            if in_use.as_ref() != Some(&before.sha256) && in_use != tried {
-                if self.log("slots", self.reloader.reload()) {
+            let main = self.reloader.main().map(hex::encode);
+            if in_use != main && in_use != tried {
+                if self.log("slots", self.reloader.reload_main()) {
                     tried = in_use;
                 }
-            } else if in_use.as_ref() == Some(&before.sha256) {
+            } else if in_use == main {
                 tried = None;
                 // Not while an object is segmented: the model must not change in the middle of it.
                 if fetched && state.phase == Phase::Staged && self.objects.prompts().is_empty() {
@@ -130,6 +132,11 @@ impl UpdateSupervisor {
                 next_check = self.every.map(|every| Instant::now() + every);
             }
         }
+    }
+
+    /// SHA-256 of the build in the slot in use.
+    fn installed(&self) -> Option<String> {
+        Some(slots::state(&self.folder).ok()?.in_use()?.sha256.clone())
     }
 
     fn log(&self, why: &str, begun: Result<String, String>) -> bool {

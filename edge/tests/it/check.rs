@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::choose;
 use crate::harness::{Edge, Place, edge_command};
 use crate::service::LOOP;
 use crate::tiny;
@@ -151,6 +152,26 @@ fn prompts_builds_programs_and_devices_are_checked() {
         wrong.contains("source.device is /dev/no-such-device, expected an existing video"),
         "{wrong}"
     );
+}
+
+#[test]
+fn further_builds_and_their_examinations_are_checked() {
+    let place = choose::place();
+    for name in ["damaged", "main"] {
+        fs::write(place.path(&format!("others/{name}.medsa")), "no build").unwrap();
+    }
+    let presets = "[[preset]]\nname = \"Colon\"\nobjects = [\"polyp\"]\nbuild = \"colon\"";
+    let (code, _, wrong) = check(&choose::configured(&place, LOOP, EMBEDDED, presets));
+    assert_eq!(code, 1);
+    for expected in [
+        "build.others: ",
+        "damaged.medsa: ",
+        "main.medsa: the file needs another name",
+        "preset[0].build is \"colon\", expected one of main, damaged, endoscopy",
+        "3 problems found",
+    ] {
+        assert!(wrong.contains(expected), "{expected}: {wrong}");
+    }
 }
 
 #[test]

@@ -126,12 +126,17 @@ impl Edge {
 
     /// The first line of the log from here on that holds `text`.
     pub fn logged(&self, text: &str) -> String {
-        find_line(&self.stderr, text)
+        self.logged_until(text).pop().unwrap()
+    }
+
+    /// All lines of the log from here on, up to the first that holds `text`.
+    pub fn logged_until(&self, text: &str) -> Vec<String> {
+        lines_until(&self.stderr, text)
     }
 
     /// The first line of the output from here on that holds `text`.
     pub fn printed(&self, text: &str) -> String {
-        find_line(&self.stdout, text)
+        lines_until(&self.stdout, text).pop().unwrap()
     }
 
     /// All remaining lines of the output, once the process has ended.
@@ -380,13 +385,18 @@ fn lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-fn find_line(lines: &Receiver<String>, text: &str) -> String {
+/// Lines up to the first that holds `text`.
+fn lines_until(lines: &Receiver<String>, text: &str) -> Vec<String> {
     let deadline = Instant::now() + LIMIT;
     let mut seen = Vec::new();
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) if line.contains(text) => return line,
-            Ok(line) => seen.push(line),
+            Ok(line) => {
+                seen.push(line);
+                if seen.last().is_some_and(|line| line.contains(text)) {
+                    return seen;
+                }
+            }
             Err(RecvTimeoutError::Timeout) => panic!("no {text:?} within {LIMIT:?}: {seen:#?}"),
             Err(RecvTimeoutError::Disconnected) => panic!("no {text:?} to the end: {seen:#?}"),
         }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod check;
+mod choose;
 mod config;
 mod console;
 mod counts;

@@ -24,7 +24,7 @@ use crate::service::{BUDGET, LOOP, click_at, is_left};
 use crate::status::wait_for;
 use crate::tiny;
 
-const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\nblank = []";
+pub const EVERY_FRAME: &str = "loop = true\nrate_fps = 100\npace = \"every-frame\"\nblank = []";
 
 #[test]
 fn build_is_replaced_without_losing_a_mask() {
@@ -198,6 +198,16 @@ pub fn build(
     change(&mut vector);
     let boards = boards.iter().map(|(name, limits)| ((*name).to_owned(), *limits)).collect();
     build_of(version, side, Acceptance { vectors: vec![vector], boards })
+}
+
+/// A build for another task.
+pub fn for_task(name: &str, classes: &[&str], side: usize) -> Build {
+    let classes = classes.iter().map(|&class| class.to_owned()).collect();
+    let manifest = tiny::manifest("0.1.0");
+    let preprocess = preprocess(side);
+    let manifest = Manifest { name: name.to_owned(), classes, preprocess, ..manifest };
+    let acceptance = Acceptance { vectors: vec![vector(side)], boards: BTreeMap::new() };
+    Build::new(manifest, files(side), acceptance)
 }
 
 fn build_of(version: &str, side: usize, acceptance: Acceptance) -> Build {

@@ -32,7 +32,7 @@ fn slots(place: &Place) -> Slots<Folder> {
 }
 
 /// State of the slots, also while another process changes them.
-fn state(place: &Place) -> State {
+pub fn state(place: &Place) -> State {
     let folder = Folder::to_start(Path::new(&place.path("slots")));
     Slots::open(folder).unwrap().state().clone()
 }

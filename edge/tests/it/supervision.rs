@@ -123,7 +123,7 @@ fn build_is_reloaded_after_a_panic_of_the_reload() {
     bench.observer.wait_for_mask("a mask", |_| true);
     bench.observer.send("medsa/bench/command", &Command::Reload);
     bench.assert_reported("reloading");
-    bench.edge.logged("the build in use stays: the thread reloading panicked");
+    bench.edge.logged("stays in use: the thread reloading panicked");
     let health: Value = serde_json::from_str(&get(&bench.address, "/health").1).unwrap();
     assert_eq!(health["reload"]["state"], "failed", "{health}");
     install(&bench.place, &right("2.0.0", 32));

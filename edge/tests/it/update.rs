@@ -26,7 +26,7 @@ use crate::status::wait_for;
 
 /// A device with slots, and a repository that it trusts.
 pub struct Ward {
-    place: Place,
+    pub place: Place,
     config: PathBuf,
 }
 
@@ -81,7 +81,7 @@ impl Ward {
         serde_json::from_str(&self.run("status", &["--json"]).unwrap()).unwrap()
     }
 
-    fn role(&self, slot: &str) -> String {
+    pub fn role(&self, slot: &str) -> String {
         self.status()["slots"][slot]["role"].as_str().unwrap_or("empty").to_owned()
     }
 }

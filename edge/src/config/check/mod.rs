@@ -2,33 +2,31 @@
 
 mod archive;
 mod broker;
+mod builds;
 mod http;
 mod users;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use medsa_sam::prompt::Point;
 use medsa_sam::typed::parse_point;
-use medsa_update::{WithoutClock, address};
 use medsa_wire::MAX_OBJECT;
 use medsa_wire::topic::{DeviceId, MAX_DEVICE_LEN, ObjectId};
 use tracing_subscriber::EnvFilter;
 
 use super::error::Error;
 use super::raw::{
-    RawBuild, RawCine, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput,
-    RawPreset, RawPrompt, RawRecords, RawUpdate, RawWithoutClock,
+    RawCine, RawConfig, RawDegrade, RawFormat, RawLog, RawLogTo, RawOutbox, RawOutput, RawPrompt,
+    RawRecords,
 };
 use super::source::SourceConfig;
 use super::values::{
-    Budget, BuildConfig, CineConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format,
-    Limits, LogConfig, LogFile, LogTo, ObjectName, OutboxConfig, OutputConfig, Preset,
-    RecordsConfig, UpdateConfig,
+    Budget, CineConfig, Config, ConfiguredPrompt, DegradeConfig, Following, Format, Limits,
+    LogConfig, LogFile, LogTo, OutboxConfig, OutputConfig, RecordsConfig,
 };
 
 /// Checks `text`, the content of `file`. On failure, returns the first error of each section, at least
@@ -54,7 +52,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
         }
     };
     let prompts = check.prompts(&raw.prompt, &mut problems);
-    let presets = problems.keep(check.presets(&raw.preset));
+    let presets = problems.keep(check.presets(&raw.preset, raw.build.others.is_some()));
     let cine = problems.keep(check.cine(&raw.cine));
     let sign_in = problems.keep(check.sign_in(&raw.user, raw.http.as_ref())).flatten();
     let http = raw.http.map(|raw| check.http(&raw, folder, sign_in)).transpose();
@@ -142,50 +140,6 @@ impl Check<'_> {
         })
     }
 
-    fn build(&self, raw: &RawBuild, folder: &Path) -> Result<BuildConfig, Error> {
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let threads = match raw.threads {
-            Some(threads) => self.within("build.threads", threads, 1..=64)? as usize,
-            None => cores.get(),
-        };
-        let threads = NonZeroUsize::new(threads).unwrap_or(cores);
-        let confirm_min =
-            self.within_or("build.confirm_min", raw.confirm_min, 0.01..=1440.0, 5.0)?;
-        let confirm_after = Duration::from_secs_f64(60.0 * confirm_min);
-        Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads })
-    }
-
-    fn update(&self, raw: &RawUpdate, build: &Path, folder: &Path) -> Result<UpdateConfig, Error> {
-        if build.is_file() {
-            let found = format!("{}, a file", build.display());
-            return Err(self.error("build.path", found, "a folder of slots, for [update]"));
-        }
-        let repository = raw.repository.as_ref().map(|text| {
-            address(text, folder).map_err(|_| {
-                let expected = "a folder, file:///folder or https://server/folder";
-                self.error("update.repository", format!("{text:?}"), expected)
-            })
-        });
-        let repository = repository.transpose()?;
-        let every = raw.every_h.map(|hours| {
-            let hours = self.within("update.every_h", hours, 0.001..=8760.0)?;
-            if repository.is_none() {
-                return Err(self.error("update.every_h", hours, "no such key without repository"));
-            }
-            Ok(Duration::from_secs_f64(3600.0 * hours))
-        });
-        Ok(UpdateConfig {
-            root: folder.join(&raw.root),
-            repository,
-            name: raw.name.clone(),
-            every: every.transpose()?,
-            without_clock: match raw.without_clock {
-                RawWithoutClock::Refuse => WithoutClock::Refuse,
-                RawWithoutClock::IgnoreExpiry => WithoutClock::IgnoreExpiry,
-            },
-        })
-    }
-
     /// The prompts; `None` if one has a problem.
     fn prompts(&self, raw: &[RawPrompt], problems: &mut Problems) -> Option<Vec<ConfiguredPrompt>> {
         let mut prompts: Vec<ConfiguredPrompt> = Vec::new();
@@ -226,29 +180,6 @@ impl Check<'_> {
             return Err(self.error(&key, "empty", "points, a box, or both"));
         }
         Ok(points)
-    }
-
-    fn presets(&self, raw: &[RawPreset]) -> Result<Vec<Preset>, Error> {
-        let mut presets: Vec<Preset> = Vec::new();
-        for (index, RawPreset { name, objects }) in raw.iter().enumerate() {
-            let text = |key: String, text: &str| {
-                let wrong = |_| self.error(&key, format!("{text:?}"), ObjectName::EXPECTED);
-                ObjectName::parse(text).map_err(wrong)
-            };
-            let key = format!("preset[{index}].name");
-            let name = text(key.clone(), name)?.as_str().to_owned();
-            if presets.iter().any(|preset| preset.name == name) {
-                return Err(self.error(&key, format!("{name:?}"), "a name of its own"));
-            }
-            let key = format!("preset[{index}].objects");
-            if objects.is_empty() || objects.len() > usize::from(MAX_OBJECT) + 1 {
-                let expected = format!("1 to {}", MAX_OBJECT + 1);
-                return Err(self.error(&key, format!("{} names", objects.len()), expected));
-            }
-            let objects = objects.iter().map(|object| text(key.clone(), object));
-            presets.push(Preset { name, objects: objects.collect::<Result<_, _>>()? });
-        }
-        Ok(presets)
     }
 
     fn cine(&self, raw: &RawCine) -> Result<CineConfig, Error> {

@@ -102,6 +102,24 @@ fn presets_name_up_to_eight_objects() {
 }
 
 #[test]
+fn keys_of_further_builds_need_their_folder() {
+    assert_eq!(
+        refusal(&with("path = \"b.medsa\"", "path = \"b.medsa\"\nkeep_bytes = 0")),
+        "edge.toml: build.keep_bytes is 0, expected no such key without build.others"
+    );
+    let preset = "[[preset]]\nname = \"Colon\"\nobjects = [\"polyp\"]\nbuild = \"endoscopy\"";
+    let text = format!("{MINIMAL}\n{preset}\n");
+    assert_eq!(
+        refusal(&text),
+        "edge.toml: preset[0].build is \"endoscopy\", expected no such key without build.others"
+    );
+    let text = text.replace("path = \"b.medsa\"", "path = \"b.medsa\"\nothers = \"others\"");
+    let config = Config::parse(Path::new("/etc/edge.toml"), &text).unwrap();
+    assert_eq!(config.build.others.as_deref(), Some(Path::new("/etc/others")));
+    assert_eq!(config.presets[0].build.as_deref(), Some("endoscopy"));
+}
+
+#[test]
 fn log_keys_must_be_consistent() {
     let log = |lines: &str| format!("{MINIMAL}[log]\n{lines}\n");
     assert_eq!(

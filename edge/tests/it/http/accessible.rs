@@ -16,7 +16,7 @@ const CHECK: &str = "window.violations = null; \
         nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`)); \
     }); 0";
 
-fn assert_accessible(browser: &mut Browser, situation: &str) {
+pub(super) fn assert_accessible(browser: &mut Browser, situation: &str) {
     browser.value(CHECK);
     browser.wait_until("window.violations !== null");
     let violations = browser.value("window.violations");
@@ -56,8 +56,17 @@ fn axe_finds_no_violations() {
         let choice = format!("[data-choice=theme] [value={theme}]");
         browser.value(&format!("document.querySelector('{choice}').click()"));
         assert_accessible(&mut browser, theme);
-        let dialogs =
-            ["captures", "review", "discarding", "naming", "settings", "build", "sure", "ask"];
+        let dialogs = [
+            "captures",
+            "review",
+            "discarding",
+            "naming",
+            "examination",
+            "settings",
+            "build",
+            "sure",
+            "ask",
+        ];
         for dialog in dialogs {
             browser.value(&format!("document.querySelector('#{dialog}').showModal()"));
             assert_accessible(&mut browser, &format!("{dialog}, {theme}"));

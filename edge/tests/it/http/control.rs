@@ -335,8 +335,8 @@ fn named_object_is_shown_and_stored_with_its_name() {
     browser.wait_until("document.querySelector('#naming').open");
     browser.tap("#naming [name=none]");
     browser.wait_until("document.querySelector('#nameIt').textContent === 'Name'");
-    browser.tap("#nameIt");
-    browser.wait_until("document.querySelector('#naming').open");
+    browser.tap("#examine");
+    browser.wait_until("document.querySelector('#examination').open");
     browser.screenshot("presets");
     browser.tap("#presets button");
     browser.wait_until("document.querySelector('#nameIt').textContent === 'nerve'");

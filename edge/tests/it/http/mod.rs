@@ -4,6 +4,7 @@ mod accessible;
 pub mod browser;
 mod builds;
 mod capture;
+mod choose;
 mod clip;
 mod control;
 mod delay;

@@ -24,13 +24,14 @@ pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (1080, 1920, 0.2480),
 ];
 
-const DIALOGS: [&str; 10] = [
+const DIALOGS: [&str; 11] = [
     "#ask",
     "#captures",
     "#review",
     "#discarding",
     "#naming",
     "#signIn",
+    "#examination",
     "#cleaning",
     "#settings",
     "#build",
@@ -38,7 +39,7 @@ const DIALOGS: [&str; 10] = [
 ];
 
 /// Languages, English last, with the texts for a good mask and for the other build.
-const LANGUAGES: [[&str; 3]; 4] = [
+pub(super) const LANGUAGES: [[&str; 3]; 4] = [
     ["de", "gut", "ultrasound-clicks 1.2.0 verwenden"],
     ["es", "bueno", "Usar ultrasound-clicks 1.2.0"],
     ["fr", "bon", "Utiliser ultrasound-clicks 1.2.0"],
@@ -46,10 +47,10 @@ const LANGUAGES: [[&str; 3]; 4] = [
 ];
 
 /// Smallest touch target for gloved fingers.
-const TARGET_MM: f64 = 12.0;
+pub(super) const TARGET_MM: f64 = 12.0;
 
 /// Elements that are cut off, cover others, or reach over the edge of the screen.
-const CLIPPED: &str = "(() => {
+pub(super) const CLIPPED: &str = "(() => {
   const wrong = [];
   const box = (e) => e.getBoundingClientRect();
   const name = (e) => `${e.id || e.className || e.tagName} ${e.textContent.trim().slice(0, 30)}`;
@@ -196,7 +197,7 @@ fn lock_and_sign_in_fit_all_screens() {
 }
 
 /// Clicks on choices of the settings, as `name=value`.
-fn choose(browser: &mut Browser, name: &str, value: &str) {
+pub(super) fn choose(browser: &mut Browser, name: &str, value: &str) {
     let choice = format!("[data-choice={name}] [value={value}]");
     browser.value(&format!("document.querySelector('{choice}').click()"));
 }
