@@ -40,11 +40,12 @@ enum Inner {
 }
 
 impl Association {
-    /// Connects, and proposes a presentation context for each class, with its transfer syntaxes.
+    /// Connects, and proposes a presentation context for each class and transfer syntax. `what` names
+    /// them in an error.
     ///
     /// # Errors
-    /// [`Error::Connection`].
-    pub(crate) fn open(node: &Node, contexts: &[(String, Vec<String>)]) -> Result<Self, Error> {
+    /// [`Error::Connection`], [`Error::NotOffered`] if the peer accepts none of them.
+    pub(crate) fn open(node: &Node, contexts: &[(&str, &str)], what: &str) -> Result<Self, Error> {
         let mut options = ClientAssociationOptions::new()
             .calling_ae_title(node.calling.clone())
             .called_ae_title(node.called.clone())
@@ -53,12 +54,14 @@ impl Association {
             .write_timeout(node.timeout)
             // Some peers exceed what they have agreed to.
             .strict(false);
-        for (class, transfer_syntaxes) in contexts {
-            options = options.with_presentation_context(class.clone(), transfer_syntaxes.clone());
+        for (class, transfer_syntax) in contexts {
+            options = options.with_presentation_context(*class, vec![*transfer_syntax]);
         }
-        let failed = |error: dicom_ul::association::Error| Error::Connection {
-            node: node.name(),
-            reason: causes(&error),
+        let failed = |error| match error {
+            dicom_ul::association::Error::NoAcceptedPresentationContexts { .. } => {
+                Error::NotOffered { node: node.name(), what: what.to_owned() }
+            }
+            error => Error::Connection { node: node.name(), reason: causes(&error) },
         };
         let inner = match &node.tls {
             None => Inner::Plain(options.establish(&*node.address).map_err(failed)?),

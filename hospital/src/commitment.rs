@@ -10,6 +10,9 @@ use crate::{COMMITMENT_CLASS, Error, IMPLICIT_VR, Instance, Node};
 /// Well-known instance of the service.
 pub(crate) const COMMITMENT_INSTANCE: &str = "1.2.840.10008.1.20.1.1";
 
+/// The service in words.
+const WHAT: &str = "storage commitment";
+
 /// Type of the action: request storage commitment.
 const REQUEST: u16 = 1;
 
@@ -38,10 +41,9 @@ pub fn request_commitment(
     transaction: &str,
     instances: &[Reference],
 ) -> Result<(), Error> {
-    let contexts = [(COMMITMENT_CLASS.to_owned(), vec![IMPLICIT_VR.to_owned()])];
-    let mut association = Association::open(node, &contexts)?;
+    let mut association = Association::open(node, &[(COMMITMENT_CLASS, IMPLICIT_VR)], WHAT)?;
     let context = association.context(COMMITMENT_CLASS, &[IMPLICIT_VR]);
-    let context = context.ok_or_else(|| association.not_offered("storage commitment"))?;
+    let context = context.ok_or_else(|| association.not_offered(WHAT))?;
     let items = instances.iter().map(|Reference { class, uid }| {
         Writer::default()
             .uid(tags::REFERENCED_SOP_CLASS_UID, class)

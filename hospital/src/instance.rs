@@ -2,13 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
-use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
+use dicom_object::{FileMetaTable, InMemDicomObject};
+use dicom_transfer_syntax_registry::entries::{
+    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
+};
 
+use crate::association::causes;
 use crate::{Error, IMPLICIT_VR};
 
 /// Explicit VR little endian: can be written in the transfer syntax that every peer accepts.
 const EXPLICIT_VR: &str = "1.2.840.10008.1.2.1";
+
+/// Length of the preamble in bytes; `DICM` follows.
+const PREAMBLE_BYTES: usize = 128;
 
 /// A DICOM file.
 #[derive(Debug)]
@@ -17,7 +23,7 @@ pub struct Instance {
     class: String,
     uid: String,
     transfer_syntax: String,
-    object: DefaultDicomObject,
+    data_set: Vec<u8>,
 }
 
 impl Instance {
@@ -28,16 +34,16 @@ impl Instance {
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let failed = |reason: String| Error::File { path: path.to_owned(), reason };
-        let object = OpenFileOptions::new().open_file(path);
-        let object = object.map_err(|error| failed(crate::association::causes(&error)))?;
-        let meta = object.meta();
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let mut rest = bytes.get(PREAMBLE_BYTES..).unwrap_or_default();
+        let meta = FileMetaTable::from_reader(&mut rest).map_err(|error| failed(causes(&error)))?;
         let trimmed = |uid: &str| uid.trim_end_matches(['\0', ' ']).to_owned();
         Ok(Self {
             path: path.to_owned(),
             class: trimmed(&meta.media_storage_sop_class_uid),
             uid: trimmed(&meta.media_storage_sop_instance_uid),
             transfer_syntax: trimmed(&meta.transfer_syntax),
-            object,
+            data_set: rest.to_vec(),
         })
     }
 
@@ -57,19 +63,19 @@ impl Instance {
         if own == EXPLICIT_VR { vec![own, IMPLICIT_VR] } else { vec![own] }
     }
 
-    /// The data set in one of these transfer syntaxes.
+    /// The data set in one of these transfer syntaxes; in its own, the bytes of the file.
     pub(crate) fn data_set(&self, transfer_syntax: &str) -> Result<Vec<u8>, Error> {
+        if transfer_syntax == self.transfer_syntax {
+            return Ok(self.data_set.clone());
+        }
+        let failed = |reason| Error::File { path: self.path.clone(), reason };
+        let explicit = EXPLICIT_VR_LITTLE_ENDIAN.erased();
+        let object = InMemDicomObject::read_dataset_with_ts(&self.data_set[..], &explicit)
+            .map_err(|error| failed(causes(&error)))?;
         let mut bytes = Vec::new();
-        let written = if transfer_syntax == self.transfer_syntax {
-            self.object.write_dataset(&mut bytes)
-        } else {
-            let implicit = IMPLICIT_VR_LITTLE_ENDIAN.erased();
-            self.object.write_dataset_with_ts(&mut bytes, &implicit)
-        };
-        written.map_err(|error| Error::File {
-            path: self.path.clone(),
-            reason: crate::association::causes(&error),
-        })?;
+        object
+            .write_dataset_with_ts(&mut bytes, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+            .map_err(|error| failed(causes(&error)))?;
         Ok(bytes)
     }
 }

@@ -41,15 +41,18 @@ impl Node {
     }
 }
 
+/// The service in words.
+const WHAT: &str = "verification";
+
 /// Asks whether the peer accepts associations of this device (C-ECHO).
 ///
 /// # Errors
 /// [`Error::Connection`], [`Error::NotOffered`], [`Error::Refused`], [`Error::Unexpected`].
 pub fn verify(node: &Node) -> Result<(), Error> {
-    let contexts = [(VERIFICATION_CLASS.to_owned(), vec![IMPLICIT_VR.to_owned()])];
-    let mut association = Association::open(node, &contexts)?;
+    let contexts = [(VERIFICATION_CLASS, IMPLICIT_VR)];
+    let mut association = Association::open(node, &contexts, WHAT)?;
     let context = association.context(VERIFICATION_CLASS, &[IMPLICIT_VR]);
-    let context = context.ok_or_else(|| association.not_offered("verification"))?;
+    let context = context.ok_or_else(|| association.not_offered(WHAT))?;
     let request = Command::new(Kind::EchoRequest)
         .uid(tags::AFFECTED_SOP_CLASS_UID, VERIFICATION_CLASS)
         .us(tags::MESSAGE_ID, 1);

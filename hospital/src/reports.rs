@@ -17,6 +17,9 @@ use crate::elements::Elements;
 use crate::message::{Command, Kind, Received};
 use crate::{COMMITMENT_CLASS, Error, IMPLICIT_VR, VERIFICATION_CLASS};
 
+/// Largest number of peers at the same time. An archive needs one; the others are strangers.
+const MAX_PEERS: usize = 8;
+
 /// Longest silence of a peer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,7 +48,7 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Listens at an address. `receive` is called for each report, by a thread of this; the archive
+    /// Listens at an address. `receive` is called for each report, by threads of this; the archive
     /// sends a report again for which it returns false.
     ///
     /// # Errors
@@ -59,19 +62,27 @@ impl Reports {
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let ends = Arc::new(AtomicBool::new(false));
-        let (ae_title, stop) = (ae_title.to_owned(), ends.clone());
+        let (shared, stop) = (Arc::new((ae_title.to_owned(), receive)), ends.clone());
         let serve = move || {
-            // One after the other: an archive opens an association for some reports, and a second one
-            // waits in the queue of the socket.
             for stream in listener.incoming() {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let served = stream
-                    .map_err(|error| error.to_string())
-                    .and_then(|stream| serve(stream, &ae_title, &receive));
-                if let Err(reason) = served {
-                    tracing::warn!("association for reports of an archive: {reason}");
+                let Ok(stream) = stream else { continue };
+                // Held by each thread until it ends.
+                if Arc::strong_count(&shared) > MAX_PEERS {
+                    tracing::warn!("more than {MAX_PEERS} associations for reports of an archive");
+                    continue;
+                }
+                let shared = shared.clone();
+                let serve = move || {
+                    let (ae_title, receive) = &*shared;
+                    if let Err(reason) = serve(stream, ae_title, receive) {
+                        tracing::warn!("association for reports of an archive: {reason}");
+                    }
+                };
+                if let Err(error) = thread::Builder::new().name("report".into()).spawn(serve) {
+                    tracing::warn!("association for reports of an archive: {error}");
                 }
             }
         };

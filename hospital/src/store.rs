@@ -28,25 +28,25 @@ pub struct Stored {
 /// first instance that is refused, [`Error::Unexpected`], [`Error::File`]. Sending all of them again
 /// does no harm: an archive knows an instance by its UID.
 pub fn store(node: &Node, instances: &[Instance]) -> Result<Stored, Error> {
-    let kinds: BTreeSet<_> = instances
+    // A context for each transfer syntax: with several in one, the peer would choose for all
+    // instances of the class.
+    let contexts: BTreeSet<_> = instances
         .iter()
         .flat_map(|instance| {
             instance.transfer_syntaxes().into_iter().map(|syntax| (instance.class(), syntax))
         })
         .collect();
-    // A context for each transfer syntax: with several in one, the peer would choose for all
-    // instances of the class.
-    let contexts: Vec<_> = kinds
-        .into_iter()
-        .map(|(class, syntax)| (class.to_owned(), vec![syntax.to_owned()]))
-        .collect();
-    let mut association = Association::open(node, &contexts)?;
+    let contexts: Vec<_> = contexts.into_iter().collect();
+    let words = |instance: &Instance| {
+        let syntaxes = instance.transfer_syntaxes().join(" or ");
+        format!("class {} in transfer syntax {syntaxes}", instance.class())
+    };
+    let all: BTreeSet<_> = instances.iter().map(words).collect();
+    let all = all.into_iter().collect::<Vec<_>>().join(", ");
+    let mut association = Association::open(node, &contexts, &all)?;
     let contexts = instances.iter().map(|instance| {
-        association.context(instance.class(), &instance.transfer_syntaxes()).ok_or_else(|| {
-            let syntaxes = instance.transfer_syntaxes().join(" or ");
-            association
-                .not_offered(&format!("class {} in transfer syntax {syntaxes}", instance.class()))
-        })
+        let context = association.context(instance.class(), &instance.transfer_syntaxes());
+        context.ok_or_else(|| association.not_offered(&words(instance)))
     });
     let contexts = contexts.collect::<Result<Vec<_>, _>>()?;
     let mut stored = Stored::default();

@@ -12,25 +12,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Header, Data), String> {
     loop {
         let rest = &super::head(bytes)[at.min(super::head(bytes).len())..];
         let line_end = rest.iter().position(|&byte| byte == b'\n');
-        // A header whose samples are elsewhere may end with the file.
-        if line_end.is_none() && fields.data.is_none() {
-            return Err("the header does not end with an empty line".to_owned());
-        }
         let end = line_end.unwrap_or(rest.len());
         let line = String::from_utf8_lossy(&rest[..end]);
         at += end + 1;
         let line = line.trim_end();
-        if line.is_empty() || line_end.is_none() {
-            if !line.is_empty() {
-                fields.take(line)?;
-            }
-            let data = match fields.data.take() {
-                None => Data::Here { at },
-                Some(name) => Data::Beside { name, skipped: fields.skipped },
-            };
-            return Ok((fields.header()?, data));
-        }
         fields.take(line)?;
+        if !line.is_empty() && line_end.is_some() {
+            continue;
+        }
+        let data = match fields.data.take() {
+            // Only a header whose samples are elsewhere may end with the file.
+            None if line_end.is_none() => {
+                return Err("the header does not end with an empty line".to_owned());
+            }
+            None => Data::Here { at },
+            Some(name) => Data::Beside { name, skipped: fields.skipped },
+        };
+        return Ok((fields.header()?, data));
     }
 }
 

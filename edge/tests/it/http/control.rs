@@ -261,8 +261,8 @@ fn cine_buffer_is_shown_only_while_frozen() {
     assert_eq!(show("0"), (204, String::new()));
 }
 
-/// Draws three objects with one outline and long names, and notes where the names are.
-const NAMES: &str = "import('/view.js').then(({ View }) => {
+/// Draws three objects with one outline and long labels, and notes where the labels are.
+const LABELS: &str = "import('/view.js').then(({ View }) => {
   const canvas = document.createElement('canvas');
   canvas.style = 'position: fixed; width: 300px; height: 120px';
   document.body.append(canvas);
@@ -274,19 +274,19 @@ const NAMES: &str = "import('/view.js').then(({ View }) => {
     object, width: 2, height: 2, runs: [0, 4], measured: { parts: 2, contour },
     edges: new Path2D(),
   }));
-  const names = new Map(masks.map(({ object }) => [object, 'superficial femoral artery']));
-  view.draw({ masks, names, prompts: [], calipers: [], opacity: 1 });
+  const labels = new Map(masks.map(({ object }) => [object, 'superficial femoral artery']));
+  view.draw({ masks, labels, prompts: [], calipers: [], opacity: 1 });
   canvas.remove();
   window.places = view.labels;
 })";
 
 #[test]
-fn names_of_objects_do_not_cover_each_other() {
+fn labels_of_objects_do_not_cover_each_other() {
     needs!("browser", "mosquitto");
     let (place, broker) = (Place::new(2), Mosquitto::start());
     let (_edge, address) = run(&place, &broker.url(), "control = true", "");
     let mut browser = Browser::live(1024, 600, &format!("http://{address}/"));
-    browser.value(NAMES);
+    browser.value(LABELS);
     browser.wait_until("window.places !== undefined");
     let places = browser.value("JSON.stringify(window.places)");
     let mut places: Vec<[f64; 4]> = serde_json::from_str(places.as_str().unwrap()).unwrap();
