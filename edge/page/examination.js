@@ -54,9 +54,11 @@ export class Examination {
 
   list() {
     const busy = this.status?.reload.state === 'loading';
-    const usable = (name) => this.builds.some((build) => build.name === name && !build.unavailable);
-    const presets = this.presets.map(({ name, build }) =>
-      choice('preset', name, name, build ? titleOf({ name: build }) : '', false, Boolean(build) && (busy || !usable(build))));
+    const presets = this.presets.map(({ name, build: wanted }) => {
+      if (!wanted) return choice('preset', name, name, '', false, false);
+      const build = this.builds.find((build) => build.name === wanted);
+      return choice('preset', name, name, build ? titleOf(build) : wanted, false, busy || !build || Boolean(build.unavailable));
+    });
     const builds = this.builds.map((build) =>
       choice('build', build.name, titleOf(build), about(build), build.in_use, busy || Boolean(build.unavailable)));
     this.groups[0].replaceChildren(...presets);
@@ -64,12 +66,14 @@ export class Examination {
   }
 }
 
-function titleOf({ name }) { return name === 'main' ? text.mainBuild : name; }
+/** Name of a build; the main one has no file of its own, so it is called by its description. */
+function titleOf({ name, build }) { return name === 'main' ? build ?? text.mainBuild : name; }
 
 /** Task and structures of a build, or the reason why it is not available. */
-function about({ build, classes, unavailable }) {
+function about({ name, build, classes, unavailable }) {
   if (unavailable) return `${text.unavailable}: ${unavailable}`;
-  return build ? `${build} · ${classes.join(', ') || text.anyStructure}` : text.beingChecked;
+  if (!build) return text.beingChecked;
+  return [name === 'main' ? text.mainBuild : build, classes.join(', ') || text.anyStructure].join(' · ');
 }
 
 function choice(kind, value, title, words, pressed, disabled) {

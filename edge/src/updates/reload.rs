@@ -251,7 +251,7 @@ impl Inner {
     fn bring(&self, name: &str, purpose: Purpose) -> Result<(), Error> {
         let _turn = self.turn.blocking_lock();
         // A panic means that the build is not accepted.
-        let loaded = threads::caught(NAME, || self.obtain(name));
+        let loaded = threads::caught(NAME, || self.obtain(name, purpose));
         let loaded = loaded.unwrap_or_else(|panic| Err(threads::Error::from(panic).into()));
         let network = loaded.inspect_err(|error| {
             let rolled_back = name == MAIN && slots::failed(&self.config.build.path);
@@ -281,8 +281,12 @@ impl Inner {
 
     /// The network of a build: the one in use, a kept one, or a new one that passed its acceptance
     /// test.
-    fn obtain(&self, name: &str) -> Result<Arc<Network<Engine>>, Error> {
-        let file = in_background("loading", || self.open(name))??;
+    fn obtain(&self, name: &str, purpose: Purpose) -> Result<Arc<Network<Engine>>, Error> {
+        let file = match purpose {
+            // A user waits, and hashing the file is all that a kept build takes.
+            Purpose::Use => self.open(name),
+            Purpose::Renew => in_background("loading", || self.open(name))?,
+        }?;
         let running = self.slot.primary();
         if file.sha256 == running.build.sha256 {
             return Ok(running);

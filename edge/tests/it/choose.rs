@@ -8,7 +8,7 @@ use medsa_edge::config::Protocol;
 use medsa_edge::records::Records;
 use medsa_test_inputs::needs;
 use medsa_update::{Folder, Phase};
-use medsa_wire::Command;
+use medsa_wire::{Command, MaskMessage};
 use serde_json::{Value, json};
 
 use crate::harness::{Edge, Mosquitto, Observer, Place, as_mask, external, wait_until};
@@ -89,9 +89,11 @@ impl Bench {
         self.observer.wait_for_mask("a mask of the build", |mask| mask.mask.width() == width);
     }
 
-    /// Width of the next mask.
+    /// Width of the masks from now on.
     fn width(&self) -> u16 {
-        self.observer.wait_for_mask("a mask", |_| true).mask.width()
+        let frames = self.get("/health")["frames"].as_u64().unwrap();
+        let is_new = |mask: &MaskMessage| mask.frame_id >= frames;
+        self.observer.wait_for_mask("a mask of a new frame", is_new).mask.width()
     }
 
     fn end(mut self) {

@@ -27,7 +27,7 @@ impl Check<'_> {
         if let (Some(bytes), None) = (raw.keep_bytes, &raw.others) {
             return Err(self.error(key, bytes, "no such key without build.others"));
         }
-        let keep_bytes = self.within_or(key, raw.keep_bytes, 0..=64 << 30, 1 << 30)? as u64;
+        let keep_bytes = self.within_or(key, raw.keep_bytes, 0..=64 << 30, 192 << 20)? as u64;
         let others = raw.others.as_ref().map(|others| folder.join(others));
         Ok(BuildConfig { path: folder.join(&raw.path), confirm_after, threads, others, keep_bytes })
     }

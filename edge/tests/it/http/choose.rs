@@ -40,7 +40,7 @@ fn examination_switches_the_build_and_names_objects() {
     let (edge, address) = run(&place, &broker);
     let mut browser = Browser::live(1024, 600, &address);
     browser.wait_until(&fact("good"));
-    browser.wait_until(&reads("#examine", "Main build"));
+    browser.wait_until(&reads("#examine", "tiny 1.0.0"));
     browser.tap("#examine");
     browser.wait_until(OPEN);
     let pressed = browser.value("document.querySelector('#builds [aria-pressed=true]').value");
@@ -77,7 +77,7 @@ fn examination_switches_the_build_and_names_objects() {
     browser.tap("#examine");
     browser.wait_until(OPEN);
     browser.tap("#builds [value=main]");
-    browser.wait_until(&reads("#examine", "Main build"));
+    browser.wait_until(&reads("#examine", "tiny 1.0.0"));
     // A build alone keeps the names.
     assert_eq!(browser.value("document.querySelector('#nameIt').textContent"), "polyp");
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
@@ -95,7 +95,7 @@ fn failed_switch_is_reported_and_changes_no_names() {
     browser.wait_until(OPEN);
     browser.tap("#presets button:nth-child(2)");
     browser.wait_until(&notice("the other build was not accepted: "));
-    browser.wait_until(&reads("#examine", "Main build"));
+    browser.wait_until(&reads("#examine", "tiny 1.0.0"));
     assert_eq!(browser.value("document.querySelector('#nameIt').textContent"), "Name");
     browser.tap("#examine");
     browser.wait_until(OPEN);
