@@ -9,7 +9,7 @@ export default {
   measure: 'Messen', distance: 'Strecke', ellipse: 'Ellipse', angle: 'Winkel', circumference: 'Umfang',
   removeCaliper: 'Messung entfernen', measureHint: 'Die Enden einer Messung ziehen. Zum Entfernen eine Messung halten.',
   returned: 'Das Bild war länger als 10 s weg. Punkte und Rahmen von vorher anwenden?', keep: 'Behalten',
-  settings: 'Optionen', theme: 'Helligkeit', dark: 'Dunkel', light: 'Hell', dim: 'Gedimmt', look: 'Masken', outline: 'Umriss', fill: 'Fläche', labels: 'Beschriftung', labelSize: 'Name und Größe', labelName: 'Name', labelNone: 'Keine', opacity: 'Deckkraft',
+  settings: 'Optionen', theme: 'Helligkeit', dark: 'Dunkel', light: 'Hell', dim: 'Gedimmt', look: 'Masken', outline: 'Umriss', fill: 'Fläche', labels: 'Beschriftung', labelSize: 'Alles', labelName: 'Name', labelNone: 'Nichts', opacity: 'Deckkraft',
   language: 'Sprache', hand: 'Tasten', left: 'Links', right: 'Rechts', size: 'Größe', normal: 'Normal', large: 'Groß', device: 'Gerät',
   token: 'Zugangstoken dieses Geräts', enter: 'Anmelden',
   wrongToken: 'Dieses Token ist falsch.', tooManyTokens: 'Zu viele falsche Token. In 10 s erneut versuchen.',

@@ -2,7 +2,6 @@
 
 import { describe, otherOf } from './build.js';
 import { Captures } from './captures.js';
-import { Review } from './review.js';
 import { setText, text, worded } from './words.js';
 
 const COPIED_AT_ONCE = 10;
@@ -14,8 +13,9 @@ export class Dialogs {
   constructor(device, reload, failed) {
     Object.assign(this, { device, reload, failed });
     const parts = { list: element('list'), day: element('day') };
-    this.captures = new Captures(device, parts, (id) => this.review.open(id), failed);
-    this.review = new Review(device, this.captures);
+    this.captures = new Captures(device, parts, (id) => this.openReview(id), failed);
+    /** Loaded with the first capture that is opened. */
+    this.review = null;
     for (const close of document.querySelectorAll('.close')) {
       close.addEventListener('click', () => close.closest('dialog').close());
     }
@@ -27,6 +27,15 @@ export class Dialogs {
     element('ask').addEventListener('close', () => {
       device.setToken(element('token').value);
       element('token').value = '';
+    });
+  }
+
+  openReview(id) {
+    const { device, captures } = this;
+    this.review ??= import('./review.js').then(({ Review }) => new Review(device, captures));
+    this.review.then((review) => review.open(id)).catch((error) => {
+      this.review = null;
+      this.failed(error);
     });
   }
 
@@ -93,7 +102,7 @@ export class Dialogs {
     this.copying = false;
   }
 
-  showCaptures() { this.captures.update().then(() => this.review.refresh()).catch(this.failed); }
+  showCaptures() { this.captures.update().then(() => this.review).then((review) => review?.refresh()).catch(this.failed); }
 
   showBuild() { this.readBuild().catch(this.failed); }
 

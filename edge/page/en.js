@@ -9,7 +9,7 @@ export default {
   measure: 'Measure', distance: 'Distance', ellipse: 'Ellipse', angle: 'Angle', circumference: 'Circumference',
   removeCaliper: 'Remove measurement', measureHint: 'Drag the ends of a measurement. Hold it to remove it.',
   returned: 'The image was away for more than 10 s. Apply the points and boxes from before?', keep: 'Keep',
-  settings: 'Settings', theme: 'Brightness', dark: 'Dark', light: 'Light', dim: 'Dim', look: 'Masks', outline: 'Outline', fill: 'Fill', labels: 'Labels', labelSize: 'Name and size', labelName: 'Name', labelNone: 'None', opacity: 'Opacity',
+  settings: 'Settings', theme: 'Brightness', dark: 'Dark', light: 'Light', dim: 'Dim', look: 'Masks', outline: 'Outline', fill: 'Fill', labels: 'Labels', labelSize: 'All', labelName: 'Name', labelNone: 'None', opacity: 'Opacity',
   language: 'Language', hand: 'Buttons', left: 'Left', right: 'Right', size: 'Size', normal: 'Normal', large: 'Large', device: 'Device',
   token: 'Access token of this device', enter: 'Sign in',
   wrongToken: 'This token is wrong.', tooManyTokens: 'Too many wrong tokens. Try again in 10 s.',

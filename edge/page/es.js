@@ -9,7 +9,7 @@ export default {
   measure: 'Medir', distance: 'Distancia', ellipse: 'Elipse', angle: 'Ángulo', circumference: 'Perímetro',
   removeCaliper: 'Quitar medida', measureHint: 'Arrastre los extremos de una medida. Manténgala pulsada para quitarla.',
   returned: 'La imagen faltó más de 10 s. ¿Aplicar los puntos y recuadros de antes?', keep: 'Mantener',
-  settings: 'Ajustes', theme: 'Brillo', dark: 'Oscuro', light: 'Claro', dim: 'Tenue', look: 'Máscaras', outline: 'Contorno', fill: 'Relleno', labels: 'Etiquetas', labelSize: 'Nombre y tamaño', labelName: 'Nombre', labelNone: 'Ninguna', opacity: 'Opacidad',
+  settings: 'Ajustes', theme: 'Brillo', dark: 'Oscuro', light: 'Claro', dim: 'Tenue', look: 'Máscaras', outline: 'Contorno', fill: 'Relleno', labels: 'Etiquetas', labelSize: 'Todo', labelName: 'Nombre', labelNone: 'Nada', opacity: 'Opacidad',
   language: 'Idioma', hand: 'Botones', left: 'Izquierda', right: 'Derecha', size: 'Tamaño', normal: 'Normal', large: 'Grande', device: 'Equipo',
   token: 'Clave de acceso de este equipo', enter: 'Entrar',
   wrongToken: 'Esta clave es incorrecta.', tooManyTokens: 'Demasiadas claves incorrectas. Inténtelo en 10 s.',

@@ -9,7 +9,7 @@ export default {
   measure: 'Mesurer', distance: 'Distance', ellipse: 'Ellipse', angle: 'Angle', circumference: 'Périmètre',
   removeCaliper: 'Retirer la mesure', measureHint: 'Déplacez les extrémités d’une mesure. Appuyez longuement sur une mesure pour la retirer.',
   returned: 'L’image a disparu plus de 10 s. Appliquer les points et cadres d’avant ?', keep: 'Garder',
-  settings: 'Réglages', theme: 'Luminosité', dark: 'Sombre', light: 'Clair', dim: 'Tamisé', look: 'Masques', outline: 'Contour', fill: 'Surface', labels: 'Étiquettes', labelSize: 'Nom et taille', labelName: 'Nom', labelNone: 'Aucune', opacity: 'Opacité',
+  settings: 'Réglages', theme: 'Luminosité', dark: 'Sombre', light: 'Clair', dim: 'Tamisé', look: 'Masques', outline: 'Contour', fill: 'Surface', labels: 'Étiquettes', labelSize: 'Tout', labelName: 'Nom', labelNone: 'Rien', opacity: 'Opacité',
   language: 'Langue', hand: 'Boutons', left: 'Gauche', right: 'Droite', size: 'Taille', normal: 'Normale', large: 'Grande', device: 'Appareil',
   token: 'Jeton d’accès de cet appareil', enter: 'Se connecter',
   wrongToken: 'Ce jeton est faux.', tooManyTokens: 'Trop de jetons faux. Réessayez dans 10 s.',

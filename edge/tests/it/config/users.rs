@@ -63,7 +63,9 @@ fn wrong_users_are_named_with_their_key() {
     assert!(found.starts_with(expected), "{found}");
     // A PIN under another name is not repeated in messages.
     for line in ["pin = \"2580\"", "pin_hash = 2580", "pin_hash = 2580 0"] {
-        let found = refusal(&format!("{MINIMAL}[[user]]\nname = \"Anna\"\n{line}\n"));
+        let found = refusal(&format!(
+            "{MINIMAL}[http]\ncontrol = true\n[[user]]\nname = \"Anna\"\n{line}\n"
+        ));
         assert!(found.contains("pin") && !found.contains("2580"), "{found}");
     }
 }

@@ -60,12 +60,12 @@ fn outlines_are_labelled_and_heads_have_a_circumference() {
     needs!("browser", "mosquitto");
     let mut bench = Bench::with_source("");
     bench.browser.value(
-        "import(location.origin + '/facts.js').then((facts) => { window.facts = facts; \
+        "import(location.origin + '/facts.js').then((facts) => { window.made = facts; \
          window.head = { parts: 1, areaPx: 10, longestPx: 9, shortestPx: 8, \
          physical: { areaMm2: 6283, longestMm: 100, shortestMm: 80 } }; }), null",
     );
-    bench.browser.wait_until("!!window.facts");
-    let mut value = |call: &str| bench.browser.value(&format!("facts.{call}"));
+    bench.browser.wait_until("!!window.made");
+    let mut value = |call: &str| bench.browser.value(&format!("made.{call}"));
     let words = "map(([, words]) => words)";
     let sizes = ["Area: 6283 mm²", "Diameters: 100.0 × 80.0 mm"];
     let around = "Circumference: 284 mm";
