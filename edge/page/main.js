@@ -370,7 +370,7 @@ element('objects').append(...COLOURS.map((colour, object) => {
 }));
 const icons = { undo: 'undo', redo: 'redo', clear: 'clear', capture: 'capture', showCaptures: 'captures', showSettings: 'settings' };
 for (const [id, icon] of Object.entries(icons)) setIcon(element(id), icon);
-const settings = new Settings(element('settings'), { language: preferred() }, (values) => {
+const settings = new Settings({ language: preferred() }, (values) => {
   speak(values.language).then(redraw, notDone);
   redraw();
 });

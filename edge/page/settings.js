@@ -16,12 +16,12 @@ const VALUES = {
 
 export class Settings {
   /** `changed` is called after every change, and once at the start. */
-  constructor(sheet, defaults, changed) {
+  constructor(defaults, changed) {
     const initial = Object.fromEntries(Object.entries(VALUES).map(([name, [first]]) => [name, first]));
-    Object.assign(this, { sheet, changed, defaults: { ...initial, ...defaults } });
+    Object.assign(this, { changed, defaults: { ...initial, ...defaults } });
     /** Settings that were chosen here; only these are stored. */
     this.chosen = stored();
-    for (const button of sheet.querySelectorAll('[data-choice] button')) {
+    for (const button of document.querySelectorAll('[data-choice] button')) {
       const name = button.parentElement.dataset.choice;
       button.addEventListener('click', () => this.set(name, button.value));
     }
@@ -41,7 +41,7 @@ export class Settings {
   show() {
     this.values = { ...this.defaults, ...this.chosen };
     Object.assign(document.documentElement.dataset, this.values);
-    for (const button of this.sheet.querySelectorAll('[data-choice] button')) {
+    for (const button of document.querySelectorAll('[data-choice] button')) {
       const chosen = this.values[button.parentElement.dataset.choice] === button.value;
       button.setAttribute('aria-pressed', chosen);
     }
