@@ -148,7 +148,7 @@ pub(super) struct RawPreset {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUser {
     pub name: String,
-    /// Of any type, because the parser would quote a value of another type, which may be the PIN.
+    /// A value of any type: the parser would quote one of another type, and it may be the PIN.
     pub pin_hash: toml::Value,
 }
 
