@@ -24,7 +24,7 @@ git ls-files -z '*.md' | xargs -0 python3 tools/lint-links.py
 
 say "import cycles between files"
 tools/imports sam kernels bundle frames update wire wire/docs console edge export engine trainer \
-    boards tests
+    boards tests hospital
 
 say "licences, duplicate versions and sources of dependencies"
 "$cache/tools/bin/cargo-deny" --all-features --locked check --hide-inclusion-graph \

@@ -94,7 +94,7 @@ pub enum FramesError {
     Sequence {
         /// The file.
         path: PathBuf,
-        /// What was found, and what was expected.
+        /// Value found and expected.
         reason: String,
     },
 

@@ -19,13 +19,15 @@ mod message;
 mod node;
 mod reports;
 mod store;
+mod verification;
 
 pub use commitment::{Reference, request_commitment};
 pub use error::Error;
 pub use instance::Instance;
-pub use node::{Node, Tls, verify};
+pub use node::{Node, Tls};
 pub use reports::{Report, Reports};
 pub use store::{Stored, store};
+pub use verification::verify;
 
 /// SOP class of storage commitment (PS3.4 annex J).
 const COMMITMENT_CLASS: &str = "1.2.840.10008.1.20.1";

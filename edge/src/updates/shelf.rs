@@ -166,7 +166,7 @@ impl Shelf {
 }
 
 impl Content {
-    /// What is reported: nothing if there is only one build.
+    /// Builds to report: none if there is only one.
     fn offered(&self) -> Vec<OfferedBuild> {
         if self.builds.len() > 1 { self.offers() } else { Vec::new() }
     }

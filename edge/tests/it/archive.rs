@@ -119,7 +119,7 @@ fn records_wait_for_an_archive_that_is_away_and_survive_a_kill() {
     assert_eq!(count(&orthanc), 6);
 }
 
-/// What an archive does not take must not hold up the others.
+/// The archive is not asked again for what it does not take.
 #[test]
 fn record_that_is_not_taken_is_reported_once() {
     let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
