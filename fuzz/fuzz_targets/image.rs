@@ -1,4 +1,4 @@
-//! PNG and JPEG files.
+//! PNG, JPEG, MetaImage and NRRD files.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
