@@ -10,6 +10,7 @@ import io
 import json
 import random
 import tarfile
+import zlib
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -138,6 +139,19 @@ def main():
     write("image", "grey.jpg", saved(grey, "JPEG"))
     write("image", "rgb.png", saved(rgb, "PNG"))
     write("image", "palette.png", saved(rgb.quantize(8), "PNG"))
+    samples = bytes(range(24))
+    header = (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+        "CompressedData = True\nDimSize = 4 3 2\nElementSpacing = 0.5 0.25 1\n"
+        "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    )
+    write("image", "sequence.mha", header.encode() + zlib.compress(samples))
+    header = (
+        "NRRD0005\ntype: short\ndimension: 4\nsizes: 3 2 1 2\n"
+        "space directions: none (0.5,0) (0,0.2) none\nkinds: RGB-color domain domain list\n"
+        "encoding: raw\nendian: little\n\n"
+    )
+    write("image", "sequence.nrrd", header.encode() + samples)
     write("image", "grey.png", saved(grey, "PNG"))
     write("image", "rgba.png", saved(rgb.convert("RGBA"), "PNG"))
 
