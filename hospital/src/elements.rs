@@ -202,7 +202,7 @@ mod tests {
                 let mut changed = bytes.clone();
                 changed[at] = byte;
                 let elements = Elements::of(&changed);
-                let _ = elements.items(LIST).iter().map(|item| item.uid(UID)).count();
+                let _ = elements.items(LIST).iter().filter_map(|item| item.uid(UID)).count();
             }
         }
         let deep = [0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff].repeat(100_000);
