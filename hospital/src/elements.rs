@@ -99,6 +99,11 @@ impl<'a> Elements<'a> {
     /// The next element with the bytes of its value; those of a sequence or item without its
     /// delimiter.
     fn next(&mut self) -> Option<(Tag, &'a [u8])> {
+        self.element(MAX_DEPTH)
+    }
+
+    /// As [`Self::next`], with values of undefined length nested up to `depth`.
+    fn element(&mut self, depth: usize) -> Option<(Tag, &'a [u8])> {
         let (header, rest) = self.bytes.split_first_chunk::<8>()?;
         let [a, b, c, d, length @ ..] = *header;
         let tag = Tag(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
@@ -108,39 +113,19 @@ impl<'a> Elements<'a> {
             self.bytes = rest;
             return Some((tag, value));
         }
-        let end = if tag == ITEM { END_OF_ITEM } else { END_OF_SEQUENCE };
-        let mut inside = Self::of(rest);
-        let mut value = 0;
-        loop {
-            let (found, _) = inside.step(MAX_DEPTH)?;
-            if found == end {
-                self.bytes = inside.bytes;
-                return Some((tag, &rest[..value]));
-            }
-            value = rest.len() - inside.bytes.len();
-        }
-    }
-
-    /// Passes over an element, with sequences of undefined length nested up to `depth`.
-    fn step(&mut self, depth: usize) -> Option<(Tag, ())> {
-        let (header, rest) = self.bytes.split_first_chunk::<8>()?;
-        let [a, b, c, d, length @ ..] = *header;
-        let tag = Tag(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-        let length = u32::from_le_bytes(length);
-        if length != UNDEFINED {
-            self.bytes = rest.get(length as usize..)?;
-            return Some((tag, ()));
-        }
+        let depth = depth.checked_sub(1)?;
         let end = if tag == ITEM { END_OF_ITEM } else { END_OF_SEQUENCE };
         self.bytes = rest;
-        let depth = depth.checked_sub(1)?;
-        while self.step(depth)?.0 != end {}
-        Some((tag, ()))
+        let mut value = 0;
+        while self.element(depth)?.0 != end {
+            value = rest.len() - self.bytes.len();
+        }
+        Some((tag, &rest[..value]))
     }
 }
 
-/// Deepest nesting that is passed over.
-const MAX_DEPTH: usize = 8;
+/// Deepest nesting of values of undefined length.
+const MAX_DEPTH: usize = 9;
 
 #[cfg(test)]
 mod tests {

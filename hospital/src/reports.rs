@@ -99,11 +99,8 @@ impl Reports {
 impl Drop for Reports {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
-        // Wakes the thread. An association in progress ends by itself within the time limit.
-        let woken = TcpStream::connect(self.address);
-        if let (Ok(_), Some(thread)) = (woken, self.thread.take())
-            && thread.is_finished()
-        {
+        // Wakes the thread. Associations in progress end by themselves within the time limit.
+        if let (Ok(_), Some(thread)) = (TcpStream::connect(self.address), self.thread.take()) {
             let _ = thread.join();
         }
     }

@@ -82,9 +82,9 @@ impl PacsArchive {
         for id in &ids {
             let done = match self.progresses.get(id) {
                 Progress::Waiting => self.send(id, captures),
-                Progress::Sent if self.commitment.is_some() => self.ask(id, captures),
+                Progress::Sent if self.commitment.is_some() => self.ask_again(id, captures),
                 Progress::Asked { at_s, .. } if now_s() >= at_s + ASK_AGAIN.as_secs() => {
-                    self.ask(id, captures)
+                    self.ask_again(id, captures)
                 }
                 _ => continue,
             };
@@ -117,11 +117,15 @@ impl PacsArchive {
         self.progresses.set(id, Progress::Sent)?;
         self.meter.count(Counter::RecordsArchived);
         tracing::info!("record {id} is in the archive");
-        if self.commitment.is_some() { self.ask(id, captures) } else { Ok(()) }
+        if self.commitment.is_some() { self.ask(id, &instances) } else { Ok(()) }
     }
 
-    fn ask(&self, id: &str, captures: &dyn Captures) -> Result<(), Error> {
+    fn ask_again(&self, id: &str, captures: &dyn Captures) -> Result<(), Error> {
         let Ok(instances) = instances(id, captures) else { return Ok(()) };
+        self.ask(id, &instances)
+    }
+
+    fn ask(&self, id: &str, instances: &[Instance]) -> Result<(), Error> {
         let references: Vec<_> = instances.iter().map(Reference::from).collect();
         let transaction = format!("2.25.{}", uuid::Uuid::new_v4().as_u128());
         // Before the request: the report may come before its response.

@@ -35,9 +35,8 @@ pub trait Captures: Send + Sync {
     /// As [`Captures::list`].
     fn ids(&self) -> Result<Vec<String>, String>;
 
-    /// Content of `record.json`, with the delivery state as `upload` and the progress to
-    /// the archive as `archive`; `None` if there is no such
-    /// record.
+    /// Content of `record.json`, with the delivery state as `upload` and the progress to the archive
+    /// as `archive`; `None` if there is no such record.
     ///
     /// # Errors
     /// The record is damaged or cannot be read.
