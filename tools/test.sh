@@ -28,7 +28,9 @@ trap finish EXIT
 tools/setup.sh test
 # As the programs do; see `medsa_trainer::use_all_cores`.
 RAYON_NUM_THREADS=$(nproc) CANDLE_NUM_THREADS=1
-export RAYON_NUM_THREADS CANDLE_NUM_THREADS
+# Tests of the service wait for devices and browsers more than they compute.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RAYON_NUM_THREADS CANDLE_NUM_THREADS RUST_TEST_THREADS
 # With MPI, to test training by several processes, too. A single profile and set of features, so that
 # the trainer is built once.
 build=(--release --workspace)

@@ -3,6 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::OnceLock;
+
+use medsa_bundle::{Build, Limits};
 
 use crate::place;
 
@@ -86,22 +89,26 @@ impl Drop for Background {
     }
 }
 
-/// Makes the build of the demo in `folder`, and returns its path: 128 px, int8, shipped adapter and
-/// calibration. Its models are in `build.onnx/int8`. Tests that use it need `litemedsam`.
+/// The build of the demo: 128 px, int8, shipped adapter and calibration. It is made once for all
+/// tests; those that use it need `litemedsam`.
 ///
 /// # Panics
 /// If the program fails.
-pub fn demo_build(folder: &Path) -> PathBuf {
-    let adapter = place::repository().join("trainer/adapters/ultrasound-clicks");
-    let out = folder.join("build.medsa");
-    run(command("medsa-export")
-        .args(["build", "--input-size", "128", "--precision", "int8", "--base"])
-        .arg(place::lite_medsam())
-        .arg("--adapter")
-        .arg(adapter.join("adapter.safetensors"))
-        .arg("--calibration")
-        .arg(adapter.join("128px.calibration"))
-        .arg("--out")
-        .arg(&out));
-    out
+pub fn demo_build() -> &'static Build {
+    static MADE: OnceLock<Build> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let adapter = place::repository().join("trainer/adapters/ultrasound-clicks");
+        let folder = place::scratch();
+        let out = folder.path().join("build.medsa");
+        run(command("medsa-export")
+            .args(["build", "--input-size", "128", "--precision", "int8", "--base"])
+            .arg(place::lite_medsam())
+            .arg("--adapter")
+            .arg(adapter.join("adapter.safetensors"))
+            .arg("--calibration")
+            .arg(adapter.join("128px.calibration"))
+            .arg("--out")
+            .arg(&out));
+        Build::read(&out, &Limits::default()).unwrap()
+    })
 }

@@ -120,23 +120,26 @@ impl Still {
     }
 
     /// Position in the still of a pixel of the frame at `time`.
-    fn source(&self, time: f32, [x, y]: [f32; 2]) -> [f32; 2] {
+    fn source(&self, time: f32) -> impl Fn([f32; 2]) -> [f32; 2] {
         let phase = std::f32::consts::TAU * time / PERIOD;
         let (width, height) = (self.image.width as f32, self.image.height as f32);
         let shift = [SHIFT * width * phase.sin(), 0.5 * SHIFT * width * (1.7 * phase).sin()];
         let (angle, scale) = (ROTATION * (0.6 * phase).sin(), 1.0 + SCALE * (0.8 * phase).sin());
-        let (u, v) = (x - width / 2.0 - shift[0], y - height / 2.0 - shift[1]);
         let (sin, cos) = angle.sin_cos();
-        [(u * cos + v * sin) / scale + width / 2.0, (v * cos - u * sin) / scale + height / 2.0]
+        move |[x, y]| {
+            let (u, v) = (x - width / 2.0 - shift[0], y - height / 2.0 - shift[1]);
+            [(u * cos + v * sin) / scale + width / 2.0, (v * cos - u * sin) / scale + height / 2.0]
+        }
     }
 
     fn moved(&self, time: f32) -> Frame {
         let (width, height) = (self.image.width as usize, self.image.height as usize);
         let at = |x: usize, y: usize| &self.image.rgb[3 * (y * width + x)..][..3];
+        let source = self.source(time);
         let mut rgb = Vec::with_capacity(self.image.rgb.len());
         for y in 0..height {
             for x in 0..width {
-                let [u, v] = self.source(time, [x as f32, y as f32]);
+                let [u, v] = source([x as f32, y as f32]);
                 let (u, v) =
                     (u.clamp(0.0, width as f32 - 1.001), v.clamp(0.0, height as f32 - 1.001));
                 let (left, top) = (u as usize, v as usize);
@@ -154,8 +157,9 @@ impl Still {
 
     fn moved_mask(&self, time: f32) -> Array2<bool> {
         let (height, width) = self.mask.dim();
+        let source = self.source(time);
         Array2::from_shape_fn((height, width), |(y, x)| {
-            let [u, v] = self.source(time, [x as f32, y as f32]).map(f32::round);
+            let [u, v] = source([x as f32, y as f32]).map(f32::round);
             let within = u >= 0.0 && v >= 0.0 && u < width as f32 && v < height as f32;
             within && self.mask[[v as usize, u as usize]]
         })

@@ -1,27 +1,17 @@
 //! Following on real clips with the shipped adapter; a short form of `make bench PARTS=following`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 
-use medsa_bundle::{Build, Limits};
 use medsa_engine::Engine;
 use medsa_tests::following::{self, Event, PLACES, Still, sequences};
 use medsa_tests::needs;
 use medsa_tests::place;
 use medsa_tests::program::demo_build;
 
-/// The engine with the build of the demo.
-fn engine(folder: &Path) -> Engine {
-    let out = demo_build(folder);
-    let build = Build::read(&out, &Limits::default()).unwrap();
-    Engine::load(&build, NonZeroUsize::MIN).unwrap()
-}
-
 #[test]
 fn objects_stay_outlined_and_return() {
     needs!("dicom", "litemedsam");
-    let folder = place::scratch();
-    let engine = engine(folder.path());
+    let engine = Engine::load(demo_build(), NonZeroUsize::MIN).unwrap();
 
     // Ten seconds of the ventricle, while an encoder run takes a tenth of a second.
     let places = &PLACES[..3];

@@ -14,19 +14,11 @@ use medsa_sam::{
 };
 use medsa_tests::counting::allocated;
 use medsa_tests::golden::{cosine, max_difference};
-use medsa_tests::model::{quantized, small_vit};
+use medsa_tests::model::{quantized, quantized_litemedsam, small_vit};
 use medsa_tests::{needs, place};
+use medsa_trainer::Checkpoint;
 use medsa_trainer::train::initial_weights;
-use medsa_trainer::{Adapter, Checkpoint};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayD, ArrayView1, Axis, Ix2};
-
-/// The trained click adapter, whose LoRA is folded into weights.
-pub(super) fn click(input_size: usize) -> Sam {
-    let file = "trainer/adapters/ultrasound-clicks/adapter.safetensors";
-    let adapter = Adapter::read(&place::repository().join(file)).unwrap();
-    let base = Checkpoint::read(&place::lite_medsam()).unwrap();
-    adapter.sam(&base, Some(input_size)).unwrap().folded(&Folding::ALL)
-}
 
 /// With Space and Mlp adapters, which are not completely folded into other layers.
 fn adapted() -> Sam {
@@ -59,83 +51,80 @@ fn with_adapters(base: &Sam, stages: &[usize]) -> Sam {
 #[test]
 fn kernels_equal_functions() {
     needs!("dicom", "litemedsam");
-    assert_agrees(1e-6, [("click", click(64)), ("adapted", adapted())]);
+    let (plain, int8) = quantized_litemedsam();
+    assert_agrees(1e-6, "LiteMedSAM", plain, int8);
+    let adapted = adapted();
+    assert_agrees(1e-6, "adapted", &adapted, &quantized(&adapted));
 }
 
 #[test]
 fn kernels_of_a_sam_vit_equal_functions() {
     needs!("dicom");
     // In such small networks, smaller changes do not change any rounding.
-    assert_agrees(1e-5, [("vit", vit(128)), ("large vit", vit(320))]);
+    for (what, sam) in [("vit", vit(128)), ("large vit", vit(320))] {
+        assert_agrees(1e-5, what, &sam, &quantized(&sam));
+    }
 }
 
 /// `nearly`: relative change of the image at which the int8 functions no longer agree with
 /// themselves.
-fn assert_agrees<'a>(nearly: f32, networks: impl IntoIterator<Item = (&'a str, Sam)>) {
+fn assert_agrees(nearly: f32, what: &str, sam: &Sam, int8: &Quantization) {
     let frame = Clip::open(place::cine()).unwrap().frame(15).unwrap();
     let size = (frame.width as usize, frame.height as usize);
     let view = RgbView::new(size.0, size.1, &frame.rgb).unwrap();
-    for (what, sam) in networks {
-        let preprocess = sam.config().preprocess;
-        let (image, geometry) = preprocess.run(view);
-        let click = Point { x: 150.0, y: 120.0, positive: true };
-        let bbox = Some([90.0, 60.0, 230.0, 190.0]);
-        let prompts = [Prompt::new(vec![click], None, size), Prompt::new(vec![], bbox, size)];
-        for (precision, quantization) in
-            [("f32", Quantization::default()), ("int8", quantized(&sam))]
-        {
-            let models = Models::record(&sam, &quantization, &[]);
-            let plain = [&models.encoder, &models.decoder].map(|model| inlined(model));
-            let engine = |[encoder, decoder]: [&[u8]; 2], threads: usize| {
-                let threads = NonZeroUsize::new(threads).unwrap();
-                Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
+    let preprocess = sam.config().preprocess;
+    let (image, geometry) = preprocess.run(view);
+    let click = Point { x: 150.0, y: 120.0, positive: true };
+    let bbox = Some([90.0, 60.0, 230.0, 190.0]);
+    let prompts = [Prompt::new(vec![click], None, size), Prompt::new(vec![], bbox, size)];
+    for (precision, quantization) in [("f32", &Quantization::default()), ("int8", int8)] {
+        let models = Models::record(sam, quantization, &[]);
+        let plain = [&models.encoder, &models.decoder].map(|model| inlined(model));
+        let engine = |[encoder, decoder]: [&[u8]; 2], threads: usize| {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            Engine::from_onnx(encoder, decoder, preprocess, threads).unwrap()
+        };
+        let reference = engine([&plain[0], &plain[1]], 1);
+        let expected = reference.encode(&image).unwrap();
+        for threads in [1, 2] {
+            let ours = engine([&models.encoder, &models.decoder], threads);
+            // The small SAM ViT's decoder is narrower than kernels support.
+            let of_decoder = ["TwoWayBlock", "FinalAttention", "MaskHead"];
+            let is_narrow = |call: &str| of_decoder.iter().any(|name| call.starts_with(name));
+            let left = ours.inlined().map(|inlined| inlined.block.as_str());
+            let left = left.filter(|call| !what.ends_with("vit") || !is_narrow(call));
+            assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{what}");
+            let embedding = values(&ours.encode(&image).unwrap());
+            let off = max_difference(&embedding, &values(&expected));
+            let alike = cosine(&embedding, &values(&expected));
+            let fits = if precision == "f32" {
+                off < 1e-3
+            } else {
+                // A value that is rounded differently moves other values across rounding
+                // boundaries in later layers. So the functions do not agree with themselves
+                // either, after a tiny change of the image.
+                let nearly = nudged(&image, nearly);
+                let nearly = values(&reference.encode(&nearly).unwrap());
+                1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
             };
-            let reference = engine([&plain[0], &plain[1]], 1);
-            let expected = reference.encode(&image).unwrap();
-            for threads in [1, 2] {
-                let ours = engine([&models.encoder, &models.decoder], threads);
-                // The small SAM ViT's decoder is narrower than kernels support.
-                let of_decoder = ["TwoWayBlock", "FinalAttention", "MaskHead"];
-                let is_narrow = |call: &str| of_decoder.iter().any(|name| call.starts_with(name));
-                let left = ours.inlined().map(|inlined| inlined.block.as_str());
-                let left = left.filter(|call| !what.ends_with("vit") || !is_narrow(call));
-                assert_eq!(left.collect::<Vec<_>>(), [""; 0], "{what}");
-                let embedding = values(&ours.encode(&image).unwrap());
-                let off = max_difference(&embedding, &values(&expected));
-                let alike = cosine(&embedding, &values(&expected));
-                let fits = if precision == "f32" {
-                    off < 1e-3
-                } else {
-                    // A value that is rounded differently moves other values across rounding
-                    // boundaries in later layers. So the functions do not agree with themselves
-                    // either, after a tiny change of the image.
-                    let nearly = nudged(&image, nearly);
-                    let nearly = values(&reference.encode(&nearly).unwrap());
-                    1.0 - alike < 2.0 * (1.0 - cosine(&nearly, &values(&expected))) && alike > 0.997
-                };
-                assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
-                if threads == 1 && ours.inlined().next().is_none() {
-                    allocates_little(
-                        &ours,
-                        &image,
-                        &prompts[0].as_ref().unwrap().tokens(&geometry),
-                    );
-                }
-                for prompt in &prompts {
-                    let tokens = prompt.as_ref().unwrap().tokens(&geometry);
-                    // From the same embedding, with and without an earlier mask.
-                    let mut previous = None;
-                    for _ in 0..2 {
-                        let before = previous.as_ref().map(|mask: &Array2<f32>| mask.view());
-                        let found = ours.decode(&expected, &tokens, before).unwrap();
-                        let same = reference.decode(&expected, &tokens, before).unwrap();
-                        // Difference of the logits, relative to their magnitude; both are root mean
-                        // squares.
-                        let off = rms(&(&found.masks - &same.masks)) / rms(&same.masks);
-                        let most = if precision == "f32" { 1e-4 } else { 0.05 };
-                        assert!(off < most, "{what} {precision}: masks are off by {off}");
-                        previous = Some(same.single().0.to_owned());
-                    }
+            assert!(fits, "{what} {precision}: off by {off}, cosine {alike}");
+            if threads == 1 && ours.inlined().next().is_none() {
+                allocates_little(&ours, &image, &prompts[0].as_ref().unwrap().tokens(&geometry));
+            }
+            for prompt in &prompts {
+                let tokens = prompt.as_ref().unwrap().tokens(&geometry);
+                // From the same embedding, with and without an earlier mask.
+                let mut previous = None;
+                for _ in 0..2 {
+                    let before = previous.as_ref().map(|mask: &Array2<f32>| mask.view());
+                    let found = ours.decode(&expected, &tokens, before).unwrap();
+                    let same = reference.decode(&expected, &tokens, before).unwrap();
+                    // Difference of the logits, relative to their magnitude; both are root mean
+                    // squares.
+                    let off = rms(&(&found.masks - &same.masks)) / rms(&same.masks);
+                    let most = if precision == "f32" { 1e-4 } else { 0.05 };
+                    assert!(off < most, "{what} {precision}: masks are off by {off}");
+                    previous = Some(same.single().0.to_owned());
                 }
             }
         }

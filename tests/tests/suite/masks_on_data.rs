@@ -18,14 +18,13 @@ use medsa_tests::structures::{self, DataSet, LabelledImage};
 use medsa_tests::{needs, onnxruntime, place};
 use ndarray::{Array1, Array2, Array4, ArrayD, Ix4, s};
 
-use super::kernels::{click, nudged, values};
+use super::kernels::{nudged, values};
 
 #[test]
 fn masks_equal_those_of_functions() {
     needs!("litemedsam", "venv");
     // Outlines of vocal folds are faint, so the functions agree with themselves only to 0.985.
-    let folder = place::scratch();
-    assert_same_masks(&place::data(""), &structures::COMMITTED, 0.98, folder.path());
+    assert_same_masks(&place::data(""), &structures::COMMITTED, 0.98);
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn whole_data_masks_equal_those_of_functions_and_are_the_same_on_arm() {
     needs!("arm", "litemedsam", "shared", "venv");
     let folder = place::scratch();
     let data = place::shared().unwrap().join("data");
-    let compared = assert_same_masks(&data, &structures::WHOLE, 0.99, folder.path());
+    let compared = assert_same_masks(&data, &structures::WHOLE, 0.99);
     assert_same_on_arm(&compared, folder.path());
 }
 
@@ -48,20 +47,18 @@ struct Compared {
     ours: Vec<Prediction>,
 }
 
-fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64, folder: &Path) -> Compared {
+fn assert_same_masks(data: &Path, sets: &[DataSet], least_iou: f64) -> Compared {
     let images = structures::images(data, sets, IMAGES);
-    demo_build(folder);
-    let model = |name| fs::read(folder.join("build.onnx/int8").join(name)).unwrap();
+    let model = |name| demo_build().file(name).unwrap().to_vec();
     let models = Models { encoder: model("encoder.onnx"), decoder: model("decoder.onnx") };
-    let sam = click(128);
-    let preprocess = sam.config().preprocess;
+    let preprocess = demo_build().manifest().preprocess;
     let cases: Vec<Case> = images.iter().map(|image| Case::new(image, &preprocess)).collect();
     let engine = {
         let threads = NonZeroUsize::new(2).unwrap();
         Engine::from_onnx(&models.encoder, &models.decoder, preprocess, threads).unwrap()
     };
-    let by_functions =
-        |cases: &[Case]| predict_by_functions(cases, &models, sam.config().mask_side());
+    let side = engine.mask_side_px();
+    let by_functions = |cases: &[Case]| predict_by_functions(cases, &models, side);
     let expected = by_functions(&cases);
     let ours: Vec<Prediction> = cases.iter().map(|case| case.predict(&engine)).collect();
     let all = Agreement::new(expected.iter().zip(&ours));

@@ -4,7 +4,6 @@
 use std::fs;
 use std::process::Command;
 
-use medsa_bundle::{Build, Limits};
 use medsa_tests::program::{demo_build, run};
 use medsa_tests::{needs, place};
 
@@ -12,8 +11,8 @@ use medsa_tests::{needs, place};
 fn program_of_the_page_reproduces_the_acceptance_masks() {
     needs!("litemedsam", "venv");
     let folder = place::scratch();
-    let path = demo_build(folder.path());
-    let build = Build::read(&path, &Limits::default()).unwrap();
+    let (build, path) = (demo_build(), folder.path().join("build.medsa"));
+    build.write(&path).unwrap();
     let script = folder.path().join("masks.py");
     fs::write(&script, program_of_the_page()).unwrap();
     let output = run(Command::new(place::python()).arg(&script).arg(&path));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
@@ -97,14 +97,18 @@ impl Browser {
         self.call("Emulation.setUserAgentOverride", settings);
     }
 
-    /// Saves a screenshot as `page/<name>.png` in the folder of test outputs, and returns the file.
-    pub fn screenshot(&mut self, name: &str) -> Vec<u8> {
+    /// PNG of what is on the screen.
+    pub fn picture(&mut self) -> Vec<u8> {
         let taken = self.call("Page.captureScreenshot", json!({ "format": "png" }));
-        let png = STANDARD.decode(taken["data"].as_str().unwrap()).unwrap();
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+        STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// Saves a picture as `<name>.png` in the folder that `MEDSA_SCREENSHOTS` names, if it is set:
+    /// hundreds of pictures to look at, which take a minute.
+    pub fn screenshot(&mut self, name: &str) {
+        let Some(folder) = std::env::var_os("MEDSA_SCREENSHOTS").map(PathBuf::from) else { return };
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), &png).unwrap();
-        png
+        std::fs::write(folder.join(format!("{name}.png")), self.picture()).unwrap();
     }
 
     pub fn open(&mut self, url: &str) {

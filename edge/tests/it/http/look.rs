@@ -49,7 +49,7 @@ fn reference(name: &str) -> PathBuf {
 
 /// Adds a line to `wrong` if the screen differs from its reference.
 fn compare(browser: &mut Browser, name: &str, wrong: &mut Vec<String>) {
-    let shown = image::load_from_memory(&browser.screenshot(name)).unwrap().into_rgb8();
+    let shown = image::load_from_memory(&browser.picture()).unwrap().into_rgb8();
     let file = reference(name);
     if std::env::var_os("MEDSA_UPDATE_SCREENS").is_some() {
         return DynamicImage::from(shown).save(file).unwrap();
@@ -99,9 +99,9 @@ fn screens_look_like_their_references() {
     }
     // The comparison sees a button that is missing.
     browser.resize(1024, 600);
-    let whole = image::load_from_memory(&browser.screenshot("whole")).unwrap().into_rgb8();
+    let whole = image::load_from_memory(&browser.picture()).unwrap().into_rgb8();
     browser.value("document.querySelector('#undo').style.visibility = 'hidden'");
-    let without = image::load_from_memory(&browser.screenshot("without")).unwrap().into_rgb8();
+    let without = image::load_from_memory(&browser.picture()).unwrap().into_rgb8();
     let share = difference(&whole, &without);
     assert!(share > LIMIT, "{share}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
