@@ -11,6 +11,9 @@ say "format"
 cargo fmt --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 
+say "folders of the clone that compiled a test, where the one that runs it is meant"
+if git grep -n 'env!("CARGO_MANIFEST_DIR")' -- '*.rs'; then exit 1; fi
+
 say "clippy"
 # In the profile of the tests, whose build scripts have already run; without MPI and with it.
 cargo clippy --release --workspace --all-targets -- -D warnings

@@ -106,9 +106,9 @@ fn main() {
                 let mut command = match runtime.program {
                     Program::Engine => Command::new(engine),
                     Program::Python(kind) => {
-                        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+                        let benches = env::var("CARGO_MANIFEST_DIR").expect("cargo runs it");
                         let mut command = Command::new(python);
-                        command.arg(benches.join("python/runtimes.py")).arg(kind);
+                        command.arg(Path::new(&benches).join("python/runtimes.py")).arg(kind);
                         command
                     }
                 };

@@ -86,7 +86,8 @@ fn measure_ours(size: usize) -> Measured {
 }
 
 fn measure_torch(python: &Path, size: usize) -> Measured {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/train_step.py");
+    let benches = env::var("CARGO_MANIFEST_DIR").expect("cargo runs it");
+    let script = Path::new(&benches).join("python/train_step.py");
     let steps = STEPS.to_string();
     let output = Command::new(python)
         .arg(script)

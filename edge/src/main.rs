@@ -114,7 +114,7 @@ mod tests {
             }
         }
         let made = files(made.path());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("manual");
+        let folder = medsa_test_inputs::repository().join("edge/manual");
         if std::env::var_os("MEDSA_WRITE_DOCS").is_some() {
             for (name, text) in &made {
                 fs::write(folder.join(name), text).unwrap();

@@ -4,21 +4,19 @@ mod common;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::{env, fs};
 
 use common::{BIG_ENDIAN, DicomFile, EXPLICIT_VR, JPEG_LS, RLE};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use medsa_frames::{Clip, Frame, TransferSyntax};
-use medsa_test_inputs::{asset, needs};
+use medsa_test_inputs::{asset, needs, repository};
 use sha2::{Digest, Sha256};
 use tempfile::tempdir;
 
 #[test]
 fn documentation_lists_all_transfer_syntaxes() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/device/transfer-syntaxes.md");
+    let path = repository().join("docs/src/device/transfer-syntaxes.md");
     let expected = documentation();
     if env::var_os("MEDSA_WRITE_DOCS").is_some() {
         fs::write(&path, &expected).unwrap();

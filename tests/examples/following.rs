@@ -66,7 +66,7 @@ fn cine_rows(engine: &Engine, clip: &Path, noise: f32) -> Result<(), Error> {
 }
 
 fn stills(engine: &Engine) -> Result<(), Error> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let root = medsa_test_inputs::repository().join("tests/data");
     let still = |set: &str, image: &str, class: u8| {
         let mask = Path::new(image).with_extension("png");
         Still::read(

@@ -57,7 +57,7 @@ pub trait Disk {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -75,14 +75,23 @@ impl Folder {
             }
             error => error,
         })?;
-        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+        Ok(Self { path: path.to_owned(), lock: Some(lock) })
     }
 
     /// The folder for a start of the service, without the lock: an update that hangs must not keep
     /// a device from starting. A start writes only while a build is on trial or damaged, and then
     /// updates are refused.
     pub fn to_start(path: &Path) -> Self {
-        Self { path: path.to_owned(), _lock: None }
+        Self { path: path.to_owned(), lock: None }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started has a copy of it for a moment.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 mod canvas;
 mod text;
 
-use image::RgbImage;
+use std::time::Duration;
+
 use image::imageops::{self, FilterType};
+use image::{Delay, RgbImage};
 use medsa_sam::image::RgbView;
 use medsa_sam::mask::Ring;
 use medsa_sam::prompt::{BoxXyxy, Point};
@@ -104,6 +106,20 @@ fn colour(object: u8) -> [u8; 3] {
     COLOURS[usize::from(object) % COLOURS.len()]
 }
 
+/// Durations of images in a GIF, which counts hundredths of a second: each is rounded such that the
+/// errors do not add up.
+pub fn gif_delays(durations: impl IntoIterator<Item = Duration>) -> Vec<Delay> {
+    let (mut passed, mut shown_ms) = (Duration::ZERO, 0);
+    let delay = |duration| {
+        passed += duration;
+        let end_ms = (passed.as_secs_f64() * 100.0).round() as u32 * 10;
+        let delay = Delay::from_numer_denom_ms(end_ms - shown_ms, 1);
+        shown_ms = end_ms;
+        delay
+    };
+    durations.into_iter().map(delay).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +129,16 @@ mod tests {
         let page = include_str!("../../page/view.js");
         let colours = COLOURS.map(|[r, g, b]| format!("'#{r:02x}{g:02x}{b:02x}'"));
         assert!(page.contains(&format!("COLOURS = [\n  {},\n]", colours.join(", "))));
+    }
+
+    #[test]
+    fn rounded_delays_of_a_gif_add_up_to_the_duration() {
+        let of = |milliseconds: &[u64]| {
+            let durations = milliseconds.iter().map(|&ms| Duration::from_millis(ms));
+            gif_delays(durations).iter().map(|delay| delay.numer_denom_ms().0).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[48; 5]), [50, 50, 40, 50, 50]);
+        assert_eq!(of(&[33, 33, 33, 1001]), [30, 40, 30, 1000]);
     }
 
     #[test]

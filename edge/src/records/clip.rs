@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use image::DynamicImage;
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, DynamicImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use medsa_engine::frame_view;
 use medsa_frames::{Frame, PixelSpacing};
@@ -69,6 +69,7 @@ impl Clip {
             gif: Vec::new(),
         };
         let durations = gif_durations(&clip.times_us);
+        let mut delays = overlay::gif_delays(durations.iter().copied().flatten()).into_iter();
         let mut gif = Vec::new();
         let mut animation = GifEncoder::new_with_speed(&mut gif, 30);
         animation.set_repeat(Repeat::Infinite).map_err(failed(CLIP_GIF))?;
@@ -77,12 +78,12 @@ impl Clip {
             clip.bytes += image.rgb.len() as u64;
             clip.jpegs.push(jpeg(&image)?);
             let layers = clip.add_masks(number, frame, image.pixel_spacing_mm.as_ref());
-            if let Some(duration) = duration {
+            if duration.is_some() {
+                let delay = delays.next().expect("one per duration");
                 let view = frame_view(&image).map_err(failed(CLIP_GIF))?;
                 let drawn = overlay::draw(view, &layers, "");
                 let small = overlay::scaled(&drawn, GIF_WIDTH_PX.min(drawn.width()));
                 let rgba = DynamicImage::from(small).into_rgba8();
-                let delay = Delay::from_saturating_duration(duration);
                 let frame = image::Frame::from_parts(rgba, 0, 0, delay);
                 animation.encode_frame(frame).map_err(failed(CLIP_GIF))?;
             }

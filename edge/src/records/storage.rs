@@ -37,7 +37,7 @@ pub struct Deletion {
 /// the leftover of a killed process.
 pub(super) struct Storage {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Prefix of folders that are being filled.
@@ -64,6 +64,13 @@ pub(crate) fn check(RecordsConfig { folder, budget, .. }: &RecordsConfig) -> Res
     }
 }
 
+impl Drop for Storage {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is being started has a copy of it for a moment.
+        let _ = self.lock.unlock();
+    }
+}
+
 impl Storage {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(files::Error::io(folder))?;
@@ -80,7 +87,7 @@ impl Storage {
                 return Err(files::Error::Io { path, source }.into());
             }
         }
-        let storage = Self { folder: folder.to_owned(), _lock: lock };
+        let storage = Self { folder: folder.to_owned(), lock: lock };
         storage.remove_unfinished()?;
         for Deletion { id, reason, .. } in storage.deletions()? {
             storage.remove_files(&id, reason);

@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use medsa_edge::config::Protocol;
-use medsa_test_inputs::needs;
+use medsa_test_inputs::{needs, repository};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -14,7 +14,7 @@ use crate::harness::{Edge, Mosquitto, Observer, Place, external, free_port, wait
 use crate::service::LOOP;
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring").join(name)
+    repository().join("edge/monitoring").join(name)
 }
 
 /// A server that scrapes one device, killed at the end.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, ImageError, RgbImage};
+use image::{ImageError, RgbImage};
 use medsa_frames::{Clip, Frame};
 use medsa_sam::mask;
 use medsa_wire::MaskMessage;
@@ -148,14 +148,15 @@ impl Album {
         let mut gif = Vec::new();
         let mut encoder = GifEncoder::new_with_speed(&mut gif, SPEED);
         encoder.set_repeat(Repeat::Infinite)?;
-        for (index, kept) in self.kept.iter().enumerate() {
+        let durations = self.kept.iter().enumerate().map(|(index, kept)| {
             // An image stays until the next one was captured, dropped frames included.
             let next = self.kept.get(index + 1).map_or(kept.frame_id + 1, |p| p.frame_id);
             let frames = next.saturating_sub(kept.frame_id) as f64;
-            let delay_ms = (frames * interval_ms).clamp(20.0, 1000.0);
+            Duration::from_secs_f64((frames * interval_ms).clamp(20.0, 1000.0) / 1e3)
+        });
+        for (kept, delay) in self.kept.iter().zip(overlay::gif_delays(durations)) {
             let small = overlay::scaled(&kept.image, width_px.min(kept.image.width()));
             let rgba = image::DynamicImage::from(small).into_rgba8();
-            let delay = Delay::from_saturating_duration(Duration::from_secs_f64(delay_ms / 1e3));
             encoder.encode_frame(image::Frame::from_parts(rgba, 0, 0, delay))?;
         }
         drop(encoder);

@@ -1,7 +1,7 @@
 //! The page compared with committed screenshots of it, `tests/screens/`. After an intended change,
 //! `MEDSA_UPDATE_SCREENS=1` writes them anew; look at them before you commit them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, RgbImage};
@@ -11,7 +11,7 @@ use super::capture::FROZEN;
 use super::run;
 use super::screen::{SCREENS, open_full};
 use crate::harness::{Mosquitto, Place};
-use medsa_test_inputs::needs;
+use medsa_test_inputs::{needs, repository};
 
 /// Side of the squares whose mean colours are compared, in pixels. Another version of the browser
 /// draws letters a little differently, which hardly changes these means.
@@ -44,7 +44,7 @@ fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
 }
 
 fn reference(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(format!("{name}.jpg"))
+    repository().join("edge/tests/screens").join(format!("{name}.jpg"))
 }
 
 /// Adds a line to `wrong` if the screen differs from its reference.
