@@ -172,6 +172,9 @@ FILES
     tool dciodvfy dciodvfy dicom3tools
     # An archive, and tools that receive DICOM files.
     tool orthanc Orthanc orthanc
+    if wants orthanc && ! [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ]; then
+        install orthanc-dicomweb
+    fi
     tool dcmtk storescp dcmtk
     # Makes certificates for tests.
     tool openssl openssl openssl
@@ -210,7 +213,7 @@ FILES
     tool ffmpeg ffmpeg ffmpeg
     packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 safetensors==0.8.0"
     packages+=" cyclonedx-python-lib[json-validation]==11.12.0 pyigtl==0.3.4"
-    packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0 dcmqi==1.5.7"
+    packages+=" highdicom==0.28.2 pydicom==3.0.2 pillow==13.0.0 dcmqi==1.5.7 pynetdicom==3.0.4"
     if wants venv && [ "$(cat "$venv/installed" 2>/dev/null)" != "$packages" ]; then
         say "installing $packages (to check exported models and records, and to send images)"
         # shellcheck disable=SC2086 # a list

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    archive, config, degrade, files, http, log, mqtt, pipeline, records, source, threads, updates,
+    config, degrade, files, hospital, http, log, mqtt, pipeline, records, source, threads, updates,
 };
 
 /// Error of this crate.
@@ -30,9 +30,9 @@ pub enum Error {
     /// Records.
     #[error(transparent)]
     Records(#[from] records::Error),
-    /// The archive.
+    /// The archive or the worklist.
     #[error(transparent)]
-    Archive(#[from] archive::Error),
+    Hospital(#[from] hospital::Error),
     /// The broker.
     #[error(transparent)]
     Mqtt(#[from] mqtt::Error),

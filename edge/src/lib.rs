@@ -13,12 +13,12 @@
 #![deny(unsafe_code)]
 
 pub mod app;
-pub mod archive;
 pub mod command;
 pub mod config;
 pub mod degrade;
 pub mod files;
 pub mod follow;
+pub mod hospital;
 pub mod http;
 pub mod log;
 pub mod mailbox;

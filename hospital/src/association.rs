@@ -1,5 +1,6 @@
 //! An association with a peer, as its client.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 
 use dicom_ul::association::client::TlsStream;
@@ -32,6 +33,8 @@ pub(crate) struct Association {
     inner: Inner,
     node: String,
     part_bytes: usize,
+    /// Values that were received with those before them.
+    values: VecDeque<PDataValue>,
 }
 
 enum Inner {
@@ -75,7 +78,12 @@ impl Association {
             Inner::Tls(association) => association.acceptor_max_pdu_length(),
         };
         let part_bytes = longest.saturating_sub(VALUE_HEADER_BYTES).clamp(256, MAX_PART_BYTES);
-        Ok(Self { inner, node: node.name(), part_bytes: part_bytes as usize & !1 })
+        Ok(Self {
+            inner,
+            node: node.name(),
+            part_bytes: part_bytes as usize & !1,
+            values: VecDeque::new(),
+        })
     }
 
     /// The context for a class with the first of these transfer syntaxes that the peer accepted.
@@ -112,10 +120,47 @@ impl Association {
         Ok(())
     }
 
-    /// Receives a response without a data set.
+    /// Receives a response; its data set, which services without one do not send, is left to
+    /// [`Association::data_set`].
     pub(crate) fn answer(&mut self, kind: Kind, expected: &'static str) -> Result<Received, Error> {
+        let received = Received::new(self.receive(PDataValueType::Command, expected)?);
+        if received.is(kind) {
+            return Ok(received);
+        }
+        Err(self.unexpected(received.describe(), expected))
+    }
+
+    /// Receives the data set of a response.
+    pub(crate) fn data_set(&mut self, expected: &'static str) -> Result<Vec<u8>, Error> {
+        self.receive(PDataValueType::Data, expected)
+    }
+
+    fn receive(&mut self, kind: PDataValueType, expected: &'static str) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         loop {
+            let value = self.next_value(expected)?;
+            if value.value_type != kind {
+                let found = match value.value_type {
+                    PDataValueType::Command => "a command",
+                    PDataValueType::Data => "a data set",
+                };
+                return Err(self.unexpected(found.to_owned(), expected));
+            }
+            if bytes.len() + value.data.len() > MAX_MESSAGE_BYTES {
+                return Err(self.unexpected("a message of more than 1 MiB".into(), expected));
+            }
+            bytes.extend(value.data);
+            if value.is_last {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    fn next_value(&mut self, expected: &'static str) -> Result<PDataValue, Error> {
+        loop {
+            if let Some(value) = self.values.pop_front() {
+                return Ok(value);
+            }
             let pdu = match &mut self.inner {
                 Inner::Plain(association) => association.receive(),
                 Inner::Tls(association) => association.receive(),
@@ -124,22 +169,7 @@ impl Association {
             let Pdu::PData { data } = pdu else {
                 return Err(self.unexpected(pdu.short_description().to_string(), expected));
             };
-            for value in data {
-                if value.value_type != PDataValueType::Command {
-                    return Err(self.unexpected("a data set".to_owned(), expected));
-                }
-                if bytes.len() + value.data.len() > MAX_MESSAGE_BYTES {
-                    return Err(self.unexpected("a command of more than 1 MiB".into(), expected));
-                }
-                bytes.extend(value.data);
-                if value.is_last {
-                    let received = Received::new(bytes);
-                    return match received.is(kind) {
-                        true => Ok(received),
-                        false => Err(self.unexpected(received.describe(), expected)),
-                    };
-                }
-            }
+            self.values.extend(data);
         }
     }
 

@@ -1,6 +1,8 @@
 //! Data elements in implicit VR little endian (PS3.5), as commands and reports have them.
 
 use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_encoding::text::{SpecificCharacterSet, TextCodec as _};
 
 /// Undefined length of a sequence or item.
 const UNDEFINED: u32 = 0xffff_ffff;
@@ -16,9 +18,18 @@ pub(crate) struct Writer(Vec<u8>);
 impl Writer {
     /// Adds a UID, padded to an even length.
     pub(crate) fn uid(self, tag: Tag, uid: &str) -> Self {
-        let mut bytes = uid.as_bytes().to_vec();
+        self.padded(tag, uid, 0)
+    }
+
+    /// Adds a text, padded to an even length.
+    pub(crate) fn text(self, tag: Tag, text: &str) -> Self {
+        self.padded(tag, text, b' ')
+    }
+
+    fn padded(self, tag: Tag, text: &str, padding: u8) -> Self {
+        let mut bytes = text.as_bytes().to_vec();
         if bytes.len() % 2 == 1 {
-            bytes.push(0);
+            bytes.push(padding);
         }
         self.value(tag, &bytes)
     }
@@ -82,6 +93,24 @@ impl<'a> Elements<'a> {
         is_uid.then_some(text)
     }
 
+    /// A text in a character set, without padding and control characters; empty if it is not there or
+    /// cannot be decoded.
+    pub(crate) fn text(self, tag: Tag, characters: &SpecificCharacterSet) -> String {
+        let decoded = characters.decode(self.get(tag).unwrap_or_default()).unwrap_or_default();
+        let shown = decoded.chars().filter(|c| !c.is_control()).take(MAX_CHARACTERS);
+        shown.collect::<String>().trim().to_owned()
+    }
+
+    /// The character set of the texts of a data set. With several, it is the first that is not the
+    /// default one: their escape sequences (ISO 2022) are not read.
+    pub(crate) fn characters(self) -> SpecificCharacterSet {
+        let codes = self.get(tags::SPECIFIC_CHARACTER_SET).unwrap_or_default();
+        let codes = String::from_utf8_lossy(codes);
+        let mut codes = codes.split('\\').map(|code| code.trim_matches(['\0', ' ']));
+        let named = codes.find(|code| !matches!(*code, "" | "ISO_IR 6" | "ISO 2022 IR 6"));
+        named.and_then(SpecificCharacterSet::from_code).unwrap_or_default()
+    }
+
     pub(crate) fn us(self, tag: Tag) -> Option<u16> {
         Some(u16::from_le_bytes(self.get(tag)?.try_into().ok()?))
     }
@@ -123,6 +152,9 @@ impl<'a> Elements<'a> {
         Some((tag, &rest[..value]))
     }
 }
+
+/// Largest length of a text: the three groups of a name have 64 characters each.
+const MAX_CHARACTERS: usize = 200;
 
 /// Deepest nesting of values of undefined length.
 const MAX_DEPTH: usize = 9;

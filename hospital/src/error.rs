@@ -34,6 +34,14 @@ pub enum Error {
         /// Comment of the peer, after a colon, or nothing.
         comment: String,
     },
+    /// A DICOMweb server answered with a failure.
+    #[error("{server} answered with the HTTP status {status}")]
+    Http {
+        /// Address of the server.
+        server: String,
+        /// Status.
+        status: u16,
+    },
     /// The peer sent something else than an answer.
     #[error("{node} sent {found}, expected {expected}")]
     Unexpected {
@@ -70,6 +78,8 @@ impl Error {
             Self::Connection { .. } | Self::Unexpected { .. } | Self::Listen { .. } => true,
             // Refused: out of resources (PS3.4 B.2.3).
             Self::Refused { status, .. } => (0xa700..=0xa7ff).contains(status),
+            // The request does not suit the server: another one will not either.
+            Self::Http { status, .. } => ![400, 409, 413, 415].contains(status),
             Self::NotOffered { .. } | Self::File { .. } => false,
         }
     }

@@ -23,7 +23,10 @@ pub struct Instance {
     class: String,
     uid: String,
     transfer_syntax: String,
-    data_set: Vec<u8>,
+    /// The file.
+    bytes: Vec<u8>,
+    /// Position of the data set in it.
+    start: usize,
 }
 
 impl Instance {
@@ -43,7 +46,8 @@ impl Instance {
             class: trimmed(&meta.media_storage_sop_class_uid),
             uid: trimmed(&meta.media_storage_sop_instance_uid),
             transfer_syntax: trimmed(&meta.transfer_syntax),
-            data_set: rest.to_vec(),
+            start: bytes.len() - rest.len(),
+            bytes,
         })
     }
 
@@ -57,6 +61,11 @@ impl Instance {
         &self.uid
     }
 
+    /// The file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Transfer syntaxes in which it can be sent, its own first.
     pub(crate) fn transfer_syntaxes(&self) -> Vec<&str> {
         let own = self.transfer_syntax.as_str();
@@ -65,12 +74,13 @@ impl Instance {
 
     /// The data set in one of these transfer syntaxes; in its own, the bytes of the file.
     pub(crate) fn data_set(&self, transfer_syntax: &str) -> Result<Vec<u8>, Error> {
+        let data_set = &self.bytes[self.start..];
         if transfer_syntax == self.transfer_syntax {
-            return Ok(self.data_set.clone());
+            return Ok(data_set.to_vec());
         }
         let failed = |reason| Error::File { path: self.path.clone(), reason };
         let explicit = EXPLICIT_VR_LITTLE_ENDIAN.erased();
-        let object = InMemDicomObject::read_dataset_with_ts(&self.data_set[..], &explicit)
+        let object = InMemDicomObject::read_dataset_with_ts(data_set, &explicit)
             .map_err(|error| failed(causes(&error)))?;
         let mut bytes = Vec::new();
         object

@@ -10,13 +10,22 @@ use crate::elements::{Elements, Writer};
 pub(crate) enum Kind {
     StoreRequest = 0x0001,
     StoreResponse = 0x8001,
+    FindRequest = 0x0020,
+    FindResponse = 0x8020,
     EchoRequest = 0x0030,
     EchoResponse = 0x8030,
+    SetRequest = 0x0120,
+    SetResponse = 0x8120,
+    CreateRequest = 0x0140,
+    CreateResponse = 0x8140,
     EventRequest = 0x0100,
     EventResponse = 0x8100,
     ActionRequest = 0x0130,
     ActionResponse = 0x8130,
 }
+
+/// Priority of requests: medium.
+pub(crate) const MEDIUM: u16 = 0;
 
 /// Value of CommandDataSetType: no data set follows.
 const NO_DATA_SET: u16 = 0x0101;

@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use dicom_dictionary_std::tags;
 
 use crate::association::Association;
-use crate::message::{Command, Kind};
+use crate::message::{Command, Kind, MEDIUM};
 use crate::{Error, Instance, Node};
-
-/// Priority of requests: medium.
-const MEDIUM: u16 = 0;
 
 /// Statuses with which an instance is stored, but changed or not as expected (PS3.4 table B.2-1).
 const WARNINGS: [u16; 3] = [0xb000, 0xb006, 0xb007];

@@ -10,10 +10,11 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use archive::{LIMIT, Orthanc, StoreScp, free_port, wait_until};
+use archive::{LIMIT, Orthanc, Planned, StoreScp, WorklistScp, free_port, wait_until};
 use medsa_frames::Clip;
 use medsa_hospital::{
-    Error, Instance, Node, Reference, Report, Reports, request_commitment, store, verify,
+    Authorization, Error, Instance, Node, Reference, Report, Reports, WebServer, Worklist,
+    WorklistItem, WorklistQuery, find_worklist, request_commitment, store, store_web, verify,
 };
 use medsa_test_inputs::{asset, needs};
 
@@ -164,4 +165,185 @@ fn reports_survive_strangers() {
     assert!(received.try_recv().is_err());
     drop(reports);
     wait_until("the address is free", || TcpListener::bind(("127.0.0.1", port)).is_ok());
+}
+
+fn planned() -> [Planned; 3] {
+    let neck = Planned {
+        name: "Müller^Jörg",
+        id: "4711",
+        accession: "A-1",
+        study_uid: "1.2.276.0.1",
+        modality: "US",
+        date: "20261201".to_owned(),
+        time: "0830",
+    };
+    let tomorrow = Planned {
+        name: "Other^Day",
+        id: "4712",
+        study_uid: "1.2.276.0.2",
+        date: "20261202".to_owned(),
+        ..neck
+    };
+    let endoscopy = Planned {
+        name: "Other^Room",
+        id: "4713",
+        study_uid: "1.2.276.0.3",
+        modality: "ES",
+        date: "20261201".to_owned(),
+        ..neck
+    };
+    [neck, tomorrow, endoscopy]
+}
+
+#[test]
+fn worklists_are_queried_by_day_modality_and_station() {
+    needs!("orthanc", "dcmtk");
+    let (orthanc, dcmtk) = (Orthanc::with_worklist(&planned()), WorklistScp::start(&planned()));
+    for node in [node(orthanc.dicom, "ORTHANC"), node(dcmtk.port, "RIS")] {
+        let find = |query: WorklistQuery| {
+            let Worklist { items, is_complete } = find_worklist(&node, &query).unwrap();
+            assert!(is_complete);
+            items
+        };
+        let of_day = |modality: Option<&str>, station: Option<&str>| {
+            let text = |text: &str| text.to_owned();
+            find(WorklistQuery {
+                date: Some("20261201".to_owned()),
+                modality: modality.map(text),
+                station: station.map(text),
+            })
+        };
+        assert_eq!(find(WorklistQuery::default()).len(), 3, "{}", node.called);
+        assert_eq!(of_day(None, Some("MEDSA")).len(), 2, "{}", node.called);
+        assert_eq!(of_day(None, Some("OTHER")), []);
+        let expected = WorklistItem {
+            patient_name: "Müller^Jörg".into(),
+            patient_id: "4711".into(),
+            birth_date: "19480229".into(),
+            sex: "F".into(),
+            accession_number: "A-1".into(),
+            study_uid: "1.2.276.0.1".into(),
+            referring_physician: "House^Gregory".into(),
+            procedure_id: "RP-4711".into(),
+            procedure: "Ultrasound of the neck".into(),
+            step_id: "SPS-4711".into(),
+            step: "Carotid".into(),
+            modality: "US".into(),
+            date: "20261201".into(),
+            time: "0830".into(),
+        };
+        assert_eq!(of_day(Some("US"), Some("MEDSA")), [expected], "{}", node.called);
+    }
+    // An archive without worklists.
+    let scp = StoreScp::start(&[]);
+    let error = find_worklist(&node(scp.port, "ANY"), &WorklistQuery::default()).unwrap_err();
+    assert!(error.to_string().contains("does not accept worklist queries"), "{error}");
+}
+
+fn web_server(port: u16, authorization: Option<Authorization>) -> WebServer {
+    let url = format!("http://127.0.0.1:{port}/dicom-web/");
+    WebServer::new(&url, None, LIMIT, authorization).unwrap()
+}
+
+#[test]
+fn instances_are_stored_by_dicomweb_unchanged() {
+    needs!("orthanc", "dicom");
+    let orthanc = Orthanc::start(free_port());
+    let sent = instances(&[CINE, STILL]);
+    let server = web_server(orthanc.http, None);
+    assert_eq!(store_web(&server, &sent).unwrap().warnings, []);
+    store_web(&server, &sent).unwrap();
+    assert_eq!(orthanc.get("/instances").matches('"').count(), 4, "two names");
+    for (instance, name) in sent.iter().zip([CINE, STILL]) {
+        assert!(orthanc.file(instance.uid()) == std::fs::read(asset(name)).unwrap(), "{name}");
+    }
+}
+
+/// A web server that answers one request, whose head and body it returns.
+fn answering(answer: &'static str) -> (u16, thread::JoinHandle<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        let end = loop {
+            let mut part = [0; 4096];
+            let read = stream.read(&mut part).unwrap();
+            bytes.extend(&part[..read]);
+            if let Some(end) = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let length = head.to_lowercase();
+        let length = length.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
+        let mut body = bytes.split_off(end);
+        let begun = body.len();
+        body.resize(length.parse().unwrap(), 0);
+        stream.read_exact(&mut body[begun..]).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+        (head, body)
+    };
+    (port, thread::spawn(serve))
+}
+
+#[test]
+fn answers_of_web_servers_are_understood() {
+    needs!("dicom");
+    let sent = instances(&[STILL]);
+    let uid = sent[0].uid().to_owned();
+    let basic = || Authorization::Basic { user: "bed".into(), password: "se:cret".into() };
+    let json = |status: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status} X\r\nContent-Type: application/dicom+json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    let failed = |reason: u16| {
+        format!(
+            r#"[{{"00081198": {{"vr": "SQ", "Value": [{{
+                "00081155": {{"vr": "UI", "Value": ["{uid}"]}},
+                "00081197": {{"vr": "US", "Value": [{reason}]}} }}]}} }}]"#
+        )
+    };
+    for (answer, said, may_pass) in [
+        (json("409", &failed(0xa900)), "with the status A900H", false),
+        (json("202", &failed(0xa700)), "with the status A700H", true),
+        (json("200", r#"{"00081198": {"vr": "SQ", "Value": [{}]}}"#), "status 0110H", false),
+        (json("409", "no JSON"), "the HTTP status 409", false),
+        (json("401", ""), "the HTTP status 401", true),
+        (json("503", ""), "the HTTP status 503", true),
+        (json("413", ""), "the HTTP status 413", false),
+        // Records do not go elsewhere.
+        (
+            "HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+                .to_owned(),
+            "the HTTP status 307",
+            true,
+        ),
+    ] {
+        let (port, served) = answering(answer.leak());
+        let error = store_web(&web_server(port, Some(basic())), &sent).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert_eq!(error.may_pass(), may_pass, "{error}");
+        let (head, _) = served.join().unwrap();
+        assert!(head.starts_with("POST /dicom-web/studies HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("authorization: Basic YmVkOnNlOmNyZXQ=\r\n"), "{head}");
+        assert!(!error.to_string().contains("cret"), "{error}");
+    }
+    // A warning: elements were coerced.
+    let warned = format!(
+        r#"{{"00081199": {{"vr": "SQ", "Value": [{{
+            "00081155": {{"vr": "UI", "Value": ["{uid}"]}},
+            "00081196": {{"vr": "US", "Value": [45056]}} }}]}} }}"#
+    );
+    let (port, served) = answering(json("202", &warned).leak());
+    let server = web_server(port, Some(Authorization::Bearer("abc".into())));
+    assert_eq!(store_web(&server, &sent).unwrap().warnings, [(uid, 0xb000)]);
+    let (head, body) = served.join().unwrap();
+    assert!(head.contains("authorization: Bearer abc\r\n"), "{head}");
+    let file = std::fs::read(asset(STILL)).unwrap();
+    assert!(body.windows(file.len()).any(|part| part == file), "the file is in the body");
+    let away = store_web(&web_server(1, None), &sent).unwrap_err();
+    assert!(matches!(away, Error::Connection { .. }) && away.may_pass(), "{away}");
 }

@@ -17,7 +17,7 @@ use crate::meter::Meter;
 use crate::mqtt::outbox::{Courier, Outbox};
 use crate::mqtt::{Announcer, Embedded, Inbox, Link, LinkOptions, Messages, Publisher, Session};
 use crate::pipeline::{NewestMasks, Objects, Pipeline, QueuedMask};
-use crate::port::{Builds, Captures, Control, LinkState, Names, Observer};
+use crate::port::{Builds, Captures, Control, LinkState, Names, Observer, Studies, Worklist};
 use crate::records::{OpenCaptures, Recorder};
 use crate::systemd;
 use crate::threads;
@@ -54,6 +54,7 @@ pub struct Service {
     pub(super) objects: Arc<Objects>,
     pub(super) names: Names,
     pub(super) recorder: Option<Arc<Recorder>>,
+    pub(super) worklist: Option<Arc<dyn Worklist>>,
     /// Receives reports of the archive while it exists.
     pub(super) reports: Option<Reports>,
     pub(super) http: Option<Arc<http::Server>>,
@@ -113,6 +114,8 @@ impl Service {
             names: self.names,
             presets: config.presets.clone(),
             captures,
+            studies: recorder.clone().map(|recorder| -> Arc<dyn Studies> { recorder }),
+            worklist: self.worklist,
             builds: Arc::new(reloader.clone()),
             meter: meter.clone(),
         });

@@ -11,17 +11,17 @@ use tokio::sync::watch;
 
 use super::objects::objects;
 use super::service::Service;
-use crate::archive::{self, PacsArchive};
 use crate::config::{BrokerPlace, Config, OutboxConfig, RecordsConfig, Security};
 use crate::degrade::Degrading;
 use crate::error::Error;
 use crate::files::secret;
+use crate::hospital::{self, PacsArchive, RisSteps, RisWorklist};
 use crate::http;
 use crate::meter::Meter;
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::{Credentials, Embedded, LinkOptions, Messages, RecordOutbox};
 use crate::pipeline::{Bell, Capacity, Network, Objects, Pipeline, Role, Slot};
-use crate::port::{Announcements, Archive, Failures, LinkState, Names, Observer};
+use crate::port::{Announcements, Archive, Failures, LinkState, Names, Observer, Steps, Worklist};
 use crate::records::{Recorder, RecorderOptions, Records};
 use crate::source::{self, Opened, Player};
 use crate::updates::{self, BuildFile, Reloader, Started};
@@ -69,6 +69,7 @@ impl Service {
         )?;
         let failures = Failures::default();
         let archive = open_archive(&config, &meter)?;
+        let steps = open_steps(&config)?;
         let options = RecorderOptions {
             device: config.device.clone(),
             board: config.board.to_string(),
@@ -76,14 +77,24 @@ impl Service {
             meter: meter.clone(),
             failures: failures.clone(),
             stick: config.records.as_ref().and_then(|records| records.stick.clone()),
+            study_timeout: config
+                .records
+                .as_ref()
+                .map(|records| records.study_timeout)
+                .unwrap_or_default(),
             archive: archive.clone().map(|archive| -> Arc<dyn Archive> { archive }),
+            steps: steps.clone().map(|steps| -> Arc<dyn Steps> { steps }),
         };
         let names = Names::default();
         let recorder = recorder(&config, &pipeline, objects.clone(), names.clone(), options)?;
         let reports = match archive.zip(recorder.clone()) {
-            Some((archive, recorder)) => archive::start(archive, recorder, failures.clone())?,
+            Some((archive, recorder)) => hospital::start(archive, recorder, failures.clone())?,
             None => None,
         };
+        if let Some(steps) = steps {
+            hospital::report(steps, failures.clone())?;
+        }
+        let worklist = config.worklist.as_ref().map(RisWorklist::new).transpose()?;
         let config = Arc::new(config);
         let reloader = Reloader::new(
             config.clone(),
@@ -123,6 +134,7 @@ impl Service {
             objects,
             names,
             recorder,
+            worklist: worklist.map(|worklist| -> Arc<dyn Worklist> { Arc::new(worklist) }),
             reports,
             http,
             degrading: degrading.transpose()?,
@@ -154,6 +166,13 @@ fn open_archive(config: &Config, meter: &Arc<Meter>) -> Result<Option<Arc<PacsAr
     };
     let archive = PacsArchive::open(archive, &records.folder, meter.clone())?;
     Ok(Some(Arc::new(archive)))
+}
+
+/// Reports of performed examinations, if they are configured.
+fn open_steps(config: &Config) -> Result<Option<Arc<RisSteps>>, Error> {
+    let worklist = config.worklist.as_ref().filter(|worklist| worklist.report);
+    let Some((worklist, records)) = worklist.zip(config.records.as_ref()) else { return Ok(None) };
+    Ok(Some(Arc::new(RisSteps::open(worklist, &records.folder)?)))
 }
 
 /// The network of the smaller build, if it is configured.

@@ -26,10 +26,11 @@ pub use source::{
 };
 pub use users::{Pin, PinHash, SignIn, User, UserName};
 pub use values::{
-    ArchiveConfig, ArchiveEncryption, BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig,
-    Config, ConfiguredPrompt, DegradeConfig, Encryption, Following, Format, HttpConfig,
+    ArchiveConfig, BrokerConfig, BrokerPlace, Budget, BuildConfig, CineConfig, Config,
+    ConfiguredPrompt, DegradeConfig, DicomWebConfig, Encryption, Following, Format, HttpConfig,
     HttpControl, IntendedUse, Limits, LogConfig, LogFile, LogTo, ObjectName, OutboxConfig,
-    OutputConfig, Preset, RecordsConfig, UpdateConfig,
+    OutputConfig, PeerConfig, PeerEncryption, Preset, RecordsConfig, UpdateConfig, WebLogin,
+    WorklistConfig,
 };
 
 impl Config {

@@ -1,7 +1,7 @@
 //! The configuration file as written: keys, types and defaults, not yet checked.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use medsa_wire::topic::MAX_DEVICE_LEN;
 use serde::Deserialize;
@@ -33,6 +33,8 @@ pub(super) struct RawConfig {
     pub output: RawOutput,
     pub records: Option<RawRecords>,
     pub archive: Option<RawArchive>,
+    pub dicomweb: Option<RawDicomWeb>,
+    pub worklist: Option<RawWorklist>,
     pub outbox: Option<RawOutbox>,
     pub degrade: Option<RawDegrade>,
     pub update: Option<RawUpdate>,
@@ -198,26 +200,76 @@ pub(super) struct RawRecords {
     pub max_bytes: Option<i64>,
     pub min_free_bytes: Option<i64>,
     pub stick: Option<PathBuf>,
+    pub study_timeout_min: Option<i64>,
 }
 
 fn records() -> PathBuf {
     "records".into()
 }
 
+/// A section about a peer in the hospital's network, with keys of its own. Serde cannot both share fields
+/// and name the keys that a section may have.
+macro_rules! peer_section {
+    ($name:ident { $($key:ident: $kind:ty,)* }) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name {
+            pub address: String,
+            pub called_ae: String,
+            #[serde(default = "ae_title")]
+            pub calling_ae: String,
+            pub timeout_s: Option<i64>,
+            #[serde(default)]
+            pub tls: bool,
+            pub ca_file: Option<PathBuf>,
+            pub client_cert: Option<PathBuf>,
+            pub client_key: Option<PathBuf>,
+            $(pub $key: Option<$kind>,)*
+        }
+
+        impl $name {
+            pub(super) fn peer(&self) -> RawPeer<'_> {
+                RawPeer {
+                    address: &self.address,
+                    called_ae: &self.called_ae,
+                    calling_ae: &self.calling_ae,
+                    timeout_s: self.timeout_s,
+                    tls: self.tls,
+                    ca_file: self.ca_file.as_deref(),
+                    client_cert: self.client_cert.as_deref(),
+                    client_key: self.client_key.as_deref(),
+                }
+            }
+        }
+    };
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawArchive {
-    pub address: String,
-    pub called_ae: String,
-    #[serde(default = "ae_title")]
-    pub calling_ae: String,
+pub(super) struct RawDicomWeb {
+    pub url: String,
     pub timeout_s: Option<i64>,
-    pub commitment: Option<String>,
-    #[serde(default)]
-    pub tls: bool,
+    pub user: Option<String>,
+    pub password_file: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
     pub client_cert: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
+}
+
+peer_section!(RawArchive { commitment: String });
+peer_section!(RawWorklist { modality: String, only_this_device: bool, report: bool });
+
+/// Keys that all sections about peers have.
+pub(super) struct RawPeer<'a> {
+    pub address: &'a str,
+    pub called_ae: &'a str,
+    pub calling_ae: &'a str,
+    pub timeout_s: Option<i64>,
+    pub tls: bool,
+    pub ca_file: Option<&'a Path>,
+    pub client_cert: Option<&'a Path>,
+    pub client_key: Option<&'a Path>,
 }
 
 fn ae_title() -> String {

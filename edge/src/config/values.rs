@@ -47,6 +47,8 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Archive that captures are sent to; `None` sends none.
     pub archive: Option<ArchiveConfig>,
+    /// Worklist with the patients of the day; `None` has none.
+    pub worklist: Option<WorklistConfig>,
     /// Outbox for captured records that wait for the broker; `None` keeps none.
     pub outbox: Option<OutboxConfig>,
     /// Degradation when the device is hot or slow; `None` never degrades.
@@ -120,31 +122,78 @@ pub struct Budget {
     pub min_free_bytes: u64,
 }
 
-/// Archive of the hospital (PACS).
+/// A peer in the hospital's network.
 #[derive(Clone, Debug)]
-pub struct ArchiveConfig {
+pub struct PeerConfig {
     /// Host and port.
     pub address: String,
-    /// AE title of the archive.
+    /// AE title of the peer.
     pub called_ae: String,
     /// AE title of this device.
     pub calling_ae: String,
     /// Longest wait for a connection, and for each answer.
     pub timeout: Duration,
-    /// Address at which the archive reports what it keeps; `None` does not ask for storage
-    /// commitment.
-    pub commitment: Option<SocketAddr>,
     /// Encryption; `None` for plain connections.
-    pub encryption: Option<ArchiveEncryption>,
+    pub encryption: Option<PeerEncryption>,
 }
 
-/// Encryption of connections to the archive.
-#[derive(Clone, Debug)]
-pub struct ArchiveEncryption {
-    /// CA certificates that must have signed the archive's certificate. `None`: those of the system.
+/// Encryption of connections to a peer.
+#[derive(Clone, Debug, Default)]
+pub struct PeerEncryption {
+    /// CA certificates that must have signed the peer's certificate. `None`: those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Certificate and private key of this device, if the archive requires them.
+    /// Certificate and private key of this device, if the peer requires them.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Archive of the hospital (PACS).
+#[derive(Clone, Debug)]
+pub enum ArchiveConfig {
+    /// By DICOM messages (C-STORE).
+    Dicom {
+        /// The archive.
+        peer: PeerConfig,
+        /// Address at which the archive reports what it keeps; `None` does not ask for storage
+        /// commitment.
+        commitment: Option<SocketAddr>,
+    },
+    /// By DICOMweb (STOW-RS).
+    Web(DicomWebConfig),
+}
+
+/// DICOMweb service of an archive.
+#[derive(Clone, Debug)]
+pub struct DicomWebConfig {
+    /// URL of the service, without `/studies`.
+    pub url: Url,
+    /// Longest time for a connection, and for a record.
+    pub timeout: Duration,
+    /// Proof of identity, if the service requires one.
+    pub login: Option<WebLogin>,
+    /// Certificates, for `https`.
+    pub encryption: PeerEncryption,
+}
+
+/// Proof of identity to a web service.
+#[derive(Clone, Debug)]
+pub enum WebLogin {
+    /// User name, and the file with the password.
+    User(String, PathBuf),
+    /// File with a token.
+    Token(PathBuf),
+}
+
+/// Worklist of the hospital: the examinations that are planned.
+#[derive(Clone, Debug)]
+pub struct WorklistConfig {
+    /// The system that has the worklist (RIS).
+    pub peer: PeerConfig,
+    /// Modality of the wanted examinations; `None` for all.
+    pub modality: Option<String>,
+    /// True for those that are planned on this device alone, by its AE title.
+    pub only_this_device: bool,
+    /// True to report begin and end of these examinations (MPPS).
+    pub report: bool,
 }
 
 /// Destination and level of the log.
@@ -377,6 +426,8 @@ pub struct RecordsConfig {
     pub budget: Budget,
     /// Folder at which a USB stick is mounted, for copies.
     pub stick: Option<PathBuf>,
+    /// Time without a capture after which a study is closed.
+    pub study_timeout: Duration,
 }
 
 /// Encoding of messages.

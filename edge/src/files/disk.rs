@@ -1,8 +1,8 @@
 //! File names that survive a power cut (syncing a file does not sync its name), and folders that
 //! can be written.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use rustix::fs::{Access, access};
@@ -25,6 +25,27 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
     // A relative path with one component has an empty parent.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync_folder(parent.unwrap_or(Path::new(".")))
+}
+
+/// Ending of the name of a file that is being written.
+pub(crate) const UNFINISHED: &str = ".unfinished";
+
+/// Writes a file, which has its old or its new content after a power cut, and the new one when this
+/// returns.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    let write = || {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(Error::io(path))?;
+    sync_parent(path)
 }
 
 /// Free space on the disk of a folder, for users other than root, in bytes.

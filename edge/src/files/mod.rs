@@ -7,7 +7,9 @@ pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use disk::{check_writable, free_bytes, is_mounted, sync_folder, sync_parent};
+pub(crate) use disk::{
+    UNFINISHED, check_writable, free_bytes, is_mounted, replace, sync_folder, sync_parent,
+};
 
 /// A file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::guard::{Guard, Refused};
 use super::handling::{decode, json_body, on_disk, unfit};
 use super::state::Guarded;
-use super::{live, records, session};
+use super::{live, records, session, study};
 use crate::config::ObjectName;
 use crate::port::{Refusal, Requester, Subject, Switch};
 
@@ -38,6 +38,7 @@ pub(super) fn router(guarded: Guarded) -> Router {
         .route("/preset", post(preset))
         .route("/build", post(choose))
         .merge(records::router())
+        .merge(study::router())
         .route_layer(from_fn_with_state(state.clone(), session::unlocked))
         .route("/presets", get(presets))
         .route("/build", get(build))
@@ -126,6 +127,8 @@ struct CaptureBody {
     /// True to keep all frames of the cine buffer, too.
     #[serde(default)]
     clip: bool,
+    /// UID of the study whose patient is shown, empty if none is.
+    study: Option<String>,
 }
 
 /// Accepted once it is queued for the disk.
@@ -141,9 +144,9 @@ async fn capture(
         }
         Ok(body)
     };
-    let CaptureBody { frame_id, masks, clip } = decode(&state, body, read)?;
-    let subject =
-        frame_id.map_or(Subject::Newest, |frame_id| Subject::Shown { frame_id, masks, clip });
+    let CaptureBody { frame_id, masks, clip, study } = decode(&state, body, read)?;
+    let shown = |frame_id| Subject::Shown { frame_id, masks, clip, study };
+    let subject = frame_id.map_or(Subject::Newest, shown);
     let done = state.controls.control.capture(&subject, &by).map_err(unfit)?;
     tracing::info!("{done}");
     Ok(StatusCode::ACCEPTED)

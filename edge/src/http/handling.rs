@@ -46,8 +46,9 @@ pub(super) fn decode<M>(
 /// Refusal of a message that was decoded but cannot be applied now.
 pub(super) fn unfit(Refusal { code, reason }: Refusal) -> Refused {
     let status = match code {
-        "no-such-record" => StatusCode::NOT_FOUND,
-        "record-busy" | "stick-busy" => StatusCode::CONFLICT,
+        "no-such-record" | "no-worklist" => StatusCode::NOT_FOUND,
+        "record-busy" | "stick-busy" | "other-patient" => StatusCode::CONFLICT,
+        "worklist-failed" => StatusCode::BAD_GATEWAY,
         "disk" | "stick-failed" => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };

@@ -194,6 +194,11 @@ struct Status {
     latency_ms: Option<u64>,
     /// Number of examinations to choose from.
     presets: usize,
+    /// Time of opening of the study, in microseconds since 1970-01-01 00:00 UTC; `None` if none is
+    /// open. Its patient is behind `/study`, for users who are signed in.
+    study_opened_us: Option<u64>,
+    /// True if there is a worklist to choose a study from.
+    worklist: bool,
     /// `None` without a folder for records.
     records: Option<RecordCounts>,
     diagnostic: bool,
@@ -265,6 +270,13 @@ fn status(state: &Guarded) -> Value {
         condition: snapshot.condition(),
         latency_ms: latency.map(|latency| latency.as_millis() as u64),
         presets: state.controls.control.presets.len(),
+        study_opened_us: state
+            .controls
+            .control
+            .studies
+            .as_ref()
+            .and_then(|studies| studies.current().map(|study| study.opened_us)),
+        worklist: state.controls.control.worklist.is_some(),
         records: state.controls.control.captures.as_ref().map(|captures| RecordCounts {
             kept: snapshot.counts.get(Counter::RecordsKept),
             refused: snapshot.counts.get(Counter::RecordsRefused),

@@ -21,6 +21,7 @@ mod serve;
 mod server;
 mod session;
 mod state;
+mod study;
 mod thumbnail;
 mod users;
 

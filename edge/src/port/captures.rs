@@ -151,6 +151,8 @@ pub enum Subject {
         frame_id: u64,
         /// Revisions of the masks.
         masks: Vec<u64>,
+        /// UID of the study whose patient is shown, empty if none is; `None` if it is not known.
+        study: Option<String>,
         /// True to keep all frames of the cine buffer, too.
         clip: bool,
     },
@@ -201,6 +203,8 @@ pub enum Described {
     Whole {
         /// Time of capture in microseconds since 1970-01-01 00:00 UTC.
         captured_us: u64,
+        /// Patient; `None` if no study was open.
+        patient: Option<DescribedPatient>,
         /// Delivery state of its announcement.
         upload: Upload,
         /// Number of the frame.
@@ -213,6 +217,17 @@ pub enum Described {
         /// Reason.
         error: String,
     },
+}
+
+/// Patient of a record.
+#[derive(Clone, Debug, Serialize)]
+pub struct DescribedPatient {
+    /// Patient ID.
+    pub id: String,
+    /// Patient's Name, as DICOM has it.
+    pub name: String,
+    /// UID of the study.
+    pub study: String,
 }
 
 /// Object of a record.

@@ -12,6 +12,7 @@ use super::builds::{Activate, Builds, Switch};
 use super::captures::{Captures, Deletion, Requester, Subject};
 use super::names::Names;
 use super::refusal::Refusal;
+use super::study::{Studies, Worklist};
 use crate::config::Preset;
 use crate::meter::{Counter, Meter};
 use crate::pipeline::{Activity, Change, Error, Objects};
@@ -28,6 +29,10 @@ pub struct Control {
     pub presets: Vec<Preset>,
     /// Storage of captures; `None` without a folder for records.
     pub captures: Option<Arc<dyn Captures>>,
+    /// The study of the captures; `None` without a folder for records.
+    pub studies: Option<Arc<dyn Studies>>,
+    /// Worklist of the hospital, if it is configured.
+    pub worklist: Option<Arc<dyn Worklist>>,
     /// Replacement of the build.
     pub builds: Arc<dyn Builds>,
     /// Counters.

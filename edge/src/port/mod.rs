@@ -18,13 +18,14 @@ mod names;
 mod observer;
 mod refusal;
 mod snapshot;
+mod study;
 
 pub use announcements::{Announcements, Upload};
 pub use archive::{Archive, Progress};
 pub use builds::{Activate, BuildState, Builds, OfferedBuild, Switch};
 pub use captures::{
-    CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, Requester, Subject,
-    Trigger,
+    CaptureSummary, Captures, Copied, Deletion, Described, DescribedObject, DescribedPatient,
+    Requester, Subject, Trigger,
 };
 pub use control::Control;
 pub use failures::{Failures, TaskFailures};
@@ -33,9 +34,12 @@ pub use observer::Observer;
 pub(crate) use observer::change;
 pub use refusal::Refusal;
 pub use snapshot::{Condition, Health, LinkState, Snapshot, info};
+pub use study::{
+    Planned, PlannedExamination, Steps, Studies, Study, StudyDetails, StudySeries, Worklist,
+};
 
 pub use crate::pipeline::{
-    BuildIdentity, Cine, CineExtent, CineFrame, FollowedFrame, Network, NewestMasks, NoShot,
-    NotShown, Objects, QueuedMask, Recent, Role, Shot, ShotObject, Slot,
+    Activity, BuildIdentity, Change, Cine, CineExtent, CineFrame, FollowedFrame, Network,
+    NewestMasks, NoShot, NotShown, Objects, QueuedMask, Recent, Role, Shot, ShotObject, Slot,
 };
 pub use crate::source::SourceState;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use crate::config::{Deidentification, UserName};
 use crate::measure::Measured;
-use crate::port::{BuildIdentity, CineFrame, Trigger};
+use crate::port::{BuildIdentity, CineFrame, Study, Trigger};
 
 /// A frame that a user wants to keep, with all that was known about it at that moment.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Capture {
     pub trigger: Trigger,
     /// User who was signed in at the screen; `None` without users, and for other origins.
     pub operator: Option<UserName>,
+    /// Patient and examination; `None` if no study was open.
+    pub study: Option<Study>,
     /// Name of the device.
     pub device: DeviceId,
     /// Name of the board.

@@ -28,7 +28,8 @@ impl Contents {
         let segmented = outlined.iter().any(|o| o.segment.is_some());
         let clip = (!capture.clip.is_empty()).then(|| Clip::new(&capture.clip)).transpose()?;
         let clip_uids = clip.as_ref().map(|clip| ClipUids::new(!clip.masks.is_empty()));
-        let uids = DicomUids { clip: clip_uids, ..DicomUids::new(segmented) };
+        let uids =
+            DicomUids { clip: clip_uids, ..DicomUids::new(capture.study.as_ref(), segmented) };
         let mut files = Vec::new();
         let mut add = |name: &str, bytes| files.push(NewFile { name: name.to_owned(), bytes });
         add(dicom::FRAME_FILE, dicom::secondary_capture(id, capture, &uids)?);

@@ -12,7 +12,7 @@
 //! **Architecture invariants:** the folder of a record exists completely or not at all, even after
 //! a kill or a power cut. [`Records::keep`] returns once the record would survive one, and
 //! [`Records::delete`] once it would not be there any more. No record is deleted except by a user;
-//! to make room, new ones are refused. A copy on a stick exists completely or not at all, too. Frames that are not deidentified are refused.
+//! to make room, new ones are refused. `.study.json` in the folder of records holds the open study. A copy on a stick exists completely or not at all, too. Frames that are not deidentified are refused.
 
 mod announced;
 mod bits;
@@ -29,6 +29,7 @@ mod recorder;
 mod stick;
 mod storage;
 mod store;
+mod study;
 
 pub use budget::Shortage;
 pub use capture::{Capture, CapturedObject, ObjectState};

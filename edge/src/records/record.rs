@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use dicom_dictionary_std::uids;
 use medsa_bundle::sha256_hex;
 use medsa_frames::{PixelSpacing, ScaledRegion};
 use medsa_sam::prompt::{Point, Prompt};
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use super::capture::{Capture, ObjectState};
 use super::clip::CLIP_GIF;
-use super::dicom::DicomUids;
+use super::dicom::{DicomUids, InstanceUids};
 use super::error::Error;
 use super::id::RecordId;
 use super::outlined::Outlined;
@@ -22,7 +23,7 @@ use super::storage::NewFile;
 use crate::config::UserName;
 use crate::files;
 use crate::measure::Measured;
-use crate::port::{CineFrame, Trigger};
+use crate::port::{CineFrame, Study, StudySeries, Trigger};
 
 /// Content of `record.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct Record {
     /// Name of the user who made the capture, if one was signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
+    /// Patient and examination; `None` if no study was open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<Study>,
     /// The frame.
     pub frame: RecordedFrame,
     /// The device.
@@ -249,6 +253,7 @@ impl Record {
             captured_us: capture.captured_us,
             trigger: capture.trigger,
             operator: capture.operator.as_ref().map(UserName::to_string),
+            study: capture.study.clone(),
             frame: RecordedFrame {
                 id: capture.frame_id,
                 width_px: frame.width,
@@ -272,6 +277,31 @@ impl Record {
             dicom,
             files: files.iter().map(entry).collect(),
         }
+    }
+
+    /// Its DICOM files, each of which is a series.
+    pub(super) fn series(&self) -> Vec<StudySeries> {
+        let operator = self.operator.clone().unwrap_or_default();
+        let series = |class: &str, description: &str, uids: &InstanceUids| StudySeries {
+            uid: uids.series.clone(),
+            description: description.to_owned(),
+            operator: operator.clone(),
+            class: class.to_owned(),
+            instance: uids.instance.clone(),
+        };
+        let masks = |uids: &Option<InstanceUids>| {
+            uids.as_ref().map(|uids| series(uids::SEGMENTATION_STORAGE, "Masks", uids))
+        };
+        let frame =
+            series(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "Captured frame", &self.dicom.frame);
+        let mut all = vec![frame];
+        all.extend(masks(&self.dicom.segmentation));
+        if let Some(clip) = &self.dicom.clip {
+            let class = uids::MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE_IMAGE_STORAGE;
+            all.push(series(class, "Captured clip", &clip.frames));
+            all.extend(masks(&clip.segmentation));
+        }
+        all
     }
 
     /// Serializes the record and checks that it can be read again: JSON cannot represent numbers

@@ -19,12 +19,14 @@ use super::id::RecordId;
 use super::record::Record;
 use super::stick::Stick;
 use super::store::Records;
+use super::study::{OpenStudy, Opened};
 use crate::measure::Measured;
 use crate::meter::{Counter, Meter};
 use crate::port::{
-    Announcements, Archive, CaptureSummary, Captures, Cine, CineFrame, Copied, Deletion, Described,
-    DescribedObject, Failures, Names, NoShot, Objects, Recent, Refusal, Requester, Shot,
-    ShotObject, Subject, Upload,
+    Activity, Announcements, Archive, CaptureSummary, Captures, Change, Cine, CineFrame, Copied,
+    Deletion, Described, DescribedObject, DescribedPatient, Failures, Names, NoShot, Objects,
+    Recent, Refusal, Requester, Shot, ShotObject, Steps, Studies, Study, StudyDetails, StudySeries,
+    Subject, Upload,
 };
 use crate::threads::{self, Panic};
 
@@ -53,6 +55,8 @@ pub struct Recorder {
     refused_because: Arc<Mutex<Option<&'static str>>>,
     stick: Option<Stick>,
     archive: Option<Arc<dyn Archive>>,
+    study: Arc<OpenStudy>,
+    steps: Option<Arc<dyn Steps>>,
 }
 
 struct Running {
@@ -66,6 +70,7 @@ struct CaptureJob {
     clip: Vec<CineFrame>,
     names: BTreeMap<u8, String>,
     by: Requester,
+    study: Option<Study>,
     _open: OpenCapture,
     _clip: Option<OpenCapture>,
 }
@@ -119,8 +124,12 @@ pub struct RecorderOptions {
     pub failures: Failures,
     /// Folder at which a stick is mounted, if records can be copied.
     pub stick: Option<PathBuf>,
+    /// Time without a capture after which a study is closed.
+    pub study_timeout: Duration,
     /// Archive that records are sent to, if there is one.
     pub archive: Option<Arc<dyn Archive>>,
+    /// Reports of performed examinations, if the system of the worklist wants them.
+    pub steps: Option<Arc<dyn Steps>>,
 }
 
 impl Recorder {
@@ -136,16 +145,18 @@ impl Recorder {
         names: Names,
         options: RecorderOptions,
     ) -> Result<Self, Error> {
+        let study = Arc::new(OpenStudy::read(records.folder(), options.study_timeout));
         let records = Arc::new(Announced::new(records, options.announcements.clone()));
         let (open, open_clips) = (OpenCaptures::default(), OpenCaptures::default());
         let meter = options.meter.clone();
         let refused_because = Arc::default();
         let device = options.device.to_string();
-        let archive = options.archive.clone();
+        let (archive, steps) = (options.archive.clone(), options.steps.clone());
         let stick = options.stick.clone().map(|mounted_at| Stick { mounted_at, device });
         let writer = Arc::new(Writer {
             records: records.clone(),
             options,
+            study: study.clone(),
             refused_because: Arc::clone(&refused_because),
         });
         let start = |name, waiting| -> Result<_, Error> {
@@ -176,6 +187,8 @@ impl Recorder {
             refused_because,
             stick,
             archive,
+            study,
+            steps,
         })
     }
 
@@ -198,10 +211,18 @@ impl Recorder {
 
 impl Captures for Recorder {
     fn capture(&self, subject: &Subject, by: &Requester) -> Result<(), Refusal> {
-        let clip = match subject {
+        let (study, from_us) = self.study.for_capture();
+        if let Subject::Shown { study: Some(shown), .. } = subject
+            && shown != study.as_ref().map_or("", |study| &study.uid)
+        {
+            let reason = "the page shows another patient than the one of the open study";
+            return Err(Refusal::new("other-patient", reason));
+        }
+        let mut clip = match subject {
             Subject::Shown { clip: true, .. } => self.cine.frames().map_err(Refusal::from)?,
             _ => Vec::new(),
         };
+        clip.retain(|frame| frame.captured_us() >= from_us);
         let shot = self.shot(subject).map_err(|error| {
             let code = match error {
                 NoShot::NothingYet => "no-frame-yet",
@@ -210,6 +231,11 @@ impl Captures for Recorder {
             };
             Refusal::new(code, error.to_string())
         })?;
+        if shot.captured.captured_us < from_us {
+            let reason =
+                "the image is from before the end of the last study: it shows that patient";
+            return Err(Refusal::new("earlier-patient", reason));
+        }
         let ended = |reason| Refusal::new("shutting-down", reason);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let running = running.as_ref().ok_or_else(|| ended("the service is shutting down"))?;
@@ -223,7 +249,7 @@ impl Captures for Recorder {
         };
         let (names, open) = (self.names.all(), self.open.begin());
         let by = by.clone();
-        let job = CaptureJob { shot, clip, names, by, _open: open, _clip: open_clip };
+        let job = CaptureJob { shot, clip, names, by, study, _open: open, _clip: open_clip };
         queue.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let reason = format!("{WAITING} captures are already waiting for the disk");
@@ -295,6 +321,51 @@ impl Captures for Recorder {
     }
 }
 
+impl Studies for Recorder {
+    fn current(&self) -> Option<Study> {
+        let (current, expired) = self.study.current();
+        if let Some(expired) = expired {
+            self.ended(&expired);
+        }
+        current
+    }
+
+    fn open(&self, details: StudyDetails, by: &Requester) -> Result<Study, Refusal> {
+        let details = details.checked();
+        let details = details.map_err(|reason| Refusal::new("study-does-not-fit", reason))?;
+        let Opened { study, is_new, ended } = self.study.open(details)?;
+        if let Some(ended) = ended {
+            self.forget_patient();
+            self.ended(&ended);
+        }
+        if is_new {
+            audit(by, "opened", &study);
+            let stored = self.steps.as_ref().map(|steps| steps.begun(&study));
+            if let Some(Err(error)) = stored {
+                tracing::error!("the begin of study {} is not reported: {error}", study.uid);
+            }
+        }
+        Ok(study)
+    }
+
+    fn close(&self, by: &Requester) -> Result<(), Refusal> {
+        if let Some(study) = self.study.close()? {
+            self.forget_patient();
+            audit(by, "closed", &study);
+            self.ended(&study);
+        }
+        Ok(())
+    }
+}
+
+/// Logs a change of the study: never the patient.
+fn audit(by: &Requester, done: &str, study: &Study) {
+    match &by.user {
+        Some(user) => tracing::info!("audit: {user}: {done} study {}", study.uid),
+        None => tracing::info!("study {} {done}", study.uid),
+    }
+}
+
 /// `None` for a record that does not exist.
 fn there<T>(read: Result<T, Error>) -> Result<Option<T>, String> {
     match read {
@@ -304,6 +375,28 @@ fn there<T>(read: Result<T, Error>) -> Result<Option<T>, String> {
 }
 
 impl Recorder {
+    /// Ends what belongs to a patient: outlines, and a frozen image.
+    fn forget_patient(&self) {
+        for (object, _) in self.objects.prompts() {
+            let cleared =
+                ObjectId::new(object).map(|object| self.objects.change(object, Change::Clear));
+            // Clearing needs no frame.
+            debug_assert!(matches!(cleared, Ok(Ok(()))));
+        }
+        if self.objects.activity() == Activity::Frozen {
+            self.objects.set_activity(Activity::Running);
+        }
+    }
+
+    /// Reports what was captured in a study that has ended.
+    fn ended(&self, study: &Study) {
+        let Some(steps) = &self.steps else { return };
+        let series = self.records.records.series(study).map_err(|error| error.to_string());
+        if let Err(error) = series.and_then(|series| steps.ended(study, series)) {
+            tracing::error!("the end of study {} is not reported: {error}", study.uid);
+        }
+    }
+
     fn shot(&self, subject: &Subject) -> Result<Shot, NoShot> {
         let held = self.objects.held_until();
         match subject {
@@ -322,8 +415,13 @@ impl Recorder {
     fn summary(&self, id: &RecordId) -> CaptureSummary {
         let id_text = id.to_string();
         let described = match self.records.records.describe(id) {
-            Ok(Record { captured_us, frame, objects, .. }) => Described::Whole {
+            Ok(Record { captured_us, frame, objects, study, .. }) => Described::Whole {
                 captured_us,
+                patient: study.map(|study| DescribedPatient {
+                    id: study.details.patient_id,
+                    name: study.details.patient_name,
+                    study: study.uid,
+                }),
                 upload: self.upload(&id_text),
                 frame_id: frame.id,
                 objects: objects
@@ -345,6 +443,7 @@ impl Recorder {
 struct Writer {
     records: Arc<Announced>,
     options: RecorderOptions,
+    study: Arc<OpenStudy>,
     refused_because: Arc<Mutex<Option<&'static str>>>,
 }
 
@@ -362,6 +461,10 @@ impl Writer {
                         archive.stored();
                     }
                     tracing::info!("frame {frame_id} stored as record {id}");
+                    let used = job.study.as_ref().map(|study| self.study.used(&study.uid));
+                    if let Some(Err(error)) = used {
+                        tracing::error!("the study may close too early: {error}");
+                    }
                     if let Some(user) = &job.by.user {
                         tracing::info!("audit: {user}: captured record {id}");
                     }
@@ -386,7 +489,7 @@ impl Writer {
 
     fn capture(
         &self,
-        CaptureJob { shot, clip, names, by, .. }: &CaptureJob,
+        CaptureJob { shot, clip, names, by, study, .. }: &CaptureJob,
     ) -> Result<Capture, Error> {
         let captured = &shot.captured;
         let build = &shot.build;
@@ -415,6 +518,7 @@ impl Writer {
             frame_id: captured.frame_id,
             trigger: by.trigger,
             operator: by.user.clone(),
+            study: study.clone(),
             device: self.options.device.clone(),
             board: self.options.board.clone(),
             edge_version: env!("CARGO_PKG_VERSION").into(),

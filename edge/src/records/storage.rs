@@ -95,6 +95,10 @@ impl Storage {
         Ok(storage)
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn folder_of(&self, id: &RecordId) -> PathBuf {
         self.folder.join(id.to_string())
     }

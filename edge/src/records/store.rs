@@ -12,6 +12,7 @@ use super::id::RecordId;
 use super::record::Record;
 use super::storage::{self, Deletion, Storage};
 use crate::config::Budget;
+use crate::port::{Study, StudySeries};
 
 /// Folder of records.
 pub struct Records {
@@ -166,6 +167,23 @@ impl Records {
     /// As [`Records::read`].
     pub fn image(&self, id: &RecordId, name: &str) -> Result<Option<Vec<u8>>, Error> {
         Record::image(&self.storage.folder_of(id), id, name)
+    }
+
+    /// Series of a study, in the order of capture.
+    ///
+    /// # Errors
+    /// [`Error::File`]. Records that cannot be read are passed over.
+    pub(super) fn series(&self, study: &Study) -> Result<Vec<StudySeries>, Error> {
+        let mut ids = self.storage.ids()?;
+        ids.sort_unstable();
+        let records = ids.iter().filter_map(|id| self.describe(id).ok());
+        let own = records.filter(|record| record.dicom.study == study.uid);
+        Ok(own.flat_map(|record| record.series()).collect())
+    }
+
+    /// The folder of all records.
+    pub(super) fn folder(&self) -> &Path {
+        self.storage.folder()
     }
 
     /// The folder of a record.

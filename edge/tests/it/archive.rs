@@ -1,12 +1,12 @@
 //! Records on their way to the archive of a hospital.
 
 #[path = "../../../hospital/tests/archive/mod.rs"]
-mod peers;
+pub mod peers;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use medsa_edge::config::Config;
+use medsa_edge::config::{ArchiveConfig, Config};
 use medsa_frames::{Clip, Segmentation};
 use medsa_hospital::Reports;
 use medsa_test_inputs::needs;
@@ -19,13 +19,13 @@ use crate::http::{get, request};
 use crate::service::LOOP;
 
 /// A device that sends to an archive at a port.
-struct Device {
+pub struct Device {
     place: Place,
     settings: String,
 }
 
 impl Device {
-    fn new(port: u16, more: &str) -> Self {
+    pub fn new(port: u16, more: &str) -> Self {
         let broker = external(&format!("mqtt://127.0.0.1:{}", free_port()));
         let settings = format!(
             "{broker}\n[http]\nlisten = \"127.0.0.1:0\"\ncontrol = true\n\
@@ -35,7 +35,7 @@ impl Device {
         Self { place: Place::new(2), settings }
     }
 
-    fn run(&self) -> (Edge, String) {
+    pub fn run(&self) -> (Edge, String) {
         let edge = Edge::run(&self.place.config(&format!("{LOOP}\nblank = []"), &self.settings));
         let line = edge.logged("metrics and health at http://");
         let address = line.rsplit('/').next().unwrap().to_owned();
@@ -48,12 +48,12 @@ fn progress(address: &str, id: &str) -> Value {
     serde_json::from_str::<Value>(&body).unwrap()["archive"].clone()
 }
 
-fn wait_for(address: &str, id: &str, state: &str) {
+pub fn wait_for(address: &str, id: &str, state: &str) {
     wait_until(&format!("{id} is {state}"), || progress(address, id)["state"] == state);
 }
 
 /// Number of instances in an archive.
-fn count(orthanc: &Orthanc) -> usize {
+pub fn count(orthanc: &Orthanc) -> usize {
     orthanc.get("/instances").matches('"').count() / 2
 }
 
@@ -119,6 +119,20 @@ fn records_wait_for_an_archive_that_is_away_and_survive_a_kill() {
     assert_eq!(count(&orthanc), 6);
 }
 
+#[test]
+fn records_are_sent_by_dicomweb() {
+    needs!("orthanc");
+    let orthanc = Orthanc::start(free_port());
+    let mut device = Device::new(1, "");
+    let (before, _) = device.settings.split_once("[archive]").unwrap();
+    let url = format!("http://127.0.0.1:{}/dicom-web", orthanc.http);
+    device.settings = format!("{before}[dicomweb]\nurl = \"{url}\"");
+    let (_edge, address) = device.run();
+    let id = capture(&address);
+    wait_for(&address, &id, "sent");
+    assert_eq!(count(&orthanc), 2);
+}
+
 /// The archive is not asked again for what it does not take.
 #[test]
 fn record_that_is_not_taken_is_reported_once() {
@@ -161,8 +175,9 @@ fn problems_of_the_section_are_named() {
         Config::parse(Path::new("edge.toml"), text).expect_err("a wrong value").to_string()
     };
     let whole = format!("{base}address = \"pacs:104\"\ncalled_ae = \"PACS\"\n");
-    let config = Config::parse(Path::new("edge.toml"), &whole).unwrap().archive.unwrap();
-    assert_eq!((config.calling_ae.as_str(), config.timeout.as_secs()), ("MEDSA", 30));
+    let archive = Config::parse(Path::new("edge.toml"), &whole).unwrap().archive.unwrap();
+    let ArchiveConfig::Dicom { peer: config, .. } = archive else { panic!("no DICOM") };
+    assert_eq!((&*config.calling_ae, config.timeout.as_secs()), ("MEDSA", 30));
     for (from, to, said) in [
         ("pacs:104", "pacs", "archive.address is \"pacs\", expected a host and port"),
         ("pacs:104", "pacs:0", "archive.address is \"pacs:0\""),
@@ -172,12 +187,27 @@ fn problems_of_the_section_are_named() {
         (
             "\"PACS\"",
             "\"PACS\"\ntls = true\nclient_cert = \"a\"",
-            "archive.client_key is missing, expected the private key",
+            "archive.client_key is missing, expected that of archive.client_cert",
         ),
         ("\"PACS\"", "\"PACS\"\ncommitment = \"11112\"", "archive.commitment is \"11112\""),
         ("[records]\n", "", "records is missing, expected with [archive]"),
     ] {
         let found = refusal(&whole.replace(from, to));
         assert!(found.contains(said), "{to}: {found}");
+    }
+    let web = format!("{}[dicomweb]\nurl = \"https://pacs/dicom-web\"\n", base.replace("[archive]\n", ""));
+    assert!(Config::parse(Path::new("edge.toml"), &web).unwrap().archive.is_some());
+    for (from, to, said) in [
+        ("https://pacs", "https://a:b@pacs", "dicomweb.url is no such address, expected an address"),
+        ("https:", "ftp:", "dicomweb.url is no such address"),
+        ("https:", "http:", ""),
+        ("web\"", "web\"\nuser = \"a\"", "expected user and password_file together"),
+        ("web\"", "web\"\nclient_cert = \"a\"", "dicomweb.client_key is missing"),
+        ("[dicomweb]", "[archive]\naddress = \"a:1\"\ncalled_ae = \"A\"\n[dicomweb]", "not both"),
+        ("[records]\n", "", "records is missing, expected with [dicomweb]"),
+    ] {
+        let text = web.replace(from, to);
+        let said_now = Config::parse(Path::new("edge.toml"), &text).err().map(|e| e.to_string());
+        assert!(said_now.unwrap_or_default().contains(said), "{to}");
     }
 }

@@ -26,6 +26,7 @@ mod slots;
 mod soak;
 mod source;
 mod status;
+mod study;
 mod supervision;
 #[path = "../../../engine/tests/it/tiny.rs"]
 mod tiny;

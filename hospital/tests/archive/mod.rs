@@ -1,10 +1,10 @@
-//! Archives for one test: Orthanc, and `storescp` of DCMTK.
+//! Archives for one test, Orthanc and `storescp` of DCMTK, and worklists.
 // Each test file uses only a part of this module.
 #![allow(dead_code)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,12 +15,50 @@ use tempfile::TempDir;
 /// Longest wait for anything.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// Folder of Orthanc's plugins on Debian.
+const PLUGINS: &str = "/usr/share/orthanc/plugins";
+
 /// An archive with storage commitment and a REST API, killed at the end.
 pub struct Orthanc {
     pub dicom: u16,
-    http: u16,
+    pub http: u16,
     child: Child,
     _folder: TempDir,
+}
+
+/// A planned examination of a worklist.
+pub struct Planned {
+    /// In Latin-1, as many systems have it.
+    pub name: &'static str,
+    pub id: &'static str,
+    pub accession: &'static str,
+    pub study_uid: &'static str,
+    pub modality: &'static str,
+    /// `YYYYMMDD`.
+    pub date: String,
+    pub time: &'static str,
+}
+
+impl Planned {
+    /// Writes the file of a worklist, by `dump2dcm` of DCMTK.
+    pub fn write(&self, path: &Path) {
+        let Self { name, id, accession, study_uid, modality, date, time } = self;
+        let dump = format!(
+            "(0008,0005) CS [ISO_IR 100]\n(0008,0050) SH [{accession}]\n\
+             (0008,0090) PN [House^Gregory]\n(0010,0010) PN [{name}]\n(0010,0020) LO [{id}]\n\
+             (0010,0030) DA [19480229]\n(0010,0040) CS [F]\n(0020,000d) UI [{study_uid}]\n\
+             (0032,1060) LO [Ultrasound of the neck]\n(0040,1001) SH [RP-{id}]\n\
+             (0040,0100) SQ\n(fffe,e000) na\n(0008,0060) CS [{modality}]\n(0040,0001) AE [MEDSA]\n\
+             (0040,0002) DA [{date}]\n(0040,0003) TM [{time}]\n(0040,0007) LO [Carotid]\n\
+             (0040,0009) SH [SPS-{id}]\n(fffe,e00d) na\n(fffe,e0dd) na\n"
+        );
+        let text = path.with_extension("dump");
+        let latin_1: Vec<u8> = dump.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        std::fs::write(&text, latin_1).unwrap();
+        let output = Command::new("dump2dcm").arg(&text).arg(path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::remove_file(text).unwrap();
+    }
 }
 
 impl Orthanc {
@@ -31,14 +69,34 @@ impl Orthanc {
 
     /// Starts at a port for DICOM.
     pub fn start_at(dicom: u16, reports: u16) -> Self {
+        Self::start_with(dicom, reports, &[])
+    }
+
+    /// Starts with a worklist.
+    pub fn with_worklist(planned: &[Planned]) -> Self {
+        Self::start_with(free_port(), free_port(), planned)
+    }
+
+    fn start_with(dicom: u16, reports: u16, planned: &[Planned]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let worklist = folder.path().join("worklist");
+        std::fs::create_dir(&worklist).unwrap();
+        for (number, planned) in planned.iter().enumerate() {
+            planned.write(&worklist.join(format!("{number}.wl")));
+        }
         let http = free_port();
+        let plugins = ["libModalityWorklists.so", "libOrthancDicomWeb.so"]
+            .map(|name| format!("\"{PLUGINS}/{name}\""))
+            .join(", ");
         let config = format!(
             r#"{{ "Name": "test", "StorageDirectory": "{0}", "IndexDirectory": "{0}",
                 "DicomAet": "ORTHANC", "DicomCheckCalledAet": true, "DicomPort": {dicom},
                 "HttpPort": {http}, "AuthenticationEnabled": false, "SslEnabled": false,
+                "Plugins": [{plugins}],
+                "Worklists": {{ "Enable": true, "Database": "{1}" }},
                 "DicomModalities": {{ "medsa": ["MEDSA", "127.0.0.1", {reports}] }} }}"#,
-            folder.path().display()
+            folder.path().display(),
+            worklist.display()
         );
         let file = folder.path().join("orthanc.json");
         std::fs::write(&file, config).unwrap();
@@ -123,6 +181,43 @@ impl StoreScp {
 }
 
 impl Drop for StoreScp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A worklist of DCMTK, killed at the end.
+pub struct WorklistScp {
+    pub port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl WorklistScp {
+    /// Its AE title is `RIS`.
+    pub fn start(planned: &[Planned]) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let files = folder.path().join("RIS");
+        std::fs::create_dir(&files).unwrap();
+        std::fs::write(files.join("lockfile"), "").unwrap();
+        for (number, planned) in planned.iter().enumerate() {
+            planned.write(&files.join(format!("{number}.wl")));
+        }
+        let child = Command::new("wlmscpfs")
+            .args(["--disable-file-reject", "--single-process", "--data-files-path"])
+            .arg(folder.path())
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("wlmscpfs listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { port, child, _folder: folder }
+    }
+}
+
+impl Drop for WorklistScp {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -28,6 +28,8 @@ enum Part {
     Program(&'static str),
     /// One of several programs.
     OneOf(&'static [&'static str]),
+    /// A file of a Debian package.
+    File(&'static str),
     /// A target of the Rust toolchain.
     Target(&'static str),
     /// A file of a package that `tools/setup.sh` installs with npm.
@@ -40,11 +42,14 @@ enum Part {
     Root,
 }
 
-use Part::{Asset, OneOf, Program, Root, Shared, Target, Tool, Venv};
+use Part::{Asset, File, OneOf, Program, Root, Shared, Target, Tool, Venv};
 
 /// Browsers that tests can control.
 pub const BROWSERS: &[&str] =
     &["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
+
+/// Plugin of Orthanc.
+const DICOMWEB: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
 
 const SETUP: &str = "run `tools/setup.sh test`";
 
@@ -107,7 +112,7 @@ pub const NEEDS: &[Need] = &[
     Need { name: "ffmpeg", parts: &[Program("ffmpeg")], remedy: SETUP },
     Need { name: "mosquitto", parts: &[Program("mosquitto")], remedy: SETUP },
     Need { name: "mpi", parts: &[Program("mpirun")], remedy: SETUP },
-    Need { name: "orthanc", parts: &[Program("Orthanc")], remedy: SETUP },
+    Need { name: "orthanc", parts: &[Program("Orthanc"), File(DICOMWEB)], remedy: SETUP },
     Need { name: "openssl", parts: &[Program("openssl")], remedy: SETUP },
     Need {
         name: "prometheus",
@@ -238,6 +243,7 @@ impl Part {
             |path: PathBuf| (!path.exists()).then(|| format!("{} does not exist", path.display()));
         match self {
             Asset(name) => absent(asset(name)),
+            File(path) => absent(path.into()),
             Program(name) => program(name).is_none().then(|| format!("{name} is not installed")),
             OneOf(names) => names
                 .iter()

@@ -1,8 +1,8 @@
 //! Conversion of the raw configuration to checked values, section by section.
 
-mod archive;
 mod broker;
 mod builds;
+mod hospital;
 mod http;
 mod users;
 
@@ -64,11 +64,26 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
     let output = problems.keep(check.output(&raw.output));
     let records = raw.records.map(|records| check.records(&records, folder)).transpose();
     let records = problems.keep(records);
-    let archive = raw.archive.map(|raw| check.archive(&raw, folder)).transpose();
+    let archive = match (&raw.archive, &raw.dicomweb) {
+        (None, None) => Ok(None),
+        (Some(raw), None) => check.archive(raw, folder).map(Some),
+        (None, Some(raw)) => check.dicomweb(raw, folder).map(Some),
+        (Some(_), Some(_)) => {
+            Err(check.error("dicomweb", "set", "one of [archive] and [dicomweb], not both"))
+        }
+    };
     let archive = problems.keep(archive);
-    if let (Some(Some(_)), Some(None)) = (&archive, &records) {
-        let expected = "with [archive]: the folder of the captures that are sent";
-        problems.keep::<()>(Err(check.error("records", "missing", expected)));
+    let has_worklist = raw.worklist.is_some();
+    let worklist = raw.worklist.map(|raw| check.worklist(&raw, folder)).transpose();
+    let worklist = problems.keep(worklist);
+    if matches!(records, Some(None)) {
+        let archive = raw.dicomweb.is_some().then_some("[dicomweb]");
+        let archive = raw.archive.is_some().then_some("[archive]").or(archive);
+        let worklist = has_worklist.then_some("[worklist]");
+        if let Some(section) = archive.or(worklist) {
+            let expected = format!("with {section}: the folder of the captures");
+            problems.keep::<()>(Err(check.error("records", "missing", expected)));
+        }
     }
     let outbox = raw.outbox.map(|raw| check.outbox(&raw, folder)).transpose();
     let outbox = problems.keep(outbox);
@@ -98,6 +113,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Vec<Error>> {
             output: output?,
             records: records?,
             archive: archive?,
+            worklist: worklist?,
             outbox: outbox?,
             degrade: degrade?,
             update: update?,
@@ -222,10 +238,13 @@ impl Check<'_> {
         let (max, min_free) = (raw.max_bytes, raw.min_free_bytes);
         let max_bytes = self.within_or("records.max_bytes", max, 1 << 20..=1 << 40, 8 << 30)?;
         let min_free = self.within_or("records.min_free_bytes", min_free, 0..=1 << 40, 1 << 30)?;
+        let key = "records.study_timeout_min";
+        let timeout_min = self.within_or(key, raw.study_timeout_min, 5..=1440, 120)?;
         Ok(RecordsConfig {
             folder: folder.join(&raw.folder),
             budget: Budget { max_bytes: max_bytes as u64, min_free_bytes: min_free as u64 },
             stick: raw.stick.as_ref().map(|path| folder.join(path)),
+            study_timeout: Duration::from_secs(60 * timeout_min as u64),
         })
     }
 

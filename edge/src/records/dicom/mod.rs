@@ -19,6 +19,7 @@ use dicom_object::meta::FileMetaTableBuilder;
 use dicom_object::{InMemDicomObject, WriteError};
 use serde::{Deserialize, Serialize};
 
+use crate::port::Study;
 use crate::records::error::Error;
 
 pub(super) use clip::{clip, clip_segmentation};
@@ -38,8 +39,7 @@ pub(super) const CLIP_FILE: &str = "clip.dcm";
 /// File of the masks on the frames of the clip (Segmentation).
 pub(super) const CLIP_SEGMENTATION_FILE: &str = "clip-segmentation.dcm";
 
-/// UIDs of a record's DICOM files. Every record is a study of its own, because the device does not
-/// know which examination a frame belongs to.
+/// UIDs of a record's DICOM files. Without an open study, the record is a study of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DicomUids {
     /// Study of all files.
@@ -76,10 +76,10 @@ pub struct InstanceUids {
 }
 
 impl DicomUids {
-    /// Creates UIDs for a frame and, if `segmented`, for a segmentation.
-    pub(super) fn new(segmented: bool) -> Self {
+    /// Creates UIDs for a frame in a study and, if `segmented`, for a segmentation.
+    pub(super) fn new(study: Option<&Study>, segmented: bool) -> Self {
         Self {
-            study: new_uid(),
+            study: study.map_or_else(new_uid, |study| study.uid.clone()),
             frame_of_reference: Some(new_uid()),
             frame: InstanceUids::new(),
             segmentation: segmented.then(InstanceUids::new),

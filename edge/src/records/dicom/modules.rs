@@ -1,5 +1,6 @@
 //! DICOM modules that files of a record share.
 
+use chrono::{DateTime, Utc};
 use dicom_dictionary_std::tags;
 use dicom_object::mem::InMemElement;
 
@@ -7,10 +8,11 @@ use dicom_object::InMemDicomObject;
 use medsa_frames::{Frame, PixelSpacing, ScaledRegion};
 
 use super::{InstanceUids, element, item, long_string, sequence};
+use crate::port::Study;
 use crate::records::capture::Capture;
 use crate::records::id::RecordId;
 
-/// All dates and times of a data set: the time of capture in UTC.
+/// Dates and times of a data set, in UTC: those of the capture, or of the opening of its study.
 pub(super) struct Time {
     pub date: String,
     pub time: String,
@@ -18,10 +20,13 @@ pub(super) struct Time {
 
 impl Time {
     pub(super) fn of(id: &RecordId) -> Self {
-        let captured = id.captured();
+        Self::at(id.captured())
+    }
+
+    fn at(time: DateTime<Utc>) -> Self {
         Self {
-            date: captured.format("%Y%m%d").to_string(),
-            time: captured.format("%H%M%S%.6f").to_string(),
+            date: time.format("%Y%m%d").to_string(),
+            time: time.format("%H%M%S%.6f").to_string(),
         }
     }
 }
@@ -52,16 +57,21 @@ pub(super) fn common(
         element(tags::CONTENT_DATE, time.date.as_str()),
         element(tags::CONTENT_TIME, time.time.as_str()),
     ];
-    elements.extend(unassigned(study, capture));
+    let number = match &capture.study {
+        None => {
+            elements.extend(unassigned(study, id, capture));
+            series.number.to_owned()
+        }
+        Some(open) => {
+            elements.extend(assigned(open));
+            // Different for all series of the study, with at most 12 characters.
+            format!("{}{}", id.number() % 1_000_000_000, series.number)
+        }
+    };
     elements.extend([
         element(tags::STUDY_INSTANCE_UID, study),
-        element(tags::STUDY_DATE, time.date.as_str()),
-        element(tags::STUDY_TIME, time.time.as_str()),
-        element(tags::STUDY_ID, id.number().to_string()),
-        element(tags::ACCESSION_NUMBER, ""),
-        element(tags::REFERRING_PHYSICIAN_NAME, ""),
         element(tags::SERIES_INSTANCE_UID, uids.series.as_str()),
-        element(tags::SERIES_NUMBER, series.number),
+        element(tags::SERIES_NUMBER, number),
         element(tags::SERIES_DATE, time.date.as_str()),
         element(tags::SERIES_TIME, time.time.as_str()),
         element(tags::SERIES_DESCRIPTION, long_string(&series.description)),
@@ -147,21 +157,69 @@ fn ultrasound_region(&ScaledRegion { x0, y0, x1, y1, mm }: &ScaledRegion) -> InM
     ])
 }
 
-/// Patient of a study that is not assigned to one yet, because the device does not know the patient. An
-/// archive would take studies with an empty PatientID for those of one patient; this one is different
-/// for each study. The time of capture is the real one.
-fn unassigned(study: &str, capture: &Capture) -> [InMemElement; 7] {
+/// How the pixels were deidentified.
+const METHOD: &str = "Pixels under the mask of the source blanked";
+
+/// Patient and study of a capture without an open study. An archive would take studies with an empty
+/// PatientID for those of one patient; this one is different for each study. The time of capture is the
+/// real one.
+fn unassigned(study: &str, id: &RecordId, capture: &Capture) -> Vec<InMemElement> {
     // Invariant: at most 11 characters and the 39 digits of a UUID.
-    let id = format!("UNASSIGNED-{}", study.trim_start_matches("2.25."));
-    [
+    let patient = format!("UNASSIGNED-{}", study.trim_start_matches("2.25."));
+    let time = Time::of(id);
+    vec![
         element(tags::PATIENT_NAME, format!("UNASSIGNED^{}", capture.device)),
-        element(tags::PATIENT_ID, id),
+        element(tags::PATIENT_ID, patient),
         element(tags::PATIENT_BIRTH_DATE, ""),
         element(tags::PATIENT_SEX, ""),
         element(tags::PATIENT_IDENTITY_REMOVED, "YES"),
-        element(tags::DEIDENTIFICATION_METHOD, "Pixels under the mask of the source blanked"),
+        element(tags::DEIDENTIFICATION_METHOD, METHOD),
         element(tags::LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED, "UNMODIFIED"),
+        element(tags::STUDY_DATE, time.date),
+        element(tags::STUDY_TIME, time.time),
+        element(tags::STUDY_ID, id.number().to_string()),
+        element(tags::ACCESSION_NUMBER, ""),
+        element(tags::REFERRING_PHYSICIAN_NAME, ""),
     ]
+}
+
+/// Patient and study of a capture in a study. Only the pixels are deidentified.
+fn assigned(Study { opened_us, details, .. }: &Study) -> Vec<InMemElement> {
+    // Invariant: a study is opened by the clock of this device.
+    let opened = DateTime::from_timestamp_micros(*opened_us as i64).unwrap_or_default();
+    let time = Time::at(opened);
+    let study_id = match details.procedure_id.as_str() {
+        "" => opened.format("%Y%m%d%H%M%S").to_string(),
+        id => id.to_owned(),
+    };
+    let mut elements = vec![
+        element(tags::PATIENT_NAME, details.patient_name.as_str()),
+        element(tags::PATIENT_ID, details.patient_id.as_str()),
+        element(tags::PATIENT_BIRTH_DATE, details.birth_date.as_str()),
+        element(tags::PATIENT_SEX, details.sex.as_str()),
+        element(tags::PATIENT_IDENTITY_REMOVED, "NO"),
+        element(tags::DEIDENTIFICATION_METHOD, METHOD),
+        element(tags::STUDY_DATE, time.date),
+        element(tags::STUDY_TIME, time.time),
+        element(tags::STUDY_ID, study_id),
+        element(tags::ACCESSION_NUMBER, details.accession_number.as_str()),
+        element(tags::REFERRING_PHYSICIAN_NAME, details.referring_physician.as_str()),
+    ];
+    if !details.procedure.is_empty() {
+        elements.push(element(tags::STUDY_DESCRIPTION, details.procedure.as_str()));
+    }
+    if !details.procedure_id.is_empty() && !details.step_id.is_empty() {
+        elements.push(sequence(
+            tags::REQUEST_ATTRIBUTES_SEQUENCE,
+            vec![item([
+                element(tags::REQUESTED_PROCEDURE_ID, details.procedure_id.as_str()),
+                element(tags::REQUESTED_PROCEDURE_DESCRIPTION, details.procedure.as_str()),
+                element(tags::SCHEDULED_PROCEDURE_STEP_ID, details.step_id.as_str()),
+                element(tags::SCHEDULED_PROCEDURE_STEP_DESCRIPTION, details.step.as_str()),
+            ])],
+        ));
+    }
+    elements
 }
 
 /// Row and column spacing as DS values of at most 16 characters.

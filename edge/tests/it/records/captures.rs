@@ -48,6 +48,7 @@ pub fn without_objects((width, height): (u32, u32)) -> Capture {
         frame_id: 300,
         trigger: Trigger::Touch,
         operator: None,
+        study: None,
         device: DeviceId::parse("bedside-1").unwrap(),
         board: "raspberry-pi-5".into(),
         edge_version: "0.1.0".into(),

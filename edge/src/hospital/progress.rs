@@ -1,22 +1,18 @@
 //! Progress of each record to the archive: a small file per record, replaced at once or not at all.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use crate::files::{self, sync_folder, sync_parent};
+use crate::files::{self, UNFINISHED, replace, sync_parent};
 use crate::port::Progress;
 
 /// Format of the files.
 const FORMAT: u64 = 1;
-
-/// Ending of a file that is being written.
-const UNFINISHED: &str = ".unfinished";
 
 /// A file.
 #[derive(Serialize, Deserialize)]
@@ -72,18 +68,9 @@ impl Progresses {
 
     /// Sets the progress of a record; it survives a power cut when this returns.
     pub(super) fn set(&self, id: &str, progress: Progress) -> Result<(), Error> {
-        let path = self.folder.join(id);
-        let unfinished = self.folder.join(format!("{id}{UNFINISHED}"));
         let stored = Stored { format: FORMAT, progress };
         let bytes = serde_json::to_vec(&stored).expect("names and numbers are JSON");
-        let write = || {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)
-        };
-        write().map_err(files::Error::io(&path))?;
-        sync_folder(&self.folder)?;
+        replace(&self.folder.join(id), &bytes)?;
         self.lock().insert(id.to_owned(), stored.progress);
         Ok(())
     }

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use medsa_hospital::{Instance, Node, Reference, Report, Reports, Tls, request_commitment, store};
+use medsa_hospital::{
+    Instance, Node, Reference, Report, Reports, Stored, WebServer, request_commitment, store,
+    store_web,
+};
 
 use super::error::Error;
+use super::peer::{node, web_server};
 use super::progress::Progresses;
 use crate::back_off::BackOff;
-use crate::config::{ArchiveConfig, ArchiveEncryption};
-use crate::files::tls;
+use crate::config::ArchiveConfig;
 use crate::meter::{Counter, Meter};
 use crate::port::{Archive, Captures, Failures, Progress};
 use crate::threads;
@@ -30,8 +33,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The archive of the configuration.
 pub struct PacsArchive {
-    node: Node,
-    commitment: Option<SocketAddr>,
+    to: Target,
+    /// The archive that is asked to keep records, and the address for its reports.
+    commitment: Option<(Node, SocketAddr)>,
     progresses: Progresses,
     /// True if there may be something to send.
     work: Mutex<bool>,
@@ -39,23 +43,36 @@ pub struct PacsArchive {
     meter: Arc<Meter>,
 }
 
+enum Target {
+    Dicom(Node),
+    Web(WebServer),
+}
+
+impl Target {
+    fn store(&self, instances: &[Instance]) -> Result<Stored, medsa_hospital::Error> {
+        match self {
+            Self::Dicom(node) => store(node, instances),
+            Self::Web(server) => store_web(server, instances),
+        }
+    }
+}
+
 impl PacsArchive {
     /// Opens the progress of the records in `records`, a folder.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::NewerFormat`].
+    /// [`Error::File`], [`Error::NewerFormat`], [`Error::Network`].
     pub fn open(config: &ArchiveConfig, records: &Path, meter: Arc<Meter>) -> Result<Self, Error> {
-        let tls = config.encryption.as_ref().map(|encryption| encrypt(config, encryption));
-        let node = Node {
-            address: config.address.clone(),
-            called: config.called_ae.clone(),
-            calling: config.calling_ae.clone(),
-            tls: tls.transpose()?,
-            timeout: config.timeout,
+        let (to, commitment) = match config {
+            ArchiveConfig::Dicom { peer, commitment } => {
+                let node = node(peer)?;
+                (Target::Dicom(node.clone()), commitment.map(|address| (node, address)))
+            }
+            ArchiveConfig::Web(config) => (Target::Web(web_server(config)?), None),
         };
         Ok(Self {
-            node,
-            commitment: config.commitment,
+            to,
+            commitment,
             progresses: Progresses::open(&records.join(FOLDER))?,
             work: Mutex::new(true),
             changed: Condvar::new(),
@@ -110,14 +127,14 @@ impl PacsArchive {
                 return Ok(());
             }
         };
-        let stored = store(&self.node, &instances)?;
+        let stored = self.to.store(&instances)?;
         for (uid, status) in stored.warnings {
             tracing::warn!("record {id}: the archive stored {uid} with the warning {status:04X}H");
         }
         self.progresses.set(id, Progress::Sent)?;
         self.meter.count(Counter::RecordsArchived);
         tracing::info!("record {id} is in the archive");
-        if self.commitment.is_some() { self.ask(id, &instances) } else { Ok(()) }
+        self.ask(id, &instances)
     }
 
     fn ask_again(&self, id: &str, captures: &dyn Captures) -> Result<(), Error> {
@@ -126,12 +143,13 @@ impl PacsArchive {
     }
 
     fn ask(&self, id: &str, instances: &[Instance]) -> Result<(), Error> {
+        let Some((node, _)) = &self.commitment else { return Ok(()) };
         let references: Vec<_> = instances.iter().map(Reference::from).collect();
         let transaction = format!("2.25.{}", uuid::Uuid::new_v4().as_u128());
         // Before the request: the report may come before its response.
         let asked = Progress::Asked { transaction: transaction.clone(), at_s: now_s() };
         self.progresses.set(id, asked)?;
-        request_commitment(&self.node, &transaction, &references).inspect_err(|_| {
+        request_commitment(node, &transaction, &references).inspect_err(|_| {
             if let Err(error) = self.progresses.set(id, Progress::Sent) {
                 tracing::error!("record {id}: {error}");
             }
@@ -186,10 +204,9 @@ pub fn start(
     captures: Arc<dyn Captures>,
     failures: Failures,
 ) -> Result<Option<Reports>, Error> {
-    let reports = archive.commitment.map(|address| {
+    let reports = archive.commitment.as_ref().map(|(node, address)| {
         let archive = archive.clone();
-        let title = archive.node.calling.clone();
-        Reports::listen(address, &title, move |report| archive.receive(&report))
+        Reports::listen(*address, &node.calling, move |report| archive.receive(&report))
     });
     let reports = reports.transpose()?;
     if let Some(reports) = &reports {
@@ -238,15 +255,6 @@ fn instances(id: &str, captures: &dyn Captures) -> Result<Vec<Instance>, Option<
     let files = captures.dicom_files(id).map_err(Some)?.ok_or(None)?;
     let read = files.iter().map(Instance::read).collect::<Result<Vec<_>, _>>();
     read.map_err(|error| Some(error.to_string()))
-}
-
-fn encrypt(config: &ArchiveConfig, encryption: &ArchiveEncryption) -> Result<Tls, Error> {
-    let client = encryption.client.as_ref().map(|(cert, key)| (&**cert, &**key));
-    let (host, _) = config.address.rsplit_once(':').unwrap_or_default();
-    Ok(Tls {
-        config: tls::client_config(encryption.ca_file.as_deref(), client)?,
-        server_name: host.trim_matches(['[', ']']).to_owned(),
-    })
 }
 
 fn now_s() -> u64 {

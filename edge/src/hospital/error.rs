@@ -1,10 +1,10 @@
-//! Errors of the archive.
+//! Errors of the services of the hospital.
 
 use std::path::PathBuf;
 
 use crate::{files, threads};
 
-/// Error of sending to an archive.
+/// The archive or the worklist cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
