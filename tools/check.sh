@@ -38,8 +38,16 @@ git ls-files -z '*.sh' .ci/run boards/common/postinst boards/common/prerm |
     xargs -0 shellcheck -x
 
 say "page"
-"$cache/tools/page/node_modules/.bin/biome" lint --error-on-warnings \
-    --config-path=tools/biome.jsonc edge/page export/src/card/card.css wire
+page_tools=edge/page/node_modules/.bin
+"$page_tools/biome" lint --error-on-warnings edge/page export/src/card/card.css wire
+"$page_tools/tsc" --noEmit --project edge/page
+built=$(mktemp -d)
+trap 'rm -rf "$built"' EXIT
+"$page_tools/vite" build edge/page --outDir "$built" --emptyOutDir --logLevel warn
+diff -r "$built" edge/page/dist >/dev/null || {
+    echo "error: edge/page/dist is not built from edge/page: run 'npm run build' there, and commit dist" >&2
+    exit 1
+}
 
 say "fuzzing each target for some seconds"
 tools/fuzz.sh smoke

@@ -8,10 +8,10 @@ limit=5
 words='What|Which|Who|Whose|Why|Where|How|Of|Whether'
 # Only the first line of each comment; later lines may begin in the middle of a sentence.
 # shellcheck disable=SC2016 # awk's own variables
-found=$(git ls-files '*.rs' '*.js' '*.raucm' | xargs awk -v words="$words" '
+found=$(git ls-files '*.rs' '*.ts' '*.tsx' '*.raucm' | xargs awk -v words="$words" '
     FNR == 1 {
         inside = 0
-        marks = FILENAME ~ /\.rs$/ ? "//[/!]" : FILENAME ~ /\.js$/ ? "(//|/[*][*]?)" : "#"
+        marks = FILENAME ~ /\.rs$/ ? "//[/!]" : FILENAME ~ /\.tsx?$/ ? "(//|/[*][*]?)" : "#"
     }
     {
         is_doc = $0 ~ "^[[:space:]]*" marks "( |$)"

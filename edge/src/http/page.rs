@@ -1,4 +1,5 @@
-//! The touchscreen page. Its files are part of the binary; it loads nothing from elsewhere.
+//! The touchscreen page. Its files are part of the binary; it loads nothing from elsewhere. They are
+//! built from `edge/page` (CONTRIBUTING.md, "Change the page"), and committed.
 
 use axum::Router;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
@@ -11,39 +12,9 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
 const FILES: &[(&str, &str, &str)] = &[
-    ("/", HTML, include_str!("../../page/index.html")),
-    ("/style.css", CSS, include_str!("../../page/style.css")),
-    ("/main.js", SCRIPT, include_str!("../../page/main.js")),
-    ("/build.js", SCRIPT, include_str!("../../page/build.js")),
-    ("/calipers.js", SCRIPT, include_str!("../../page/calipers.js")),
-    ("/captures.js", SCRIPT, include_str!("../../page/captures.js")),
-    ("/cine.js", SCRIPT, include_str!("../../page/cine.js")),
-    ("/cleaning.js", SCRIPT, include_str!("../../page/cleaning.js")),
-    ("/device.js", SCRIPT, include_str!("../../page/device.js")),
-    ("/dialogs.js", SCRIPT, include_str!("../../page/dialogs.js")),
-    ("/examination.js", SCRIPT, include_str!("../../page/examination.js")),
-    ("/facts.js", SCRIPT, include_str!("../../page/facts.js")),
-    ("/geometry.js", SCRIPT, include_str!("../../page/geometry.js")),
-    ("/gestures.js", SCRIPT, include_str!("../../page/gestures.js")),
-    ("/icons.js", SCRIPT, include_str!("../../page/icons.js")),
-    ("/keys.js", SCRIPT, include_str!("../../page/keys.js")),
-    ("/naming.js", SCRIPT, include_str!("../../page/naming.js")),
-    ("/prompting.js", SCRIPT, include_str!("../../page/prompting.js")),
-    ("/prompts.js", SCRIPT, include_str!("../../page/prompts.js")),
-    ("/recorded.js", SCRIPT, include_str!("../../page/recorded.js")),
-    ("/review.js", SCRIPT, include_str!("../../page/review.js")),
-    ("/scale.js", SCRIPT, include_str!("../../page/scale.js")),
-    ("/settings.js", SCRIPT, include_str!("../../page/settings.js")),
-    ("/signs.js", SCRIPT, include_str!("../../page/signs.js")),
-    ("/shot.js", SCRIPT, include_str!("../../page/shot.js")),
-    ("/users.js", SCRIPT, include_str!("../../page/users.js")),
-    ("/view.js", SCRIPT, include_str!("../../page/view.js")),
-    ("/wire.js", SCRIPT, include_str!("../../page/wire.js")),
-    ("/words.js", SCRIPT, include_str!("../../page/words.js")),
-    ("/de.js", SCRIPT, include_str!("../../page/de.js")),
-    ("/en.js", SCRIPT, include_str!("../../page/en.js")),
-    ("/es.js", SCRIPT, include_str!("../../page/es.js")),
-    ("/fr.js", SCRIPT, include_str!("../../page/fr.js")),
+    ("/", HTML, include_str!("../../page/dist/index.html")),
+    ("/page.css", CSS, include_str!("../../page/dist/page.css")),
+    ("/page.js", SCRIPT, include_str!("../../page/dist/page.js")),
 ];
 
 /// Content Security Policy: nothing from other origins, and no embedding in other pages.
@@ -73,6 +44,6 @@ mod tests {
     #[test]
     fn page_reads_this_version_of_the_wire_format() {
         let version = format!("const VERSION = {FORMAT_VERSION};");
-        assert!(include_str!("../../page/wire.js").contains(&version), "{version}");
+        assert!(include_str!("../../page/src/device/wire.ts").contains(&version), "{version}");
     }
 }

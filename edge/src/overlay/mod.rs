@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn colours_are_those_of_the_page() {
-        let page = include_str!("../../page/view.js");
+        let page = include_str!("../../page/src/image/view.ts");
         let colours = COLOURS.map(|[r, g, b]| format!("'#{r:02x}{g:02x}{b:02x}'"));
         assert!(page.contains(&format!("COLOURS = [\n  {},\n]", colours.join(", "))));
     }

@@ -262,7 +262,7 @@ fn cine_buffer_is_shown_only_while_frozen() {
 }
 
 /// Draws three objects with one outline and long labels, and notes where the labels are.
-const LABELS: &str = "import('/view.js').then(({ View }) => {
+const LABELS: &str = "import('/page.js').then(({ View }) => {
   const canvas = document.createElement('canvas');
   canvas.style = 'position: fixed; width: 300px; height: 120px';
   document.body.append(canvas);

@@ -60,7 +60,7 @@ fn outlines_are_labelled_and_heads_have_a_circumference() {
     needs!("browser", "mosquitto");
     let mut bench = Bench::with_source("");
     bench.browser.value(
-        "import(location.origin + '/facts.js').then((facts) => { window.made = facts; \
+        "import(location.origin + '/page.js').then(({ facts }) => { window.made = facts; \
          window.head = { parts: 1, areaPx: 10, longestPx: 9, shortestPx: 8, \
          physical: { areaMm2: 6283, longestMm: 100, shortestMm: 80 } }; }), null",
     );
@@ -90,7 +90,7 @@ fn geometry_gives_known_values() {
     needs!("browser", "mosquitto");
     let mut bench = Bench::with_source("");
     bench.browser.value(
-        "import(location.origin + '/geometry.js').then((g) => { window.geometry = g; }), null",
+        "import(location.origin + '/page.js').then((page) => { window.geometry = page.geometry; }), null",
     );
     bench.browser.wait_until("!!window.geometry");
     let mut value = |call: &str| bench.browser.value(&format!("geometry.{call}"));
@@ -228,7 +228,7 @@ fn measurement_has_a_scale_within_one_region_only() {
     needs!("browser", "mosquitto");
     let mut bench = Bench::with_source("");
     bench.browser.value(
-        "import(location.origin + '/scale.js').then((s) => { window.scaleOf = s.scaleOf; }), null",
+        "import(location.origin + '/page.js').then((page) => { window.scaleOf = page.scaleOf; }), null",
     );
     bench.browser.wait_until("!!window.scaleOf");
     // An image with a fine inset, and a curve over time on the right.

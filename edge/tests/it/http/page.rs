@@ -275,25 +275,18 @@ fn page_loads_nothing_from_elsewhere() {
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let policy = head.lines().find(|line| line.starts_with("content-security-policy: "));
     assert!(policy.unwrap().contains("default-src 'none'"));
-    let (mut bytes, mut languages) = (0, Vec::new());
-    for file in std::fs::read_dir("page").unwrap() {
+    let mut bytes = 0;
+    for file in std::fs::read_dir("page/dist").unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
         let path = if file == "index.html" { "/".to_owned() } else { format!("/{file}") };
         let (status, text) = request(&address, "GET", &path, "", b"");
         assert_eq!(status, 200, "{file}");
-        match &*file {
-            "de.js" | "es.js" | "fr.js" => languages.push(text.len()),
-            // Loaded with the first capture that is opened.
-            "review.js" | "shot.js" => {}
-            _ => bytes += text.len(),
-        }
-        // The name of a format is not an address.
-        let text = text.replace("http://www.w3.org/2000/svg", "");
+        bytes += text.len();
+        // The names of formats are not addresses.
+        let text = text.replace("http://www.w3.org/", "");
         assert!(!text.contains("https://") && !text.contains("http://"), "{file}");
     }
     assert!(!html.contains("http"), "{html}");
-    // Besides English, a page loads one language.
-    bytes += languages.into_iter().max().unwrap();
     assert!(bytes < 150_000, "{bytes} bytes");
 }
 
@@ -313,7 +306,7 @@ fn footer_shows_broker_disk_battery_and_time() {
     browser.wait_until(&notice("broker connected"));
     // The bench has no battery.
     browser.value(
-        "import('/signs.js').then(({ signsOf }) => { window.found = signsOf({ \
+        "import('/page.js').then(({ signsOf }) => { window.found = signsOf({ \
            broker: 'connected', disk_free_gb: 1.25, battery: { percent: 7, mains: false } \
          }); }); 0",
     );
@@ -345,8 +338,8 @@ fn all_languages_have_the_same_texts() {
     browser.value(
         "const keys = (texts, path = '') => Object.entries(texts).flatMap(([key, value]) => \
            value.constructor === Object ? keys(value, `${path}${key}.`) : [`${path}${key}: ${typeof value}`]); \
-         Promise.all(['de', 'en', 'es', 'fr'].map((code) => import(`/${code}.js`))).then((all) => { \
-           window.texts = all.map((texts) => keys(texts.default).sort().join()); \
+         import('/page.js').then(({ languages }) => { \
+           window.texts = ['de', 'en', 'es', 'fr'].map((code) => keys(languages[code]).sort().join()); \
          }); 0",
     );
     browser.wait_until("window.texts !== undefined");
