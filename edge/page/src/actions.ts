@@ -10,6 +10,7 @@ import {
   calipers, connected, device, dropMask, isCurrent, look, names, notDone, prompting, prompts, showNotice, situation,
   status, view,
 } from './store';
+import { study } from './study';
 import { reasonFor } from './texts/facts';
 import { text, worded } from './texts/words';
 
@@ -36,7 +37,7 @@ export function capture(more: { clip?: true } = {}): void {
   } else {
     // Compressing a clip takes seconds to minutes; the next result replaces the words.
     if (more.clip) showNotice(text().savingClip, CLIP_MS);
-    device.postNow('capture', { ...onScreen, ...more }).catch((error) => refused(worded(error)));
+    device.postNow('capture', { ...onScreen, study: study.value?.uid ?? '', ...more }).catch((error) => refused(worded(error)));
   }
 }
 

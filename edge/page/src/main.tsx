@@ -20,7 +20,8 @@ import {
   status, unfrozenAt,
 } from './store';
 import { known, language, text } from './texts/words';
-import { ended, startLocking } from './users';
+import { followStudy, forgetStudy } from './study';
+import { ended, locked, startLocking } from './users';
 
 // The tests run these in the browser.
 export * as facts from './texts/facts';
@@ -91,6 +92,11 @@ effect(() => {
   Object.assign(document.documentElement.dataset, settings.value);
   language.value = settings.value.language;
   document.documentElement.lang = settings.value.language;
+});
+
+effect(() => {
+  if (locked.value) forgetStudy();
+  else if (lastStatus.value) followStudy(lastStatus.value);
 });
 
 render(<Page />, document.body);

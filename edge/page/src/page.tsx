@@ -6,6 +6,7 @@ import { CleaningDialog } from './dialogs/cleaning';
 import { DiscardingDialog } from './dialogs/discarding';
 import { ExaminationDialog } from './dialogs/examination';
 import { NamingDialog } from './dialogs/naming';
+import { PatientDialog } from './dialogs/patient';
 import { ReviewDialog } from './dialogs/review-dialog';
 import { SettingsDialog } from './dialogs/settings';
 import { SignInDialog } from './dialogs/sign-in';
@@ -24,6 +25,7 @@ export function Page() {
       <DiscardingDialog />
       <NamingDialog />
       <ExaminationDialog />
+      <PatientDialog />
       <SettingsDialog />
       <SignInDialog />
       <CleaningDialog />

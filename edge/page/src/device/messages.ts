@@ -25,6 +25,10 @@ export interface Status {
   latency_ms: number | null;
   /** Number of examinations to choose from. */
   presets: number;
+  /** Time of opening of the study; null without one. */
+  study_opened_us: number | null;
+  /** True if there is a worklist to choose the patient from. */
+  worklist: boolean;
   /** Null if the device stores no captures. */
   records: RecordCounts | null;
   diagnostic: boolean;
@@ -99,10 +103,37 @@ export interface Build {
 /** An examination, with the build that it needs, if any. */
 export interface Preset { name: string; build: string | null }
 
+/** Patient and examination, as DICOM describes them; empty texts are not known. */
+export interface StudyDetails {
+  patient_id: string;
+  patient_name: string;
+  /** `YYYYMMDD`. */
+  birth_date: string;
+  sex: string;
+  accession_number: string;
+  study_uid: string;
+  referring_physician: string;
+  procedure_id: string;
+  procedure: string;
+  step_id: string;
+  step: string;
+  modality: string;
+}
+
+/** An open study. */
+export interface Study extends StudyDetails { uid: string; opened_us: number }
+
+/** A planned examination; `time` is `HH:MM`, or empty. */
+export interface PlannedExamination { time: string; study: StudyDetails }
+
+/** Answer to GET /worklist. */
+export interface Planned { examinations: PlannedExamination[]; is_complete: boolean }
+
 /** Answer to GET /records/<id>: the content of record.json, and the state of its delivery. */
 export interface RecordJson {
   build: { name: string; version: string };
   operator?: string;
+  study?: Study;
   objects: RecordedObject[];
   clip?: { frames: number; first_us: number; last_us: number };
   upload: 'delivered' | 'waiting' | 'none' | 'unknown';

@@ -3,7 +3,7 @@
 import { text } from '../texts/words';
 
 export type DialogId = 'ask' | 'captures' | 'review' | 'discarding' | 'naming' | 'examination' | 'settings' | 'signIn'
-  | 'cleaning' | 'build' | 'sure';
+  | 'cleaning' | 'build' | 'sure' | 'patient';
 
 /** The dialog with this id; the page has all of them, open or not. */
 function dialog(id: DialogId): HTMLDialogElement { return document.getElementById(id) as HTMLDialogElement; }

@@ -3,17 +3,21 @@
 import type { ComponentChildren } from 'preact';
 import { capture, clear, freeze, isRunning, redo, undo } from '../actions';
 import { openCaptures } from '../dialogs/captures';
+import { openPatient } from '../dialogs/patient';
 import { openSettings } from '../dialogs/settings';
 import { openSignIn } from '../dialogs/sign-in';
 import { COLOURS } from '../image/view';
-import { isCurrent, knownMask, names, prompting, prompts, status } from '../store';
+import { isCurrent, knownMask, lastStatus, names, prompting, prompts, status } from '../store';
+import { study } from '../study';
 import { grade, lines } from '../texts/facts';
+import { dateOf, nameOf, patientOf } from '../texts/patient';
 import { text } from '../texts/words';
 import { Icon, type IconName } from './icon';
 
 export function Panel() {
   return (
     <aside>
+      <Patient />
       <Facts />
       <button id="unlock" onClick={openSignIn}>{text().unlock}</button>
       <div id="pad">
@@ -23,6 +27,19 @@ export function Panel() {
         <Tools />
       </div>
     </aside>
+  );
+}
+
+/** The patient of the captures; devices that store none have none. */
+function Patient() {
+  const current = study.value;
+  const name = current && nameOf(current.patient_name);
+  return (
+    <button id="choosePatient" hidden={!lastStatus.value?.records} onClick={openPatient}
+      aria-label={[text().patient, current ? patientOf(current) : text().noPatient].join(': ')}>
+      <span>{current ? name || current.patient_id : text().noPatient}</span>
+      {name && <small>{[current.patient_id, dateOf(current.birth_date)].filter(Boolean).join(' · ')}</small>}
+    </button>
   );
 }
 

@@ -32,7 +32,10 @@ export const de: Texts = {
   noConnection: 'Keine Verbindung zum Gerät.', noImage: 'Kein Bild', starting: 'startet',
   paused: 'Pause', ended: 'Die Aufzeichnung ist zu Ende.',
   captured: 'Gespeichert.', notCaptured: 'NICHT gespeichert.', seeLog: 'Siehe Protokoll des Geräts.', notDone: 'Fehlgeschlagen',
+  patient: 'Patient', noPatient: 'Kein Patient', patientNumber: 'Nummer (scannen oder tippen)', familyName: 'Nachname', givenName: 'Vorname', born: 'Geboren', sex: 'Geschlecht', sexes: { F: 'weiblich', M: 'männlich', O: 'divers' },
+  beginStudy: 'Beginnen', endStudy: 'Untersuchung beenden', planned: 'Heute geplant', nothingPlanned: 'Für heute sind keine Untersuchungen geplant.', morePlanned: 'Es gibt weitere. Nummer scannen oder tippen.',
   refusal: {
+    'other-patient': 'Das Gerät hat einen anderen Patienten, als diese Seite zeigte. Prüfen und noch einmal versuchen.', 'earlier-patient': 'Dieses Bild ist vom Patienten davor.', 'study-does-not-fit': 'Das Gerät nimmt diesen Patienten nicht an: Ein Text ist zu lang oder hat Sonderzeichen.', 'no-worklist': 'Dieses Gerät hat keine Arbeitsliste.', 'worklist-failed': 'Die Arbeitsliste des Krankenhauses antwortet nicht. Patienten eintippen.',
     'frame-old': 'Das Bild ist alt: Die Quelle liefert keine.',
     'frame-gone': 'Das gezeigte Bild ist nicht mehr da. Erneut versuchen.',
     'no-frame-yet': 'Es gibt noch kein Bild.', 'no-records': 'Dieses Gerät speichert nichts.',

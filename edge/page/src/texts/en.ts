@@ -29,7 +29,10 @@ export const en = {
   noConnection: 'No connection to the device.', noImage: 'No image', starting: 'starting',
   paused: 'Paused', ended: 'The recording has ended.',
   captured: 'Saved.', notCaptured: 'NOT saved.', seeLog: 'See the log of the device.', notDone: 'Failed',
+  patient: 'Patient', noPatient: 'No patient', patientNumber: 'Number (scan or type)', familyName: 'Family name', givenName: 'Given name', born: 'Born', sex: 'Sex', sexes: { F: 'female', M: 'male', O: 'other' },
+  beginStudy: 'Begin', endStudy: 'End examination', planned: 'Planned today', nothingPlanned: 'No examinations are planned for today.', morePlanned: 'There are more. Scan or type the number.',
   refusal: {
+    'other-patient': 'The device has another patient than this page showed. Look and try again.', 'earlier-patient': 'This image is of the patient before.', 'study-does-not-fit': 'The device does not accept this patient: a text is too long, or has special characters.', 'no-worklist': 'This device has no worklist.', 'worklist-failed': 'The worklist of the hospital does not answer. Type the patient.',
     'frame-old': 'The image is old: the source delivers none.',
     'frame-gone': 'The image on the screen is no longer kept. Try again.',
     'no-frame-yet': 'There is no image yet.', 'no-records': 'This device stores no captures.',

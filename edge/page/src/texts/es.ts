@@ -32,7 +32,10 @@ export const es: Texts = {
   noConnection: 'Sin conexión con el equipo.', noImage: 'Sin imagen', starting: 'iniciando',
   paused: 'Pausa', ended: 'La grabación ha terminado.',
   captured: 'Guardado.', notCaptured: 'NO guardado.', seeLog: 'Vea el registro del equipo.', notDone: 'Error',
+  patient: 'Paciente', noPatient: 'Sin paciente', patientNumber: 'Número (escanear o escribir)', familyName: 'Apellidos', givenName: 'Nombre', born: 'Fecha de nacimiento', sex: 'Sexo', sexes: { F: 'femenino', M: 'masculino', O: 'otro' },
+  beginStudy: 'Comenzar', endStudy: 'Terminar el examen', planned: 'Previstos hoy', nothingPlanned: 'No hay exámenes previstos para hoy.', morePlanned: 'Hay más. Escanee o escriba el número.',
   refusal: {
+    'other-patient': 'El dispositivo tiene otro paciente que el que mostraba esta página. Compruébelo e inténtelo de nuevo.', 'earlier-patient': 'Esta imagen es del paciente anterior.', 'study-does-not-fit': 'El dispositivo no acepta este paciente: un texto es demasiado largo o tiene caracteres especiales.', 'no-worklist': 'Este dispositivo no tiene lista de trabajo.', 'worklist-failed': 'La lista de trabajo del hospital no responde. Escriba el paciente.',
     'frame-old': 'La imagen es antigua: la fuente no entrega ninguna.',
     'frame-gone': 'La imagen mostrada ya no está. Inténtelo de nuevo.',
     'no-frame-yet': 'Aún no hay imagen.', 'no-records': 'Este equipo no guarda nada.',

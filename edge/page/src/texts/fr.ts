@@ -32,7 +32,10 @@ export const fr: Texts = {
   noConnection: 'Pas de connexion à l’appareil.', noImage: 'Pas d’image', starting: 'démarrage',
   paused: 'Pause', ended: 'L’enregistrement est terminé.',
   captured: 'Enregistré.', notCaptured: 'PAS enregistré.', seeLog: 'Voir le journal de l’appareil.', notDone: 'Échec',
+  patient: 'Patient', noPatient: 'Aucun patient', patientNumber: 'Numéro (scanner ou saisir)', familyName: 'Nom', givenName: 'Prénom', born: 'Naissance', sex: 'Sexe', sexes: { F: 'féminin', M: 'masculin', O: 'autre' },
+  beginStudy: 'Commencer', endStudy: 'Terminer l’examen', planned: 'Prévus aujourd’hui', nothingPlanned: 'Aucun examen n’est prévu aujourd’hui.', morePlanned: 'Il y en a d’autres. Scannez ou saisissez le numéro.',
   refusal: {
+    'other-patient': 'L’appareil a un autre patient que celui que cette page montrait. Vérifiez et réessayez.', 'earlier-patient': 'Cette image est du patient précédent.', 'study-does-not-fit': 'L’appareil n’accepte pas ce patient : un texte est trop long ou a des caractères spéciaux.', 'no-worklist': 'Cet appareil n’a pas de liste de travail.', 'worklist-failed': 'La liste de travail de l’hôpital ne répond pas. Saisissez le patient.',
     'frame-old': 'L’image est ancienne : la source n’en fournit pas.',
     'frame-gone': 'L’image affichée n’est plus gardée. Réessayez.',
     'no-frame-yet': 'Il n’y a pas encore d’image.', 'no-records': 'Cet appareil n’enregistre rien.',
