@@ -8,7 +8,8 @@ use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
-use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::association::{MAX_MESSAGE_BYTES, causes};
@@ -62,17 +63,26 @@ impl WebServer {
         authorization: Option<Authorization>,
     ) -> Result<Self, Error> {
         let url = url.trim_end_matches('/').to_owned();
-        let mut client = Client::builder()
+        let tls = tls.map_or_else(without_authorities, |tls| (*tls).clone());
+        let client = Client::builder()
             .connect_timeout(timeout)
             .timeout(timeout)
             // Records go to the configured server alone.
-            .redirect(Policy::none());
-        if let Some(tls) = tls {
-            client = client.tls_backend_preconfigured((*tls).clone());
-        }
+            .redirect(Policy::none())
+            .tls_backend_preconfigured(tls);
         let client = client.build().map_err(|error| lost(&url, &error))?;
         Ok(Self { url, client, authorization })
     }
+}
+
+/// Options for servers without encryption, which reqwest requires, too.
+fn without_authorities() -> ClientConfig {
+    // Invariant: aws-lc-rs supports the versions that rustls considers safe.
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs supports TLS 1.2 and 1.3")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
 }
 
 /// Stores instances with one request.

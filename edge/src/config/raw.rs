@@ -210,7 +210,7 @@ fn records() -> PathBuf {
 /// A section about a peer in the hospital's network, with keys of its own. Serde cannot both share fields
 /// and name the keys that a section may have.
 macro_rules! peer_section {
-    ($name:ident { $($key:ident: $kind:ty,)* }) => {
+    ($name:ident { $($key:ident: $kind:ty),* }) => {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {

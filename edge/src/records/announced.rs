@@ -177,6 +177,7 @@ mod tests {
             frame_id: 7,
             trigger: Trigger::Touch,
             operator: None,
+            study: None,
             device: DeviceId::parse("bedside-1").unwrap(),
             board: "raspberry-pi-5".into(),
             edge_version: "0.1.0".into(),

@@ -25,8 +25,8 @@ use crate::meter::{Counter, Meter};
 use crate::port::{
     Activity, Announcements, Archive, CaptureSummary, Captures, Change, Cine, CineFrame, Copied,
     Deletion, Described, DescribedObject, DescribedPatient, Failures, Names, NoShot, Objects,
-    Recent, Refusal, Requester, Shot, ShotObject, Steps, Studies, Study, StudyDetails, StudySeries,
-    Subject, Upload,
+    Recent, Refusal, Requester, Shot, ShotObject, Steps, Studies, Study, StudyDetails, Subject,
+    Upload,
 };
 use crate::threads::{self, Panic};
 
@@ -333,7 +333,7 @@ impl Studies for Recorder {
     fn open(&self, details: StudyDetails, by: &Requester) -> Result<Study, Refusal> {
         let details = details.checked();
         let details = details.map_err(|reason| Refusal::new("study-does-not-fit", reason))?;
-        let Opened { study, is_new, ended } = self.study.open(details)?;
+        let Opened { study, is_new, ended } = self.study.open(details).map_err(disk)?;
         if let Some(ended) = ended {
             self.forget_patient();
             self.ended(&ended);
@@ -349,13 +349,17 @@ impl Studies for Recorder {
     }
 
     fn close(&self, by: &Requester) -> Result<(), Refusal> {
-        if let Some(study) = self.study.close()? {
+        if let Some(study) = self.study.close().map_err(disk)? {
             self.forget_patient();
             audit(by, "closed", &study);
             self.ended(&study);
         }
         Ok(())
     }
+}
+
+fn disk(error: Error) -> Refusal {
+    Refusal::new("disk", error.to_string())
 }
 
 /// Logs a change of the study: never the patient.

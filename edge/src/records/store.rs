@@ -177,7 +177,8 @@ impl Records {
         let mut ids = self.storage.ids()?;
         ids.sort_unstable();
         let records = ids.iter().filter_map(|id| self.describe(id).ok());
-        let own = records.filter(|record| record.dicom.study == study.uid);
+        // The same study may have been open before.
+        let own = records.filter(|record| record.study.as_ref() == Some(study));
         Ok(own.flat_map(|record| record.series()).collect())
     }
 

@@ -20,8 +20,8 @@ use crate::service::LOOP;
 
 /// A device that sends to an archive at a port.
 pub struct Device {
-    place: Place,
-    settings: String,
+    pub place: Place,
+    pub settings: String,
 }
 
 impl Device {
@@ -195,10 +195,17 @@ fn problems_of_the_section_are_named() {
         let found = refusal(&whole.replace(from, to));
         assert!(found.contains(said), "{to}: {found}");
     }
-    let web = format!("{}[dicomweb]\nurl = \"https://pacs/dicom-web\"\n", base.replace("[archive]\n", ""));
+    let web = format!(
+        "{}[dicomweb]\nurl = \"https://pacs/dicom-web\"\n",
+        base.replace("[archive]\n", "")
+    );
     assert!(Config::parse(Path::new("edge.toml"), &web).unwrap().archive.is_some());
     for (from, to, said) in [
-        ("https://pacs", "https://a:b@pacs", "dicomweb.url is no such address, expected an address"),
+        (
+            "https://pacs",
+            "https://a:b@pacs",
+            "dicomweb.url is no such address, expected an address",
+        ),
         ("https:", "ftp:", "dicomweb.url is no such address"),
         ("https:", "http:", ""),
         ("web\"", "web\"\nuser = \"a\"", "expected user and password_file together"),

@@ -281,6 +281,7 @@ fn of_size((width, height): (usize, usize)) -> Capture {
         frame_id: 300,
         trigger: Trigger::Touch,
         operator: None,
+        study: None,
         device: DeviceId::parse("bedside-1").unwrap(),
         board: "raspberry-pi-5".into(),
         edge_version: "0.1.0".into(),
