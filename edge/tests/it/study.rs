@@ -17,7 +17,7 @@ use crate::harness::free_port;
 use crate::http::records::{JSON, capture};
 use crate::http::{get, request};
 
-fn planned() -> [Planned; 2] {
+pub fn planned() -> [Planned; 2] {
     let first = Planned {
         name: "Müller^Jörg",
         id: "4711",
@@ -38,7 +38,7 @@ fn planned() -> [Planned; 2] {
     [first, second]
 }
 
-fn device(orthanc: &Orthanc) -> Device {
+pub fn device(orthanc: &Orthanc) -> Device {
     let worklist = format!(
         "[worklist]\naddress = \"127.0.0.1:{}\"\ncalled_ae = \"ORTHANC\"\nmodality = \"US\"\n\
          only_this_device = true",
@@ -56,7 +56,7 @@ fn close(address: &str) {
     assert_eq!(request(address, "DELETE", "/study", JSON, b"").0, 204);
 }
 
-fn current(address: &str) -> Value {
+pub fn current(address: &str) -> Value {
     serde_json::from_str::<Value>(&get(address, "/study").1).unwrap()["study"].clone()
 }
 

@@ -6,6 +6,7 @@ import type { RecordJson, RecordedObject } from '../device/messages';
 import { type DrawnMask, View } from '../image/view';
 import { device } from '../store';
 import type { Line } from '../texts/facts';
+import { patientOf } from '../texts/patient';
 import { difference, named, objectLines } from '../texts/recorded';
 import { number, text, worded } from '../texts/words';
 
@@ -116,8 +117,8 @@ function wordsAbout(about: About): Line[] {
   if ('error' in about) {
     return [['poor', `! ${codeOf(about.error) === 'disk' ? text().damaged : worded(about.error)}`]];
   }
-  const { record: { build, objects, upload, archive, clip, operator }, first } = about;
-  const lines: Line[] = [];
+  const { record: { build, objects, upload, archive, clip, operator, study }, first } = about;
+  const lines: Line[] = study ? [['', patientOf(study)]] : [];
   if (!first) lines.push(['', `${text().build}: ${build.name} ${build.version}`], ['', text().upload[upload]]);
   if (archive) lines.push(['', text().archive[archive.state]]);
   if (operator) lines.push(['', text().savedBy(operator)]);

@@ -62,6 +62,7 @@ fn axe_finds_no_violations() {
             "discarding",
             "naming",
             "examination",
+            "patient",
             "settings",
             "build",
             "sure",

@@ -13,6 +13,7 @@ mod live;
 mod look;
 mod measure;
 mod page;
+mod patient;
 mod recording;
 pub mod records;
 mod returned;

@@ -32,6 +32,7 @@ const DIALOGS: [&str; 11] = [
     "#naming",
     "#signIn",
     "#examination",
+    "#patient",
     "#cleaning",
     "#settings",
     "#build",
