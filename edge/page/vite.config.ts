@@ -22,7 +22,7 @@ const finish: Plugin = {
   },
 };
 
-/** Device to which `npm run dev` passes requests on, as of `make live`. */
+/** Device to which `npm run dev` passes requests on, by default that of `PORT=8080 make live`. */
 const device = process.env.MEDSA_DEVICE ?? 'http://127.0.0.1:8080';
 
 /** Paths of requests to the device (edge/src/http). */
@@ -43,6 +43,13 @@ export default defineConfig({
     },
   },
   server: {
-    proxy: Object.fromEntries(paths.map((path) => [`/${path}`, { target: device, ws: path === 'live', changeOrigin: true }])),
+    proxy: Object.fromEntries(paths.map((path) => [`/${path}`, {
+      target: device,
+      ws: path === 'live',
+      // The device refuses pages of other origins, and may have a certificate of its own.
+      changeOrigin: true,
+      headers: { origin: device },
+      secure: false,
+    }])),
   },
 });

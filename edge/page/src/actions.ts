@@ -3,7 +3,7 @@
 import { cine } from './cine';
 import { openExamination } from './dialogs/examination';
 import { openNaming } from './dialogs/naming';
-import { onScreen } from './image/drawing';
+import { onScreen } from './drawing';
 import { COLOURS } from './image/view';
 import type { KeyAction } from './keys';
 import {

@@ -11,7 +11,7 @@ import { updateCaptures } from './dialogs/captures';
 import { isOpen } from './dialogs/dialog';
 import { newsOfBuild } from './dialogs/examination';
 import { askForToken } from './dialogs/token';
-import { startDrawing } from './image/drawing';
+import { startDrawing } from './drawing';
 import { actionOf } from './keys';
 import { Page } from './page';
 import { settings } from './settings';

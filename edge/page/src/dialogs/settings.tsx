@@ -1,6 +1,6 @@
 // The dialog with the settings of this screen, and ways to the other dialogs about the device.
 
-import { drawSoon } from '../image/drawing';
+import { drawSoon } from '../drawing';
 import { signWords } from '../signs';
 import { text } from '../texts/words';
 import { known, lock } from '../users';
@@ -31,8 +31,8 @@ export function SettingsDialog() {
         <div><span>{words.size}</span>
           <Choice name="size" words={[['normal', words.normal], ['large', words.large]]} /></div>
         <div><span>{words.device}</span>
-          <button id="showBuild" onClick={() => { close('settings'); openBuild(); }}>{words.build}</button>
-          <button id="clean" onClick={() => { close('settings'); lockForCleaning(); }}>{words.clean}</button>
+          <button id="showBuild" onClick={() => { close('settings'); openBuild(); }}>{words.build}</button>{' '}
+          <button id="clean" onClick={() => { close('settings'); lockForCleaning(); }}>{words.clean}</button>{' '}
           <button id="lockScreen" hidden={!known.value} onClick={() => lock(false)}>{words.lockScreen}</button></div>
         <p id="signWords">{signWords.value}</p>
       </div>

@@ -1,10 +1,10 @@
 // Drawing of the image of the page whenever something that is on it has changed.
 
 import { computed, effect } from '@preact/signals';
-import { settings } from '../settings';
-import { calipers, frame, isCurrent, names, prompting, prompts, shownMasks, view } from '../store';
-import { caption } from '../texts/facts';
-import { COLOURS, type Scene } from './view';
+import { COLOURS, type Scene } from './image/view';
+import { settings } from './settings';
+import { calipers, frame, isCurrent, names, prompting, prompts, shownMasks, view } from './store';
+import { caption } from './texts/facts';
 
 /** Number of the frame and revisions of the masks on the screen. */
 export let onScreen: { frame_id: number; masks: number[] } | null = null;
