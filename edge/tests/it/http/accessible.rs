@@ -5,6 +5,7 @@ use medsa_test_inputs::{asset, needs};
 use super::browser::Browser;
 use super::capture::FROZEN;
 use super::page::fact;
+use super::records::capture;
 use super::run;
 use super::users::USERS;
 use crate::harness::{Mosquitto, Place};
@@ -33,7 +34,7 @@ fn axe_finds_no_violations() {
     browser.wait_until(&fact("good"));
     let axe = std::fs::read_to_string(asset("axe.min.js")).unwrap();
     browser.value(&format!("{axe}; 0"));
-    browser.tap("#capture");
+    capture(&address);
     browser.tap("#showCaptures");
     browser.wait_until("document.querySelectorAll('#list li button').length === 1");
     browser.tap("#list li button");

@@ -33,7 +33,8 @@ fn patient_is_chosen_scanned_or_typed() {
     // A tap on the second of today.
     browser.tap("#choosePatient");
     browser.wait_until(OPEN);
-    let names = "[...document.querySelectorAll('#planned button')].map((e) => e.firstChild.textContent)";
+    let names =
+        "[...document.querySelectorAll('#planned button')].map((e) => e.firstChild.textContent)";
     assert_eq!(browser.value(names), json!(["07:15  Meier, Eva", "08:30  Müller, Jörg"]));
     browser.screenshot("patient");
     browser.tap("#planned li:nth-child(2) button");
@@ -48,7 +49,9 @@ fn patient_is_chosen_scanned_or_typed() {
     browser.tap("#showCaptures");
     browser.wait_until("document.querySelectorAll('#list li button').length === 1");
     browser.tap("#list li button");
-    browser.wait_until("document.querySelector('.about')?.textContent.includes('Müller, Jörg · 4711')");
+    browser.wait_until(
+        "document.querySelector('.about')?.textContent.includes('Müller, Jörg · 4711')",
+    );
     browser.tap("#review .close");
     browser.tap("#captures .close");
 

@@ -24,7 +24,7 @@ pub(super) const SCREENS: [(u32, u32, f64); 8] = [
     (1080, 1920, 0.2480),
 ];
 
-const DIALOGS: [&str; 11] = [
+const DIALOGS: [&str; 12] = [
     "#ask",
     "#captures",
     "#review",
@@ -64,7 +64,7 @@ pub(super) const CLIPPED: &str = "(() => {
     if (e.matches('aside, footer, button, #facts') && e.scrollHeight > e.clientHeight + 1) wrong.push(`high: ${name(e)}`);
   }
   const parts = [...document.querySelectorAll('main button, #facts, #image, footer')].filter(seen)
-    .filter((e) => e.id === 'image' || !e.closest('#stage'));
+    .filter((e) => e.id === 'image' || (!e.closest('#stage') && getComputedStyle(e).position !== 'absolute'));
   for (const [i, a] of parts.entries()) {
     for (const b of parts.slice(i + 1)) {
       const [p, q] = [box(a), box(b)];
