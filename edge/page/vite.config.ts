@@ -1,6 +1,7 @@
 // Builds the page into three files with fixed names, which the service contains.
 
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 
 /** Licences of the packages in page.js, which demand their notice in all copies. */
@@ -36,7 +37,7 @@ export default defineConfig({
     cssTarget: 'chrome111',
     modulePreload: false,
     rollupOptions: {
-      input: 'src/main.tsx',
+      input: fileURLToPath(new URL('src/main.tsx', import.meta.url)),
       // The tests import parts of the page from its script.
       preserveEntrySignatures: 'strict',
       output: { entryFileNames: 'page.js', assetFileNames: 'page[extname]', inlineDynamicImports: true },
