@@ -240,8 +240,9 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused_without_being_repeated() {
+        type Change = fn(&mut StudyDetails, String);
         let secret = "Secret";
-        let wrong: [(fn(&mut StudyDetails, String), &str, &str); 9] = [
+        let wrong: [(Change, &str, &str); 9] = [
             (|d, _| d.patient_id = "  ".into(), "", "patient_id is missing"),
             (|d, text| d.patient_id = text, &"x".repeat(65), "patient_id has 65 characters"),
             (|d, text| d.accession_number = text, "12345678901234567", "accession_number has 17"),

@@ -87,7 +87,7 @@ impl Storage {
                 return Err(files::Error::Io { path, source }.into());
             }
         }
-        let storage = Self { folder: folder.to_owned(), lock: lock };
+        let storage = Self { folder: folder.to_owned(), lock };
         storage.remove_unfinished()?;
         for Deletion { id, reason, .. } in storage.deletions()? {
             storage.remove_files(&id, reason);

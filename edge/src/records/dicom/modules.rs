@@ -157,7 +157,7 @@ fn ultrasound_region(&ScaledRegion { x0, y0, x1, y1, mm }: &ScaledRegion) -> InM
     ])
 }
 
-/// How the pixels were deidentified.
+/// Deidentification of the pixels.
 const METHOD: &str = "Pixels under the mask of the source blanked";
 
 /// Patient and study of a capture without an open study. An archive would take studies with an empty
